@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libuds: a deduplication index and copy-on-write snapshots over one pluggable I/O layer.
+ *
+ * This header is the umbrella; each part can be included by itself.
+ */
+#ifndef UDS_H
+#define UDS_H
+
+#include <uds/env.h>
+#include <uds/io.h>
+#include <uds/status.h>
+
+#endif

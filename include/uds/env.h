@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a handle borrows from its program: memory, a place for log lines, a clock; and the callback
+ * of long work.
+ *
+ * The library has no globals. Each object is made with an environment (NULL: the defaults) and
+ * passes it on to what it makes itself.
+ */
+#ifndef UDS_ENV_H
+#define UDS_ENV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum uds_log_level {
+	UDS_LOG_ERROR = 3,
+	UDS_LOG_WARNING = 4,
+	UDS_LOG_NOTICE = 5,
+	UDS_LOG_INFO = 6,
+	UDS_LOG_DEBUG = 7,
+};
+
+/*
+ * All members but size may be left zero for the default. The struct is copied; what context points
+ * to must outlive every object made with it. The functions are called from any of the library's
+ * threads, several at once.
+ */
+struct uds_env {
+	size_t size; /* of this struct: set by UDS_ENV_INIT */
+	void *context;
+
+	/*
+	 * @alignment is a power of two. Returns NULL when there is no memory. Default: aligned_alloc.
+	 * allocate and release are given both or not at all.
+	 */
+	void *(*allocate)(void *context, size_t bytes, size_t alignment);
+
+	/* @memory came from allocate; never NULL. */
+	void (*release)(void *context, void *memory);
+
+	/* @sentence has no newline. Default: nothing is logged. */
+	void (*log)(void *context, enum uds_log_level level, const char *sentence);
+
+	/* Milliseconds since 1970, for the time stamps of saves. Default: the system's clock. */
+	uint64_t (*now_ms)(void *context);
+};
+
+#define UDS_ENV_INIT                                  \
+	{                                             \
+		sizeof(struct uds_env), 0, 0, 0, 0, 0 \
+	}
+
+/*
+ * Called now and then during long work, from the thread that asked for the work.
+ *
+ * @done, @total: in the unit that the function names. @total may be 0 when it is not known.
+ *
+ * Returns 0 to go on; anything else asks to stop: the function then returns UDS_ERR_STOPPED as soon
+ * as it is safe.
+ */
+typedef int (*uds_progress_fn)(void *context, uint64_t done, uint64_t total);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

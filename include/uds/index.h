@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The deduplication index: record name (16 bytes) to record data (16 bytes), on disk in the UDS format.
+ *
+ * An index holds a fixed number of records. The newest ones are in the open chapter, in memory; older
+ * ones in chapters on the I/O, which leave oldest first when the volume is full. A record that is asked
+ * for with post or query moves to the open chapter again, so what is used stays.
+ *
+ * Threads: an index may be used by any number of threads at once, but for uds_index_close().
+ */
+#ifndef UDS_INDEX_H
+#define UDS_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uds/env.h>
+#include <uds/geometry.h>
+#include <uds/io.h>
+#include <uds/record.h>
+#include <uds/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uds_index;
+
+/* The numbers are those of the format's origin. */
+enum uds_request_kind {
+	UDS_UPDATE = 0, /* store new_data, whether the name is there or not */
+	UDS_QUERY = 1,	/* look up, and keep the record from leaving soon */
+	UDS_POST = 2,	/* look up; store new_data if the name is not there */
+	UDS_PEEK = 3,	/* look up and change nothing */
+	UDS_DELETE = 4, /* forget the name */
+};
+
+/* Where a name was found, before the request changed anything. */
+enum uds_location {
+	UDS_LOCATION_NONE = 0,
+	UDS_LOCATION_OPEN_CHAPTER = 1,
+	UDS_LOCATION_DENSE = 2,
+	UDS_LOCATION_SPARSE = 3,
+};
+
+struct uds_request {
+	struct uds_record_name name;
+	struct uds_record_data new_data; /* for post and update */
+	struct uds_record_data old_data; /* out: valid when found, but for delete */
+	uint8_t kind;			 /* enum uds_request_kind */
+	uint8_t location;		 /* out: enum uds_location */
+	bool found;			 /* out: the name was there before */
+	int status;			 /* out: 0, or why the request was not carried out */
+};
+
+enum uds_index_mode {
+	UDS_INDEX_LOAD_OR_RECOVER = 0, /* load the save; recover when there is none that is valid */
+	UDS_INDEX_LOAD = 1,	       /* load the save or fail with UDS_ERR_NEEDS_RECOVERY */
+	UDS_INDEX_READ_ONLY = 2,       /* as LOAD_OR_RECOVER, but nothing is ever written */
+};
+
+struct uds_index_options {
+	size_t size;	    /* of this struct */
+	const struct uds_env *env;
+	uint64_t offset;    /* where the index begins on the I/O, bytes, a multiple of 4096 */
+	unsigned int zones; /* 1 to 16; 0: one */
+
+	/* For open. */
+	enum uds_index_mode mode;
+	bool check_nonce; /* refuse an index whose user nonce is not the one below */
+	uint64_t nonce;
+
+	/* How many bytes of volume pages may be kept in memory; 0: a default. */
+	uint64_t cache_bytes;
+
+	/* Recovery tells chapters read and chapters to read. */
+	uds_progress_fn progress;
+	void *progress_context;
+};
+
+#define UDS_INDEX_OPTIONS_INIT                                                                     \
+	{                                                                                          \
+		sizeof(struct uds_index_options), 0, 0, 0, UDS_INDEX_LOAD_OR_RECOVER, false, 0, 0, \
+			0, 0                                                                       \
+	}
+
+struct uds_index_create_options {
+	size_t size; /* of this struct */
+	const struct uds_env *env;
+	uint64_t offset;	   /* bytes, a multiple of 4096 */
+	uint64_t size_limit;	   /* how many bytes from offset on may be used; 0: up to the end */
+	const uint8_t *nonce_data; /* 32 bytes that make the index unique; NULL: time and random bytes */
+};
+
+#define UDS_INDEX_CREATE_OPTIONS_INIT                            \
+	{                                                        \
+		sizeof(struct uds_index_create_options), 0, 0, 0, 0 \
+	}
+
+/*
+ * Writes an empty index. What lay there before is not looked at: that is the caller's decision.
+ * An I/O that can be resized is made as large as the index needs.
+ *
+ * Returns 0, or
+ *   -EINVAL   a configuration that the format does not allow; the message has the allowed range
+ *   -ENOSPC   the I/O, or size_limit, is smaller than the index; the message has both sizes
+ *   -EIO, ... what the I/O said
+ *
+ * Threads: any, on different I/Os. Since 0.1.
+ */
+int uds_index_create(struct uds_io *io, const struct uds_configuration *configuration,
+		     const struct uds_index_create_options *options,
+		     struct uds_message *ret_message);
+
+/*
+ * Opens an index. The I/O is borrowed: the caller closes it after the index.
+ * Its configuration is read from the I/O. Nothing is written before the first chapter closes or a save.
+ *
+ * Returns 0, or
+ *   UDS_ERR_NOT_AN_INDEX          no super block at the offset
+ *   UDS_ERR_UNSUPPORTED_VERSION   a super block or config block of another version
+ *   UDS_ERR_CORRUPT               the message names region, field, expected and found
+ *   UDS_ERR_NONCE_MISMATCH        check_nonce, and it is another index
+ *   UDS_ERR_NEEDS_RECOVERY        mode LOAD, and no valid save
+ *   UDS_ERR_READ_ONLY             the I/O is read-only and the mode is not
+ *   UDS_ERR_STOPPED               the progress callback ended the recovery
+ *   -ENOMEM, -EIO, ...
+ */
+int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
+		   struct uds_message *ret_message, struct uds_index **ret_index);
+
+/*
+ * Ends the index and gives its memory back, also when it returns an error. Nothing is saved: records of
+ * the open chapter are gone, as after a crash, unless uds_index_save() came last. NULL is fine.
+ * No other thread may be using the index.
+ *
+ * Returns 0, or the error of a chapter write that nobody was told about yet.
+ */
+int uds_index_close(struct uds_index *index);
+
+/*
+ * Carries out many requests: done as if one after the other, in order, each with its own result. This is
+ * the fast way in: the requests of a batch share cache misses and page reads. Batches of 64 to 1024
+ * are best.
+ *
+ * Returns 0 when every request was carried out (a name that was not found is a result, not an error);
+ * otherwise the first error, and the requests not carried out have it as their status.
+ *   -EINVAL           a kind that does not exist
+ *   UDS_ERR_READ_ONLY a request other than peek on an index opened read-only
+ *   UDS_ERR_CORRUPT   a page did not verify; uds_index_error_message() names it
+ *   -EIO, -ENOSPC ... what the I/O said, to this request or to the writing of an earlier chapter
+ */
+int uds_index_run(struct uds_index *index, struct uds_request *requests, size_t count);
+
+/*
+ * One request. @ret_old: what was there before, when @ret_found; either may be NULL.
+ * Return what uds_index_run() returns.
+ */
+int uds_index_post(struct uds_index *index, const struct uds_record_name *name,
+		   const struct uds_record_data *data, struct uds_record_data *ret_old,
+		   bool *ret_found);
+int uds_index_update(struct uds_index *index, const struct uds_record_name *name,
+		     const struct uds_record_data *data, struct uds_record_data *ret_old,
+		     bool *ret_found);
+int uds_index_query(struct uds_index *index, const struct uds_record_name *name,
+		    struct uds_record_data *ret_data, bool *ret_found);
+int uds_index_peek(struct uds_index *index, const struct uds_record_name *name,
+		   struct uds_record_data *ret_data, bool *ret_found);
+int uds_index_delete(struct uds_index *index, const struct uds_record_name *name, bool *ret_found);
+
+/*
+ * Waits until every chapter that was closed before the call is durable. Records in the open chapter are
+ * not: they become durable with uds_index_save().
+ */
+int uds_index_flush(struct uds_index *index);
+
+/*
+ * Writes the open chapter, the volume index and the page map to the save slot that is the older one,
+ * so that the next open needs no recovery. Other threads' requests wait. Does nothing when nothing was
+ * done since the last save or load.
+ */
+int uds_index_save(struct uds_index *index);
+
+struct uds_index_statistics {
+	size_t size;		      /* of this struct: set by the caller */
+	uint64_t entries;	      /* in the volume index, stale ones included */
+	uint64_t collisions;	      /* of these, with full names */
+	uint64_t discards;	      /* entries removed since it was opened, because their chapter left */
+	uint64_t overflows;	      /* records not stored because the volume index had no room */
+	uint64_t early_expiries;      /* chapters forgotten early for the same reason */
+	uint64_t dropped_at_load;     /* records of the saved open chapter that found no room */
+	uint64_t unreachable_records; /* on record pages, but left out of their chapter index */
+	uint64_t memory_bytes;	      /* what the index has allocated, all told */
+	uint64_t volume_index_bytes;  /* of these, for the volume index */
+	uint64_t newest_chapter;      /* virtual number of the open chapter */
+	uint64_t oldest_chapter;
+	uint64_t open_chapter_records;
+	uint64_t posts_found_open_chapter;
+	uint64_t posts_found_dense;
+	uint64_t posts_found_sparse;
+	uint64_t posts_not_found;
+	uint64_t updates_found;
+	uint64_t updates_not_found;
+	uint64_t deletions_found;
+	uint64_t deletions_not_found;
+	uint64_t queries_found; /* query and peek */
+	uint64_t queries_not_found;
+	uint64_t pages_read;
+	uint64_t chapters_written;
+};
+
+/* Fills @ret_statistics up to its size member. */
+int uds_index_get_statistics(struct uds_index *index, struct uds_index_statistics *ret_statistics);
+
+/* The configuration the index has; fills it up to its size member. */
+int uds_index_get_configuration(struct uds_index *index, struct uds_configuration *ret_configuration);
+
+/* Called for each record; a value other than 0 ends the walk, which then returns UDS_ERR_STOPPED. */
+typedef int (*uds_record_fn)(void *context, const struct uds_record_name *name,
+			     const struct uds_record_data *data);
+
+/*
+ * Calls @each for every live record, oldest chapter first: each name once, with the data that a peek
+ * would return. Other threads' requests wait. @each must not call the index.
+ */
+int uds_index_iterate(struct uds_index *index, uds_record_fn each, void *context);
+
+/* Copies the sentence about the last failure on this index; empty when there was none. */
+void uds_index_error_message(struct uds_index *index, struct uds_message *ret_message);
+
+/* What lies on an I/O, without opening it as an index. */
+enum uds_index_state {
+	UDS_INDEX_NEW = 0,	      /* created, never saved, and no chapter on the volume */
+	UDS_INDEX_CLEAN = 1,	      /* a valid save: opens without recovery */
+	UDS_INDEX_NEEDS_RECOVERY = 2, /* anything else */
+};
+
+struct uds_index_info {
+	size_t size; /* of this struct: set by the caller */
+	struct uds_configuration configuration;
+	enum uds_index_state state;
+	uint32_t super_version;
+	uint32_t config_version; /* 602 for 06.02, 802 for 08.02 */
+	uint32_t saved_zones;	 /* of the latest save; 0 when there is none */
+	uint64_t volume_nonce;
+	uint64_t newest_chapter;
+	uint64_t oldest_chapter;
+	uint64_t size_bytes;   /* of the whole index on the I/O */
+	uint64_t memory_bytes; /* what an open index of this configuration takes when full */
+	uint64_t records;      /* in the volume and the saved open chapter, an upper bound */
+};
+
+/*
+ * Reads what uds_index_info tells; never writes.
+ * Returns 0 or what uds_index_open() returns for something that is not an index or is damaged.
+ */
+int uds_index_read_info(struct uds_io *io, uint64_t offset, const struct uds_env *env,
+			struct uds_message *ret_message, struct uds_index_info *ret_info);
+
+/* One thing that uds_index_verify() found wrong, as a sentence with place, expected and found. */
+typedef void (*uds_finding_fn)(void *context, const char *sentence);
+
+/*
+ * Checks everything that the format lets one check: super block, config, saves, every index page and
+ * list, every record page's order, that each chapter index entry leads to its record, that the volume
+ * index and page map of a save agree with the volume. Never writes. Progress is in chapters.
+ *
+ * @ret_findings: how many times @found was called.
+ *
+ * Returns 0 when the check went through, whatever it found.
+ */
+int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
+		     uds_finding_fn found, void *found_context, struct uds_message *ret_message,
+		     uint64_t *ret_findings);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The I/O layer: everything the library keeps lies on a struct uds_io, a range of bytes that can be
+ * read, written and flushed. Files, block devices and memory are built in; a program can fill in a
+ * struct uds_io_ops of its own.
+ *
+ * The library sees whole transfers or an error: partial transfers, EINTR and retries are the
+ * backend's business. Offsets and lengths are in bytes.
+ */
+#ifndef UDS_IO_H
+#define UDS_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uds/env.h>
+#include <uds/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uds_io;
+struct uds_io_queue;
+
+enum uds_io_kind {
+	UDS_IO_READ = 0,
+	UDS_IO_WRITE = 1,
+	UDS_IO_FLUSH = 2,
+};
+
+/* One transfer among many, for queues. The memory stays the caller's and must stay until it is reaped. */
+struct uds_io_request {
+	enum uds_io_kind kind;
+	int status;	 /* out: 0 or a negative status */
+	void *buffer;	 /* not changed by a write; unused by a flush */
+	uint64_t offset; /* bytes */
+	size_t length;	 /* bytes */
+	void *user;	 /* the caller's, untouched */
+};
+
+/*
+ * What a backend does. Functions return 0 or a negative status and may be called from several
+ * threads at once, but for those that take a queue: a queue is used by one thread at a time.
+ */
+struct uds_io_ops {
+	size_t size; /* of this struct */
+
+	int (*read)(void *context, void *buffer, size_t length, uint64_t offset);
+
+	/* NULL for a backend that cannot be written. */
+	int (*write)(void *context, const void *buffer, size_t length, uint64_t offset);
+
+	/* Every write that completed before the call is durable when this returns 0. */
+	int (*flush)(void *context);
+
+	int (*get_size)(void *context, uint64_t *ret_bytes);
+
+	/* Releases the context; returns the error that closing met, if any. */
+	int (*close)(void *context);
+
+	/* The rest is optional. */
+
+	/* The range need not be kept; reading it gives anything until it is written again. */
+	int (*discard)(void *context, uint64_t offset, uint64_t length);
+
+	/* Makes the range of bytes this long; new bytes read as zero. */
+	int (*resize)(void *context, uint64_t bytes);
+
+	/* A read-only view of a range, valid until the I/O is closed. */
+	int (*map)(void *context, uint64_t offset, size_t length, const void **ret_view);
+
+	/*
+	 * Many requests at once. At most @depth requests are between submit and reap. Requests in flight
+	 * together have no order among each other. reap waits for at least one and returns how many it
+	 * put into @ret_done, at most @room.
+	 */
+	int (*open_queue)(void *context, unsigned int depth, void **ret_queue);
+	int (*submit)(void *queue, struct uds_io_request *const *requests, size_t count);
+	int (*reap)(void *queue, struct uds_io_request **ret_done, size_t room);
+	void (*close_queue)(void *queue);
+};
+
+/* What a backend demands and is. */
+struct uds_io_limits {
+	size_t size; /* of this struct */
+	uint32_t
+		block_bytes; /* offsets and lengths are multiples of it; a power of two; 1: anything */
+	uint32_t memory_alignment; /* of buffers; a power of two; 1: anything */
+	bool read_only;
+	const char *name; /* for messages: a path or the like; copied */
+};
+
+#define UDS_IO_LIMITS_INIT                                      \
+	{                                                       \
+		sizeof(struct uds_io_limits), 1, 1, false, "io" \
+	}
+
+/*
+ * Makes an I/O from a vtable.
+ *
+ * @ops: copied. @context: given to each of them; owned by the new I/O when this succeeds.
+ *
+ * Returns 0, -ENOMEM, or -EINVAL for a vtable without read, flush, get_size or close, with only some
+ * of the queue functions, or with limits that are not powers of two.
+ *
+ * Threads: any. Since 0.1.
+ */
+int uds_io_create(const struct uds_io_ops *ops, void *context, const struct uds_io_limits *limits,
+		  const struct uds_env *env, struct uds_io **ret_io);
+
+/*
+ * Closes an I/O and gives its memory back, also when it returns an error. NULL is fine. No other
+ * thread may use it any more, and its queues are closed before.
+ *
+ * Returns what the backend's close said.
+ */
+int uds_io_close(struct uds_io *io);
+
+/*
+ * Reads or writes exactly @length bytes.
+ *
+ * Returns 0, or
+ *   UDS_ERR_UNALIGNED     offset, length or buffer off the limits of the I/O; nothing was done
+ *   UDS_ERR_READ_ONLY     a write to an I/O that cannot be written; nothing was done
+ *   UDS_ERR_OUT_OF_RANGE  the range goes past the end; nothing is promised about the buffer
+ *   -EIO, -ENOSPC, ...    what the backend said; a part may have been written
+ *
+ * Threads: any number at once. Since 0.1.
+ */
+int uds_io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset);
+int uds_io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t offset);
+
+/*
+ * Makes every write that completed before durable.
+ *
+ * After an error nothing is known about the writes since the last good flush; a second flush that
+ * succeeds does not bring them back.
+ */
+int uds_io_flush(struct uds_io *io);
+
+/* The size in bytes now. */
+int uds_io_size(struct uds_io *io, uint64_t *ret_bytes);
+
+/* Optional operations: -EOPNOTSUPP where the backend has none. */
+int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t length);
+int uds_io_resize(struct uds_io *io, uint64_t bytes);
+int uds_io_map(struct uds_io *io, uint64_t offset, size_t length, const void **ret_view);
+
+/* Limits and name; valid until the I/O is closed. */
+uint32_t uds_io_block_bytes(const struct uds_io *io);
+uint32_t uds_io_memory_alignment(const struct uds_io *io);
+bool uds_io_is_read_only(const struct uds_io *io);
+const char *uds_io_name(const struct uds_io *io);
+
+/*
+ * A queue for many requests at once, at most @depth (1 to 4096) in flight. Over a backend without
+ * queues each request is carried out when it is submitted.
+ *
+ * A queue is used by one thread at a time; an I/O may have any number of queues.
+ */
+int uds_io_queue_open(struct uds_io *io, unsigned int depth, struct uds_io_queue **ret_queue);
+
+/* Waits for what is in flight, then closes. NULL is fine. */
+void uds_io_queue_close(struct uds_io_queue *queue);
+
+/*
+ * Hands requests over. Each gets its own status, seen when it is reaped.
+ *
+ * Returns 0, or -EBUSY when more than the depth would be in flight: nothing was submitted then.
+ */
+int uds_io_queue_submit(struct uds_io_queue *queue, struct uds_io_request *const *requests,
+			size_t count);
+
+/*
+ * Takes requests that are done, at most @room; waits for the first when none is done yet.
+ *
+ * Returns how many, 0 when none is in flight, or an error of the backend.
+ */
+int uds_io_queue_reap(struct uds_io_queue *queue, struct uds_io_request **ret_done, size_t room);
+
+/* Built-in backends. */
+
+enum uds_io_direct {
+	UDS_IO_DIRECT_NO = 0,	/* through the system's page cache */
+	UDS_IO_DIRECT_YES = 1,	/* O_DIRECT, or an error that says why not */
+	UDS_IO_DIRECT_AUTO = 2, /* O_DIRECT where the file system allows it */
+};
+
+struct uds_io_file_options {
+	size_t size;	       /* of this struct */
+	bool write;	       /* open to read and write, and take the exclusive lock */
+	bool create;	       /* make the file when it is not there; needs write */
+	bool exclusive_create; /* with create: -EEXIST when it is there */
+	bool no_lock; /* to read without the shared lock: only for data that nobody changes */
+	enum uds_io_direct direct;
+	bool uring; /* queues by io_uring; falls back to plain calls where the kernel refuses it */
+};
+
+#define UDS_IO_FILE_OPTIONS_INIT                                                                  \
+	{                                                                                         \
+		sizeof(struct uds_io_file_options), false, false, false, false, UDS_IO_DIRECT_NO, \
+			false                                                                     \
+	}
+
+/*
+ * Opens a regular file or a block device.
+ *
+ * Opened to write it is locked against every other opener of this library; to read, against
+ * writers. A block device is opened to write with O_EXCL, so one that is mounted or held by
+ * device-mapper is refused. With O_DIRECT the block size is the device's logical sector size, or what
+ * the file system asks for.
+ *
+ * Returns 0, or
+ *   -ENOENT, -EACCES, -EISDIR, ...  what the system said
+ *   -EINVAL                neither a regular file nor a block device, or options that contradict
+ *   UDS_ERR_IN_USE         locked by another opener, mounted, or held by the system
+ *   UDS_ERR_NO_DIRECT_IO   UDS_IO_DIRECT_YES on a file system that refuses it
+ *
+ * Threads: any. Since 0.1.
+ */
+int uds_io_open_file(const char *path, const struct uds_io_file_options *options,
+		     const struct uds_env *env, struct uds_message *ret_message,
+		     struct uds_io **ret_io);
+
+/*
+ * Bytes in memory, zero at first. It can be resized; its content ends with it.
+ *
+ * @block_bytes: what it pretends to demand, a power of two; 1 for no demand.
+ */
+int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes, const struct uds_env *env,
+		       struct uds_io **ret_io);
+
+/*
+ * Opens by URI: a plain path, `file:PATH?direct=1&uring=1` (direct: 0, 1 or auto), or `mem:` with
+ * `mem:?size=BYTES`. A path that has a colon before its first slash is written as ./PATH or file:PATH.
+ *
+ * @options: as for uds_io_open_file; what the URI says comes on top. NULL for the defaults.
+ *
+ * Returns what the backend's open returns; -EINVAL for an unknown scheme or parameter.
+ */
+int uds_io_open_uri(const char *uri, const struct uds_io_file_options *options,
+		    const struct uds_env *env, struct uds_message *ret_message,
+		    struct uds_io **ret_io);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The default allocator and clock, and the calls that go through an environment. */
+#include "base/env.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/bits.h"
+
+static void *default_allocate(void *context, size_t bytes, size_t alignment)
+{
+	void *memory;
+
+	(void)context;
+	if (alignment < sizeof(void *))
+		alignment = sizeof(void *);
+	if (posix_memalign(&memory, alignment, bytes == 0 ? 1 : bytes) != 0)
+		return NULL;
+	return memory;
+}
+
+static void default_release(void *context, void *memory)
+{
+	(void)context;
+	free(memory);
+}
+
+static void default_log(void *context, enum uds_log_level level, const char *sentence)
+{
+	(void)context;
+	(void)level;
+	(void)sentence;
+}
+
+static uint64_t default_now_ms(void *context)
+{
+	struct timespec now;
+
+	(void)context;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int env_complete(const struct uds_env *given, struct uds_env *ret_env)
+{
+	struct uds_env env = UDS_ENV_INIT;
+
+	if (given != NULL) {
+		if (given->size == 0)
+			return -EINVAL;
+		memcpy(&env, given, given->size < sizeof(env) ? given->size : sizeof(env));
+		env.size = sizeof(env);
+	}
+	if ((env.allocate == NULL) != (env.release == NULL))
+		return -EINVAL;
+	if (env.allocate == NULL) {
+		env.allocate = default_allocate;
+		env.release = default_release;
+	}
+	if (env.log == NULL)
+		env.log = default_log;
+	if (env.now_ms == NULL)
+		env.now_ms = default_now_ms;
+	*ret_env = env;
+	return 0;
+}
+
+void *env_allocate(const struct uds_env *env, size_t count, size_t bytes_each)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, bytes_each, &bytes))
+		return NULL;
+	return env->allocate(env->context, bytes == 0 ? 1 : bytes, _Alignof(max_align_t));
+}
+
+void *env_allocate_zeroed(const struct uds_env *env, size_t count, size_t bytes_each)
+{
+	void *memory = env_allocate(env, count, bytes_each);
+
+	if (memory != NULL)
+		memset(memory, 0, count * bytes_each);
+	return memory;
+}
+
+void *env_allocate_aligned(const struct uds_env *env, size_t bytes, size_t alignment)
+{
+	return env->allocate(env->context, bytes == 0 ? 1 : bytes, alignment);
+}
+
+void env_release(const struct uds_env *env, void *memory)
+{
+	if (memory != NULL)
+		env->release(env->context, memory);
+}
+
+void env_log(const struct uds_env *env, enum uds_log_level level, const char *format, ...)
+{
+	char sentence[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(sentence, sizeof(sentence), format, args);
+	va_end(args);
+	env->log(env->context, level, sentence);
+}
+
+uint64_t env_now_ms(const struct uds_env *env)
+{
+	return env->now_ms(env->context);
+}

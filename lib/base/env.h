@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inner side of struct uds_env: completing what a caller gave, and memory and log lines
+ * through it. Every object keeps a completed copy.
+ */
+#ifndef BASE_ENV_H
+#define BASE_ENV_H
+
+#include <uds/env.h>
+
+/* Copies @given (NULL: defaults) and fills in the defaults. -EINVAL: half an allocator, or a size of 0. */
+int env_complete(const struct uds_env *given, struct uds_env *ret_env);
+
+/* Memory aligned for any object, not cleared; NULL when there is none or the product overflows. */
+void *env_allocate(const struct uds_env *env, size_t count, size_t bytes_each);
+
+/* The same, cleared. */
+void *env_allocate_zeroed(const struct uds_env *env, size_t count, size_t bytes_each);
+
+/* @alignment: a power of two. Not cleared. For buffers of I/O and for cache lines. */
+void *env_allocate_aligned(const struct uds_env *env, size_t bytes, size_t alignment);
+
+/* NULL is fine. */
+void env_release(const struct uds_env *env, void *memory);
+
+void env_log(const struct uds_env *env, enum uds_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+uint64_t env_now_ms(const struct uds_env *env);
+
+#endif

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-2-Clause
+udsinclude_HEADERS += include/uds/env.h include/uds/status.h
+
+lib_libcore_la_SOURCES += \
+	lib/base/bits.h \
+	lib/base/bytes.h \
+	lib/base/env.c lib/base/env.h \
+	lib/base/message.c lib/base/message.h \
+	lib/base/murmur3.c lib/base/murmur3.h \
+	lib/base/status.c \
+	lib/base/visibility.h

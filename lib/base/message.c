@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sentences about failures: formatted once, where the failure is found; callers add the place. */
+#include "base/message.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int failure(struct uds_message *message, int status, const char *format, ...)
+{
+	va_list args;
+
+	if (message == NULL)
+		return status;
+	va_start(args, format);
+	vsnprintf(message->text, sizeof(message->text), format, args);
+	va_end(args);
+	return status;
+}
+
+int failure_in(struct uds_message *message, int status, const char *format, ...)
+{
+	const size_t room = sizeof(message->text);
+	char place[256];
+	size_t n;
+	va_list args;
+
+	if (message == NULL)
+		return status;
+	va_start(args, format);
+	vsnprintf(place, sizeof(place) - 2, format, args);
+	va_end(args);
+	strcat(place, ": ");
+	n = strlen(place);
+	memmove(message->text + n, message->text, room - n);
+	memcpy(message->text, place, n);
+	message->text[room - 1] = '\0';
+	return status;
+}

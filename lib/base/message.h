@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Filling in the sentence about a failure. */
+#ifndef BASE_MESSAGE_H
+#define BASE_MESSAGE_H
+
+#include <uds/status.h>
+
+/*
+ * Writes the sentence (NULL @message: nowhere) and returns @status, so that a failure is one
+ * statement: return failure(message, UDS_ERR_CORRUPT, "%s: page %u: ...", ...).
+ */
+int failure(struct uds_message *message, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Puts "@format: " in front of the sentence that is there. Returns @status. */
+int failure_in(struct uds_message *message, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* MurmurHash3 x64 128, the public-domain algorithm of A. Appleby, from its description. */
+#include "base/murmur3.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+
+#define C1 UINT64_C(0x87c37b91114253d5)
+#define C2 UINT64_C(0x4cf5ad432745937f)
+
+static inline uint64_t rotl(uint64_t x, unsigned int n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static inline uint64_t scramble1(uint64_t k)
+{
+	return rotl(k * C1, 31) * C2;
+}
+
+static inline uint64_t scramble2(uint64_t k)
+{
+	return rotl(k * C2, 33) * C1;
+}
+
+static inline uint64_t finish(uint64_t k)
+{
+	k ^= k >> 33;
+	k *= UINT64_C(0xff51afd7ed558ccd);
+	k ^= k >> 33;
+	k *= UINT64_C(0xc4ceb9fe1a85ec53);
+	k ^= k >> 33;
+	return k;
+}
+
+void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_hash[16])
+{
+	const uint8_t *p = bytes;
+	uint64_t h1 = seed;
+	uint64_t h2 = seed;
+	size_t left = length;
+
+	for (; left >= 16; left -= 16, p += 16) {
+		h1 ^= scramble1(get_le64(p));
+		h1 = (rotl(h1, 27) + h2) * 5 + 0x52dce729;
+		h2 ^= scramble2(get_le64(p + 8));
+		h2 = (rotl(h2, 31) + h1) * 5 + 0x38495ab5;
+	}
+	if (left > 0) {
+		uint8_t tail[16] = { 0 };
+
+		memcpy(tail, p, left);
+		h1 ^= scramble1(get_le64(tail));
+		h2 ^= scramble2(get_le64(tail + 8));
+	}
+	h1 ^= length;
+	h2 ^= length;
+	h1 += h2;
+	h2 += h1;
+	h1 = finish(h1);
+	h2 = finish(h2);
+	h1 += h2;
+	h2 += h1;
+	put_le64(ret_hash, h1);
+	put_le64(ret_hash + 8, h2);
+}
+
+uint64_t nonce_hash(uint64_t start, const void *bytes, size_t length)
+{
+	uint8_t hash[16];
+
+	murmur3_128(bytes, length, (uint32_t)(start ^ start >> 27), hash);
+	return get_le64(hash + 4);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* MurmurHash3 x64 128 with the outputs that the index format uses (uds-format, 3.2). */
+#ifndef BASE_MURMUR3_H
+#define BASE_MURMUR3_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The seed that dm-vdo uses to name data blocks. */
+#define MURMUR3_BLOCK_SEED UINT32_C(0x62ea60be)
+
+/* 16 bytes: LE64(h1), LE64(h2). */
+void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_hash[16]);
+
+/* The format's way from one nonce to the next: bytes 4 to 11 of a hash seeded by @start. */
+uint64_t nonce_hash(uint64_t start, const void *bytes, size_t length);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The front of the I/O layer: checks what a caller asks against the limits of the backend and
+ * hands it on. Queues are in queue.c, backends in files of their own.
+ */
+#include "io/io.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+#include "base/message.h"
+#include "base/visibility.h"
+
+static bool ops_complete(const struct uds_io_ops *ops)
+{
+	bool queues = ops->open_queue != NULL;
+
+	return ops->read != NULL && ops->flush != NULL && ops->get_size != NULL &&
+	       ops->close != NULL && (ops->submit != NULL) == queues &&
+	       (ops->reap != NULL) == queues && (ops->close_queue != NULL) == queues;
+}
+
+UDS_PUBLIC int uds_io_create(const struct uds_io_ops *ops, void *context,
+			     const struct uds_io_limits *limits, const struct uds_env *given_env,
+			     struct uds_io **ret_io)
+{
+	struct uds_io_limits known = UDS_IO_LIMITS_INIT;
+	struct uds_io *io;
+	struct uds_env env;
+	size_t name_bytes;
+	int r;
+
+	r = env_complete(given_env, &env);
+	if (r < 0)
+		return r;
+	if (limits != NULL)
+		memcpy(&known, limits, limits->size < sizeof(known) ? limits->size : sizeof(known));
+	if (!is_power_of_two(known.block_bytes) || !is_power_of_two(known.memory_alignment))
+		return -EINVAL;
+	io = env_allocate_zeroed(&env, 1, sizeof(*io));
+	if (io == NULL)
+		return -ENOMEM;
+	memcpy(&io->ops, ops, ops->size < sizeof(io->ops) ? ops->size : sizeof(io->ops));
+	if (!ops_complete(&io->ops)) {
+		env_release(&env, io);
+		return -EINVAL;
+	}
+	name_bytes = strlen(known.name) + 1;
+	io->name = env_allocate(&env, name_bytes, 1);
+	if (io->name == NULL) {
+		env_release(&env, io);
+		return -ENOMEM;
+	}
+	memcpy(io->name, known.name, name_bytes);
+	io->env = env;
+	io->context = context;
+	io->block_bytes = known.block_bytes;
+	io->memory_alignment = known.memory_alignment;
+	io->read_only = known.read_only || io->ops.write == NULL;
+	*ret_io = io;
+	return 0;
+}
+
+UDS_PUBLIC int uds_io_close(struct uds_io *io)
+{
+	struct uds_env env;
+	int r;
+
+	if (io == NULL)
+		return 0;
+	env = io->env;
+	r = io->ops.close(io->context);
+	env_release(&env, io->name);
+	env_release(&env, io);
+	return r;
+}
+
+int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void *buffer,
+		      size_t length, uint64_t offset)
+{
+	if (kind == UDS_IO_WRITE && io->read_only)
+		return UDS_ERR_READ_ONLY;
+	if (((offset | length) & (io->block_bytes - 1)) != 0 ||
+	    ((uintptr_t)buffer & (io->memory_alignment - 1)) != 0)
+		return UDS_ERR_UNALIGNED;
+	return 0;
+}
+
+UDS_PUBLIC int uds_io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset)
+{
+	int r = io_check_transfer(io, UDS_IO_READ, buffer, length, offset);
+
+	if (r < 0 || length == 0)
+		return r;
+	return io->ops.read(io->context, buffer, length, offset);
+}
+
+UDS_PUBLIC int uds_io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t offset)
+{
+	int r = io_check_transfer(io, UDS_IO_WRITE, buffer, length, offset);
+
+	if (r < 0 || length == 0)
+		return r;
+	return io->ops.write(io->context, buffer, length, offset);
+}
+
+UDS_PUBLIC int uds_io_flush(struct uds_io *io)
+{
+	return io->ops.flush(io->context);
+}
+
+UDS_PUBLIC int uds_io_size(struct uds_io *io, uint64_t *ret_bytes)
+{
+	return io->ops.get_size(io->context, ret_bytes);
+}
+
+UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t length)
+{
+	if (io->ops.discard == NULL)
+		return -EOPNOTSUPP;
+	if (io->read_only)
+		return UDS_ERR_READ_ONLY;
+	return io->ops.discard(io->context, offset, length);
+}
+
+UDS_PUBLIC int uds_io_resize(struct uds_io *io, uint64_t bytes)
+{
+	if (io->ops.resize == NULL)
+		return -EOPNOTSUPP;
+	if (io->read_only)
+		return UDS_ERR_READ_ONLY;
+	return io->ops.resize(io->context, bytes);
+}
+
+UDS_PUBLIC int uds_io_map(struct uds_io *io, uint64_t offset, size_t length, const void **ret_view)
+{
+	if (io->ops.map == NULL)
+		return -EOPNOTSUPP;
+	return io->ops.map(io->context, offset, length, ret_view);
+}
+
+UDS_PUBLIC uint32_t uds_io_block_bytes(const struct uds_io *io)
+{
+	return io->block_bytes;
+}
+
+UDS_PUBLIC uint32_t uds_io_memory_alignment(const struct uds_io *io)
+{
+	return io->memory_alignment;
+}
+
+UDS_PUBLIC bool uds_io_is_read_only(const struct uds_io *io)
+{
+	return io->read_only;
+}
+
+UDS_PUBLIC const char *uds_io_name(const struct uds_io *io)
+{
+	return io->name;
+}
+
+void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, size_t bytes)
+{
+	return env_allocate_aligned(env, bytes,
+				    io->memory_alignment > 4096 ? io->memory_alignment : 4096);
+}
+
+int io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset,
+	    struct uds_message *message)
+{
+	int r = uds_io_read(io, buffer, length, offset);
+
+	if (r < 0)
+		return failure(message, r, "%s: reading %zu bytes at %" PRIu64 ": %s", io->name,
+			       length, offset, uds_strerror(r));
+	return 0;
+}
+
+int io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t offset,
+	     struct uds_message *message)
+{
+	int r = uds_io_write(io, buffer, length, offset);
+
+	if (r < 0)
+		return failure(message, r, "%s: writing %zu bytes at %" PRIu64 ": %s", io->name,
+			       length, offset, uds_strerror(r));
+	return 0;
+}
+
+int io_flush(struct uds_io *io, struct uds_message *message)
+{
+	int r = uds_io_flush(io);
+
+	if (r < 0)
+		return failure(message, r, "%s: flushing: %s", io->name, uds_strerror(r));
+	return 0;
+}

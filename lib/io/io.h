@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inner side of an I/O, and helpers that all stores share.
+ *
+ * A struct uds_io may be used by any number of threads; nothing in it changes after it was made.
+ */
+#ifndef IO_IO_H
+#define IO_IO_H
+
+#include <uds/io.h>
+
+struct uds_io {
+	struct uds_env env;
+	struct uds_io_ops ops;
+	void *context;
+	char *name;
+	uint32_t block_bytes;
+	uint32_t memory_alignment;
+	bool read_only;
+};
+
+/*
+ * A buffer that any I/O accepts: aligned to the larger of the I/O's demand and 4096.
+ * Freed with env_release.
+ */
+void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, size_t bytes);
+
+/* Whether a transfer obeys the limits: 0, or UDS_ERR_UNALIGNED or UDS_ERR_READ_ONLY. */
+int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void *buffer,
+		      size_t length, uint64_t offset);
+
+/* uds_io_read and uds_io_write with a sentence that names the I/O, the place and the reason. */
+int io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset,
+	    struct uds_message *message);
+int io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t offset,
+	     struct uds_message *message);
+int io_flush(struct uds_io *io, struct uds_message *message);
+
+#endif

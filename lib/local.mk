@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# lib/libcore.la holds all layers; libuds.la shows its public names only. Tests of internal
+# functions link libcore.la.
+
+noinst_LTLIBRARIES += lib/libcore.la
+lib_libcore_la_SOURCES =
+lib_libcore_la_LIBADD = $(URING_LIBS)
+
+lib_LTLIBRARIES += libuds.la
+libuds_la_SOURCES =
+libuds_la_LIBADD = lib/libcore.la
+libuds_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(UDS_LT_VERSION) -no-undefined \
+	-Wl,--version-script=$(top_srcdir)/lib/libuds.map
+EXTRA_libuds_la_DEPENDENCIES = $(top_srcdir)/lib/libuds.map
+EXTRA_DIST += lib/libuds.map
+
+include_HEADERS = include/uds.h
+udsincludedir = $(includedir)/uds
+udsinclude_HEADERS =
+
+include lib/base/local.mk
+include lib/io/local.mk
+include lib/geometry/local.mk
+include lib/delta/local.mk
+include lib/chapter/local.mk
+include lib/volume/local.mk
+include lib/index/local.mk
+include lib/snapshot/local.mk

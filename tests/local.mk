@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Each unit test is a Check program tests/unit/test_THING.c; scripts stand beside what they test.
+# Every test ends with a line "result: P passed, F failed, S skipped"; tests/summary adds them up.
+
+TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support $(CHECK_CFLAGS)
+# Check's macros do not keep all the warnings that the library keeps.
+TEST_CFLAGS = -Wall -Wextra -Wshadow $(UDS_SANITIZE)
+TEST_LDADD = tests/libsupport.la lib/libcore.la $(CHECK_LIBS)
+
+# The golden vectors stand beside the source tree where they are there at all.
+AM_TESTS_ENVIRONMENT = \
+	UDS_VECTORS="$${UDS_VECTORS-$(abs_top_srcdir)/../shared/vectors}"; export UDS_VECTORS; \
+	UDS_KERNEL_GUEST="$${UDS_KERNEL_GUEST-$(abs_top_srcdir)/../shared/interop/kernel-guest}"; \
+	export UDS_KERNEL_GUEST; \
+	UDS_TOOL="$(abs_top_builddir)/uds"; export UDS_TOOL; \
+	UDS_SRCDIR="$(abs_top_srcdir)"; export UDS_SRCDIR; \
+	UDS_BUILDDIR="$(abs_top_builddir)"; export UDS_BUILDDIR; \
+	PYTHON3="$(PYTHON3)"; export PYTHON3; \
+	CK_DEFAULT_TIMEOUT="$${CK_DEFAULT_TIMEOUT-120}"; export CK_DEFAULT_TIMEOUT;
+
+EXTRA_DIST += tests/summary
+
+if HAVE_CHECK
+check_LTLIBRARIES += tests/libsupport.la
+tests_libsupport_la_SOURCES = tests/support/check_main.c tests/support/check_main.h
+tests_libsupport_la_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_libsupport_la_CFLAGS = $(TEST_CFLAGS)
+
+UNIT_TESTS =
+include tests/unit/local.mk
+
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif

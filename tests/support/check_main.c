@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Runs a suite and reports in the form that tests/summary counts. */
+#include "check_main.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Tests run in processes of their own, so skips travel through a file that all of them share. */
+static FILE *skips;
+
+void note_skip(const char *format, ...)
+{
+	char line[512];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(line, sizeof(line) - 1, format, args);
+	va_end(args);
+	if (n < 0)
+		n = 0;
+	if ((size_t)n > sizeof(line) - 2)
+		n = (int)sizeof(line) - 2;
+	line[n] = '\n';
+	line[n + 1] = '\0';
+	fputs(line, skips);
+	fflush(skips);
+}
+
+int run_suite(Suite *suite)
+{
+	char line[512];
+	int run, failed, skipped = 0;
+	SRunner *runner;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	skips = tmpfile();
+	if (skips == NULL) {
+		perror("tmpfile");
+		return 99;
+	}
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	run = srunner_ntests_run(runner);
+	failed = srunner_ntests_failed(runner);
+	rewind(skips);
+	while (fgets(line, sizeof(line), skips) != NULL) {
+		printf("skipped: %s", line);
+		skipped++;
+	}
+	printf("result: %d passed, %d failed, %d skipped\n", run - failed - skipped, failed,
+	       skipped);
+	srunner_free(runner);
+	fclose(skips);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+const char *vectors_dir(void)
+{
+	const char *dir = getenv("UDS_VECTORS");
+	struct stat st;
+
+	if (dir == NULL || *dir == '\0' || stat(dir, &st) != 0)
+		return NULL;
+	return dir;
+}
+
+const char *scratch_dir(void)
+{
+	static char dir[256];
+	const char *base = getenv("TMPDIR");
+
+	if (dir[0] == '\0') {
+		snprintf(dir, sizeof(dir), "%s/uds-test-XXXXXX", base != NULL ? base : "/tmp");
+		if (mkdtemp(dir) == NULL)
+			return NULL;
+	}
+	return dir;
+}

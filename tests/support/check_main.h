@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What every unit test program shares: running its cases, skipping one with a reason, and the line
+ * that the summary counts.
+ *
+ * A program is a main() that fills a suite and returns run_suite(suite).
+ */
+#ifndef TESTS_CHECK_MAIN_H
+#define TESTS_CHECK_MAIN_H
+
+#include <check.h>
+
+/* Runs the suite, prints each failure, each skip with its reason, and "result: P passed, F failed, S skipped". */
+int run_suite(Suite *suite);
+
+/* Ends the test that runs as skipped, not as passed. */
+#define skip_test(...)                  \
+	do {                            \
+		note_skip(__VA_ARGS__); \
+		return;                 \
+	} while (0)
+
+void note_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The folder with the golden vectors, or NULL where there is none: then skip with "no vectors". */
+const char *vectors_dir(void);
+
+/* A fresh empty folder for the files of this program; removed by the caller's file names or make clean. */
+const char *scratch_dir(void);
+
+#endif

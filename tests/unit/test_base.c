@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The base layer: bytes, bit fields, hashing, environments, messages, status texts. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <uds/status.h>
+
+#include "base/bits.h"
+#include "base/bytes.h"
+#include "base/env.h"
+#include "base/message.h"
+#include "base/murmur3.h"
+#include "check_main.h"
+
+START_TEST(numbers_keep_their_byte_order)
+{
+	uint8_t b[8];
+
+	put_le64(b, UINT64_C(0x0102030405060708));
+	ck_assert_int_eq(b[0], 8);
+	ck_assert_uint_eq(get_le64(b), UINT64_C(0x0102030405060708));
+	ck_assert_uint_eq(get_be64(b), UINT64_C(0x0807060504030201));
+	ck_assert_uint_eq(get_le16(b), 0x0708);
+	ck_assert_uint_eq(get_be16(b), 0x0807);
+}
+END_TEST
+
+START_TEST(bit_fields_leave_their_neighbours_alone)
+{
+	for (unsigned int at = 0; at < 24; at++) {
+		for (unsigned int width = 0; width <= 32; width++) {
+			uint8_t b[8];
+			uint32_t mask = (uint32_t)((UINT64_C(1) << width) - 1);
+
+			memset(b, 0xff, sizeof(b));
+			put_bits(b, at, width, 0);
+			ck_assert_uint_eq(get_bits(b, at, width), 0);
+			if (at > 0)
+				ck_assert_uint_eq(get_bits(b, at - 1, 1), 1);
+			ck_assert_uint_eq(get_bits(b, at + width, 1), 1);
+			put_bits(b, at, width, 0xa5c3f197 & mask);
+			ck_assert_uint_eq(get_bits(b, at, width), 0xa5c3f197 & mask);
+		}
+	}
+}
+END_TEST
+
+START_TEST(bits_per_counts_binary_digits)
+{
+	ck_assert_uint_eq(bits_per(0), 1);
+	ck_assert_uint_eq(bits_per(1), 1);
+	ck_assert_uint_eq(bits_per(2), 2);
+	ck_assert_uint_eq(bits_per(4), 3);
+	ck_assert_uint_eq(bits_per(UINT64_MAX), 64);
+}
+END_TEST
+
+START_TEST(murmur3_gives_the_recorded_hashes)
+{
+	uint8_t input[4160], hash[16];
+	char path[512], line[256];
+	const char *dir = vectors_dir();
+	int rows = 0;
+	FILE *f;
+
+	if (dir == NULL)
+		skip_test("murmur3_gives_the_recorded_hashes: no vectors");
+	snprintf(path, sizeof(path), "%s/uds/unit/murmur3.csv", dir);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	for (unsigned int i = 0; i < sizeof(input) / 8; i++) {
+		uint64_t z = UINT64_C(0x5eed0001) + 40 + (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+		z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+		z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+		put_le64(input + 8 * i, z ^ z >> 31);
+	}
+	while (fgets(line, sizeof(line), f) != NULL) {
+		unsigned int length, seed;
+		char expected[64], got[64];
+
+		if (sscanf(line, "%u,%x,%63[0-9a-f]", &length, &seed, expected) != 3)
+			continue;
+		ck_assert_uint_le(length, sizeof(input));
+		murmur3_128(input, length, seed, hash);
+		for (int i = 0; i < 16; i++)
+			sprintf(got + 2 * i, "%02x", hash[i]);
+		ck_assert_str_eq(got, expected);
+		rows++;
+	}
+	fclose(f);
+	ck_assert_int_gt(rows, 0);
+}
+END_TEST
+
+START_TEST(half_an_allocator_is_refused)
+{
+	struct uds_env given = UDS_ENV_INIT;
+	struct uds_env env;
+
+	given.release = (void (*)(void *, void *))1;
+	ck_assert_int_eq(env_complete(&given, &env), -EINVAL);
+	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_ptr_null(env_allocate(&env, SIZE_MAX, 2));
+}
+END_TEST
+
+START_TEST(messages_gain_their_place_from_outside)
+{
+	struct uds_message message;
+
+	ck_assert_int_eq(failure(&message, UDS_ERR_CORRUPT, "page %d is short", 7),
+			 UDS_ERR_CORRUPT);
+	ck_assert_int_eq(failure_in(&message, UDS_ERR_CORRUPT, "%s", "a.uds"), UDS_ERR_CORRUPT);
+	ck_assert_str_eq(message.text, "a.uds: page 7 is short");
+	ck_assert_int_eq(failure(NULL, -EIO, "nobody reads this"), -EIO);
+}
+END_TEST
+
+START_TEST(every_status_has_a_text)
+{
+	for (int status = UDS_ERR_CORRUPT; status >= UDS_ERR_FAILED_BEFORE; status--)
+		ck_assert_str_ne(uds_strerror(status), "unknown status");
+	ck_assert_str_eq(uds_strerror(UDS_ERR_FAILED_BEFORE - 1), "unknown status");
+	ck_assert_str_eq(uds_strerror(-ENOSPC), "No space left on device");
+	ck_assert_str_eq(uds_strerror(0), "success");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("base");
+	TCase *tc = tcase_create("base");
+
+	tcase_add_test(tc, numbers_keep_their_byte_order);
+	tcase_add_test(tc, bit_fields_leave_their_neighbours_alone);
+	tcase_add_test(tc, bits_per_counts_binary_digits);
+	tcase_add_test(tc, murmur3_gives_the_recorded_hashes);
+	tcase_add_test(tc, half_an_allocator_is_refused);
+	tcase_add_test(tc, messages_gain_their_place_from_outside);
+	tcase_add_test(tc, every_status_has_a_text);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
