@@ -21,6 +21,9 @@ AM_TESTS_ENVIRONMENT = \
 
 EXTRA_DIST += tests/summary
 
+# Those that use several threads: quickstart runs them again under the thread sanitizer.
+THREADED_TESTS =
+
 if HAVE_CHECK
 check_LTLIBRARIES += tests/libsupport.la
 tests_libsupport_la_SOURCES = tests/support/check_main.c tests/support/check_main.h
