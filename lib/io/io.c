@@ -39,7 +39,8 @@ UDS_PUBLIC int uds_io_create(const struct uds_io_ops *ops, void *context,
 		return r;
 	if (limits != NULL)
 		memcpy(&known, limits, limits->size < sizeof(known) ? limits->size : sizeof(known));
-	if (!is_power_of_two(known.block_bytes) || !is_power_of_two(known.memory_alignment))
+	if (ops == NULL || known.name == NULL || !is_power_of_two(known.block_bytes) ||
+	    !is_power_of_two(known.memory_alignment))
 		return -EINVAL;
 	io = env_allocate_zeroed(&env, 1, sizeof(*io));
 	if (io == NULL)
@@ -87,6 +88,8 @@ int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void
 	if (((offset | length) & (io->block_bytes - 1)) != 0 ||
 	    ((uintptr_t)buffer & (io->memory_alignment - 1)) != 0)
 		return UDS_ERR_UNALIGNED;
+	if (offset > INT64_MAX || length > INT64_MAX - offset)
+		return UDS_ERR_OUT_OF_RANGE;
 	return 0;
 }
 
@@ -124,6 +127,8 @@ UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t lengt
 		return -EOPNOTSUPP;
 	if (io->read_only)
 		return UDS_ERR_READ_ONLY;
+	if (offset > INT64_MAX || length > INT64_MAX - offset)
+		return UDS_ERR_OUT_OF_RANGE;
 	return io->ops.discard(io->context, offset, length);
 }
 
@@ -133,6 +138,8 @@ UDS_PUBLIC int uds_io_resize(struct uds_io *io, uint64_t bytes)
 		return -EOPNOTSUPP;
 	if (io->read_only)
 		return UDS_ERR_READ_ONLY;
+	if ((bytes & (io->block_bytes - 1)) != 0)
+		return UDS_ERR_UNALIGNED;
 	return io->ops.resize(io->context, bytes);
 }
 

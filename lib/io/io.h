@@ -25,7 +25,10 @@ struct uds_io {
  */
 void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, size_t bytes);
 
-/* Whether a transfer obeys the limits: 0, or UDS_ERR_UNALIGNED or UDS_ERR_READ_ONLY. */
+/*
+ * Whether a transfer obeys the limits: 0, or UDS_ERR_READ_ONLY, UDS_ERR_UNALIGNED or, for numbers
+ * that no file offset can hold, UDS_ERR_OUT_OF_RANGE.
+ */
 int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void *buffer,
 		      size_t length, uint64_t offset);
 

@@ -2,6 +2,15 @@
 udsinclude_HEADERS += include/uds/io.h
 
 lib_libcore_la_SOURCES += \
+	lib/io/file.c lib/io/file.h \
+	lib/io/file_direct.c \
+	lib/io/file_lock.c \
+	lib/io/file_open.c \
 	lib/io/io.c lib/io/io.h \
 	lib/io/memory.c \
-	lib/io/queue.c
+	lib/io/queue.c \
+	lib/io/uri.c
+
+if HAVE_LIBURING
+lib_libcore_la_SOURCES += lib/io/file_uring.c
+endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The file backend's work on an open descriptor: whole transfers, size, flush, discard. Opening
+ * is in file_open.c.
+ *
+ * The system may transfer less than was asked for, or be interrupted; here a transfer goes on until
+ * all of it is done or an error is known.
+ */
+#include "io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/env.h"
+
+/* The most that is handed to the system at once: a multiple of any block, below its own limit. */
+#define MAX_TRANSFER ((size_t)1 << 30)
+
+int file_get_size(struct file_io *file, uint64_t *ret_bytes)
+{
+	uint64_t bytes;
+
+	if (file->block_device) {
+		if (ioctl(file->fd, BLKGETSIZE64, &bytes) < 0)
+			return -errno;
+	} else {
+		struct stat st;
+
+		if (fstat(file->fd, &st) < 0)
+			return -errno;
+		bytes = (uint64_t)st.st_size;
+	}
+	atomic_store(&file->size_seen, bytes);
+	*ret_bytes = bytes;
+	return 0;
+}
+
+int file_check_range(struct file_io *file, uint64_t offset, uint64_t length)
+{
+	uint64_t size = atomic_load(&file->size_seen);
+	int r;
+
+	if (offset <= size && length <= size - offset)
+		return 0;
+	r = file_get_size(file, &size);
+	if (r < 0)
+		return r;
+	return offset <= size && length <= size - offset ? 0 : UDS_ERR_OUT_OF_RANGE;
+}
+
+/*
+ * How much of a short transfer counts: with O_DIRECT the next one must begin on a block again.
+ * 0 when nothing does.
+ */
+static size_t progress_of(const struct file_io *file, size_t done, size_t asked)
+{
+	return done == asked ? done : done & ~((size_t)file->block_bytes - 1);
+}
+
+static int file_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	struct file_io *file = context;
+	uint8_t *at = buffer;
+
+	while (length > 0) {
+		size_t part = length < MAX_TRANSFER ? length : MAX_TRANSFER;
+		ssize_t n = pread(file->fd, at, part, (off_t)offset);
+		size_t progress;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		progress = progress_of(file, (size_t)n, part);
+		if (progress ==
+		    0) /* the end, or a last part of a block that O_DIRECT cannot pass */
+			return file_check_range(file, offset, length) < 0 ? UDS_ERR_OUT_OF_RANGE
+									  : -EIO;
+		at += progress;
+		offset += progress;
+		length -= progress;
+	}
+	return 0;
+}
+
+static int file_write(void *context, const void *buffer, size_t length, uint64_t offset)
+{
+	struct file_io *file = context;
+	const uint8_t *at = buffer;
+	int r;
+
+	r = file_check_range(file, offset, length);
+	if (r < 0)
+		return r;
+	while (length > 0) {
+		size_t part = length < MAX_TRANSFER ? length : MAX_TRANSFER;
+		ssize_t n = pwrite(file->fd, at, part, (off_t)offset);
+		size_t progress;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		progress = progress_of(file, (size_t)n, part);
+		if (progress == 0)
+			return -EIO;
+		at += progress;
+		offset += progress;
+		length -= progress;
+	}
+	return 0;
+}
+
+static int file_flush(void *context)
+{
+	struct file_io *file = context;
+
+	while (fdatasync(file->fd) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+static int file_size(void *context, uint64_t *ret_bytes)
+{
+	return file_get_size(context, ret_bytes);
+}
+
+static int file_resize(void *context, uint64_t bytes)
+{
+	struct file_io *file = context;
+
+	if (file->block_device)
+		return -EOPNOTSUPP;
+	if (bytes > INT64_MAX)
+		return -EFBIG;
+	while (ftruncate(file->fd, (off_t)bytes) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	atomic_store(&file->size_seen, bytes);
+	return 0;
+}
+
+/* The whole sectors of the range; a part of a sector at either end stays as it is. */
+static int discard_sectors(struct file_io *file, uint64_t offset, uint64_t length)
+{
+	uint64_t range[2], end = offset + length;
+	int sector;
+
+	if (ioctl(file->fd, BLKSSZGET, &sector) < 0)
+		return -errno;
+	range[0] = (offset + (uint64_t)sector - 1) & ~((uint64_t)sector - 1);
+	end &= ~((uint64_t)sector - 1);
+	if (range[0] >= end)
+		return 0;
+	range[1] = end - range[0];
+	return ioctl(file->fd, BLKDISCARD, range) < 0 ? -errno : 0;
+}
+
+static int file_discard(void *context, uint64_t offset, uint64_t length)
+{
+	struct file_io *file = context;
+	int r;
+
+	r = file_check_range(file, offset, length);
+	if (r < 0 || length == 0)
+		return r;
+	if (file->block_device)
+		return discard_sectors(file, offset, length);
+	while (fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			 (off_t)length) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+static int file_close(void *context)
+{
+	struct file_io *file = context;
+	struct uds_env env = file->env;
+	int r = 0;
+
+	/* After EINTR the descriptor is gone all the same: Linux closes it first. */
+	if (close(file->fd) < 0 && errno != EINTR)
+		r = -errno;
+	env_release(&env, file);
+	return r;
+}
+
+const struct uds_io_ops file_ops = {
+	.size = sizeof(struct uds_io_ops),
+	.read = file_read,
+	.write = file_write,
+	.flush = file_flush,
+	.get_size = file_size,
+	.close = file_close,
+	.discard = file_discard,
+	.resize = file_resize,
+};
+
+#ifdef HAVE_LIBURING
+static const struct uds_io_ops file_ops_uring = {
+	.size = sizeof(struct uds_io_ops),
+	.read = file_read,
+	.write = file_write,
+	.flush = file_flush,
+	.get_size = file_size,
+	.close = file_close,
+	.discard = file_discard,
+	.resize = file_resize,
+	.open_queue = file_uring_open,
+	.submit = file_uring_submit,
+	.reap = file_uring_reap,
+	.close_queue = file_uring_close,
+};
+
+const struct uds_io_ops *file_ops_with_uring(void)
+{
+	return &file_ops_uring;
+}
+#else
+const struct uds_io_ops *file_ops_with_uring(void)
+{
+	return &file_ops;
+}
+#endif

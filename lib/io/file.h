@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inner side of the file backend: what its parts share.
+ *
+ *   file_open.c    opening a path, and undoing it when a later step fails
+ *   file_lock.c    locks, and who stands in the way
+ *   file_direct.c  O_DIRECT and the alignment that it needs
+ *   file.c         transfers, size, discard
+ *   file_uring.c   queues by io_uring
+ *
+ * The descriptor and the kind never change after the open; size_seen is the only state that
+ * threads share.
+ */
+#ifndef IO_FILE_H
+#define IO_FILE_H
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "io/io.h"
+
+struct file_io {
+	struct uds_env env;
+	int fd;
+	bool block_device;
+	uint32_t block_bytes; /* what O_DIRECT demands of offsets and lengths; 1 without it */
+
+	/*
+	 * The last size that was looked up. Writes may not go past the end, and nobody but this handle
+	 * changes the size of what it has locked; a device that has grown is looked at again.
+	 */
+	_Atomic uint64_t size_seen;
+};
+
+extern const struct uds_io_ops file_ops;
+
+/* file_ops with queues of io_uring, or file_ops where the library was built without it. */
+const struct uds_io_ops *file_ops_with_uring(void);
+
+/* The queue functions, in file_uring.c. */
+int file_uring_open(void *context, unsigned int depth, void **ret_queue);
+int file_uring_submit(void *queue, struct uds_io_request *const *requests, size_t count);
+int file_uring_reap(void *queue, struct uds_io_request **ret_done, size_t room);
+void file_uring_close(void *queue);
+
+int file_get_size(struct file_io *file, uint64_t *ret_bytes);
+
+/* 0, or UDS_ERR_OUT_OF_RANGE for a range that goes past the end. */
+int file_check_range(struct file_io *file, uint64_t offset, uint64_t length);
+
+/*
+ * Locks an open file or device for this opener, exclusively (@write) or shared. The lock goes
+ * with the descriptor.
+ *
+ * Returns 0, UDS_ERR_IN_USE with a sentence, or what the system said.
+ */
+int file_lock(int fd, const struct stat *st, bool write, const char *path,
+	      struct uds_message *message);
+
+/* A block device that could not be opened exclusively: UDS_ERR_IN_USE, and who has it. */
+int file_device_in_use(dev_t device, const char *path, struct uds_message *message);
+
+/*
+ * Turns O_DIRECT on and finds what it demands.
+ *
+ * Returns 0, UDS_ERR_NO_DIRECT_IO with a sentence (then O_DIRECT is off again), or what the
+ * system said.
+ */
+int file_make_direct(int fd, const struct stat *st, const struct uds_env *env, const char *path,
+		     uint32_t *ret_block_bytes, uint32_t *ret_memory_alignment,
+		     struct uds_message *message);
+
+#endif

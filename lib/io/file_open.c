@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Opening a file or a block device: the file backend's way in. A step that fails undoes those
+ * before it, also the making of the file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "base/visibility.h"
+#include "io/file.h"
+
+static int cannot_open(const char *path, int status, struct uds_message *message)
+{
+	return failure(message, status, "%s: cannot be opened: %s", path, uds_strerror(status));
+}
+
+static int check_options(const char *path, const struct uds_io_file_options *options,
+			 struct uds_message *message)
+{
+	if (options->create && !options->write)
+		return failure(message, -EINVAL, "%s: to create it, it must be opened to write",
+			       path);
+	if (options->exclusive_create && !options->create)
+		return failure(message, -EINVAL, "%s: exclusive_create without create", path);
+	if (options->no_lock && options->write)
+		return failure(message, -EINVAL, "%s: no writing without the lock", path);
+	if (options->direct != UDS_IO_DIRECT_NO && options->direct != UDS_IO_DIRECT_YES &&
+	    options->direct != UDS_IO_DIRECT_AUTO)
+		return failure(message, -EINVAL, "%s: unknown value %d for direct", path,
+			       (int)options->direct);
+	return 0;
+}
+
+static int check_kind(const char *path, const struct stat *st, struct uds_message *message)
+{
+	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
+		return 0;
+	if (S_ISDIR(st->st_mode))
+		return failure(message, -EISDIR, "%s: is a directory", path);
+	return failure(message, -EINVAL, "%s: neither a regular file nor a block device", path);
+}
+
+static int open_retrying(const char *path, int flags)
+{
+	int fd;
+
+	do
+		fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+/* What is there is looked at before it is opened: opening a FIFO waits, and devices need O_EXCL. */
+static int open_existing(const char *path, bool write, struct uds_message *message)
+{
+	struct stat st;
+	int flags = write ? O_RDWR : O_RDONLY;
+	int fd, r;
+
+	if (stat(path, &st) < 0)
+		return cannot_open(path, -errno, message);
+	r = check_kind(path, &st, message);
+	if (r < 0)
+		return r;
+	if (write && S_ISBLK(st.st_mode))
+		flags |= O_EXCL;
+	fd = open_retrying(path, flags);
+	if (fd == -EBUSY && S_ISBLK(st.st_mode))
+		return file_device_in_use(st.st_rdev, path, message);
+	if (fd < 0)
+		return cannot_open(path, fd, message);
+	return fd;
+}
+
+/*
+ * Whether the file was made here must be known to undo it, so it is made exclusively, or opened as
+ * it is; twice, in case another process removes or makes it in between.
+ */
+static int open_or_create(const char *path, const struct uds_io_file_options *options,
+			  bool *ret_created, struct uds_message *message)
+{
+	int fd = -ENOENT;
+
+	*ret_created = false;
+	if (!options->create)
+		return open_existing(path, options->write, message);
+	for (int tries = 0; tries < 2 && fd == -ENOENT; tries++) {
+		fd = open_retrying(path, O_RDWR | O_CREAT | O_EXCL);
+		if (fd >= 0)
+			*ret_created = true;
+		if (fd != -EEXIST || options->exclusive_create)
+			return fd < 0 ? cannot_open(path, fd, message) : fd;
+		fd = open_existing(path, true, message);
+	}
+	return fd;
+}
+
+/* Makes the name of a new file durable, as far as its directory may be opened at all. */
+static int flush_directory(const char *path, const struct uds_env *env, struct uds_message *message)
+{
+	const char *slash = strrchr(path, '/');
+	size_t length = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+	char *directory;
+	int fd, r = 0;
+
+	directory = env_allocate(env, length + 1, 1);
+	if (directory == NULL)
+		return failure(message, -ENOMEM, "%s: no memory", path);
+	memcpy(directory, slash == NULL ? "." : path, length);
+	directory[length] = '\0';
+	fd = open_retrying(directory, O_RDONLY | O_DIRECTORY);
+	if (fd >= 0) {
+		/* EINVAL: the file system has no such thing as flushing a directory. */
+		if (fsync(fd) < 0 && errno != EINVAL)
+			r = failure(message, -errno, "%s: flushing its directory: %s", path,
+				    uds_strerror(-errno));
+		close(fd);
+	}
+	env_release(env, directory);
+	return r;
+}
+
+/* Everything between the descriptor and the handle. */
+static int finish_open(int fd, const char *path, const struct uds_io_file_options *options,
+		       const struct uds_env *env, struct uds_message *message,
+		       struct uds_io **ret_io)
+{
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct file_io *file;
+	struct stat st;
+	uint64_t bytes;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return cannot_open(path, -errno, message);
+	r = check_kind(path, &st, message);
+	if (r == 0 && !options->no_lock)
+		r = file_lock(fd, &st, options->write, path, message);
+	if (r < 0)
+		return r;
+	if (options->direct != UDS_IO_DIRECT_NO) {
+		r = file_make_direct(fd, &st, env, path, &limits.block_bytes,
+				     &limits.memory_alignment, message);
+		if (r == UDS_ERR_NO_DIRECT_IO && options->direct == UDS_IO_DIRECT_AUTO) {
+			env_log(env, UDS_LOG_INFO, "%s: no O_DIRECT here, using the page cache",
+				path);
+			r = 0;
+		}
+		if (r < 0)
+			return r;
+	}
+	file = env_allocate_zeroed(env, 1, sizeof(*file));
+	if (file == NULL)
+		return failure(message, -ENOMEM, "%s: no memory", path);
+	file->env = *env;
+	file->fd = fd;
+	file->block_device = S_ISBLK(st.st_mode);
+	file->block_bytes = limits.block_bytes;
+	limits.read_only = !options->write;
+	limits.name = path;
+	r = file_get_size(file, &bytes);
+	if (r < 0)
+		failure(message, r, "%s: asking for its size: %s", path, uds_strerror(r));
+	if (r == 0) {
+		r = uds_io_create(options->uring ? file_ops_with_uring() : &file_ops, file, &limits,
+				  env, ret_io);
+		if (r < 0)
+			failure(message, r, "%s: %s", path, uds_strerror(r));
+	}
+	if (r < 0)
+		env_release(env, file);
+	return r;
+}
+
+UDS_PUBLIC int uds_io_open_file(const char *path, const struct uds_io_file_options *given,
+				const struct uds_env *given_env, struct uds_message *ret_message,
+				struct uds_io **ret_io)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	struct uds_env env;
+	bool created;
+	int fd, r;
+
+	r = env_complete(given_env, &env);
+	if (r < 0)
+		return failure(ret_message, r, "%s: the environment is not complete", path);
+	if (given != NULL)
+		memcpy(&options, given,
+		       given->size < sizeof(options) ? given->size : sizeof(options));
+	r = check_options(path, &options, ret_message);
+	if (r < 0)
+		return r;
+	fd = open_or_create(path, &options, &created, &message);
+	if (fd < 0) {
+		r = fd;
+		goto out;
+	}
+	if (created)
+		r = flush_directory(path, &env, &message);
+	if (r == 0)
+		r = finish_open(fd, path, &options, &env, &message, ret_io);
+	if (r < 0) {
+		/* Locked by another already: it is theirs now. */
+		if (created && r != UDS_ERR_IN_USE)
+			unlink(path);
+		close(fd);
+	}
+out:
+	/* An open that falls back from O_DIRECT succeeds; its sentence is nobody's. */
+	if (r < 0 && ret_message != NULL)
+		*ret_message = message;
+	return r;
+}
