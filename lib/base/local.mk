@@ -8,4 +8,5 @@ lib_libcore_la_SOURCES += \
 	lib/base/message.c lib/base/message.h \
 	lib/base/murmur3.c lib/base/murmur3.h \
 	lib/base/status.c \
+	lib/base/stream.h \
 	lib/base/visibility.h
