@@ -8,7 +8,9 @@
 #define UDS_H
 
 #include <uds/env.h>
+#include <uds/geometry.h>
 #include <uds/io.h>
+#include <uds/record.h>
 #include <uds/status.h>
 
 #endif

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The shape of an index: what a user chooses, and every number that follows from it.
+ *
+ * Everything here is computed from the configuration alone (uds-format, 4); nothing is read or written.
+ *
+ * Threads: every function may be called from any thread.
  */
 #ifndef UDS_GEOMETRY_H
 #define UDS_GEOMETRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,23 +22,92 @@ extern "C" {
 
 /* The parameters that the config block keeps (uds-format, 4.1 and 14.6). */
 struct uds_configuration {
-	size_t size;			  /* of this struct */
-	uint32_t page_bytes;		  /* of volume pages; 32768 in the usual sizes */
+	size_t size;	     /* of this struct */
+	uint32_t page_bytes; /* of volume pages; 32768 in the usual sizes */
 	uint32_t record_pages_per_chapter;
-	uint32_t chapters_per_volume;	  /* an odd number: a converted volume */
+	uint32_t chapters_per_volume;	     /* an odd number: a converted volume */
 	uint32_t sparse_chapters_per_volume; /* 0: a dense index */
-	uint32_t cache_chapters;	  /* 7 in the usual sizes */
-	uint32_t volume_index_mean_delta; /* 4096 in the usual sizes */
-	uint32_t sparse_sample_rate;	  /* 0 in a dense index, 32 in the usual sparse sizes */
-	uint64_t nonce;			  /* the user's: identifies the owner */
-	uint64_t remapped_virtual;	  /* converted volumes only */
+	uint32_t cache_chapters;	     /* 7 in the usual sizes */
+	uint32_t volume_index_mean_delta;    /* 4096 in the usual sizes */
+	uint32_t sparse_sample_rate;	     /* 0 in a dense index, 32 in the usual sparse sizes */
+	uint64_t nonce;			     /* the user's: identifies the owner */
+	uint64_t remapped_virtual;	     /* converted volumes only */
 	uint64_t remapped_physical;
 };
 
-#define UDS_CONFIGURATION_INIT                                                           \
-	{                                                                                \
+#define UDS_CONFIGURATION_INIT                                                            \
+	{                                                                                 \
 		sizeof(struct uds_configuration), 32768, 64, 1024, 0, 7, 4096, 0, 0, 0, 0 \
 	}
+
+/*
+ * Fills in the configuration of one of the usual sizes (uds-format, 4.1), with a nonce of 0.
+ *
+ * @memory: "256M", "512M", "768M", or "1G" to "1024G": about the memory that the volume index takes.
+ * @sparse: ten times the chapters in the same memory; of the oldest 95 % only a sample is kept in it.
+ * @ret_configuration: its size member is set.
+ *
+ * Returns 0, or -EINVAL for any other text; the message (NULL is fine) has the possible ones.
+ *
+ * Since 0.1.
+ */
+int uds_configuration_for_memory(const char *memory, bool sparse, struct uds_message *ret_message,
+				 struct uds_configuration *ret_configuration);
+
+/* What follows from a configuration (uds-format, 4.2 to 4.4). */
+struct uds_geometry {
+	size_t size; /* of this struct: set by the caller */
+	uint32_t records_per_page;
+	uint32_t records_per_chapter;
+	uint64_t records_per_volume; /* with every chapter full */
+	uint32_t dense_chapters;
+	uint32_t chapter_payload_bits;	  /* width of a record page number in a chapter index */
+	uint32_t delta_lists_per_chapter; /* in a chapter index */
+	uint32_t chapter_address_bits;
+	uint32_t index_pages_per_chapter;
+	uint32_t pages_per_chapter; /* index pages and record pages */
+	uint32_t pages_per_volume;
+	uint64_t volume_bytes;	     /* all chapters and one header page */
+	uint64_t save_bytes;	     /* of one of the two save slots */
+	uint64_t index_bytes;	     /* what the index takes on its I/O, all told */
+	uint64_t volume_index_bytes; /* memory that the format allows the volume index */
+	uint64_t open_chapter_bytes; /* of the largest saved open chapter */
+};
+
+/*
+ * Checks a configuration and computes the numbers.
+ *
+ * @ret_message: NULL, or gets the sentence with parameter and allowed range when this fails.
+ * @ret_geometry: filled up to its size member.
+ *
+ * Returns 0, or -EINVAL for a configuration that the format or its origin cannot hold:
+ *   page_bytes                  a multiple of 4096, 4096 to 65536
+ *   record_pages_per_chapter    1 or more, at most 2097152 records in a chapter (uds-format, 20.1, S4),
+ *                               and at most 32767 divided by cache_chapters
+ *   chapters_per_volume         2 or more; at most 2^32 - 1 pages in the volume
+ *   sparse_chapters_per_volume  less than chapters_per_volume
+ *   sparse_sample_rate          0 without sparse chapters, else 2 to records per chapter
+ *   cache_chapters              1 to 32767
+ *   volume_index_mean_delta     1 to 8388608, and with the other numbers not one of those for which the
+ *                               format's origin writes damaged lists (uds-format, 20.2, R2)
+ *   remapped_virtual, remapped_physical
+ *                               0 with an even chapters_per_volume; the latter below chapters_per_volume
+ *
+ * Since 0.1.
+ */
+int uds_geometry_compute(const struct uds_configuration *configuration,
+			 struct uds_message *ret_message, struct uds_geometry *ret_geometry);
+
+/*
+ * Where a chapter lies: its slot in the volume, from 0 (uds-format, 11.2 and 11.3). Several virtual
+ * chapters share a slot; the newest one is there.
+ *
+ * Returns 0, or -EINVAL as uds_geometry_compute() does.
+ *
+ * Since 0.1.
+ */
+int uds_geometry_physical_chapter(const struct uds_configuration *configuration,
+				  uint64_t virtual_chapter, uint32_t *ret_physical_chapter);
 
 #ifdef __cplusplus
 }

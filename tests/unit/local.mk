@@ -11,3 +11,16 @@ tests_unit_test_io_file_SOURCES = tests/unit/test_io_file.c
 tests_unit_test_io_file_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_file_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_file_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_delta
+tests_unit_test_delta_SOURCES = tests/unit/test_delta.c
+tests_unit_test_delta_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_delta_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_delta_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_geometry
+tests_unit_test_geometry_SOURCES = tests/unit/test_geometry.c
+tests_unit_test_geometry_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_geometry_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_geometry_LDADD = $(TEST_LDADD)
+

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The delta code: how the format writes a sorted list of (key, value) pairs as a bit string
+ * (uds-format, 5), and how many bits that takes.
+ *
+ * Delta lists are a form of storage here: a whole sorted list is written by a delta_writer, and read
+ * entry by entry by a delta_reader. Nothing inserts into a written list or removes from it.
+ *
+ * An ordinary entry is a key and a value. Names with the same key follow it as collision entries, the
+ * newest first, each with the full name.
+ *
+ * Everything here is a pure function over the caller's memory. Any thread.
+ */
+#ifndef DELTA_DELTA_CODE_H
+#define DELTA_DELTA_CODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uds/record.h>
+#include <uds/status.h>
+
+#include "delta/bit_writer.h"
+
+/* What no list may exceed. */
+#define DELTA_LIST_MAX_BITS 65535u
+
+/* What a collision entry takes on top of its value and its delta of zero. */
+#define DELTA_NAME_BITS (8u * UDS_NAME_BYTES)
+
+struct delta_code {
+	uint32_t mean;		   /* the mean difference between keys that the code is best for */
+	uint32_t incr_keys;	   /* each step of the unary part counts for so many keys */
+	uint32_t min_keys;	   /* deltas below this have no unary part */
+	unsigned int min_bits;	   /* width of the fixed part, 2 to 32 */
+	unsigned int payload_bits; /* width of the value, 0 to 32 */
+};
+
+/* What the mean gives, whether the format's origin follows the code for it or not. */
+void delta_code_parameters(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
+
+/*
+ * Returns 0, or -EINVAL for a mean of 0, a payload wider than 32 bits, or a mean for which the
+ * format's origin computes wrong sizes (those whose incr_keys is 2^k - 1; uds-format, 20.2, R2).
+ */
+int delta_code_make(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
+
+/* How many bits the code of a delta takes. */
+static inline uint64_t delta_code_bits(const struct delta_code *code, uint32_t delta)
+{
+	uint32_t t;
+
+	if (delta < code->min_keys)
+		return code->min_bits;
+	t = delta - code->min_keys;
+	if (t < code->incr_keys)
+		return code->min_bits + 1;
+	return code->min_bits + 1 + t / code->incr_keys;
+}
+
+/* How many bits an ordinary entry takes whose key is @delta above the one before it. */
+static inline uint64_t delta_ordinary_bits(const struct delta_code *code, uint32_t delta)
+{
+	return code->payload_bits + delta_code_bits(code, delta);
+}
+
+/* How many bits a collision entry takes. */
+static inline unsigned int delta_collision_bits(const struct delta_code *code)
+{
+	return code->payload_bits + code->min_bits + DELTA_NAME_BITS;
+}
+
+/*
+ * The format's estimate for @entries entries, and how many pages of @page_bytes the lists of a
+ * chapter need (uds-format, 4.2). The caller has bounded the arguments (geometry_make).
+ */
+uint64_t delta_bits(uint64_t entries, uint32_t mean, unsigned int payload_bits);
+uint64_t page_count(uint32_t entries, uint32_t lists, uint32_t mean, unsigned int payload_bits,
+		    uint32_t page_bytes);
+
+struct delta_entry {
+	uint32_t key;
+	uint32_t value;
+	bool collision;
+	uint8_t name[UDS_NAME_BYTES]; /* of a collision entry */
+};
+
+/*
+ * Writes one sorted list. Sizes are checked before anything is written, so a failed append leaves the
+ * list as it was and ready to be finished.
+ */
+struct delta_writer {
+	const struct delta_code *code;
+	struct bit_writer out;
+	uint32_t key;  /* of the last entry */
+	uint32_t bits; /* so far */
+	uint32_t room; /* in bits */
+};
+
+/*
+ * Starts a list at bit @at of @memory, with room for @room_bits (never more than
+ * DELTA_LIST_MAX_BITS are used). Bits outside of the list keep their values.
+ */
+void delta_writer_start(struct delta_writer *writer, const struct delta_code *code, uint8_t *memory,
+			uint64_t at, uint64_t room_bits);
+
+/*
+ * Appends an entry. @name: NULL for an ordinary entry, whose key must be greater than the one before
+ * (the first one may be 0); the 16 bytes of the name for a collision entry, whose key must be that of
+ * the entry before.
+ *
+ * Returns 0; UDS_ERR_OVERFLOW when it does not fit; -EINVAL for a key out of order or a value that is
+ * wider than the payload.
+ */
+int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t value,
+			const uint8_t *name);
+
+/* Stores the last bits. Returns the size of the list in bits. */
+uint32_t delta_writer_finish(struct delta_writer *writer);
+
+/*
+ * Reads one list: bits [at, end) of a memory of which no byte outside of those bits is touched.
+ * The bits may be anything.
+ */
+struct delta_reader {
+	const struct delta_code *code;
+	const uint8_t *memory;
+	uint64_t start;
+	uint64_t at; /* the next entry */
+	uint64_t end;
+	uint32_t key; /* of the last entry */
+};
+
+void delta_reader_start(struct delta_reader *reader, const struct delta_code *code,
+			const uint8_t *memory, uint64_t at, uint64_t bits);
+
+/*
+ * Returns 1 and the next entry, 0 at the end of the list, or UDS_ERR_CORRUPT when an entry goes past the
+ * end of the list or its key past 32 bits.
+ */
+int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry);
+
+/*
+ * Searches a list (uds-format, 5, Search): the collision entry with that name if there is one, else the
+ * ordinary entry with that key, which is a hint only.
+ *
+ * Returns 1 and the value, 0 when there is no entry with that key, or UDS_ERR_CORRUPT when the list does
+ * not decode up to the place that decides.
+ */
+int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint64_t at,
+		      uint64_t bits, uint32_t key, const uint8_t *name, uint32_t *ret_value);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Writing, reading and searching one delta list.
+ *
+ * Invariant of a list: keys never decrease; a delta of zero that is not at the first bit marks a
+ * collision entry, which shares the key of the entry in front of it.
+ */
+#include "delta/delta_code.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/bytes.h"
+
+void delta_writer_start(struct delta_writer *writer, const struct delta_code *code, uint8_t *memory,
+			uint64_t at, uint64_t room_bits)
+{
+	writer->code = code;
+	writer->key = 0;
+	writer->bits = 0;
+	writer->room = room_bits < DELTA_LIST_MAX_BITS ? (uint32_t)room_bits : DELTA_LIST_MAX_BITS;
+	bit_writer_start(&writer->out, memory, at);
+}
+
+static void put_delta(struct bit_writer *out, const struct delta_code *code, uint32_t delta)
+{
+	uint32_t t, zeros;
+
+	if (delta < code->min_keys) {
+		bit_writer_put(out, delta, code->min_bits);
+		return;
+	}
+	t = delta - code->min_keys;
+	zeros = t < code->incr_keys ? 0 : t / code->incr_keys;
+	bit_writer_put(out, t - zeros * code->incr_keys + code->min_keys, code->min_bits);
+	for (; zeros >= 31; zeros -= 31)
+		bit_writer_put(out, 0, 31);
+	bit_writer_put(out, UINT32_C(1) << zeros, zeros + 1);
+}
+
+static void put_name(struct bit_writer *out, const uint8_t *name)
+{
+	for (unsigned int i = 0; i < UDS_NAME_BYTES; i += 4)
+		bit_writer_put(out, get_le32(name + i), 32);
+}
+
+int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t value,
+			const uint8_t *name)
+{
+	const struct delta_code *code = writer->code;
+	uint32_t delta = key - writer->key;
+	uint64_t bits;
+
+	if (((uint64_t)value >> code->payload_bits) != 0)
+		return -EINVAL;
+	if (name != NULL) {
+		if (writer->bits == 0 || delta != 0)
+			return -EINVAL;
+		bits = delta_collision_bits(code);
+	} else {
+		if (writer->bits > 0 && key <= writer->key)
+			return -EINVAL;
+		bits = delta_ordinary_bits(code, delta);
+	}
+	if (bits > writer->room - writer->bits)
+		return UDS_ERR_OVERFLOW;
+	bit_writer_put(&writer->out, value, code->payload_bits);
+	put_delta(&writer->out, code, delta);
+	if (name != NULL)
+		put_name(&writer->out, name);
+	writer->bits += (uint32_t)bits;
+	writer->key = key;
+	return 0;
+}
+
+uint32_t delta_writer_finish(struct delta_writer *writer)
+{
+	bit_writer_finish(&writer->out);
+	return writer->bits;
+}
+
+void delta_reader_start(struct delta_reader *reader, const struct delta_code *code,
+			const uint8_t *memory, uint64_t at, uint64_t bits)
+{
+	reader->code = code;
+	reader->memory = memory;
+	reader->start = at;
+	reader->at = at;
+	reader->end = at + bits;
+	reader->key = 0;
+}
+
+/* At least 57 bits from bit @at on, as far as the list goes; zeros behind its last byte. */
+static inline uint64_t peek_bits(const uint8_t *memory, uint64_t at, uint64_t end)
+{
+	const uint8_t *p = memory + at / 8;
+	uint64_t bytes, word = 0;
+
+	if (at / 8 + 8 <= end / 8)
+		return get_le64(p) >> (at % 8);
+	bytes = (end + 7) / 8 - at / 8;
+	for (uint64_t i = 0; i < bytes && i < 8; i++)
+		word |= (uint64_t)p[i] << (8 * i);
+	return word >> (at % 8);
+}
+
+/* How many zero bits stand in front of the next one bit, or -1 when the list ends before it. */
+static int64_t count_zeros(const uint8_t *memory, uint64_t at, uint64_t end)
+{
+	uint64_t from = at;
+
+	while (at < end) {
+		uint64_t word = peek_bits(memory, at, end) & ((UINT64_C(1) << 56) - 1);
+
+		if (word != 0) {
+			at += (unsigned int)__builtin_ctzll(word);
+			return at < end ? (int64_t)(at - from) : -1;
+		}
+		at += 56;
+	}
+	return -1;
+}
+
+/*
+ * Takes one value and delta at reader->at and steps behind them. False: past the end, or no 32-bit key.
+ * Payload and fixed part are at most 32 bits each, so each is peeked at by itself.
+ */
+static inline bool take_value_and_key(struct delta_reader *reader, uint32_t *ret_value,
+				      uint64_t *ret_delta)
+{
+	const struct delta_code *code = reader->code;
+	const uint64_t end = reader->end;
+	uint64_t at = reader->at;
+	uint64_t value, delta;
+
+	if (end - at < code->payload_bits + code->min_bits)
+		return false;
+	value = peek_bits(reader->memory, at, end) & ((UINT64_C(1) << code->payload_bits) - 1);
+	at += code->payload_bits;
+	delta = peek_bits(reader->memory, at, end) & ((UINT64_C(1) << code->min_bits) - 1);
+	at += code->min_bits;
+	if (delta >= code->min_keys) {
+		int64_t zeros = count_zeros(reader->memory, at, end);
+
+		if (zeros < 0)
+			return false;
+		at += (uint64_t)zeros + 1;
+		delta += (uint64_t)zeros * code->incr_keys;
+		if (delta > UINT32_MAX - reader->key)
+			return false;
+	} else if (delta > UINT32_MAX - reader->key) {
+		return false;
+	}
+	reader->key += (uint32_t)delta;
+	reader->at = at;
+	*ret_value = (uint32_t)value;
+	*ret_delta = delta;
+	return true;
+}
+
+static void get_name(const uint8_t *memory, uint64_t at, uint8_t *ret_name)
+{
+	for (unsigned int i = 0; i < UDS_NAME_BYTES; i += 4)
+		put_le32(ret_name + i, get_bits(memory, at + 8 * i, 32));
+}
+
+int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry)
+{
+	const bool first = reader->at == reader->start;
+	struct delta_reader next = *reader;
+	uint32_t value;
+	uint64_t delta;
+
+	if (reader->at >= reader->end)
+		return 0;
+	if (!take_value_and_key(&next, &value, &delta))
+		return UDS_ERR_CORRUPT;
+	if (!first && delta == 0) {
+		if (next.end - next.at < DELTA_NAME_BITS)
+			return UDS_ERR_CORRUPT;
+		get_name(next.memory, next.at, ret_entry->name);
+		next.at += DELTA_NAME_BITS;
+	}
+	ret_entry->collision = !first && delta == 0;
+	ret_entry->key = next.key;
+	ret_entry->value = value;
+	*reader = next;
+	return 1;
+}
+
+int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint64_t at,
+		      uint64_t bits, uint32_t key, const uint8_t *name, uint32_t *ret_value)
+{
+	struct delta_reader reader;
+	uint32_t value, found = 0;
+	uint64_t delta;
+	bool hit = false;
+
+	delta_reader_start(&reader, code, memory, at, bits);
+	while (reader.at < reader.end) {
+		const bool first = reader.at == reader.start;
+
+		if (!take_value_and_key(&reader, &value, &delta))
+			return UDS_ERR_CORRUPT;
+		if (delta == 0 && !first) {
+			uint8_t own[UDS_NAME_BYTES];
+
+			if (reader.end - reader.at < DELTA_NAME_BITS)
+				return UDS_ERR_CORRUPT;
+			if (hit) {
+				get_name(memory, reader.at, own);
+				if (memcmp(own, name, UDS_NAME_BYTES) == 0) {
+					*ret_value = value;
+					return 1;
+				}
+			}
+			reader.at += DELTA_NAME_BITS;
+			continue;
+		}
+		if (hit || reader.key > key)
+			break;
+		if (reader.key == key) {
+			hit = true;
+			found = value;
+		}
+	}
+	if (!hit)
+		return 0;
+	*ret_value = found;
+	return 1;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which slot of the volume holds which chapter, which chapters leave, and which are sparse (uds-format,
+ * 11.2 to 11.5).
+ *
+ * A plain volume is a ring. A reduced one has lost its first slot in a conversion: the chapter that was
+ * there lies in another slot, and the ring goes on from there.
+ */
+#include "geometry/geometry.h"
+
+uint32_t geometry_physical_chapter(const struct geometry *g, uint64_t vcn)
+{
+	const uint64_t chapters = g->chapters_per_volume;
+	uint64_t distance;
+
+	if (!g->reduced)
+		return (uint32_t)(vcn % chapters);
+	if (vcn == g->remapped_virtual)
+		return (uint32_t)g->remapped_physical;
+	if (vcn > g->remapped_virtual) {
+		distance = vcn - g->remapped_virtual;
+		return (uint32_t)(distance > g->remapped_physical ? distance % chapters
+								  : distance - 1);
+	}
+	distance = g->remapped_virtual - vcn;
+	/* Farther back the chapter has left long ago: any slot will do. */
+	return (uint32_t)(distance < chapters ? chapters - distance : 0);
+}
+
+unsigned int geometry_chapters_to_expire(const struct geometry *g, uint64_t newest)
+{
+	uint64_t leaving;
+
+	if (newest < g->chapters_per_volume)
+		return 0;
+	leaving = newest - g->chapters_per_volume;
+	if (g->remapped_physical > 0) {
+		/* The moved chapter lies in the way of the one that is written next. */
+		if (leaving == g->remapped_virtual)
+			return 2;
+		if (leaving == g->remapped_virtual + g->remapped_physical)
+			return 0;
+	}
+	return 1;
+}
+
+bool geometry_is_chapter_sparse(const struct geometry *g, uint64_t oldest, uint64_t newest,
+				uint64_t vcn)
+{
+	/* Kept as the format has it, wrapping sums included: chapter numbers from a device may be anything. */
+	return geometry_is_sparse(g) && newest - oldest + 1 > g->dense_chapters_per_volume &&
+	       vcn + g->dense_chapters_per_volume <= newest;
+}
