@@ -8,9 +8,11 @@
 #define UDS_H
 
 #include <uds/env.h>
+#include <uds/exception_store.h>
 #include <uds/geometry.h>
 #include <uds/io.h>
 #include <uds/record.h>
+#include <uds/snapshot.h>
 #include <uds/status.h>
 
 #endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Snapshots: an origin and a COW device, both of them I/Os, as two devices that can be read and
+ * written.
+ *
+ * The snapshot is the origin as it was when the store was made, with what was written to the
+ * snapshot since. Before a chunk of the origin changes, its old content is copied to the COW
+ * device; what is written to the snapshot goes to the COW device too. Merging makes the origin
+ * equal to the snapshot and empties the store. On disk it is what Linux dm-snapshot and LVM have:
+ * see <uds/exception_store.h> and uds-cow(5).
+ *
+ * A snapshot is only right while every write to the origin goes through
+ * uds_snapshot_origin_write(), or through the kernel's snapshot-origin. Nothing on the devices can
+ * tell when that was not so.
+ *
+ * Offsets and lengths are bytes, of any alignment; what the I/Os demand is the library's business.
+ *
+ * Threads: a snapshot may be used by any number of threads at once, but for uds_snapshot_close().
+ * Requests to one chunk wait for each other; those to different chunks do not, and exceptions that
+ * are made at the same time go to the device in one write.
+ */
+#ifndef UDS_SNAPSHOT_H
+#define UDS_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uds/env.h>
+#include <uds/exception_store.h>
+#include <uds/io.h>
+#include <uds/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uds_snapshot;
+
+enum uds_snapshot_state {
+	UDS_SNAPSHOT_EMPTY = 0,	   /* equals the origin */
+	UDS_SNAPSHOT_ACTIVE = 1,   /* has exceptions, and room for more */
+	UDS_SNAPSHOT_FULL = 2,	   /* the next write to a new chunk overflows it */
+	UDS_SNAPSHOT_OVERFLOW = 3, /* a write to the snapshot found no room: it can be read only */
+	UDS_SNAPSHOT_INVALID = 4,  /* its content is lost */
+	UDS_SNAPSHOT_MERGING = 5,  /* has begun to merge, and has not ended it */
+	UDS_SNAPSHOT_MERGED = 6,   /* everything is merged; the origin is passed through */
+	UDS_SNAPSHOT_MERGE_FAILED = 7, /* a merge met an error; it can be run again */
+	UDS_SNAPSHOT_DAMAGED = 8, /* the store has entries that contradict the format: read only */
+};
+
+/* A word and a sentence that says what it means for the user. Never NULL. */
+const char *uds_snapshot_state_name(enum uds_snapshot_state state);
+const char *uds_snapshot_state_meaning(enum uds_snapshot_state state);
+
+struct uds_snapshot_options {
+	size_t size; /* of this struct */
+	const struct uds_env *env;
+
+	/* Nothing is ever written to either I/O; only reading is possible. */
+	bool read_only;
+
+	/* As for uds_exception_store_open(). */
+	bool strict;
+	bool salvage;
+
+	/*
+	 * What happens when the COW device is full and the snapshot is written: false (P of the
+	 * kernel): the snapshot becomes invalid. True (PO): it stays readable until it is closed,
+	 * and writes to it fail. A write to the origin that finds no room makes it invalid in both
+	 * cases, and goes through.
+	 */
+	bool keep_on_overflow;
+
+	/*
+	 * Not 0: a transient store with chunks of this size. The COW device holds nothing but data;
+	 * what it held is overwritten, and when the snapshot is closed nothing on it means
+	 * anything. Cannot be merged.
+	 */
+	uint64_t transient_chunk_bytes;
+
+	/* How many transfers of one piece of work are in flight; 0: 32. */
+	unsigned int queue_depth;
+
+	/* For opening, in areas read. */
+	uds_progress_fn progress;
+	void *progress_context;
+};
+
+#define UDS_SNAPSHOT_OPTIONS_INIT                                                              \
+	{                                                                                      \
+		sizeof(struct uds_snapshot_options), 0, false, false, false, false, 0, 0, 0, 0 \
+	}
+
+/*
+ * Opens a snapshot. The I/Os are borrowed: the caller closes them after the snapshot. The origin
+ * may be read-only: then the snapshot can be read and written, but the origin not, and nothing
+ * merged.
+ *
+ * A store that is marked invalid opens; reading the snapshot then fails with
+ * UDS_ERR_INVALID_SNAPSHOT, and the origin can be read and written without further ado.
+ *
+ * Returns 0, what uds_exception_store_open() returns, or
+ *   -EINVAL            origin and COW are the same file; a transient chunk size that is not allowed
+ *   UDS_ERR_UNALIGNED  the chunk size is no multiple of the origin's block size, or the origin's
+ *                      length is none (open the origin without O_DIRECT then)
+ *
+ * Threads: any, on different I/Os. Since 0.1.
+ */
+int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
+		      const struct uds_snapshot_options *options, struct uds_message *ret_message,
+		      struct uds_snapshot **ret_snapshot);
+
+/*
+ * Flushes nothing, gives the memory back. Exceptions are durable; for data written in place call
+ * uds_snapshot_flush() before. NULL is fine. No other thread may be using the snapshot.
+ *
+ * Returns 0 or what uds_exception_store_close() returns.
+ */
+int uds_snapshot_close(struct uds_snapshot *snapshot);
+
+/* Copies the sentence about the last failure on this snapshot; empty when there was none. */
+void uds_snapshot_error_message(struct uds_snapshot *snapshot, struct uds_message *ret_message);
+
+struct uds_snapshot_status {
+	size_t size; /* of this struct: set by the caller */
+	enum uds_snapshot_state state;
+	bool transient;
+	bool merging;	     /* in the role of snapshot-merge: begun, and not ended */
+	uint64_t size_bytes; /* of the snapshot: that of the origin */
+	uint64_t chunk_bytes;
+	uint64_t exceptions;
+	uint64_t allocated_sectors;
+	uint64_t total_sectors;
+	uint64_t metadata_sectors;
+	uint64_t room; /* how many more exceptions fit */
+};
+
+/* Fills @ret_status up to its size member. For more see uds_snapshot_store(). */
+int uds_snapshot_get_status(struct uds_snapshot *snapshot, struct uds_snapshot_status *ret_status);
+
+/*
+ * The information part of the `dmsetup status` line: "5608/12288 32", "Invalid", "Overflow" or
+ * "Merge failed". @room: of @ret_line; 80 is always enough. Returns 0, or -ENOSPC.
+ */
+int uds_snapshot_status_line(struct uds_snapshot *snapshot, char *ret_line, size_t room);
+
+/* The store below, to look at: valid until the snapshot is closed. NULL for a transient one. */
+struct uds_exception_store *uds_snapshot_store(struct uds_snapshot *snapshot);
+
+/* Length in bytes of the snapshot and of the origin. */
+uint64_t uds_snapshot_size(const struct uds_snapshot *snapshot);
+
+/*
+ * Reads the snapshot.
+ *
+ * Returns 0, or
+ *   UDS_ERR_OUT_OF_RANGE      the range goes past the end; nothing was read
+ *   UDS_ERR_INVALID_SNAPSHOT  its content is lost
+ *   UDS_ERR_CORRUPT           the new chunk of an exception is not on the COW device
+ *   -EIO, ...                 what an I/O said
+ */
+int uds_snapshot_read(struct uds_snapshot *snapshot, void *buffer, size_t length, uint64_t offset);
+
+/*
+ * Writes to the snapshot. When it returns 0, new exceptions are durable with the data they came
+ * with; data that went in place is durable after uds_snapshot_flush().
+ *
+ * Returns 0, or
+ *   UDS_ERR_OUT_OF_RANGE, UDS_ERR_READ_ONLY
+ *   UDS_ERR_INVALID_SNAPSHOT   it is invalid, or has become so because there was no room
+ *   UDS_ERR_SNAPSHOT_OVERFLOW  no room now or earlier, with keep_on_overflow. Chunks of this
+ *                              request that come before the first without room may have been
+ *                              written
+ *   UDS_ERR_BAD_STATE          it is being merged: write to the origin, which has its content
+ *   UDS_ERR_CORRUPT            the store is damaged: writing could make it worse
+ *   -EIO, ...                  what an I/O said; chunks without exception are as they were
+ */
+int uds_snapshot_write(struct uds_snapshot *snapshot, const void *buffer, size_t length,
+		       uint64_t offset);
+
+/* Reads the origin; while merging, what it will be: the merged content. */
+int uds_snapshot_origin_read(struct uds_snapshot *snapshot, void *buffer, size_t length,
+			     uint64_t offset);
+
+/*
+ * Writes to the origin, after the old content of its chunks is safe on the COW device. While
+ * merging: chunks that have an exception are written in place there, others straight on the origin;
+ * chunks that are being copied wait for that.
+ *
+ * A snapshot that has no room becomes invalid, which is durable before the origin is touched; the
+ * write then goes through, and later ones too.
+ *
+ * Returns 0, or
+ *   UDS_ERR_OUT_OF_RANGE, UDS_ERR_READ_ONLY
+ *   UDS_ERR_CORRUPT   the store is damaged. To give the snapshot up: uds_snapshot_invalidate()
+ *   -EIO, ...         what an I/O said, to this write or to a copy or commit that it needed or
+ *                     waited for. When it was a copy or commit, the origin was not written, in this
+ *                     part of the request
+ */
+int uds_snapshot_origin_write(struct uds_snapshot *snapshot, const void *buffer, size_t length,
+			      uint64_t offset);
+
+/*
+ * Makes everything that completed before durable, on both devices. After an error it is not known
+ * what was lost of the writes since the last good flush, also when it was the library itself that
+ * flushed.
+ */
+int uds_snapshot_flush(struct uds_snapshot *snapshot);
+
+/*
+ * Gives the snapshot up: marks it invalid, durably. The origin goes on. See
+ * uds_exception_store_drop().
+ */
+int uds_snapshot_invalidate(struct uds_snapshot *snapshot);
+
+/* Called with a range of bytes; not 0: ends the walk with UDS_ERR_STOPPED. */
+typedef int (*uds_snapshot_range_fn)(void *context, uint64_t offset, uint64_t length);
+
+/*
+ * Calls @each for the ranges of the origin that may differ from the snapshot, in ascending order,
+ * touching ones joined, cut to [@offset, @offset + @length) and to the origin's end: what an
+ * incremental backup has to look at. Whole chunks; equal content is not found out. @each must not
+ * call the snapshot.
+ *
+ * Returns 0, UDS_ERR_STOPPED or UDS_ERR_INVALID_SNAPSHOT.
+ */
+int uds_snapshot_changed_ranges(struct uds_snapshot *snapshot, uint64_t offset, uint64_t length,
+				uds_snapshot_range_fn each, void *context);
+
+struct uds_merge_options {
+	size_t size; /* of this struct */
+
+	/* Stop after this many exceptions, hidden ones counted; 0: all. */
+	uint64_t limit;
+
+	/* At most so many bytes of chunks a second, on average; 0: as fast as it goes. */
+	uint64_t bytes_per_second;
+
+	/* Read-only look at what would be done: checks all conditions, counts, writes nothing. */
+	bool dry_run;
+
+	/* Read the origin first, and do not write chunks that are equal. */
+	bool skip_equal;
+
+	/* Merge although the store is marked invalid; it must be opened with salvage. */
+	bool force;
+
+	/*
+	 * How much is copied before the exceptions of it are committed, and so how long a write to
+	 * a chunk that is being merged may have to wait; 0: 64 MiB. Rounds end with an area at the
+	 * latest.
+	 */
+	uint64_t round_bytes;
+
+	/*
+	 * In exceptions merged, and exceptions to merge in this call. Between rounds and within
+	 * them.
+	 */
+	uds_progress_fn progress;
+	void *progress_context;
+};
+
+#define UDS_MERGE_OPTIONS_INIT                                                       \
+	{                                                                            \
+		sizeof(struct uds_merge_options), 0, 0, false, false, false, 0, 0, 0 \
+	}
+
+struct uds_merge_result {
+	size_t size;		/* of this struct: set by the caller */
+	uint64_t exceptions;	/* taken off the list (dry run: would be) */
+	uint64_t remaining;	/* still in the list (dry run: would be) */
+	uint64_t bytes_copied;	/* written to the origin, some perhaps twice (dry run: would be) */
+	uint64_t chunks_copied; /* of the exceptions above */
+	uint64_t chunks_equal;	/* left out because they were equal */
+	uint64_t chunks_hidden; /* left out because an earlier exception hides them */
+	uint64_t rounds;	/* writes of areas */
+};
+
+/*
+ * Takes the role of the kernel's snapshot-merge, without copying anything yet: from now on the
+ * origin reads as the snapshot, writes to it go where the content lives, and the snapshot itself
+ * can be read but not written. uds_snapshot_merge() does this by itself. Fine when it is so
+ * already.
+ *
+ * Returns 0, or what makes a merge impossible, before anything is written:
+ *   UDS_ERR_INVALID_SNAPSHOT  the store is invalid (without salvage and force)
+ *   UDS_ERR_CORRUPT           an exception cannot be merged; the message names it
+ *   UDS_ERR_OUT_OF_RANGE      the origin is smaller than the chunks demand
+ *   UDS_ERR_READ_ONLY         the origin or the COW device cannot be written
+ *   UDS_ERR_BAD_STATE         a transient store
+ */
+int uds_snapshot_begin_merge(struct uds_snapshot *snapshot);
+
+/*
+ * Merges: copies the newest exceptions to the origin, flushes it, takes them off the list durably,
+ * and so on backwards. At every moment the snapshot's content is whole: after a crash, a stop or an
+ * error it can be opened as a snapshot, or merged on, here or by the kernel.
+ *
+ * @options: NULL for the defaults. @ret_result: filled up to its size member, also when this fails.
+ *     NULL is fine.
+ *
+ * Returns 0: all, or the limit, is merged (see remaining); or
+ *   what uds_snapshot_begin_merge() returns
+ *   UDS_ERR_STOPPED    the progress callback or uds_snapshot_stop_merge() asked for it; the
+ *                      round in flight was finished
+ *   UDS_ERR_BAD_STATE  another thread is merging
+ *   -EIO, ...          the state is UDS_SNAPSHOT_MERGE_FAILED; nothing is lost, and calling it
+ *                      again goes on where it stood
+ *
+ * Threads: one at a time; all other functions go on meanwhile.
+ */
+int uds_snapshot_merge(struct uds_snapshot *snapshot, const struct uds_merge_options *options,
+		       struct uds_merge_result *ret_result);
+
+/* Asks a merge that runs in another thread to stop at the end of its round. Does not wait. */
+void uds_snapshot_stop_merge(struct uds_snapshot *snapshot);
+
+/*
+ * Leaves the role of snapshot-merge: what is left of the store is a snapshot of the origin as it is
+ * now. Content that was written to the origin in a chunk not yet merged is then in the snapshot,
+ * and not on the origin.
+ *
+ * Returns 0, UDS_ERR_BAD_STATE while a merge runs, or what repairing an area said.
+ */
+int uds_snapshot_end_merge(struct uds_snapshot *snapshot);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
