@@ -5,5 +5,6 @@ lib_libcore_la_SOURCES += \
 	lib/geometry/chapter_map.c \
 	lib/geometry/geometry.c lib/geometry/geometry.h \
 	lib/geometry/name_bits.h \
+	lib/geometry/name_zone.h \
 	lib/geometry/public.c \
 	lib/geometry/volume_index_parameters.c

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One zone's share of the open chapter: records in the order of their arrival, and a hash table that
+ * finds them (uds-format, 10.1 and 10.2).
+ *
+ * Record numbers count from 1 and are never used twice between two resets: a removed record keeps its
+ * number, because the layout of the chapter on the volume follows from the numbers.
+ *
+ * Threads: a zone is used by one thread at a time; searches, and everything else that takes a const zone,
+ * may run beside each other while nobody changes it.
+ */
+#ifndef CHAPTER_OPEN_ZONE_H
+#define CHAPTER_OPEN_ZONE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uds/env.h>
+#include <uds/record.h>
+#include <uds/status.h>
+
+#include "base/bytes.h"
+#include "geometry/name_bits.h"
+
+/* A record as chapters store it: name, then data. */
+struct volume_record {
+	struct uds_record_name name;
+	struct uds_record_data data;
+};
+
+/*
+ * Slots of the hash table are record numbers (0: never used) with some more bits of the name, so that
+ * most probes need not look at a record.
+ */
+#define OPEN_ZONE_NUMBER_BITS 22
+#define OPEN_ZONE_NUMBER_MASK ((UINT32_C(1) << OPEN_ZONE_NUMBER_BITS) - 1)
+
+struct open_zone {
+	struct uds_env env;
+	uint32_t capacity;  /* largest record number */
+	uint32_t size;	    /* highest record number in use */
+	uint32_t deletions; /* how many of them are removed */
+	uint32_t slot_mask; /* number of slots - 1; they are at least twice the capacity */
+	uint32_t *slots;
+	uint8_t *removed;	       /* one bit for each record number */
+	struct volume_record *records; /* record number n is at n - 1 */
+};
+
+/*
+ * @capacity: 1 to 2^21 records.
+ *
+ * Returns 0, -ENOMEM, or -EINVAL for another capacity.
+ */
+int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zone **ret_zone);
+
+/* NULL is fine. */
+void open_zone_free(struct open_zone *zone);
+
+/* Forgets everything. */
+void open_zone_reset(struct open_zone *zone);
+
+/* Memory of a zone of this capacity. */
+uint64_t open_zone_bytes(uint32_t capacity);
+
+/* The data of a live record, or NULL. It may be overwritten in place: that keeps the record's number. */
+struct uds_record_data *open_zone_search(const struct open_zone *zone,
+					 const struct uds_record_name *name);
+
+/*
+ * Stores a record: in place if the name is there, else under the next number.
+ *
+ * @ret_room: how many more numbers are free afterwards. 0: the zone is full, and its chapter is to be
+ * closed.
+ *
+ * Returns 0, or UDS_ERR_OVERFLOW when the name is not there and the zone was full already: nothing is
+ * stored then.
+ */
+int open_zone_put(struct open_zone *zone, const struct uds_record_name *name,
+		  const struct uds_record_data *data, uint32_t *ret_room);
+
+/* Forgets a record; its number stays in use. Returns whether it was there. */
+bool open_zone_remove(struct open_zone *zone, const struct uds_record_name *name);
+
+static inline bool open_zone_is_removed(const struct open_zone *zone, uint32_t number)
+{
+	return (zone->removed[number / 8] >> (number % 8) & 1) != 0;
+}
+
+static inline uint32_t open_zone_live(const struct open_zone *zone)
+{
+	return zone->size - zone->deletions;
+}
+
+static inline bool open_zone_is_full(const struct open_zone *zone)
+{
+	return zone->size == zone->capacity;
+}
+
+/* Starts loading the slot that a search or put of the name begins with. */
+static inline void open_zone_prefetch(const struct open_zone *zone,
+				      const struct uds_record_name *name)
+{
+	__builtin_prefetch(&zone->slots[name_chapter_bits(name) & zone->slot_mask]);
+}
+
+/* When the slot has come: starts loading the record that it leads to. */
+static inline void open_zone_prefetch_record(const struct open_zone *zone,
+					     const struct uds_record_name *name)
+{
+	uint32_t number =
+		zone->slots[name_chapter_bits(name) & zone->slot_mask] & OPEN_ZONE_NUMBER_MASK;
+
+	__builtin_prefetch(&zone->records[number > 0 ? number - 1 : 0]);
+}
+
+#endif
