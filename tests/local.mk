@@ -37,4 +37,5 @@ include tests/unit/local.mk
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 endif
+
 include tests/format/local.mk
