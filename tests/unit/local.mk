@@ -12,6 +12,12 @@ tests_unit_test_io_file_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_file_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_file_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_support
+tests_unit_test_support_SOURCES = tests/unit/test_support.c
+tests_unit_test_support_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_support_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_support_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_delta
 tests_unit_test_delta_SOURCES = tests/unit/test_delta.c
 tests_unit_test_delta_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -23,4 +29,3 @@ tests_unit_test_geometry_SOURCES = tests/unit/test_geometry.c
 tests_unit_test_geometry_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_geometry_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_geometry_LDADD = $(TEST_LDADD)
-

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The failing I/O: every operation first asks the plan. */
+#include "fault_io.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fault_io {
+	struct fault_plan *plan;
+	struct uds_io *below;
+};
+
+void fault_plan_start(struct fault_plan *plan)
+{
+	memset(plan, 0, sizeof(*plan));
+	plan->room_bytes = UINT64_MAX;
+	pthread_mutex_init(&plan->lock, NULL);
+}
+
+void fault_plan_end(struct fault_plan *plan)
+{
+	pthread_mutex_destroy(&plan->lock);
+}
+
+void fault_plan_fail(struct fault_plan *plan, unsigned int kinds, uint64_t nth, int status,
+		     bool and_after)
+{
+	pthread_mutex_lock(&plan->lock);
+	memset(plan->counts, 0, sizeof(plan->counts));
+	plan->failed = 0;
+	plan->kinds = kinds;
+	plan->nth = nth;
+	plan->status = status;
+	plan->and_after = and_after;
+	pthread_mutex_unlock(&plan->lock);
+}
+
+void fault_plan_fill_after(struct fault_plan *plan, uint64_t bytes)
+{
+	pthread_mutex_lock(&plan->lock);
+	plan->room_bytes = bytes;
+	pthread_mutex_unlock(&plan->lock);
+}
+
+static uint64_t count_kinds(const struct fault_plan *plan, unsigned int kinds)
+{
+	uint64_t count = 0;
+
+	for (int bit = 0; bit < FAULT_KINDS; bit++) {
+		if ((kinds & 1U << bit) != 0)
+			count += plan->counts[bit];
+	}
+	return count;
+}
+
+uint64_t fault_plan_count(struct fault_plan *plan, unsigned int kinds)
+{
+	uint64_t count;
+
+	pthread_mutex_lock(&plan->lock);
+	count = count_kinds(plan, kinds);
+	pthread_mutex_unlock(&plan->lock);
+	return count;
+}
+
+/* Counts an operation. Returns 0, or what it is to fail with. */
+static int ask(struct fault_plan *plan, unsigned int kind)
+{
+	uint64_t n;
+	int r = 0;
+
+	pthread_mutex_lock(&plan->lock);
+	for (int bit = 0; bit < FAULT_KINDS; bit++) {
+		if (kind == 1U << bit)
+			plan->counts[bit]++;
+	}
+	n = count_kinds(plan, plan->kinds);
+	if ((kind & plan->kinds) != 0 && plan->nth != 0 &&
+	    (n == plan->nth || (n > plan->nth && plan->and_after))) {
+		plan->failed++;
+		r = plan->status;
+	}
+	pthread_mutex_unlock(&plan->lock);
+	return r;
+}
+
+/* How many of @length bytes still fit; takes them from the room that is left. */
+static size_t take_room(struct fault_io *fault, size_t length)
+{
+	struct fault_plan *plan = fault->plan;
+	size_t fits = length;
+
+	pthread_mutex_lock(&plan->lock);
+	if (plan->room_bytes != UINT64_MAX) {
+		if (plan->room_bytes < length) {
+			fits = (size_t)plan->room_bytes;
+			fits -= fits % uds_io_block_bytes(fault->below);
+			plan->failed++;
+			plan->room_bytes = 0;
+		} else {
+			plan->room_bytes -= length;
+		}
+	}
+	pthread_mutex_unlock(&plan->lock);
+	return fits;
+}
+
+static int fault_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	struct fault_io *fault = context;
+	int r = ask(fault->plan, FAULT_READ);
+
+	if (r < 0) {
+		memset(buffer, 0xbd, length); /* nothing is promised about it */
+		return r;
+	}
+	return uds_io_read(fault->below, buffer, length, offset);
+}
+
+static int fault_write(void *context, const void *buffer, size_t length, uint64_t offset)
+{
+	struct fault_io *fault = context;
+	int r = ask(fault->plan, FAULT_WRITE);
+	size_t through = length;
+
+	if (r < 0) {
+		through = fault->plan->partial_bytes;
+		through -= through % uds_io_block_bytes(fault->below);
+		if (through > length)
+			through = length;
+	} else {
+		through = take_room(fault, length);
+		if (through < length)
+			r = -ENOSPC;
+	}
+	if (through > 0) {
+		int below = uds_io_write(fault->below, buffer, through, offset);
+
+		if (r == 0)
+			r = below;
+	}
+	return r;
+}
+
+static int fault_flush(void *context)
+{
+	struct fault_io *fault = context;
+	int r = ask(fault->plan, FAULT_FLUSH);
+
+	return r < 0 ? r : uds_io_flush(fault->below);
+}
+
+static int fault_size(void *context, uint64_t *ret_bytes)
+{
+	struct fault_io *fault = context;
+	int r = ask(fault->plan, FAULT_SIZE);
+
+	return r < 0 ? r : uds_io_size(fault->below, ret_bytes);
+}
+
+static int fault_discard(void *context, uint64_t offset, uint64_t length)
+{
+	struct fault_io *fault = context;
+	int r = ask(fault->plan, FAULT_DISCARD);
+
+	return r < 0 ? r : uds_io_discard(fault->below, offset, length);
+}
+
+static int fault_resize(void *context, uint64_t bytes)
+{
+	struct fault_io *fault = context;
+	int r = ask(fault->plan, FAULT_RESIZE);
+
+	return r < 0 ? r : uds_io_resize(fault->below, bytes);
+}
+
+static int fault_close(void *context)
+{
+	struct fault_io *fault = context;
+	int asked = ask(fault->plan, FAULT_CLOSE);
+	int r = uds_io_close(fault->below);
+
+	free(fault);
+	return asked < 0 ? asked : r;
+}
+
+static const struct uds_io_ops fault_ops = {
+	.size = sizeof(struct uds_io_ops),
+	.read = fault_read,
+	.write = fault_write,
+	.flush = fault_flush,
+	.get_size = fault_size,
+	.close = fault_close,
+	.discard = fault_discard,
+	.resize = fault_resize,
+};
+
+int fault_io_open(struct fault_plan *plan, struct uds_io *below, const struct uds_env *env,
+		  struct uds_io **ret_io)
+{
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct fault_io *fault = malloc(sizeof(*fault));
+	int r;
+
+	if (fault == NULL)
+		return -ENOMEM;
+	fault->plan = plan;
+	fault->below = below;
+	limits.block_bytes = uds_io_block_bytes(below);
+	limits.memory_alignment = uds_io_memory_alignment(below);
+	limits.read_only = uds_io_is_read_only(below);
+	limits.name = uds_io_name(below);
+	r = uds_io_create(&fault_ops, fault, &limits, env, ret_io);
+	if (r < 0)
+		free(fault);
+	return r;
+}

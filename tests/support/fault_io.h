@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An I/O that fails when the test says so, over any other I/O.
+ *
+ *	struct fault_plan plan;
+ *
+ *	fault_plan_start(&plan);
+ *	fault_io_open(&plan, memory, NULL, &io);         io now stands in front of memory and owns it
+ *	fault_plan_fail(&plan, FAULT_WRITE, 5, -EIO, false);
+ *	...                                              the fifth write from now on fails
+ *	ck_assert_uint_gt(plan.failed, 0);
+ *
+ * Several I/Os may share one plan (the origin and the COW device of a merge): operations are then
+ * counted over all of them in the order in which they come.
+ *
+ * To fail each operation of a workload in turn, run it once without a failure, read the count with
+ * fault_plan_count(), and run it again for each number from 1 to that.
+ *
+ * The I/O has no queues of its own, so queued requests come as plain reads and writes and are counted
+ * too. Threads: any.
+ */
+#ifndef TESTS_FAULT_IO_H
+#define TESTS_FAULT_IO_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uds/io.h>
+
+/* Kinds of operations, to be combined. */
+enum {
+	FAULT_READ = 1,
+	FAULT_WRITE = 2,
+	FAULT_FLUSH = 4,
+	FAULT_RESIZE = 8,
+	FAULT_DISCARD = 16,
+	FAULT_SIZE = 32,
+	FAULT_CLOSE = 64,
+	FAULT_KINDS = 7, /* how many */
+
+	FAULT_ANY = 127,
+	FAULT_CHANGE = FAULT_WRITE | FAULT_FLUSH | FAULT_RESIZE | FAULT_DISCARD,
+};
+
+struct fault_plan {
+	pthread_mutex_t lock;
+	uint64_t counts[FAULT_KINDS]; /* operations since the plan was set, by bit number */
+	uint64_t failed;	      /* operations that were made to fail since then */
+
+	unsigned int kinds; /* what counts and fails */
+	uint64_t nth;	    /* 1: the next of these; 0: none */
+	int status;	    /* what it returns: a negated errno, or a UDS_ERR_... */
+	bool and_after;	    /* all later ones too */
+
+	/* A write that is made to fail still puts this many of its first bytes on the device. */
+	size_t partial_bytes;
+
+	/* Bytes that can still be written before the device is full; UINT64_MAX: never. */
+	uint64_t room_bytes;
+};
+
+/* Nothing fails. */
+void fault_plan_start(struct fault_plan *plan);
+void fault_plan_end(struct fault_plan *plan);
+
+/*
+ * The @nth operation of these @kinds from now on returns @status (nth 0: none does), with @and_after
+ * all later ones too. Counts begin again at 0.
+ */
+void fault_plan_fail(struct fault_plan *plan, unsigned int kinds, uint64_t nth, int status,
+		     bool and_after);
+
+/*
+ * After this many more bytes writes fail with -ENOSPC, having put down what still fits (whole blocks of
+ * the I/O). UINT64_MAX ends it. Rewriting counts like writing: this is a device that gives out.
+ */
+void fault_plan_fill_after(struct fault_plan *plan, uint64_t bytes);
+
+/* Operations of these kinds since fault_plan_fail or the start. */
+uint64_t fault_plan_count(struct fault_plan *plan, unsigned int kinds);
+
+/*
+ * Makes an I/O in front of @below, with the same limits and name. Closing it closes @below, unless
+ * this function failed. A close that is made to fail closes @below all the same. The plan must stay
+ * until then, and may stay longer.
+ */
+int fault_io_open(struct fault_plan *plan, struct uds_io *below, const struct uds_env *env,
+		  struct uds_io **ret_io);
+
+#endif
