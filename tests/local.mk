@@ -31,6 +31,7 @@ tests_libsupport_la_SOURCES += tests/support/crash_io.c tests/support/crash_io.h
 tests_libsupport_la_SOURCES += tests/support/fault_io.c tests/support/fault_io.h
 tests_libsupport_la_SOURCES += tests/support/torture_env.c tests/support/torture_env.h
 tests_libsupport_la_SOURCES += tests/support/vector_file.c tests/support/vector_file.h
+tests_libsupport_la_SOURCES += tests/support/index_image.c tests/support/index_image.h
 tests_libsupport_la_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_libsupport_la_CFLAGS = $(TEST_CFLAGS)
 

@@ -29,3 +29,11 @@ tests_unit_test_geometry_SOURCES = tests/unit/test_geometry.c
 tests_unit_test_geometry_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_geometry_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_geometry_LDADD = $(TEST_LDADD)
+
+
+
+UNIT_TESTS += tests/unit/test_layout
+tests_unit_test_layout_SOURCES = tests/unit/test_layout.c
+tests_unit_test_layout_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_layout_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_layout_LDADD = $(TEST_LDADD)

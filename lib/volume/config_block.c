@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The config block, to and from bytes. */
+#include "volume/config_block.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/message.h"
+
+#define CONFIG_MAGIC  "ALBIC"
+#define MAGIC_BYTES   5u
+#define VERSION_BYTES 5u
+
+/* Bytes that may be anything, as text for a message. */
+static void printable(const uint8_t *bytes, size_t count, char *ret_text)
+{
+	for (size_t i = 0; i < count; i++)
+		ret_text[i] = isprint(bytes[i]) ? (char)bytes[i] : '?';
+	ret_text[count] = '\0';
+}
+
+static int decode_version(const uint8_t *bytes, uint32_t *ret_version,
+			  struct uds_message *ret_message)
+{
+	char text[VERSION_BYTES + 1];
+
+	if (memcmp(bytes, "06.02", VERSION_BYTES) == 0) {
+		*ret_version = CONFIG_VERSION_PLAIN;
+		return 0;
+	}
+	if (memcmp(bytes, "08.02", VERSION_BYTES) == 0) {
+		*ret_version = CONFIG_VERSION_CONVERTED;
+		return 0;
+	}
+	printable(bytes, VERSION_BYTES, text);
+	return failure(ret_message, UDS_ERR_UNSUPPORTED_VERSION,
+		       "version: expected 06.02 or 08.02, found \"%s\"", text);
+}
+
+int config_block_decode(const uint8_t block[BLOCK_BYTES], uint32_t *ret_version,
+			struct uds_configuration *ret_configuration,
+			struct uds_message *ret_message)
+{
+	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
+	char text[MAGIC_BYTES + 1];
+	uint32_t version = 0;
+	int r;
+
+	if (memcmp(block, CONFIG_MAGIC, MAGIC_BYTES) != 0) {
+		printable(block, MAGIC_BYTES, text);
+		return failure(ret_message, UDS_ERR_CORRUPT,
+			       "magic: expected \"" CONFIG_MAGIC "\", found \"%s\"", text);
+	}
+	r = decode_version(block + MAGIC_BYTES, &version, ret_message);
+	if (r < 0)
+		return r;
+	configuration.record_pages_per_chapter = get_le32(block + 10);
+	configuration.chapters_per_volume = get_le32(block + 14);
+	configuration.sparse_chapters_per_volume = get_le32(block + 18);
+	configuration.cache_chapters = get_le32(block + 22);
+	configuration.volume_index_mean_delta = get_le32(block + 30);
+	configuration.page_bytes = get_le32(block + 34);
+	configuration.sparse_sample_rate = get_le32(block + 38);
+	configuration.nonce = get_le64(block + 42);
+	if (version == CONFIG_VERSION_CONVERTED) {
+		configuration.remapped_virtual = get_le64(block + 50);
+		configuration.remapped_physical = get_le64(block + 58);
+	}
+	*ret_version = version;
+	*ret_configuration = configuration;
+	return 0;
+}
+
+void config_block_encode(const struct uds_configuration *configuration, uint32_t version,
+			 uint8_t block[BLOCK_BYTES])
+{
+	memset(block, 0, BLOCK_BYTES);
+	memcpy(block, CONFIG_MAGIC, MAGIC_BYTES);
+	memcpy(block + MAGIC_BYTES, version == CONFIG_VERSION_CONVERTED ? "08.02" : "06.02",
+	       VERSION_BYTES);
+	put_le32(block + 10, configuration->record_pages_per_chapter);
+	put_le32(block + 14, configuration->chapters_per_volume);
+	put_le32(block + 18, configuration->sparse_chapters_per_volume);
+	put_le32(block + 22, configuration->cache_chapters);
+	put_le32(block + 30, configuration->volume_index_mean_delta);
+	put_le32(block + 34, configuration->page_bytes);
+	put_le32(block + 38, configuration->sparse_sample_rate);
+	put_le64(block + 42, configuration->nonce);
+	if (version == CONFIG_VERSION_CONVERTED) {
+		put_le64(block + 50, configuration->remapped_virtual);
+		put_le64(block + 58, configuration->remapped_physical);
+	}
+}

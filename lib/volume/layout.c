@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading a layout with all its checks. Creating one is in layout_create.c. */
+#include "volume/layout.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+#include "base/message.h"
+#include "volume/config_block.h"
+
+static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_blocks, uint8_t *block,
+			    struct super_block *ret_super, struct uds_message *ret_message)
+{
+	int r;
+
+	if (at >= device_blocks)
+		return failure(ret_message, UDS_ERR_NOT_AN_INDEX,
+			       "super block: expected at block %" PRIu64
+			       ", but there are only %" PRIu64 " whole blocks",
+			       at, device_blocks);
+	r = uds_io_read(io, block, BLOCK_BYTES, at * BLOCK_BYTES);
+	if (r < 0)
+		return failure(ret_message, r, "super block: reading block %" PRIu64 ": %s", at,
+			       uds_strerror(r));
+	r = super_block_decode(block, at, ret_super, ret_message);
+	if (r < 0)
+		return failure_in(ret_message, r, "super block");
+	/* The seal behind the saves is never written, so a file may well end before it. */
+	if (super_block_end(ret_super) > device_blocks)
+		return failure(ret_message, UDS_ERR_CORRUPT,
+			       "the index needs the device up to block %" PRIu64
+			       ", but it ends at block %" PRIu64,
+			       super_block_end(ret_super), device_blocks);
+	return 0;
+}
+
+static int read_config(struct uds_io *io, uint8_t *block, struct layout *layout,
+		       struct uds_message *ret_message)
+{
+	uint64_t at = super_block_config_at(&layout->super);
+	int r;
+
+	r = uds_io_read(io, block, BLOCK_BYTES, at * BLOCK_BYTES);
+	if (r < 0)
+		return failure(ret_message, r, "config block: reading block %" PRIu64 ": %s", at,
+			       uds_strerror(r));
+	r = config_block_decode(block, &layout->config_version, &layout->configuration,
+				ret_message);
+	if (r < 0)
+		return failure_in(ret_message, r, "config block");
+	r = geometry_make(&layout->configuration, &layout->geometry, ret_message);
+	if (r == -EINVAL)
+		r = UDS_ERR_CORRUPT; /* nobody chose these values: they were read */
+	if (r < 0)
+		return failure_in(ret_message, r, "config block");
+	return 0;
+}
+
+/*
+ * The lengths of the regions are the device's own; a conversion leaves some of them larger than the
+ * geometry asks for. Smaller ones would make everything else run into its neighbours.
+ */
+static int check_lengths(const struct layout *layout, struct uds_message *ret_message)
+{
+	const struct super_block *super = &layout->super;
+	struct geometry_sizes sizes;
+
+	geometry_sizes(&layout->geometry, &sizes);
+
+	const struct {
+		const char *what;
+		uint64_t needed, found;
+	} lengths[] = {
+		{ "volume region", sizes.volume_blocks, super->volume_blocks },
+		{ "page map", sizes.page_map_blocks, super->page_map_blocks },
+		{ "open chapter", sizes.open_chapter_blocks, super->open_chapter_blocks },
+	};
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		if (lengths[i].found < lengths[i].needed)
+			return failure(ret_message, UDS_ERR_CORRUPT,
+				       "super block: %s: blocks: expected at least %" PRIu64
+				       ", which the config block asks for, found %" PRIu64,
+				       lengths[i].what, lengths[i].needed, lengths[i].found);
+	}
+	return 0;
+}
+
+int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_message,
+		struct layout *ret_layout)
+{
+	struct layout layout = { 0 };
+	uint64_t bytes = 0;
+	uint8_t *block;
+	int r;
+
+	if (offset % BLOCK_BYTES != 0)
+		return failure(ret_message, -EINVAL,
+			       "%s: offset: expected a multiple of %u bytes, found %" PRIu64,
+			       uds_io_name(io), BLOCK_BYTES, offset);
+	if (uds_io_block_bytes(io) > BLOCK_BYTES)
+		return failure(ret_message, UDS_ERR_UNALIGNED,
+			       "%s: blocks of %" PRIu32
+			       " bytes: the index is laid out in blocks of %u",
+			       uds_io_name(io), uds_io_block_bytes(io), BLOCK_BYTES);
+	r = uds_io_size(io, &bytes);
+	if (r < 0)
+		return failure(ret_message, r, "%s: asking for its size: %s", uds_io_name(io),
+			       uds_strerror(r));
+	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
+	if (block == NULL)
+		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	r = read_super_block(io, offset / BLOCK_BYTES, bytes / BLOCK_BYTES, block, &layout.super,
+			     ret_message);
+	if (r == 0)
+		r = read_config(io, block, &layout, ret_message);
+	if (r == 0)
+		r = check_lengths(&layout, ret_message);
+	if (r == 0) {
+		saves_read(io, &layout.super, block, &layout.saves);
+		*ret_layout = layout;
+	}
+	env_release(&io->env, block);
+	return r < 0 ? failure_in(ret_message, r, "%s", uds_io_name(io)) : 0;
+}
+
+int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uint64_t nonce,
+		       struct uds_message *ret_message)
+{
+	if (layout->configuration.nonce == nonce)
+		return 0;
+	return failure(ret_message, UDS_ERR_NONCE_MISMATCH,
+		       "%s: config block: nonce: expected %" PRIu64 ", found %" PRIu64,
+		       uds_io_name(io), nonce, layout->configuration.nonce);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An index as it lies on a device: the super block, the configuration, and the saves (uds-format, 14 and
+ * 15.1). What is in the volume and in the parts of a save is for others to read.
+ *
+ * Threads: see saves.h for the saves; all else is read-only after layout_read().
+ */
+#ifndef VOLUME_LAYOUT_H
+#define VOLUME_LAYOUT_H
+
+#include <stdint.h>
+
+#include <uds/geometry.h>
+#include <uds/status.h>
+
+#include "geometry/geometry.h"
+#include "io/io.h"
+#include "volume/saves.h"
+#include "volume/super_block.h"
+
+struct layout {
+	struct super_block super;
+	uint32_t config_version; /* 602 for 06.02, 802 for 08.02 */
+	struct uds_configuration configuration;
+	struct geometry geometry;
+	struct saves saves;
+};
+
+/*
+ * Reads the layout of the index that begins at byte @offset of the I/O, and checks that it does not
+ * contradict itself, the geometry or the size of the device. Writes nothing. Damaged save headers are
+ * no error here: saves_latest() tells them.
+ *
+ * Returns 0, or with a message that names the I/O, the region, the field, the expected and the found value
+ *   UDS_ERR_NOT_AN_INDEX         no super block there, or the I/O ends before it
+ *   UDS_ERR_UNSUPPORTED_VERSION  of the super block or the config block
+ *   UDS_ERR_CORRUPT              a field contradicts another, or the I/O is shorter than the index
+ *   -EINVAL                      an offset that is not a multiple of 4096
+ *   UDS_ERR_UNALIGNED            the I/O's blocks are larger than 4096 bytes
+ *   -ENOMEM, -EIO, ...
+ */
+int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_message,
+		struct layout *ret_layout);
+
+/* Returns 0, or UDS_ERR_NONCE_MISMATCH when the index belongs to another owner. */
+int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uint64_t nonce,
+		       struct uds_message *ret_message);
+
+/*
+ * Writes an empty index at byte @offset: two empty saves and the config block, then, when they are
+ * durable, the super block. The volume is not touched; what lies there is told from this index's
+ * chapters by the nonce. An I/O that can be resized grows as far as needed.
+ *
+ * @size_limit: how many bytes may be used; 0: up to the end of the I/O.
+ * @nonce_data: NONCE_DATA_BYTES that make the index unique, or NULL: made from time and random bytes.
+ *
+ * Returns 0, or
+ *   -EINVAL            a configuration or offset that is not possible; nothing was written
+ *   -ENOSPC            I/O or limit too small; the message has both sizes; nothing was written
+ *   UDS_ERR_READ_ONLY  the I/O cannot be written
+ *   -ENOMEM, -EIO, ...
+ */
+int layout_create(struct uds_io *io, uint64_t offset, uint64_t size_limit,
+		  const struct uds_configuration *configuration, const uint8_t *nonce_data,
+		  struct uds_message *ret_message);
+
+/* Where the volume region begins, in bytes of the I/O. */
+static inline uint64_t layout_volume_offset(const struct layout *layout)
+{
+	return super_block_volume_at(&layout->super) * BLOCK_BYTES;
+}
+
+/* How many bytes the whole index takes, from its super block on. */
+static inline uint64_t layout_bytes(const struct layout *layout)
+{
+	return layout->super.total_blocks * BLOCK_BYTES;
+}
+
+#endif
