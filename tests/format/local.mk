@@ -6,12 +6,14 @@ TEST_EXTENSIONS = .py
 PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/format/run-python
 
 format_tests = \
+	tests/format/test_cow_format.py \
 	tests/format/test_model.py \
 	tests/format/test_uds_format.py
 
 TESTS += $(format_tests)
 EXTRA_DIST += \
 	$(format_tests) \
+	tests/format/cow_format.py \
 	tests/format/model.py \
 	tests/format/run-python \
 	tests/format/support.py \

@@ -98,3 +98,14 @@ def token_name(seed, token, bias=None):
 
 def token_data(token, version):
     return struct.pack("<QI", int(token[1:]), version) + token[0].encode() + b"UDS"
+
+
+# ---- the pattern of the snapshot vectors --------------------------------------------------------
+
+def pattern(first_sector, sectors, tag):
+    """The content of sectors written with a tag."""
+    result = []
+    for sector in range(first_sector, first_sector + sectors):
+        z = splitmix64(sector << 20 ^ tag, 0)
+        result.append(struct.pack("<I", z & 0xffffffff) * 128)
+    return b"".join(result)
