@@ -112,7 +112,8 @@ int uds_io_create(const struct uds_io_ops *ops, void *context, const struct uds_
 
 /*
  * Closes an I/O and gives its memory back, also when it returns an error. NULL is fine. No other
- * thread may use it any more, and its queues are closed before.
+ * thread may use it any more, and its queues are closed before. It does not flush: what was written
+ * since the last uds_io_flush() may still be lost with the power.
  *
  * Returns what the backend's close said.
  */
@@ -140,10 +141,16 @@ int uds_io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t 
  */
 int uds_io_flush(struct uds_io *io);
 
-/* The size in bytes now. */
+/* The size in bytes now: 0, or what the backend said. */
 int uds_io_size(struct uds_io *io, uint64_t *ret_bytes);
 
-/* Optional operations: -EOPNOTSUPP where the backend has none. */
+/*
+ * Optional operations: -EOPNOTSUPP where the backend has none; UDS_ERR_READ_ONLY for a discard or resize
+ * of what cannot be written, UDS_ERR_UNALIGNED for a new size that is no multiple of the block, and
+ * UDS_ERR_OUT_OF_RANGE for a discard past the end.
+ *
+ * A resize must not run beside transfers that reach behind the new end.
+ */
 int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t length);
 int uds_io_resize(struct uds_io *io, uint64_t bytes);
 int uds_io_map(struct uds_io *io, uint64_t offset, size_t length, const void **ret_view);
@@ -158,7 +165,9 @@ const char *uds_io_name(const struct uds_io *io);
  * A queue for many requests at once, at most @depth (1 to 4096) in flight. Over a backend without
  * queues each request is carried out when it is submitted.
  *
- * A queue is used by one thread at a time; an I/O may have any number of queues.
+ * Returns 0, -EINVAL for a depth out of range, -ENOMEM, or what the backend said.
+ *
+ * A queue is used by one thread at a time; an I/O may have any number of queues. Since 0.1.
  */
 int uds_io_queue_open(struct uds_io *io, unsigned int depth, struct uds_io_queue **ret_queue);
 
@@ -207,6 +216,8 @@ struct uds_io_file_options {
 /*
  * Opens a regular file or a block device.
  *
+ * @options: NULL for the defaults: to read, shared lock, through the page cache.
+ *
  * Opened to write it is locked against every other opener of this library; to read, against
  * writers. A block device is opened to write with O_EXCL, so one that is mounted or held by
  * device-mapper is refused. With O_DIRECT the block size is the device's logical sector size, or what
@@ -215,8 +226,14 @@ struct uds_io_file_options {
  * Returns 0, or
  *   -ENOENT, -EACCES, -EISDIR, ...  what the system said
  *   -EINVAL                neither a regular file nor a block device, or options that contradict
+ *   -EROFS                 to write, on a read-only device
  *   UDS_ERR_IN_USE         locked by another opener, mounted, or held by the system
  *   UDS_ERR_NO_DIRECT_IO   UDS_IO_DIRECT_YES on a file system that refuses it
+ * and a sentence with the path and the reason. An open that fails leaves everything as it was: a
+ * file that it made is gone again.
+ *
+ * Afterwards: a write does not make the file longer, uds_io_resize() does; it cannot resize a
+ * block device (-EOPNOTSUPP). The lock ends with uds_io_close(), or with the process.
  *
  * Threads: any. Since 0.1.
  */
@@ -228,17 +245,31 @@ int uds_io_open_file(const char *path, const struct uds_io_file_options *options
  * Bytes in memory, zero at first. It can be resized; its content ends with it.
  *
  * @block_bytes: what it pretends to demand, a power of two; 1 for no demand.
+ *
+ * Returns 0, -ENOMEM, or -EINVAL for a @block_bytes that is no power of two.
+ *
+ * Threads: any. Since 0.1.
  */
 int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes, const struct uds_env *env,
 		       struct uds_io **ret_io);
 
 /*
- * Opens by URI: a plain path, `file:PATH?direct=1&uring=1` (direct: 0, 1 or auto), or `mem:` with
- * `mem:?size=BYTES`. A path that has a colon before its first slash is written as ./PATH or file:PATH.
+ * Opens by URI:
+ *
+ *	PATH                            a plain path, taken as it is
+ *	file:PATH?direct=1&uring=1      direct: 0, 1 or auto; uring: 0 or 1
+ *	mem:?size=BYTES                 memory, zero at first; without a size 0 bytes
+ *
+ * In a URI with a scheme %XX (two hex digits) in the path stands for a byte, so that a path may hold
+ * a question mark. A plain path that has a colon before its first slash is written as ./PATH or
+ * file:PATH.
  *
  * @options: as for uds_io_open_file; what the URI says comes on top. NULL for the defaults.
  *
- * Returns what the backend's open returns; -EINVAL for an unknown scheme or parameter.
+ * Returns what the backend's open returns; -EINVAL for an unknown scheme or parameter, a value that it
+ * cannot have, or a bad percent sign, each named in the sentence.
+ *
+ * Threads: any. Since 0.1.
  */
 int uds_io_open_uri(const char *uri, const struct uds_io_file_options *options,
 		    const struct uds_env *env, struct uds_message *ret_message,

@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -124,6 +126,18 @@ static int flush_directory(const char *path, const struct uds_env *env, struct u
 	return r;
 }
 
+/* Some kernels open a read-only device to write and refuse each write later: too late for a user. */
+static int check_writable(int fd, const char *path, struct uds_message *message)
+{
+	int read_only;
+
+	if (ioctl(fd, BLKROGET, &read_only) < 0)
+		return cannot_open(path, -errno, message);
+	if (read_only != 0)
+		return failure(message, -EROFS, "%s: is a read-only device", path);
+	return 0;
+}
+
 /* Everything between the descriptor and the handle. */
 static int finish_open(int fd, const char *path, const struct uds_io_file_options *options,
 		       const struct uds_env *env, struct uds_message *message,
@@ -138,6 +152,8 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	if (fstat(fd, &st) < 0)
 		return cannot_open(path, -errno, message);
 	r = check_kind(path, &st, message);
+	if (r == 0 && options->write && S_ISBLK(st.st_mode))
+		r = check_writable(fd, path, message);
 	if (r == 0 && !options->no_lock)
 		r = file_lock(fd, &st, options->write, path, message);
 	if (r < 0)

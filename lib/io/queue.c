@@ -87,6 +87,10 @@ static bool refused(struct uds_io_queue *queue, struct uds_io_request *request)
 	request->status = 0;
 	if (request->kind == UDS_IO_FLUSH)
 		return false;
+	if (request->kind != UDS_IO_READ && request->kind != UDS_IO_WRITE) {
+		request->status = -EINVAL;
+		return true;
+	}
 	request->status = io_check_transfer(queue->io, request->kind, request->buffer,
 					    request->length, request->offset);
 	return request->status < 0 || request->length == 0;

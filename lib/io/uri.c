@@ -116,7 +116,7 @@ static int set_parameter(const char *uri, bool memory, const char *name, const c
 			 struct parameters *parameters, struct uds_message *message)
 {
 	if (value == NULL)
-		return failure(message, -EINVAL, "%s: parameter %s has no value", uri, name);
+		return failure(message, -EINVAL, "%s: parameter '%s' has no value", uri, name);
 	if (memory && strcmp(name, "size") == 0)
 		return set_size(uri, value, &parameters->size, message);
 	if (!memory && strcmp(name, "direct") == 0)

@@ -12,6 +12,30 @@ tests_unit_test_io_file_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_file_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_file_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_io
+tests_unit_test_io_SOURCES = tests/unit/test_io.c
+tests_unit_test_io_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_io_device
+tests_unit_test_io_device_SOURCES = tests/unit/test_io_device.c
+tests_unit_test_io_device_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_device_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_device_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_io_queue
+tests_unit_test_io_queue_SOURCES = tests/unit/test_io_queue.c
+tests_unit_test_io_queue_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_queue_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_queue_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_io_uri
+tests_unit_test_io_uri_SOURCES = tests/unit/test_io_uri.c
+tests_unit_test_io_uri_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_uri_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_uri_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_support
 tests_unit_test_support_SOURCES = tests/unit/test_support.c
 tests_unit_test_support_CPPFLAGS = $(TEST_CPPFLAGS)
