@@ -79,6 +79,36 @@ uint64_t delta_bits(uint64_t entries, uint32_t mean, unsigned int payload_bits);
 uint64_t page_count(uint32_t entries, uint32_t lists, uint32_t mean, unsigned int payload_bits,
 		    uint32_t page_bytes);
 
+/* The pieces of an entry in the order in which they are written: the value, the delta, the name. */
+static inline void delta_put_value(struct bit_writer *out, const struct delta_code *code,
+				   uint32_t value)
+{
+	bit_writer_put(out, value, code->payload_bits);
+}
+
+static inline void delta_put_key(struct bit_writer *out, const struct delta_code *code,
+				 uint32_t delta)
+{
+	uint32_t t, zeros;
+
+	if (delta < code->min_keys) {
+		bit_writer_put(out, delta, code->min_bits);
+		return;
+	}
+	t = delta - code->min_keys;
+	zeros = t < code->incr_keys ? 0 : t / code->incr_keys;
+	bit_writer_put(out, t - zeros * code->incr_keys + code->min_keys, code->min_bits);
+	for (; zeros >= 31; zeros -= 31)
+		bit_writer_put(out, 0, 31);
+	bit_writer_put(out, UINT32_C(1) << zeros, zeros + 1);
+}
+
+static inline void delta_put_name(struct bit_writer *out, const uint8_t *name)
+{
+	for (unsigned int i = 0; i < UDS_NAME_BYTES; i += 4)
+		bit_writer_put(out, get_le32(name + i), 32);
+}
+
 struct delta_entry {
 	uint32_t key;
 	uint32_t value;

@@ -23,28 +23,6 @@ void delta_writer_start(struct delta_writer *writer, const struct delta_code *co
 	bit_writer_start(&writer->out, memory, at);
 }
 
-static void put_delta(struct bit_writer *out, const struct delta_code *code, uint32_t delta)
-{
-	uint32_t t, zeros;
-
-	if (delta < code->min_keys) {
-		bit_writer_put(out, delta, code->min_bits);
-		return;
-	}
-	t = delta - code->min_keys;
-	zeros = t < code->incr_keys ? 0 : t / code->incr_keys;
-	bit_writer_put(out, t - zeros * code->incr_keys + code->min_keys, code->min_bits);
-	for (; zeros >= 31; zeros -= 31)
-		bit_writer_put(out, 0, 31);
-	bit_writer_put(out, UINT32_C(1) << zeros, zeros + 1);
-}
-
-static void put_name(struct bit_writer *out, const uint8_t *name)
-{
-	for (unsigned int i = 0; i < UDS_NAME_BYTES; i += 4)
-		bit_writer_put(out, get_le32(name + i), 32);
-}
-
 int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t value,
 			const uint8_t *name)
 {
@@ -66,9 +44,9 @@ int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t valu
 	if (bits > writer->room - writer->bits)
 		return UDS_ERR_OVERFLOW;
 	bit_writer_put(&writer->out, value, code->payload_bits);
-	put_delta(&writer->out, code, delta);
+	delta_put_key(&writer->out, code, delta);
 	if (name != NULL)
-		put_name(&writer->out, name);
+		delta_put_name(&writer->out, name);
 	writer->bits += (uint32_t)bits;
 	writer->key = key;
 	return 0;

@@ -139,7 +139,7 @@ void token_name(uint64_t seed, const char *token, struct uds_record_name *ret_na
 		break;
 	case 'x':
 		n[14] ^= 0x5a;
-		n[15] = (uint8_t)(n[15] ^ (m[15] != 0 ? m[15] : 1));
+		n[15] = (uint8_t)(n[15] ^ (m[15] | 1));
 		break;
 	case 'h':
 		memcpy(n, m, 8);

@@ -42,6 +42,18 @@ tests_unit_test_support_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_support_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_support_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_chapter_index
+tests_unit_test_chapter_index_SOURCES = tests/unit/test_chapter_index.c
+tests_unit_test_chapter_index_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_chapter_index_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_chapter_index_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_record_page
+tests_unit_test_record_page_SOURCES = tests/unit/test_record_page.c
+tests_unit_test_record_page_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_record_page_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_record_page_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_delta
 tests_unit_test_delta_SOURCES = tests/unit/test_delta.c
 tests_unit_test_delta_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -53,8 +65,6 @@ tests_unit_test_geometry_SOURCES = tests/unit/test_geometry.c
 tests_unit_test_geometry_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_geometry_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_geometry_LDADD = $(TEST_LDADD)
-
-
 
 UNIT_TESTS += tests/unit/test_layout
 tests_unit_test_layout_SOURCES = tests/unit/test_layout.c

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hash table of an open chapter zone.
+ *
+ * Slots are probed at triangular distances, which visits every slot of a table whose size is a power of
+ * two. Each record number takes one slot for good, and there are at least twice as many slots as
+ * numbers, so every probe ends at an empty slot.
+ */
+#include "chapter/open_zone.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+
+#define MAXIMUM_CAPACITY (UINT32_C(1) << 21)
+
+static uint32_t slot_count(uint32_t capacity)
+{
+	return UINT32_C(1) << bits_per(2 * (uint64_t)capacity - 1);
+}
+
+static size_t removed_bytes(uint32_t capacity)
+{
+	return capacity / 8 + 1;
+}
+
+uint64_t open_zone_bytes(uint32_t capacity)
+{
+	return sizeof(struct open_zone) + sizeof(uint32_t) * (uint64_t)slot_count(capacity) +
+	       removed_bytes(capacity) + sizeof(struct volume_record) * (uint64_t)capacity;
+}
+
+int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zone **ret_zone)
+{
+	struct open_zone *zone;
+
+	if (capacity < 1 || capacity > MAXIMUM_CAPACITY)
+		return -EINVAL;
+	zone = env_allocate_zeroed(env, 1, sizeof(*zone));
+	if (zone == NULL)
+		return -ENOMEM;
+	zone->env = *env;
+	zone->capacity = capacity;
+	zone->slot_mask = slot_count(capacity) - 1;
+	zone->slots =
+		env_allocate_aligned(env, sizeof(uint32_t) * ((size_t)zone->slot_mask + 1), 64);
+	zone->removed = env_allocate(env, removed_bytes(capacity), 1);
+	zone->records =
+		env_allocate_aligned(env, sizeof(struct volume_record) * (size_t)capacity, 64);
+	if (zone->slots == NULL || zone->removed == NULL || zone->records == NULL) {
+		open_zone_free(zone);
+		return -ENOMEM;
+	}
+	open_zone_reset(zone);
+	*ret_zone = zone;
+	return 0;
+}
+
+void open_zone_free(struct open_zone *zone)
+{
+	struct uds_env env;
+
+	if (zone == NULL)
+		return;
+	env = zone->env;
+	env_release(&env, zone->slots);
+	env_release(&env, zone->removed);
+	env_release(&env, zone->records);
+	env_release(&env, zone);
+}
+
+void open_zone_reset(struct open_zone *zone)
+{
+	zone->size = 0;
+	zone->deletions = 0;
+	memset(zone->slots, 0, sizeof(uint32_t) * ((size_t)zone->slot_mask + 1));
+	memset(zone->removed, 0, removed_bytes(zone->capacity));
+}
+
+/* The upper bits of a slot: a part of the name that the place in the table does not tell. */
+static inline uint32_t name_tag(uint64_t chapter_bits)
+{
+	return (uint32_t)(chapter_bits >> 26) & ~OPEN_ZONE_NUMBER_MASK;
+}
+
+static inline bool same_name(const struct uds_record_name *a, const struct uds_record_name *b)
+{
+	return memcmp(a->bytes, b->bytes, UDS_NAME_BYTES) == 0;
+}
+
+/*
+ * Finds the live record with a name. Returns its number, or 0 and the empty slot where the search ended.
+ */
+static uint32_t probe(const struct open_zone *zone, const struct uds_record_name *name,
+		      uint32_t *ret_slot)
+{
+	const uint64_t chapter_bits = name_chapter_bits(name);
+	const uint32_t tag = name_tag(chapter_bits);
+	uint32_t slot = (uint32_t)chapter_bits & zone->slot_mask;
+
+	for (uint32_t step = 1;; step++) {
+		const uint32_t content = zone->slots[slot];
+		const uint32_t number = content & OPEN_ZONE_NUMBER_MASK;
+
+		*ret_slot = slot;
+		if (number == 0)
+			return 0;
+		if ((content & ~OPEN_ZONE_NUMBER_MASK) == tag &&
+		    same_name(&zone->records[number - 1].name, name) &&
+		    !open_zone_is_removed(zone, number))
+			return number;
+		slot = (slot + step) & zone->slot_mask;
+	}
+}
+
+struct uds_record_data *open_zone_search(const struct open_zone *zone,
+					 const struct uds_record_name *name)
+{
+	uint32_t slot, number = probe(zone, name, &slot);
+
+	return number == 0 ? NULL : &zone->records[number - 1].data;
+}
+
+int open_zone_put(struct open_zone *zone, const struct uds_record_name *name,
+		  const struct uds_record_data *data, uint32_t *ret_room)
+{
+	uint32_t slot, number = probe(zone, name, &slot);
+
+	if (number == 0) {
+		if (open_zone_is_full(zone))
+			return UDS_ERR_OVERFLOW;
+		number = ++zone->size;
+		zone->slots[slot] = name_tag(name_chapter_bits(name)) | number;
+		zone->records[number - 1].name = *name;
+	}
+	zone->records[number - 1].data = *data;
+	*ret_room = zone->capacity - zone->size;
+	return 0;
+}
+
+bool open_zone_remove(struct open_zone *zone, const struct uds_record_name *name)
+{
+	uint32_t slot, number = probe(zone, name, &slot);
+
+	if (number == 0)
+		return false;
+	zone->removed[number / 8] |= (uint8_t)(1u << (number % 8));
+	zone->deletions++;
+	return true;
+}
