@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
+#
+# Small programs against the public interface, each run by a script beside it (test_*).
+
+EXAMPLES = examples/io_backend examples/io_copy
+examples_io_backend_SOURCES = examples/io_backend.c
+examples_io_backend_LDADD = libuds.la
+examples_io_copy_SOURCES = examples/io_copy.c
+examples_io_copy_LDADD = libuds.la
+TESTS += examples/test_io
+EXTRA_DIST += examples/test_io
+
+noinst_PROGRAMS += $(EXAMPLES)

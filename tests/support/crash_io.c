@@ -67,7 +67,8 @@ static void image_resize(struct image *image, uint64_t size)
 	uint8_t *bytes = allocate(size);
 	uint64_t kept = size < image->size ? size : image->size;
 
-	memcpy(bytes, image->bytes, kept);
+	if (kept > 0)
+		memcpy(bytes, image->bytes, kept);
 	memset(bytes + kept, 0, size - kept);
 	free(image->bytes);
 	image->bytes = bytes;

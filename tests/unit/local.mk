@@ -25,6 +25,7 @@ tests_unit_test_io_device_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_device_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_io_queue
+THREADED_TESTS += tests/unit/test_io_queue
 tests_unit_test_io_queue_SOURCES = tests/unit/test_io_queue.c
 tests_unit_test_io_queue_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_queue_CFLAGS = $(TEST_CFLAGS)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -345,6 +346,57 @@ START_TEST(io_uring_is_really_used_where_it_is_there)
 }
 END_TEST
 
+struct worker {
+	struct uds_io *io;
+	int number;
+	int failures;
+};
+
+/* Writes and reads pages of its own through a queue of its own, and flushes now and then. */
+static void *work(void *context)
+{
+	struct worker *worker = context;
+	uint8_t *buffer = make_buffer(4096);
+	struct uds_io_queue *queue;
+
+	ck_assert_int_eq(uds_io_queue_open(worker->io, 4, &queue), 0);
+	for (int round = 0; round < 100; round++) {
+		uint64_t offset = (uint64_t)(worker->number + round % 16 * 4) * 4096;
+
+		memset(buffer, worker->number * 16 + round, 4096);
+		if (round % 2 == 0)
+			carry_out(queue, make_request(UDS_IO_WRITE, buffer, 4096, offset));
+		else
+			worker->failures += uds_io_write(worker->io, buffer, 4096, offset) < 0;
+		if (round % 32 == 0)
+			worker->failures += uds_io_flush(worker->io) < 0;
+		memset(buffer, 0, 4096);
+		carry_out(queue, make_request(UDS_IO_READ, buffer, 4096, offset));
+		worker->failures += buffer[4095] != (uint8_t)(worker->number * 16 + round);
+	}
+	uds_io_queue_close(queue);
+	free(buffer);
+	return NULL;
+}
+
+START_TEST(threads_share_an_io_with_a_queue_each)
+{
+	struct uds_io *io = open_backend((enum backend)_i);
+	struct worker workers[4];
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++) {
+		workers[i] = (struct worker){ io, i, 0 };
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		ck_assert_int_eq(workers[i].failures, 0);
+	}
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
 /* A backend with queues whose submit or reap fail. */
 static int bad_submit_status, bad_reap_status;
 static struct uds_io_request *bad_held[8];
@@ -452,6 +504,7 @@ int main(void)
 	tcase_add_loop_test(tc, each_request_has_its_own_error, 0, BACKENDS);
 	tcase_add_loop_test(tc, no_more_than_the_depth_is_taken, 0, BACKENDS);
 	tcase_add_loop_test(tc, short_transfers_go_on_until_the_error, 0, BACKENDS);
+	tcase_add_loop_test(tc, threads_share_an_io_with_a_queue_each, 0, BACKENDS);
 	tcase_add_test(tc, a_kernel_that_refuses_io_uring_is_done_without);
 	tcase_add_test(tc, io_uring_is_really_used_where_it_is_there);
 	tcase_add_test(tc, errors_of_a_backends_queue_reach_the_caller);
