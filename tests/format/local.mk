@@ -7,6 +7,7 @@ PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/format/run-python
 
 format_tests = \
 	tests/format/test_cow_format.py \
+	tests/format/test_exec_against_model.py \
 	tests/format/test_model.py \
 	tests/format/test_uds_format.py
 

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Random requests through `uds exec` get the answers of the model, and leave images without fault.
+
+Between the requests the index is saved and opened again, crashes and is recovered, and changes its
+number of zones. Some runs begin with an index that the reference wrote. Every image that the
+command leaves goes through uds_check.py.
+"""
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+import model
+import test_model
+import uds_check
+import uds_format as uds
+from support import SCALE, Results, Skip, equal, read_vector, token_data, token_name, vectors
+
+TOOL = os.environ.get("UDS_TOOL", "")
+COMMAND = {"P": "post", "U": "update", "Q": "query", "N": "peek", "D": "delete"}
+
+
+def tool(*arguments, data=None):
+    done = subprocess.run([TOOL, *arguments], input=data, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=120, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        if "not supported" in said:
+            raise Skip(said)
+        raise AssertionError("uds %s: exit status %d: %s" % (" ".join(arguments), done.returncode,
+                                                             said))
+    return done.stdout.decode()
+
+
+class Requests:
+    """A random stream of requests: new names, old ones, and ones that collide with old ones."""
+    def __init__(self, seed, deletes=True):
+        self.random, self.seed = random.Random(seed), seed
+        self.next, self.operation, self.deletes = 0, 0, deletes
+
+    def one(self):
+        self.operation += 1
+        dice, kind = self.random.random(), "P"
+        if dice < 0.5 or self.next < 10:
+            token = "n%d" % self.next
+            self.next += 1
+        else:
+            # Mostly recent names, sometimes any; sometimes one that collides.
+            recent = self.random.choice((200, 2000, self.next))
+            token = self.random.choice("nnnnvxh") + str(
+                self.next - 1 - self.random.randrange(min(recent, self.next)))
+            kind = self.random.choice("PPUQNND" if self.deletes else "PPUQNNN")
+        return kind, token, self.operation
+
+
+def answer_line(kind, found, old):
+    if kind == "D":
+        return "+" if found else "-"
+    return old.hex() if found else "-"
+
+
+class Run:
+    """An index on an image file, and the model of it."""
+    def __init__(self, path, index, requests, offset=0):
+        self.path, self.index, self.requests, self.offset = path, index, requests, offset
+        self.where = ["--offset", str(offset)] if offset else []
+
+    def execute(self, count, zones, save=True):
+        """The same requests for both; the answers must be equal."""
+        self.index.load(zones)
+        lines, wanted = [], []
+        for _ in range(count):
+            kind, token, version = self.requests.one()
+            name, data = token_name(self.requests.seed, token), token_data(token, version)
+            lines.append("%s %s%s\n" % (COMMAND[kind], name.hex(),
+                                        " " + data.hex() if kind in "PU" else ""))
+            found, old, _ = self.index.request(kind, name, data)
+            wanted.append((answer_line(kind, found, old), "%s %s" % (kind, token)))
+        more = [] if save else ["--no-save"]
+        said = tool("exec", "--zones", str(zones), *more, *self.where, self.path,
+                    data="".join(lines).encode()).split("\n")[:-1]
+        equal(len(said), count, "answers")
+        for i, (found, (answer, request)) in enumerate(zip(said, wanted)):
+            equal(found, answer, "request %d of %d, %s, %d zones" % (i + 1, count, request, zones))
+        if save:
+            self.index.save()
+        self.check()
+
+    def recover(self):
+        tool("recover", *self.where, self.path)
+        self.index.load(1)
+        self.index.save()
+        self.check()
+
+    def check(self):
+        with open(self.path, "rb") as file:
+            checker = uds_check.Checker(file.read(), self.offset, strict=True)
+        findings = checker.run()
+        if findings:
+            raise AssertionError("\n".join("%s: %s [%s]" % (place, reason, rule)
+                                           for rule, place, reason in findings[:20]))
+        if self.index.saved:
+            equal((checker.newest, checker.oldest), (self.index.newest, self.index.oldest),
+                  "newest and oldest of the image")
+
+
+def create(folder, geometry):
+    """An index of this geometry in a file."""
+    path = os.path.join(folder, "index")
+    arguments = ["create", "--chapters", str(geometry.chapters), "--record-pages",
+                 str(geometry.record_pages), "--page-size", str(geometry.page_size)]
+    if geometry.sparse_chapters:
+        arguments += ["--sparse-chapters", str(geometry.sparse_chapters), "--sample-rate",
+                      str(geometry.sample_rate)]
+    tool(*arguments, "--force", path)
+    return path
+
+
+def new_index(geometry, zones, seed, steps):
+    """A new index; steps: (requests, which of the zone counts, save or crash or recover)."""
+    with tempfile.TemporaryDirectory(prefix="uds-exec-") as folder:
+        index = model.Index(geometry, zones[0])
+        run = Run(create(folder, geometry), index, Requests(seed))
+        run.index.save()
+        for i, (count, end) in enumerate(steps):
+            run.execute(int(count), zones[i % len(zones)], save=end == "save")
+            if end == "recover":
+                run.recover()
+
+
+def golden_index(name, zones, steps):
+    """An index that the reference wrote; the model has done the same from its trace."""
+    about = json.loads(read_vector("uds", "index", name + ".json"))
+    trace = read_vector("uds", "index", name + ".trace.xz").decode().splitlines()
+    seed = int(about["name_stream_seed"], 16)
+    index = model.Index(test_model.first_geometry(about, trace), int(trace[0].split()[1]),
+                        about["cache_chapters"])
+    player = test_model.Player(name, index, seed)
+    for line in trace:
+        player.line(line)
+    with tempfile.TemporaryDirectory(prefix="uds-exec-") as folder:
+        path = os.path.join(folder, "index")
+        with open(path, "wb") as file:
+            file.write(read_vector("uds", "index", name + ".img.xz"))
+        requests = Requests(seed)
+        requests.next = 2000  # these names and their neighbours are known to the trace
+        run = Run(path, index, requests, about["index_offset_bytes"])
+        for i, (count, end) in enumerate(steps):
+            run.execute(int(count), zones[i % len(zones)], save=end == "save")
+            if end == "recover":
+                run.recover()
+
+
+def main():
+    results = Results(budget_seconds=60 if SCALE <= 1 else None)
+    if not os.access(TOOL, os.X_OK):
+        def no_tool():
+            raise Skip("the uds command is not built")
+        results.run("requests through the command", no_tool)
+        return results.finish()
+    steps = [(3000 * SCALE, "save"), (200, "crash"), (2500 * SCALE, "crash"), (2000, "recover"),
+             (1500, "save"), (1500, "save")]
+    shapes = {
+        "dense": uds.Geometry(4096, 4, 8), "two index pages": uds.Geometry(4096, 16, 6),
+        "smallest": uds.Geometry(4096, 1, 4), "sparse": uds.Geometry(4096, 4, 20, 16, 4)}
+    for title, geometry in shapes.items():
+        for zones in ([1], [2], [3, 5], [1, 4, 2]):
+            for seed in range(11, 11 + max(int(SCALE), 1)):
+                results.run("new_index_answers_as_the_model: %s, zones %s, seed %d"
+                            % (title, zones, seed), new_index, geometry, zones, seed, steps)
+    if vectors("uds") is not None:
+        for name in ("dense-wrap", "dense-2page-crash", "dense-collisions", "converted-clean",
+                     "converted-crash", "sparse-1zone", "sparse-crash"):
+            results.run("golden_index_answers_as_the_model: " + name, golden_index, name, [1],
+                        steps[1:])
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
