@@ -56,7 +56,6 @@ struct vi_record {
 	/* Private. */
 	struct vi_place place;
 	uint32_t position;
-	uint32_t bit;
 };
 
 /*

@@ -72,3 +72,10 @@ tests_unit_test_layout_SOURCES = tests/unit/test_layout.c
 tests_unit_test_layout_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_layout_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_layout_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_volume_index
+tests_unit_test_volume_index_SOURCES = tests/unit/test_volume_index.c \
+	tests/unit/vi_model.c tests/unit/vi_model.h
+tests_unit_test_volume_index_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_volume_index_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_volume_index_LDADD = $(TEST_LDADD)

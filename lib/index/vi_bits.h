@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bit strings with room made and closed in their middle, and bits counted: the inner loops of a list.
+ *
+ * Included by the forms of the list operations (vi_list_operations.h), each of which sets
+ *	VI_TARGET	the attribute that lets a function use the processor's features
+ *	VI_LANE		bytes moved at once: 8, 16, 32 or 64
+ *	VI_HAVE_BMI2	1 if VI_TARGET has it
+ *
+ * All of these may read up to 64 bytes in front of and behind the string, and write back what they
+ * read up to 8 bytes behind it; all of that is memory of the same zone.
+ */
+
+#define VI_INLINE VI_TARGET static inline __attribute__((always_inline))
+
+#if VI_LANE == 8
+typedef uint64_t vi_lane;
+
+VI_INLINE vi_lane lane_load(const uint8_t *p)
+{
+	return vi_load64(p);
+}
+
+VI_INLINE void lane_store(uint8_t *p, vi_lane lane)
+{
+	vi_store64(p, lane);
+}
+#else
+typedef uint64_t vi_lane __attribute__((vector_size(VI_LANE)));
+typedef uint64_t vi_lane_anywhere __attribute__((vector_size(VI_LANE), aligned(1), may_alias));
+
+VI_INLINE vi_lane lane_load(const uint8_t *p)
+{
+	return *(const vi_lane_anywhere *)(const void *)p;
+}
+
+VI_INLINE void lane_store(uint8_t *p, vi_lane lane)
+{
+	*(vi_lane_anywhere *)(void *)p = lane;
+}
+#endif
+
+/* The bits that belong at @p after the string moved up by 8 * @skip + @shift bits. */
+VI_INLINE vi_lane lane_moved_up(const uint8_t *p, unsigned int skip, unsigned int shift)
+{
+	return lane_load(p - skip) << shift | lane_load(p - skip - 1) >> (8 - shift);
+}
+
+VI_INLINE uint64_t word_moved_up(const uint8_t *p, unsigned int skip, unsigned int shift)
+{
+	return vi_load64(p - skip) << shift | vi_load64(p - skip - 1) >> (8 - shift);
+}
+
+VI_INLINE vi_lane lane_moved_down(const uint8_t *p, unsigned int skip, unsigned int shift)
+{
+	return lane_load(p + skip) >> shift | lane_load(p + skip + 1) << (8 - shift);
+}
+
+VI_INLINE uint64_t word_moved_down(const uint8_t *p, unsigned int skip, unsigned int shift)
+{
+	return vi_load64(p + skip) >> shift | vi_load64(p + skip + 1) << (8 - shift);
+}
+
+/* The lowest @count (0 to 64) bits. */
+VI_INLINE uint64_t low_bits(unsigned int count)
+{
+	return count >= 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1;
+}
+
+/* Moves bits [@at, @length) up by @width (1 to 55) and puts @value in front of them. */
+VI_INLINE void bits_insert(uint8_t *base, uint32_t at, uint32_t length, unsigned int width,
+			   uint64_t value)
+{
+	uint8_t *first = base + at / 8;
+	uint8_t *end = base + (length + width + 7) / 8;
+	unsigned int kept = at % 8;
+	unsigned int skip = width / 8;
+	unsigned int shift = width % 8;
+	uint64_t head = vi_load64(first);
+	uint64_t field = (head & low_bits(kept)) | value << kept;
+	size_t bytes = (size_t)(end - first);
+
+	if (bytes < 8) {
+		uint64_t moved = head >> kept << kept << width;
+		uint64_t used = low_bits((unsigned int)(8 * bytes));
+
+		vi_store64(first, (head & ~used) | ((moved | field) & used));
+		return;
+	}
+	if (bytes >= VI_LANE) {
+		vi_lane lowest = lane_moved_up(first, skip, shift);
+
+		for (uint8_t *p = end - VI_LANE; p > first; p -= VI_LANE)
+			lane_store(p, lane_moved_up(p, skip, shift));
+		lane_store(first, lowest);
+	} else {
+		uint64_t lowest = word_moved_up(first, skip, shift);
+
+		for (uint8_t *p = end - 8; p > first; p -= 8)
+			vi_store64(p, word_moved_up(p, skip, shift));
+		vi_store64(first, lowest);
+	}
+	vi_store64(first, (vi_load64(first) & ~low_bits(kept + width)) | field);
+}
+
+/* Takes bits [@at, @at + @width) out and moves those up to @length down. @width: 1 to 55. */
+VI_INLINE void bits_remove(uint8_t *base, uint32_t at, uint32_t length, unsigned int width)
+{
+	uint8_t *first = base + at / 8;
+	uint8_t *end = base + (length - width + 7) / 8;
+	unsigned int kept = at % 8;
+	unsigned int skip = width / 8;
+	unsigned int shift = width % 8;
+	uint8_t head = *first;
+	size_t bytes = (size_t)(end - first);
+
+	if (bytes < 8) {
+		uint64_t old = vi_load64(first);
+		uint32_t from = at + width;
+		uint64_t moved = vi_load64(base + from / 8) >> (from % 8) << kept;
+		uint64_t used = low_bits((unsigned int)(8 * bytes)) & ~low_bits(kept);
+
+		vi_store64(first, (old & ~used) | (moved & used));
+		return;
+	}
+	if (bytes >= VI_LANE) {
+		vi_lane highest = lane_moved_down(end - VI_LANE, skip, shift);
+		uint8_t *p = first;
+
+		for (; p < end - VI_LANE; p += VI_LANE)
+			lane_store(p, lane_moved_down(p, skip, shift));
+		lane_store(end - VI_LANE, highest);
+	} else {
+		uint64_t highest = word_moved_down(end - 8, skip, shift);
+		uint8_t *p = first;
+
+		for (; p < end - 8; p += 8)
+			vi_store64(p, word_moved_down(p, skip, shift));
+		vi_store64(end - 8, highest);
+	}
+	*first = (uint8_t)((*first & ~low_bits(kept)) | (head & low_bits(kept)));
+}
+
+/* The place of the 1 bit in @word in front of which there are @before others. */
+VI_INLINE unsigned int select_in_word(uint64_t word, unsigned int before)
+{
+#if VI_HAVE_BMI2
+	return (unsigned int)__builtin_ctzll(__builtin_ia32_pdep_di(UINT64_C(1) << before, word));
+#else
+	unsigned int place = 0;
+
+	for (unsigned int width = 32; width >= 8; width /= 2) {
+		unsigned int ones = (unsigned int)__builtin_popcountll(word & low_bits(width));
+
+		if (before >= ones) {
+			before -= ones;
+			word >>= width;
+			place += width;
+		}
+	}
+	while (before-- > 0)
+		word &= word - 1;
+	return place + (unsigned int)__builtin_ctzll(word);
+#endif
+}
+
+/* The bit where bucket @bucket begins: behind so many 0 bits. */
+VI_INLINE uint32_t bucket_start(const uint8_t *upper, uint32_t words, uint32_t bucket)
+{
+	uint32_t zeros = 0;
+	uint32_t before = 0;
+	uint32_t skip = 0;
+
+	/* No early end: the branch would be mispredicted once a lookup, which costs more. */
+	for (uint32_t i = 0; i < words; i++) {
+		bool passed;
+
+		zeros += 64 - (uint32_t)__builtin_popcountll(vi_load64(upper + 8 * i));
+		passed = zeros < bucket;
+		before = passed ? zeros : before;
+		skip += passed;
+	}
+	if (bucket == 0)
+		return 0;
+	return 64 * skip + 1 + select_in_word(~vi_load64(upper + 8 * skip), bucket - before - 1);
+}
+
+/* The bit of entry @position: the 1 bit in front of which there are so many others. */
+VI_INLINE uint32_t entry_bit(const uint8_t *upper, uint32_t words, uint32_t position)
+{
+	uint32_t ones = 0;
+	uint32_t before = 0;
+	uint32_t skip = 0;
+
+	for (uint32_t i = 0; i < words; i++) {
+		bool passed;
+
+		ones += (uint32_t)__builtin_popcountll(vi_load64(upper + 8 * i));
+		passed = ones <= position;
+		before = passed ? ones : before;
+		skip += passed;
+	}
+	return 64 * skip + select_in_word(vi_load64(upper + 8 * skip), position - before);
+}
+
+/* How many 1 bits there are from @bit on in front of the next 0 bit. There is one. */
+VI_INLINE uint32_t run_length(const uint8_t *upper, uint32_t bit)
+{
+	uint32_t length = 0;
+
+	for (;;) {
+		uint32_t at = bit + length;
+		uint64_t zeros = ~vi_load64(upper + at / 8) >> (at % 8);
+
+		if (zeros != 0)
+			return length + (uint32_t)__builtin_ctzll(zeros);
+		length += 64 - at % 8;
+	}
+}
+
+/* The last 1 bit in front of @bit. There is one. */
+VI_INLINE uint32_t bit_before(const uint8_t *upper, uint32_t bit)
+{
+	uint32_t i = (bit - 1) / 64;
+	uint64_t word = vi_load64(upper + 8 * i) & low_bits((bit - 1) % 64 + 1);
+
+	while (word == 0)
+		word = vi_load64(upper + 8 * --i);
+	return 64 * i + 63 - (uint32_t)__builtin_clzll(word);
+}
+
+/* The first 1 bit from @bit on. There is one. */
+VI_INLINE uint32_t bit_from(const uint8_t *upper, uint32_t bit)
+{
+	uint32_t i = bit / 64;
+	uint64_t word = vi_load64(upper + 8 * i) & ~low_bits(bit % 64);
+
+	while (word == 0)
+		word = vi_load64(upper + 8 * ++i);
+	return 64 * i + (uint32_t)__builtin_ctzll(word);
+}

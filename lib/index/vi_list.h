@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One list of the volume index in memory, and the zone that holds it.
+ *
+ * A list is an Elias-Fano list: the keys' high bits choose a bucket, and how many entries each bucket has
+ * is written in unary, so that the place of a bucket is found by counting bits instead of walking; low
+ * bits and chapters have fixed widths. With the usual 20-bit keys, 10-bit chapters and 256 entries this
+ * takes 12 + 10 + 2 bits an entry.
+ *
+ * A list with entries has one block of the zone's pool:
+ *
+ *	owner	4 bytes
+ *	upper	for each bucket as many 1 bits as it has entries, then a 0 bit; whole 64-bit words
+ *	rest	for each entry its key's low bits, and above them the chapter's bits from bit 8 on
+ *	...	free bytes
+ *	chapters  the low 8 bits of each entry's chapter, one byte each, the last entry first, so that the
+ *		free bytes serve both planes; stale entries are found here with vectors
+ *	names	one for each collision entry: its number in the list (u16), then 16 bytes; in order
+ *
+ * Entries are in the order of the format: sorted by key; entries of equal key are an ordinary one and its
+ * collision entries, newest first.
+ *
+ * How large the list is in the format's delta code is kept exactly, in the head.
+ */
+#ifndef INDEX_VI_LIST_H
+#define INDEX_VI_LIST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <uds/record.h>
+
+#include "base/bytes.h"
+#include "delta/delta_code.h"
+#include "geometry/geometry.h"
+#include "index/vi_pool.h"
+
+/* What a name takes in a block. */
+#define VI_NAME_BYTES (2u + UDS_NAME_BYTES)
+
+struct vi_head {
+	uint32_t block;	     /* reference into the pool; VI_NO_BLOCK when there are no entries */
+	uint16_t entries;    /* collision entries included */
+	uint16_t coded_bits; /* of the list in the format */
+	uint64_t flush;	     /* flush_from << 10 | number of collision entries (at most 511) */
+};
+
+static inline uint64_t vi_head_flush_from(const struct vi_head *head)
+{
+	return head->flush >> 10;
+}
+
+static inline uint32_t vi_head_collisions(const struct vi_head *head)
+{
+	return (uint32_t)(head->flush & 1023);
+}
+
+static inline void vi_head_set_flush_from(struct vi_head *head, uint64_t vcn)
+{
+	head->flush = vcn << 10 | (head->flush & 1023);
+}
+
+/* The numbers that all lists of a sub-index share. */
+struct vi_shape {
+	uint32_t buckets;
+	uint32_t low_mask;
+	unsigned int low_bits;	/* of a key, below its bucket number */
+	unsigned int rest_bits; /* low bits and the chapter's high bits; at most 55 */
+	uint64_t rest_mask;
+	uint64_t chapter_mask;
+	uint64_t code_inverse; /* 2^32 / incr_keys, rounded down: for dividing without dividing */
+	struct delta_code code;
+	struct volume_index_parameters parameters;
+};
+
+/* A zone's share of a sub-index. */
+struct vi_zone {
+	const struct vi_shape *shape;
+	struct vi_head *heads;
+	uint32_t list_count;
+	uint32_t first_list;
+	uint64_t low; /* the window (13.2) */
+	uint64_t high;
+	uint64_t coded_bits; /* of all lists together */
+	uint64_t records;    /* modulo 2^64: a load credits zone 0 with all (6.4) */
+	uint64_t collisions; /* the same */
+	uint64_t discards;
+	uint64_t overflows;
+	uint64_t early_expiries;
+	uint64_t max_zone_bits; /* for early expiry (13.5) */
+	uint64_t chapter_zone_bits;
+	struct vi_pool pool;
+};
+
+/* What a search found. */
+struct vi_found {
+	uint32_t position; /* number of the entry, or what an ordinary one would get */
+	bool found;
+	bool collision;
+	uint64_t value; /* chapter, modulo 2^chapter_bits; only when found */
+};
+
+/* Finding and changing entries: there is a portable form, and faster ones for some processors. */
+struct vi_operations {
+	const char *name;
+
+	/* The entry that a lookup of @name stops at (5, Search). Nothing in the list may be stale. */
+	void (*find)(const struct vi_zone *zone, const struct vi_head *head, uint32_t address,
+		     const uint8_t *name, struct vi_found *ret_found);
+
+	/* Drops what is stale and sets flush_from (13.3). Only while flush_from is below the window. */
+	void (*sweep)(struct vi_zone *zone, struct vi_head *head);
+
+	/*
+	 * Makes an entry number @position, where it belongs. @name: NULL for an ordinary entry.
+	 * Returns 0, UDS_ERR_OVERFLOW or -ENOMEM, the latter two with nothing changed.
+	 */
+	int (*insert)(struct vi_zone *zone, struct vi_head *head, uint32_t address,
+		      uint32_t position, uint64_t value, const uint8_t *name);
+
+	/* Removes entry number @position (5, Remove). */
+	void (*remove)(struct vi_zone *zone, struct vi_head *head, uint32_t position);
+};
+
+extern const struct vi_operations vi_operations_portable;
+extern const struct vi_operations vi_operations_avx2;
+extern const struct vi_operations vi_operations_avx512;
+
+/* The best ones for this processor. */
+const struct vi_operations *vi_operations_choose(void);
+
+/* NULL where the processor cannot run them; @number from 0 up to a NULL that ends the list: for tests. */
+const struct vi_operations *vi_operations_get(unsigned int number, bool *ret_usable);
+
+/* Returns 0, or -EINVAL for a code that the format's origin gets wrong. */
+int vi_shape_make(const struct geometry *geometry, enum sub_index sub, struct vi_shape *ret_shape);
+
+/* Makes an empty zone. Returns 0 or -ENOMEM. */
+int vi_zone_make(struct vi_zone *zone, const struct uds_env *env, const struct vi_shape *shape,
+		 unsigned int number, unsigned int zones);
+void vi_zone_release(struct vi_zone *zone);
+
+/*
+ * Gives a list a block that holds @bytes (see vi_list_bytes), with the same entries. The list may be
+ * empty. Returns 0 or -ENOMEM, with nothing changed.
+ */
+int vi_zone_resize(struct vi_zone *zone, struct vi_head *head, uint32_t bytes);
+
+/* Gives back the block of a list that has become empty. */
+void vi_zone_empty(struct vi_zone *zone, struct vi_head *head);
+
+/*
+ * Fills an empty list with sorted entries, as vi_list_decode gives them. @names: 16 bytes for each entry
+ * whose key is that of the one before. Does not change the zone's sums.
+ */
+int vi_list_build(struct vi_zone *zone, struct vi_head *head, const uint32_t *keys,
+		  const uint32_t *values, uint32_t count, const uint8_t *names,
+		  uint32_t collisions);
+
+/* The keys and chapters of all entries, in order. */
+void vi_list_decode(const struct vi_zone *zone, const struct vi_head *head, uint32_t *ret_keys,
+		    uint32_t *ret_values);
+
+/* The name of the collision entry that has number @which among them. */
+const uint8_t *vi_list_name(const struct vi_zone *zone, const struct vi_head *head, uint32_t which);
+
+/* Changes the chapter of an entry. */
+void vi_list_set_value(struct vi_zone *zone, struct vi_head *head, uint32_t position,
+		       uint64_t value);
+
+/* Whether a sweep would drop an entry with this chapter. */
+bool vi_is_stale(const struct vi_zone *zone, const struct vi_head *head, uint64_t value);
+
+/*
+ * Turns what find found in a list that may hold stale entries into what it would find after a sweep.
+ * Changes nothing.
+ */
+void vi_list_look_past_stale(const struct vi_zone *zone, const struct vi_head *head,
+			     const uint8_t *name, struct vi_found *found);
+
+static inline uint32_t vi_upper_words(const struct vi_shape *shape, uint32_t entries)
+{
+	return (entries + shape->buckets + 63) / 64;
+}
+
+/* What a block must hold. */
+static inline uint32_t vi_list_bytes(const struct vi_shape *shape, uint32_t entries,
+				     uint32_t collisions)
+{
+	return VI_BLOCK_HEAD + 8 * vi_upper_words(shape, entries) +
+	       (entries * shape->rest_bits + 7) / 8 + entries + VI_NAME_BYTES * collisions;
+}
+
+/* The parts of a list's block. */
+struct vi_view {
+	uint8_t *upper;
+	uint8_t *rest;
+	uint8_t *chapters; /* behind the first entry's: entry i has chapters[-1 - i] */
+	uint8_t *names;
+	uint32_t words; /* of the upper part */
+	uint32_t entries;
+	uint32_t collisions;
+};
+
+static inline struct vi_view vi_list_view(const struct vi_zone *zone, const struct vi_head *head)
+{
+	uint8_t *block = vi_pool_block(&zone->pool, head->block);
+	uint32_t bytes = vi_pool_class_bytes(vi_pool_block_class(&zone->pool, head->block));
+	struct vi_view view;
+
+	view.entries = head->entries;
+	view.collisions = vi_head_collisions(head);
+	view.words = vi_upper_words(zone->shape, view.entries);
+	view.upper = block + VI_BLOCK_HEAD;
+	view.rest = view.upper + 8 * view.words;
+	view.names = block + bytes - VI_NAME_BYTES * view.collisions;
+	view.chapters = view.names;
+	return view;
+}
+
+/* 64 bits at any byte, the first byte lowest. */
+static inline uint64_t vi_load64(const uint8_t *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
+	return word;
+}
+
+static inline void vi_store64(uint8_t *p, uint64_t word)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
+	memcpy(p, &word, sizeof(word));
+}
+
+/* The rest field of an entry, with bits of the next ones above it. */
+static inline uint64_t vi_rest(const struct vi_shape *shape, const uint8_t *rest, uint32_t position)
+{
+	uint32_t bit = position * shape->rest_bits;
+
+	return vi_load64(rest + bit / 8) >> (bit % 8);
+}
+
+static inline uint64_t vi_value(const struct vi_shape *shape, const struct vi_view *view,
+				uint32_t position)
+{
+	uint64_t rest = vi_rest(shape, view->rest, position) & shape->rest_mask;
+
+	return view->chapters[-1 - (int32_t)position] | rest >> shape->low_bits << 8;
+}
+
+static inline uint32_t vi_name_position(const struct vi_view *view, uint32_t which)
+{
+	const uint8_t *p = view->names + VI_NAME_BYTES * which;
+
+	return get_le16(p);
+}
+
+/* The first name that belongs to entry @position or a later one, as a number among the names. */
+static inline uint32_t vi_name_from(const struct vi_view *view, uint32_t position)
+{
+	uint32_t first = 0;
+	uint32_t count = view->collisions;
+
+	while (count > 0) {
+		uint32_t half = count / 2;
+
+		if (vi_name_position(view, first + half) < position) {
+			first += half + 1;
+			count -= half + 1;
+		} else {
+			count = half;
+		}
+	}
+	return first;
+}
+
+static inline bool vi_is_collision(const struct vi_view *view, uint32_t position)
+{
+	uint32_t which = vi_name_from(view, position);
+
+	return which < view->collisions && vi_name_position(view, which) == position;
+}
+
+/* How many bits the delta code of @delta takes: delta_code_bits without its division. */
+static inline uint32_t vi_code_bits(const struct vi_shape *shape, uint32_t delta)
+{
+	uint32_t t = delta - shape->code.min_keys;
+	uint32_t steps = (uint32_t)(t * shape->code_inverse >> 32);
+
+	steps += t - steps * shape->code.incr_keys >= shape->code.incr_keys;
+	return shape->code.min_bits + (delta < shape->code.min_keys ? 0 : 1 + steps);
+}
+
+#endif

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Finding, inserting, removing and sweeping in one list: the text that each form of the operations is
+ * compiled from. See vi_bits.h for what a form sets before it includes this; besides
+ *	VI_OPERATIONS	the name of the struct vi_operations that it defines
+ *	VI_NAME		the form's name, for tests and benchmarks
+ *	VI_CANDIDATES	a function: which of up to 64 bytes, minus a start, are at most a limit
+ */
+#include <stddef.h>
+
+#include "index/vi_bits.h"
+
+/* A key and the entry it belongs to, seen from its bit. */
+VI_INLINE uint32_t key_at(const struct vi_shape *shape, const struct vi_view *view, uint32_t bit,
+			  uint32_t position)
+{
+	return (bit - position) << shape->low_bits |
+	       ((uint32_t)vi_rest(shape, view->rest, position) & shape->low_mask);
+}
+
+VI_TARGET static void find(const struct vi_zone *zone, const struct vi_head *head, uint32_t address,
+			   const uint8_t *name, struct vi_found *ret_found)
+{
+	const struct vi_shape *shape = zone->shape;
+	uint32_t bucket = address >> shape->low_bits;
+	uint32_t low = address & shape->low_mask;
+	struct vi_view view;
+	uint32_t bit;
+	uint32_t end;
+
+	if (head->entries == 0) {
+		*ret_found = (struct vi_found){ 0 };
+		return;
+	}
+	view = vi_list_view(zone, head);
+	bit = bucket_start(view.upper, view.words, bucket);
+	ret_found->position = bit - bucket;
+	ret_found->found = false;
+	ret_found->collision = false;
+	end = ret_found->position + run_length(view.upper, bit);
+	for (; ret_found->position < end; ret_found->position++) {
+		uint32_t here =
+			(uint32_t)vi_rest(shape, view.rest, ret_found->position) & shape->low_mask;
+
+		if (here >= low) {
+			ret_found->found = here == low;
+			break;
+		}
+	}
+	if (!ret_found->found)
+		return;
+	if (view.collisions > 0) {
+		uint32_t at = ret_found->position + 1;
+		uint32_t which = vi_name_from(&view, at);
+
+		/* The names behind an ordinary entry without a gap are those of its key. */
+		for (; which < view.collisions && vi_name_position(&view, which) == at;
+		     which++, at++) {
+			if (memcmp(view.names + VI_NAME_BYTES * which + 2, name, UDS_NAME_BYTES) ==
+			    0) {
+				ret_found->position = at;
+				ret_found->collision = true;
+				break;
+			}
+		}
+	}
+	ret_found->value = vi_value(shape, &view, ret_found->position);
+}
+
+/*
+ * How much an ordinary entry with @key adds to the coded size between the entries in front of it and
+ * behind it: its own bits, and the change of the difference that it splits.
+ *
+ * @bit: where it is, or will be; @next_bit: from where on to look for the entry behind it, which has
+ * number @next of the list as it is.
+ */
+VI_INLINE uint32_t ordinary_share(const struct vi_shape *shape, const struct vi_view *view,
+				  uint32_t key, uint32_t bit, uint32_t position, uint32_t next_bit,
+				  uint32_t next)
+{
+	uint32_t before = 0;
+	uint32_t bits;
+
+	if (position > 0)
+		before = key_at(shape, view, bit_before(view->upper, bit), position - 1);
+	bits = shape->code.payload_bits + vi_code_bits(shape, key - before);
+	if (next < view->entries) {
+		uint32_t behind = key_at(shape, view, bit_from(view->upper, next_bit), next);
+
+		bits += vi_code_bits(shape, behind - key) - vi_code_bits(shape, behind - before);
+	}
+	return bits;
+}
+
+/* What a collision entry takes in coded form. */
+VI_INLINE uint32_t collision_share(const struct vi_shape *shape)
+{
+	return shape->code.payload_bits + shape->code.min_bits + DELTA_NAME_BITS;
+}
+
+/* Numbers of the entries that names belong to, from name @which on, change by @by. */
+VI_INLINE void renumber_names(struct vi_view *view, uint32_t which, int by)
+{
+	for (; which < view->collisions; which++)
+		put_le16(view->names + VI_NAME_BYTES * which,
+			 (uint16_t)((int)vi_name_position(view, which) + by));
+}
+
+/* Makes room in all planes and stores the entry. The block is large enough. */
+VI_INLINE void store_entry(const struct vi_shape *shape, struct vi_view *view, uint32_t position,
+			   uint32_t bit, uint32_t address, uint64_t value, const uint8_t *name)
+{
+	uint32_t words = vi_upper_words(shape, view->entries + 1);
+	uint32_t rest_length = view->entries * shape->rest_bits;
+	uint64_t rest = (address & shape->low_mask) | value >> 8 << shape->low_bits;
+
+	if (view->collisions > 0 || name != NULL) {
+		uint32_t which = vi_name_from(view, position);
+
+		renumber_names(view, which, 1);
+		if (name != NULL) {
+			size_t ahead = view->entries + VI_NAME_BYTES * which;
+			uint8_t *from = view->chapters - view->entries;
+
+			memmove(from - VI_NAME_BYTES, from, ahead);
+			view->names -= VI_NAME_BYTES;
+			view->chapters = view->names;
+			put_le16(view->names + VI_NAME_BYTES * which, (uint16_t)position);
+			memcpy(view->names + VI_NAME_BYTES * which + 2, name, UDS_NAME_BYTES);
+		}
+	}
+	memmove(view->chapters - view->entries - 1, view->chapters - view->entries,
+		view->entries - position);
+	view->chapters[-1 - (ptrdiff_t)position] = (uint8_t)value;
+	if (words != view->words) {
+		memmove(view->rest + 8, view->rest, (rest_length + 7) / 8);
+		view->rest += 8;
+	}
+	bits_insert(view->rest, position * shape->rest_bits, rest_length, shape->rest_bits, rest);
+	bits_insert(view->upper, bit, view->entries + shape->buckets, 1, 1);
+}
+
+/* Lists shrink into smaller blocks when that leaves some room to grow again. */
+VI_INLINE void shrink(struct vi_zone *zone, struct vi_head *head, uint32_t spare)
+{
+	uint32_t bytes = vi_list_bytes(zone->shape, head->entries, vi_head_collisions(head));
+
+	if (vi_pool_class_of(bytes + spare) < vi_pool_block_class(&zone->pool, head->block))
+		(void)vi_zone_resize(zone, head, bytes); /* the larger block is as good */
+}
+
+VI_TARGET static int insert(struct vi_zone *zone, struct vi_head *head, uint32_t address,
+			    uint32_t position, uint64_t value, const uint8_t *name)
+{
+	const struct vi_shape *shape = zone->shape;
+	uint32_t collisions = vi_head_collisions(head) + (name != NULL);
+	uint32_t bytes = vi_list_bytes(shape, head->entries + 1u, collisions);
+	uint32_t bit = (address >> shape->low_bits) + position;
+	struct vi_view view = { 0 };
+	uint32_t share;
+
+	if (head->entries > 0)
+		view = vi_list_view(zone, head);
+	if (name != NULL)
+		share = collision_share(shape);
+	else
+		share = ordinary_share(shape, &view, address, bit, position, bit, position);
+	if (head->coded_bits + share > DELTA_LIST_MAX_BITS)
+		return UDS_ERR_OVERFLOW;
+	if (head->entries == 0 ||
+	    bytes > vi_pool_class_bytes(vi_pool_block_class(&zone->pool, head->block))) {
+		int r = vi_zone_resize(zone, head, bytes);
+
+		if (r < 0)
+			return r;
+		view = vi_list_view(zone, head);
+	}
+	store_entry(shape, &view, position, bit, address, value, name);
+	head->entries++;
+	head->flush += name != NULL;
+	head->coded_bits = (uint16_t)(head->coded_bits + share);
+	zone->coded_bits += share;
+	zone->records++;
+	zone->collisions += name != NULL;
+	shrink(zone, head, 8);
+	return 0;
+}
+
+/* Closes the gap that an entry leaves in all planes. Its name is gone already. */
+VI_INLINE void cut_entry(const struct vi_shape *shape, struct vi_view *view, uint32_t position,
+			 uint32_t bit)
+{
+	uint32_t words = vi_upper_words(shape, view->entries - 1);
+	uint32_t rest_length = view->entries * shape->rest_bits;
+
+	memmove(view->chapters - view->entries + 1, view->chapters - view->entries,
+		view->entries - position - 1);
+	bits_remove(view->upper, bit, view->entries + shape->buckets, 1);
+	bits_remove(view->rest, position * shape->rest_bits, rest_length, shape->rest_bits);
+	if (words != view->words)
+		memmove(view->rest - 8, view->rest, (rest_length - shape->rest_bits + 7) / 8);
+}
+
+VI_INLINE void cut_name(struct vi_view *view, uint32_t which)
+{
+	uint8_t *from = view->chapters - view->entries;
+
+	memmove(from + VI_NAME_BYTES, from, view->entries + VI_NAME_BYTES * which);
+	view->names += VI_NAME_BYTES;
+	view->chapters = view->names;
+	view->collisions--;
+}
+
+VI_INLINE void remove_entry(struct vi_zone *zone, struct vi_head *head, uint32_t position)
+{
+	const struct vi_shape *shape = zone->shape;
+	struct vi_view view = vi_list_view(zone, head);
+	uint32_t bit = entry_bit(view.upper, view.words, position);
+	bool cut_a_name = false;
+	uint32_t share;
+
+	if (view.collisions > 0) {
+		uint32_t which = vi_name_from(&view, position);
+
+		/* Its own name, or that of the collision entry which becomes the ordinary one. */
+		if (which < view.collisions && vi_name_position(&view, which) <= position + 1) {
+			cut_name(&view, which);
+			cut_a_name = true;
+		}
+		renumber_names(&view, which, -1);
+	}
+	if (cut_a_name)
+		share = collision_share(shape);
+	else
+		share = ordinary_share(shape, &view, key_at(shape, &view, bit, position), bit,
+				       position, bit + 1, position + 1);
+	cut_entry(shape, &view, position, bit);
+	head->entries--;
+	head->flush -= cut_a_name;
+	head->coded_bits = (uint16_t)(head->coded_bits - share);
+	zone->coded_bits -= share;
+	zone->records--;
+	zone->collisions -= cut_a_name;
+	zone->discards++;
+}
+
+VI_INLINE void give_back_room(struct vi_zone *zone, struct vi_head *head)
+{
+	if (head->entries == 0)
+		vi_zone_empty(zone, head);
+	else
+		shrink(zone, head, 48);
+}
+
+VI_TARGET static void remove_one(struct vi_zone *zone, struct vi_head *head, uint32_t position)
+{
+	remove_entry(zone, head, position);
+	give_back_room(zone, head);
+}
+
+/*
+ * How far above flush_from the chapter of an entry is, as the format counts it: modulo the chapters
+ * that a value can tell apart.
+ */
+VI_INLINE uint64_t relative(const struct vi_shape *shape, const struct vi_view *view,
+			    uint32_t position, uint64_t start)
+{
+	return (vi_value(shape, view, position) - start) & shape->chapter_mask;
+}
+
+/*
+ * Removes all entries less than @count above @start, given that these are less than @limit + 1 above it
+ * in the low 8 bits. Returns the least distance that is left among those looked at, or the mask.
+ *
+ * The bytes are looked at from the last entry to the first, so removals change no number that is still
+ * needed.
+ */
+VI_INLINE uint64_t sweep_candidates(struct vi_zone *zone, struct vi_head *head, uint64_t start,
+				    uint64_t count, uint8_t limit)
+{
+	const struct vi_shape *shape = zone->shape;
+	uint64_t best = shape->chapter_mask;
+	uint32_t left = head->entries;
+
+	while (left > 0) {
+		struct vi_view view = vi_list_view(zone, head);
+		unsigned int some = left < 64 ? left : 64;
+		uint64_t near = VI_CANDIDATES(view.chapters - left, some, (uint8_t)start, limit);
+
+		for (; near != 0; near &= near - 1) {
+			uint32_t position = left - 1 - (uint32_t)__builtin_ctzll(near);
+			uint64_t distance = relative(shape, &view, position, start);
+
+			if (distance < count) {
+				remove_entry(zone, head, position);
+				view = vi_list_view(zone, head);
+			} else if (distance < best) {
+				best = distance;
+			}
+		}
+		left -= some;
+	}
+	return best;
+}
+
+/* The least distance of any entry. */
+VI_INLINE uint64_t least_distance(const struct vi_zone *zone, const struct vi_head *head,
+				  uint64_t start)
+{
+	const struct vi_shape *shape = zone->shape;
+	uint64_t best = shape->chapter_mask;
+	struct vi_view view;
+
+	if (head->entries == 0)
+		return best;
+	view = vi_list_view(zone, head);
+	for (uint32_t i = 0; i < view.entries; i++) {
+		uint64_t distance = relative(shape, &view, i, start);
+
+		best = distance < best ? distance : best;
+	}
+	return best;
+}
+
+VI_TARGET static void sweep(struct vi_zone *zone, struct vi_head *head)
+{
+	const struct vi_shape *shape = zone->shape;
+	uint64_t mask = shape->chapter_mask;
+	uint64_t from = vi_head_flush_from(head);
+	uint64_t start = from & mask;
+	uint64_t count = zone->low - from;
+	uint64_t limit;
+	uint64_t best;
+	uint64_t oldest;
+
+	if (count > mask)
+		count = mask + 1;
+	/* The oldest that stays is near, so that most often the first look finds it as well. */
+	limit = count + 15 < 255 && mask >= 255 ? count + 15 : 255;
+	best = sweep_candidates(zone, head, start, count, (uint8_t)limit);
+	if (best > limit && limit < 255)
+		best = least_distance(zone, head, start);
+	if (head->entries == 0) {
+		if (head->block != VI_NO_BLOCK)
+			vi_zone_empty(zone, head);
+	} else {
+		shrink(zone, head, 48);
+	}
+	oldest = zone->low + ((best + start - zone->low) & mask);
+	vi_head_set_flush_from(head, oldest < zone->high ? oldest : zone->high);
+}
+
+const struct vi_operations VI_OPERATIONS = {
+	.name = VI_NAME,
+	.find = find,
+	.sweep = sweep,
+	.insert = insert,
+	.remove = remove_one,
+};

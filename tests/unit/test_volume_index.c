@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The volume index against its model: every form of its list operations, many shapes of lists. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "check_main.h"
+#include "index/vi_index.h"
+#include "vi_model.h"
+
+static struct uds_env env;
+
+static uint64_t random_state;
+
+static uint64_t next_random(void)
+{
+	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+/* How the names of a run are chosen. */
+struct names {
+	uint32_t lists;		/* so many lists are used */
+	unsigned int key_bits;	/* keys: this many bits are random, the rest zero... */
+	unsigned int key_shift; /* ...shifted up by so much */
+	uint32_t tails;		/* so many different ends: names that share list and key */
+	bool hooks;		/* hooks among them (sparse) */
+};
+
+static void choose_name(const struct volume_index_parameters *p, const struct names *how,
+			struct uds_record_name *ret_name)
+{
+	uint64_t key = (next_random() & ((UINT64_C(1) << how->key_bits) - 1)) << how->key_shift;
+	uint64_t v;
+	uint64_t tail = next_random() % how->tails;
+
+	key &= (UINT64_C(1) << p->address_bits) - 1;
+	v = (next_random() % how->lists * 37 % p->list_count) << p->address_bits | key;
+	memset(ret_name, 0, sizeof(*ret_name));
+	for (int i = 0; i < 8; i++)
+		ret_name->bytes[i] = (uint8_t)(v >> (56 - 8 * i));
+	memcpy(ret_name->bytes + 8, &tail, 4);
+	ret_name->bytes[15] = (uint8_t)(how->hooks ? next_random() % 4 : 1);
+}
+
+struct run {
+	unsigned int zones;
+	unsigned int chapters;
+	unsigned int per_chapter; /* requests */
+	uint64_t first_chapter;
+	struct names names;
+};
+
+static void use_operations(struct volume_index *index, unsigned int form)
+{
+	bool usable;
+
+	index->operations = vi_operations_get(form, &usable);
+	ck_assert(usable);
+}
+
+/* One request on both; the answers must agree. */
+static void one_request(struct model *model, struct volume_index *index, const struct names *how,
+			const uint64_t *open)
+{
+	struct uds_record_name name;
+	struct model_record expected;
+	struct vi_record peeked;
+	struct vi_record record;
+	struct vi_place place;
+	uint64_t vcn;
+	int r = 0;
+
+	choose_name(&model->parameters[0], how, &name);
+	volume_index_locate(index, &name, &place);
+	volume_index_prefetch(index, &place, next_random() % 2 ? VI_LOOK : VI_CHANGE);
+	volume_index_peek(index, &place, &name, &peeked);
+	model_get(model, &name, &expected);
+	volume_index_get(index, &place, &name, &record);
+	ck_assert_int_eq(record.found, expected.found);
+	ck_assert_int_eq(peeked.found, expected.found);
+	vcn = open[place.zone] - (next_random() % 8 == 0 ? next_random() % 3 : 0);
+	if (vcn > open[place.zone] || vcn < model->windows[expected.sub][place.zone].low)
+		vcn = open[place.zone];
+	if (record.found) {
+		ck_assert_int_eq(record.collision, expected.collision);
+		ck_assert_uint_eq(record.vcn, expected.vcn);
+		ck_assert_int_eq(peeked.collision, expected.collision);
+		ck_assert_uint_eq(peeked.vcn, expected.vcn);
+	}
+	switch (next_random() % 8) {
+	case 0: /* only looked */
+		return;
+	case 1:
+		if (!record.found)
+			break;
+		model_remove(model, &expected);
+		volume_index_remove(index, &record);
+		return;
+	case 2:
+	case 3:
+		if (!record.found)
+			break;
+		model_set(model, &expected, vcn);
+		ck_assert_int_eq(volume_index_set(index, &record, vcn), 0);
+		return;
+	default:
+		break;
+	}
+	if (record.found && record.collision) {
+		ck_assert_int_eq(volume_index_put(index, &record, &name, vcn),
+				 UDS_ERR_DUPLICATE_NAME);
+		return;
+	}
+	r = model_put(model, &expected, &name, vcn);
+	ck_assert_int_eq(volume_index_put(index, &record, &name, vcn), r);
+	if (r == 0) {
+		ck_assert(record.found);
+		ck_assert_int_eq(record.collision, expected.found);
+		ck_assert_uint_eq(record.vcn, vcn);
+	}
+}
+
+static void run_requests(struct model *model, struct volume_index *index, const struct run *run,
+			 uint64_t first_chapter, unsigned int chapters)
+{
+	uint64_t open[MAXIMUM_ZONES];
+
+	for (uint64_t vcn = first_chapter; vcn < first_chapter + chapters; vcn++) {
+		for (unsigned int zone = 0; zone < run->zones; zone++) {
+			open[zone] = vcn;
+			model_open_chapter(model, zone, vcn);
+			ck_assert_int_eq(volume_index_set_open_chapter(index, zone, vcn), 0);
+		}
+		for (unsigned int i = 0; i < run->per_chapter; i++)
+			one_request(model, index, &run->names, open);
+		if ((vcn - first_chapter) % (chapters / 12 + 1) == 0)
+			model_compare(model, index);
+	}
+	model_compare(model, index);
+}
+
+static void run_all_forms(const struct uds_configuration *configuration, const struct run *run)
+{
+	struct geometry geometry;
+	bool usable;
+
+	ck_assert_int_eq(geometry_make(configuration, &geometry, NULL), 0);
+	for (unsigned int form = 0; vi_operations_get(form, &usable) != NULL; form++) {
+		struct volume_index *index;
+		struct model model;
+
+		if (!usable) {
+			printf("note: no %s here\n", vi_operations_get(form, &usable)->name);
+			continue;
+		}
+		random_state = 1;
+		model_make(&model, &geometry, run->zones);
+		ck_assert_int_eq(volume_index_make(&env, &geometry, run->zones, 1, NULL, &index),
+				 0);
+		use_operations(index, form);
+		run_requests(&model, index, run, run->first_chapter, run->chapters);
+		volume_index_free(index);
+		model_free(&model);
+	}
+}
+
+static struct uds_configuration small_configuration(void)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 1;
+	c.chapters_per_volume = 8;
+	return c;
+}
+
+START_TEST(random_names_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 40, 500, 0, { 256, 20, 0, 1, false } };
+
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(many_collisions_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 2, 40, 600, 0, { 8, 3, 2, 6, false } };
+
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(long_lists_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 12, 4000, 0, { 2, 20, 0, 2, false } };
+
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(full_lists_refuse_and_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 9, 1500, 0, { 1, 5, 9, 100, false } };
+
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(chapters_of_ten_bits_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 1400, 100, 0, { 16, 14, 6, 2, false } };
+
+	c.chapters_per_volume = 1024;
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(chapters_that_are_no_power_of_two_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 3, 900, 100, 5000, { 32, 20, 0, 2, false } };
+
+	c.chapters_per_volume = 300;
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(idle_lists_agree_with_the_model)
+{
+	/* Many chapters between two touches of a list. */
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 3000, 7, 1, { 40, 20, 0, 2, false } };
+
+	c.chapters_per_volume = 20;
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(keys_in_one_bucket_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 16, 1500, 0, { 3, 10, 0, 2, false } };
+
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(sparse_indexes_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 3, 300, 200, 0, { 64, 12, 3, 4, true } };
+
+	c.chapters_per_volume = 40;
+	c.sparse_chapters_per_volume = 25;
+	c.sparse_sample_rate = 4;
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(sixteen_zones_agree_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 16, 30, 1000, 3, { 256, 12, 8, 3, false } };
+
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(wide_and_narrow_keys_agree_with_the_model)
+{
+	static const uint32_t means[] = { 64, 300, 20000, 1000000, 8388608 };
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 20, 500, 0, { 16, 31, 0, 2, false } };
+
+	for (size_t i = 0; i < sizeof(means) / sizeof(means[0]); i++) {
+		c.volume_index_mean_delta = means[i];
+		run_all_forms(&c, &run);
+	}
+}
+END_TEST
+
+START_TEST(early_expiry_agrees_with_the_model)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 60, 3000, 0, { 256, 9, 11, 1000000, false } };
+	struct geometry geometry;
+	struct volume_index *index;
+	struct model model;
+
+	/* Far more names a chapter than records, most of them collisions: memory runs short. */
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	random_state = 2;
+	model_make(&model, &geometry, 1);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, NULL, &index), 0);
+	run_requests(&model, index, &run, 0, run.chapters);
+	ck_assert_uint_gt(model.early_expiries, 20);
+	volume_index_free(index);
+	model_free(&model);
+}
+END_TEST
+
+START_TEST(put_refuses_chapters_outside_the_window)
+{
+	struct uds_configuration c = small_configuration();
+	struct geometry geometry;
+	struct volume_index *index;
+	struct uds_record_name name = { { 1 } };
+	struct vi_record record;
+	struct vi_place place;
+
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_set_open_chapter(index, 0, 20), 0);
+	volume_index_locate(index, &name, &place);
+	volume_index_get(index, &place, &name, &record);
+	ck_assert(!record.found);
+	ck_assert_int_eq(volume_index_put(index, &record, &name, 21), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(volume_index_put(index, &record, &name, 12), UDS_ERR_OUT_OF_RANGE);
+	ck_assert(!record.found);
+	ck_assert_int_eq(volume_index_put(index, &record, &name, 13), 0);
+	ck_assert_int_eq(volume_index_set(index, &record, 12), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_uint_eq(record.vcn, 13);
+	ck_assert_int_eq(volume_index_set(index, &record, 20), 0);
+	volume_index_get(index, &place, &name, &record);
+	ck_assert_uint_eq(record.vcn, 20);
+	ck_assert_int_eq(volume_index_set_open_chapter(index, 0, VOLUME_INDEX_CHAPTER_LIMIT),
+			 UDS_ERR_OUT_OF_RANGE);
+	volume_index_free(index);
+}
+END_TEST
+
+START_TEST(zones_are_limited)
+{
+	struct uds_configuration c = small_configuration();
+	struct geometry geometry;
+	struct volume_index *index = NULL;
+	struct uds_message message = { "" };
+
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 0, 1, &message, &index), -EINVAL);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 17, 1, &message, &index), -EINVAL);
+	ck_assert_str_eq(message.text, "17 zones: 1 to 16 are allowed");
+	ck_assert_ptr_null(index);
+}
+END_TEST
+
+/* An allocator that refuses after a while. */
+struct scarce {
+	unsigned int left;
+	unsigned int held;
+};
+
+static void *scarce_allocate(void *context, size_t bytes, size_t alignment)
+{
+	struct scarce *scarce = context;
+	void *memory;
+
+	if (scarce->left == 0 || posix_memalign(&memory, alignment < 8 ? 8 : alignment, bytes) != 0)
+		return NULL;
+	scarce->left--;
+	scarce->held++;
+	return memory;
+}
+
+static void scarce_release(void *context, void *memory)
+{
+	struct scarce *scarce = context;
+
+	scarce->held--;
+	free(memory);
+}
+
+START_TEST(no_memory_leaves_everything_as_it_was)
+{
+	struct uds_configuration c = small_configuration();
+	struct names how = { 40, 20, 0, 2, false };
+	unsigned int refused = 0;
+	struct geometry geometry;
+
+	c.chapters_per_volume = 64;
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	for (unsigned int room = 0; room < 40; room++) {
+		struct scarce scarce = { room, 0 };
+		struct volume_index *index;
+		struct uds_env given = UDS_ENV_INIT;
+		struct uds_env scarce_env;
+		struct model model;
+		int r;
+
+		given.context = &scarce;
+		given.allocate = scarce_allocate;
+		given.release = scarce_release;
+		ck_assert_int_eq(env_complete(&given, &scarce_env), 0);
+		random_state = 3;
+		r = volume_index_make(&scarce_env, &geometry, 2, 1, NULL, &index);
+		if (r != 0) {
+			ck_assert_int_eq(r, -ENOMEM);
+			ck_assert_uint_eq(scarce.held, 0);
+			continue;
+		}
+		model_make(&model, &geometry, 2);
+		for (unsigned int i = 0; i < 6000; i++) {
+			struct uds_record_name name;
+			struct model_record expected;
+			struct vi_record record;
+			struct vi_place place;
+
+			choose_name(&model.parameters[0], &how, &name);
+			model_get(&model, &name, &expected);
+			volume_index_locate(index, &name, &place);
+			volume_index_get(index, &place, &name, &record);
+			ck_assert_int_eq(record.found, expected.found);
+			if (record.found)
+				continue;
+			r = volume_index_put(index, &record, &name, 0);
+			if (r == -ENOMEM) {
+				refused++;
+				continue;
+			}
+			ck_assert_int_eq(r, model_put(&model, &expected, &name, 0));
+		}
+		model_compare(&model, index);
+		volume_index_free(index);
+		model_free(&model);
+		ck_assert_uint_eq(scarce.held, 0);
+	}
+	ck_assert_uint_gt(refused, 0);
+}
+END_TEST
+
+START_TEST(peek_many_is_peek_for_each)
+{
+	struct uds_configuration c = small_configuration();
+	struct run run = { 4, 20, 500, 0, { 64, 8, 4, 3, false } };
+	struct uds_record_name names[100];
+	const struct uds_record_name *pointers[100];
+	struct vi_record records[100];
+	struct geometry geometry;
+	struct volume_index *index;
+	struct model model;
+
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	random_state = 4;
+	model_make(&model, &geometry, run.zones);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, run.zones, 1, NULL, &index), 0);
+	run_requests(&model, index, &run, 0, run.chapters);
+	for (size_t count = 0; count <= 100; count++) {
+		unsigned int found = 0;
+
+		for (size_t i = 0; i < count; i++) {
+			choose_name(&model.parameters[0], &run.names, &names[i]);
+			pointers[i] = &names[i];
+		}
+		volume_index_peek_many(index, pointers, count, records);
+		for (size_t i = 0; i < count; i++) {
+			struct vi_record record;
+			struct vi_place place;
+
+			volume_index_locate(index, &names[i], &place);
+			ck_assert_uint_eq(volume_index_zone_of(index, &names[i]), place.zone);
+			volume_index_peek(index, &place, &names[i], &record);
+			ck_assert_int_eq(records[i].found, record.found);
+			ck_assert_uint_eq(records[i].vcn, record.vcn);
+			found += record.found;
+		}
+		ck_assert(count < 50 || found > 0);
+	}
+	volume_index_free(index);
+	model_free(&model);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("volume index");
+	TCase *model = tcase_create("model");
+	TCase *limits = tcase_create("limits");
+
+	env_complete(NULL, &env);
+	tcase_add_test(model, random_names_agree_with_the_model);
+	tcase_add_test(model, many_collisions_agree_with_the_model);
+	tcase_add_test(model, long_lists_agree_with_the_model);
+	tcase_add_test(model, full_lists_refuse_and_agree_with_the_model);
+	tcase_add_test(model, chapters_of_ten_bits_agree_with_the_model);
+	tcase_add_test(model, chapters_that_are_no_power_of_two_agree_with_the_model);
+	tcase_add_test(model, idle_lists_agree_with_the_model);
+	tcase_add_test(model, keys_in_one_bucket_agree_with_the_model);
+	tcase_add_test(model, sparse_indexes_agree_with_the_model);
+	tcase_add_test(model, sixteen_zones_agree_with_the_model);
+	tcase_add_test(model, wide_and_narrow_keys_agree_with_the_model);
+	tcase_add_test(model, early_expiry_agrees_with_the_model);
+	tcase_add_test(model, peek_many_is_peek_for_each);
+	suite_add_tcase(suite, model);
+	tcase_add_test(limits, put_refuses_chapters_outside_the_window);
+	tcase_add_test(limits, zones_are_limited);
+	tcase_add_test(limits, no_memory_leaves_everything_as_it_was);
+	suite_add_tcase(suite, limits);
+	return run_suite(suite);
+}
