@@ -18,4 +18,10 @@ struct uds_record_data {
 	uint8_t bytes[UDS_DATA_BYTES];
 };
 
+/* A record as record pages and saved chapters store it. */
+struct uds_record {
+	struct uds_record_name name;
+	struct uds_record_data data;
+};
+
 #endif

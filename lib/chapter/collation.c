@@ -3,7 +3,7 @@
 #include "chapter/collation.h"
 
 /* The record that stands in place @r of the chapter, or NULL where there is none or it was removed. */
-static const struct volume_record *genuine_record(const struct collation *c, uint32_t r)
+static const struct uds_record *genuine_record(const struct collation *c, uint32_t r)
 {
 	const struct open_zone *zone = c->zones[r % c->count];
 	const uint32_t number = 1 + r / c->count;
@@ -13,7 +13,7 @@ static const struct volume_record *genuine_record(const struct collation *c, uin
 	return &zone->records[number - 1];
 }
 
-static const struct volume_record *choose_fill(const struct collation *c)
+static const struct uds_record *choose_fill(const struct collation *c)
 {
 	for (unsigned int z = 0; z < c->count; z++) {
 		const struct open_zone *zone = c->zones[z];
@@ -25,7 +25,7 @@ static const struct volume_record *choose_fill(const struct collation *c)
 		}
 	}
 	for (uint32_t r = 0; r < c->geometry->records_per_chapter; r++) {
-		const struct volume_record *record = genuine_record(c, r);
+		const struct uds_record *record = genuine_record(c, r);
 
 		if (record != NULL)
 			return record;
@@ -44,7 +44,7 @@ int collation_start(struct collation *collation, const struct geometry *geometry
 }
 
 uint32_t collation_page(const struct collation *collation, uint32_t page,
-			const struct volume_record **ret_records, bool *ret_genuine)
+			const struct uds_record **ret_records, bool *ret_genuine)
 {
 	const uint32_t per_page = collation->geometry->records_per_page;
 	uint32_t r = page * per_page;

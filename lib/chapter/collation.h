@@ -16,7 +16,7 @@ struct collation {
 	const struct geometry *geometry;
 	struct open_zone *const *zones;
 	unsigned int count;
-	const struct volume_record *fill;
+	const struct uds_record *fill;
 };
 
 /*
@@ -37,6 +37,6 @@ int collation_start(struct collation *collation, const struct geometry *geometry
  * Returns how many are genuine.
  */
 uint32_t collation_page(const struct collation *collation, uint32_t page,
-			const struct volume_record **ret_records, bool *ret_genuine);
+			const struct uds_record **ret_records, bool *ret_genuine);
 
 #endif

@@ -4,6 +4,7 @@ lib_libcore_la_SOURCES += \
 	lib/chapter/chapter_index.c lib/chapter/chapter_index.h \
 	lib/chapter/chapter_lists.c lib/chapter/chapter_lists.h \
 	lib/chapter/chapter_replay.c \
+	lib/chapter/closed_chapter.c lib/chapter/closed_chapter.h \
 	lib/chapter/collation.c lib/chapter/collation.h \
 	lib/chapter/index_page.c lib/chapter/index_page.h \
 	lib/chapter/open_zone.c lib/chapter/open_zone.h \

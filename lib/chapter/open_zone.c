@@ -29,7 +29,7 @@ static size_t removed_bytes(uint32_t capacity)
 uint64_t open_zone_bytes(uint32_t capacity)
 {
 	return sizeof(struct open_zone) + sizeof(uint32_t) * (uint64_t)slot_count(capacity) +
-	       removed_bytes(capacity) + sizeof(struct volume_record) * (uint64_t)capacity;
+	       removed_bytes(capacity) + sizeof(struct uds_record) * (uint64_t)capacity;
 }
 
 int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zone **ret_zone)
@@ -47,8 +47,7 @@ int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zon
 	zone->slots =
 		env_allocate_aligned(env, sizeof(uint32_t) * ((size_t)zone->slot_mask + 1), 64);
 	zone->removed = env_allocate(env, removed_bytes(capacity), 1);
-	zone->records =
-		env_allocate_aligned(env, sizeof(struct volume_record) * (size_t)capacity, 64);
+	zone->records = env_allocate_aligned(env, sizeof(struct uds_record) * (size_t)capacity, 64);
 	if (zone->slots == NULL || zone->removed == NULL || zone->records == NULL) {
 		open_zone_free(zone);
 		return -ENOMEM;

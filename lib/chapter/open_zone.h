@@ -22,12 +22,6 @@
 #include "base/bytes.h"
 #include "geometry/name_bits.h"
 
-/* A record as chapters store it: name, then data. */
-struct volume_record {
-	struct uds_record_name name;
-	struct uds_record_data data;
-};
-
 /*
  * Slots of the hash table are record numbers (0: never used) with some more bits of the name, so that
  * most probes need not look at a record.
@@ -42,8 +36,8 @@ struct open_zone {
 	uint32_t deletions; /* how many of them are removed */
 	uint32_t slot_mask; /* number of slots - 1; they are at least twice the capacity */
 	uint32_t *slots;
-	uint8_t *removed;	       /* one bit for each record number */
-	struct volume_record *records; /* record number n is at n - 1 */
+	uint8_t *removed;	    /* one bit for each record number */
+	struct uds_record *records; /* record number n is at n - 1 */
 };
 
 /*

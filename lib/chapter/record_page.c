@@ -75,7 +75,7 @@ void record_page_encoder_free(struct record_page_encoder *encoder)
 	env_release(&env, encoder);
 }
 
-static inline bool is_less(const struct volume_record *const *records, uint64_t a, uint64_t b)
+static inline bool is_less(const struct uds_record *const *records, uint64_t a, uint64_t b)
 {
 	if ((a & ~NUMBER_MASK) != (b & ~NUMBER_MASK))
 		return a < b;
@@ -83,7 +83,7 @@ static inline bool is_less(const struct volume_record *const *records, uint64_t 
 		      UDS_NAME_BYTES) < 0;
 }
 
-static void sort_small(const struct volume_record *const *records, uint64_t *keys, uint32_t count)
+static void sort_small(const struct uds_record *const *records, uint64_t *keys, uint32_t count)
 {
 	for (uint32_t i = 1; i < count; i++) {
 		uint64_t key = keys[i];
@@ -95,7 +95,7 @@ static void sort_small(const struct volume_record *const *records, uint64_t *key
 	}
 }
 
-static void sift_down(const struct volume_record *const *records, uint64_t *keys, uint32_t at,
+static void sift_down(const struct uds_record *const *records, uint64_t *keys, uint32_t at,
 		      uint32_t count)
 {
 	uint64_t key = keys[at];
@@ -116,7 +116,7 @@ static void sift_down(const struct volume_record *const *records, uint64_t *keys
 }
 
 /* For biased names: a heap sort, whose worst case is bounded. */
-static void sort_large(const struct volume_record *const *records, uint64_t *keys, uint32_t count)
+static void sort_large(const struct uds_record *const *records, uint64_t *keys, uint32_t count)
 {
 	for (uint32_t i = count / 2; i-- > 0;)
 		sift_down(records, keys, i, count);
@@ -131,7 +131,7 @@ static void sort_large(const struct volume_record *const *records, uint64_t *key
 
 /* Fills encoder->sorted. */
 static void sort_records(struct record_page_encoder *encoder,
-			 const struct volume_record *const *records)
+			 const struct uds_record *const *records)
 {
 	const uint32_t count = encoder->count;
 	const unsigned int shift = encoder->bucket_shift;
@@ -169,7 +169,7 @@ static void sort_records(struct record_page_encoder *encoder,
 }
 
 void record_page_encode(struct record_page_encoder *encoder,
-			const struct volume_record *const *records, uint8_t *page)
+			const struct uds_record *const *records, uint8_t *page)
 {
 	sort_records(encoder, records);
 	for (uint32_t i = 0; i < encoder->count; i++)

@@ -31,7 +31,7 @@ void record_page_encoder_free(struct record_page_encoder *encoder);
  * The page depends on the set of records only.
  */
 void record_page_encode(struct record_page_encoder *encoder,
-			const struct volume_record *const *records, uint8_t *page);
+			const struct uds_record *const *records, uint8_t *page);
 
 /* Finds a name. Returns whether it is there. The page's bytes may be anything. */
 bool record_page_search(const uint8_t *page, uint32_t records_per_page,

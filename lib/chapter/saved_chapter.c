@@ -77,7 +77,7 @@ int saved_chapter_check_head(const struct geometry *geometry,
 
 /* Puts one record where it belongs. Returns 0, 1 when it was dropped, or UDS_ERR_DUPLICATE_NAME. */
 static int load_record(const struct zone_chooser *chooser, struct open_zone *const *zones,
-		       const struct volume_record *record)
+		       const struct uds_record *record)
 {
 	struct open_zone *zone = zones[name_zone(chooser, &record->name)];
 	uint32_t room;
@@ -117,7 +117,7 @@ int saved_chapter_load(const struct geometry *geometry, const struct zone_choose
 			       " bytes, but there are %zu",
 			       needed, bytes);
 	for (uint64_t at = SAVED_CHAPTER_HEAD_BYTES; at < needed; at += UDS_RECORD_BYTES) {
-		struct volume_record record;
+		struct uds_record record;
 
 		memcpy(&record, memory + at, sizeof(record));
 		r = load_record(chooser, zones, &record);

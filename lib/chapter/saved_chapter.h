@@ -36,7 +36,7 @@ int saved_chapter_check_head(const struct geometry *geometry,
 			     struct uds_message *message);
 
 /* Called for each record that found no room. */
-typedef void (*dropped_record_fn)(void *context, const struct volume_record *record);
+typedef void (*dropped_record_fn)(void *context, const struct uds_record *record);
 
 /*
  * Puts the records of a save into zones, which are reset first; their number and capacity may be others

@@ -49,6 +49,12 @@ tests_unit_test_chapter_index_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_chapter_index_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_chapter_index_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_open_chapter
+tests_unit_test_open_chapter_SOURCES = tests/unit/test_open_chapter.c
+tests_unit_test_open_chapter_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_open_chapter_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_open_chapter_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_record_page
 tests_unit_test_record_page_SOURCES = tests/unit/test_record_page.c
 tests_unit_test_record_page_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -10,8 +10,8 @@
 #include "check_main.h"
 #include "vector_file.h"
 
-static struct volume_record records[2048];
-static const struct volume_record *pointers[2048];
+static struct uds_record records[2048];
+static const struct uds_record *pointers[2048];
 static uint8_t page[65536], other_page[65536];
 
 static struct record_page_encoder *make_encoder(uint32_t count)
@@ -115,7 +115,7 @@ START_TEST(page_depends_on_the_set_of_records_only)
 	random_records(1, 1024);
 	record_page_encode(encoder, pointers, page);
 	for (uint32_t i = 0; i < 512; i++) {
-		const struct volume_record *swap = pointers[i];
+		const struct uds_record *swap = pointers[i];
 
 		pointers[i] = pointers[1023 - i];
 		pointers[1023 - i] = swap;

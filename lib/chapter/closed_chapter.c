@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making the pages of a chapter that was closed. */
+#include "chapter/closed_chapter.h"
+
+#define MAXIMUM_RECORDS_PER_PAGE 2048u
+
+int closed_chapter_encode_page(const struct collation *collation, uint32_t page,
+			       struct chapter_index *index, struct record_page_encoder *encoder,
+			       uint8_t *ret_page)
+{
+	const struct uds_record *records[MAXIMUM_RECORDS_PER_PAGE];
+	bool genuine[MAXIMUM_RECORDS_PER_PAGE];
+	int r;
+
+	collation_page(collation, page, records, genuine);
+	for (uint32_t i = 0; i < collation->geometry->records_per_page; i++) {
+		if (!genuine[i])
+			continue;
+		r = chapter_index_put(index, &records[i]->name, page);
+		if (r < 0)
+			return r;
+	}
+	record_page_encode(encoder, records, ret_page);
+	return 0;
+}
+
+int closed_chapter_pack_index(const struct geometry *geometry, struct chapter_index *index,
+			      uint8_t *ret_pages, uint16_t *ret_last_lists,
+			      struct uds_message *message)
+{
+	const uint32_t pages = geometry->index_pages_per_chapter;
+	uint32_t next = 0, count;
+
+	for (uint32_t page = 0; page < pages; page++) {
+		int r = chapter_index_pack_page(index, next, page + 1 == pages,
+						ret_pages + (size_t)page * geometry->page_bytes,
+						&count, message);
+
+		if (r < 0)
+			return r;
+		next += count;
+		if (page + 1 < pages)
+			ret_last_lists[page] = (uint16_t)(next - 1);
+	}
+	return 0;
+}
