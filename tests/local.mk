@@ -44,3 +44,4 @@ TESTS += $(UNIT_TESTS)
 endif
 
 include tests/format/local.mk
+include tests/interop/local.mk

@@ -9,6 +9,7 @@ format_tests = \
 	tests/format/test_cow_format.py \
 	tests/format/test_exec_against_model.py \
 	tests/format/test_model.py \
+	tests/format/test_snapshot_against_model.py \
 	tests/format/test_uds_format.py
 
 TESTS += $(format_tests)
@@ -17,6 +18,7 @@ EXTRA_DIST += \
 	tests/format/cow_format.py \
 	tests/format/model.py \
 	tests/format/run-python \
+	tests/format/snapshot_peers.py \
 	tests/format/support.py \
 	tests/format/uds_check.py \
 	tests/format/uds_faults.py \
