@@ -208,8 +208,13 @@ class SparseCache:
 
 
 class Index:
-    """An index; requests are done one after the other."""
-    def __init__(self, geometry, zones=1, cache_chapters=7):
+    """An index; requests are done one after the other.
+
+    careful: records that find no room at a load with another number of zones lose their volume
+    index entries too. The reference leaves those, as false hints.
+    """
+    def __init__(self, geometry, zones=1, cache_chapters=7, careful=False):
+        self.careful = careful
         self.geometry, self.cache_chapters = geometry, cache_chapters
         self.volume = {}  # by slot
         self.newest = self.oldest = 0
@@ -346,9 +351,13 @@ class Index:
         self.start(zones)
         full = set()
         for name, data in records:
-            zone = self.subs[1 if self.geometry.is_sample(name) else 0].zone_of(name)
-            if zone not in full and self.zones[zone].put(name, data) <= 1:
-                full.add(zone)
+            sub = self.subs[1 if self.geometry.is_sample(name) else 0]
+            zone = sub.zone_of(name)
+            if zone not in full:
+                if self.zones[zone].put(name, data) <= 1:
+                    full.add(zone)
+            elif self.careful:
+                sub.remove(name, sub.get(name))
 
     def rebuild(self, zones):
         geometry = self.geometry

@@ -122,7 +122,7 @@ def create(folder, geometry):
 def new_index(geometry, zones, seed, steps):
     """A new index; steps: (requests, which of the zone counts, save or crash or recover)."""
     with tempfile.TemporaryDirectory(prefix="uds-exec-") as folder:
-        index = model.Index(geometry, zones[0])
+        index = model.Index(geometry, zones[0], careful=True)
         run = Run(create(folder, geometry), index, Requests(seed))
         run.index.save()
         for i, (count, end) in enumerate(steps):
@@ -141,6 +141,7 @@ def golden_index(name, zones, steps):
     player = test_model.Player(name, index, seed)
     for line in trace:
         player.line(line)
+    index.careful = True
     with tempfile.TemporaryDirectory(prefix="uds-exec-") as folder:
         path = os.path.join(folder, "index")
         with open(path, "wb") as file:
