@@ -88,12 +88,15 @@ class Run:
         if save:
             self.index.save()
         self.check()
+        if save:
+            self.reports()
 
     def recover(self):
         tool("recover", *self.where, self.path)
         self.index.load(1)
         self.index.save()
         self.check()
+        self.reports()
 
     def check(self):
         with open(self.path, "rb") as file:
@@ -105,6 +108,28 @@ class Run:
         if self.index.saved:
             equal((checker.newest, checker.oldest), (self.index.newest, self.index.oldest),
                   "newest and oldest of the image")
+
+    def reports(self):
+        """What the other commands say of a saved index."""
+        about = json.loads(tool("info", "--json", *self.where, self.path))
+        index = self.index
+        equal((about["newest_chapter"], about["oldest_chapter"], about["state"]),
+              (index.newest, index.oldest, "clean"), "info")
+        tool("verify", *self.where, self.path)
+        if index.geometry.sparse_chapters:
+            return  # which of the old records are live depends on the cache
+        live = {}
+        for name in set().union(*(chapter.data for chapter in index.volume.values()),
+                                *(zone.live for zone in index.zones)):
+            found, data, _ = index.request(model.PEEK, name)
+            if found:
+                live[name] = data
+        dumped = [tuple(map(bytes.fromhex, line.split()))
+                  for line in tool("dump", *self.where, self.path).splitlines()]
+        equal(len(dumped), len(live), "records in the dump")
+        equal(dict(dumped), live, "dump")
+        chapters = [index.subs[0].get(name)[1] for name, _ in dumped]
+        equal(chapters, sorted(chapters), "the oldest chapter first")
 
 
 def create(folder, geometry):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Random writes and merges: the library leaves the same bytes as the model, on both images.
 
-The model (cow_format.py) agrees byte for byte with what the kernel wrote in the golden vectors. Each
-step is a new process, so every step also opens the store again.
+The model (cow_format.py) agrees byte for byte with what the kernel wrote in the golden vectors.
+Each step is a new process, so every step also opens the store again.
 
 usage: test_snapshot_against_model.py [--with-model]
 
