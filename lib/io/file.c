@@ -221,13 +221,15 @@ static const struct uds_io_ops file_ops_uring = {
 	.close_queue = file_uring_close,
 };
 
-const struct uds_io_ops *file_ops_with_uring(void)
+const struct uds_io_ops *file_ops_with_uring(const struct uds_env *env)
 {
+	(void)env;
 	return &file_ops_uring;
 }
 #else
-const struct uds_io_ops *file_ops_with_uring(void)
+const struct uds_io_ops *file_ops_with_uring(const struct uds_env *env)
 {
+	env_log(env, UDS_LOG_NOTICE, "built without io_uring: requests are carried out one by one");
 	return &file_ops;
 }
 #endif

@@ -34,8 +34,8 @@ struct file_io {
 
 extern const struct uds_io_ops file_ops;
 
-/* file_ops with queues of io_uring, or file_ops where the library was built without it. */
-const struct uds_io_ops *file_ops_with_uring(void);
+/* file_ops with queues of io_uring; where the library was built without, file_ops and a log line. */
+const struct uds_io_ops *file_ops_with_uring(const struct uds_env *env);
 
 /* The queue functions, in file_uring.c. */
 int file_uring_open(void *context, unsigned int depth, void **ret_queue);
