@@ -21,5 +21,8 @@ EXTRA_DIST += \
 	tests/format/snapshot_peers.py \
 	tests/format/support.py \
 	tests/format/uds_check.py \
+	tests/format/uds_check_volume.py \
 	tests/format/uds_faults.py \
-	tests/format/uds_format.py
+	tests/format/uds_format.py \
+	tests/format/uds_planter.py \
+	tests/format/uds_rules.py
