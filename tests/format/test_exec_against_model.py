@@ -68,27 +68,52 @@ class Run:
         self.path, self.index, self.requests, self.offset = path, index, requests, offset
         self.where = ["--offset", str(offset)] if offset else []
 
-    def execute(self, count, zones, save=True):
-        """The same requests for both; the answers must be equal."""
+    def same_answers(self, command, requests, zones):
+        """Gives requests (kind, token, version) to a command and to the model."""
         self.index.load(zones)
         lines, wanted = [], []
-        for _ in range(count):
-            kind, token, version = self.requests.one()
+        for kind, token, version in requests:
             name, data = token_name(self.requests.seed, token), token_data(token, version)
-            lines.append("%s %s%s\n" % (COMMAND[kind], name.hex(),
-                                        " " + data.hex() if kind in "PU" else ""))
+            words = [COMMAND[kind]] if command[0] == "exec" else []
+            words += [name.hex()] + ([data.hex()] if kind in "PU" else [])
+            lines.append(" ".join(words) + "\n")
             found, old, _ = self.index.request(kind, name, data)
             wanted.append((answer_line(kind, found, old), "%s %s" % (kind, token)))
-        more = [] if save else ["--no-save"]
-        said = tool("exec", "--zones", str(zones), *more, *self.where, self.path,
+        said = tool(*command, "--zones", str(zones), *self.where, self.path,
                     data="".join(lines).encode()).split("\n")[:-1]
-        equal(len(said), count, "answers")
+        equal(len(said), len(wanted), "answers")
         for i, (found, (answer, request)) in enumerate(zip(said, wanted)):
-            equal(found, answer, "request %d of %d, %s, %d zones" % (i + 1, count, request, zones))
+            equal(found, answer, "%s, request %d of %d, %s, %d zones"
+                  % (command[0], i + 1, len(wanted), request, zones))
+
+    def batch(self, kind, count, zones):
+        """Many requests of one kind, which the command may carry out together, then a save."""
+        requests = [(kind, *self.requests.one()[1:]) for _ in range(count)]
+        self.same_answers([COMMAND[kind]], requests, zones)
+        self.index.save()
+        self.check()
+
+    def execute(self, count, zones, save=True):
+        """Requests of all kinds, one after the other; the answers must be equal."""
+        self.same_answers(["exec"] + ([] if save else ["--no-save"]),
+                          [self.requests.one() for _ in range(count)], zones)
         if save:
             self.index.save()
         self.check()
         if save:
+            self.reports()
+
+    def steps(self, zones, steps):
+        """(requests, save or crash or recover) one after the other, with changing zones; then
+        some requests of each kind. In a sparse index a batch may find more than single requests,
+        since it looks first at which chapters all of them need."""
+        for i, (count, end) in enumerate(steps):
+            self.execute(int(count), zones[i % len(zones)], save=end == "save")
+            if end == "recover":
+                self.recover()
+        if not self.index.geometry.sparse_chapters:
+            for kind in "PUNDQ":
+                self.batch(kind, 700, zones[0])
             self.reports()
 
     def recover(self):
@@ -150,10 +175,7 @@ def new_index(geometry, zones, seed, steps):
         index = model.Index(geometry, zones[0], careful=True)
         run = Run(create(folder, geometry), index, Requests(seed))
         run.index.save()
-        for i, (count, end) in enumerate(steps):
-            run.execute(int(count), zones[i % len(zones)], save=end == "save")
-            if end == "recover":
-                run.recover()
+        run.steps(zones, steps)
 
 
 def golden_index(name, zones, steps):
@@ -174,10 +196,7 @@ def golden_index(name, zones, steps):
         requests = Requests(seed)
         requests.next = 2000  # these names and their neighbours are known to the trace
         run = Run(path, index, requests, about["index_offset_bytes"])
-        for i, (count, end) in enumerate(steps):
-            run.execute(int(count), zones[i % len(zones)], save=end == "save")
-            if end == "recover":
-                run.recover()
+        run.steps(zones, steps)
 
 
 def main():

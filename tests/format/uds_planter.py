@@ -5,7 +5,6 @@ import struct
 import uds_format as uds
 from uds_format import BLOCK
 
-# ---- writing what uds_format reads --------------------------------------------------------------
 
 def encode_list(entries, code, payload_bits):
     """(bits as an integer, size) of entries [(key, value, name or None)...], sorted by key."""
