@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
+#
+# Benchmarks are not built by default: make bench-programs.
+
+BENCHES =
+
+BENCHES += bench/micro/chapter
+bench_micro_chapter_SOURCES = bench/micro/chapter.c
+bench_micro_chapter_LDADD = lib/libcore.la
+
+EXTRA_PROGRAMS += $(BENCHES)
+CLEANFILES += $(BENCHES)
+
+.PHONY: bench-programs
+bench-programs: $(BENCHES)

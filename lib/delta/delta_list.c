@@ -100,12 +100,8 @@ static int64_t count_zeros(const uint8_t *memory, uint64_t at, uint64_t end)
 	return -1;
 }
 
-/*
- * Takes one value and delta at reader->at and steps behind them. False: past the end, or no 32-bit key.
- * Payload and fixed part are at most 32 bits each, so each is peeked at by itself.
- */
-static inline bool take_value_and_key(struct delta_reader *reader, uint32_t *ret_value,
-				      uint64_t *ret_delta)
+/* As take_value_and_key(), with all the care that the end of a list and long codes need. */
+static bool take_slowly(struct delta_reader *reader, uint32_t *ret_value, uint64_t *ret_delta)
 {
 	const struct delta_code *code = reader->code;
 	const uint64_t end = reader->end;
@@ -125,14 +121,46 @@ static inline bool take_value_and_key(struct delta_reader *reader, uint32_t *ret
 			return false;
 		at += (uint64_t)zeros + 1;
 		delta += (uint64_t)zeros * code->incr_keys;
-		if (delta > UINT32_MAX - reader->key)
-			return false;
-	} else if (delta > UINT32_MAX - reader->key) {
-		return false;
 	}
+	if (delta > UINT32_MAX - reader->key)
+		return false;
 	reader->key += (uint32_t)delta;
 	reader->at = at;
 	*ret_value = (uint32_t)value;
+	*ret_delta = delta;
+	return true;
+}
+
+/*
+ * Takes one value and delta at reader->at and steps behind them. False: past the end, or no 32-bit key.
+ *
+ * Nearly all entries lie within the 57 bits that one load is sure to give. They are taken without a
+ * branch on the delta, which would be mispredicted at every third entry.
+ */
+static inline bool take_value_and_key(struct delta_reader *reader, uint32_t *ret_value,
+				      uint64_t *ret_delta)
+{
+	const struct delta_code *code = reader->code;
+	const unsigned int width = code->payload_bits + code->min_bits;
+	const uint64_t at = reader->at;
+	uint64_t word, delta, unary, zeros;
+
+	if (at / 8 + 8 > reader->end / 8 || width > 48)
+		return take_slowly(reader, ret_value, ret_delta);
+	word = (get_le64(reader->memory + at / 8) >> (at % 8)) & ((UINT64_C(1) << 57) - 1);
+	delta = (word >> code->payload_bits) & ((UINT64_C(1) << code->min_bits) - 1);
+	unary = word >> width;
+	zeros = (unsigned int)__builtin_ctzll(unary | UINT64_C(1) << 57);
+	if (delta >= code->min_keys && zeros == 57)
+		return take_slowly(reader, ret_value, ret_delta);
+	reader->at = at + width + (delta >= code->min_keys ? zeros + 1 : 0);
+	delta += delta >= code->min_keys ? zeros * code->incr_keys : 0;
+	if (delta > UINT32_MAX - reader->key) {
+		reader->at = at;
+		return false;
+	}
+	reader->key += (uint32_t)delta;
+	*ret_value = (uint32_t)(word & ((UINT64_C(1) << code->payload_bits) - 1));
 	*ret_delta = delta;
 	return true;
 }
