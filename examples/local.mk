@@ -10,4 +10,10 @@ examples_io_copy_LDADD = libuds.la
 TESTS += examples/test_io
 EXTRA_DIST += examples/test_io
 
+EXAMPLES += examples/chapter_pages
+examples_chapter_pages_SOURCES = examples/chapter_pages.c
+examples_chapter_pages_LDADD = libuds.la
+TESTS += examples/test_chapter
+EXTRA_DIST += examples/test_chapter
+
 noinst_PROGRAMS += $(EXAMPLES)

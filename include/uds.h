@@ -7,6 +7,7 @@
 #ifndef UDS_H
 #define UDS_H
 
+#include <uds/chapter.h>
 #include <uds/env.h>
 #include <uds/exception_store.h>
 #include <uds/geometry.h>

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause
 dist_man_MANS += man/libuds_io.3
+dist_man_MANS += man/libuds_chapter.3

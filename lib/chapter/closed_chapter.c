@@ -2,14 +2,12 @@
 /* Making the pages of a chapter that was closed. */
 #include "chapter/closed_chapter.h"
 
-#define MAXIMUM_RECORDS_PER_PAGE 2048u
-
 int closed_chapter_encode_page(const struct collation *collation, uint32_t page,
 			       struct chapter_index *index, struct record_page_encoder *encoder,
 			       uint8_t *ret_page)
 {
-	const struct uds_record *records[MAXIMUM_RECORDS_PER_PAGE];
-	bool genuine[MAXIMUM_RECORDS_PER_PAGE];
+	const struct uds_record *records[RECORD_PAGE_MAXIMUM_RECORDS];
+	bool genuine[RECORD_PAGE_MAXIMUM_RECORDS];
 	int r;
 
 	collation_page(collation, page, records, genuine);

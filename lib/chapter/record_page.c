@@ -14,8 +14,6 @@
 #include "base/bytes.h"
 #include "base/env.h"
 
-#define MAXIMUM_RECORDS 2048u
-
 /* The low bits of a sort key number the record; those above are the leading bits of its name. */
 #define NUMBER_BITS 11
 #define NUMBER_MASK ((UINT64_C(1) << NUMBER_BITS) - 1)
@@ -28,10 +26,11 @@ struct record_page_encoder {
 	uint32_t count;
 	unsigned int bucket_shift; /* of a key to its bucket number */
 	uint32_t bucket_count;
-	uint16_t place[MAXIMUM_RECORDS]; /* in heap order, of the n-th record in sorted order */
-	uint16_t ends[MAXIMUM_RECORDS];	 /* of the buckets */
-	uint64_t keys[MAXIMUM_RECORDS];
-	uint64_t sorted[MAXIMUM_RECORDS];
+	uint16_t place
+		[RECORD_PAGE_MAXIMUM_RECORDS]; /* in heap order, of the n-th record in sorted order */
+	uint16_t ends[RECORD_PAGE_MAXIMUM_RECORDS]; /* of the buckets */
+	uint64_t keys[RECORD_PAGE_MAXIMUM_RECORDS];
+	uint64_t sorted[RECORD_PAGE_MAXIMUM_RECORDS];
 };
 
 /* Walks the tree in order; the depth is at most 11. */
@@ -50,7 +49,7 @@ int record_page_encoder_make(const struct uds_env *env, uint32_t records_per_pag
 	struct record_page_encoder *encoder;
 	unsigned int bucket_bits;
 
-	if (records_per_page < 1 || records_per_page > MAXIMUM_RECORDS)
+	if (records_per_page < 1 || records_per_page > RECORD_PAGE_MAXIMUM_RECORDS)
 		return -EINVAL;
 	encoder = env_allocate(env, 1, sizeof(*encoder));
 	if (encoder == NULL)

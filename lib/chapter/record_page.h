@@ -14,6 +14,8 @@
 
 #include "chapter/open_zone.h"
 
+#define RECORD_PAGE_MAXIMUM_RECORDS 2048u
+
 /* Scratch memory for pages of one size; used by one thread at a time. */
 struct record_page_encoder;
 

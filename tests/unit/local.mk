@@ -43,6 +43,12 @@ tests_unit_test_support_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_support_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_support_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_chapter
+tests_unit_test_chapter_SOURCES = tests/unit/test_chapter.c
+tests_unit_test_chapter_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_chapter_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_chapter_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_chapter_index
 tests_unit_test_chapter_index_SOURCES = tests/unit/test_chapter_index.c
 tests_unit_test_chapter_index_CPPFLAGS = $(TEST_CPPFLAGS)

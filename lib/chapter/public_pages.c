@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The public face of chapter indexes and pages: uds/chapter.h. The work is done in chapter_index.c,
+ * index_page.c and record_page.c.
+ */
+#include <uds/chapter.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "base/visibility.h"
+#include "chapter/chapter_index.h"
+#include "chapter/index_page.h"
+#include "chapter/public.h"
+#include "chapter/record_page.h"
+#include "geometry/name_bits.h"
+
+struct uds_chapter_index {
+	struct uds_env env;
+	struct geometry geometry;
+	struct chapter_index *inner;
+	bool empty; /* nothing was put since it was reset */
+};
+
+struct uds_page_format {
+	struct uds_env env;
+	struct geometry geometry;
+	struct index_page_code code;
+};
+
+bool public_index_has_geometry(const struct uds_chapter_index *index, const struct geometry *g)
+{
+	return index->geometry.page_bytes == g->page_bytes &&
+	       index->geometry.record_pages_per_chapter == g->record_pages_per_chapter;
+}
+
+bool public_index_is_empty(const struct uds_chapter_index *index)
+{
+	return index->empty;
+}
+
+struct chapter_index *public_index_inner(struct uds_chapter_index *index)
+{
+	index->empty = false;
+	return index->inner;
+}
+
+UDS_PUBLIC int uds_chapter_index_make(const struct uds_configuration *configuration,
+				      uint64_t volume_nonce, const struct uds_env *env,
+				      struct uds_message *ret_message,
+				      struct uds_chapter_index **ret_index)
+{
+	struct uds_chapter_index *index;
+	struct uds_env full_env;
+	struct geometry g;
+	int r;
+
+	r = env_complete(env, &full_env);
+	if (r < 0)
+		return failure(ret_message, r, "the environment is not usable");
+	r = geometry_make(configuration, &g, ret_message);
+	if (r < 0)
+		return r;
+	index = env_allocate_zeroed(&full_env, 1, sizeof(*index));
+	if (index == NULL)
+		return failure(ret_message, -ENOMEM, "no memory for a chapter index");
+	index->env = full_env;
+	index->geometry = g;
+	r = chapter_index_make(&full_env, &g, volume_nonce, &index->inner);
+	if (r < 0) {
+		env_release(&full_env, index);
+		return failure(ret_message, r, "no memory for a chapter index");
+	}
+	uds_chapter_index_reset(index, 0);
+	*ret_index = index;
+	return 0;
+}
+
+UDS_PUBLIC void uds_chapter_index_free(struct uds_chapter_index *index)
+{
+	struct uds_env env;
+
+	if (index == NULL)
+		return;
+	env = index->env;
+	chapter_index_free(index->inner);
+	env_release(&env, index);
+}
+
+UDS_PUBLIC void uds_chapter_index_reset(struct uds_chapter_index *index, uint64_t virtual_chapter)
+{
+	chapter_index_reset(index->inner, virtual_chapter);
+	index->empty = true;
+}
+
+UDS_PUBLIC int uds_chapter_index_put(struct uds_chapter_index *index,
+				     const struct uds_record_name *name, uint32_t record_page)
+{
+	int r = chapter_index_put(index->inner, name, record_page);
+
+	if (r == 0)
+		index->empty = false;
+	return r;
+}
+
+UDS_PUBLIC int uds_chapter_index_pack_page(struct uds_chapter_index *index, uint32_t first_list,
+					   bool last_page, void *ret_page, uint32_t *ret_lists,
+					   struct uds_message *ret_message)
+{
+	index->empty = false;
+	return chapter_index_pack_page(index->inner, first_list, last_page, ret_page, ret_lists,
+				       ret_message);
+}
+
+UDS_PUBLIC void
+uds_chapter_index_get_statistics(const struct uds_chapter_index *index,
+				 struct uds_chapter_index_statistics *ret_statistics)
+{
+	struct uds_chapter_index_statistics out = { 0 };
+	struct chapter_index_statistics inner;
+
+	chapter_index_get_statistics(index->inner, &inner);
+	out.size = ret_statistics->size;
+	out.entries = inner.entries;
+	out.collisions = inner.collisions;
+	out.overflows = inner.overflows;
+	out.removed = inner.removed;
+	memcpy(ret_statistics, &out, out.size < sizeof(out) ? out.size : sizeof(out));
+}
+
+UDS_PUBLIC int uds_page_format_make(const struct uds_configuration *configuration,
+				    uint64_t volume_nonce, const struct uds_env *env,
+				    struct uds_message *ret_message,
+				    struct uds_page_format **ret_format)
+{
+	struct uds_page_format *format;
+	struct uds_env full_env;
+	struct geometry g;
+	int r;
+
+	r = env_complete(env, &full_env);
+	if (r < 0)
+		return failure(ret_message, r, "the environment is not usable");
+	r = geometry_make(configuration, &g, ret_message);
+	if (r < 0)
+		return r;
+	format = env_allocate_zeroed(&full_env, 1, sizeof(*format));
+	if (format == NULL)
+		return failure(ret_message, -ENOMEM, "no memory for a page format");
+	format->env = full_env;
+	format->geometry = g;
+	index_page_code_make(&g, volume_nonce, &format->code);
+	*ret_format = format;
+	return 0;
+}
+
+UDS_PUBLIC void uds_page_format_free(struct uds_page_format *format)
+{
+	struct uds_env env;
+
+	if (format == NULL)
+		return;
+	env = format->env;
+	env_release(&env, format);
+}
+
+UDS_PUBLIC int uds_chapter_index_initialize_page(const struct uds_page_format *format,
+						 const void *page, struct uds_message *ret_message,
+						 struct uds_index_page *ret_page)
+{
+	struct index_page_head head;
+	int r;
+
+	if (ret_page->size < sizeof(*ret_page))
+		return failure(ret_message, -EINVAL,
+			       "the size member of the index page is too small");
+	r = index_page_open(&format->code, page, &head, ret_message);
+	if (r < 0)
+		return r;
+	ret_page->bytes = page;
+	ret_page->virtual_chapter = head.vcn;
+	ret_page->first_list = head.first_list;
+	ret_page->list_count = head.list_count;
+	return 0;
+}
+
+static struct index_page_head head_of(const struct uds_index_page *page)
+{
+	struct index_page_head head = { page->virtual_chapter, page->first_list, page->list_count };
+
+	return head;
+}
+
+UDS_PUBLIC int uds_chapter_index_validate_page(const struct uds_page_format *format,
+					       const struct uds_index_page *page,
+					       struct uds_message *ret_message)
+{
+	struct index_page_head head = head_of(page);
+
+	return index_page_validate(&format->code, &head, page->bytes, ret_message);
+}
+
+UDS_PUBLIC int uds_chapter_index_search_page(const struct uds_page_format *format,
+					     const struct uds_index_page *page,
+					     const struct uds_record_name *name, bool *ret_found,
+					     uint32_t *ret_record_page)
+{
+	struct index_page_head head = head_of(page);
+	int r = index_page_search(&format->geometry, &format->code, &head, page->bytes, name,
+				  ret_record_page);
+
+	if (r < 0)
+		return r;
+	*ret_found = r == 1;
+	return 0;
+}
+
+UDS_PUBLIC uint32_t uds_chapter_index_list_of(const struct uds_page_format *format,
+					      const struct uds_record_name *name)
+{
+	return chapter_list(&format->geometry, name);
+}
+
+UDS_PUBLIC int uds_record_page_encode(const struct uds_record *records, uint32_t count,
+				      const struct uds_env *env, void *ret_page)
+{
+	const struct uds_record *pointers[RECORD_PAGE_MAXIMUM_RECORDS];
+	struct record_page_encoder *encoder;
+	struct uds_env full_env;
+	int r;
+
+	r = env_complete(env, &full_env);
+	if (r == 0)
+		r = record_page_encoder_make(&full_env, count, &encoder);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < count; i++)
+		pointers[i] = &records[i];
+	record_page_encode(encoder, pointers, ret_page);
+	record_page_encoder_free(encoder);
+	return 0;
+}
+
+UDS_PUBLIC bool uds_record_page_search(const void *page, uint32_t count,
+				       const struct uds_record_name *name,
+				       struct uds_record_data *ret_data)
+{
+	struct uds_record_data data;
+
+	if (!record_page_search(page, count, name, &data))
+		return false;
+	if (ret_data != NULL)
+		*ret_data = data;
+	return true;
+}
+
+UDS_PUBLIC int uds_record_page_check(const void *page, uint32_t count, uint32_t *ret_bad_record)
+{
+	uint32_t bad;
+
+	if (count == 0 || record_page_check(page, count, &bad))
+		return 0;
+	if (ret_bad_record != NULL)
+		*ret_bad_record = bad;
+	return UDS_ERR_CORRUPT;
+}
