@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 lib_libcore_la_SOURCES += \
 	lib/volume/config_block.c lib/volume/config_block.h \
+	lib/volume/extent_stream.c lib/volume/extent_stream.h \
 	lib/volume/layout.c lib/volume/layout.h \
 	lib/volume/layout_create.c \
 	lib/volume/nonces.c lib/volume/nonces.h \
+	lib/volume/page_cache.c lib/volume/page_cache.h \
+	lib/volume/page_map.c lib/volume/page_map.h \
 	lib/volume/region_table.c lib/volume/region_table.h \
 	lib/volume/save_header.c lib/volume/save_header.h \
 	lib/volume/saves.c lib/volume/saves.h \
-	lib/volume/super_block.c lib/volume/super_block.h
+	lib/volume/slot_table.c lib/volume/slot_table.h \
+	lib/volume/super_block.c lib/volume/super_block.h \
+	lib/volume/volume.c lib/volume/volume.h \
+	lib/volume/volume_batch.c lib/volume/volume_batch.h \
+	lib/volume/volume_search.c lib/volume/volume_search.h

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Slots and the heads of their index pages.
+ *
+ * The state of a slot is one word: how many readers are inside, and two flags. A reader that comes while
+ * WRITING is set goes out again at once; one that comes while DROPPING is set tries again, since that
+ * lasts for a few calls of free only. Who set a flag waits for the readers to be gone (WRITING) or does
+ * not set it while there are any (DROPPING).
+ *
+ * Heads come in by compare-and-swap and go only while one of the flags keeps all readers out.
+ */
+#include "volume/slot_table.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/env.h"
+
+#define WRITING	 UINT32_C(0x80000000)
+#define DROPPING UINT32_C(0x40000000)
+
+struct slot_table {
+	struct uds_env env;
+	uint32_t slots;
+	uint32_t index_pages;
+	uint64_t budget_bytes;
+	_Atomic uint64_t head_bytes; /* that the heads take now */
+	_Atomic uint32_t hand;	     /* the slot whose heads may go next */
+	_Atomic uint32_t *states;
+	_Atomic(struct kept_head *) *heads; /* index_pages for each slot */
+	pthread_mutex_t lock;
+	pthread_cond_t left; /* the last reader left a slot that somebody wants to write */
+};
+
+int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pages,
+		    uint64_t budget_bytes, struct slot_table **ret_table)
+{
+	struct slot_table *table = env_allocate_zeroed(env, 1, sizeof(*table));
+
+	if (table == NULL)
+		return -ENOMEM;
+	table->env = *env;
+	table->slots = slots;
+	table->index_pages = index_pages;
+	table->budget_bytes = budget_bytes;
+	table->states = env_allocate_zeroed(env, slots, sizeof(table->states[0]));
+	table->heads =
+		env_allocate_zeroed(env, (size_t)slots * index_pages, sizeof(table->heads[0]));
+	if (table->states == NULL || table->heads == NULL) {
+		env_release(env, table->states);
+		env_release(env, table->heads);
+		env_release(env, table);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&table->lock, NULL);
+	pthread_cond_init(&table->left, NULL);
+	*ret_table = table;
+	return 0;
+}
+
+static _Atomic(struct kept_head *) *head_at(const struct slot_table *table, uint32_t slot,
+					    uint32_t page)
+{
+	return &table->heads[(size_t)slot * table->index_pages + page];
+}
+
+static size_t head_size(const struct kept_head *head)
+{
+	return sizeof(*head) + index_page_table_bytes(&head->head);
+}
+
+/* Nobody is in the slot. */
+static void drop_heads(struct slot_table *table, uint32_t slot)
+{
+	for (uint32_t page = 0; page < table->index_pages; page++) {
+		struct kept_head *head = atomic_exchange(head_at(table, slot, page), NULL);
+
+		if (head == NULL)
+			continue;
+		atomic_fetch_sub(&table->head_bytes, head_size(head));
+		env_release(&table->env, head);
+	}
+}
+
+void slot_table_free(struct slot_table *table)
+{
+	struct uds_env env;
+
+	if (table == NULL)
+		return;
+	for (uint32_t slot = 0; slot < table->slots; slot++)
+		drop_heads(table, slot);
+	pthread_cond_destroy(&table->left);
+	pthread_mutex_destroy(&table->lock);
+	env = table->env;
+	env_release(&env, table->heads);
+	env_release(&env, table->states);
+	env_release(&env, table);
+}
+
+/* Wakes the writer when @before, the state before one of us went, says that it waits for us alone. */
+static void wake_writer(struct slot_table *table, uint32_t before, uint32_t leaving)
+{
+	if ((before & ~WRITING) != leaving || (before & WRITING) == 0)
+		return;
+	pthread_mutex_lock(&table->lock);
+	pthread_cond_broadcast(&table->left);
+	pthread_mutex_unlock(&table->lock);
+}
+
+bool slot_enter(struct slot_table *table, uint32_t slot)
+{
+	for (;;) {
+		uint32_t before =
+			atomic_fetch_add_explicit(&table->states[slot], 1, memory_order_acquire);
+
+		if ((before & (WRITING | DROPPING)) == 0)
+			return true;
+		slot_leave(table, slot);
+		if ((before & WRITING) != 0)
+			return false;
+		sched_yield();
+	}
+}
+
+void slot_leave(struct slot_table *table, uint32_t slot)
+{
+	uint32_t before = atomic_fetch_sub_explicit(&table->states[slot], 1, memory_order_release);
+
+	wake_writer(table, before, 1);
+}
+
+void slot_lock(struct slot_table *table, uint32_t slot)
+{
+	atomic_fetch_or(&table->states[slot], WRITING);
+	pthread_mutex_lock(&table->lock);
+	while (atomic_load_explicit(&table->states[slot], memory_order_acquire) != WRITING)
+		pthread_cond_wait(&table->left, &table->lock);
+	pthread_mutex_unlock(&table->lock);
+	drop_heads(table, slot);
+}
+
+void slot_unlock(struct slot_table *table, uint32_t slot)
+{
+	atomic_fetch_and_explicit(&table->states[slot], ~WRITING, memory_order_release);
+}
+
+const struct kept_head *slot_head(const struct slot_table *table, uint32_t slot, uint32_t page)
+{
+	return atomic_load_explicit(head_at(table, slot, page), memory_order_acquire);
+}
+
+/* Forgets the heads of some slots that nobody is in, until there is room again. */
+static void make_room(struct slot_table *table)
+{
+	for (unsigned int tries = 0; tries < 16; tries++) {
+		uint32_t slot = atomic_fetch_add(&table->hand, 1) % table->slots;
+		uint32_t idle = 0;
+
+		if (atomic_load(&table->head_bytes) <= table->budget_bytes)
+			return;
+		if (!atomic_compare_exchange_strong(&table->states[slot], &idle, DROPPING))
+			continue;
+		drop_heads(table, slot);
+		wake_writer(table, atomic_fetch_and(&table->states[slot], ~DROPPING), DROPPING);
+	}
+}
+
+void slot_keep_head(struct slot_table *table, uint32_t slot, uint32_t page,
+		    const struct index_page_head *head, const uint8_t *bytes)
+{
+	size_t length = index_page_table_bytes(head);
+	struct kept_head *kept = env_allocate(&table->env, 1, sizeof(*kept) + length);
+	struct kept_head *none = NULL;
+
+	if (kept == NULL)
+		return; /* it is read again then */
+	kept->head = *head;
+	memcpy(kept->bytes, bytes, length);
+	if (!atomic_compare_exchange_strong(head_at(table, slot, page), &none, kept)) {
+		env_release(&table->env, kept); /* another thread was faster */
+		return;
+	}
+	if (atomic_fetch_add(&table->head_bytes, head_size(kept)) > table->budget_bytes)
+		make_room(table);
+}
+
+uint64_t slot_table_bytes(const struct slot_table *table)
+{
+	return sizeof(*table) + (uint64_t)table->slots * sizeof(table->states[0]) +
+	       (uint64_t)table->slots * table->index_pages * sizeof(table->heads[0]) +
+	       atomic_load(&table->head_bytes);
+}

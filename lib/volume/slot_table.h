@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The slots of the volume as threads see them: who may look at a slot, and the heads of its index pages
+ * (header and table of list offsets), kept in memory so that a lookup need not read them again.
+ *
+ * Readers enter a slot and leave it. One writer locks it: from then on nobody can enter, and when
+ * slot_lock() returns, nobody is inside any more and the slot's heads are forgotten. So what a reader
+ * sees of a slot, and what is kept of it, is of one chapter, never a mixture. Readers never wait.
+ *
+ * Threads: all functions may be called by any thread, but for make and free.
+ */
+#ifndef VOLUME_SLOT_TABLE_H
+#define VOLUME_SLOT_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uds/env.h>
+
+#include "chapter/index_page.h"
+
+struct slot_table;
+
+/* The first bytes of an index page, up to the end of its table. */
+struct kept_head {
+	struct index_page_head head;
+	uint8_t bytes[];
+};
+
+/*
+ * @index_pages: of each chapter. @budget_bytes: how much memory the heads may take; when there are more,
+ * those of some slot go.
+ */
+int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pages,
+		    uint64_t budget_bytes, struct slot_table **ret_table);
+
+/* NULL is fine. Nobody is in a slot. */
+void slot_table_free(struct slot_table *table);
+
+/* Returns false when the slot is being written: the chapter that was there is gone. */
+bool slot_enter(struct slot_table *table, uint32_t slot);
+void slot_leave(struct slot_table *table, uint32_t slot);
+
+/* One writer at a time for each slot. A slot may stay locked for good: its chapter is lost then. */
+void slot_lock(struct slot_table *table, uint32_t slot);
+void slot_unlock(struct slot_table *table, uint32_t slot);
+
+/* The kept head of an index page or NULL. The caller is in the slot; valid until it leaves. */
+const struct kept_head *slot_head(const struct slot_table *table, uint32_t slot, uint32_t page);
+
+/*
+ * Keeps a copy of the first index_page_table_bytes() of an index page, if memory allows. The caller is in
+ * the slot.
+ */
+void slot_keep_head(struct slot_table *table, uint32_t slot, uint32_t page,
+		    const struct index_page_head *head, const uint8_t *bytes);
+
+/* Memory taken now. */
+uint64_t slot_table_bytes(const struct slot_table *table);
+
+#endif
