@@ -70,6 +70,19 @@ void page_map_set(struct page_map *map, uint32_t physical_chapter, uint64_t vcn,
 	atomic_store_explicit(&map->last_update, vcn, memory_order_relaxed);
 }
 
+void page_map_clear(struct page_map *map, uint32_t physical_chapter)
+{
+	_Atomic uint16_t *row = row_of(map, physical_chapter);
+
+	for (uint32_t page = 0; page < map->entries_per_chapter; page++)
+		atomic_store_explicit(&row[page], 0, memory_order_relaxed);
+}
+
+void page_map_set_last_update(struct page_map *map, uint64_t vcn)
+{
+	atomic_store_explicit(&map->last_update, vcn, memory_order_relaxed);
+}
+
 struct page_bounds page_map_page(const struct page_map *map, uint32_t physical_chapter,
 				 uint32_t page)
 {

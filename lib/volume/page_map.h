@@ -47,6 +47,11 @@ void page_map_free(struct page_map *map);
 void page_map_set(struct page_map *map, uint32_t physical_chapter, uint64_t vcn,
 		  const uint32_t *list_counts);
 
+/* Makes the row of a slot that of a chapter that was never written. */
+void page_map_clear(struct page_map *map, uint32_t physical_chapter);
+
+void page_map_set_last_update(struct page_map *map, uint64_t vcn);
+
 /* Which page of the slot holds @list, which must be a list of a chapter. Takes a few steps only. */
 struct page_bounds page_map_find(const struct page_map *map, uint32_t physical_chapter,
 				 uint32_t list);

@@ -178,7 +178,7 @@ int volume_check_head(const struct volume *volume, uint32_t slot, uint64_t vcn,
 		      struct uds_message *ret_message)
 {
 	if (head->vcn != vcn) {
-		if (head->vcn > vcn && head->vcn != NO_CHAPTER &&
+		if (head->vcn > vcn && head->vcn < CHAPTER_LIMIT &&
 		    geometry_physical_chapter(&volume->geometry, head->vcn) == slot)
 			return 0;
 		return failure(ret_message, UDS_ERR_CORRUPT,

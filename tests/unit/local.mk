@@ -98,3 +98,9 @@ tests_unit_test_volume_index_save_SOURCES = tests/unit/test_volume_index_save.c 
 tests_unit_test_volume_index_save_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_volume_index_save_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_index_save_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_volume
+tests_unit_test_volume_SOURCES = tests/unit/test_volume.c
+tests_unit_test_volume_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_volume_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_volume_LDADD = $(TEST_LDADD)

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The chapter writer's thread, and how chapters are handed to it. */
+#include "volume/chapter_writer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "volume/chapter_builder.h"
+
+struct chapter_writer {
+	struct volume *volume;
+	struct layout *layout;
+	chapter_written_fn written;
+	void *context;
+	struct chapter_builder *builder; /* the thread's */
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* for all that follows */
+	pthread_cond_t changed;
+	bool busy; /* there is a chapter to write */
+	bool stop;
+	uint64_t vcn;
+	unsigned int zone_count;
+	struct open_zone *zones[MAXIMUM_ZONES];
+	int status; /* the first error */
+	struct uds_message message;
+	struct chapter_writer_statistics statistics;
+};
+
+/* Index pages and record pages lie one behind the other, so a chapter is one write. */
+static int write_pages(struct chapter_writer *writer, uint64_t vcn, uint32_t slot,
+		       struct uds_message *message)
+{
+	struct volume *volume = writer->volume;
+	const struct geometry *geometry = &volume->geometry;
+	int r;
+
+	r = io_write(volume->io, writer->builder->pages,
+		     (size_t)geometry->pages_per_chapter * geometry->page_bytes,
+		     volume_page_offset(volume, slot, 0), message);
+	if (r == 0)
+		r = io_flush(volume->io, message);
+	if (r < 0)
+		return failure_in(message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")", vcn, slot);
+	return 0;
+}
+
+static int write_chapter(struct chapter_writer *writer, struct uds_message *message)
+{
+	struct volume *volume = writer->volume;
+	uint64_t vcn = writer->vcn;
+	uint32_t slot = geometry_physical_chapter(&volume->geometry, vcn);
+	int r;
+
+	r = chapter_builder_run(writer->builder, vcn, writer->zones, writer->zone_count, message);
+	if (r < 0)
+		return r;
+	r = saves_invalidate(&writer->layout->saves, volume->io, &writer->layout->super, message);
+	if (r < 0)
+		return failure_in(message, r, "chapter %" PRIu64 ": not written", vcn);
+	volume_begin_write(volume, slot);
+	page_map_set(volume->map, slot, vcn, writer->builder->list_counts);
+	r = write_pages(writer, vcn, slot, message);
+	if (r < 0)
+		return r; /* the slot stays closed: nobody knows what is in it */
+	volume_end_write(volume, slot);
+	return 0;
+}
+
+/* Takes note of how it went; the lock is held. */
+static void note_result(struct chapter_writer *writer, int status,
+			const struct uds_message *message)
+{
+	const struct chapter_index_statistics *index = &writer->builder->statistics;
+
+	if (status < 0) {
+		writer->status = status;
+		writer->message = *message;
+		env_log(&writer->volume->env, UDS_LOG_ERROR, "%.500s", message->text);
+	} else {
+		writer->statistics.chapters++;
+		writer->statistics.unreachable_records += index->overflows + index->removed;
+	}
+	writer->busy = false;
+	pthread_cond_broadcast(&writer->changed);
+}
+
+static void *run(void *argument)
+{
+	struct chapter_writer *writer = argument;
+	struct uds_message message = { "" };
+	int r;
+
+	pthread_mutex_lock(&writer->lock);
+	for (;;) {
+		while (!writer->busy && !writer->stop)
+			pthread_cond_wait(&writer->changed, &writer->lock);
+		if (!writer->busy)
+			break;
+		pthread_mutex_unlock(&writer->lock);
+		r = write_chapter(writer, &message);
+		if (writer->written != NULL)
+			writer->written(writer->context, writer->vcn, r);
+		pthread_mutex_lock(&writer->lock);
+		note_result(writer, r, &message);
+	}
+	pthread_mutex_unlock(&writer->lock);
+	return NULL;
+}
+
+int chapter_writer_make(struct volume *volume, struct layout *layout, chapter_written_fn written,
+			void *context, struct chapter_writer **ret_writer)
+{
+	struct chapter_writer *writer = env_allocate_zeroed(&volume->env, 1, sizeof(*writer));
+	const struct geometry *geometry = &volume->geometry;
+	int r;
+
+	if (writer == NULL)
+		return -ENOMEM;
+	writer->volume = volume;
+	writer->layout = layout;
+	writer->written = written;
+	writer->context = context;
+	writer->statistics.memory_bytes =
+		sizeof(*writer) + (uint64_t)geometry->pages_per_chapter * geometry->page_bytes;
+	r = chapter_builder_make(&volume->env, volume->io, geometry, volume->code.volume_nonce,
+				 &writer->builder);
+	if (r < 0) {
+		env_release(&volume->env, writer);
+		return r;
+	}
+	pthread_mutex_init(&writer->lock, NULL);
+	pthread_cond_init(&writer->changed, NULL);
+	r = -pthread_create(&writer->thread, NULL, run, writer);
+	if (r < 0) {
+		pthread_cond_destroy(&writer->changed);
+		pthread_mutex_destroy(&writer->lock);
+		chapter_builder_free(writer->builder);
+		env_release(&volume->env, writer);
+		return r;
+	}
+	*ret_writer = writer;
+	return 0;
+}
+
+void chapter_writer_free(struct chapter_writer *writer)
+{
+	struct uds_env env;
+
+	if (writer == NULL)
+		return;
+	pthread_mutex_lock(&writer->lock);
+	writer->stop = true;
+	pthread_cond_broadcast(&writer->changed);
+	pthread_mutex_unlock(&writer->lock);
+	pthread_join(writer->thread, NULL);
+	pthread_cond_destroy(&writer->changed);
+	pthread_mutex_destroy(&writer->lock);
+	chapter_builder_free(writer->builder);
+	env = writer->volume->env;
+	env_release(&env, writer);
+}
+
+/* The lock is held. */
+static int first_error(const struct chapter_writer *writer, struct uds_message *ret_message)
+{
+	if (writer->status < 0 && ret_message != NULL)
+		*ret_message = writer->message;
+	return writer->status;
+}
+
+static int wait_idle(struct chapter_writer *writer, struct uds_message *ret_message)
+{
+	while (writer->busy)
+		pthread_cond_wait(&writer->changed, &writer->lock);
+	return first_error(writer, ret_message);
+}
+
+int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
+			  struct open_zone *const *zones, unsigned int count,
+			  struct uds_message *ret_message)
+{
+	int r;
+
+	pthread_mutex_lock(&writer->lock);
+	r = wait_idle(writer, ret_message);
+	if (r == 0) {
+		writer->vcn = vcn;
+		writer->zone_count = count;
+		memcpy(writer->zones, zones, count * sizeof(writer->zones[0]));
+		writer->busy = true;
+		pthread_cond_broadcast(&writer->changed);
+	}
+	pthread_mutex_unlock(&writer->lock);
+	return r;
+}
+
+int chapter_writer_wait(struct chapter_writer *writer, struct uds_message *ret_message)
+{
+	int r;
+
+	pthread_mutex_lock(&writer->lock);
+	r = wait_idle(writer, ret_message);
+	pthread_mutex_unlock(&writer->lock);
+	return r;
+}
+
+int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message)
+{
+	int r;
+
+	pthread_mutex_lock(&writer->lock);
+	r = first_error(writer, ret_message);
+	pthread_mutex_unlock(&writer->lock);
+	return r;
+}
+
+void chapter_writer_get_statistics(struct chapter_writer *writer,
+				   struct chapter_writer_statistics *ret_statistics)
+{
+	pthread_mutex_lock(&writer->lock);
+	*ret_statistics = writer->statistics;
+	pthread_mutex_unlock(&writer->lock);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The chapter writer: a thread that brings closed chapters to the volume, one at a time.
+ *
+ * A chapter is handed over as the zones of the closed open chapter, which stay as they are until it is
+ * written. Who hands over the next one waits until then: that keeps callers from running ahead of the
+ * device.
+ *
+ * Before the first page is written, the save that a crash would bring back is made invalid (saves.h). When the
+ * writer says that a chapter is written, it is durable.
+ *
+ * The first error is remembered and told to everybody who comes later; nothing is written any more. The
+ * volume stays readable but for the chapter's slot.
+ *
+ * Threads: submit is for one thread at a time; all else for any.
+ */
+#ifndef VOLUME_CHAPTER_WRITER_H
+#define VOLUME_CHAPTER_WRITER_H
+
+#include <stdint.h>
+
+#include <uds/status.h>
+
+#include "chapter/open_zone.h"
+#include "volume/layout.h"
+#include "volume/volume.h"
+
+struct chapter_writer;
+
+/*
+ * Called from the writer's thread when a chapter is written (@status 0), or is not (the error). Must not call
+ * the writer.
+ */
+typedef void (*chapter_written_fn)(void *context, uint64_t vcn, int status);
+
+struct chapter_writer_statistics {
+	uint64_t chapters;	      /* written */
+	uint64_t unreachable_records; /* on record pages, but left out of their chapter index */
+	uint64_t memory_bytes;	      /* that the writer takes */
+};
+
+/*
+ * @layout: whose saves are invalidated; outlives the writer, like @volume. While a chapter is being written,
+ * nobody else may use the saves.
+ * @written: may be NULL.
+ *
+ * Returns 0, -ENOMEM, or what the system said when it has no more threads.
+ */
+int chapter_writer_make(struct volume *volume, struct layout *layout, chapter_written_fn written,
+			void *context, struct chapter_writer **ret_writer);
+
+/* Waits for the chapter that is being written, then ends the thread. NULL is fine. */
+void chapter_writer_free(struct chapter_writer *writer);
+
+/*
+ * Waits until the chapter before is written, then hands over chapter @vcn and returns.
+ *
+ * @zones: 1 to MAXIMUM_ZONES, with at least one live record; the pointers are copied.
+ *
+ * Returns 0, or the error of an earlier chapter: the zones stay the caller's then.
+ */
+int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
+			  struct open_zone *const *zones, unsigned int count,
+			  struct uds_message *ret_message);
+
+/* Waits until nothing is being written. Returns 0 or the first error that any chapter met. */
+int chapter_writer_wait(struct chapter_writer *writer, struct uds_message *ret_message);
+
+/* The same without waiting: what is known now. */
+int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message);
+
+void chapter_writer_get_statistics(struct chapter_writer *writer,
+				   struct chapter_writer_statistics *ret_statistics);
+
+#endif
