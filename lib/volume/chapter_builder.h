@@ -24,8 +24,8 @@ struct chapter_builder {
 	const struct geometry *geometry;
 	struct chapter_index *index;
 	struct record_page_encoder *encoder;
-	const struct volume_record **records; /* of one page */
-	bool *genuine;			      /* which of them stand in their own place */
+	const struct uds_record **records; /* of one page */
+	bool *genuine;			   /* which of them stand in their own place */
 
 	/* The result: all pages of a chapter, index pages first, in memory that the I/O accepts. */
 	uint8_t *pages;

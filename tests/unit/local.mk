@@ -104,3 +104,9 @@ tests_unit_test_volume_SOURCES = tests/unit/test_volume.c
 tests_unit_test_volume_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_volume_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_chapter_writer
+tests_unit_test_chapter_writer_SOURCES = tests/unit/test_chapter_writer.c
+tests_unit_test_chapter_writer_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_chapter_writer_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_chapter_writer_LDADD = $(TEST_LDADD)
