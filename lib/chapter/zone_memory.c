@@ -77,6 +77,11 @@ static int rebalance(struct zone_memory *m, uint32_t grows, uint64_t extra)
 	return 0;
 }
 
+int zone_memory_spread(struct zone_memory *memory)
+{
+	return rebalance(memory, UINT32_MAX, 0);
+}
+
 int zone_memory_grow(struct zone_memory *m, uint32_t list, uint32_t at, uint32_t growth)
 {
 	const uint32_t behind = m->bits[list] - at;

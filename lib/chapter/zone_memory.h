@@ -36,4 +36,7 @@ void zone_memory_destroy(struct zone_memory *memory);
  */
 int zone_memory_grow(struct zone_memory *memory, uint32_t list, uint32_t at, uint32_t growth);
 
+/* Moves all lists apart, as it is done after a load. Returns 0 or UDS_ERR_OVERFLOW. */
+int zone_memory_spread(struct zone_memory *memory);
+
 #endif

@@ -67,6 +67,12 @@ tests_unit_test_record_page_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_record_page_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_record_page_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_zone_memory
+tests_unit_test_zone_memory_SOURCES = tests/unit/test_zone_memory.c
+tests_unit_test_zone_memory_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_zone_memory_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_zone_memory_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_delta
 tests_unit_test_delta_SOURCES = tests/unit/test_delta.c
 tests_unit_test_delta_CPPFLAGS = $(TEST_CPPFLAGS)

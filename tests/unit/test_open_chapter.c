@@ -315,6 +315,30 @@ START_TEST(records_of_all_zones_are_laid_out_in_turn)
 }
 END_TEST
 
+START_TEST(places_that_no_zone_has_are_filled__S10)
+{
+	const struct uds_record *records[128];
+	struct collation collation;
+	bool genuine[128];
+	struct uds_record last;
+	struct chapter c;
+	uint64_t i = 0;
+
+	/* 384 records in 5 zones: 76 in each, and 4 places of none. */
+	make_chapter(&c, 3, 5);
+	do
+		last = record_of(5, i++);
+	while (chapter_put(&c, &last) > 0);
+	ck_assert_int_eq(collation_start(&collation, &c.geometry, c.zones, 5), 0);
+	ck_assert_uint_lt(collation_page(&collation, 2, records, genuine), 125);
+	for (unsigned int k = 124; k < 128; k++) {
+		ck_assert(!genuine[k]);
+		ck_assert_mem_eq(records[k], &last, sizeof(last));
+	}
+	free_chapter(&c);
+}
+END_TEST
+
 START_TEST(chapter_closed_early_is_filled_with_a_live_record__S5)
 {
 	struct collation collation;
@@ -670,6 +694,7 @@ int main(void)
 	tcase_add_test(tc, full_table_ends_every_probe__S3);
 	tcase_add_test(tc, random_operations_agree_with_a_simple_model);
 	tcase_add_test(tc, records_of_all_zones_are_laid_out_in_turn);
+	tcase_add_test(tc, places_that_no_zone_has_are_filled__S10);
 	tcase_add_test(tc, chapter_closed_early_is_filled_with_a_live_record__S5);
 	tcase_add_test(tc, removed_last_record_is_not_used_to_fill__S5);
 	tcase_add_test(tc, every_record_of_a_closed_chapter_is_found_on_its_pages);
