@@ -10,6 +10,9 @@
 #include "base/message.h"
 #include "volume/save_header.h"
 
+/* What any device writes whole, or not at all. */
+#define SMALLEST_SECTOR_BYTES 512
+
 void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *block,
 		struct saves *ret_saves)
 {
@@ -215,6 +218,29 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	return 0;
 }
 
+/*
+ * Zeroes the first block of a saved open chapter, in two steps: a power cut may tear the write of a block
+ * at a sector, and zeroes among the records behind a magic that is still there would be loaded. So
+ * the sector with the magic goes first, while the others keep what they have.
+ */
+static int wipe_open_chapter(struct uds_io *io, const struct save *save, uint8_t *block,
+			     struct uds_message *ret_message)
+{
+	static const char what[] = "invalidating its open chapter";
+	uint64_t at = save->open_chapter.offset;
+	int r = 0;
+
+	/* What cannot be read cannot be loaded, whichever of its sectors are zero. */
+	if (uds_io_read(io, block, BLOCK_BYTES, at) == 0) {
+		memset(block, 0, SMALLEST_SECTOR_BYTES);
+		r = write_block(io, block, at, what, save->slot, ret_message);
+	}
+	if (r < 0)
+		return r;
+	memset(block, 0, BLOCK_BYTES);
+	return write_block(io, block, at, what, save->slot, ret_message);
+}
+
 int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_block *super,
 		     struct uds_message *ret_message)
 {
@@ -230,9 +256,7 @@ int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_
 			r = write_unsaved(saves, io, super, i, block, ret_message);
 	}
 	if (r == 0 && latest != NULL && !latest->wiped) {
-		memset(block, 0, BLOCK_BYTES);
-		r = write_block(io, block, latest->save.open_chapter.offset,
-				"invalidating its open chapter", latest->save.slot, ret_message);
+		r = wipe_open_chapter(io, &latest->save, block, ret_message);
 		if (r == 0)
 			saves->slots[latest->save.slot].wiped = true;
 	}
