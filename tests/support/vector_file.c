@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "check_main.h"
@@ -157,4 +158,79 @@ void token_data(const char *token, uint32_t version, struct uds_record_data *ret
 	put_le32(ret_data->bytes + 8, version);
 	ret_data->bytes[12] = (uint8_t)token[0];
 	memcpy(ret_data->bytes + 13, "UDS", 3);
+}
+
+/* A number, in quotes or not, in a JSON file that names each key once. */
+static uint64_t json_number(const char *text, const char *key, int base)
+{
+	const char *at = strstr(text, key);
+
+	ck_assert_msg(at != NULL, "no %s", key);
+	at += strlen(key);
+	return strtoull(at + strspn(at, "\": "), NULL, base);
+}
+
+bool recorded_index_read(const char *name, struct recorded_index *ret_index)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	char path[512], text[65536];
+	size_t n;
+	FILE *f;
+
+	if (vectors_dir() == NULL)
+		return false;
+	snprintf(path, sizeof(path), "%s/uds/index/%s.json", vectors_dir(), name);
+	f = fopen(path, "r");
+	if (f == NULL)
+		return false;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	c.page_bytes = (uint32_t)json_number(text, "\"bytes_per_page\"", 10);
+	c.record_pages_per_chapter =
+		(uint32_t)json_number(text, "\"record_pages_per_chapter\"", 10);
+	c.chapters_per_volume = (uint32_t)json_number(text, "\"chapters_per_volume\"", 10);
+	c.sparse_chapters_per_volume =
+		(uint32_t)json_number(text, "\"sparse_chapters_per_volume\"", 10);
+	c.sparse_sample_rate = (uint32_t)json_number(text, "\"sparse_sample_rate\"", 10);
+	c.cache_chapters = (uint32_t)json_number(text, "\"cache_chapters\"", 10);
+	c.volume_index_mean_delta = (uint32_t)json_number(text, "\"volume_index_mean_delta\"", 10);
+	c.nonce = json_number(text, "\"user_nonce\"", 10);
+	c.remapped_virtual = json_number(text, "\"remapped_virtual\"", 10);
+	c.remapped_physical = json_number(text, "\"remapped_physical\"", 10);
+	ret_index->configuration = c;
+	ret_index->volume_nonce = json_number(text, "\"volume_nonce\"", 10);
+	ret_index->name_stream_seed = json_number(text, "\"name_stream_seed\"", 16);
+	ret_index->offset_bytes = json_number(text, "\"index_offset_bytes\"", 10);
+	ret_index->image_bytes = json_number(text, "\"image_bytes\"", 10);
+	return true;
+}
+
+uint8_t *read_packed_vector(const char *path, size_t *ret_bytes)
+{
+	size_t room = 1 << 20, n = 0, more;
+	char command[600];
+	uint8_t *bytes;
+	FILE *p;
+
+	if (vectors_dir() == NULL)
+		return NULL;
+	snprintf(command, sizeof(command), "%s/uds/%s", vectors_dir(), path);
+	if (access(command, R_OK) != 0)
+		return NULL;
+	snprintf(command, sizeof(command), "xz -dc '%s/uds/%s'", vectors_dir(), path);
+	p = popen(command, "r");
+	bytes = malloc(room);
+	ck_assert(p != NULL && bytes != NULL);
+	while ((more = fread(bytes + n, 1, room - n, p)) > 0) {
+		n += more;
+		if (n == room) {
+			room *= 2;
+			bytes = realloc(bytes, room);
+			ck_assert_ptr_nonnull(bytes);
+		}
+	}
+	ck_assert_int_eq(pclose(p), 0);
+	*ret_bytes = n;
+	return bytes;
 }

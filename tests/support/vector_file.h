@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <uds/geometry.h>
 #include <uds/record.h>
 
 /* Opens uds/unit/@name for reading; NULL where there are no vectors: then skip. */
@@ -51,5 +52,20 @@ uint64_t splitmix(uint64_t seed, uint64_t k);
  */
 void token_name(uint64_t seed, const char *token, struct uds_record_name *ret_name);
 void token_data(const char *token, uint32_t version, struct uds_record_data *ret_data);
+
+/* What the JSON file of a recorded index says, as far as tests of single layers need it. */
+struct recorded_index {
+	struct uds_configuration configuration; /* with the user's nonce */
+	uint64_t volume_nonce;
+	uint64_t name_stream_seed;
+	uint64_t offset_bytes; /* of the index on its device */
+	uint64_t image_bytes;
+};
+
+/* False where there are no vectors, or no such index. */
+bool recorded_index_read(const char *name, struct recorded_index *ret_index);
+
+/* Unpacks uds/@path into memory; freed by the caller. NULL where it is not there. */
+uint8_t *read_packed_vector(const char *path, size_t *ret_bytes);
 
 #endif

@@ -67,6 +67,12 @@ tests_unit_test_record_page_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_record_page_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_record_page_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_recorded_chapters
+tests_unit_test_recorded_chapters_SOURCES = tests/unit/test_recorded_chapters.c
+tests_unit_test_recorded_chapters_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_recorded_chapters_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_recorded_chapters_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_zone_memory
 tests_unit_test_zone_memory_SOURCES = tests/unit/test_zone_memory.c
 tests_unit_test_zone_memory_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -31,56 +31,6 @@ static struct uds_record record_of(uint64_t i)
 	return record;
 }
 
-/* A number of the one-line JSON files of the recorded indexes. */
-static uint64_t json_number(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	ck_assert_msg(at != NULL, "no %s", key);
-	at += strlen(key);
-	at += strspn(at, "\": ");
-	return strtoull(at, NULL, 10);
-}
-
-static bool recorded_configuration(const char *name, struct uds_configuration *ret)
-{
-	static char text[65536];
-	char path[512];
-	size_t n;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/uds/index/%s.json", vectors_dir(), name);
-	f = fopen(path, "r");
-	if (f == NULL)
-		return false;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	text[n] = '\0';
-	fclose(f);
-	*ret = (struct uds_configuration)UDS_CONFIGURATION_INIT;
-	ret->page_bytes = (uint32_t)json_number(text, "\"bytes_per_page\"");
-	ret->record_pages_per_chapter = (uint32_t)json_number(text, "\"record_pages_per_chapter\"");
-	ret->chapters_per_volume = (uint32_t)json_number(text, "\"chapters_per_volume\"");
-	ret->sparse_chapters_per_volume =
-		(uint32_t)json_number(text, "\"sparse_chapters_per_volume\"");
-	ret->sparse_sample_rate = (uint32_t)json_number(text, "\"sparse_sample_rate\"");
-	return true;
-}
-
-/* Reads a packed region; returns its size, 0 where it cannot be read. */
-static size_t recorded_region(const char *name, uint8_t *memory, size_t room)
-{
-	char command[600];
-	size_t n;
-	FILE *p;
-
-	snprintf(command, sizeof(command), "xz -dc '%s/uds/regions/%s.open-chapter.xz'",
-		 vectors_dir(), name);
-	p = popen(command, "r");
-	ck_assert_ptr_nonnull(p);
-	n = fread(memory, 1, room, p);
-	return pclose(p) == 0 ? n : 0;
-}
-
 START_TEST(recorded_saves_load_and_save_again)
 {
 	static const struct {
@@ -90,22 +40,26 @@ START_TEST(recorded_saves_load_and_save_again)
 		      { "dense-rezone-offset", 2 }, { "dense-collisions", 1 },
 		      { "fresh-saved", 1 },	    { "sparse-1zone", 1 },
 		      { "sparse-rezone", 3 },	    { "converted-used", 1 } };
-	static uint8_t memory[1 << 20], again[1 << 20];
+	static uint8_t again[1 << 20];
 
 	if (vectors_dir() == NULL)
 		skip_test("recorded_saves_load_and_save_again: no vectors");
 	for (size_t i = 0; i < sizeof(saves) / sizeof(saves[0]); i++) {
-		struct uds_configuration c;
+		struct recorded_index recorded;
+		char path[100];
+		uint8_t *memory;
 		struct uds_open_chapter *chapter;
 		struct uds_message message;
 		uint64_t drops = 99;
-		size_t bytes = recorded_region(saves[i].name, memory, sizeof(memory));
-		size_t length;
+		size_t bytes, length;
 
-		ck_assert_uint_gt(bytes, 0);
-		ck_assert(recorded_configuration(saves[i].name, &c));
-		ck_assert_int_eq(
-			uds_open_chapter_make(&c, saves[i].zones, NULL, &message, &chapter), 0);
+		snprintf(path, sizeof(path), "regions/%s.open-chapter.xz", saves[i].name);
+		memory = read_packed_vector(path, &bytes);
+		ck_assert_ptr_nonnull(memory);
+		ck_assert(recorded_index_read(saves[i].name, &recorded));
+		ck_assert_int_eq(uds_open_chapter_make(&recorded.configuration, saves[i].zones,
+						       NULL, &message, &chapter),
+				 0);
 		ck_assert_msg(uds_open_chapter_load(chapter, memory, bytes, NULL, NULL, &drops,
 						    &message) == 0,
 			      "%s: %s", saves[i].name, message.text);
@@ -125,6 +79,7 @@ START_TEST(recorded_saves_load_and_save_again)
 		if (saves[i].zones == 1)
 			ck_assert_mem_eq(again, memory, length);
 		uds_open_chapter_free(chapter);
+		free(memory);
 	}
 }
 END_TEST

@@ -153,39 +153,14 @@ static void cut_out(uint32_t number, uint32_t key, const struct uds_record_name 
 	memory->bits[l] -= shrinkage;
 }
 
-static uint64_t json_number(const char *text, const char *key)
+static void set_up(const struct recorded_index *recorded)
 {
-	const char *at = strstr(text, key);
-
-	ck_assert_ptr_nonnull(at);
-	at += strlen(key);
-	return strtoull(at + strspn(at, "\": x"), NULL, strstr(key, "seed") != NULL ? 16 : 10);
-}
-
-static uint64_t set_up(const char *name)
-{
-	struct uds_configuration c = UDS_CONFIGURATION_INIT;
-	static char text[65536];
-	char path[512];
-	size_t n;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/uds/index/%s.json", vectors_dir(), name);
-	f = fopen(path, "r");
-	ck_assert_ptr_nonnull(f);
-	n = fread(text, 1, sizeof(text) - 1, f);
-	text[n] = '\0';
-	fclose(f);
-	c.page_bytes = (uint32_t)json_number(text, "\"bytes_per_page\"");
-	c.record_pages_per_chapter = (uint32_t)json_number(text, "\"record_pages_per_chapter\"");
-	c.chapters_per_volume = (uint32_t)json_number(text, "\"chapters_per_volume\"");
-	ck_assert_int_eq(geometry_make(&c, &m.geometry, NULL), 0);
+	ck_assert_int_eq(geometry_make(&recorded->configuration, &m.geometry, NULL), 0);
 	volume_index_parameters_make(&m.geometry, SUB_INDEX_DENSE, &m.parameters);
 	ck_assert_uint_eq(m.parameters.list_count, MOST_LISTS);
 	ck_assert_int_eq(
 		delta_code_make(m.parameters.mean_delta, m.parameters.chapter_bits, &m.code), 0);
 	memset(m.lists, 0, sizeof(m.lists));
-	return json_number(text, "\"name_stream_seed\"");
 }
 
 static void replay(const char *name, uint64_t seed)
@@ -227,19 +202,15 @@ static void replay(const char *name, uint64_t seed)
 /* The stream of one zone: list sizes, and the bit offset of each list that has entries. */
 static void check_zone(const char *name, unsigned int z)
 {
-	static uint8_t stream[1 << 20];
 	const struct zone_memory *memory = &m.memory[z];
-	char command[600];
 	const uint8_t *start, *at;
+	uint8_t *stream;
+	char path[100];
 	size_t bytes;
-	FILE *p;
 
-	snprintf(command, sizeof(command), "xz -dc '%s/uds/regions/%s.volume-index-%u.xz'",
-		 vectors_dir(), name, z);
-	p = popen(command, "r");
-	ck_assert_ptr_nonnull(p);
-	bytes = fread(stream, 1, sizeof(stream), p);
-	ck_assert_int_eq(pclose(p), 0);
+	snprintf(path, sizeof(path), "regions/%s.volume-index-%u.xz", name, z);
+	stream = read_packed_vector(path, &bytes);
+	ck_assert_ptr_nonnull(stream);
 	start = stream + 40 + 8 * (size_t)memory->count;
 	ck_assert_mem_eq(start, "DI-00002", 8);
 	ck_assert_uint_eq(get_le32(start + 20), memory->count);
@@ -254,15 +225,19 @@ static void check_zone(const char *name, unsigned int z)
 		ck_assert_uint_eq(at[1], memory->starts[l] % 8);
 		at += 8 + get_le16(at + 2);
 	}
+	free(stream);
 }
 
 static void check_saved_places(const char *name, const char *test)
 {
-	if (vectors_dir() == NULL) {
+	struct recorded_index recorded;
+
+	if (!recorded_index_read(name, &recorded)) {
 		note_skip("%s: no vectors", test);
 		return;
 	}
-	replay(name, set_up(name));
+	set_up(&recorded);
+	replay(name, recorded.name_stream_seed);
 	for (unsigned int z = 0; z < m.zones; z++) {
 		check_zone(name, z);
 		zone_memory_destroy(&m.memory[z]);
