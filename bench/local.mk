@@ -8,6 +8,11 @@ BENCHES += bench/micro/chapter
 bench_micro_chapter_SOURCES = bench/micro/chapter.c
 bench_micro_chapter_LDADD = lib/libcore.la
 
+BENCHES += bench/index
+bench_index_SOURCES = bench/index.c tests/support/names.h
+bench_index_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+bench_index_LDADD = libuds.la
+
 EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)
 

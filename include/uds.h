@@ -11,6 +11,7 @@
 #include <uds/env.h>
 #include <uds/exception_store.h>
 #include <uds/geometry.h>
+#include <uds/index.h>
 #include <uds/io.h>
 #include <uds/record.h>
 #include <uds/snapshot.h>

@@ -33,6 +33,7 @@ tests_libsupport_la_SOURCES += tests/support/loop_device.c tests/support/loop_de
 tests_libsupport_la_SOURCES += tests/support/torture_env.c tests/support/torture_env.h
 tests_libsupport_la_SOURCES += tests/support/vector_file.c tests/support/vector_file.h
 tests_libsupport_la_SOURCES += tests/support/index_image.c tests/support/index_image.h
+tests_libsupport_la_SOURCES += tests/support/names.h
 tests_libsupport_la_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_libsupport_la_CFLAGS = $(TEST_CFLAGS)
 
@@ -45,3 +46,4 @@ endif
 
 include tests/format/local.mk
 include tests/interop/local.mk
+include tests/model/local.mk

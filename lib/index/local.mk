@@ -1,6 +1,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
+udsinclude_HEADERS += include/uds/index.h
+
 lib_libcore_la_SOURCES += \
+	lib/index/chapter_copy.c lib/index/chapter_copy.h \
+	lib/index/chapter_view.c lib/index/chapter_view.h \
+	lib/index/close_chapter.c \
+	lib/index/index.h \
+	lib/index/info.c \
+	lib/index/iterate.c \
+	lib/index/lookup.c \
+	lib/index/open.c \
+	lib/index/rebuild.c lib/index/rebuild.h \
+	lib/index/replay.c lib/index/replay.h \
+	lib/index/request.c \
+	lib/index/run.c \
+	lib/index/save.c lib/index/save.h \
+	lib/index/share.h \
+	lib/index/sparse_cache.c lib/index/sparse_cache.h \
+	lib/index/statistics.c \
+	lib/index/triage.c \
 	lib/index/vi_bits.h \
 	lib/index/vi_format.h \
 	lib/index/vi_index.h \

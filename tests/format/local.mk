@@ -26,3 +26,32 @@ EXTRA_DIST += \
 	tests/format/uds_format.py \
 	tests/format/uds_planter.py \
 	tests/format/uds_rules.py
+
+# The golden traces and images of the index, by the library.
+if HAVE_CHECK
+if BUILD_TOOL
+index_vector_tests = \
+	tests/format/test_final_queries \
+	tests/format/test_trace_replay
+check_PROGRAMS += $(index_vector_tests)
+TESTS += $(index_vector_tests)
+
+index_vector_sources = \
+	tests/format/convert.c \
+	tests/format/image_diff.c tests/format/image_diff.h \
+	tests/format/replay.c tests/format/replay.h \
+	tests/format/trace.c tests/format/trace.h
+
+tests_format_test_final_queries_SOURCES = \
+	tests/format/test_final_queries.c $(index_vector_sources)
+tests_format_test_final_queries_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_format_test_final_queries_CFLAGS = $(TEST_CFLAGS)
+tests_format_test_final_queries_LDADD = $(TEST_LDADD) $(JANSSON_LIBS)
+
+tests_format_test_trace_replay_SOURCES = \
+	tests/format/test_trace_replay.c $(index_vector_sources)
+tests_format_test_trace_replay_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_format_test_trace_replay_CFLAGS = $(TEST_CFLAGS)
+tests_format_test_trace_replay_LDADD = $(TEST_LDADD) $(JANSSON_LIBS)
+endif
+endif

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How fast an index is: filling, going on when it is full, names that are not there, names that are,
+ * saving, loading, recovering. Prints the median of some runs of each. bench/README.md says more.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <uds.h>
+
+#include "names.h"
+
+#define MAX_RUNS 32
+#define SEED	 UINT64_C(0x5eed)
+#define ABSENT	 UINT64_C(0xab5e27) /* seed of names that are never stored */
+
+enum measure {
+	FILL,
+	STEADY,
+	MISSES,
+	HITS,
+	REPLAY,
+	SAVE,
+	LOAD,
+	REBUILD,
+	INDEX_BYTES,
+	MEMORY,
+	MEASURES
+};
+
+static const char *const titles[MEASURES] = {
+	[FILL] = "fill, posts of new names (M/s)",
+	[STEADY] = "posts of new names, full index (M/s)",
+	[MISSES] = "queries of absent names (M/s)",
+	[HITS] = "queries of random stored names (M/s)",
+	[REPLAY] = "queries of old names in order (M/s)",
+	[SAVE] = "save (s)",
+	[LOAD] = "load (s)",
+	[REBUILD] = "rebuild after a crash (s)",
+	[INDEX_BYTES] = "volume index bytes a record",
+	[MEMORY] = "all memory of the index (MB)",
+};
+
+struct bench {
+	const char *path;
+	struct uds_configuration configuration;
+	unsigned int zones;
+	unsigned int batch;
+	unsigned int runs;
+	bool sparse;
+	uint64_t records; /* to fill with; 0: as many as it holds */
+	uint64_t misses;
+	uint64_t hits;
+	uint64_t steady;
+	uint64_t posted; /* names 0 to posted - 1 were posted */
+	struct uds_io *io;
+	struct uds_index *index;
+	struct uds_request *requests;
+	double values[MEASURES][MAX_RUNS];
+	bool measured[MEASURES];
+	unsigned int run;
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void die(const char *what, int status, const struct uds_message *message)
+{
+	fprintf(stderr, "bench/index: %s: %s: %s\n", what, uds_strerror(status),
+		message != NULL ? message->text : "");
+	exit(EXIT_FAILURE);
+}
+
+static void note(struct bench *bench, enum measure measure, double value)
+{
+	bench->values[measure][bench->run] = value;
+	bench->measured[measure] = true;
+	fprintf(stderr, "  %-42s %10.3f\n", titles[measure], value);
+}
+
+static void open_index(struct bench *bench)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r;
+
+	options.zones = bench->zones;
+	r = uds_index_open(bench->io, &options, &message, &bench->index);
+	if (r < 0)
+		die("open", r, &message);
+}
+
+static void start(struct bench *bench)
+{
+	struct uds_io_file_options file = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r;
+
+	unlink(bench->path);
+	file.write = true;
+	file.create = true;
+	r = uds_io_open_file(bench->path, &file, NULL, &message, &bench->io);
+	if (r < 0)
+		die(bench->path, r, &message);
+	r = uds_index_create(bench->io, &bench->configuration, NULL, &message);
+	if (r < 0)
+		die("create", r, &message);
+	open_index(bench);
+	bench->posted = 0;
+}
+
+static void run_batch(struct bench *bench, unsigned int count)
+{
+	struct uds_message message;
+	int r = uds_index_run(bench->index, bench->requests, count);
+
+	if (r == 0)
+		return;
+	uds_index_error_message(bench->index, &message);
+	die("requests", r, &message);
+}
+
+/* Returns how many per second, in millions. */
+static double post_names(struct bench *bench, uint64_t count)
+{
+	uint64_t end = bench->posted + count;
+	double t = now();
+
+	while (bench->posted < end) {
+		unsigned int n = 0;
+
+		for (; n < bench->batch && bench->posted < end; n++, bench->posted++) {
+			struct uds_request *request = &bench->requests[n];
+
+			request->kind = UDS_POST;
+			make_name(SEED, bench->posted, &request->name);
+			make_data('n', bench->posted, 1, &request->new_data);
+		}
+		run_batch(bench, n);
+	}
+	uds_index_flush(bench->index);
+	return (double)count / (now() - t) / 1e6;
+}
+
+/* @choose: gives the number of the @i-th name to query. */
+static double query_names(struct bench *bench, uint64_t seed, uint64_t count,
+			  uint64_t (*choose)(const struct bench *, uint64_t i), double *ret_found)
+{
+	uint64_t found = 0;
+	double t = now();
+
+	for (uint64_t i = 0; i < count;) {
+		unsigned int n = 0;
+
+		for (; n < bench->batch && i < count; n++, i++) {
+			bench->requests[n].kind = UDS_QUERY;
+			make_name(seed, choose(bench, i), &bench->requests[n].name);
+		}
+		run_batch(bench, n);
+		for (unsigned int j = 0; j < n; j++)
+			found += bench->requests[j].found;
+	}
+	t = now() - t;
+	*ret_found = (double)found / (double)count;
+	return (double)count / t / 1e6;
+}
+
+static uint64_t in_order(const struct bench *bench, uint64_t i)
+{
+	(void)bench;
+	return i;
+}
+
+/* The oldest eighth may be leaving. */
+static uint64_t at_random(const struct bench *bench, uint64_t i)
+{
+	uint64_t held = bench->records < bench->posted ? bench->records : bench->posted;
+	uint64_t first = bench->posted - held + held / 8;
+
+	return first + splitmix64(0x417, i) % (bench->posted - first);
+}
+
+static uint64_t old_ones(const struct bench *bench, uint64_t i)
+{
+	uint64_t held = bench->records < bench->posted ? bench->records : bench->posted;
+
+	return bench->posted - held + held / 8 + i;
+}
+
+static struct uds_index_statistics statistics(struct bench *bench)
+{
+	struct uds_index_statistics s = { .size = sizeof(s) };
+
+	uds_index_get_statistics(bench->index, &s);
+	return s;
+}
+
+static void measure_requests(struct bench *bench)
+{
+	struct uds_index_statistics s;
+	double found;
+
+	note(bench, FILL, post_names(bench, bench->records));
+	s = statistics(bench);
+	note(bench, INDEX_BYTES, (double)s.volume_index_bytes / (double)s.entries);
+	note(bench, MEMORY, (double)s.memory_bytes / 1e6);
+	if (bench->steady > 0)
+		note(bench, STEADY, post_names(bench, bench->steady));
+	if (bench->misses > 0) {
+		note(bench, MISSES, query_names(bench, ABSENT, bench->misses, in_order, &found));
+		fprintf(stderr, "  found %.4f of them\n", found);
+	}
+	if (bench->hits > 0) {
+		note(bench, HITS, query_names(bench, SEED, bench->hits, at_random, &found));
+		fprintf(stderr, "  found %.4f of them\n", found);
+		note(bench, REPLAY, query_names(bench, SEED, bench->hits, old_ones, &found));
+		fprintf(stderr, "  found %.4f of them\n", found);
+	}
+	if (bench->sparse && bench->misses > 0) {
+		note(bench, MISSES, query_names(bench, ABSENT, bench->misses, in_order, &found));
+		fprintf(stderr, "  found %.4f of them, with chapters in the sparse cache\n", found);
+	}
+}
+
+static void measure_save(struct bench *bench)
+{
+	double t = now();
+	int r = uds_index_save(bench->index);
+
+	if (r < 0)
+		die("save", r, NULL);
+	note(bench, SAVE, now() - t);
+	uds_index_close(bench->index);
+	t = now();
+	open_index(bench);
+	note(bench, LOAD, now() - t);
+}
+
+static void measure_rebuild(struct bench *bench)
+{
+	uint64_t chapter = (uint64_t)bench->configuration.record_pages_per_chapter *
+			   bench->configuration.page_bytes / 32;
+	double t;
+
+	/* A new chapter makes the save invalid. */
+	post_names(bench, chapter + 1);
+	uds_index_close(bench->index);
+	t = now();
+	open_index(bench);
+	note(bench, REBUILD, now() - t);
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void print_medians(struct bench *bench)
+{
+	struct rusage usage;
+
+	printf("medians of %u run%s, %" PRIu64 " records, batches of %u, %u zone%s\n", bench->runs,
+	       bench->runs == 1 ? "" : "s", bench->records, bench->batch, bench->zones,
+	       bench->zones == 1 ? "" : "s");
+	for (int m = 0; m < MEASURES; m++) {
+		if (!bench->measured[m])
+			continue;
+		qsort(bench->values[m], bench->runs, sizeof(double), compare);
+		printf("%-42s %10.3f\n", titles[m], bench->values[m][bench->runs / 2]);
+	}
+	getrusage(RUSAGE_SELF, &usage);
+	printf("%-42s %10.3f\n", "most resident memory (MB)", (double)usage.ru_maxrss / 1e3);
+}
+
+static void usage(FILE *out)
+{
+	fputs("usage: bench/index [--memory 256M] [--sparse] [--runs N] [--records N] [--misses "
+	      "N]\n"
+	      "                   [--hits N] [--steady N] [--zones Z] [--batch N] [--no-rebuild]\n"
+	      "                   [--chapters N] [--record-pages N] [--page-size BYTES]\n"
+	      "                   [--sparse-chapters N] [--sample-rate N] [--keep] PATH\n"
+	      "PATH is overwritten, and removed at the end unless --keep is given.\n",
+	      out);
+}
+
+static const struct option long_options[] = {
+	{ "memory", required_argument, NULL, 'm' },
+	{ "sparse", no_argument, NULL, 's' },
+	{ "runs", required_argument, NULL, 'r' },
+	{ "records", required_argument, NULL, 'n' },
+	{ "misses", required_argument, NULL, 'M' },
+	{ "hits", required_argument, NULL, 'H' },
+	{ "steady", required_argument, NULL, 'S' },
+	{ "zones", required_argument, NULL, 'z' },
+	{ "batch", required_argument, NULL, 'b' },
+	{ "no-rebuild", no_argument, NULL, 'R' },
+	{ "chapters", required_argument, NULL, 'c' },
+	{ "record-pages", required_argument, NULL, 'p' },
+	{ "page-size", required_argument, NULL, 'B' },
+	{ "sparse-chapters", required_argument, NULL, 'C' },
+	{ "sample-rate", required_argument, NULL, 'a' },
+	{ "keep", no_argument, NULL, 'k' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+int main(int argc, char **argv)
+{
+	struct bench bench = { .zones = 1,
+			       .batch = 256,
+			       .runs = 5,
+			       .misses = 20000000,
+			       .hits = 2000000,
+			       .steady = 10000000 };
+	struct uds_configuration *c = &bench.configuration;
+	struct uds_message message = { "" };
+	const char *memory = "256M";
+	bool rebuild = true, keep = false, shape = false;
+	uint32_t chapters = 0, pages = 0, page_size = 0, sparse_chapters = 0, sample_rate = 0;
+	int option, r;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		uint64_t n = optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
+
+		switch (option) {
+		case 'm':
+			memory = optarg;
+			break;
+		case 's':
+			bench.sparse = true;
+			break;
+		case 'r':
+			bench.runs = (unsigned int)n;
+			break;
+		case 'n':
+			bench.records = n;
+			break;
+		case 'M':
+			bench.misses = n;
+			break;
+		case 'H':
+			bench.hits = n;
+			break;
+		case 'S':
+			bench.steady = n;
+			break;
+		case 'z':
+			bench.zones = (unsigned int)n;
+			break;
+		case 'b':
+			bench.batch = (unsigned int)n;
+			break;
+		case 'R':
+			rebuild = false;
+			break;
+		case 'c':
+			chapters = (uint32_t)n;
+			shape = true;
+			break;
+		case 'p':
+			pages = (uint32_t)n;
+			break;
+		case 'B':
+			page_size = (uint32_t)n;
+			break;
+		case 'C':
+			sparse_chapters = (uint32_t)n;
+			break;
+		case 'a':
+			sample_rate = (uint32_t)n;
+			break;
+		case 'k':
+			keep = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind + 1 != argc || bench.runs < 1 || bench.runs > MAX_RUNS || bench.batch < 1) {
+		usage(stderr);
+		return 2;
+	}
+	bench.path = argv[optind];
+	r = uds_configuration_for_memory(memory, bench.sparse, &message, c);
+	if (r < 0)
+		die("configuration", r, &message);
+	if (shape) {
+		c->chapters_per_volume = chapters;
+		c->sparse_chapters_per_volume = sparse_chapters;
+		c->sparse_sample_rate = sample_rate;
+		c->record_pages_per_chapter = pages > 0 ? pages : 64;
+		c->page_bytes = page_size > 0 ? page_size : 32768;
+		bench.sparse = sparse_chapters > 0;
+	}
+	if (bench.records == 0)
+		bench.records = (uint64_t)c->record_pages_per_chapter * (c->page_bytes / 32) *
+				(c->chapters_per_volume - 1);
+	bench.requests = calloc(bench.batch, sizeof(*bench.requests));
+	if (bench.requests == NULL)
+		return EXIT_FAILURE;
+	for (bench.run = 0; bench.run < bench.runs; bench.run++) {
+		fprintf(stderr, "run %u of %u\n", bench.run + 1, bench.runs);
+		start(&bench);
+		measure_requests(&bench);
+		measure_save(&bench);
+		if (rebuild)
+			measure_rebuild(&bench);
+		uds_index_close(bench.index);
+		uds_io_close(bench.io);
+	}
+	if (!keep)
+		unlink(bench.path);
+	print_medians(&bench);
+	free(bench.requests);
+	return EXIT_SUCCESS;
+}

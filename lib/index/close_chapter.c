@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The end of a chapter (uds-format, 19.1): it is closed in all zones in one step, under all locks, and
+ * handed to the chapter writer. And the locks, and the sentence about the last failure.
+ *
+ * At most one chapter is being written: closing the next one waits for it.
+ */
+#include "index/index.h"
+
+#include "base/message.h"
+#include "base/visibility.h"
+
+void index_lock_all(struct uds_index *index)
+{
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		pthread_mutex_lock(&index->zones[i].lock);
+}
+
+void index_unlock_all(struct uds_index *index)
+{
+	for (unsigned int i = index->zone_count; i-- > 0;)
+		pthread_mutex_unlock(&index->zones[i].lock);
+}
+
+void index_lock_others(struct uds_index *index, struct index_zone *zone)
+{
+	if (index->zone_count == 1)
+		return;
+	pthread_mutex_unlock(&zone->lock);
+	index_lock_all(index);
+}
+
+void index_unlock_others(struct uds_index *index, struct index_zone *zone)
+{
+	for (unsigned int i = index->zone_count; i-- > 0;) {
+		if (&index->zones[i] != zone)
+			pthread_mutex_unlock(&index->zones[i].lock);
+	}
+}
+
+int index_failure(struct uds_index *index, int status, const struct uds_message *message)
+{
+	pthread_mutex_lock(&index->message_lock);
+	index->message = *message;
+	pthread_mutex_unlock(&index->message_lock);
+	return status;
+}
+
+UDS_PUBLIC void uds_index_error_message(struct uds_index *index, struct uds_message *ret_message)
+{
+	pthread_mutex_lock(&index->message_lock);
+	*ret_message = index->message;
+	pthread_mutex_unlock(&index->message_lock);
+}
+
+int index_wait_for_writer(struct uds_index *index)
+{
+	struct uds_message message;
+	int r;
+
+	if (index->writer == NULL)
+		return 0;
+	r = chapter_writer_wait(index->writer, &message);
+	return r < 0 ? index_failure(index, r, &message) : 0;
+}
+
+int index_set_open_chapter(struct uds_index *index, uint64_t newest)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
+		r = volume_index_set_open_chapter(index->volume_index, i, newest);
+	return r;
+}
+
+/* All locks are held and the writer has nothing to do. */
+static int swap_and_write(struct uds_index *index)
+{
+	struct open_zone *closed[MAXIMUM_ZONES];
+	struct uds_message message;
+	uint64_t closing = index->newest;
+	int r;
+
+	r = index_set_open_chapter(index, closing + 1);
+	if (r < 0)
+		return r;
+	for (unsigned int i = 0; i < index->zone_count; i++) {
+		struct index_zone *zone = &index->zones[i];
+
+		closed[i] = zone->open;
+		zone->open = zone->closing;
+		zone->closing = closed[i];
+		zone->has_closing = true;
+		open_zone_reset(zone->open);
+	}
+	index->newest = closing + 1;
+	index->oldest += geometry_chapters_to_expire(&index->geometry, index->newest);
+	r = chapter_writer_submit(index->writer, closing, closed, index->zone_count, &message);
+	return r < 0 ? index_failure(index, r, &message) : 0;
+}
+
+int index_close_chapter(struct uds_index *index, struct index_zone *zone)
+{
+	int r = 0;
+
+	index_lock_others(index, zone);
+	/* Without the lock another thread may have closed it. */
+	if (open_zone_is_full(zone->open)) {
+		r = index_wait_for_writer(index);
+		if (r == 0)
+			r = swap_and_write(index);
+	}
+	index_unlock_others(index, zone);
+	return r;
+}
+
+UDS_PUBLIC int uds_index_flush(struct uds_index *index)
+{
+	return index_wait_for_writer(index);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inside of a struct uds_index, for the files of lib/index: the layers below tied together.
+ *
+ * Names are split over zones. Each zone has an open chapter zone, a closing one, its share of the
+ * volume index and a lock around them. There are no threads but the callers' and the chapter
+ * writer's: who has a zone's lock does the zone's work.
+ *
+ * Locks, in the order in which they are taken:
+ *   zones[0].lock .. zones[Z-1].lock   all of them in this order, or one of them alone
+ *   message_lock                       the sentence about the last failure
+ * newest, oldest and what the volume index calls its windows change only under all zone locks, so
+ * they can be read under any of them. The chapter writer's thread takes no zone lock.
+ */
+#ifndef INDEX_INDEX_H
+#define INDEX_INDEX_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uds/index.h>
+
+#include "base/env.h"
+#include "chapter/open_zone.h"
+#include "geometry/geometry.h"
+#include "index/sparse_cache.h"
+#include "index/volume_index.h"
+#include "volume/chapter_writer.h"
+#include "volume/layout.h"
+#include "volume/volume.h"
+
+#define CACHE_LINE 64
+
+/* What the requests of a zone came to. Changed under the zone's lock. */
+struct zone_counters {
+	uint64_t overflows;	 /* records that found no room in the volume index */
+	uint64_t posts_found[4]; /* by enum uds_location; none: not found */
+	uint64_t updates_found;
+	uint64_t updates_not_found;
+	uint64_t deletions_found;
+	uint64_t deletions_not_found;
+	uint64_t queries_found;
+	uint64_t queries_not_found;
+};
+
+struct index_zone {
+	pthread_mutex_t lock;
+	unsigned int number;
+
+	/* Something was asked for since the last save or load. */
+	bool changed;
+
+	/*
+	 * The records of chapter newest - 1 are still in @closing: from the moment it is closed until
+	 * the next one is, so also after it was written.
+	 */
+	bool has_closing;
+	struct open_zone *open;
+	struct open_zone *closing;
+	struct zone_counters counters;
+} __attribute__((aligned(CACHE_LINE)));
+
+struct uds_index {
+	struct uds_env env;
+	struct uds_io *io;
+	struct geometry geometry;
+	bool sparse;
+	bool read_only;
+	struct layout layout;
+	struct volume *volume;
+	struct volume_index *volume_index;
+	struct chapter_writer *writer; /* NULL when read-only */
+	struct sparse_cache *cache;    /* NULL for a dense index */
+
+	unsigned int zone_count;
+	struct index_zone *zones;
+	uint64_t newest; /* the open chapter */
+	uint64_t oldest;
+	bool must_save; /* even if nothing was asked for: a new or recovered index */
+
+	uint64_t dropped_at_load;
+
+	pthread_mutex_t message_lock;
+	struct uds_message message;
+};
+
+/* Every zone, in order. */
+void index_lock_all(struct uds_index *index);
+void index_unlock_all(struct uds_index *index);
+
+/*
+ * From the lock of one zone to those of all and back. What was read under the lock before is no longer
+ * known after the first of these when there are several zones: it lets go in between.
+ */
+void index_lock_others(struct uds_index *index, struct index_zone *zone);
+void index_unlock_others(struct uds_index *index, struct index_zone *zone);
+
+/* Keeps the sentence about a failure. Any locks may be held. Returns @status. */
+int index_failure(struct uds_index *index, int status, const struct uds_message *message);
+
+/*
+ * Closes the open chapter in all zones and opens the next one (uds-format, 19.1), if @zone is full.
+ * Waits until the chapter before is written. @zone's lock is held before and after, and let go in
+ * between when there are several zones.
+ *
+ * Returns 0, or the error of writing the chapter before; then nothing was closed.
+ */
+int index_close_chapter(struct uds_index *index, struct index_zone *zone);
+
+/* Waits until no chapter is being written. Returns what writing came to, and keeps the sentence. */
+int index_wait_for_writer(struct uds_index *index);
+
+/* Makes chapter @newest the open one in every zone's volume index. All zone locks are held. */
+int index_set_open_chapter(struct uds_index *index, uint64_t newest);
+
+/* Where a name is that the volume index finds in chapter @vcn (17). A zone lock is held. */
+static inline enum uds_location index_location(const struct uds_index *index, uint64_t vcn)
+{
+	if (vcn == index->newest)
+		return UDS_LOCATION_OPEN_CHAPTER;
+	return geometry_is_chapter_sparse(&index->geometry, index->oldest, index->newest, vcn)
+		       ? UDS_LOCATION_SPARSE
+		       : UDS_LOCATION_DENSE;
+}
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making an index on an I/O, opening it, and ending it. */
+#include "index/index.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/message.h"
+#include "base/visibility.h"
+#include "index/rebuild.h"
+#include "index/save.h"
+
+UDS_PUBLIC int uds_index_create(struct uds_io *io, const struct uds_configuration *configuration,
+				const struct uds_index_create_options *options,
+				struct uds_message *ret_message)
+{
+	struct uds_index_create_options o = UDS_INDEX_CREATE_OPTIONS_INIT;
+
+	if (options != NULL)
+		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+	return layout_create(io, o.offset, o.size_limit, configuration, o.nonce_data, ret_message);
+}
+
+static int make_zones(struct uds_index *index)
+{
+	uint32_t capacity = index->geometry.records_per_chapter / index->zone_count;
+	size_t bytes = index->zone_count * sizeof(*index->zones);
+	int r = 0;
+
+	index->zones = env_allocate_aligned(&index->env, bytes, CACHE_LINE);
+	if (index->zones == NULL)
+		return -ENOMEM;
+	memset(index->zones, 0, bytes);
+	for (unsigned int i = 0; i < index->zone_count; i++) {
+		index->zones[i].number = i;
+		pthread_mutex_init(&index->zones[i].lock, NULL);
+	}
+	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++) {
+		r = open_zone_make(&index->env, capacity, &index->zones[i].open);
+		if (r == 0 && !index->read_only)
+			r = open_zone_make(&index->env, capacity, &index->zones[i].closing);
+	}
+	return r;
+}
+
+static void free_zones(struct uds_index *index)
+{
+	for (unsigned int i = 0; index->zones != NULL && i < index->zone_count; i++) {
+		open_zone_free(index->zones[i].open);
+		open_zone_free(index->zones[i].closing);
+		pthread_mutex_destroy(&index->zones[i].lock);
+	}
+	env_release(&index->env, index->zones);
+}
+
+/* Everything below the volume index, ready to be filled. */
+static int make_layers(struct uds_index *index, const struct uds_index_options *options)
+{
+	int r;
+
+	r = volume_open(index->io, &index->layout, options->cache_bytes, &index->env,
+			&index->volume);
+	if (r == 0)
+		r = make_zones(index);
+	if (r == 0 && index->sparse)
+		r = sparse_cache_make(&index->env, index->geometry.cache_chapters,
+				      index->zone_count, &index->cache);
+	if (r == 0 && !index->read_only)
+		r = chapter_writer_make(index->volume, &index->layout, NULL, NULL, &index->writer);
+	return r;
+}
+
+static int load_or_recover(struct uds_index *index, const struct uds_index_options *options,
+			   struct uds_message *message)
+{
+	int r;
+
+	r = index_load(index, message);
+	if (r != UDS_ERR_NEEDS_RECOVERY)
+		return r;
+	index->must_save = true;
+	if (options->mode == UDS_INDEX_LOAD && !index_is_empty(index))
+		return r;
+	env_log(&index->env, UDS_LOG_NOTICE, "%s", message->text);
+	return index_rebuild(index, options->progress, options->progress_context, message);
+}
+
+static int read_layout(struct uds_index *index, const struct uds_index_options *options,
+		       struct uds_message *message)
+{
+	int r;
+
+	r = layout_read(index->io, options->offset, message, &index->layout);
+	if (r < 0)
+		return r;
+	index->geometry = index->layout.geometry;
+	index->sparse = geometry_is_sparse(&index->geometry);
+	if (options->check_nonce)
+		return layout_check_nonce(index->io, &index->layout, options->nonce, message);
+	return 0;
+}
+
+static int check_options(struct uds_io *io, const struct uds_index_options *options,
+			 struct uds_message *message)
+{
+	if (options->zones > MAXIMUM_ZONES)
+		return failure(message, -EINVAL, "%u zones: 1 to %u are possible", options->zones,
+			       MAXIMUM_ZONES);
+	if (options->mode > UDS_INDEX_READ_ONLY)
+		return failure(message, -EINVAL, "open mode %d does not exist", options->mode);
+	if (options->mode != UDS_INDEX_READ_ONLY && uds_io_is_read_only(io))
+		return failure(message, UDS_ERR_READ_ONLY,
+			       "%s: it was opened read-only, and the index is to be changed",
+			       uds_io_name(io));
+	return 0;
+}
+
+static int open_index(struct uds_index *index, const struct uds_index_options *options,
+		      struct uds_message *message)
+{
+	int r;
+
+	r = check_options(index->io, options, message);
+	if (r == 0)
+		r = read_layout(index, options, message);
+	if (r == 0)
+		r = make_layers(index, options);
+	if (r == 0)
+		r = load_or_recover(index, options, message);
+	return r;
+}
+
+UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
+			      struct uds_message *ret_message, struct uds_index **ret_index)
+{
+	struct uds_index_options o = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	struct uds_index *index;
+	struct uds_env env;
+	int r;
+
+	if (options != NULL)
+		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+	r = env_complete(o.env, &env);
+	if (r < 0)
+		return failure(ret_message, r, "the environment is not complete");
+	index = env_allocate_zeroed(&env, 1, sizeof(*index));
+	if (index == NULL)
+		return failure(ret_message, -ENOMEM, "no memory for an index");
+	index->env = env;
+	index->io = io;
+	index->zone_count = o.zones > 0 ? o.zones : 1;
+	index->read_only = o.mode == UDS_INDEX_READ_ONLY;
+	pthread_mutex_init(&index->message_lock, NULL);
+	r = open_index(index, &o, &message);
+	if (r < 0) {
+		if (message.text[0] == '\0')
+			failure(&message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
+		uds_index_close(index);
+		if (ret_message != NULL)
+			*ret_message = message;
+		return r;
+	}
+	*ret_index = index;
+	return 0;
+}
+
+UDS_PUBLIC int uds_index_close(struct uds_index *index)
+{
+	struct uds_env env;
+	int r;
+
+	if (index == NULL)
+		return 0;
+	env = index->env;
+	r = index_wait_for_writer(index);
+	chapter_writer_free(index->writer);
+	sparse_cache_free(index->cache);
+	volume_index_free(index->volume_index);
+	free_zones(index);
+	volume_close(index->volume);
+	pthread_mutex_destroy(&index->message_lock);
+	env_release(&env, index);
+	return r;
+}

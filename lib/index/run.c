@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Batches of requests: split by zone, and each zone's share carried out under its lock.
+ *
+ * A share goes through the memory that its requests will touch ahead of them, so that their cache misses
+ * overlap: list heads when they are added to the share, then, some requests ahead, the lists and the
+ * places in the open chapter. The lock is let go only while the volume is read.
+ */
+#include "index/share.h"
+
+#include "base/visibility.h"
+
+/* How many requests ahead the lists are fetched: far enough for memory, near enough for the cache. */
+#define AHEAD 12
+
+static void prefetch(const struct share *share, size_t i)
+{
+	const struct work *work = &share->work[i];
+	bool stores = work->request->kind == UDS_POST || work->request->kind == UDS_UPDATE;
+
+	volume_index_prefetch(share->index->volume_index, &work->place,
+			      stores ? VI_CHANGE : VI_LOOK);
+	if (stores)
+		open_zone_prefetch(share->zone->open, &work->request->name);
+}
+
+/* Returns 0 or the first error; each request has its own status. */
+static int run_share(struct share *share)
+{
+	int first_error = 0;
+
+	pthread_mutex_lock(&share->zone->lock);
+	for (size_t i = 0; i < share->count && i < AHEAD; i++)
+		prefetch(share, i);
+	for (size_t i = 0; i < share->count; i++) {
+		int r;
+
+		if (i + AHEAD < share->count)
+			prefetch(share, i + AHEAD);
+		r = share_carry_out(share, i);
+		while (r == NEEDS_VOLUME) {
+			r = share_resolve(share, i);
+			if (r == 0)
+				r = share_carry_out(share, i);
+		}
+		share->work[i].request->status = r;
+		if (r < 0)
+			share->work[i].request->found = false;
+		if (r < 0 && first_error == 0)
+			first_error = r;
+	}
+	pthread_mutex_unlock(&share->zone->lock);
+	share_finish(share);
+	return first_error;
+}
+
+static void start_share(struct uds_index *index, unsigned int zone, struct share *ret_share)
+{
+	ret_share->index = index;
+	ret_share->zone = &index->zones[zone];
+	ret_share->count = 0;
+	ret_share->copy_count = 0;
+	ret_share->copies_read = 0;
+}
+
+static void keep_first(int *status, int r)
+{
+	if (*status == 0)
+		*status = r;
+}
+
+/* With one zone the requests are in order as they come. */
+static int run_one_zone(struct uds_index *index, struct uds_request *requests, size_t count)
+{
+	struct share share;
+	int status = 0;
+
+	for (size_t i = 0; i < count; i += share.count) {
+		start_share(index, 0, &share);
+		for (size_t j = i; j < count && share.count < SHARE_MAX; j++) {
+			struct vi_place place;
+
+			volume_index_locate(index->volume_index, &requests[j].name, &place);
+			share_add(&share, &requests[j], &place);
+		}
+		keep_first(&status, run_share(&share));
+	}
+	return status;
+}
+
+/* Zone after zone, at most SHARE_MAX requests of the batch at a time. */
+static int run_zones(struct uds_index *index, struct uds_request *requests, size_t count)
+{
+	struct vi_place places[SHARE_MAX];
+	struct share share;
+	int status = 0;
+
+	for (size_t i = 0, n; i < count; i += n) {
+		uint32_t zones = 0;
+
+		n = count - i < SHARE_MAX ? count - i : SHARE_MAX;
+		for (size_t j = 0; j < n; j++) {
+			volume_index_locate(index->volume_index, &requests[i + j].name, &places[j]);
+			zones |= UINT32_C(1) << places[j].zone;
+		}
+		for (; zones != 0; zones &= zones - 1) {
+			unsigned int zone = (unsigned int)__builtin_ctz(zones);
+
+			start_share(index, zone, &share);
+			for (size_t j = 0; j < n; j++) {
+				if (places[j].zone == zone)
+					share_add(&share, &requests[i + j], &places[j]);
+			}
+			keep_first(&status, run_share(&share));
+		}
+	}
+	return status;
+}
+
+UDS_PUBLIC int uds_index_run(struct uds_index *index, struct uds_request *requests, size_t count)
+{
+	return index->zone_count == 1 ? run_one_zone(index, requests, count)
+				      : run_zones(index, requests, count);
+}
+
+static int run_single(struct uds_index *index, struct uds_request *request)
+{
+	return uds_index_run(index, request, 1);
+}
+
+static int give_old(int r, const struct uds_request *request, struct uds_record_data *ret_old,
+		    bool *ret_found)
+{
+	if (r < 0)
+		return r;
+	if (ret_old != NULL && request->found)
+		*ret_old = request->old_data;
+	if (ret_found != NULL)
+		*ret_found = request->found;
+	return 0;
+}
+
+UDS_PUBLIC int uds_index_post(struct uds_index *index, const struct uds_record_name *name,
+			      const struct uds_record_data *data, struct uds_record_data *ret_old,
+			      bool *ret_found)
+{
+	struct uds_request request = { .name = *name, .new_data = *data, .kind = UDS_POST };
+
+	return give_old(run_single(index, &request), &request, ret_old, ret_found);
+}
+
+UDS_PUBLIC int uds_index_update(struct uds_index *index, const struct uds_record_name *name,
+				const struct uds_record_data *data, struct uds_record_data *ret_old,
+				bool *ret_found)
+{
+	struct uds_request request = { .name = *name, .new_data = *data, .kind = UDS_UPDATE };
+
+	return give_old(run_single(index, &request), &request, ret_old, ret_found);
+}
+
+UDS_PUBLIC int uds_index_query(struct uds_index *index, const struct uds_record_name *name,
+			       struct uds_record_data *ret_data, bool *ret_found)
+{
+	struct uds_request request = { .name = *name, .kind = UDS_QUERY };
+
+	return give_old(run_single(index, &request), &request, ret_data, ret_found);
+}
+
+UDS_PUBLIC int uds_index_peek(struct uds_index *index, const struct uds_record_name *name,
+			      struct uds_record_data *ret_data, bool *ret_found)
+{
+	struct uds_request request = { .name = *name, .kind = UDS_PEEK };
+
+	return give_old(run_single(index, &request), &request, ret_data, ret_found);
+}
+
+UDS_PUBLIC int uds_index_delete(struct uds_index *index, const struct uds_record_name *name,
+				bool *ret_found)
+{
+	struct uds_request request = { .name = *name, .kind = UDS_DELETE };
+
+	return give_old(run_single(index, &request), &request, NULL, ret_found);
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Loading and saving what an index keeps in memory.
+ *
+ * A save goes to the older of two slots, part by part, each durable before the next; its header comes
+ * last and makes it count. A load takes the newer slot as a whole or not at all.
+ */
+#include "index/save.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/message.h"
+#include "base/visibility.h"
+#include "chapter/saved_chapter.h"
+#include "geometry/name_zone.h"
+#include "volume/extent_stream.h"
+
+/* Names of records that a load had no room for. */
+struct dropped {
+	const struct uds_env *env;
+	struct uds_record_name *names;
+	size_t count;
+	size_t room;
+	bool no_memory;
+};
+
+static void remember_dropped(void *context, const struct uds_record *record)
+{
+	struct dropped *dropped = context;
+
+	if (dropped->count == dropped->room) {
+		size_t room = dropped->room > 0 ? 2 * dropped->room : 64;
+		struct uds_record_name *names = env_allocate(dropped->env, room, sizeof(*names));
+
+		if (names == NULL) {
+			dropped->no_memory = true;
+			return;
+		}
+		for (size_t i = 0; i < dropped->count; i++)
+			names[i] = dropped->names[i];
+		env_release(dropped->env, dropped->names);
+		dropped->names = names;
+		dropped->room = room;
+	}
+	dropped->names[dropped->count++] = record->name;
+}
+
+/* Whether a record that was loaded may be the one that an ordinary entry of this place is about. */
+static bool place_is_taken(struct uds_index *index, const struct vi_place *place)
+{
+	const struct open_zone *zone = index->zones[place->zone].open;
+
+	for (uint32_t n = 1; n <= zone->size; n++) {
+		const struct uds_record_name *name = &zone->records[n - 1].name;
+		struct vi_place other;
+
+		volume_index_locate(index->volume_index, name, &other);
+		if (other.sub == place->sub && other.list == place->list &&
+		    other.address == place->address)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Removes the volume index entries of records that were dropped. Left there, a collision entry would be
+ * a promise that is not kept; an ordinary one only a hint in vain.
+ */
+static void forget_dropped(struct uds_index *index, const struct dropped *dropped)
+{
+	for (size_t i = 0; i < dropped->count; i++) {
+		const struct uds_record_name *name = &dropped->names[i];
+		struct vi_record record;
+		struct vi_place place;
+
+		volume_index_locate(index->volume_index, name, &place);
+		volume_index_get(index->volume_index, &place, name, &record);
+		if (record.found && record.vcn == index->newest &&
+		    (record.collision || !place_is_taken(index, &place)))
+			volume_index_remove(index->volume_index, &record);
+	}
+}
+
+static int read_extent(struct uds_index *index, const struct extent *extent, const char *what,
+		       uint8_t *memory, uint64_t bytes, struct uds_message *message)
+{
+	struct extent_reader reader;
+	int r;
+
+	r = extent_reader_open(&reader, index->io, *extent, what);
+	if (r < 0)
+		return r;
+	r = extent_reader_take(&reader, memory, (size_t)bytes);
+	if (r < 0)
+		*message = reader.message;
+	extent_reader_close(&reader);
+	return r;
+}
+
+static int load_volume_index(struct uds_index *index, const struct save *save,
+			     struct uds_message *message)
+{
+	struct extent_reader readers[MAXIMUM_ZONES];
+	struct byte_source sources[MAXIMUM_ZONES];
+	char names[MAXIMUM_ZONES][40];
+	unsigned int opened = 0;
+	int r = 0;
+
+	for (; opened < save->zones; opened++) {
+		snprintf(names[opened], sizeof(names[opened]), "save %u: volume index %u",
+			 save->slot, opened);
+		r = extent_reader_open(&readers[opened], index->io, save->volume_index[opened],
+				       names[opened]);
+		if (r < 0)
+			break;
+		sources[opened] = extent_reader_source(&readers[opened]);
+	}
+	if (r == 0)
+		r = volume_index_load(&index->env, &index->geometry, index->zone_count,
+				      index->layout.super.volume_nonce, sources, save->zones,
+				      message, &index->volume_index);
+	while (opened > 0)
+		extent_reader_close(&readers[--opened]);
+	return r;
+}
+
+static int load_page_map(struct uds_index *index, const struct save *save,
+			 struct uds_message *message)
+{
+	struct page_map *map = index->volume->map;
+	uint64_t bytes = page_map_bytes(map);
+	uint8_t *memory = env_allocate(&index->env, (size_t)bytes, 1);
+	char what[40];
+	int r;
+
+	if (memory == NULL)
+		return -ENOMEM;
+	snprintf(what, sizeof(what), "save %u: page map", save->slot);
+	r = read_extent(index, &save->page_map, what, memory, bytes, message);
+	if (r == 0)
+		r = page_map_decode(map, memory, message);
+	env_release(&index->env, memory);
+	return r;
+}
+
+/* @memory: the whole saved open chapter. */
+static int load_open_zones(struct uds_index *index, const uint8_t *memory, uint64_t bytes,
+			   struct uds_message *message)
+{
+	struct dropped dropped = { .env = &index->env };
+	struct open_zone *zones[MAXIMUM_ZONES];
+	struct zone_chooser chooser;
+	int r;
+
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		zones[i] = index->zones[i].open;
+	zone_chooser_make(&index->geometry, index->zone_count, &chooser);
+	r = saved_chapter_load(&index->geometry, &chooser, zones, index->zone_count, memory,
+			       (size_t)bytes, remember_dropped, &dropped, &index->dropped_at_load,
+			       message);
+	if (r == 0 && dropped.no_memory)
+		r = -ENOMEM;
+	if (r == 0)
+		forget_dropped(index, &dropped);
+	env_release(&index->env, dropped.names);
+	return r;
+}
+
+static int load_open_chapter(struct uds_index *index, const struct save *save,
+			     struct uds_message *message)
+{
+	uint8_t head[SAVED_CHAPTER_HEAD_BYTES];
+	uint64_t bytes = 0;
+	uint8_t *memory;
+	char what[40];
+	int r;
+
+	snprintf(what, sizeof(what), "save %u: open chapter", save->slot);
+	r = read_extent(index, &save->open_chapter, what, head, sizeof(head), message);
+	if (r == 0)
+		r = saved_chapter_check_head(&index->geometry, head, &bytes, message);
+	if (r == 0 && bytes > save->open_chapter.bytes)
+		r = failure(message, UDS_ERR_CORRUPT,
+			    "%s: its records need %" PRIu64
+			    " bytes, more than the region's %" PRIu64,
+			    what, bytes, save->open_chapter.bytes);
+	if (r < 0)
+		return r;
+	memory = env_allocate(&index->env, (size_t)bytes, 1);
+	if (memory == NULL)
+		return -ENOMEM;
+	r = read_extent(index, &save->open_chapter, what, memory, bytes, message);
+	if (r == 0)
+		r = load_open_zones(index, memory, bytes, message);
+	env_release(&index->env, memory);
+	return r;
+}
+
+/* Back to nothing, for a recovery to start on. */
+static void unload(struct uds_index *index)
+{
+	volume_index_free(index->volume_index);
+	index->volume_index = NULL;
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		open_zone_reset(index->zones[i].open);
+	index->newest = 0;
+	index->oldest = 0;
+	index->dropped_at_load = 0;
+}
+
+int index_load(struct uds_index *index, struct uds_message *message)
+{
+	const struct save *save;
+	int r;
+
+	r = saves_latest(&index->layout.saves, &index->geometry, message, &save);
+	if (r < 0)
+		return r;
+	index->newest = save->newest;
+	index->oldest = save->oldest;
+	r = load_volume_index(index, save, message);
+	if (r == 0)
+		r = load_page_map(index, save, message);
+	if (r == 0)
+		r = load_open_chapter(index, save, message);
+	if (r == 0)
+		return 0;
+	unload(index);
+	if (r == -ENOMEM || r == -EINVAL)
+		return r;
+	return failure_in(message, UDS_ERR_NEEDS_RECOVERY, "%s: save %u cannot be loaded",
+			  uds_io_name(index->io), save->slot);
+}
+
+/* Writes one part of a save that lies in memory, durably. */
+static int write_extent(struct uds_index *index, const struct extent *extent, const char *what,
+			const uint8_t *memory, uint64_t bytes, struct uds_message *message)
+{
+	struct extent_writer writer;
+	int r;
+
+	r = extent_writer_open(&writer, index->io, *extent, what);
+	if (r < 0)
+		return r;
+	r = extent_writer_append(&writer, memory, (size_t)bytes);
+	if (r == 0)
+		r = extent_writer_finish(&writer);
+	if (r < 0)
+		*message = writer.message;
+	extent_writer_close(&writer);
+	return r;
+}
+
+static int save_open_chapter(struct uds_index *index, const struct save *save,
+			     struct uds_message *message)
+{
+	struct open_zone *zones[MAXIMUM_ZONES];
+	uint64_t bytes;
+	uint8_t *memory;
+	int r;
+
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		zones[i] = index->zones[i].open;
+	bytes = saved_chapter_bytes(zones, index->zone_count);
+	memory = env_allocate(&index->env, (size_t)bytes, 1);
+	if (memory == NULL)
+		return -ENOMEM;
+	r = saved_chapter_write(zones, index->zone_count, memory, (size_t)bytes);
+	if (r < 0)
+		failure(message, r, "the open chapter cannot be written");
+	else
+		r = write_extent(index, &save->open_chapter, "open chapter of the save", memory,
+				 bytes, message);
+	env_release(&index->env, memory);
+	return r;
+}
+
+static int save_volume_index_zone(struct uds_index *index, const struct save *save,
+				  unsigned int zone, struct uds_message *message)
+{
+	struct extent_writer writer;
+	struct byte_sink sink;
+	uint64_t dropped = 0;
+	int r;
+
+	r = extent_writer_open(&writer, index->io, save->volume_index[zone],
+			       "volume index of the save");
+	if (r < 0)
+		return r;
+	sink = extent_writer_sink(&writer);
+	r = volume_index_save_zone(index->volume_index, zone, save->volume_index[zone].bytes, &sink,
+				   message, &dropped);
+	if (r == 0) {
+		r = extent_writer_finish(&writer);
+		if (r < 0)
+			*message = writer.message;
+	}
+	extent_writer_close(&writer);
+	if (r == 0 && dropped > 0)
+		env_log(&index->env, UDS_LOG_WARNING,
+			"%s: zone %u: %" PRIu64
+			" entries of the oldest chapters do not fit into the save",
+			uds_io_name(index->io), zone, dropped);
+	return r;
+}
+
+static int save_page_map(struct uds_index *index, const struct save *save,
+			 struct uds_message *message)
+{
+	struct page_map *map = index->volume->map;
+	uint64_t bytes = page_map_bytes(map);
+	uint8_t *memory = env_allocate(&index->env, (size_t)bytes, 1);
+	int r;
+
+	if (memory == NULL)
+		return -ENOMEM;
+	page_map_encode(map, memory);
+	r = write_extent(index, &save->page_map, "page map of the save", memory, bytes, message);
+	env_release(&index->env, memory);
+	return r;
+}
+
+/* All locks are held and the writer has nothing to do. */
+static int save_all(struct uds_index *index, struct uds_message *message)
+{
+	struct layout *layout = &index->layout;
+	struct save save;
+	int r;
+
+	r = saves_begin(&layout->saves, index->io, &layout->super, index->zone_count,
+			env_now_ms(&index->env), message, &save);
+	if (r < 0)
+		return r;
+	save.newest = index->newest;
+	save.oldest = index->oldest;
+	r = save_open_chapter(index, &save, message);
+	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
+		r = save_volume_index_zone(index, &save, i, message);
+	if (r == 0)
+		r = save_page_map(index, &save, message);
+	if (r == 0)
+		r = saves_commit(&layout->saves, index->io, &layout->super, &save, message);
+	return r;
+}
+
+static bool has_changed(const struct uds_index *index)
+{
+	bool changed = index->must_save;
+
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		changed = changed || index->zones[i].changed;
+	return changed;
+}
+
+UDS_PUBLIC int uds_index_save(struct uds_index *index)
+{
+	struct uds_message message = { "" };
+	int r;
+
+	if (index->read_only) {
+		failure(&message, 0, "%s: opened read-only", uds_io_name(index->io));
+		return index_failure(index, UDS_ERR_READ_ONLY, &message);
+	}
+	index_lock_all(index);
+	r = index_wait_for_writer(index);
+	if (r == 0 && has_changed(index)) {
+		r = save_all(index, &message);
+		if (r < 0)
+			index_failure(index, r, &message);
+		for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
+			index->zones[i].changed = false;
+		if (r == 0)
+			index->must_save = false;
+	}
+	index_unlock_all(index);
+	return r;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Loading and saving what an index keeps in memory: the open chapter, the volume index and the page map
+ * (uds-format, 15.2 and 15.3).
+ */
+#ifndef INDEX_SAVE_H
+#define INDEX_SAVE_H
+
+#include "index/index.h"
+
+/*
+ * Fills an index that has empty zones and no volume index from the latest save.
+ *
+ * Returns 0; -ENOMEM; -EINVAL when the index cannot have so many zones; UDS_ERR_NEEDS_RECOVERY with the
+ * reason for everything else: then there is no volume index, and the zones are empty.
+ */
+int index_load(struct uds_index *index, struct uds_message *message);
+
+#endif

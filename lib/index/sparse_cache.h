@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The sparse cache: the chapter indexes of some old chapters, kept whole in memory, because most of
+ * their names are no longer in the volume index (uds-format, 18).
+ *
+ * All zones have the same chapters, but each its own order of them, by last use. A chapter enters when
+ * all zones are stopped; what moves in the order does not need that: an order follows from numbers that
+ * count uses, one for all zones and one for each.
+ *
+ * Threads: each function says which zone locks it needs.
+ */
+#ifndef INDEX_SPARSE_CACHE_H
+#define INDEX_SPARSE_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/env.h"
+#include "index/chapter_copy.h"
+
+struct sparse_cache;
+
+/* @chapters: how many it holds. Returns 0 or -ENOMEM. */
+int sparse_cache_make(const struct uds_env *env, uint32_t chapters, unsigned int zones,
+		      struct sparse_cache **ret_cache);
+void sparse_cache_free(struct sparse_cache *cache);
+
+/* Memory taken now. Any zone's lock. */
+uint64_t sparse_cache_bytes(const struct sparse_cache *cache);
+
+/* Any zone's lock. */
+bool sparse_cache_contains(const struct sparse_cache *cache, uint64_t vcn);
+
+/* Makes a chapter that is there the most recently used one in every zone. Any zone's lock. */
+void sparse_cache_touch(struct sparse_cache *cache, uint64_t vcn);
+
+/*
+ * Takes a chapter in, most recently used. The one that leaves is the least recently used one of zone 0
+ * that is not older than @oldest, unless there are some that are, or that are passed over for their
+ * many misses: then one of these. Frees that; owns @copy. All zone locks.
+ */
+void sparse_cache_insert(struct sparse_cache *cache, struct chapter_copy *copy, uint64_t oldest);
+
+struct cache_hit {
+	bool found;
+	uint64_t vcn;
+	uint32_t record_page;
+	uint32_t position; /* private: in the zone's order */
+};
+
+/* Starts to fetch what a search looks at. The zone's lock. */
+void sparse_cache_prefetch(const struct sparse_cache *cache, const struct uds_record_name *name);
+
+/*
+ * The first chapter, in the zone's order, whose chapter index has the name. Chapters before @oldest are
+ * passed over. Changes nothing that can be seen. The zone's lock.
+ */
+void sparse_cache_find(struct sparse_cache *cache, unsigned int zone,
+		       const struct uds_record_name *name, uint64_t oldest,
+		       struct cache_hit *ret_hit);
+
+/*
+ * Counts a search, found or not, that was just done by sparse_cache_find(): a chapter that was hit
+ * becomes the zone's most recently used one. The zone's lock, held since.
+ */
+void sparse_cache_note(struct sparse_cache *cache, unsigned int zone, uint64_t oldest,
+		       const struct cache_hit *hit);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What an index tells about itself while it is open. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/visibility.h"
+#include "index/index.h"
+
+static void add_counters(const struct zone_counters *c, struct uds_index_statistics *s)
+{
+	s->overflows += c->overflows;
+	s->posts_found_open_chapter += c->posts_found[UDS_LOCATION_OPEN_CHAPTER];
+	s->posts_found_dense += c->posts_found[UDS_LOCATION_DENSE];
+	s->posts_found_sparse += c->posts_found[UDS_LOCATION_SPARSE];
+	s->posts_not_found += c->posts_found[UDS_LOCATION_NONE];
+	s->updates_found += c->updates_found;
+	s->updates_not_found += c->updates_not_found;
+	s->deletions_found += c->deletions_found;
+	s->deletions_not_found += c->deletions_not_found;
+	s->queries_found += c->queries_found;
+	s->queries_not_found += c->queries_not_found;
+}
+
+static void add_memory(struct uds_index *index, const struct vi_statistics *vi,
+		       struct uds_index_statistics *s)
+{
+	uint64_t zone = open_zone_bytes(index->geometry.records_per_chapter / index->zone_count);
+
+	s->volume_index_bytes = vi->memory_bytes;
+	s->memory_bytes = sizeof(*index) + vi->memory_bytes + volume_memory_bytes(index->volume) +
+			  index->zone_count * (sizeof(*index->zones) + zone);
+	if (!index->read_only)
+		s->memory_bytes += index->zone_count * zone;
+	if (index->cache != NULL)
+		s->memory_bytes += sparse_cache_bytes(index->cache);
+}
+
+UDS_PUBLIC int uds_index_get_statistics(struct uds_index *index,
+					struct uds_index_statistics *ret_statistics)
+{
+	struct uds_index_statistics s = { .size = ret_statistics->size };
+	struct chapter_writer_statistics writer;
+	struct vi_statistics vi = { 0 };
+
+	if (s.size < sizeof(s.size) || s.size > sizeof(s))
+		return -EINVAL;
+	index_lock_all(index);
+	for (unsigned int i = 0; i < index->zone_count; i++) {
+		volume_index_add_statistics(index->volume_index, i, &vi);
+		add_counters(&index->zones[i].counters, &s);
+		s.open_chapter_records += open_zone_live(index->zones[i].open);
+	}
+	s.entries = vi.entries;
+	s.collisions = vi.collisions;
+	s.discards = vi.discards;
+	s.early_expiries = vi.early_expiries;
+	s.dropped_at_load = index->dropped_at_load;
+	s.newest_chapter = index->newest;
+	s.oldest_chapter = index->oldest;
+	add_memory(index, &vi, &s);
+	index_unlock_all(index);
+	s.pages_read = index->volume->pages_read;
+	if (index->writer != NULL) {
+		chapter_writer_get_statistics(index->writer, &writer);
+		s.chapters_written = writer.chapters;
+		s.unreachable_records = writer.unreachable_records;
+		s.memory_bytes += writer.memory_bytes;
+	}
+	memcpy(ret_statistics, &s, s.size);
+	return 0;
+}
+
+UDS_PUBLIC int uds_index_get_configuration(struct uds_index *index,
+					   struct uds_configuration *ret_configuration)
+{
+	struct uds_configuration c;
+	size_t size = ret_configuration->size;
+
+	if (size < sizeof(size) || size > sizeof(c))
+		return -EINVAL;
+	geometry_configuration(&index->geometry, &c);
+	c.size = size;
+	memcpy(ret_configuration, &c, size);
+	return 0;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A simple model of an index. */
+#include "model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "names.h"
+
+struct place {
+	uint64_t bits;
+	uint32_t name;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return x->bits < y->bits ? -1 : x->bits > y->bits;
+}
+
+/*
+ * Names that share list and address in the volume index of a small index: the last 28 bits that are used
+ * of the name. One of them can be found through the entry of the other, also after it was deleted.
+ */
+static void mark_twins(struct model *model)
+{
+	struct place *places = calloc(model->names, sizeof(*places));
+	struct uds_record_name name;
+
+	if (places == NULL)
+		abort();
+	for (uint32_t i = 0; i < model->names; i++) {
+		make_name(model->seed, i, &name);
+		places[i].bits = get_be64(name.bytes) & ((UINT64_C(1) << 28) - 1);
+		places[i].name = i;
+	}
+	qsort(places, model->names, sizeof(*places), compare_places);
+	for (uint32_t i = 1; i < model->names; i++) {
+		if (places[i].bits != places[i - 1].bits)
+			continue;
+		model->name[places[i].name].twin = true;
+		model->name[places[i - 1].name].twin = true;
+	}
+	free(places);
+}
+
+struct model *model_make(uint32_t names, uint64_t seed)
+{
+	struct model *model = calloc(1, sizeof(*model));
+
+	if (model == NULL)
+		abort();
+	model->seed = seed;
+	model->names = names;
+	model->name = calloc(names, sizeof(*model->name));
+	if (model->name == NULL)
+		abort();
+	mark_twins(model);
+	return model;
+}
+
+struct model *model_copy(const struct model *model)
+{
+	struct model *copy = model_make(model->names, model->seed);
+	struct model_name *name = copy->name;
+
+	*copy = *model;
+	copy->name = name;
+	memcpy(name, model->name, model->names * sizeof(*name));
+	return copy;
+}
+
+void model_free(struct model *model)
+{
+	if (model == NULL)
+		return;
+	free(model->name);
+	free(model);
+}
+
+void model_request(const struct model *model, uint32_t i, uint8_t kind, uint32_t version,
+		   struct uds_request *ret_request)
+{
+	memset(ret_request, 0, sizeof(*ret_request));
+	ret_request->kind = kind;
+	make_name(model->seed, i, &ret_request->name);
+	make_data('n', i, version, &ret_request->new_data);
+}
+
+static void add_copy(struct model_name *name, uint32_t version, const struct model_time *time)
+{
+	if (name->count == MODEL_COPIES) {
+		memmove(name->copies, name->copies + 1, sizeof(*name->copies) * (MODEL_COPIES - 1));
+		name->count--;
+	}
+	name->copies[name->count++] =
+		(struct model_copy){ time->newest_before, time->newest_after, version };
+}
+
+/* Forgets copies that must have left. */
+static void prune(struct model_name *name, uint64_t oldest)
+{
+	uint32_t kept = 0;
+
+	/* A chapter may be found for a while after it stopped to count: leave a margin. */
+	for (uint32_t i = 0; i < name->count; i++) {
+		if (name->copies[i].high + 3 >= oldest)
+			name->copies[kept++] = name->copies[i];
+	}
+	name->count = kept;
+}
+
+static bool is_hook(const struct model *model, const struct uds_record_name *name)
+{
+	return model->sample_rate > 0 && get_be16(name->bytes + 14) % model->sample_rate == 0;
+}
+
+/* Whether a copy must be found: its chapter is surely still there, and in the volume index. */
+static bool must_be_found(const struct model *model, const struct model_copy *copy,
+			  const struct uds_record_name *name, const struct model_time *time)
+{
+	if (copy->low < time->oldest_after)
+		return false;
+	return !model->sparse || is_hook(model, name) ||
+	       copy->low + model->dense_chapters > time->newest_after;
+}
+
+static bool has_version(const struct model_name *name, uint32_t version)
+{
+	for (uint32_t i = 0; i < name->count; i++) {
+		if (name->copies[i].version == version)
+			return true;
+	}
+	return false;
+}
+
+/* An uncertain name turned out to have this version: from which of the copies that have it is open. */
+static void adopt(struct model_name *name, uint32_t version)
+{
+	uint32_t i = 0;
+
+	while (name->count > 0 && name->copies[name->count - 1].version != version)
+		name->count--;
+	while (i < name->count && name->copies[i].version != version)
+		i++;
+	if (i < name->count)
+		name->copies[name->count - 1].low = name->copies[i].low;
+}
+
+static const char *judge_found(const struct model *model, struct model_name *name, uint32_t i,
+			       const struct uds_request *request)
+{
+	uint32_t version = get_le32(request->old_data.bytes + 8);
+	struct uds_record_data data;
+
+	if (request->kind == UDS_DELETE) {
+		if (!name->there && !name->uncertain && !model->sparse)
+			return "deleted, but was not there";
+		return NULL;
+	}
+	make_data('n', i, version, &data);
+	if (memcmp(&data, &request->old_data, sizeof(data)) != 0)
+		return "data that was never stored";
+	if (name->uncertain || model->sparse || name->twin) {
+		if (!has_version(name, version))
+			return "found a version that cannot be on the volume";
+	} else if (!name->there) {
+		return "found, but was not there";
+	} else if (version != name->version) {
+		return "found another version than the last";
+	}
+	/* In a sparse index that may have been any old copy: it says nothing about the others. */
+	if (name->uncertain && !model->sparse) {
+		adopt(name, version);
+		name->version = version;
+		name->there = true;
+		name->uncertain = false;
+	}
+	return NULL;
+}
+
+static const char *judge_missed(const struct model *model, const struct model_name *name,
+				const struct uds_request *request, const struct model_time *time)
+{
+	if (!name->there || name->uncertain || name->count == 0)
+		return NULL;
+	return must_be_found(model, &name->copies[name->count - 1], &request->name, time)
+		       ? "not found, but must be there"
+		       : NULL;
+}
+
+/* What the request changed. */
+static void learn(struct model_name *name, const struct uds_request *request, uint32_t version,
+		  const struct model_time *time)
+{
+	bool in_open = request->location == UDS_LOCATION_OPEN_CHAPTER;
+	bool stores_new =
+		request->kind == UDS_UPDATE || (request->kind == UDS_POST && !request->found);
+	bool promotes = request->found && !in_open &&
+			(request->kind == UDS_POST || request->kind == UDS_QUERY);
+
+	if (request->kind == UDS_DELETE) {
+		name->there = false;
+		name->uncertain = false;
+		if (request->found && in_open && name->count > 0)
+			name->count--;
+		return;
+	}
+	/* In place: there is no older copy of this chapter any more. */
+	if (stores_new && request->found && in_open && name->count > 0)
+		name->count--;
+	if (!stores_new && !promotes)
+		return;
+	name->there = true;
+	name->uncertain = false;
+	name->version = stores_new ? version : get_le32(request->old_data.bytes + 8);
+	add_copy(name, name->version, time);
+}
+
+const char *model_judge(struct model *model, uint32_t i, const struct uds_request *request,
+			uint32_t version, const struct model_time *time)
+{
+	struct model_name *name = &model->name[i];
+	const char *wrong;
+
+	if (request->status != 0)
+		return "an error";
+	if (request->found != (request->location != UDS_LOCATION_NONE))
+		return "found and location contradict";
+	wrong = request->found ? judge_found(model, name, i, request)
+			       : judge_missed(model, name, request, time);
+	learn(name, request, version, time);
+	prune(name, time->oldest_before);
+	return wrong;
+}
+
+void model_recover(struct model *model, uint64_t newest)
+{
+	for (uint32_t i = 0; i < model->names; i++) {
+		struct model_name *name = &model->name[i];
+
+		while (name->count > 0 && name->copies[name->count - 1].low >= newest)
+			name->count--;
+		/* Deleted names come back, with what their latest closed chapter has. */
+		name->there = name->count > 0;
+		if (!name->there)
+			continue;
+		name->version = name->copies[name->count - 1].version;
+		if (name->copies[name->count - 1].high >= newest)
+			name->uncertain = true;
+	}
+}
+
+void model_drop(struct model *model, uint64_t newest)
+{
+	for (uint32_t i = 0; i < model->names; i++) {
+		struct model_name *name = &model->name[i];
+
+		if (name->count > 0 && name->copies[name->count - 1].high >= newest)
+			name->uncertain = true;
+	}
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A simple model of an index: for each name the versions that were stored and in which chapters they may
+ * lie. It says which answers are right, through chapters that leave, saves and crashes.
+ *
+ * What is not known to the model (in which of two chapters a record of a batch went, say) it leaves
+ * open: it never calls a right answer wrong, and each freedom it takes is named.
+ */
+#ifndef TESTS_MODEL_MODEL_H
+#define TESTS_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uds/index.h>
+
+#define MODEL_COPIES 24
+
+/* A copy of a record in some chapter, low <= chapter <= high. */
+struct model_copy {
+	uint64_t low;
+	uint64_t high;
+	uint32_t version;
+};
+
+struct model_name {
+	bool there;	/* stored and not deleted since; perhaps evicted */
+	bool twin;	/* another name has the same place in the volume index */
+	bool uncertain; /* any copy, or none, may be found: until it is */
+	uint32_t version;
+	uint32_t count;
+	struct model_copy
+		copies[MODEL_COPIES]; /* in the order of their making; old ones drop out */
+};
+
+struct model {
+	bool sparse; /* old copies may be found, and those of sparse chapters missed */
+	uint32_t dense_chapters;
+	uint32_t sample_rate;
+	uint64_t seed;
+	uint32_t names;
+	struct model_name *name;
+};
+
+/* What is known about the time at which requests were carried out. */
+struct model_time {
+	uint64_t newest_before;
+	uint64_t newest_after;
+	uint64_t oldest_before;
+	uint64_t oldest_after;
+};
+
+struct model *model_make(uint32_t names, uint64_t seed);
+struct model *model_copy(const struct model *model);
+void model_free(struct model *model);
+
+/* Request for name @i; the data is of @version. */
+void model_request(const struct model *model, uint32_t i, uint8_t kind, uint32_t version,
+		   struct uds_request *ret_request);
+
+/*
+ * Judges the answer to a request for name @i that was carried out, and learns from it.
+ * Returns NULL when it is right, else why it is not.
+ */
+const char *model_judge(struct model *model, uint32_t i, const struct uds_request *request,
+			uint32_t version, const struct model_time *time);
+
+/* The open chapter @newest is lost, and the volume index was made anew from chapters before it. */
+void model_recover(struct model *model, uint64_t newest);
+
+/* A load that dropped records of the open chapter @newest: any of them. */
+void model_drop(struct model *model, uint64_t newest);
+
+#endif

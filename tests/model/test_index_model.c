@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Random requests against a model: in batches, from one or several threads, over chapters that leave,
+ * with saves, crashes and reopening with other numbers of zones in between.
+ *
+ * UDS_TEST_SCALE multiplies the number of requests (default 1: about a million in all).
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_main.h"
+#include "model.h"
+#include "names.h"
+
+#define NAMES	    24000
+#define BATCH	    200
+#define MAX_SHOWN   10
+#define MAX_THREADS 4
+
+struct run {
+	struct uds_configuration configuration;
+	struct uds_io *io;
+	struct uds_index *index;
+	struct model *model;
+	struct model *saved; /* as it was at the last save */
+	uint64_t saved_newest;
+	uint64_t seed;
+	uint64_t dice; /* how often they were thrown */
+	unsigned int zones;
+	unsigned int wrong;
+	uint64_t missed; /* names that were there once and are not found, but need not be */
+	uint64_t found;
+	pthread_mutex_t lock; /* of wrong, missed and found */
+};
+
+struct worker {
+	struct run *run;
+	unsigned int number;
+	unsigned int of;
+	unsigned int batches;
+	uint64_t seed;
+	uint64_t dice;
+	uint32_t version;
+	pthread_t thread;
+};
+
+static uint64_t throw(uint64_t seed, uint64_t *dice, uint64_t sides)
+{
+	return splitmix64(seed, (*dice)++) % sides;
+}
+
+static struct uds_index_statistics statistics(struct run *run)
+{
+	struct uds_index_statistics s = { .size = sizeof(s) };
+
+	ck_assert_int_eq(uds_index_get_statistics(run->index, &s), 0);
+	return s;
+}
+
+/* Names of a worker are its own; half of the requests are about a few hundred that wander. */
+static uint32_t choose_name(struct worker *worker, uint32_t batch)
+{
+	uint32_t each = worker->run->model->names / worker->of;
+	uint32_t i;
+
+	if (throw(worker->seed, &worker->dice, 2) == 0)
+		i = (uint32_t) throw(worker->seed, &worker->dice, each);
+	else
+		i = (batch * 31 + (uint32_t) throw(worker->seed, &worker->dice, 400)) % each;
+	return i * worker->of + worker->number;
+}
+
+static uint8_t choose_kind(struct worker *worker)
+{
+	static const uint8_t kinds[] = { UDS_POST,   UDS_POST,	UDS_POST, UDS_POST,
+					 UDS_UPDATE, UDS_QUERY, UDS_PEEK, UDS_DELETE };
+
+	return kinds[throw(worker->seed, &worker->dice, sizeof(kinds))];
+}
+
+static void report(struct worker *worker, uint32_t i, const struct uds_request *request,
+		   const char *wrong)
+{
+	struct run *run = worker->run;
+
+	pthread_mutex_lock(&run->lock);
+	if (run->wrong++ < MAX_SHOWN)
+		printf("name %" PRIu32 " kind %u status %d found %d location %u data %" PRIu32
+		       ": %s\n",
+		       i, request->kind, request->status, request->found, request->location,
+		       get_le32(request->old_data.bytes + 8), wrong);
+	pthread_mutex_unlock(&run->lock);
+}
+
+static void run_batch(struct worker *worker, uint32_t batch)
+{
+	struct run *run = worker->run;
+	struct uds_request requests[BATCH];
+	uint32_t names[BATCH], first_version = worker->version;
+	struct uds_index_statistics s = statistics(run);
+	struct model_time time = { .newest_before = s.newest_chapter,
+				   .oldest_before = s.oldest_chapter };
+	uint32_t count = 1 + (uint32_t) throw(worker->seed, &worker->dice, BATCH);
+	uint64_t missed = 0, found = 0;
+
+	for (uint32_t j = 0; j < count; j++) {
+		names[j] = choose_name(worker, batch);
+		model_request(run->model, names[j], choose_kind(worker), worker->version++,
+			      &requests[j]);
+	}
+	uds_index_run(run->index, requests, count);
+	s = statistics(run);
+	time.newest_after = s.newest_chapter;
+	time.oldest_after = s.oldest_chapter;
+	for (uint32_t j = 0; j < count; j++) {
+		bool was_there = run->model->name[names[j]].there;
+		const char *wrong =
+			model_judge(run->model, names[j], &requests[j], first_version + j, &time);
+
+		if (wrong != NULL)
+			report(worker, names[j], &requests[j], wrong);
+		missed += was_there && !requests[j].found;
+		found += requests[j].found;
+	}
+	pthread_mutex_lock(&run->lock);
+	run->missed += missed;
+	run->found += found;
+	pthread_mutex_unlock(&run->lock);
+}
+
+static void *work(void *context)
+{
+	struct worker *worker = context;
+
+	for (uint32_t batch = 0; batch < worker->batches; batch++)
+		run_batch(worker, batch);
+	return NULL;
+}
+
+static void run_workers(struct run *run, unsigned int threads, unsigned int batches,
+			uint32_t *version)
+{
+	struct worker workers[MAX_THREADS];
+
+	for (unsigned int t = 0; t < threads; t++) {
+		struct worker *worker = &workers[t];
+
+		*worker = (struct worker){ .run = run,
+					   .number = t,
+					   .of = threads,
+					   .batches = batches / threads,
+					   .seed = splitmix64(run->seed, run->dice++),
+					   .version = *version };
+		*version += batches / threads * BATCH;
+		if (threads == 1)
+			work(worker);
+		else
+			ck_assert_int_eq(pthread_create(&worker->thread, NULL, work, worker), 0);
+	}
+	for (unsigned int t = 0; threads > 1 && t < threads; t++)
+		pthread_join(workers[t].thread, NULL);
+}
+
+static void open_index(struct run *run)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message;
+	int r;
+
+	options.zones = run->zones;
+	r = uds_index_open(run->io, &options, &message, &run->index);
+	ck_assert_msg(r == 0, "open: %d %s", r, message.text);
+}
+
+static void choose_zones(struct run *run)
+{
+	static const unsigned int zones[] = { 1, 2, 3, 5, 16 };
+
+	run->zones = zones[throw(run->seed, &run->dice, 5)];
+}
+
+static void remember_save(struct run *run)
+{
+	model_free(run->saved);
+	run->saved = model_copy(run->model);
+	run->saved_newest = statistics(run).newest_chapter;
+}
+
+static void save(struct run *run)
+{
+	ck_assert_int_eq(uds_index_save(run->index), 0);
+	remember_save(run);
+}
+
+static void save_and_reopen(struct run *run)
+{
+	struct uds_index_statistics s;
+
+	save(run);
+	ck_assert_int_eq(uds_index_close(run->index), 0);
+	choose_zones(run);
+	open_index(run);
+	s = statistics(run);
+	ck_assert_uint_eq(s.newest_chapter, run->saved_newest);
+	if (s.dropped_at_load > 0)
+		model_drop(run->model, s.newest_chapter);
+	/* What a later crash falls back to is the same save, loaded again with whatever it drops. */
+}
+
+/* Ends without a save. If no chapter was closed since the last one, that is what comes back. */
+static void crash(struct run *run)
+{
+	uint64_t newest = statistics(run).newest_chapter;
+	struct uds_index_statistics s;
+
+	ck_assert_int_eq(uds_index_flush(run->index), 0);
+	ck_assert_int_eq(uds_index_close(run->index), 0);
+	choose_zones(run);
+	open_index(run);
+	s = statistics(run);
+	ck_assert_uint_eq(s.newest_chapter, newest);
+	if (run->saved != NULL && run->saved_newest == newest) {
+		model_free(run->model);
+		run->model = model_copy(run->saved);
+		if (s.dropped_at_load > 0)
+			model_drop(run->model, newest);
+	} else {
+		model_recover(run->model, newest);
+	}
+}
+
+static unsigned int scale(void)
+{
+	const char *text = getenv("UDS_TEST_SCALE");
+	int n = text != NULL ? atoi(text) : 1;
+
+	return n > 0 ? (unsigned int)n : 1;
+}
+
+static void start_run(struct run *run, bool sparse, uint64_t seed)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct uds_message message;
+	int r;
+
+	memset(run, 0, sizeof(*run));
+	pthread_mutex_init(&run->lock, NULL);
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 4;
+	c.chapters_per_volume = sparse ? 40 : 16;
+	if (sparse) {
+		c.sparse_chapters_per_volume = 30;
+		c.sparse_sample_rate = 8;
+	}
+	run->configuration = c;
+	run->seed = seed;
+	run->zones = 1;
+	run->model = model_make(NAMES, seed);
+	run->model->sparse = sparse;
+	run->model->dense_chapters = c.chapters_per_volume - c.sparse_chapters_per_volume;
+	run->model->sample_rate = c.sparse_sample_rate;
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &run->io), 0);
+	r = uds_index_create(run->io, &c, NULL, &message);
+	ck_assert_msg(r == 0, "%s", message.text);
+	open_index(run);
+}
+
+static void end_run(struct run *run)
+{
+	struct uds_index_statistics s = statistics(run);
+
+	printf("found %" PRIu64 ", missed %" PRIu64 ", early expiries %" PRIu64
+	       ", overflows %" PRIu64 "\n",
+	       run->found, run->missed, s.early_expiries, s.overflows);
+	ck_assert_uint_eq(run->wrong, 0);
+	ck_assert_uint_gt(run->found, 1000);
+	uds_index_close(run->index);
+	uds_io_close(run->io);
+	model_free(run->model);
+	model_free(run->saved);
+	pthread_mutex_destroy(&run->lock);
+}
+
+/* @requests: about how many, in all. */
+static void run_model(bool sparse, unsigned int threads, unsigned int requests, uint64_t seed)
+{
+	unsigned int rounds = 24, batches = requests / rounds / (BATCH / 2);
+	uint32_t version = 1;
+	struct run run;
+
+	start_run(&run, sparse, seed);
+	for (unsigned int round = 0; round < rounds; round++) {
+		/* Some rounds are so short that no chapter is closed in them. */
+		unsigned int n = throw(seed, &run.dice, 4) == 0 ? 2 * threads : batches;
+
+		run_workers(&run, threads, n, &version);
+		switch (throw(seed, &run.dice, 4)) {
+		case 0:
+			save(&run);
+			break;
+		case 1:
+			save_and_reopen(&run);
+			break;
+		case 2:
+			crash(&run);
+			break;
+		default:
+			break;
+		}
+	}
+	end_run(&run);
+}
+
+START_TEST(random_requests_of_one_thread_follow_the_model)
+{
+	run_model(false, 1, 500000 * scale(), 0x5eed1);
+}
+END_TEST
+
+START_TEST(random_requests_of_four_threads_follow_the_model)
+{
+	run_model(false, 4, 500000 * scale(), 0x5eed2);
+}
+END_TEST
+
+START_TEST(random_requests_to_a_sparse_index_follow_the_model)
+{
+	run_model(true, 1, 200000 * scale(), 0x5eed3);
+}
+END_TEST
+
+START_TEST(random_requests_of_four_threads_to_a_sparse_index_follow_the_model)
+{
+	run_model(true, 4, 200000 * scale(), 0x5eed4);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("index model");
+	TCase *tcase = tcase_create("model");
+
+	tcase_add_test(tcase, random_requests_of_one_thread_follow_the_model);
+	tcase_add_test(tcase, random_requests_of_four_threads_follow_the_model);
+	tcase_add_test(tcase, random_requests_to_a_sparse_index_follow_the_model);
+	tcase_add_test(tcase, random_requests_of_four_threads_to_a_sparse_index_follow_the_model);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
