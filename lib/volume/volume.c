@@ -16,7 +16,24 @@
  * A read of a few kilobytes out of the system's page cache takes a microsecond or so, one of 32 KB four
  * or five; the fastest device takes ten times as long.
  */
-#define SLOW_READ_NS 25000
+#define SLOW_READ_NS 40000
+
+/* Reads that are quick as a rule are timed now and then only. */
+#define TIMED_READS 4
+
+/*
+ * The rank of a name among @records evenly spread ones has a standard deviation of at most sqrt(records) / 2, and
+ * every second one is in the bottom row. Two and a half of that leave out one name in a hundred, for which
+ * the whole page is read.
+ */
+static uint32_t row_reach(uint32_t records)
+{
+	uint32_t root = 1;
+
+	while (root * root < records)
+		root++;
+	return root * 5 / 8 + 1;
+}
 
 int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_bytes,
 		const struct uds_env *env, struct volume **ret_volume)
@@ -33,6 +50,7 @@ int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_b
 	volume->geometry = *geometry;
 	volume->start = layout_volume_offset(layout);
 	index_page_code_make(geometry, layout->super.volume_nonce, &volume->code);
+	volume->reach = row_reach(geometry->records_per_page);
 	if (cache_bytes == 0)
 		cache_bytes = (uint64_t)geometry->cache_chapters * geometry->pages_per_chapter *
 			      geometry->page_bytes;
@@ -127,15 +145,15 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* One slow read can be chance, so it takes a few; and as many quick ones to get back. */
+/* One slow read can be chance (this thread was not running), so it takes some; and many quick ones to get back. */
 static void note_time(struct volume *volume, uint64_t ns)
 {
 	int slowness = atomic_load_explicit(&volume->slowness, memory_order_relaxed);
 
 	if (ns > SLOW_READ_NS)
-		slowness = slowness < 32 ? slowness + 4 : slowness;
+		slowness = slowness < SLOW_MAXIMUM ? slowness + SLOW_STEP : slowness;
 	else
-		slowness = slowness > 0 ? slowness - 1 : 0;
+		slowness = slowness > 0 ? slowness - 1 : slowness;
 	atomic_store_explicit(&volume->slowness, slowness, memory_order_relaxed);
 }
 
@@ -146,17 +164,22 @@ int volume_read_part(struct volume *volume, struct scratch *scratch, uint32_t sl
 	uint32_t block = uds_io_block_bytes(volume->io);
 	uint32_t start = from / block * block;
 	uint32_t end = (uint32_t)round_up(to, block);
-	uint64_t began = now_ns();
+	uint64_t began = 0, count;
+	bool timed;
 	int r;
 
+	count = atomic_fetch_add_explicit(&volume->pages_read, 1, memory_order_relaxed);
+	timed = volume_reads_are_slow(volume) || count % TIMED_READS == 0;
+	if (timed)
+		began = now_ns();
 	r = uds_io_read(volume->io, scratch->buffer, end - start,
 			volume_page_offset(volume, slot, page) + start);
 	if (r < 0)
 		return failure(ret_message, r, "reading %" PRIu32 " bytes at %" PRIu64 ": %s",
 			       end - start, volume_page_offset(volume, slot, page) + start,
 			       uds_strerror(r));
-	note_time(volume, now_ns() - began);
-	atomic_fetch_add_explicit(&volume->pages_read, 1, memory_order_relaxed);
+	if (timed)
+		note_time(volume, now_ns() - began);
 	*ret_bytes = scratch->buffer + (from - start);
 	return 0;
 }

@@ -43,6 +43,8 @@ struct volume {
 	struct geometry geometry;
 	struct index_page_code code;
 	uint64_t start; /* of the volume region, bytes of the I/O */
+	uint32_t
+		reach; /* nodes of a record page's bottom row, from where a name should be, that are read */
 	struct page_map *map;
 	struct slot_table *slots;
 	struct page_cache *cache;
@@ -144,10 +146,15 @@ struct scratch {
 int volume_take_scratch(struct volume *volume, struct scratch **ret_scratch);
 void volume_give_scratch(struct volume *volume, struct scratch *scratch);
 
+/* How volume->slowness grows with each slow read and how far; it falls by 1 with each quick one. */
+#define SLOW_STEP      8
+#define SLOW_MAXIMUM   256
+#define SLOW_THRESHOLD 64
+
 /* Whether reads take the time of a device at present, rather than that of a copy. */
 static inline bool volume_reads_are_slow(struct volume *volume)
 {
-	return atomic_load_explicit(&volume->slowness, memory_order_relaxed) > 8;
+	return atomic_load_explicit(&volume->slowness, memory_order_relaxed) > SLOW_THRESHOLD;
 }
 
 /*

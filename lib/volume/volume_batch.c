@@ -275,7 +275,7 @@ static int search_together(struct volume *volume, struct volume_search *searches
 			   struct uds_message *ret_message)
 {
 	struct uds_message message = { "" };
-	struct volume_batch *batch;
+	struct volume_batch *batch = NULL;
 	int r, first = 0;
 	size_t used;
 

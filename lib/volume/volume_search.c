@@ -251,8 +251,7 @@ static int search_row(struct lookup *lookup, struct volume *volume, struct scrat
 	const unsigned int h = bits_per(volume->geometry.records_per_page) - 1;
 	const uint32_t row = UINT32_C(1)
 			     << (h - 1); /* nodes in it; the first one is node row - 1 */
-	/* Four standard deviations: half of sqrt(records) on both sides, in ranks, and every second rank. */
-	const uint32_t reach = UINT32_C(1) << ((h + 1) / 2);
+	const uint32_t reach = volume->reach;
 	uint32_t guess = (uint32_t)(get_be64(lookup->name->bytes) >> 32 >> (33 - h));
 	uint32_t first = guess > reach ? guess - reach : 0;
 	uint32_t end = guess + reach < row ? guess + reach : row;
