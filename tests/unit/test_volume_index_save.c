@@ -166,14 +166,14 @@ static int check_entry_line(void *context, const struct vi_entry *entry)
 
 	ck_assert_ptr_nonnull(fgets(line, sizeof(line), check->file));
 	ck_assert_int_ge(sscanf(line, "%u %u %39s", &key, &value, word), 2);
-	ck_assert_uint_eq(entry->address, key);
-	ck_assert_uint_eq(entry->value, value);
-	ck_assert_int_eq(entry->collision_name != NULL, word[0] != '\0');
+	must_equal(entry->address, key);
+	must_equal(entry->value, value);
+	must_equal(entry->collision_name != NULL, word[0] != '\0');
 	if (word[0] != '\0') {
 		uint8_t name[16];
 
-		ck_assert_int_eq(parse_hex(word, name, sizeof(name)), 16);
-		ck_assert_mem_eq(entry->collision_name, name, 16);
+		must_equal(parse_hex(word, name, sizeof(name)), 16);
+		must(memcmp(entry->collision_name, name, 16) == 0);
 		check->collisions++;
 	}
 	check->entries++;
@@ -203,15 +203,14 @@ static void compare_with_decoded(const struct volume_index *index, const char *n
 			char tag;
 
 			ck_assert_ptr_nonnull(fgets(line, sizeof(line), check.file));
-			ck_assert_int_eq(sscanf(line, "list %c %u flush_from %llu bits %u", &tag,
-						&number, &flush_from, &bits),
-					 4);
-			ck_assert_uint_eq(number, i);
+			must_equal(sscanf(line, "list %c %u flush_from %llu bits %u", &tag, &number,
+					  &flush_from, &bits),
+				   4);
+			must_equal(number, i);
 			volume_index_list_info(index, sub, i, &info);
-			ck_assert_uint_eq(info.flush_from, flush_from);
-			ck_assert_uint_eq(info.coded_bits, bits);
-			ck_assert_int_eq(volume_index_walk(index, sub, i, check_entry_line, &check),
-					 0);
+			must_equal(info.flush_from, flush_from);
+			must_equal(info.coded_bits, bits);
+			must_equal(volume_index_walk(index, sub, i, check_entry_line, &check), 0);
 		}
 	}
 	ck_assert_ptr_null(fgets(line, sizeof(line), check.file));
@@ -367,7 +366,7 @@ static void post_chapters(struct model *model, struct volume_index *index, uint6
 			model_get(model, &name, &expected);
 			volume_index_locate(index, &name, &place);
 			volume_index_get(index, &place, &name, &record);
-			ck_assert_int_eq(record.found, expected.found);
+			must_equal(record.found, expected.found);
 			if (record.found && next_random() % 4 == 0) {
 				model_remove(model, &expected);
 				volume_index_remove(index, &record);
@@ -375,8 +374,8 @@ static void post_chapters(struct model *model, struct volume_index *index, uint6
 				model_set(model, &expected, vcn);
 				volume_index_set(index, &record, vcn);
 			} else {
-				ck_assert_int_eq(model_put(model, &expected, &name, vcn),
-						 volume_index_put(index, &record, &name, vcn));
+				must_equal(model_put(model, &expected, &name, vcn),
+					   volume_index_put(index, &record, &name, vcn));
 			}
 		}
 	}
@@ -399,8 +398,8 @@ static void post_until(struct model *model, struct volume_index *index, uint64_t
 		volume_index_get(index, &place, &name, &record);
 		if (record.found && record.collision)
 			continue;
-		ck_assert_int_eq(model_put(model, &expected, &name, vcn), 0);
-		ck_assert_int_eq(volume_index_put(index, &record, &name, vcn), 0);
+		must_equal(model_put(model, &expected, &name, vcn), 0);
+		must_equal(volume_index_put(index, &record, &name, vcn), 0);
 		volume_index_add_statistics(index, 0, &statistics);
 		if (statistics.coded_bits / 8 > bytes)
 			return;

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <check.h>
-
 #include "delta/delta_code.h"
 #include "geometry/name_bits.h"
 
@@ -53,6 +51,7 @@ static void cut(struct model_list *list, uint32_t at)
 	memmove(&list->entries[at], &list->entries[at + 1],
 		(list->count - at - 1) * sizeof(list->entries[0]));
 	list->count--;
+	list->bits_known = false;
 }
 
 static void drop_stale(struct model *model, unsigned int sub, uint32_t number)
@@ -117,19 +116,23 @@ void model_get(struct model *model, const struct uds_record_name *name, struct m
 
 uint64_t model_coded_bits(const struct model *model, unsigned int sub, uint32_t number)
 {
-	const struct model_list *list = &model->lists[sub][number];
+	struct model_list *list = &model->lists[sub][number];
 	struct delta_code code;
 	uint64_t bits = 0;
 	uint32_t key = 0;
 
-	ck_assert_int_eq(delta_code_make(model->parameters[sub].mean_delta,
-					 model->parameters[sub].chapter_bits, &code),
-			 0);
+	if (list->bits_known)
+		return list->bits;
+	must_equal(delta_code_make(model->parameters[sub].mean_delta,
+				   model->parameters[sub].chapter_bits, &code),
+		   0);
 	for (uint32_t i = 0; i < list->count; i++) {
 		bits += code.payload_bits + delta_code_bits(&code, list->entries[i].key - key);
 		bits += list->entries[i].collision ? 128 : 0;
 		key = list->entries[i].key;
 	}
+	list->bits = bits;
+	list->bits_known = true;
 	return bits;
 }
 
@@ -141,7 +144,7 @@ int model_put(struct model *model, struct model_record *record, const struct uds
 	uint32_t at = record->at + record->found;
 	struct model_entry entry = { 0 };
 
-	ck_assert(!record->collision);
+	must(!record->collision);
 	if (list->count == list->room) {
 		list->room = list->room * 2 + 8;
 		list->entries = realloc(list->entries, list->room * sizeof(list->entries[0]));
@@ -154,10 +157,12 @@ int model_put(struct model *model, struct model_record *record, const struct uds
 		(list->count - at) * sizeof(list->entries[0]));
 	list->entries[at] = entry;
 	list->count++;
+	list->bits_known = false;
 	if (model_coded_bits(model, record->sub, record->list) > 65535) {
 		memmove(&list->entries[at], &list->entries[at + 1],
 			(list->count - at - 1) * sizeof(list->entries[0]));
 		list->count--;
+		list->bits_known = false;
 		model->overflows++;
 		return UDS_ERR_OVERFLOW;
 	}
@@ -243,12 +248,12 @@ static int compare_entry(void *context, const struct vi_entry *entry)
 	struct comparison *c = context;
 	const struct model_entry *expected = &c->list->entries[c->next];
 
-	ck_assert_uint_lt(c->next, c->list->count);
-	ck_assert_uint_eq(entry->address, expected->key);
-	ck_assert_uint_eq(entry->value, expected->value);
-	ck_assert_int_eq(entry->collision_name != NULL, expected->collision);
+	must(c->next < c->list->count);
+	must_equal(entry->address, expected->key);
+	must_equal(entry->value, expected->value);
+	must_equal(entry->collision_name != NULL, expected->collision);
 	if (expected->collision)
-		ck_assert_mem_eq(entry->collision_name, expected->name.bytes, 16);
+		must(memcmp(entry->collision_name, expected->name.bytes, 16) == 0);
 	c->next++;
 	return 0;
 }
@@ -265,8 +270,8 @@ void model_compare(const struct model *model, const struct volume_index *index)
 			uint64_t low, high;
 
 			volume_index_window(index, (enum sub_index)sub, zone, &low, &high);
-			ck_assert_uint_eq(low, model->windows[sub][zone].low);
-			ck_assert_uint_eq(high, model->windows[sub][zone].high);
+			must_equal(low, model->windows[sub][zone].low);
+			must_equal(high, model->windows[sub][zone].high);
 		}
 		for (uint32_t i = 0; i < model->parameters[sub].list_count; i++) {
 			struct comparison c = { &model->lists[sub][i], 0 };
@@ -274,17 +279,17 @@ void model_compare(const struct model *model, const struct volume_index *index)
 			struct vi_list_info info;
 			uint32_t named = 0;
 
-			ck_assert_int_eq(
+			must_equal(
 				volume_index_walk(index, (enum sub_index)sub, i, compare_entry, &c),
 				0);
-			ck_assert_uint_eq(c.next, c.list->count);
+			must_equal(c.next, c.list->count);
 			volume_index_list_info(index, (enum sub_index)sub, i, &info);
 			for (uint32_t k = 0; k < c.list->count; k++)
 				named += c.list->entries[k].collision;
-			ck_assert_uint_eq(info.entries, c.list->count);
-			ck_assert_uint_eq(info.collisions, named);
-			ck_assert_uint_eq(info.coded_bits, coded);
-			ck_assert_uint_eq(info.flush_from, c.list->flush_from);
+			must_equal(info.entries, c.list->count);
+			must_equal(info.collisions, named);
+			must_equal(info.coded_bits, coded);
+			must_equal(info.flush_from, c.list->flush_from);
 			entries += c.list->count;
 			collisions += named;
 			bits += coded;

@@ -9,8 +9,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <check.h>
+
 #include "geometry/geometry.h"
 #include "index/volume_index.h"
+
+/* Check's own assertions are a system call each, which is too slow for millions of them. */
+#define must(condition)                                                    \
+	do {                                                               \
+		if (!(condition))                                          \
+			ck_abort_msg("line %d: %s", __LINE__, #condition); \
+	} while (0)
+#define must_equal(a, b)                                                                          \
+	do {                                                                                      \
+		uint64_t must_a = (uint64_t)(a), must_b = (uint64_t)(b);                          \
+		if (must_a != must_b)                                                             \
+			ck_abort_msg("line %d: %s is %llu, %s is %llu", __LINE__, #a,             \
+				     (unsigned long long)must_a, #b, (unsigned long long)must_b); \
+	} while (0)
 
 struct model_entry {
 	uint32_t key;
@@ -24,6 +40,8 @@ struct model_list {
 	uint32_t count;
 	uint32_t room;
 	uint64_t flush_from;
+	uint64_t bits; /* coded size, when it is known */
+	bool bits_known;
 };
 
 struct model_window {
