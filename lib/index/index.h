@@ -81,6 +81,7 @@ struct uds_index {
 	bool must_save; /* even if nothing was asked for: a new or recovered index */
 
 	uint64_t dropped_at_load;
+	struct uds_message why_recovered; /* empty when a save was loaded */
 
 	pthread_mutex_t message_lock;
 	struct uds_message message;

@@ -20,6 +20,7 @@ lib_libcore_la_SOURCES += \
 	lib/index/sparse_cache.c lib/index/sparse_cache.h \
 	lib/index/statistics.c \
 	lib/index/triage.c \
+	lib/index/verify.c \
 	lib/index/vi_bits.h \
 	lib/index/vi_format.h \
 	lib/index/vi_index.h \

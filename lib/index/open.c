@@ -79,6 +79,7 @@ static int load_or_recover(struct uds_index *index, const struct uds_index_optio
 	if (r != UDS_ERR_NEEDS_RECOVERY)
 		return r;
 	index->must_save = true;
+	index->why_recovered = *message;
 	if (options->mode == UDS_INDEX_LOAD && !index_is_empty(index))
 		return r;
 	env_log(&index->env, UDS_LOG_NOTICE, "%s", message->text);

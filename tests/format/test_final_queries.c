@@ -104,6 +104,42 @@ START_TEST(image_answers_all_recorded_queries)
 }
 END_TEST
 
+static void print_finding(void *context, const char *sentence)
+{
+	(void)context;
+	printf("%s\n", sentence);
+}
+
+/* All images are what the reference wrote: nothing is wrong with them. */
+START_TEST(image_has_nothing_for_verify_to_find)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	uint64_t findings = 1, size_before, size_after;
+	uint8_t *before, *after;
+	struct replay replay;
+	size_t size;
+	int r;
+
+	if (vectors_dir() == NULL)
+		skip_test("verify of %s: no vectors", index_vectors[_i]);
+	ck_assert(replay_start_with_image(&replay, index_vectors[_i]));
+	before = replay_device(&replay, &size);
+	size_before = size;
+	options.env = &replay.env;
+	options.offset = replay.offset;
+	r = uds_index_verify(replay.io, &options, print_finding, NULL, &replay.message, &findings);
+	ck_assert_msg(r == 0, "%s", replay.message.text);
+	ck_assert_uint_eq(findings, 0);
+	after = replay_device(&replay, &size);
+	size_after = size;
+	ck_assert(before != NULL && after != NULL && size_before == size_after);
+	ck_assert_int_eq(memcmp(before, after, size), 0);
+	free(before);
+	free(after);
+	replay_end(&replay);
+}
+END_TEST
+
 /*
  * An image that its maker could not load again, so nothing is recorded about it: its lists need more
  * memory than the format gives. It must open here, and answer as its trace says it would.
@@ -150,6 +186,8 @@ int main(void)
 		if (strcmp(index_vectors[i], "does-not-fit") != 0)
 			tcase_add_loop_test(tcase, image_answers_all_recorded_queries, i, i + 1);
 	}
+	for (int i = 0; index_vectors[i] != NULL; i++)
+		tcase_add_loop_test(tcase, image_has_nothing_for_verify_to_find, i, i + 1);
 	tcase_add_test(tcase, image_too_full_for_the_reference_opens);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
