@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inner side of the snapshot device, shared by the device_*.c and merge*.c files.
+ *
+ * Every request holds its chunks in `ranges` while it works (shared to read, exclusive to write),
+ * and looks at the state only then: what changes the state for all (becoming invalid on demand,
+ * beginning and ending a merge) holds all chunks. `lock` is for the members below it, for moments
+ * only.
+ */
+#ifndef SNAPSHOT_DEVICE_H
+#define SNAPSHOT_DEVICE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <uds/snapshot.h>
+
+#include "snapshot/copier.h"
+#include "snapshot/range_lock.h"
+#include "snapshot/store.h"
+#include "snapshot/transient.h"
+
+#define SNAPSHOT_SLOT_BYTES (UINT64_C(256) << 10)
+
+struct uds_snapshot {
+	struct uds_env env;
+	struct uds_io *origin;
+	struct uds_io *cow;
+	struct uds_exception_store *store; /* NULL: transient */
+	struct transient_store *transient; /* NULL: persistent */
+	uint64_t size_bytes;
+	uint64_t chunk_bytes;
+	bool read_only;
+	bool salvage;
+	bool keep_on_overflow;
+	unsigned int depth;
+
+	struct range_lock ranges;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct uds_message message;
+	bool given_up; /* invalid: the origin is passed through */
+	bool overflow;
+	bool merging;
+	bool merge_running;
+	bool merge_failed;
+	bool stop_merge;
+	int origin_flush_error; /* of a flush in a merge: told at the caller's next one */
+	struct copier *to_cow;	/* one idle copier, kept for the next copy-out */
+};
+
+/* What a request may see of the state, once it holds its chunks. */
+struct device_state {
+	bool given_up;
+	bool overflow;
+	bool merging;
+};
+
+struct device_state device_get_state(struct uds_snapshot *s);
+
+/* Keeps the sentence for uds_snapshot_error_message(); returns @status. */
+int device_failed(struct uds_snapshot *s, int status, const struct uds_message *message);
+
+int device_check_range(struct uds_snapshot *s, size_t length, uint64_t offset);
+
+/* Bytes of a chunk that lie on the origin: fewer for a last one cut short. */
+uint64_t device_chunk_length(const struct uds_snapshot *s, uint64_t chunk);
+
+/* The two kinds of store behind one face. As the public functions of the exception store. */
+bool device_lookup(struct uds_snapshot *s, uint64_t old_chunk, struct map_run *ret_run);
+int device_prepare(struct uds_snapshot *s, uint64_t old_chunk, struct uds_exception *ret_exception,
+		   struct uds_message *message);
+int device_commit(struct uds_snapshot *s, const struct uds_exception *exceptions, size_t count,
+		  struct uds_message *message);
+void device_abandon(struct uds_snapshot *s, const struct uds_exception *exceptions, size_t count);
+
+/* Marks it invalid, durably. The caller holds what concerns it. */
+int device_give_up(struct uds_snapshot *s, struct uds_message *message);
+
+/* Reads the view, or the origin, with the chunks held. */
+int device_read_view(struct uds_snapshot *s, void *buffer, size_t length, uint64_t offset,
+		     struct uds_message *message);
+
+/* Whether a merge is under way; then @message says so. */
+bool device_merge_runs(struct uds_snapshot *s, struct uds_message *message);
+
+/* Flushes the origin and remembers a failure for the caller's next flush. */
+int device_flush_origin(struct uds_snapshot *s, struct uds_message *message);
+
+#endif

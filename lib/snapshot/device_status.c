@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What state a snapshot is in, in figures and in words; and which ranges have changed. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/message.h"
+#include "base/visibility.h"
+#include "snapshot/device.h"
+
+UDS_PUBLIC const char *uds_snapshot_state_name(enum uds_snapshot_state state)
+{
+	switch (state) {
+	case UDS_SNAPSHOT_EMPTY:
+		return "empty";
+	case UDS_SNAPSHOT_ACTIVE:
+		return "active";
+	case UDS_SNAPSHOT_FULL:
+		return "full";
+	case UDS_SNAPSHOT_OVERFLOW:
+		return "overflow";
+	case UDS_SNAPSHOT_INVALID:
+		return "invalid";
+	case UDS_SNAPSHOT_MERGING:
+		return "merging";
+	case UDS_SNAPSHOT_MERGED:
+		return "merged";
+	case UDS_SNAPSHOT_MERGE_FAILED:
+		return "merge-failed";
+	case UDS_SNAPSHOT_DAMAGED:
+		return "damaged";
+	}
+	return "unknown";
+}
+
+UDS_PUBLIC const char *uds_snapshot_state_meaning(enum uds_snapshot_state state)
+{
+	switch (state) {
+	case UDS_SNAPSHOT_EMPTY:
+		return uds_exception_store_state_meaning(UDS_STORE_EMPTY);
+	case UDS_SNAPSHOT_ACTIVE:
+		return uds_exception_store_state_meaning(UDS_STORE_ACTIVE);
+	case UDS_SNAPSHOT_FULL:
+		return uds_exception_store_state_meaning(UDS_STORE_FULL);
+	case UDS_SNAPSHOT_OVERFLOW:
+		return "A write to the snapshot found no room: it can be read, but no longer "
+		       "written, until it is opened anew.";
+	case UDS_SNAPSHOT_INVALID:
+		return uds_exception_store_state_meaning(UDS_STORE_INVALID);
+	case UDS_SNAPSHOT_MERGING:
+		return "The snapshot is being merged into the origin, which reads as the snapshot "
+		       "already. It can be stopped and taken up again at any time.";
+	case UDS_SNAPSHOT_MERGED:
+		return "Everything is merged: the origin has the snapshot's content, and the store "
+		       "is empty.";
+	case UDS_SNAPSHOT_MERGE_FAILED:
+		return "Merging met an error. Nothing is lost: what is not merged yet is read from "
+		       "the COW device; merge again when the cause is gone.";
+	case UDS_SNAPSHOT_DAMAGED:
+		return uds_exception_store_state_meaning(UDS_STORE_DAMAGED);
+	}
+	return "";
+}
+
+/* The state of a store as that of a snapshot. */
+static enum uds_snapshot_state from_store(enum uds_exception_store_state state)
+{
+	switch (state) {
+	case UDS_STORE_EMPTY:
+		return UDS_SNAPSHOT_EMPTY;
+	case UDS_STORE_ACTIVE:
+		return UDS_SNAPSHOT_ACTIVE;
+	case UDS_STORE_FULL:
+		return UDS_SNAPSHOT_FULL;
+	case UDS_STORE_INVALID:
+		return UDS_SNAPSHOT_INVALID;
+	case UDS_STORE_DAMAGED:
+		return UDS_SNAPSHOT_DAMAGED;
+	}
+	return UDS_SNAPSHOT_DAMAGED;
+}
+
+static void fill_persistent(struct uds_snapshot *s, struct uds_snapshot_status *status)
+{
+	struct uds_exception_store_status store;
+
+	store.size = sizeof(store);
+	uds_exception_store_get_status(s->store, &store);
+	status->state = from_store(store.state);
+	status->exceptions = store.exceptions;
+	status->allocated_sectors = store.allocated_sectors;
+	status->total_sectors = store.total_sectors;
+	status->metadata_sectors = store.metadata_sectors;
+	status->room = store.room;
+}
+
+static void fill_transient(struct uds_snapshot *s, struct uds_snapshot_status *status)
+{
+	struct transient_figures figures;
+
+	transient_get_figures(s->transient, &figures);
+	status->exceptions = figures.exceptions;
+	status->allocated_sectors = figures.next_free * (s->chunk_bytes / SECTOR_BYTES);
+	status->total_sectors = figures.device_bytes / SECTOR_BYTES;
+	status->room = figures.device_chunks - figures.next_free;
+	status->state = figures.exceptions == 0 ? UDS_SNAPSHOT_EMPTY : UDS_SNAPSHOT_ACTIVE;
+	if (status->room == 0)
+		status->state = UDS_SNAPSHOT_FULL;
+}
+
+UDS_PUBLIC int uds_snapshot_get_status(struct uds_snapshot *s,
+				       struct uds_snapshot_status *ret_status)
+{
+	struct uds_snapshot_status status;
+
+	memset(&status, 0, sizeof(status));
+	status.size = ret_status->size;
+	status.transient = s->transient != NULL;
+	status.size_bytes = s->size_bytes;
+	status.chunk_bytes = s->chunk_bytes;
+	if (status.transient)
+		fill_transient(s, &status);
+	else
+		fill_persistent(s, &status);
+	pthread_mutex_lock(&s->lock);
+	status.merging = s->merging;
+	if (s->given_up)
+		status.state = UDS_SNAPSHOT_INVALID;
+	else if (s->merge_failed)
+		status.state = UDS_SNAPSHOT_MERGE_FAILED;
+	else if (s->merging)
+		status.state = status.exceptions == 0 ? UDS_SNAPSHOT_MERGED : UDS_SNAPSHOT_MERGING;
+	else if (s->overflow && status.state != UDS_SNAPSHOT_INVALID)
+		status.state = UDS_SNAPSHOT_OVERFLOW;
+	pthread_mutex_unlock(&s->lock);
+	memcpy(ret_status, &status,
+	       ret_status->size < sizeof(status) ? ret_status->size : sizeof(status));
+	return 0;
+}
+
+UDS_PUBLIC int uds_snapshot_status_line(struct uds_snapshot *s, char *ret_line, size_t room)
+{
+	struct uds_snapshot_status status;
+	char line[96];
+	size_t n;
+
+	status.size = sizeof(status);
+	uds_snapshot_get_status(s, &status);
+	if (status.state == UDS_SNAPSHOT_INVALID)
+		snprintf(line, sizeof(line), "Invalid");
+	else if (status.state == UDS_SNAPSHOT_MERGE_FAILED)
+		snprintf(line, sizeof(line), "Merge failed");
+	else if (status.state == UDS_SNAPSHOT_OVERFLOW)
+		snprintf(line, sizeof(line), "Overflow");
+	else
+		snprintf(line, sizeof(line), "%" PRIu64 "/%" PRIu64 " %" PRIu64,
+			 status.allocated_sectors, status.total_sectors, status.metadata_sectors);
+	n = strlen(line) + 1;
+	if (n > room)
+		return -ENOSPC;
+	memcpy(ret_line, line, n);
+	return 0;
+}
+
+/* The next run of old chunks with an exception, whatever their new chunks are. */
+static bool next_changed(struct uds_snapshot *s, uint64_t at, struct map_run *ret_run)
+{
+	bool found;
+
+	if (s->transient != NULL)
+		return transient_next(s->transient, at, ret_run);
+	pthread_rwlock_rdlock(&s->store->map_lock);
+	found = map_next(s->store->map, at, ret_run);
+	pthread_rwlock_unlock(&s->store->map_lock);
+	return found;
+}
+
+UDS_PUBLIC int uds_snapshot_changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t length,
+					   uds_snapshot_range_fn each, void *context)
+{
+	uint64_t end = length < UINT64_MAX - offset ? offset + length : UINT64_MAX;
+	uint64_t from = 0, to = 0, at;
+	struct map_run run;
+	bool any = false;
+
+	if (device_get_state(s).given_up)
+		return UDS_ERR_INVALID_SNAPSHOT;
+	if (end > s->size_bytes)
+		end = s->size_bytes;
+	at = offset / s->chunk_bytes;
+	while (at < ceil_div(end, s->chunk_bytes) && next_changed(s, at, &run) &&
+	       run.old_chunk < ceil_div(end, s->chunk_bytes)) {
+		uint64_t begin = run.old_chunk * s->chunk_bytes;
+
+		if (!any || begin != to) {
+			if (any && each(context, from, to - from) != 0)
+				return UDS_ERR_STOPPED;
+			from = begin < offset ? offset : begin;
+			any = true;
+		}
+		at = run.old_chunk + run.count;
+		to = at < ceil_div(end, s->chunk_bytes) ? at * s->chunk_bytes : end;
+	}
+	return any && each(context, from, to - from) != 0 ? UDS_ERR_STOPPED : 0;
+}

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Merging a snapshot into its origin: groups of exceptions, newest first, are copied by the
+ * caller's thread and committed, after a flush of the origin, by a second one. The format's rules
+ * for this are those for several runs with one area write: only the highest areas first, each with
+ * a flush, so that the list on the device is a prefix of the old one at every moment.
+ */
+#include "snapshot/merge.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+#include "base/message.h"
+#include "base/visibility.h"
+
+#define DEFAULT_ROUND_BYTES (UINT64_C(64) << 20)
+#define HURRIED_ROUND_BYTES (UINT64_C(4) << 20)
+
+struct merge {
+	struct uds_snapshot *s;
+	struct uds_merge_options options;
+	struct merge_cursor cursor;
+	struct merge_group groups[2];
+	struct copier *copier;
+	struct merge_committer *committer; /* NULL: groups are committed in this thread */
+	uint64_t wanted;		   /* entries to take off */
+	uint64_t gathered;		   /* in groups so far */
+	struct timespec began;
+	struct uds_merge_result result;
+	struct uds_message message;
+};
+
+static int check_can_merge(struct uds_snapshot *s, const struct uds_merge_options *options,
+			   struct uds_message *message)
+{
+	const char *name = uds_io_name(s->cow);
+	struct uds_exception_store_status status;
+
+	if (s->store == NULL)
+		return failure(message, UDS_ERR_BAD_STATE,
+			       "%s: a transient snapshot cannot be merged", name);
+	status.size = sizeof(status);
+	uds_exception_store_get_status(s->store, &status);
+	if (device_get_state(s).given_up || (!status.valid && !options->force))
+		return failure(message, UDS_ERR_INVALID_SNAPSHOT,
+			       "%s: the snapshot is marked invalid: it must not be merged", name);
+	if (!options->dry_run && (s->read_only || uds_io_is_read_only(s->cow)))
+		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only", name);
+	if (!options->dry_run && uds_io_is_read_only(s->origin))
+		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only",
+			       uds_io_name(s->origin));
+	if (status.new_behind_end + status.new_is_metadata != 0)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "%s: cannot be merged: %" PRIu64
+			       " new chunks are behind the device's end, %" PRIu64
+			       " are the place of an area",
+			       name, status.new_behind_end, status.new_is_metadata);
+	if (status.old_behind_origin != 0)
+		return failure(message, UDS_ERR_OUT_OF_RANGE,
+			       "%s: too small: %" PRIu64 " bytes, and %" PRIu64
+			       " exceptions are for chunks behind that, up to chunk %" PRIu64
+			       " of %" PRIu64 " bytes",
+			       uds_io_name(s->origin), s->size_bytes, status.old_behind_origin,
+			       status.highest_old, s->chunk_bytes);
+	return 0;
+}
+
+/* Takes the role of the kernel's snapshot-merge: when nobody is in the middle of a request. */
+static int begin(struct uds_snapshot *s, const struct uds_merge_options *options,
+		 struct uds_message *message)
+{
+	struct range_hold all;
+	int r = check_can_merge(s, options, message);
+
+	if (r < 0)
+		return r;
+	range_acquire(&s->ranges, &all, 0, UINT64_MAX, true);
+	store_acquire(s->store);
+	r = store_begin_merge(s->store, message);
+	store_release(s->store);
+	if (r == 0) {
+		pthread_mutex_lock(&s->lock);
+		s->merging = true;
+		pthread_mutex_unlock(&s->lock);
+	}
+	range_release(&s->ranges, &all);
+	return r;
+}
+
+UDS_PUBLIC int uds_snapshot_begin_merge(struct uds_snapshot *s)
+{
+	struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r = begin(s, &options, &message);
+
+	return device_failed(s, r, &message);
+}
+
+UDS_PUBLIC int uds_snapshot_end_merge(struct uds_snapshot *s)
+{
+	struct uds_message message = { "" };
+	struct range_hold all;
+	bool running;
+	int r = 0;
+
+	if (device_merge_runs(s, &message))
+		return device_failed(s, UDS_ERR_BAD_STATE, &message);
+	range_acquire(&s->ranges, &all, 0, UINT64_MAX, true);
+	running = device_merge_runs(s, &message); /* it may have begun meanwhile */
+	if (running) {
+		r = UDS_ERR_BAD_STATE;
+	} else if (s->store != NULL) {
+		store_acquire(s->store);
+		r = store_end_merge(s->store, &message);
+		store_release(s->store);
+	}
+	if (r == 0) {
+		pthread_mutex_lock(&s->lock);
+		s->merging = false;
+		s->merge_failed = false;
+		s->overflow = false;
+		pthread_mutex_unlock(&s->lock);
+	}
+	range_release(&s->ranges, &all);
+	return device_failed(s, r, &message);
+}
+
+UDS_PUBLIC void uds_snapshot_stop_merge(struct uds_snapshot *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stop_merge = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void update_result(struct merge *m)
+{
+	uint64_t entries, rounds;
+
+	if (m->committer == NULL)
+		return;
+	merge_committer_progress(m->committer, &entries, &rounds);
+	m->result.exceptions = entries;
+	m->result.rounds = rounds;
+}
+
+/* Between transfers and between groups: progress, and whether to stop. */
+static int tick(void *context)
+{
+	struct merge *m = context;
+	bool stop;
+
+	update_result(m);
+	pthread_mutex_lock(&m->s->lock);
+	stop = m->s->stop_merge;
+	pthread_mutex_unlock(&m->s->lock);
+	if (stop)
+		return 1;
+	return m->options.progress != NULL &&
+	       m->options.progress(m->options.progress_context, m->result.exceptions, m->wanted) !=
+		       0;
+}
+
+static int stopped(struct merge *m)
+{
+	return failure(&m->message, UDS_ERR_STOPPED, "%s: the merge was stopped",
+		       uds_io_name(m->s->cow));
+}
+
+static double seconds_since(const struct timespec *then)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+}
+
+/* Sleeps while the copies are ahead of the rate that was asked for. */
+static int keep_to_rate(struct merge *m)
+{
+	const double longest = 0.1;
+
+	if (m->options.bytes_per_second == 0)
+		return tick(m) != 0 ? stopped(m) : 0;
+	for (;;) {
+		double due = (double)m->gathered * (double)m->s->chunk_bytes /
+			     (double)m->options.bytes_per_second;
+		double ahead = due - seconds_since(&m->began);
+		struct timespec until;
+
+		if (tick(m) != 0)
+			return stopped(m);
+		if (ahead <= 0)
+			return 0;
+		if (ahead > longest)
+			ahead = longest;
+		until.tv_sec = 0;
+		until.tv_nsec = (long)(ahead * 1e9);
+		nanosleep(&until, NULL);
+	}
+}
+
+static uint64_t group_bytes(struct merge *m)
+{
+	uint64_t bytes = m->options.round_bytes;
+
+	/* A writer waits: let it in soon. */
+	if (bytes > HURRIED_ROUND_BYTES && range_claims_in_the_way(&m->s->ranges))
+		bytes = HURRIED_ROUND_BYTES;
+	/* A slow merge goes in small steps. */
+	if (m->options.bytes_per_second != 0 && bytes > m->options.bytes_per_second / 4)
+		bytes = m->options.bytes_per_second / 4;
+	return bytes;
+}
+
+static int fill(struct merge *m, struct merge_group *group)
+{
+	int r = merge_group_fill(group, &m->cursor, m->wanted - m->gathered, group_bytes(m),
+				 &m->message);
+
+	if (r == 0)
+		m->gathered += group->entries;
+	return r;
+}
+
+static int copy(struct merge *m, struct merge_group *group)
+{
+	struct copy_job job = { .pieces = group->pieces, .count = group->run_count };
+	uint64_t unit = m->s->chunk_bytes, chunks = 0, equal;
+	int r;
+
+	if (unit > SNAPSHOT_SLOT_BYTES)
+		unit = SNAPSHOT_SLOT_BYTES;
+	job.skip_equal_unit = m->options.skip_equal ? unit : 0;
+	job.tick = tick;
+	job.tick_context = m;
+	r = copier_run(m->copier, &job, &m->message);
+	if (r == UDS_ERR_STOPPED)
+		return stopped(m);
+	for (size_t i = 0; i < group->run_count; i++)
+		chunks += group->runs[i].count;
+	equal = job.equal_units * unit / m->s->chunk_bytes;
+	m->result.bytes_copied += job.copied_bytes;
+	m->result.chunks_equal += equal;
+	m->result.chunks_copied += chunks - equal;
+	m->result.chunks_hidden += group->hidden;
+	return r;
+}
+
+/* Commits a copied group, in the second thread unless it is the only one. */
+static int commit(struct merge *m, struct merge_group *group)
+{
+	uint64_t entries, rounds;
+	int r;
+
+	if (m->committer == NULL && m->gathered < m->wanted)
+		(void)merge_committer_start(m->s, &m->committer);
+	if (m->committer != NULL) {
+		r = merge_committer_hand_over(m->committer, group, &m->message);
+		if (r < 0)
+			range_unclaim(&m->s->ranges, &group->claim);
+		return r;
+	}
+	r = merge_group_commit(group, m->s, &entries, &rounds, &m->message);
+	range_unclaim(&m->s->ranges, &group->claim);
+	m->result.exceptions += entries;
+	m->result.rounds += rounds;
+	return r;
+}
+
+static int merge_groups(struct merge *m)
+{
+	int r = 0;
+
+	for (unsigned int turn = 0; m->gathered < m->wanted && r == 0; turn++) {
+		struct merge_group *group = &m->groups[turn % 2];
+
+		r = keep_to_rate(m);
+		if (r == 0)
+			r = fill(m, group);
+		if (r < 0 || group->entries == 0)
+			break;
+		range_claim(&m->s->ranges, &group->claim);
+		r = copy(m, group);
+		if (r < 0)
+			range_unclaim(&m->s->ranges, &group->claim);
+		else
+			r = commit(m, group);
+	}
+	return r;
+}
+
+/* The second thread's last group; its error is the earlier one. */
+static int finish(struct merge *m, int status)
+{
+	struct uds_message message = { "" };
+	int r;
+
+	if (m->committer == NULL)
+		return status;
+	r = merge_committer_finish(m->committer, &m->result.exceptions, &m->result.rounds,
+				   &message);
+	m->committer = NULL;
+	if (r < 0) {
+		m->message = message;
+		return r;
+	}
+	return status;
+}
+
+static int merge_for_real(struct merge *m)
+{
+	struct uds_snapshot *s = m->s;
+	int r;
+
+	r = copier_open(s->cow, s->origin, &s->env, s->depth, SNAPSHOT_SLOT_BYTES, &m->copier);
+	if (r < 0)
+		return failure(&m->message, r, "%s: making a queue: %s", uds_io_name(s->cow),
+			       uds_strerror(r));
+	clock_gettime(CLOCK_MONOTONIC, &m->began);
+	r = finish(m, merge_groups(m));
+	copier_close(m->copier);
+	if (r == 0 && m->options.progress != NULL)
+		m->options.progress(m->options.progress_context, m->result.exceptions, m->wanted);
+	return r;
+}
+
+/* Only counts. */
+static int merge_dry(struct merge *m)
+{
+	struct merge_group *group = &m->groups[0];
+	int r = 0;
+
+	while (m->gathered < m->wanted && r == 0) {
+		r = fill(m, group);
+		if (r < 0 || group->entries == 0)
+			break;
+		for (size_t i = 0; i < group->run_count; i++) {
+			m->result.chunks_copied += group->runs[i].count;
+			m->result.bytes_copied += group->pieces[i].length;
+		}
+		m->result.chunks_hidden += group->hidden;
+		m->result.exceptions += group->entries;
+		m->result.rounds += group->part_count;
+		if (tick(m) != 0)
+			r = stopped(m);
+	}
+	return r;
+}
+
+static int merge(struct merge *m)
+{
+	struct uds_exception_store_status status;
+	int r;
+
+	status.size = sizeof(status);
+	uds_exception_store_get_status(m->s->store, &status);
+	m->wanted = status.exceptions;
+	if (m->options.limit != 0 && m->options.limit < m->wanted)
+		m->wanted = m->options.limit;
+	r = merge_cursor_open(m->s, &m->cursor, &m->message);
+	if (r < 0)
+		return r;
+	if (m->wanted > 0)
+		r = m->options.dry_run ? merge_dry(m) : merge_for_real(m);
+	merge_cursor_close(&m->cursor);
+	merge_group_release(&m->groups[0], &m->s->env);
+	merge_group_release(&m->groups[1], &m->s->env);
+	m->result.remaining = status.exceptions - m->result.exceptions;
+	return r;
+}
+
+/* One merge at a time. */
+static int enter(struct uds_snapshot *s, struct uds_message *message)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->merge_running)
+		r = failure(message, UDS_ERR_BAD_STATE, "%s: another thread merges",
+			    uds_io_name(s->cow));
+	else
+		s->merge_running = true;
+	s->stop_merge = false;
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+static void leave(struct uds_snapshot *s, bool dry_run, int status)
+{
+	pthread_mutex_lock(&s->lock);
+	s->merge_running = false;
+	if (!dry_run && s->merging)
+		s->merge_failed = status < 0 && status != UDS_ERR_STOPPED;
+	pthread_mutex_unlock(&s->lock);
+}
+
+UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge_options *given,
+				  struct uds_merge_result *ret_result)
+{
+	struct merge m = { .s = s, .options = UDS_MERGE_OPTIONS_INIT };
+	int r;
+
+	if (given != NULL)
+		memcpy(&m.options, given,
+		       given->size < sizeof(m.options) ? given->size : sizeof(m.options));
+	if (m.options.round_bytes == 0)
+		m.options.round_bytes = DEFAULT_ROUND_BYTES;
+	r = enter(s, &m.message);
+	if (r == 0) {
+		r = m.options.dry_run ? check_can_merge(s, &m.options, &m.message)
+				      : begin(s, &m.options, &m.message);
+		if (r == 0)
+			r = merge(&m);
+		leave(s, m.options.dry_run, r);
+	}
+	if (ret_result != NULL) {
+		m.result.size = ret_result->size;
+		memcpy(ret_result, &m.result,
+		       ret_result->size < sizeof(m.result) ? ret_result->size : sizeof(m.result));
+	}
+	return device_failed(s, r, &m.message);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parts of a merge: a cursor that walks the list backwards ahead of what is committed, and
+ * groups of exceptions that are copied and committed together.
+ *
+ * A group may reach over several areas. It has the chunks to copy, sorted by their place on the
+ * origin, and for each area what is to be taken off there, the highest first.
+ */
+#ifndef SNAPSHOT_MERGE_H
+#define SNAPSHOT_MERGE_H
+
+#include "snapshot/area.h"
+#include "snapshot/device.h"
+
+/* The newest @count entries of an area. */
+struct merge_part {
+	uint64_t count;
+	uint8_t *content; /* of the whole area, when it is not the current one yet; else NULL */
+};
+
+struct merge_group {
+	struct merge_part *parts;
+	size_t part_count;
+	size_t part_room;
+
+	struct map_run *runs; /* to copy, in order of old chunks */
+	struct map_run *scratch;
+	size_t run_count;
+	size_t run_room;
+	struct copy_piece *pieces; /* the same in bytes; room for run_room */
+	struct range_claim claim;
+
+	uint64_t entries;
+	uint64_t hidden;
+};
+
+struct merge_cursor {
+	struct uds_snapshot *s;
+	struct cow_geometry geometry;
+	struct area_reader *reader; /* NULL: there is no area before the first one */
+	uint64_t area;
+	uint64_t left; /* entries of the area that no group has */
+	bool entered;  /* the area is not the store's current one */
+	uint8_t *content;
+};
+
+int merge_cursor_open(struct uds_snapshot *s, struct merge_cursor *ret_cursor,
+		      struct uds_message *message);
+void merge_cursor_close(struct merge_cursor *cursor);
+
+/*
+ * Fills a group with the next entries, at most @limit of them and about @bytes of chunks, one at
+ * least. group->entries is 0 when the list has no more.
+ */
+int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uint64_t limit,
+		     uint64_t bytes, struct uds_message *message);
+void merge_group_release(struct merge_group *group, const struct uds_env *env);
+
+/*
+ * Makes the copies of a group durable and takes its entries off. @ret_entries, @ret_rounds: what
+ * was taken off, also when it fails half way.
+ */
+int merge_group_commit(struct merge_group *group, struct uds_snapshot *s, uint64_t *ret_entries,
+		       uint64_t *ret_rounds, struct uds_message *message);
+
+struct merge_committer;
+
+/* A thread that commits one group while the next one is copied. */
+int merge_committer_start(struct uds_snapshot *s, struct merge_committer **ret_committer);
+
+/* Waits until the group before is committed, then hands the next one over: its claim too. */
+int merge_committer_hand_over(struct merge_committer *committer, struct merge_group *group,
+			      struct uds_message *message);
+
+/* What has been taken off so far. */
+void merge_committer_progress(struct merge_committer *committer, uint64_t *ret_entries,
+			      uint64_t *ret_rounds);
+
+/* Waits for the last group and ends the thread; its first error. */
+int merge_committer_finish(struct merge_committer *committer, uint64_t *ret_entries,
+			   uint64_t *ret_rounds, struct uds_message *message);
+
+#endif
