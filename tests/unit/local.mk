@@ -122,3 +122,5 @@ tests_unit_test_chapter_writer_SOURCES = tests/unit/test_chapter_writer.c
 tests_unit_test_chapter_writer_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_chapter_writer_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_chapter_writer_LDADD = $(TEST_LDADD)
+
+include tests/unit/snapshot.mk
