@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the zones of a closed chapter to its pages: collation, record pages, chapter index, index pages
- * (uds-format, 8, 9 and 10.4). In memory only.
+ * From the zones of a closed chapter to its pages: collation, record pages, chapter index, index
+ * pages (uds-format, 8, 9 and 10.4). In memory only.
  *
  * Threads: a builder is used by one thread at a time. The zones must not change meanwhile.
  */
@@ -24,12 +24,11 @@ struct chapter_builder {
 	const struct geometry *geometry;
 	struct chapter_index *index;
 	struct record_page_encoder *encoder;
-	const struct uds_record **records; /* of one page */
-	bool *genuine;			   /* which of them stand in their own place */
 
 	/* The result: all pages of a chapter, index pages first, in memory that the I/O accepts. */
 	uint8_t *pages;
-	uint32_t *list_counts; /* how many lists each index page holds */
+	uint16_t *
+		last_lists; /* for the page map: the highest list on each index page but the last */
 	struct chapter_index_statistics statistics;
 };
 
@@ -42,8 +41,8 @@ void chapter_builder_free(struct chapter_builder *builder);
 /*
  * Builds chapter @vcn.
  *
- * Returns 0; UDS_ERR_BAD_STATE when the zones have no live record; UDS_ERR_DUPLICATE_NAME when two of them hold the
- * same name; UDS_ERR_OVERFLOW; -ENOMEM.
+ * Returns 0; UDS_ERR_BAD_STATE when the zones have no live record; UDS_ERR_DUPLICATE_NAME when two
+ * of them hold the same name; UDS_ERR_OVERFLOW; -ENOMEM.
  */
 int chapter_builder_run(struct chapter_builder *builder, uint64_t vcn,
 			struct open_zone *const *zones, unsigned int count,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Chapters read ahead into a ring of buffers. Reads are large, so one at a time keeps a device busy, while
- * another thread works on what was read.
+ * Chapters read ahead into a ring of buffers. Reads are large, so one at a time keeps a device
+ * busy, while another thread works on what was read.
  */
 #include "volume/chapter_stream.h"
 

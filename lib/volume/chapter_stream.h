@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading chapters one after the other, for a rebuild and for whoever walks through a whole volume: a
- * thread reads ahead, each chapter's part with one large read.
+ * Reading chapters one after the other, for a rebuild and for whoever walks through a whole volume:
+ * a thread reads ahead, each chapter's part with one large read.
  *
  * Threads: a stream is used by one thread at a time.
  */
@@ -25,7 +25,8 @@ struct chapter_stream;
 /* One chapter's part. */
 struct streamed_chapter {
 	uint32_t slot;
-	int status; /* 0, UDS_ERR_OUT_OF_RANGE when the slot is being written, or what the I/O said */
+	int status; /* 0, UDS_ERR_OUT_OF_RANGE when the slot is being written, or what the I/O said
+		     */
 	const uint8_t *pages; /* when the status is 0; until the next call */
 };
 

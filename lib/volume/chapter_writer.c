@@ -64,7 +64,7 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 	if (r < 0)
 		return failure_in(message, r, "chapter %" PRIu64 ": not written", vcn);
 	volume_begin_write(volume, slot);
-	page_map_set(volume->map, slot, vcn, writer->builder->list_counts);
+	page_map_set(volume->map, slot, vcn, writer->builder->last_lists);
 	r = write_pages(writer, vcn, slot, message);
 	if (r < 0)
 		return r; /* the slot stays closed: nobody knows what is in it */

@@ -2,15 +2,15 @@
 /*
  * The chapter writer: a thread that brings closed chapters to the volume, one at a time.
  *
- * A chapter is handed over as the zones of the closed open chapter, which stay as they are until it is
- * written. Who hands over the next one waits until then: that keeps callers from running ahead of the
- * device.
+ * A chapter is handed over as the zones of the closed open chapter, which stay as they are until it
+ * is written. Who hands over the next one waits until then: that keeps callers from running ahead
+ * of the device.
  *
- * Before the first page is written, the save that a crash would bring back is made invalid (saves.h). When the
- * writer says that a chapter is written, it is durable.
+ * Before the first page is written, the save that a crash would bring back is made invalid
+ * (saves.h). When the writer says that a chapter is written, it is durable.
  *
- * The first error is remembered and told to everybody who comes later; nothing is written any more. The
- * volume stays readable but for the chapter's slot.
+ * The first error is remembered and told to everybody who comes later; nothing is written any more.
+ * The volume stays readable but for the chapter's slot.
  *
  * Threads: submit is for one thread at a time; all else for any.
  */
@@ -28,8 +28,8 @@
 struct chapter_writer;
 
 /*
- * Called from the writer's thread when a chapter is written (@status 0), or is not (the error). Must not call
- * the writer.
+ * Called from the writer's thread when a chapter is written (@status 0), or is not (the error).
+ * Must not call the writer.
  */
 typedef void (*chapter_written_fn)(void *context, uint64_t vcn, int status);
 
@@ -40,8 +40,8 @@ struct chapter_writer_statistics {
 };
 
 /*
- * @layout: whose saves are invalidated; outlives the writer, like @volume. While a chapter is being written,
- * nobody else may use the saves.
+ * @layout: whose saves are invalidated; outlives the writer, like @volume. While a chapter is being
+ * written, nobody else may use the saves.
  * @written: may be NULL.
  *
  * Returns 0, -ENOMEM, or what the system said when it has no more threads.

@@ -19,7 +19,8 @@
 #define CONFIG_VERSION_CONVERTED 802u
 
 /*
- * Reads the block. The values are not compared with the limits of the format: geometry_make() does that.
+ * Reads the block. The values are not compared with the limits of the format: geometry_make() does
+ * that.
  *
  * @ret_message: says what is wrong, without the name of the place.
  *

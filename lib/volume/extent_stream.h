@@ -35,14 +35,14 @@ int extent_writer_open(struct extent_writer *writer, struct uds_io *io, struct e
 		       const char *what);
 
 /*
- * Appends bytes. Returns 0; UDS_ERR_OUT_OF_RANGE when the extent ends before; or what the I/O said. The
- * sentence is in writer->message.
+ * Appends bytes. Returns 0; UDS_ERR_OUT_OF_RANGE when the extent ends before; or what the I/O said.
+ * The sentence is in writer->message.
  */
 int extent_writer_append(struct extent_writer *writer, const void *bytes, size_t length);
 
 /*
- * Writes what is left, the rest of the last block as zeros, and flushes the I/O. What lies behind that block
- * stays. Returns as above.
+ * Writes what is left, the rest of the last block as zeros, and flushes the I/O. What lies behind
+ * that block stays. Returns as above.
  */
 int extent_writer_finish(struct extent_writer *writer);
 
@@ -65,7 +65,10 @@ struct extent_reader {
 int extent_reader_open(struct extent_reader *reader, struct uds_io *io, struct extent extent,
 		       const char *what);
 
-/* Takes exactly @length bytes. Returns 0; UDS_ERR_OUT_OF_RANGE when fewer are left; or what the I/O said. */
+/*
+ * Takes exactly @length bytes. Returns 0; UDS_ERR_OUT_OF_RANGE when fewer are left; or what the
+ * I/O said.
+ */
 int extent_reader_take(struct extent_reader *reader, void *ret_bytes, size_t length);
 
 void extent_reader_close(struct extent_reader *reader);

@@ -36,7 +36,7 @@ static int check_page(const struct volume *volume, const uint8_t *page, uint32_t
 }
 
 int chapter_check_index(const struct volume *volume, uint32_t slot, const uint8_t *pages,
-			uint64_t *ret_vcn, uint32_t *ret_list_counts,
+			uint64_t *ret_vcn, uint16_t *ret_last_lists,
 			struct uds_message *ret_message)
 {
 	const struct geometry *geometry = &volume->geometry;
@@ -58,7 +58,8 @@ int chapter_check_index(const struct volume *volume, uint32_t slot, const uint8_
 			return failure_in(ret_message, r, "index page %" PRIu32, page);
 		vcn = head.vcn;
 		next += head.list_count;
-		ret_list_counts[page] = head.list_count;
+		if (page + 1 < geometry->index_pages_per_chapter)
+			ret_last_lists[page] = (uint16_t)(next - 1);
 	}
 	if (next != geometry->delta_lists_per_chapter)
 		return failure(ret_message, UDS_ERR_CORRUPT,
@@ -81,8 +82,8 @@ static int compare_vcns(const void *a, const void *b)
 }
 
 /*
- * The chapters that a volume holds at a time have numbers within one round of it. Where some do not, those are
- * right that are the most; of equals the later ones.
+ * The chapters that a volume holds at a time have numbers within one round of it. Where some do
+ * not, those are right that are the most; of equals the later ones.
  *
  * Returns the highest number of that round.
  */
@@ -104,8 +105,8 @@ static uint64_t choose_round(uint64_t *sorted, uint32_t count, uint32_t chapters
 }
 
 /*
- * Whether a chapter cannot be in its slot when found->newest is to come. In a converted volume a slot may
- * have been passed over for a while, so an old chapter says nothing there.
+ * Whether a chapter cannot be in its slot when found->newest is to come. In a converted volume a
+ * slot may have been passed over for a while, so an old chapter says nothing there.
  */
 static bool is_stray(const struct geometry *geometry, const struct found_chapters *found,
 		     uint64_t vcn)
@@ -143,7 +144,7 @@ static void set_range(struct volume *volume, struct found_chapters *found, uint6
 
 /* Forgets in the page map what is not valid, and logs what should be there and is not. */
 static int settle(struct volume *volume, struct found_chapters *found, uint8_t *pages,
-		  uint32_t *list_counts)
+		  uint16_t *last_lists)
 {
 	const struct geometry *geometry = &volume->geometry;
 	struct uds_message message = { "" };
@@ -165,7 +166,7 @@ static int settle(struct volume *volume, struct found_chapters *found, uint8_t *
 			    (size_t)geometry->index_pages_per_chapter * geometry->page_bytes,
 			    volume_page_offset(volume, slot, 0), &message);
 		if (r == 0)
-			r = chapter_check_index(volume, slot, pages, &ignored, list_counts,
+			r = chapter_check_index(volume, slot, pages, &ignored, last_lists,
 						&message);
 		if (r == 0)
 			failure(&message, 0, "the slot holds chapter %" PRIu64, ignored);
@@ -179,7 +180,7 @@ static int settle(struct volume *volume, struct found_chapters *found, uint8_t *
 
 /* Reads all slots: fills vcns and the page map. */
 static int read_slots(struct volume *volume, uds_progress_fn progress, void *progress_context,
-		      struct found_chapters *found, uint32_t *list_counts)
+		      struct found_chapters *found, uint16_t *last_lists)
 {
 	struct chapter_stream *stream;
 	struct streamed_chapter chapter;
@@ -200,8 +201,8 @@ static int read_slots(struct volume *volume, uds_progress_fn progress, void *pro
 		uint64_t vcn = NO_CHAPTER;
 
 		if (chapter.status == 0 && chapter_check_index(volume, chapter.slot, chapter.pages,
-							       &vcn, list_counts, NULL) == 0)
-			page_map_set(volume->map, chapter.slot, vcn, list_counts);
+							       &vcn, last_lists, NULL) == 0)
+			page_map_set(volume->map, chapter.slot, vcn, last_lists);
 		found->vcns[chapter.slot] = vcn;
 		done++;
 		if (progress != NULL && progress(progress_context, done, found->slots) != 0)
@@ -219,21 +220,21 @@ int volume_find_chapters(struct volume *volume, uds_progress_fn progress, void *
 	struct found_chapters found = { .slots = geometry->chapters_per_volume };
 	const struct uds_env *env = &volume->env;
 	uint64_t *sorted = env_allocate(env, found.slots, sizeof(sorted[0]));
-	uint32_t *list_counts =
-		env_allocate(env, geometry->index_pages_per_chapter, sizeof(list_counts[0]));
+	uint16_t *last_lists =
+		env_allocate(env, geometry->index_pages_per_chapter, sizeof(last_lists[0]));
 	uint8_t *pages = io_allocate_buffer(
 		volume->io, env, (size_t)geometry->index_pages_per_chapter * geometry->page_bytes);
 	int r = -ENOMEM;
 
 	found.vcns = env_allocate(env, found.slots, sizeof(found.vcns[0]));
-	if (found.vcns != NULL && sorted != NULL && list_counts != NULL && pages != NULL)
-		r = read_slots(volume, progress, progress_context, &found, list_counts);
+	if (found.vcns != NULL && sorted != NULL && last_lists != NULL && pages != NULL)
+		r = read_slots(volume, progress, progress_context, &found, last_lists);
 	if (r == 0) {
 		set_range(volume, &found, sorted);
-		r = settle(volume, &found, pages, list_counts);
+		r = settle(volume, &found, pages, last_lists);
 	}
 	env_release(env, pages);
-	env_release(env, list_counts);
+	env_release(env, last_lists);
 	env_release(env, sorted);
 	if (r < 0) {
 		env_release(env, found.vcns);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An index as it lies on a device: the super block, the configuration, and the saves (uds-format, 14 and
- * 15.1). What is in the volume and in the parts of a save is for others to read.
+ * An index as it lies on a device: the super block, the configuration, and the saves (uds-format,
+ * 14 and 15.1). What is in the volume and in the parts of a save is for others to read.
  *
  * Threads: see saves.h for the saves; all else is read-only after layout_read().
  */
@@ -28,11 +28,11 @@ struct layout {
 
 /*
  * Reads the layout of the index that begins at byte @offset of the I/O, and checks that it does not
- * contradict itself, the geometry or the size of the device. Writes nothing. Damaged save headers are
- * no error here: saves_latest() tells them.
+ * contradict itself, the geometry or the size of the device. Writes nothing. Damaged save headers
+ * are no error here: saves_latest() tells them.
  *
- * Returns 0, or with a message that names the I/O, the region, the field, the expected and the found value
- *   UDS_ERR_NOT_AN_INDEX         no super block there, or the I/O ends before it
+ * Returns 0, or with a message that names the I/O, the region, the field, the expected and the
+ * found value UDS_ERR_NOT_AN_INDEX         no super block there, or the I/O ends before it
  *   UDS_ERR_UNSUPPORTED_VERSION  of the super block or the config block
  *   UDS_ERR_CORRUPT              a field contradicts another, or the I/O is shorter than the index
  *   -EINVAL                      an offset that is not a multiple of 4096
@@ -52,7 +52,8 @@ int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uin
  * chapters by the nonce. An I/O that can be resized grows as far as needed.
  *
  * @size_limit: how many bytes may be used; 0: up to the end of the I/O.
- * @nonce_data: NONCE_DATA_BYTES that make the index unique, or NULL: made from time and random bytes.
+ * @nonce_data: NONCE_DATA_BYTES that make the index unique, or NULL: made from time and random
+ * bytes.
  *
  * Returns 0, or
  *   -EINVAL            a configuration or offset that is not possible; nothing was written

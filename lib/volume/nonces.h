@@ -2,8 +2,8 @@
 /*
  * The chain of nonces (uds-format, 14.5): seed data -> primary nonce -> volume nonce -> save nonce.
  *
- * The start blocks are the numbers of the super block's region table, also where a converted volume's
- * data lie elsewhere: that is why a conversion leaves every nonce valid.
+ * The start blocks are the numbers of the super block's region table, also where a converted
+ * volume's data lie elsewhere: that is why a conversion leaves every nonce valid.
  */
 #ifndef VOLUME_NONCES_H
 #define VOLUME_NONCES_H

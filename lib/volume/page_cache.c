@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The page cache: shards of their own lock, each a few places that are searched one by one and given up
- * in the order of a clock hand that passes over what was used since it came by last.
+ * The page cache: shards of their own lock, each a few places that are searched one by one and
+ * given up in the order of a clock hand that passes over what was used since it came by last.
  */
 #include "volume/page_cache.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whole pages of the volume in memory, for devices on which a read costs more than a copy. (Where the
- * system keeps the volume in its own page cache, nothing comes in here.)
+ * Whole pages of the volume in memory, for devices on which a read costs more than a copy. (Where
+ * the system keeps the volume in its own page cache, nothing comes in here.)
  *
- * The caller is in the page's slot (slot_table.h) whenever it looks up or adds a page, and has locked the
- * slot when it drops pages. So a page that is found is of the chapter that is in the slot.
+ * The caller is in the page's slot (slot_table.h) whenever it looks up or adds a page, and has
+ * locked the slot when it drops pages. So a page that is found is of the chapter that is in the
+ * slot.
  *
  * Threads: any.
  */
@@ -25,12 +26,15 @@ int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pag
 /* NULL is fine. */
 void page_cache_free(struct page_cache *cache);
 
-/* Looks at a page that is there: returns what the cache is to return. No other thread changes the page. */
+/*
+ * Looks at a page that is there: returns what the cache is to return. No other thread changes the
+ * page.
+ */
 typedef int (*page_reader_fn)(void *context, const uint8_t *page);
 
 /*
- * Calls @read for page @number (of the volume) if it is there, and sets @ret_result to what it returns.
- * Returns whether it is there.
+ * Calls @read for page @number (of the volume) if it is there, and sets @ret_result to what it
+ * returns. Returns whether it is there.
  */
 bool page_cache_read(struct page_cache *cache, uint64_t number, page_reader_fn read, void *context,
 		     int *ret_result);

@@ -58,15 +58,12 @@ static uint32_t entry(const _Atomic uint16_t *row, uint32_t page)
 }
 
 void page_map_set(struct page_map *map, uint32_t physical_chapter, uint64_t vcn,
-		  const uint32_t *list_counts)
+		  const uint16_t *last_lists)
 {
 	_Atomic uint16_t *row = row_of(map, physical_chapter);
-	uint32_t next = 0;
 
-	for (uint32_t page = 0; page < map->entries_per_chapter; page++) {
-		next += list_counts[page];
-		atomic_store_explicit(&row[page], (uint16_t)(next - 1), memory_order_relaxed);
-	}
+	for (uint32_t page = 0; page < map->entries_per_chapter; page++)
+		atomic_store_explicit(&row[page], last_lists[page], memory_order_relaxed);
 	atomic_store_explicit(&map->last_update, vcn, memory_order_relaxed);
 }
 

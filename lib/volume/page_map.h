@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The index page map: which index page of a chapter holds which delta lists (uds-format, 12), so that a
- * lookup reads at most one index page.
+ * The index page map: which index page of a chapter holds which delta lists (uds-format, 12), so
+ * that a lookup reads at most one index page.
  *
- * Threads: any number may look up while one sets rows. Who looks up a row that is being set gets a mixture
- * of old and new bounds; volume.h keeps that from happening.
+ * Threads: any number may look up while one sets rows. Who looks up a row that is being set gets a
+ * mixture of old and new bounds; volume.h keeps that from happening.
  */
 #ifndef VOLUME_PAGE_MAP_H
 #define VOLUME_PAGE_MAP_H
@@ -41,11 +41,11 @@ int page_map_make(const struct uds_env *env, const struct geometry *geometry,
 void page_map_free(struct page_map *map);
 
 /*
- * Sets the row of a chapter's slot. @list_counts: how many lists each index page holds, one element for each.
- * Their sum is the chapter's number of lists.
+ * Sets the row of a chapter's slot. @last_lists: for each index page but the last the highest list
+ * on it, as the format has it: a page without lists has that of the page before it.
  */
 void page_map_set(struct page_map *map, uint32_t physical_chapter, uint64_t vcn,
-		  const uint32_t *list_counts);
+		  const uint16_t *last_lists);
 
 /* Makes the row of a slot that of a chapter that was never written. */
 void page_map_clear(struct page_map *map, uint32_t physical_chapter);
@@ -69,8 +69,8 @@ void page_map_encode(const struct page_map *map, uint8_t *memory);
 /*
  * Reads a saved map of page_map_bytes().
  *
- * Returns 0, or UDS_ERR_CORRUPT (the map is as it was) for a wrong magic, a list that does not exist, or
- * bounds that decrease.
+ * Returns 0, or UDS_ERR_CORRUPT (the map is as it was) for a wrong magic, a list that does not
+ * exist, or bounds that decrease.
  */
 int page_map_decode(struct page_map *map, const uint8_t *memory, struct uds_message *ret_message);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of regions that starts the super block and each save header (uds-format, 14.1, 14.2), and
- * the payload behind it.
+ * The table of regions that starts the super block and each save header (uds-format, 14.1, 14.2),
+ * and the payload behind it.
  *
  * Everything here is a pure function over one block of memory. Any thread.
  */
@@ -61,7 +61,8 @@ struct region_table {
 const char *region_name(uint16_t kind);
 
 /*
- * Reads a table. Of the regions only their number is checked; of the payload, that it lies in the block.
+ * Reads a table. Of the regions only their number is checked; of the payload, that it lies in the
+ * block.
  *
  * @ret_message: says what is wrong, without the name of the place: the caller puts that in front.
  *
@@ -74,8 +75,8 @@ int region_table_decode(const uint8_t block[BLOCK_BYTES], struct region_table *r
 			struct uds_message *ret_message);
 
 /*
- * Clears the block and writes the table. Sets payload_at; the caller fills in the payload_bytes bytes
- * there.
+ * Clears the block and writes the table. Sets payload_at; the caller fills in the payload_bytes
+ * bytes there.
  */
 void region_table_encode(struct region_table *table, uint8_t block[BLOCK_BYTES]);
 

@@ -12,15 +12,16 @@
  *
  * Afterwards every extent of the save lies inside the slot.
  *
- * Returns 1 and the save; 0 when the slot says that it holds none; or UDS_ERR_CORRUPT, UDS_ERR_NOT_AN_INDEX or
- * UDS_ERR_UNSUPPORTED_VERSION with a message that names slot, field, expected and found.
+ * Returns 1 and the save; 0 when the slot says that it holds none; or UDS_ERR_CORRUPT,
+ * UDS_ERR_NOT_AN_INDEX or UDS_ERR_UNSUPPORTED_VERSION with a message that names slot, field,
+ * expected and found.
  */
 int save_header_decode(const uint8_t block[BLOCK_BYTES], const struct super_block *super,
 		       unsigned int slot, struct save *ret_save, struct uds_message *ret_message);
 
 /*
- * Where the parts of a new save of @zones zones come. The chapters, the time stamp and the nonce are 0.
- * Returns 0, or UDS_ERR_OVERFLOW when the slot is too small for so many zones.
+ * Where the parts of a new save of @zones zones come. The chapters, the time stamp and the nonce
+ * are 0. Returns 0, or UDS_ERR_OVERFLOW when the slot is too small for so many zones.
  */
 int save_header_plan(const struct super_block *super, unsigned int slot, unsigned int zones,
 		     struct save *ret_save, struct uds_message *ret_message);

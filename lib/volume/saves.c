@@ -219,9 +219,9 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 }
 
 /*
- * Zeroes the first block of a saved open chapter, in two steps: a power cut may tear the write of a block
- * at a sector, and zeroes among the records behind a magic that is still there would be loaded. So
- * the sector with the magic goes first, while the others keep what they have.
+ * Zeroes the first block of a saved open chapter, in two steps: a power cut may tear the write of a
+ * block at a sector, and zeroes among the records behind a magic that is still there would be
+ * loaded. So the sector with the magic goes first, while the others keep what they have.
  */
 static int wipe_open_chapter(struct uds_io *io, const struct save *save, uint8_t *block,
 			     struct uds_message *ret_message)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The two save slots: what is in them, which one to load, how a new save comes in, and how a save is
- * made invalid when the volume moves on (uds-format, 14.7 and 15.2 to 15.4).
+ * The two save slots: what is in them, which one to load, how a new save comes in, and how a save
+ * is made invalid when the volume moves on (uds-format, 14.7 and 15.2 to 15.4).
  *
- * What is kept here mirrors the device. A header of which nobody knows what the device holds (it could
- * not be read, or writing it failed) is SLOT_UNKNOWN: no save is loaded then, and the header is overwritten
- * before the next chapter is written.
+ * What is kept here mirrors the device. A header of which nobody knows what the device holds (it
+ * could not be read, or writing it failed) is SLOT_UNKNOWN: no save is loaded then, and the header
+ * is overwritten before the next chapter is written.
  *
- * Threads: one at a time. The chapter writer invalidates; a save is made while the chapter writer is idle.
+ * Threads: one at a time. The chapter writer invalidates; a save is made while the chapter writer
+ * is idle.
  */
 #ifndef VOLUME_SAVES_H
 #define VOLUME_SAVES_H
@@ -67,9 +68,10 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 /*
  * The save that a load uses: the valid one with the greatest time stamp.
  *
- * Returns 0, or UDS_ERR_NEEDS_RECOVERY with the reason: no valid save, a header that could not be read, a save
- * that was invalidated through this very struct, or chapter numbers that no volume of @geometry can
- * have. There is no way from there to the older save: the volume may have moved on since.
+ * Returns 0, or UDS_ERR_NEEDS_RECOVERY with the reason: no valid save, a header that could not be
+ * read, a save that was invalidated through this very struct, or chapter numbers that no volume of
+ * @geometry can have. There is no way from there to the older save: the volume may have moved on
+ * since.
  */
 int saves_latest(const struct saves *saves, const struct geometry *geometry,
 		 struct uds_message *ret_message, const struct save **ret_save);
@@ -77,12 +79,12 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
 /*
  * Begins a save: chooses the older slot, overwrites its header as unsaved and flushes that.
  *
- * @zones: 1 to MAXIMUM_ZONES. @now_ms: the time; the stamp of the new save is later where needed, so
- * that it is greater than any other on the device.
+ * @zones: 1 to MAXIMUM_ZONES. @now_ms: the time; the stamp of the new save is later where needed,
+ * so that it is greater than any other on the device.
  * @ret_save: where the parts are to be written. Each must be flushed before saves_commit().
  *
- * Returns 0, UDS_ERR_OVERFLOW when no later time stamp exists, or what the I/O said: nothing is saved then,
- * and the other slot is as it was.
+ * Returns 0, UDS_ERR_OVERFLOW when no later time stamp exists, or what the I/O said: nothing is
+ * saved then, and the other slot is as it was.
  */
 int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block *super,
 		unsigned int zones, uint64_t now_ms, struct uds_message *ret_message,
@@ -97,8 +99,8 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 		 const struct save *save, struct uds_message *ret_message);
 
 /*
- * To be called before anything on the volume changes: makes sure, durably, that no save on the device
- * will be loaded after a crash. Does nothing when that is so already.
+ * To be called before anything on the volume changes: makes sure, durably, that no save on the
+ * device will be loaded after a crash. Does nothing when that is so already.
  *
  * Returns 0, or what the I/O said: the volume must not be written then.
  */

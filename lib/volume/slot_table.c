@@ -2,10 +2,10 @@
 /*
  * Slots and the heads of their index pages.
  *
- * The state of a slot is one word: how many readers are inside, and two flags. A reader that comes while
- * WRITING is set goes out again at once; one that comes while DROPPING is set tries again, since that
- * lasts for a few calls of free only. Who set a flag waits for the readers to be gone (WRITING) or does
- * not set it while there are any (DROPPING).
+ * The state of a slot is one word: how many readers are inside, and two flags. A reader that comes
+ * while WRITING is set goes out again at once; one that comes while DROPPING is set tries again,
+ * since that lasts for a few calls of free only. Who set a flag waits for the readers to be gone
+ * (WRITING) or does not set it while there are any (DROPPING).
  *
  * Heads come in by compare-and-swap and go only while one of the flags keeps all readers out.
  */
@@ -101,7 +101,10 @@ void slot_table_free(struct slot_table *table)
 	env_release(&env, table);
 }
 
-/* Wakes the writer when @before, the state before one of us went, says that it waits for us alone. */
+/*
+ * Wakes the writer when @before, the state before one of us went, says that it waits for us
+ * alone.
+ */
 static void wake_writer(struct slot_table *table, uint32_t before, uint32_t leaving)
 {
 	if ((before & ~WRITING) != leaving || (before & WRITING) == 0)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The slots of the volume as threads see them: who may look at a slot, and the heads of its index pages
- * (header and table of list offsets), kept in memory so that a lookup need not read them again.
+ * The slots of the volume as threads see them: who may look at a slot, and the heads of its index
+ * pages (header and table of list offsets), kept in memory so that a lookup need not read them
+ * again.
  *
  * Readers enter a slot and leave it. One writer locks it: from then on nobody can enter, and when
- * slot_lock() returns, nobody is inside any more and the slot's heads are forgotten. So what a reader
- * sees of a slot, and what is kept of it, is of one chapter, never a mixture. Readers never wait.
+ * slot_lock() returns, nobody is inside any more and the slot's heads are forgotten. So what a
+ * reader sees of a slot, and what is kept of it, is of one chapter, never a mixture. Readers never
+ * wait.
  *
  * Threads: all functions may be called by any thread, but for make and free.
  */
@@ -28,8 +30,8 @@ struct kept_head {
 };
 
 /*
- * @index_pages: of each chapter. @budget_bytes: how much memory the heads may take; when there are more,
- * those of some slot go.
+ * @index_pages: of each chapter. @budget_bytes: how much memory the heads may take; when there are
+ * more, those of some slot go.
  */
 int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pages,
 		    uint64_t budget_bytes, struct slot_table **ret_table);
@@ -49,8 +51,8 @@ void slot_unlock(struct slot_table *table, uint32_t slot);
 const struct kept_head *slot_head(const struct slot_table *table, uint32_t slot, uint32_t page);
 
 /*
- * Keeps a copy of the first index_page_table_bytes() of an index page, if memory allows. The caller is in
- * the slot.
+ * Keeps a copy of the first index_page_table_bytes() of an index page, if memory allows. The caller
+ * is in the slot.
  */
 void slot_keep_head(struct slot_table *table, uint32_t slot, uint32_t page,
 		    const struct index_page_head *head, const uint8_t *bytes);

@@ -2,9 +2,9 @@
 /*
  * The super block, to and from bytes.
  *
- * A converted volume lost blocks at its front: all start blocks in the table keep their old numbers,
- * and two offsets say how far the data are from there. In a plain volume both are 0, so there is one
- * way through here for both versions.
+ * A converted volume lost blocks at its front: all start blocks in the table keep their old
+ * numbers, and two offsets say how far the data are from there. In a plain volume both are 0, so
+ * there is one way through here for both versions.
  */
 #include "volume/super_block.h"
 

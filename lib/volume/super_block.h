@@ -41,8 +41,9 @@ struct super_block {
 /*
  * Reads and checks a super block that was found at block @at of a device.
  *
- * Afterwards no sum of the numbers overflows, and every region lies behind the one before. Whether the
- * device is long enough and the regions large enough for the geometry is for the caller to check.
+ * Afterwards no sum of the numbers overflows, and every region lies behind the one before. Whether
+ * the device is long enough and the regions large enough for the geometry is for the caller to
+ * check.
  *
  * @ret_message: says what is wrong, without the name of the place.
  *
@@ -79,7 +80,10 @@ static inline uint64_t super_block_save_at(const struct super_block *super, unsi
 	return super->save_start[slot] - super->start_offset;
 }
 
-/* The block behind the last one that the index reads or writes. The seal, never written, comes there. */
+/*
+ * The block behind the last one that the index reads or writes. The seal, never written, comes
+ * there.
+ */
 static inline uint64_t super_block_end(const struct super_block *super)
 {
 	return super->seal_start - super->start_offset;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Opening a volume, its pages' places, and reading parts of them. Lookups are in volume_search.c. */
+/*
+ * Opening a volume, its pages' places, and reading parts of them. Lookups are in volume_search.c.
+ */
 #include "volume/volume.h"
 
 #include <errno.h>
@@ -13,8 +15,8 @@
 #include "volume/volume_batch.h"
 
 /*
- * A read of a few kilobytes out of the system's page cache takes a microsecond or so, one of 32 KB four
- * or five; the fastest device takes ten times as long.
+ * A read of a few kilobytes out of the system's page cache takes a microsecond or so, one of 32 KB
+ * four or five; the fastest device takes ten times as long.
  */
 #define SLOW_READ_NS 40000
 
@@ -22,9 +24,9 @@
 #define TIMED_READS 4
 
 /*
- * The rank of a name among @records evenly spread ones has a standard deviation of at most sqrt(records) / 2, and
- * every second one is in the bottom row. Two and a half of that leave out one name in a hundred, for which
- * the whole page is read.
+ * The rank of a name among @records evenly spread ones has a standard deviation of at most
+ * sqrt(records) / 2, and every second one is in the bottom row. Two and a half of that leave out
+ * one name in a hundred, for which the whole page is read.
  */
 static uint32_t row_reach(uint32_t records)
 {
@@ -54,7 +56,10 @@ int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_b
 	if (cache_bytes == 0)
 		cache_bytes = (uint64_t)geometry->cache_chapters * geometry->pages_per_chapter *
 			      geometry->page_bytes;
-	/* One half for whole pages, the other for heads of index pages, which take much less as a rule. */
+	/*
+	 * One half for whole pages, the other for heads of index pages, which take much less as a
+	 * rule.
+	 */
 	pages = cache_bytes / 2 / geometry->page_bytes;
 	if (pages == 0)
 		pages = 1;
@@ -145,7 +150,10 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* One slow read can be chance (this thread was not running), so it takes some; and many quick ones to get back. */
+/*
+ * One slow read can be chance (this thread was not running), so it takes some; and many quick
+ * ones to get back.
+ */
 static void note_time(struct volume *volume, uint64_t ns)
 {
 	int slowness = atomic_load_explicit(&volume->slowness, memory_order_relaxed);

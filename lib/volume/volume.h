@@ -2,16 +2,16 @@
 /*
  * The volume: chapters on an I/O, each in its slot (uds-format, 11), and looking names up in them.
  *
- * A lookup reads at most the part of one index page and of one record page that it needs. What is read is
- * verified as far as it goes: nonce, chapter number, the lists' bounds against the page map, order and range
- * of the table entries that are used, the guard where whole pages are read.
+ * A lookup reads at most the part of one index page and of one record page that it needs. What is
+ * read is verified as far as it goes: nonce, chapter number, the lists' bounds against the page
+ * map, order and range of the table entries that are used, the guard where whole pages are read.
  *
- * Small parts are read where reading is a copy from the system's page cache. Where a read takes the time of a
- * device, whole pages are read and kept in a cache of our own. Which of the two it is, is measured as it
- * goes.
+ * Small parts are read where reading is a copy from the system's page cache. Where a read takes the
+ * time of a device, whole pages are read and kept in a cache of our own. Which of the two it is, is
+ * measured as it goes.
  *
- * Threads: any number may look up at once. One thread at a time writes chapters (chapter_writer.h); who
- * looks for a name in a chapter whose slot is being written, does not find it.
+ * Threads: any number may look up at once. One thread at a time writes chapters (chapter_writer.h);
+ * who looks for a name in a chapter whose slot is being written, does not find it.
  */
 #ifndef VOLUME_VOLUME_H
 #define VOLUME_VOLUME_H
@@ -34,7 +34,9 @@
 
 struct volume_batch;
 
-/* No index ever gets so far; greater numbers come from damage, and sums with them could overflow. */
+/*
+ * No index ever gets so far; greater numbers come from damage, and sums with them could overflow.
+ */
 #define CHAPTER_LIMIT (UINT64_C(1) << 54)
 
 struct volume {
@@ -43,8 +45,8 @@ struct volume {
 	struct geometry geometry;
 	struct index_page_code code;
 	uint64_t start; /* of the volume region, bytes of the I/O */
-	uint32_t
-		reach; /* nodes of a record page's bottom row, from where a name should be, that are read */
+	uint32_t reach; /* nodes of a record page's bottom row, from where a name should be, that
+			   are read */
 	struct page_map *map;
 	struct slot_table *slots;
 	struct page_cache *cache;
@@ -60,7 +62,8 @@ struct volume {
 
 /*
  * @layout: copied as far as needed. @cache_bytes: memory for what lookups have read; 0: as much as
- * cache_chapters chapters take. The page map is empty at first: page_map_decode() or a rebuild fill it.
+ * cache_chapters chapters take. The page map is empty at first: page_map_decode() or a rebuild fill
+ * it.
  *
  * Returns 0 or -ENOMEM.
  */
@@ -78,8 +81,8 @@ uint64_t volume_memory_bytes(struct volume *volume);
  *
  * @ret_data: untouched when it is not found.
  *
- * Returns 0; UDS_ERR_CORRUPT and the page when something read contradicts the format or the page map; or what
- * the I/O said.
+ * Returns 0; UDS_ERR_CORRUPT and the page when something read contradicts the format or the page
+ * map; or what the I/O said.
  */
 int volume_search_chapter(struct volume *volume, uint64_t vcn, const struct uds_record_name *name,
 			  bool *ret_found, struct uds_record_data *ret_data,
@@ -103,7 +106,8 @@ int volume_search_many(struct volume *volume, struct volume_search *searches, si
 		       struct uds_message *ret_message);
 
 /*
- * Looks a name up in one record page of a chapter, for those who know it from a chapter index of their own.
+ * Looks a name up in one record page of a chapter, for those who know it from a chapter index of
+ * their own.
  * @ret_found: false also when the chapter is no longer there.
  */
 int volume_search_record_page(struct volume *volume, uint64_t vcn, uint32_t record_page,
@@ -116,14 +120,15 @@ int volume_search_record_page(struct volume *volume, uint64_t vcn, uint32_t reco
  * @pages: index_pages_per_chapter * page_bytes, from io_allocate_buffer().
  * @ret_heads: one for each page.
  *
- * Returns 0; UDS_ERR_OUT_OF_RANGE when the chapter is no longer there; UDS_ERR_CORRUPT; or what the I/O said.
+ * Returns 0; UDS_ERR_OUT_OF_RANGE when the chapter is no longer there; UDS_ERR_CORRUPT; or what the
+ * I/O said.
  */
 int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *pages,
 			      struct index_page_head *ret_heads, struct uds_message *ret_message);
 
 /*
- * Before anything of a slot is overwritten: waits until nobody looks at it, and keeps everybody out.
- * volume_end_write() lets them in again, if the chapter was written.
+ * Before anything of a slot is overwritten: waits until nobody looks at it, and keeps everybody
+ * out. volume_end_write() lets them in again, if the chapter was written.
  */
 void volume_begin_write(struct volume *volume, uint32_t slot);
 void volume_end_write(struct volume *volume, uint32_t slot);
@@ -168,7 +173,8 @@ int volume_read_part(struct volume *volume, struct scratch *scratch, uint32_t sl
 /*
  * Compares the head of an index page with the chapter and the page map.
  *
- * Returns 1; 0 when the chapter is no longer there, because a later one took its slot; or UDS_ERR_CORRUPT.
+ * Returns 1; 0 when the chapter is no longer there, because a later one took its slot; or
+ * UDS_ERR_CORRUPT.
  */
 int volume_check_head(const struct volume *volume, uint32_t slot, uint64_t vcn,
 		      const struct page_bounds *bounds, const struct index_page_head *head,

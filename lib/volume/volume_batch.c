@@ -2,8 +2,8 @@
 /*
  * Many lookups at once.
  *
- * Where reads are quick, one after the other is best. Where they take the time of a device, all index
- * pages of up to BATCH_LOOKUPS names are submitted together, then all record pages.
+ * Where reads are quick, one after the other is best. Where they take the time of a device, all
+ * index pages of up to BATCH_LOOKUPS names are submitted together, then all record pages.
  */
 #include "volume/volume_batch.h"
 
@@ -221,7 +221,10 @@ static void run_batch(struct volume *volume, struct volume_batch *batch, size_t 
 	}
 }
 
-/* Prepares up to BATCH_LOOKUPS lookups. Returns how many searches that took; in @ret_used, the lookups. */
+/*
+ * Prepares up to BATCH_LOOKUPS lookups. Returns how many searches that took; in @ret_used, the
+ * lookups.
+ */
 static size_t enter_slots(struct volume *volume, struct volume_batch *batch,
 			  struct volume_search *searches, size_t count, size_t *ret_used)
 {

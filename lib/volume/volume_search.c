@@ -2,10 +2,10 @@
 /*
  * Looking up one name in one chapter.
  *
- * Of the index page only the name's list is read, once the page's head is kept in memory. Of the record page,
- * a piece of the bottom row of its search tree is read: names are evenly spread, so it is known about
- * where in the row a name is or would be. If it is not in the row itself, exactly one inner node lies
- * between its two neighbours there.
+ * Of the index page only the name's list is read, once the page's head is kept in memory. Of the
+ * record page, a piece of the bottom row of its search tree is read: names are evenly spread, so it
+ * is known about where in the row a name is or would be. If it is not in the row itself, exactly
+ * one inner node lies between its two neighbours there.
  */
 #include "volume/volume_search.h"
 
@@ -231,9 +231,9 @@ static int search_node(struct lookup *lookup, struct volume *volume, struct scra
 /*
  * The node that lies between two neighbours of the bottom row, or in front of it.
  *
- * A page of 2^h records is a perfect tree of h levels, and below its leftmost leaf one more node, the last of
- * the page. @gap: how many nodes of the row, which is of level h - 1, are in front of the place: 0 to
- * 2^(h-1) - 1.
+ * A page of 2^h records is a perfect tree of h levels, and below its leftmost leaf one more node,
+ * the last of the page. @gap: how many nodes of the row, which is of level h - 1, are in front of
+ * the place: 0 to 2^(h-1) - 1.
  */
 static uint32_t node_in_gap(unsigned int h, uint32_t gap)
 {
@@ -359,7 +359,10 @@ int volume_search_record_page(struct volume *volume, uint64_t vcn, uint32_t reco
 		return failure(ret_message, r, "%s", uds_strerror(r));
 	}
 	lookup_start(&lookup, volume, vcn, name, ret_message);
-	/* Record pages have no header: an index page tells whether the slot still has the chapter. */
+	/*
+	 * Record pages have no header: an index page tells whether the slot still has the
+	 * chapter.
+	 */
 	r = know_head(&lookup, volume, scratch, &head, &table);
 	lookup.record_page = record_page;
 	if (r > 0)

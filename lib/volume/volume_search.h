@@ -25,8 +25,8 @@ void lookup_start(struct lookup *lookup, const struct volume *volume, uint64_t v
 		  const struct uds_record_name *name, struct uds_message *ret_message);
 
 /*
- * Each returns 1 when the name may be, or for a record page is, there; 0 when it is not; or an error, whose
- * sentence lacks the place (volume_page_failure).
+ * Each returns 1 when the name may be, or for a record page is, there; 0 when it is not; or an
+ * error, whose sentence lacks the place (volume_page_failure).
  */
 int lookup_in_index_page(struct lookup *lookup, struct volume *volume, const uint8_t *page);
 int lookup_in_list(struct lookup *lookup, const struct volume *volume, const uint8_t *memory,
@@ -34,8 +34,8 @@ int lookup_in_list(struct lookup *lookup, const struct volume *volume, const uin
 int lookup_in_record_page(struct lookup *lookup, struct volume *volume, const uint8_t *page);
 
 /*
- * Where the name's list is, bits [start, start + bits) of the page whose head and table are given. Returns as
- * above; 0 also for an empty list.
+ * Where the name's list is, bits [start, start + bits) of the page whose head and table are given.
+ * Returns as above; 0 also for an empty list.
  */
 int lookup_find_list(struct lookup *lookup, const struct volume *volume,
 		     const struct index_page_head *head, const uint8_t *table, uint32_t *ret_start,

@@ -38,8 +38,8 @@ struct index_image {
 };
 
 /*
- * The names of all images, sorted; NULL ends the list. NULL when there are no vectors. The list lives as
- * long as the program.
+ * The names of all images, sorted; NULL ends the list. NULL when there are no vectors. The list
+ * lives as long as the program.
  */
 const char *const *index_image_names(void);
 

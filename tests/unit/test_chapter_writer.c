@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chapter writer: what it brings to the volume is found there, beside readers and after errors; and
- * a volume that is being written never shows a mixture of two chapters.
+ * The chapter writer: what it brings to the volume is found there, beside readers and after errors;
+ * and a volume that is being written never shows a mixture of two chapters.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -133,7 +133,10 @@ static void write_chapter(struct index *index, uint64_t vcn)
 	ck_assert_msg(r == 0, "%s", message.text);
 }
 
-/* Looks up record @i of a chapter: 1 found with its data, 0 not found, or an error. Other data fail the test. */
+/*
+ * Looks up record @i of a chapter: 1 found with its data, 0 not found, or an error. Other data
+ * fail the test.
+ */
 static int look_up(struct index *index, uint64_t vcn, uint32_t i, struct uds_message *message)
 {
 	struct uds_record r = record(vcn, i);
@@ -205,7 +208,10 @@ START_TEST(written_chapters_are_found_and_the_oldest_make_way)
 }
 END_TEST
 
-/* uds-format, 20.2, R13: the origin keeps pages of a slot in its cache while the slot is overwritten. */
+/*
+ * uds-format, 20.2, R13: the origin keeps pages of a slot in its cache while the slot is
+ * overwritten.
+ */
 START_TEST(defect_R13_what_was_read_of_a_slot_is_forgotten_when_it_is_overwritten)
 {
 	struct index index;
@@ -246,7 +252,10 @@ START_TEST(the_save_is_invalid_before_a_chapter_is_on_the_volume)
 	ck_assert_int_eq(saves_commit(&index.layout.saves, io, &index.layout.super, &save, NULL),
 			 0);
 
-	/* When the wipe fails, nothing is written to the volume, and everybody is told (20.2, R4). */
+	/*
+	 * When the wipe fails, nothing is written to the volume, and everybody is told (20.2,
+	 * R4).
+	 */
 	fault_plan_fail(&plan, FAULT_WRITE, 1, -EIO, false);
 	write_chapter(&index, 0);
 	ck_assert_int_eq(chapter_writer_wait(index.writer, &message), -EIO);
@@ -272,7 +281,10 @@ START_TEST(the_save_is_invalid_before_a_chapter_is_on_the_volume)
 }
 END_TEST
 
-/* uds-format, 20.2, R12: after a rebuild the origin leaves a save alone that was only hard to read. */
+/*
+ * uds-format, 20.2, R12: after a rebuild the origin leaves a save alone that was only hard to
+ * read.
+ */
 START_TEST(defect_R12_a_save_that_could_not_be_read_is_invalid_before_a_chapter_is_written)
 {
 	struct uds_message message = { "" };

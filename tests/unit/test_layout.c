@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The layout of an index on its device: what the reference's images say, byte for byte both ways, and
- * what is said about damaged ones.
+ * The layout of an index on its device: what the reference's images say, byte for byte both ways,
+ * and what is said about damaged ones.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -176,8 +176,8 @@ START_TEST(an_index_created_and_saved_again_has_the_recorded_bytes)
 END_TEST
 
 /*
- * A small index to damage. Where its parts are, in blocks: 0 super block, 1 config block, 2 volume (41
- * blocks), 43 and 84 saves, 125 seal.
+ * A small index to damage. Where its parts are, in blocks: 0 super block, 1 config block, 2 volume
+ * (41 blocks), 43 and 84 saves, 125 seal.
  */
 static struct uds_io *small_index(uint64_t offset)
 {
@@ -647,7 +647,10 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	ck_assert_str_eq(message.text, "mem:: the index needs 516096 bytes, the size limit allows "
 				       "512000");
 
-	/* A device, which cannot grow. What lies in front of the offset must not count (20.2, R10). */
+	/*
+	 * A device, which cannot grow. What lies in front of the offset must not count (20.2,
+	 * R10).
+	 */
 	ops = memory->ops;
 	ops.resize = NULL;
 	ck_assert_int_eq(uds_io_create(&ops, memory->context, &limits, NULL, &fixed), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The volume: page map, lookups, finding chapters. On the reference's images, and on what is left of them
- * after damage.
+ * The volume: page map, lookups, finding chapters. On the reference's images, and on what is left
+ * of them after damage.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -225,8 +225,15 @@ START_TEST(a_list_is_looked_up_on_the_page_that_has_it)
 
 	ck_assert_int_eq(env_complete(NULL, &env), 0);
 	ck_assert_int_eq(page_map_make(&env, &geometry, &map), 0);
-	for (uint32_t c = 0; c < 3; c++)
-		page_map_set(map, c, c + 6, counts[c]);
+	for (uint32_t c = 0; c < 3; c++) {
+		uint16_t last_lists[5];
+
+		for (uint32_t page = 0, next = 0; page < 5; page++) {
+			next += counts[c][page];
+			last_lists[page] = (uint16_t)(next - 1);
+		}
+		page_map_set(map, c, c + 6, last_lists);
+	}
 	for (uint32_t c = 0; c < 3; c++) {
 		for (uint32_t list = 0, page = 0, left = counts[c][0]; list < 100; list++, left--) {
 			struct page_bounds b = page_map_find(map, c, list);
@@ -251,7 +258,7 @@ START_TEST(a_damaged_page_map_is_refused_and_leaves_the_old_one)
 	struct geometry geometry = { .chapters_per_volume = 3,
 				     .index_pages_per_chapter = 3,
 				     .delta_lists_per_chapter = 100 };
-	static const uint32_t counts[] = { 30, 30, 40 };
+	static const uint16_t last_lists[] = { 29, 59 };
 	static const struct {
 		size_t at;
 		uint16_t value;
@@ -272,7 +279,7 @@ START_TEST(a_damaged_page_map_is_refused_and_leaves_the_old_one)
 	ck_assert_int_eq(env_complete(NULL, &env), 0);
 	ck_assert_int_eq(page_map_make(&env, &geometry, &map), 0);
 	for (uint32_t c = 0; c < 3; c++)
-		page_map_set(map, c, c, counts);
+		page_map_set(map, c, c, last_lists);
 	ck_assert_uint_eq(page_map_bytes(map), sizeof(good));
 	page_map_encode(map, good);
 	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
@@ -300,7 +307,10 @@ static void set_way(struct opened *o, enum way way)
 	atomic_store(&o->volume->slowness, way == PARTS ? -(1 << 30) : 1 << 30);
 }
 
-/* Whether the list of a name was emptied, because it did not fit on the chapter's index pages (8.2). */
+/*
+ * Whether the list of a name was emptied, because it did not fit on the chapter's index pages
+ * (8.2).
+ */
 static bool list_was_emptied(struct opened *o, uint64_t vcn, const struct uds_record_name *name)
 {
 	const struct geometry *g = &o->volume->geometry;
@@ -594,7 +604,10 @@ static void spoil(struct opened *o, uint32_t slot)
 			 0);
 }
 
-/* Chapters damaged here and there (uds-format, 20.2, R6: the origin's search is led astray by them). */
+/*
+ * Chapters damaged here and there (uds-format, 20.2, R6: the origin's search is led astray by
+ * them).
+ */
 START_TEST(defect_R6_several_runs_of_bad_chapters_cost_nothing_but_themselves)
 {
 	struct found_chapters before, after;
