@@ -45,7 +45,7 @@ struct uds_open_chapter;
  * @ret_message: NULL, or gets the sentence about a refused configuration.
  *
  * Returns 0, -ENOMEM, or -EINVAL for a configuration that uds_geometry_compute() refuses, or for a number
- * of zones that is out of range or larger than the number of records.
+ * of zones that is out of range.
  *
  * Threads: any. Since 0.1.
  */

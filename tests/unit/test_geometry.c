@@ -297,6 +297,74 @@ START_TEST(mean_deltas_that_the_origin_miscodes_are_refused__R2)
 }
 END_TEST
 
+/* A number that is small, near a power of two, or anything. */
+static uint64_t any_number(uint64_t r)
+{
+	switch (r % 4) {
+	case 0:
+		return r >> 2 & 31;
+	case 1:
+		return (UINT64_C(1) << (r >> 2 & 31)) + (r >> 8 & 3) - 1;
+	default:
+		return r >> 32 >> (r >> 2 & 31);
+	}
+}
+
+START_TEST(what_is_accepted_stays_within_the_limits_of_the_format)
+{
+	int accepted = 0, sparse = 0, reduced = 0;
+
+	for (uint64_t i = 0; i < 300000; i++) {
+		struct uds_configuration c = UDS_CONFIGURATION_INIT;
+		struct volume_index_parameters p;
+		struct geometry_sizes sizes;
+		struct geometry g;
+
+		c.page_bytes = 4096 * (uint32_t)(1 + splitmix(i, 0) % 16);
+		c.record_pages_per_chapter = (uint32_t)any_number(splitmix(i, 1));
+		c.chapters_per_volume = (uint32_t)any_number(splitmix(i, 2));
+		if (i % 3 == 0) {
+			c.sparse_chapters_per_volume = (uint32_t)any_number(splitmix(i, 3));
+			c.sparse_sample_rate = (uint32_t)any_number(splitmix(i, 4));
+		}
+		c.cache_chapters = 1 + (uint32_t)(splitmix(i, 5) % 8);
+		if (i % 5 == 0)
+			c.volume_index_mean_delta = (uint32_t)any_number(splitmix(i, 6));
+		if (geometry_make(&c, &g, NULL) < 0)
+			continue;
+		accepted++;
+		sparse += geometry_is_sparse(&g);
+		reduced += g.reduced;
+		ck_assert_uint_le(g.records_per_chapter, 1u << 21);
+		ck_assert_uint_lt(g.delta_lists_per_chapter, 65536);
+		ck_assert_uint_eq(g.chapter_address_bits, 22);
+		ck_assert_uint_le(1ull << g.chapter_payload_bits, 2ull * 32768);
+		ck_assert_uint_ge(g.index_pages_per_chapter, 1);
+		ck_assert_uint_eq((uint64_t)g.pages_per_chapter * g.chapters_per_volume,
+				  g.pages_per_volume);
+		geometry_sizes(&g, &sizes);
+		ck_assert_uint_gt(sizes.total_blocks, sizes.volume_blocks);
+		for (int which = 0; which <= geometry_is_sparse(&g); which++) {
+			volume_index_parameters_make(&g, (enum sub_index)which, &p);
+			ck_assert_uint_le(p.address_bits, 31);
+			ck_assert_uint_le(p.chapter_bits, 32);
+			ck_assert_uint_ge(p.list_count, 256);
+			for (unsigned int zones = 1; zones <= MAXIMUM_ZONES; zones++) {
+				/* The last zone has a list, and room for more than nothing. */
+				ck_assert_uint_gt(p.list_count,
+						  (uint64_t)(zones - 1) *
+							  volume_index_lists_per_zone(&p, zones));
+				ck_assert_uint_lt(volume_index_max_zone_bits(&p, zones),
+						  8 * volume_index_zone_bytes(&p, zones));
+			}
+		}
+	}
+	ck_assert_int_gt(accepted, 10000);
+	ck_assert_int_gt(sparse, 100);
+	ck_assert_int_gt(reduced, 1000);
+}
+END_TEST
+
 START_TEST(usual_sizes_have_names)
 {
 	struct uds_geometry out = { .size = sizeof(out) };
@@ -361,6 +429,7 @@ int main(void)
 	tcase_add_test(tc, impossible_configurations_are_refused_with_the_range);
 	tcase_add_test(tc, record_numbers_that_do_not_fit_are_refused__S4);
 	tcase_add_test(tc, mean_deltas_that_the_origin_miscodes_are_refused__R2);
+	tcase_add_test(tc, what_is_accepted_stays_within_the_limits_of_the_format);
 	tcase_add_test(tc, usual_sizes_have_names);
 	tcase_add_test(tc, older_callers_with_smaller_structs_are_served);
 	suite_add_tcase(suite, tc);
