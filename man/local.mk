@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: BSD-2-Clause
+dist_man_MANS += man/uds.1
 dist_man_MANS += man/libuds_io.3
 dist_man_MANS += man/libuds_chapter.3

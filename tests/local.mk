@@ -46,5 +46,6 @@ TESTS += $(UNIT_TESTS)
 endif
 
 include tests/format/local.mk
+include tests/tool/local.mk
 include tests/interop/local.mk
 include tests/model/local.mk

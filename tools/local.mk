@@ -1,1 +1,33 @@
 # SPDX-License-Identifier: BSD-2-Clause
+#
+# The uds command. It links the library's public names only; the hash of block names is the
+# library's file, compiled in.
+if BUILD_TOOL
+bin_PROGRAMS += uds
+uds_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+uds_LDADD = libuds.la $(JANSSON_LIBS)
+uds_SOURCES = \
+	tools/commands.c tools/families.h \
+	tools/create.c tools/create.h \
+	tools/dump.c \
+	tools/info.c \
+	tools/lines.c tools/lines.h \
+	tools/main.c tools/tool.h \
+	tools/messages.c \
+	tools/options.c tools/options.h \
+	tools/output.c tools/output.h \
+	tools/progress.c tools/progress.h \
+	tools/recover.c \
+	tools/requests.c \
+	tools/scan.c tools/scan.h tools/scan_data.h \
+	tools/scan_cut.c tools/scan_cut.h \
+	tools/scan_file.c tools/scan_file.h \
+	tools/scan_hash.c tools/scan_hash.h \
+	tools/scan_index.c tools/scan_index.h \
+	tools/scan_pipe.c tools/scan_pipe.h \
+	tools/scan_read.c tools/scan_read.h \
+	tools/scan_report.c tools/scan_report.h \
+	tools/scan_seen.c \
+	tools/scan_walk.c tools/scan_walk.h \
+	tools/target.c tools/target.h
+endif

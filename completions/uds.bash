@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# bash completion for uds(1)
+
+_uds_options()
+{
+	local index="--offset --zones" save="--save-time"
+
+	case $1 in
+	create)
+		echo "--memory --sparse --chapters --record-pages --page-size --sparse-chapters" \
+			"--sample-rate --nonce --nonce-data --size --no-extras --force $index $save"
+		;;
+	info) echo "--resident $index" ;;
+	scan)
+		echo "--index --block-size --top --directories --first-seen --sparse --readers" \
+			"--one-file-system --no-save $index $save"
+		;;
+	verify | dump) echo "$index" ;;
+	recover) echo "$index $save" ;;
+	load | exec | post | update | query | peek | delete) echo "--no-save $index $save" ;;
+	"snapshot create") echo "--chunk-size --size --force" ;;
+	"snapshot info") echo "--salvage" ;;
+	"snapshot list") echo "--ranges --salvage" ;;
+	"snapshot read") echo "--origin --offset --length --salvage" ;;
+	"snapshot write" | "snapshot write-origin") echo "--origin --offset" ;;
+	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --salvage" ;;
+	"snapshot verify") echo "--origin" ;;
+	*) return ;;
+	esac
+	echo "--help --json --quiet"
+}
+
+_uds()
+{
+	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command
+	local commands="create info scan verify recover dump load exec post update query peek delete"
+	local snapshot="create info list read write write-origin merge verify"
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W "$commands snapshot help --help --version" -- \
+			"$current")
+		return
+	fi
+	command=${COMP_WORDS[1]}
+	if [[ $command == help ]]; then
+		if ((COMP_CWORD == 2)); then
+			mapfile -t COMPREPLY < <(compgen -W "$commands snapshot" -- "$current")
+		elif [[ ${COMP_WORDS[2]} == snapshot ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "$snapshot" -- "$current")
+		fi
+		return
+	fi
+	if [[ $command == snapshot ]]; then
+		if ((COMP_CWORD == 2)); then
+			mapfile -t COMPREPLY < <(compgen -W "$snapshot --help" -- "$current")
+			return
+		fi
+		command="snapshot ${COMP_WORDS[2]}"
+	fi
+	case $before in
+	--memory)
+		mapfile -t COMPREPLY < <(compgen -W "256M 512M 768M 1G 2G 4G" -- "$current")
+		return
+		;;
+	--block-size | --chunk-size | --page-size)
+		mapfile -t COMPREPLY < <(compgen -W "4K 8K 16K 32K 64K" -- "$current")
+		return
+		;;
+	--offset | --zones | --save-time | --chapters | --record-pages | --sparse-chapters | \
+		--sample-rate | --nonce | --nonce-data | --size | --top | --readers | --length | \
+		--limit | --rate)
+		return
+		;;
+	esac
+	if [[ $current == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_uds_options "$command")" -- "$current")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		compopt -o filenames 2>/dev/null
+	fi
+}
+
+complete -F _uds uds

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The uds command, used as a user would.
+
+tool_tests = \
+	tests/tool/test_tool_requests.py \
+	tests/tool/test_tool_scan.py \
+	tests/tool/test_tool_terminal.py \
+	tests/tool/test_tool_usage.py \
+	tests/tool/test_tool_vectors.py
+
+TESTS += $(tool_tests)
+EXTRA_DIST += $(tool_tests) tests/tool/tool_support.py

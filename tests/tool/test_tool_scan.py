@@ -1,0 +1,516 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""uds scan: its counts against counts made here, and trees that are not well behaved."""
+import os
+import random
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+from tool_support import (FAILED, SMALL, TOOL, Folder, Skip, content, equal, has, main, uds,
+                          unprivileged)
+import uds_format  # the hash that shares no code with the command
+
+BLOCK = 4096
+KEYS = ["bytes", "blocks", "zero_blocks", "unique_blocks", "duplicate_blocks", "known_blocks",
+        "saved_bytes", "ratio", "seconds", "errors"]
+
+
+class Counts:
+    """What a scan should find, counted by comparing the blocks themselves."""
+    def __init__(self, block=BLOCK, known=()):
+        self.block, self.known, self.seen = block, set(known), set()
+        self.files = self.bytes = self.zero = self.unique = self.duplicate = self.old = 0
+        self.saved = self.unique_bytes = 0
+
+    def add_file(self, path):
+        self.files += 1
+        with open(path, "rb") as file:
+            while True:
+                piece = file.read(self.block)
+                if not piece:
+                    return
+                self.add_block(piece)
+
+    def add_block(self, piece):
+        self.bytes += len(piece)
+        padded = piece.ljust(self.block, b"\0")
+        if not padded.strip(b"\0"):
+            self.zero += 1
+        elif padded in self.known:
+            self.old += 1
+            self.saved += len(piece)
+        elif padded in self.seen:
+            self.duplicate += 1
+            self.saved += len(piece)
+        else:
+            self.unique += 1
+            self.unique_bytes += len(piece)
+            self.seen.add(padded)
+
+    def add_tree(self, top):
+        """In the order of the scan: by name in each folder, hard links once."""
+        links = set()
+
+        def walk(folder):
+            for entry in sorted(os.listdir(folder)):
+                path = os.path.join(folder, entry)
+                status = os.lstat(path)
+                if stat.S_ISDIR(status.st_mode):
+                    walk(path)
+                elif stat.S_ISREG(status.st_mode) and status.st_ino not in links:
+                    links.add(status.st_ino)
+                    self.add_file(path)
+        walk(os.fsencode(top))
+        return self
+
+    def check(self, found, errors=0):
+        equal({key: found[key] for key in KEYS + ["files"] if key not in ("seconds", "ratio")},
+              {"files": self.files, "bytes": self.bytes, "zero_blocks": self.zero,
+               "blocks": self.zero + self.unique + self.duplicate + self.old,
+               "unique_blocks": self.unique, "duplicate_blocks": self.duplicate,
+               "known_blocks": self.old, "saved_bytes": self.saved, "errors": errors})
+        if self.unique_bytes:
+            ratio = (self.unique_bytes + self.saved) / self.unique_bytes
+            equal(abs(found["ratio"] - ratio) < 1e-9, True, "ratio %r" % found["ratio"])
+        equal(found["estimate"], True)
+
+
+def write(path, *pieces):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(b"".join(pieces))
+    return path
+
+
+def block(i):
+    return random.Random(i).randbytes(BLOCK)
+
+
+def some_tree(folder, seed=1):
+    """Files with blocks from a small stock, so that there are duplicates of all kinds."""
+    r = random.Random(seed)
+    stock = [block(i) for i in range(60)] + [b"\0" * BLOCK] * 6
+    for i in range(40):
+        pieces = [r.choice(stock) for _ in range(r.randrange(12))]
+        if i % 3 == 0:
+            pieces.append(r.choice(stock)[:r.randrange(1, BLOCK)])
+        write(os.path.join(folder, "d%d" % (i % 4), "e%d" % (i % 3), "f%d" % i), *pieces)
+    return folder
+
+
+def counts_agree_with_an_independent_count():
+    with Folder() as folder:
+        some_tree(folder)
+        for options in ([], ["--readers", 1], ["--readers", 7], ["--zones", 3]):
+            Counts().add_tree(folder).check(uds("scan", "--json", *options, folder).json)
+
+
+def every_block_size_is_counted_right():
+    with Folder() as folder:
+        some_tree(folder)
+        for size in (512, 1024, 8192, 65536, 1 << 20):
+            Counts(size).add_tree(folder).check(
+                uds("scan", "--json", "--block-size", size, folder).json)
+        equal(uds("scan", "--json", "--block-size", "64K", folder).json["block_size"], 65536)
+
+
+def large_files_are_cut_at_no_wrong_place():
+    with Folder() as folder:
+        r = random.Random(3)
+        stock = [block(i) for i in range(300)]
+        path = write(os.path.join(folder, "large"),
+                     *(r.choice(stock) for _ in range(3000)), b"tail")
+        counts = Counts()
+        counts.add_file(path)
+        counts.check(uds("scan", "--json", path).json)
+        counts = Counts(512)
+        counts.add_file(path)
+        counts.check(uds("scan", "--json", "--block-size", 512, path).json)
+
+
+def earlier_scans_are_known():
+    with Folder() as folder:
+        first, second = os.path.join(folder, "first"), os.path.join(folder, "second")
+        index = os.path.join(folder, "x.uds")
+        some_tree(first, 1)
+        some_tree(second, 2)
+        write(os.path.join(second, "new"), *(block(i) for i in range(1000, 1010)), block(1000))
+        uds("create", "--chapters", 64, "--record-pages", 4, "--page-size", 4096, index)
+        one, two = Counts().add_tree(first), None
+        one.check(uds("scan", "--json", "--index", index, first).json)
+        equal(uds("info", "--json", index).json["state"], "clean")
+        two = Counts(known=one.seen).add_tree(second)
+        two.check(uds("scan", "--json", "--index", index, second).json)
+        again = uds("scan", "--json", "--index", index, "--no-save", second).json
+        equal((again["unique_blocks"], again["duplicate_blocks"], again["ratio"]), (0, 0, None))
+        equal(again["known_blocks"], two.unique + two.duplicate + two.old)
+        has(uds("scan", "--index", index, first).out, "known")
+
+
+def two_scans_with_one_given_time_are_told_apart():
+    with Folder() as folder:
+        images = []
+        for part in ("a", "b"):
+            index = os.path.join(folder, part + ".uds")
+            tree = os.path.join(folder, "tree")
+            some_tree(tree)
+            uds("create", *SMALL, "--nonce-data", "11" * 32, index)
+            uds("scan", "--index", index, "--save-time", 5000, tree)
+            again = uds("scan", "--json", "--index", index, "--save-time", 5000, tree).json
+            equal(again["duplicate_blocks"], 0)
+            equal(again["known_blocks"] > 0, True)
+            images.append(content(index))
+        equal(images[0] == images[1], True, "indexes of the same scans are equal")
+
+
+def without_index_nothing_is_left_behind():
+    with Folder() as folder:
+        tree, scratch = os.path.join(folder, "tree"), os.path.join(folder, "scratch")
+        some_tree(tree)
+        # Large enough for an index in a file.
+        with open(os.path.join(tree, "huge"), "wb") as file:
+            file.truncate(64 << 30)
+            file.write(block(1))
+        os.mkdir(scratch)
+        before = sorted(os.listdir(folder))
+        uds("scan", tree, env=dict(os.environ, TMPDIR=scratch), cwd=scratch)
+        equal(os.listdir(scratch), [])
+        equal(sorted(os.listdir(folder)), before)
+
+
+def an_index_that_does_not_fit_in_memory_is_made_in_a_file():
+    where = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with Folder(where) as folder:
+        path, scratch = os.path.join(folder, "f"), os.path.join(folder, "scratch")
+        stock = b"".join(block(i) for i in range(256))
+        with open(path, "wb") as file:
+            for _ in range(1100):
+                file.write(stock)
+        os.mkdir(scratch)
+        env = dict(os.environ, TMPDIR=scratch)
+        found = uds("scan", "--json", "--block-size", 512, path, env=env).json
+        equal((found["unique_blocks"], found["duplicate_blocks"]), (2048, 1099 * 2048))
+        equal(os.listdir(scratch), [])
+        env["TMPDIR"] = os.path.join(folder, "missing")
+        uds("scan", "--block-size", 512, path, env=env, status=FAILED, says="missing")
+
+
+def sparse_files_have_zero_blocks_in_their_holes():
+    with Folder() as folder:
+        path = os.path.join(folder, "sparse")
+        with open(path, "wb") as file:
+            for at in (3, 100, 101, 5000, 60000):
+                file.seek(at * BLOCK)
+                file.write(block(at % 7))
+            file.truncate(60100 * BLOCK + 17)
+        for size in (BLOCK, 65536, 1 << 20):
+            counts = Counts(size)
+            counts.add_file(path)
+            counts.check(uds("scan", "--json", "--block-size", size, folder).json)
+        empty = os.path.join(folder, "empty")
+        with open(empty, "wb") as file:
+            file.truncate(BLOCK * 10 + 1)
+        found = uds("scan", "--json", empty).json
+        equal((found["blocks"], found["zero_blocks"], found["ratio"]), (11, 11, 1.0))
+
+
+def hard_links_are_counted_once():
+    with Folder() as folder:
+        path = write(os.path.join(folder, "a", "f"), block(1), block(2))
+        os.link(path, os.path.join(folder, "a", "g"))
+        os.mkdir(os.path.join(folder, "b"))
+        os.link(path, os.path.join(folder, "b", "h"))
+        found = uds("scan", "--json", folder).json
+        equal((found["files"], found["blocks"], found["duplicate_blocks"]), (1, 2, 0))
+        found = uds("scan", "--json", folder, os.path.join(folder, "b"), path, path).json
+        equal((found["files"], found["blocks"], found["duplicate_blocks"]), (1, 2, 0))
+        # A copy is not a link.
+        shutil.copy(path, os.path.join(folder, "copy"))
+        equal(uds("scan", "--json", folder).json["duplicate_blocks"], 2)
+
+
+def symbolic_links_are_not_followed():
+    with Folder() as folder:
+        tree = os.path.join(folder, "tree")
+        write(os.path.join(tree, "f"), block(1))
+        elsewhere = write(os.path.join(folder, "elsewhere", "g"), block(2), block(3))
+        os.symlink("../elsewhere", os.path.join(tree, "folder"))
+        os.symlink(elsewhere, os.path.join(tree, "file"))
+        os.symlink("nowhere", os.path.join(tree, "dangling"))
+        os.symlink(".", os.path.join(tree, "loop"))
+        found = uds("scan", "--json", tree).json
+        equal((found["files"], found["blocks"], found["errors"]), (1, 1, 0))
+        # But for one that is named itself.
+        equal(uds("scan", "--json", os.path.join(tree, "file")).json["blocks"], 2)
+        uds("scan", os.path.join(tree, "dangling"), status=FAILED, says="dangling")
+
+
+def pipes_and_sockets_are_left_out():
+    with Folder() as folder:
+        write(os.path.join(folder, "f"), block(1))
+        os.mkfifo(os.path.join(folder, "pipe"))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.join(folder, "socket"))
+            found = uds("scan", "--json", folder).json
+        equal((found["files"], found["errors"]), (1, 0))
+        uds("scan", os.path.join(folder, "pipe"), status=FAILED, says="pipe", timeout=20)
+        uds("scan", "/dev/null", status=FAILED, says="/dev/null")
+
+
+def odd_names_do_not_break_lines_or_json():
+    with Folder() as folder:
+        for odd in (b"new\nline", b"\x1b[31mred", b"not\xffutf8", b" blank ", b"back\\slash",
+                    b"-rf", b"\xc3\xa9t\xc3\xa9", b"%s%n", b"\"quote"):
+            os.mkdir(os.path.join(os.fsencode(folder), odd))
+            for i in range(2):
+                with open(os.path.join(os.fsencode(folder), odd, b"f%d" % i + odd), "wb") as file:
+                    file.write(block(hash(odd) % 97) + block(5))
+        ran = uds("scan", "--top", 100, "--first-seen", folder)
+        equal("\x1b" in ran.out, False)
+        has(ran.out, "new\\012line", "\\033[31mred", "not\\377utf8", "back\\134slash", "\u00e9t\u00e9")
+        table = ran.out.splitlines()[ran.out.splitlines().index(
+            "files with the most duplicate bytes:") + 1:]
+        found = uds("scan", "--json", "--top", 100, "--first-seen", folder).json
+        equal(len(table), len(found["top"]))
+        equal(any("\u00e9t\u00e9" in row["path"] for row in found["top"]), True)
+
+
+def deep_trees_are_walked():
+    with Folder() as folder:
+        path = folder
+        for _ in range(300):
+            path = os.path.join(path, "deeper")
+            os.mkdir(path)
+        write(os.path.join(path, "f"), block(1))
+        equal(uds("scan", "--json", folder).json["blocks"], 1)
+
+
+def more_small_files_than_may_be_open_are_read():
+    with Folder() as folder:
+        for i in range(3000):
+            write(os.path.join(folder, "f%04d" % i), b"%d" % (i % 1000))
+        found = uds("scan", "--json", folder,
+                    prefix=["sh", "-c", 'ulimit -n 150; exec "$@"', "sh"]).json
+        equal((found["files"], found["unique_blocks"], found["duplicate_blocks"], found["errors"]),
+              (3000, 1000, 2000, 0))
+
+
+def unreadable_files_and_folders_are_told_and_the_rest_is_scanned():
+    prefix = unprivileged()
+    with Folder() as folder:
+        os.chmod(folder, 0o755)
+        write(os.path.join(folder, "a"), block(1))
+        os.chmod(write(os.path.join(folder, "closed-file"), block(2)), 0)
+        write(os.path.join(folder, "closed-folder", "f"), block(3))
+        os.chmod(os.path.join(folder, "closed-folder"), 0)
+        write(os.path.join(folder, "z"), block(1))
+        ran = uds("scan", "--json", folder, prefix=prefix, status=FAILED,
+                  says=["closed-file: Permission", "closed-folder: Permission"])
+        found = ran.json
+        equal((found["files"], found["blocks"], found["duplicate_blocks"], found["errors"]),
+              (2, 2, 1, 2))
+        has(uds("scan", folder, prefix=prefix, status=FAILED).out, "2 files or directories")
+
+
+def what_is_not_there_is_told_and_the_rest_is_scanned():
+    with Folder() as folder:
+        path = write(os.path.join(folder, "f"), block(1))
+        ran = uds("scan", "--json", os.path.join(folder, "missing"), path, status=FAILED,
+                  says=["missing", "No such file"])
+        equal((ran.json["blocks"], ran.json["errors"]), (1, 1))
+
+
+def files_that_change_while_they_are_read_do_no_harm():
+    with Folder() as folder:
+        stop = threading.Event()
+
+        def restless():
+            r = random.Random(9)
+            while not stop.is_set():
+                path = os.path.join(folder, "f%03d" % r.randrange(300))
+                try:
+                    if r.random() < 0.4:
+                        os.unlink(path)
+                    elif r.random() < 0.5:
+                        os.truncate(path, r.randrange(200000))
+                    else:
+                        write(path, block(r.randrange(9)) * r.randrange(60))
+                except OSError:
+                    pass
+        for i in range(300):
+            write(os.path.join(folder, "f%03d" % i), block(i % 9) * 50)
+        thread = threading.Thread(target=restless)
+        thread.start()
+        try:
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                ran = uds("scan", "--json", folder, status=None)
+                equal(ran.status, FAILED if ran.json["errors"] else 0, ran)
+                equal(len(ran.err.splitlines()), ran.json["errors"], ran)
+                for line in ran.err.splitlines():
+                    equal("vanished" in line or "shorter" in line, True, line)
+        finally:
+            stop.set()
+            thread.join()
+
+
+def block_devices_are_scanned():
+    with Folder() as folder:
+        path = os.path.join(folder, "image")
+        write(path, block(1), block(2), block(1), b"\0" * BLOCK * 5, block(1))
+        loop = subprocess.run(["losetup", "-f", "--show", path], capture_output=True, text=True,
+                              check=False)
+        if loop.returncode != 0:
+            raise Skip("no loop device: %s" % loop.stderr.strip())
+        try:
+            node = loop.stdout.strip()
+            counts = Counts()
+            counts.add_file(path)
+            counts.check(uds("scan", "--json", node).json)
+            link = os.path.join(folder, "link")
+            os.symlink(node, link)
+            counts.check(uds("scan", "--json", link).json)
+        finally:
+            subprocess.run(["losetup", "-d", loop.stdout.strip()], check=False)
+
+
+def read_errors_are_told_with_their_place():
+    if not shutil.which("dmsetup"):
+        raise Skip("no dmsetup to make a device with a bad place")
+    with Folder() as folder:
+        path = write(os.path.join(folder, "image"), *(block(i) for i in range(100)))
+        loop = subprocess.run(["losetup", "-f", "--show", path], capture_output=True, text=True,
+                              check=False)
+        if loop.returncode != 0:
+            raise Skip("no loop device: %s" % loop.stderr.strip())
+        node, made = loop.stdout.strip(), None
+        try:
+            table = "0 400 linear %s 0\n400 8 error\n408 392 linear %s 408\n" % (node, node)
+            made = subprocess.run(["dmsetup", "create", "uds-scan-test"], input=table, text=True,
+                                  capture_output=True, check=False)
+            if made.returncode != 0:
+                raise Skip("no device can be made: %s" % made.stderr.split("\n")[0])
+            ran = uds("scan", "--json", "/dev/mapper/uds-scan-test", status=FAILED,
+                      says=["uds-scan-test", "byte", "error"])
+            equal(ran.json["errors"], 1)
+        finally:
+            if made is not None and made.returncode == 0:
+                subprocess.run(["dmsetup", "remove", "uds-scan-test"], check=False)
+            subprocess.run(["losetup", "-d", node], check=False)
+
+
+def the_table_has_the_most_duplicated_files_first():
+    with Folder() as folder:
+        write(os.path.join(folder, "a", "base"), *(block(i) for i in range(20)))
+        write(os.path.join(folder, "b", "most"), *(block(i) for i in range(12)), block(90))
+        write(os.path.join(folder, "b", "some"), *(block(i) for i in range(5)))
+        write(os.path.join(folder, "c", "some"), *(block(i) for i in range(8)))
+        write(os.path.join(folder, "c", "none"), *(block(i) for i in range(50, 60)))
+
+        def rows(*options):
+            found = uds("scan", "--json", *options, folder).json["top"]
+            return [(os.path.relpath(row["path"], folder), row["duplicate_bytes"] // BLOCK,
+                     row["bytes"] // BLOCK) for row in found]
+        equal(rows("--top", 10), [("b/most", 12, 13), ("c/some", 8, 8), ("b/some", 5, 5)])
+        equal(rows("--top", 1), [("b/most", 12, 13)])
+        equal(rows("--top", 10, "--directories"), [("b", 17, 18), ("c", 8, 18)])
+        has(uds("scan", "--top", 2, folder).out, "92.3 %", "b/most", "100.0 %", "c/some")
+
+
+def where_a_block_was_first_seen_is_told():
+    with Folder() as folder:
+        tree, index = os.path.join(folder, "tree"), os.path.join(folder, "x.uds")
+        write(os.path.join(tree, "a"), *(block(i) for i in range(10)))
+        write(os.path.join(tree, "b"), block(50), block(51), *(block(i) for i in range(3, 7)),
+              block(1), block(0)[:100])
+        found = uds("scan", "--json", "--first-seen", tree).json["first_seen"]
+        short = [(os.path.basename(run["path"]), run["offset"] // BLOCK, run["length"] / BLOCK,
+                  os.path.basename(run["first_path"]), run["first_offset"] // BLOCK)
+                 for run in found]
+        equal(short, [("b", 2, 4.0, "a", 3), ("b", 6, 1.0, "a", 1)])
+        has(uds("scan", "--first-seen", tree).out,
+            "b: 16384 bytes at 8192 first seen in %s/a at 12288\n" % tree)
+        uds("create", *SMALL, index)
+        uds("scan", "--index", index, tree)
+        run = uds("scan", "--json", "--first-seen", "--index", index,
+                  os.path.join(tree, "a")).json["first_seen"]
+        equal(len(run), 1)
+        equal((run[0]["length"], run[0]["first_offset"], run[0]["first_inode"]),
+              (10 * BLOCK, 0, os.stat(os.path.join(tree, "a")).st_ino))
+        has(run[0]["first_scan"], time.strftime("%Y-", time.gmtime()))
+
+
+def names_and_data_are_what_the_manual_says():
+    with Folder() as folder:
+        path = write(os.path.join(folder, "f"), block(1), b"\0" * BLOCK, block(2), b"end")
+        index = os.path.join(folder, "x.uds")
+        uds("create", *SMALL, index)
+        begun = time.time()
+        uds("scan", "--index", index, path)
+        found = dict(line.split() for line in uds("dump", index).out.splitlines())
+        wanted = {}
+        for number, piece in ((0, block(1)), (2, block(2)), (3, b"end".ljust(BLOCK, b"\0"))):
+            name = uds_format.murmur3_128(piece, 0x62ea60be)
+            wanted[bytes(name).hex()] = number
+        equal(sorted(found), sorted(wanted))
+        for name, record in found.items():
+            record = bytes.fromhex(record)
+            equal(record[0], 12 - 9, "block size and device")
+            when = int.from_bytes(record[1:6], "little") / 1000 + 1577836800
+            equal(abs(when - begun) < 60, True, "time of the scan")
+            equal(int.from_bytes(record[6:11], "little"), os.stat(path).st_ino, "inode")
+            equal(int.from_bytes(record[11:], "little"), wanted[name], "block number")
+
+
+def the_report_calls_itself_an_estimate():
+    with Folder() as folder:
+        has(uds("scan", some_tree(folder)).out, "estimate", "saved", "ratio", "duplicate",
+            "unique", "zero")
+
+
+def an_interrupted_scan_ends_in_order():
+    where = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with Folder(where) as folder:
+        index = os.path.join(folder, "x.uds")
+        large = os.path.join(folder, "large")
+        stock = b"".join(block(i) for i in range(256))
+        with open(large, "wb") as file:
+            for _ in range(1000):
+                file.write(stock)
+        uds("create", *SMALL, index)
+        with subprocess.Popen([TOOL, "scan", "--json", "--block-size", "512", "--index", index,
+                               "--readers", "1", large], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(0.2)
+            process.terminate()
+            out, err = process.communicate(timeout=60)
+        if process.returncode == 0:
+            raise Skip("it was done before it could be interrupted")
+        if process.returncode < 0:
+            raise Skip("it was interrupted before it had begun")
+        equal(process.returncode, FAILED, (out, err))
+        equal("interrupted" in err, True, err)
+        equal(uds("info", "--json", index).json["state"], "clean")
+
+
+if __name__ == "__main__":
+    sys.exit(main([
+        counts_agree_with_an_independent_count, every_block_size_is_counted_right,
+        large_files_are_cut_at_no_wrong_place, earlier_scans_are_known,
+        two_scans_with_one_given_time_are_told_apart, without_index_nothing_is_left_behind,
+        an_index_that_does_not_fit_in_memory_is_made_in_a_file,
+        sparse_files_have_zero_blocks_in_their_holes, hard_links_are_counted_once,
+        symbolic_links_are_not_followed, pipes_and_sockets_are_left_out,
+        odd_names_do_not_break_lines_or_json, deep_trees_are_walked,
+        more_small_files_than_may_be_open_are_read,
+        unreadable_files_and_folders_are_told_and_the_rest_is_scanned,
+        what_is_not_there_is_told_and_the_rest_is_scanned,
+        files_that_change_while_they_are_read_do_no_harm, block_devices_are_scanned,
+        read_errors_are_told_with_their_place, the_table_has_the_most_duplicated_files_first,
+        where_a_block_was_first_seen_is_told, names_and_data_are_what_the_manual_says,
+        the_report_calls_itself_an_estimate, an_interrupted_scan_ends_in_order]))

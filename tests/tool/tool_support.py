@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the tests of the uds command have in common: running it as a user would, and places to
+work in."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
+from support import SCALE, Results, Skip, equal, read_vector, vectors  # noqa: E402,F401
+
+TOOL = os.environ.get("UDS_TOOL") or shutil.which("uds") or ""
+GOOD, FAILED, USAGE, DAMAGE = 0, 1, 2, 3
+SMALL = ["--chapters", "8", "--record-pages", "4", "--page-size", "4096"]
+SEED = "00112233445566778899aabb00112233445566778899aabb0011223344556677"
+
+
+class Ran:
+    """What came of a command."""
+    def __init__(self, process, arguments):
+        self.status, self.arguments = process.returncode, arguments
+        self.out, self.err = process.stdout, process.stderr
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return "uds %s: status %d, output %r, messages %r" % (
+            " ".join(map(str, self.arguments)), self.status, self.out[-500:], self.err[-500:])
+
+
+def uds(*arguments, stdin="", status=GOOD, prefix=(), says=None, binary=False, **options):
+    """Runs the command. It must end with @status; @says: a part, or parts, of its messages."""
+    process = subprocess.run([*prefix, TOOL, *map(str, arguments)], input=stdin,
+                             capture_output=True, check=False,
+                             **(options if binary else dict(text=True, errors="surrogateescape",
+                                                            **options)))
+    ran = Ran(process, arguments)
+    if status is not None and ran.status != status:
+        raise AssertionError("%r, expected status %d" % (ran, status))
+    for part in [says] if isinstance(says, str) else says or []:
+        if part not in ran.err:
+            raise AssertionError("%r, expected the message to have %r" % (ran, part))
+    return ran
+
+
+class Folder:
+    """An empty folder for one test; `with Folder() as path`."""
+    def __init__(self, where=None):
+        self.where = where
+
+    def __enter__(self):
+        self.path = tempfile.mkdtemp(prefix="uds-tool-", dir=self.where)
+        return self.path
+
+    def __exit__(self, *_):
+        subprocess.run(["chmod", "-R", "u+rwx", self.path], check=False)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Mounted:
+    """A file system of @megabytes of its own, `with Mounted(8) as path`; skips where none can be."""
+    def __init__(self, megabytes):
+        self.megabytes = megabytes
+
+    def __enter__(self):
+        self.path = tempfile.mkdtemp(prefix="uds-mount-")
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dm" % self.megabytes, "tmpfs",
+                               self.path], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            os.rmdir(self.path)
+            raise Skip("no tmpfs can be mounted: %s" % " ".join(done.stderr.split()))
+        return self.path
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", self.path], check=False)
+        os.rmdir(self.path)
+
+
+def unprivileged():
+    """How to run a command as nobody; skips where that cannot be."""
+    if os.geteuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        raise Skip("no setpriv to drop privileges with")
+    prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    probe = subprocess.run([*prefix, TOOL, "--version"], capture_output=True, check=False)
+    if probe.returncode != 0:
+        raise Skip("the command cannot be run by another user here")
+    return prefix
+
+
+def name(i):
+    """The i-th of some evenly spread names."""
+    import hashlib
+    return hashlib.md5(b"%d" % i).hexdigest()
+
+
+def data(i):
+    return "%032x" % (i + 1)
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def has(text, *parts):
+    for part in parts:
+        if part not in text:
+            raise AssertionError("%r is not in %r" % (part, text[-2000:]))
+
+
+def main(tests, budget_seconds=None):
+    """Runs the functions @tests, each named after a behaviour."""
+    results = Results(budget_seconds)
+    for test in tests:
+        def run(test=test):
+            if not os.access(TOOL, os.X_OK):
+                raise Skip("the uds command is not built")
+            test()
+        results.run(test.__name__, run)
+    return results.finish()

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `uds info`: what an index is, without opening it, and with --resident what opening it takes. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "families.h"
+#include "output.h"
+#include "target.h"
+
+/* What the process has in memory, from the kernel; 0 where it does not say. */
+static uint64_t resident_bytes(void)
+{
+	unsigned long long whole, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%llu %llu", &whole, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Measured around an open, for --resident. */
+struct residence {
+	bool measured;
+	uint64_t before, after;
+	struct uds_index_statistics statistics;
+};
+
+static const char *state_key(enum uds_index_state state)
+{
+	switch (state) {
+	case UDS_INDEX_NEW:
+		return "new";
+	case UDS_INDEX_CLEAN:
+		return "clean";
+	case UDS_INDEX_NEEDS_RECOVERY:
+		break;
+	}
+	return "needs-recovery";
+}
+
+static const char *state_sentence(enum uds_index_state state)
+{
+	switch (state) {
+	case UDS_INDEX_NEW:
+		return "it was created and nothing has been stored in it yet";
+	case UDS_INDEX_CLEAN:
+		return "it was saved; opening it loads the save";
+	case UDS_INDEX_NEEDS_RECOVERY:
+		break;
+	}
+	return "it was not saved after its last change; opening it reads the volume again, and the "
+	       "records that were not in a closed chapter are lost (`uds recover` does it now)";
+}
+
+static const char *kind_sentence(const struct uds_configuration *configuration)
+{
+	bool converted = configuration->chapters_per_volume % 2 != 0;
+
+	if (configuration->sparse_chapters_per_volume > 0)
+		return converted
+			       ? "sparse, converted: of old chapters only a sample of the names is "
+				 "looked up directly; one chapter was given up to LVM"
+			       : "sparse: of old chapters only a sample of the names is looked up "
+				 "directly; a chapter whose sample is hit is then searched as well";
+	return converted ? "dense, converted: every record that has not left is found; one chapter "
+			   "was given up to LVM"
+			 : "dense: every record that has not left is found";
+}
+
+static void print_text(const struct target *target, const struct uds_index_info *info,
+		       const struct uds_geometry *geometry, const struct residence *residence)
+{
+	const struct uds_configuration *c = &info->configuration;
+
+	printf("%s\n", target->uri);
+	printf("  state          %s: %s\n", state_key(info->state), state_sentence(info->state));
+	printf("  kind           %s\n", kind_sentence(c));
+	printf("  chapters       %u", c->chapters_per_volume);
+	if (c->sparse_chapters_per_volume > 0)
+		printf(", %u of them sparse, sample rate %u", c->sparse_chapters_per_volume,
+		       c->sparse_sample_rate);
+	printf("\n  chapter        %u records on %u pages of %u bytes\n",
+	       geometry->records_per_chapter, c->record_pages_per_chapter, c->page_bytes);
+	printf("  in use         chapters %llu to %llu, at most %llu records of %llu\n",
+	       (unsigned long long)info->oldest_chapter, (unsigned long long)info->newest_chapter,
+	       (unsigned long long)info->records, (unsigned long long)geometry->records_per_volume);
+	printf("  saved by       %u zones\n", info->saved_zones);
+	printf("  size           %s (%llu bytes)\n", size_text(info->size_bytes).text,
+	       (unsigned long long)info->size_bytes);
+	printf("  memory         %s for an open index when it is full\n",
+	       size_text(info->memory_bytes).text);
+	if (residence->measured)
+		printf("  resident       %s before opening, %s after; the index allocated %s, "
+		       "%s of it for the volume index\n",
+		       size_text(residence->before).text, size_text(residence->after).text,
+		       size_text(residence->statistics.memory_bytes).text,
+		       size_text(residence->statistics.volume_index_bytes).text);
+	printf("  format         super block version %u, config block %02u.%02u\n",
+	       info->super_version, info->config_version / 100, info->config_version % 100);
+	printf("  nonce          %llu\n", (unsigned long long)c->nonce);
+	printf("  volume nonce   %llu\n", (unsigned long long)info->volume_nonce);
+	printf("  extras         none\n");
+}
+
+static void add_residence(json_t *object, const struct residence *residence)
+{
+	if (!residence->measured)
+		return;
+	json_object_set_new(object, "resident_before_bytes", json_unsigned(residence->before));
+	json_object_set_new(object, "resident_after_bytes", json_unsigned(residence->after));
+	json_object_set_new(object, "allocated_bytes",
+			    json_unsigned(residence->statistics.memory_bytes));
+	json_object_set_new(object, "volume_index_bytes",
+			    json_unsigned(residence->statistics.volume_index_bytes));
+	json_object_set_new(object, "entries", json_unsigned(residence->statistics.entries));
+	json_object_set_new(object, "collisions", json_unsigned(residence->statistics.collisions));
+}
+
+static int print_object(const struct uds_index_info *info, const struct uds_geometry *geometry,
+			const struct residence *residence)
+{
+	const struct uds_configuration *c = &info->configuration;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "state", json_string(state_key(info->state)));
+	json_object_set_new(o, "page_size", json_unsigned(c->page_bytes));
+	json_object_set_new(o, "record_pages_per_chapter",
+			    json_unsigned(c->record_pages_per_chapter));
+	json_object_set_new(o, "chapters_per_volume", json_unsigned(c->chapters_per_volume));
+	json_object_set_new(o, "sparse_chapters_per_volume",
+			    json_unsigned(c->sparse_chapters_per_volume));
+	json_object_set_new(o, "sparse_sample_rate", json_unsigned(c->sparse_sample_rate));
+	json_object_set_new(o, "records_per_chapter", json_unsigned(geometry->records_per_chapter));
+	json_object_set_new(o, "records_per_volume", json_unsigned(geometry->records_per_volume));
+	json_object_set_new(o, "records", json_unsigned(info->records));
+	json_object_set_new(o, "newest_chapter", json_unsigned(info->newest_chapter));
+	json_object_set_new(o, "oldest_chapter", json_unsigned(info->oldest_chapter));
+	json_object_set_new(o, "super_version", json_unsigned(info->super_version));
+	json_object_set_new(o, "config_version", json_unsigned(info->config_version));
+	json_object_set_new(o, "saved_zones", json_unsigned(info->saved_zones));
+	json_object_set_new(o, "nonce", json_unsigned(c->nonce));
+	json_object_set_new(o, "volume_nonce", json_unsigned(info->volume_nonce));
+	json_object_set_new(o, "size_bytes", json_unsigned(info->size_bytes));
+	json_object_set_new(o, "memory_bytes", json_unsigned(info->memory_bytes));
+	json_object_set_new(o, "converted", json_boolean(c->chapters_per_volume % 2 != 0));
+	json_object_set_new(o, "extras", json_false());
+	add_residence(o, residence);
+	return print_json(o);
+}
+
+static int measure(struct target *target, struct residence *ret_residence)
+{
+	int status;
+
+	ret_residence->before = resident_bytes();
+	status = target_open(target, UDS_INDEX_READ_ONLY);
+	if (status != EXIT_GOOD)
+		return status;
+	ret_residence->after = resident_bytes();
+	ret_residence->measured = true;
+	ret_residence->statistics.size = sizeof(ret_residence->statistics);
+	uds_index_get_statistics(target->index, &ret_residence->statistics);
+	return target_close(target, false, EXIT_GOOD);
+}
+
+static int read_info(struct target *target, struct uds_index_info *ret_info,
+		     struct uds_geometry *ret_geometry)
+{
+	struct uds_message message = { "" };
+	int status, r;
+
+	status = target_open_io(target, false);
+	if (status != EXIT_GOOD)
+		return status;
+	r = uds_index_read_info(target->io, target->offset, &target->env, &message, ret_info);
+	if (r == 0)
+		r = uds_geometry_compute(&ret_info->configuration, &message, ret_geometry);
+	if (r < 0)
+		status = failed(target->command, target->uri, r, &message);
+	return target_close(target, false, status);
+}
+
+int info_run(const struct command *command, int argc, char **argv)
+{
+	struct uds_index_info info = { .size = sizeof(info) };
+	struct uds_geometry geometry = { .size = sizeof(geometry) };
+	struct residence residence = { 0 };
+	struct target target = { 0 };
+	struct options options;
+	bool resident = false;
+	char **arguments;
+	int status;
+
+	options_start(&options, command);
+	target_options(&target, &options, false);
+	options_flag(&options, "resident", &resident);
+	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
+		return status;
+	target_set(&target, &options, arguments[0]);
+	info.configuration.size = sizeof(info.configuration);
+	status = read_info(&target, &info, &geometry);
+	if (status == EXIT_GOOD && resident)
+		status = measure(&target, &residence);
+	if (status != EXIT_GOOD)
+		return status;
+	if (!options.json)
+		print_text(&target, &info, &geometry, &residence);
+	else if (print_object(&info, &geometry, &residence) < 0)
+		return failed(command, "JSON", -ENOMEM, NULL);
+	return finish_output(command, EXIT_GOOD);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages on standard error, help on standard output, and which exit status a status becomes. */
+#include "tool.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void say(const struct command *command, const char *format, va_list args)
+{
+	/* Several threads may have something to say, and a progress bar may be on the line. */
+	flockfile(stderr);
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+	fprintf(stderr, "uds %s: ", command->name);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	funlockfile(stderr);
+}
+
+void complain(const struct command *command, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(command, format, args);
+	va_end(args);
+}
+
+int misused(const struct command *command, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(command, format, args);
+	va_end(args);
+	fprintf(stderr, "usage: uds %s %s\n", command->name, command->usage);
+	fprintf(stderr, "See `uds help %s`.\n", command->name);
+	return EXIT_USAGE;
+}
+
+int failed(const struct command *command, const char *subject, int status,
+	   const struct uds_message *message)
+{
+	const char *sentence = uds_strerror(status);
+
+	if (message != NULL && message->text[0] != '\0')
+		sentence = message->text;
+	/* The library's sentences often begin with the place themselves. */
+	if (strncmp(sentence, subject, strlen(subject)) == 0)
+		complain(command, "%s", sentence);
+	else
+		complain(command, "%s: %s", subject, sentence);
+	return status == UDS_ERR_CORRUPT ? EXIT_DAMAGE : EXIT_FAILED;
+}
+
+void print_help(const struct command *command)
+{
+	printf("usage: uds %s %s\n\n%s.\n", command->name, command->usage, command->line);
+	printf("\n%s", command->options);
+	printf("  --help, -h            this text\n"
+	       "\nThe manual page uds(1) says more.\n");
+}
+
+int finish_output(const struct command *command, int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	complain(command, "standard output: %s", strerror(errno));
+	return status == EXIT_GOOD ? EXIT_FAILED : status;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Results on standard output: sizes for people, JSON for scripts, paths that keep to their line. */
+#ifndef TOOLS_OUTPUT_H
+#define TOOLS_OUTPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct size_text {
+	char text[32];
+};
+
+/* "1.50 GiB"; bytes below 1 KiB as "17 bytes". */
+struct size_text size_text(uint64_t bytes);
+
+/* Hours, minutes and seconds: "1:02:03", "2:03". */
+struct size_text time_text(double seconds);
+
+/* 2 * @count lower-case digits and a zero byte. */
+void format_hex(const uint8_t *bytes, size_t count, char *ret_text);
+
+/*
+ * Copies a path so that it cannot break or colour a line: control characters, backslashes and bytes
+ * that are not UTF-8 become \ooo. Cut with "..." where there is no room. Returns @ret_text.
+ */
+const char *quote_path(const char *path, char *ret_text, size_t room);
+
+/*
+ * A path as a JSON string. Bytes that are not UTF-8 become U+FFFD: JSON has no way to say them.
+ */
+json_t *json_path(const char *path);
+
+/* Any unsigned number as a JSON number; only print_json() prints it right. */
+json_t *json_unsigned(uint64_t n);
+
+/* Prints @object and a newline, and releases it. NULL (no memory) is an error. Returns 0 or -1. */
+int print_json(json_t *object);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A progress bar on standard error, for long work, only where a person watches; and stopping by
+ * Ctrl-C, which long work answers to wherever it runs.
+ */
+#ifndef TOOLS_PROGRESS_H
+#define TOOLS_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+	bool shown;	  /* there is a terminal, and nobody asked for quiet */
+	const char *what; /* "recovering" */
+	const char *unit; /* "chapters"; NULL: bytes */
+	double started;	  /* seconds, monotonic */
+	double printed;	  /* when the last line was */
+	uint64_t first;	  /* where the count was at the start */
+	bool begun;
+};
+
+void progress_start(struct progress *progress, bool quiet, const char *what, const char *unit);
+
+/* A uds_progress_fn; @context is the struct progress. Asks to stop after SIGINT or SIGTERM. */
+int progress_report(void *context, uint64_t done, uint64_t total);
+
+/* Wipes the bar, so that what follows starts on a clean line. */
+void progress_end(struct progress *progress);
+
+/* From here on SIGINT and SIGTERM stop work in an orderly way instead of ending the process. */
+void catch_interrupts(void);
+bool was_interrupted(void);
+
+/* Seconds on a clock that only goes forward. */
+double seconds_now(void);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `uds recover`: opens an index that was not saved after its last change, and saves it. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "families.h"
+#include "output.h"
+#include "target.h"
+
+static int print_recovery(const struct target *target, bool json, bool recovered,
+			  const struct uds_index_statistics *statistics)
+{
+	json_t *o;
+
+	if (!json) {
+		printf("%s: %s; chapters %llu to %llu, %llu entries\n", target->uri,
+		       recovered ? "recovered and saved" : "was saved already, nothing to recover",
+		       (unsigned long long)statistics->oldest_chapter,
+		       (unsigned long long)statistics->newest_chapter,
+		       (unsigned long long)statistics->entries);
+		return 0;
+	}
+	o = json_object();
+	json_object_set_new(o, "recovered", json_boolean(recovered));
+	json_object_set_new(o, "oldest_chapter", json_unsigned(statistics->oldest_chapter));
+	json_object_set_new(o, "newest_chapter", json_unsigned(statistics->newest_chapter));
+	json_object_set_new(o, "entries", json_unsigned(statistics->entries));
+	return print_json(o);
+}
+
+/* Whether the index opens without recovery; an exit status after a message when it is none. */
+static int read_state(struct target *target, enum uds_index_state *ret_state)
+{
+	struct uds_index_info info = { .size = sizeof(info) };
+	struct uds_message message = { "" };
+	int status, r;
+
+	info.configuration.size = sizeof(info.configuration);
+	status = target_open_io(target, false);
+	if (status != EXIT_GOOD)
+		return status;
+	r = uds_index_read_info(target->io, target->offset, &target->env, &message, &info);
+	if (r < 0)
+		status = failed(target->command, target->uri, r, &message);
+	else
+		*ret_state = info.state;
+	return target_close(target, false, status);
+}
+
+int recover_run(const struct command *command, int argc, char **argv)
+{
+	struct uds_index_statistics statistics = { .size = sizeof(statistics) };
+	enum uds_index_state state = UDS_INDEX_CLEAN;
+	struct target target = { 0 };
+	struct options options;
+	char **arguments;
+	bool recovered;
+	int status;
+
+	options_start(&options, command);
+	target_options(&target, &options, true);
+	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
+		return status;
+	target_set(&target, &options, arguments[0]);
+	status = read_state(&target, &state);
+	if (status != EXIT_GOOD)
+		return status;
+	status = target_open(&target, UDS_INDEX_LOAD_OR_RECOVER);
+	if (status != EXIT_GOOD)
+		return status;
+	recovered = state != UDS_INDEX_CLEAN;
+	uds_index_get_statistics(target.index, &statistics);
+	status = target_close(&target, recovered, EXIT_GOOD);
+	if (status != EXIT_GOOD)
+		return status;
+	if (print_recovery(&target, options.json, recovered, &statistics) < 0)
+		return failed(command, "JSON", -ENOMEM, NULL);
+	return finish_output(command, EXIT_GOOD);
+}

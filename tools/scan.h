@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the parts of `uds scan` pass to each other.
+ *
+ * One thread walks and cuts files into batches of blocks, in order. Reader threads take batches,
+ * read them, and name their blocks. The main thread takes the batches back in the order they were
+ * cut, posts the names to the index and counts. So the result does not depend on who was faster.
+ */
+#ifndef TOOLS_SCAN_H
+#define TOOLS_SCAN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uds/index.h>
+
+#include "tool.h"
+
+#define DEFAULT_BLOCK_BYTES 4096
+#define MIN_BLOCK_BYTES	    512
+#define MAX_BLOCK_BYTES	    (UINT64_C(1) << 20)
+
+/* A batch has at most so many blocks and bytes; a single block may be as large as all of it. */
+#define BATCH_BLOCKS 2048
+#define BATCH_BYTES  (UINT64_C(1) << 20)
+#define BATCH_PIECES 256
+
+/*
+ * A file from when it is opened to when its last block has been posted, or to the report. Its
+ * descriptor is closed as soon as it has been read: there may be many files on their way.
+ */
+struct scan_file {
+	char *path;
+	int descriptor; /* -1 once it is closed */
+	uint64_t size;
+	uint64_t inode;
+	unsigned int device; /* a small number, in the order they were met; at most LAST_DEVICE */
+	atomic_uint users;   /* pieces under way, the walk, the table */
+	atomic_uint readers; /* of these, who still needs the descriptor */
+	atomic_bool told;    /* a read error was reported: once is enough */
+	uint64_t duplicate_bytes;
+};
+
+/* A range of one file in a batch: data to read, or (in_buffer false) a hole. */
+struct scan_piece {
+	struct scan_file *file;
+	uint64_t first_block; /* in the file, in blocks */
+	uint64_t bytes;	      /* of the file: the last block may be a part of one */
+	bool hole;
+	size_t buffer_offset;
+
+	/* Filled in by the reader. */
+	uint64_t zero_bytes;
+	uint64_t zero_blocks;
+	uint64_t read_bytes;
+	uint32_t first_request, request_count;
+};
+
+struct scan_batch {
+	uint8_t *buffer;
+	size_t buffer_used;
+	struct scan_piece pieces[BATCH_PIECES];
+	unsigned int piece_count;
+	struct uds_request requests[BATCH_BLOCKS];
+	uint64_t blocks[BATCH_BLOCKS]; /* of each request: its block number in the file */
+	unsigned int request_count;
+};
+
+/* What a scan is asked for. */
+struct scan_options {
+	const struct command *command;
+	char **paths;
+	uint64_t block_bytes;
+	unsigned int block_shift; /* its logarithm */
+	uint64_t readers;
+	unsigned int batch_pieces; /* at most BATCH_PIECES: how many files may be open in a batch */
+	uint64_t time; /* identifies this scan in the data of records; see scan_data.h */
+	bool one_file_system;
+	bool keep_files; /* for a table or a listing */
+};
+
+/* What it found. */
+struct scan_totals {
+	uint64_t files, bytes;
+	uint64_t zero_blocks, zero_bytes;
+	uint64_t unique_blocks, unique_bytes;
+	uint64_t duplicate_blocks, duplicate_bytes; /* first seen in this scan */
+	uint64_t known_blocks, known_bytes;	    /* first seen in an earlier one */
+	uint64_t errors;
+	double seconds;
+};
+
+static inline uint64_t scan_blocks(const struct scan_totals *totals)
+{
+	return totals->zero_blocks + totals->unique_blocks + totals->duplicate_blocks +
+	       totals->known_blocks;
+}
+
+#endif

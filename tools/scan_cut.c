@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From files to pieces: ranges of data and holes, on block boundaries but for the end of the file.
+ * A piece never crosses a batch; a batch may have the pieces of many small files.
+ */
+#include "scan_cut.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "scan_data.h"
+#include "scan_file.h"
+
+int cutter_start(struct cutter *cutter, const struct scan_options *options)
+{
+	struct walker_options walk = { .command = options->command,
+				       .one_file_system = options->one_file_system };
+
+	memset(cutter, 0, sizeof(*cutter));
+	cutter->options = options;
+	return walker_open(options->paths, &walk, &cutter->walker);
+}
+
+void cutter_end(struct cutter *cutter)
+{
+	if (cutter->file != NULL)
+		scan_file_release(cutter->file);
+	walker_close(cutter->walker);
+}
+
+static unsigned int device_number(struct cutter *cutter, uint64_t device)
+{
+	for (unsigned int i = 0; i < cutter->device_count; i++) {
+		if (cutter->devices[i] == device)
+			return i;
+	}
+	if (cutter->device_count == LAST_DEVICE)
+		return LAST_DEVICE;
+	cutter->devices[cutter->device_count] = device;
+	return cutter->device_count++;
+}
+
+/* Returns 1, 0 when there is no more file, or a negated errno. */
+static int next_file(struct cutter *cutter)
+{
+	int r = walker_next(cutter->walker, &cutter->walked);
+
+	if (r <= 0)
+		return r;
+	cutter->file =
+		scan_file_make(&cutter->walked, device_number(cutter, cutter->walked.device));
+	if (cutter->file == NULL)
+		return -ENOMEM;
+	cutter->files++;
+	cutter->offset = 0;
+	cutter->data_begin = 0;
+	cutter->data_end = 0;
+	return 1;
+}
+
+/* Looks up the next range of data when the last one is cut, and puts it on block boundaries. */
+static void look_ahead(struct cutter *cutter)
+{
+	uint64_t mask = cutter->options->block_bytes - 1;
+	uint64_t size = cutter->file->size;
+
+	if (cutter->offset < cutter->data_end || cutter->offset >= size)
+		return;
+	find_data(&cutter->walked, cutter->offset, &cutter->data_begin, &cutter->data_end);
+	cutter->data_begin &= ~mask;
+	if (cutter->data_begin < cutter->offset)
+		cutter->data_begin = cutter->offset;
+	if (cutter->data_end < size)
+		cutter->data_end = (cutter->data_end + mask) & ~mask;
+	if (cutter->data_end > size)
+		cutter->data_end = size;
+	/* A hole up to the end; only a last block that is a part of one makes begin round down. */
+	if (cutter->data_begin >= cutter->data_end)
+		cutter->data_begin = cutter->data_end = size;
+}
+
+static void add_piece(struct cutter *cutter, struct scan_batch *batch, uint64_t bytes, bool hole)
+{
+	struct scan_piece *piece = &batch->pieces[batch->piece_count++];
+	uint64_t mask = cutter->options->block_bytes - 1;
+
+	memset(piece, 0, sizeof(*piece));
+	piece->file = cutter->file;
+	scan_file_use(cutter->file);
+	piece->first_block = cutter->offset >> cutter->options->block_shift;
+	piece->bytes = bytes;
+	piece->hole = hole;
+	piece->buffer_offset = batch->buffer_used;
+	if (!hole) {
+		scan_file_use_descriptor(cutter->file);
+		batch->buffer_used += (size_t)((bytes + mask) & ~mask);
+		/* By the time a reader comes to it, the system has begun to fetch it. */
+		posix_fadvise(cutter->file->descriptor, (off_t)cutter->offset, (off_t)bytes,
+			      POSIX_FADV_WILLNEED);
+	}
+	cutter->offset += bytes;
+}
+
+/* Adds what fits of the current file. Returns false when the batch is full. */
+static bool cut_file(struct cutter *cutter, struct scan_batch *batch)
+{
+	while (cutter->offset < cutter->file->size) {
+		uint64_t room = BATCH_BYTES - batch->buffer_used;
+		uint64_t bytes;
+
+		if (batch->piece_count == cutter->options->batch_pieces)
+			return false;
+		look_ahead(cutter);
+		if (cutter->offset < cutter->data_begin) {
+			add_piece(cutter, batch, cutter->data_begin - cutter->offset, true);
+			continue;
+		}
+		bytes = cutter->data_end - cutter->offset;
+		if (room == 0)
+			return false;
+		add_piece(cutter, batch, bytes < room ? bytes : room, false);
+	}
+	return true;
+}
+
+int cutter_fill(struct cutter *cutter, struct scan_batch *batch)
+{
+	int r;
+
+	for (;;) {
+		if (cutter->file == NULL) {
+			r = next_file(cutter);
+			if (r <= 0)
+				return r;
+		}
+		if (!cut_file(cutter, batch))
+			return 1;
+		scan_file_release_descriptor(cutter->file);
+		scan_file_release(cutter->file);
+		cutter->file = NULL;
+	}
+}
+
+void batch_empty(struct scan_batch *batch)
+{
+	for (unsigned int i = 0; i < batch->piece_count; i++)
+		scan_file_release(batch->pieces[i].file);
+	batch->piece_count = 0;
+	batch->request_count = 0;
+	batch->buffer_used = 0;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The files of a scan, and the table of them. */
+#include "scan_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "scan_data.h"
+
+struct scan_file *scan_file_make(const struct walked_file *walked, unsigned int device)
+{
+	struct scan_file *file = calloc(1, sizeof(*file));
+
+	if (file != NULL)
+		file->path = strdup(walked->path);
+	if (file == NULL || file->path == NULL) {
+		free(file);
+		close(walked->descriptor);
+		return NULL;
+	}
+	file->descriptor = walked->descriptor;
+	file->size = walked->size;
+	file->inode = walked->inode & FIELD_MASK;
+	file->device = device;
+	atomic_init(&file->users, 1);
+	atomic_init(&file->readers, 1);
+	atomic_init(&file->told, false);
+	return file;
+}
+
+void scan_file_use(struct scan_file *file)
+{
+	atomic_fetch_add(&file->users, 1);
+}
+
+void scan_file_use_descriptor(struct scan_file *file)
+{
+	atomic_fetch_add(&file->readers, 1);
+}
+
+void scan_file_release_descriptor(struct scan_file *file)
+{
+	if (atomic_fetch_sub(&file->readers, 1) != 1)
+		return;
+	close(file->descriptor);
+	file->descriptor = -1;
+}
+
+void scan_file_release(struct scan_file *file)
+{
+	if (atomic_fetch_sub(&file->users, 1) != 1)
+		return;
+	if (file->descriptor >= 0)
+		close(file->descriptor);
+	free(file->path);
+	free(file);
+}
+
+static size_t place_of(const struct file_table *table, unsigned int device, uint64_t inode)
+{
+	uint64_t h = (inode ^ (uint64_t)device << 44) * UINT64_C(0x9e3779b97f4a7c15);
+	size_t at = (size_t)(h >> 20) & (table->place_count - 1);
+
+	while (table->places[at] != 0) {
+		const struct scan_file *file = table->files[table->places[at] - 1];
+
+		if (file->inode == inode && file->device == device)
+			break;
+		at = (at + 1) & (table->place_count - 1);
+	}
+	return at;
+}
+
+static int grow(struct file_table *table)
+{
+	size_t room = table->room == 0 ? 512 : 2 * table->room;
+	struct scan_file **files = realloc(table->files, room * sizeof(*files));
+	size_t *places;
+
+	if (files == NULL)
+		return -ENOMEM;
+	table->files = files;
+	places = calloc(2 * room, sizeof(*places));
+	if (places == NULL)
+		return -ENOMEM;
+	free(table->places);
+	table->places = places;
+	table->place_count = 2 * room;
+	table->room = room;
+	for (size_t i = 0; i < table->count; i++) {
+		const struct scan_file *file = files[i];
+
+		places[place_of(table, file->device, file->inode)] = i + 1;
+	}
+	return 0;
+}
+
+int file_table_add(struct file_table *table, struct scan_file *file)
+{
+	size_t at;
+	int r;
+
+	if (table->count == table->room) {
+		r = grow(table);
+		if (r < 0)
+			return r;
+	}
+	scan_file_use(file);
+	table->files[table->count++] = file;
+	/* The first of its key stays: it is where a block of that key was first seen. */
+	at = place_of(table, file->device, file->inode);
+	if (table->places[at] == 0)
+		table->places[at] = table->count;
+	return 0;
+}
+
+struct scan_file *file_table_find(const struct file_table *table, unsigned int device,
+				  uint64_t inode)
+{
+	size_t at;
+
+	if (table->place_count == 0)
+		return NULL;
+	at = place_of(table, device, inode);
+	return table->places[at] == 0 ? NULL : table->files[table->places[at] - 1];
+}
+
+void file_table_free(struct file_table *table)
+{
+	for (size_t i = 0; i < table->count; i++)
+		scan_file_release(table->files[i]);
+	free(table->files);
+	free(table->places);
+	memset(table, 0, sizeof(*table));
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The files of a scan: shared by the walk, the readers and the report, and gone when the last of
+ * them lets go.
+ *
+ * Threads: any, but for the table, which is the main thread's.
+ */
+#ifndef TOOLS_SCAN_FILE_H
+#define TOOLS_SCAN_FILE_H
+
+#include "scan.h"
+#include "scan_walk.h"
+
+/* Takes the descriptor over, also when it fails. One user. NULL: no memory. */
+struct scan_file *scan_file_make(const struct walked_file *walked, unsigned int device);
+void scan_file_use(struct scan_file *file);
+
+/* The descriptor has users of its own, the maker being the first. */
+void scan_file_use_descriptor(struct scan_file *file);
+void scan_file_release_descriptor(struct scan_file *file);
+
+void scan_file_release(struct scan_file *file);
+
+/* Files that are kept for the report, found by what records say about them. */
+struct file_table {
+	struct scan_file **files;
+	size_t count, room;
+	size_t *places; /* 1 + number in files; a hash table by linear probing */
+	size_t place_count;
+};
+
+/* Returns 0 or -ENOMEM. Becomes one more user. */
+int file_table_add(struct file_table *table, struct scan_file *file);
+
+/* NULL when no such file was met. */
+struct scan_file *file_table_find(const struct file_table *table, unsigned int device,
+				  uint64_t inode);
+void file_table_free(struct file_table *table);
+
+#endif

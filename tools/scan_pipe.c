@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ring of batches and its threads.
+ *
+ * Batches are numbered from 0 as they are cut; number n uses place n % size of the ring. Each place
+ * goes free -> cut -> read -> free. Three counters say how far cutting, reading and taking are, and
+ * one lock guards everything: it is taken a few times a megabyte.
+ */
+#include "scan_pipe.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "scan_cut.h"
+#include "scan_read.h"
+
+enum place_state { PLACE_FREE, PLACE_CUT, PLACE_READ };
+
+struct place {
+	enum place_state state;
+	struct scan_batch batch;
+};
+
+struct scan_pipe {
+	struct scan_options options;
+	struct cutter cutter;
+	struct place *places;
+	unsigned int place_count;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed_free, changed_cut, changed_read;
+	uint64_t cut, read, taken; /* numbers of the next batch to be cut, read and taken */
+	bool cut_all;		   /* nothing more comes */
+	int walk_status;	   /* why, when it was an error */
+	bool stop;
+	uint64_t read_errors;
+
+	pthread_t walking;
+	pthread_t *reading;
+	unsigned int reading_count;
+	bool walking_started;
+};
+
+static struct place *place_of(struct scan_pipe *pipe, uint64_t number)
+{
+	return &pipe->places[number % pipe->place_count];
+}
+
+static void *walk_thread(void *argument)
+{
+	struct scan_pipe *pipe = argument;
+	int r = 1;
+
+	pthread_mutex_lock(&pipe->lock);
+	while (r > 0) {
+		struct place *place = place_of(pipe, pipe->cut);
+
+		while (place->state != PLACE_FREE && !pipe->stop)
+			pthread_cond_wait(&pipe->changed_free, &pipe->lock);
+		if (pipe->stop)
+			break;
+		pthread_mutex_unlock(&pipe->lock);
+		r = cutter_fill(&pipe->cutter, &place->batch);
+		pthread_mutex_lock(&pipe->lock);
+		if (place->batch.piece_count == 0)
+			continue;
+		place->state = PLACE_CUT;
+		pipe->cut++;
+		pthread_cond_signal(&pipe->changed_cut);
+	}
+	pipe->walk_status = r < 0 ? r : 0;
+	pipe->cut_all = true;
+	pthread_cond_broadcast(&pipe->changed_cut);
+	pthread_cond_broadcast(&pipe->changed_read);
+	pthread_mutex_unlock(&pipe->lock);
+	return NULL;
+}
+
+static void *read_thread(void *argument)
+{
+	struct scan_pipe *pipe = argument;
+
+	pthread_mutex_lock(&pipe->lock);
+	for (;;) {
+		struct place *place;
+		uint64_t errors;
+
+		while (pipe->read == pipe->cut && !pipe->cut_all && !pipe->stop)
+			pthread_cond_wait(&pipe->changed_cut, &pipe->lock);
+		if (pipe->stop || pipe->read == pipe->cut)
+			break;
+		place = place_of(pipe, pipe->read++);
+		pthread_mutex_unlock(&pipe->lock);
+		errors = read_batch(&pipe->options, &place->batch);
+		pthread_mutex_lock(&pipe->lock);
+		pipe->read_errors += errors;
+		place->state = PLACE_READ;
+		pthread_cond_signal(&pipe->changed_read);
+	}
+	pthread_mutex_unlock(&pipe->lock);
+	return NULL;
+}
+
+int scan_pipe_take(struct scan_pipe *pipe, struct scan_batch **ret_batch)
+{
+	struct place *place;
+	int r = 1;
+
+	pthread_mutex_lock(&pipe->lock);
+	place = place_of(pipe, pipe->taken);
+	while (place->state != PLACE_READ && !(pipe->cut_all && pipe->taken == pipe->cut))
+		pthread_cond_wait(&pipe->changed_read, &pipe->lock);
+	if (place->state != PLACE_READ)
+		r = pipe->walk_status;
+	pthread_mutex_unlock(&pipe->lock);
+	*ret_batch = &place->batch;
+	return r;
+}
+
+void scan_pipe_give_back(struct scan_pipe *pipe, struct scan_batch *batch)
+{
+	struct place *place;
+
+	batch_empty(batch);
+	pthread_mutex_lock(&pipe->lock);
+	place = place_of(pipe, pipe->taken++);
+	place->state = PLACE_FREE;
+	pthread_cond_signal(&pipe->changed_free);
+	pthread_mutex_unlock(&pipe->lock);
+}
+
+/*
+ * How many files may be open in each batch: all batches together stay within what the system allows
+ * this process, with some left for others.
+ */
+static unsigned int pieces_allowed(unsigned int place_count)
+{
+	struct rlimit limit;
+	uint64_t each;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 16;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 128)
+		return 1;
+	each = ((uint64_t)limit.rlim_cur - 64) / (place_count + 1);
+	return each > BATCH_PIECES ? BATCH_PIECES : each == 0 ? 1 : (unsigned int)each;
+}
+
+static int make_places(struct scan_pipe *pipe)
+{
+	pipe->place_count = 2 * (unsigned int)pipe->options.readers + 2;
+	pipe->options.batch_pieces = pieces_allowed(pipe->place_count);
+	pipe->places = calloc(pipe->place_count, sizeof(*pipe->places));
+	pipe->reading = calloc(pipe->options.readers, sizeof(*pipe->reading));
+	if (pipe->places == NULL || pipe->reading == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < pipe->place_count; i++) {
+		pipe->places[i].batch.buffer = aligned_alloc(4096, BATCH_BYTES);
+		if (pipe->places[i].batch.buffer == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The threads leave signals to the main one, which looks for them between batches. */
+static int start_threads(struct scan_pipe *pipe)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&pipe->walking, NULL, walk_thread, pipe);
+	pipe->walking_started = r == 0;
+	while (r == 0 && pipe->reading_count < pipe->options.readers) {
+		r = pthread_create(&pipe->reading[pipe->reading_count], NULL, read_thread, pipe);
+		if (r == 0)
+			pipe->reading_count++;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return pipe->reading_count > 0 ? 0 : -r;
+}
+
+int scan_pipe_open(const struct scan_options *options, struct scan_pipe **ret_pipe)
+{
+	struct scan_pipe *pipe = calloc(1, sizeof(*pipe));
+	struct scan_totals ignored;
+	int r;
+
+	if (pipe == NULL)
+		return -ENOMEM;
+	pipe->options = *options;
+	pthread_mutex_init(&pipe->lock, NULL);
+	pthread_cond_init(&pipe->changed_free, NULL);
+	pthread_cond_init(&pipe->changed_cut, NULL);
+	pthread_cond_init(&pipe->changed_read, NULL);
+	r = make_places(pipe);
+	if (r == 0)
+		r = cutter_start(&pipe->cutter, &pipe->options);
+	if (r == 0)
+		r = start_threads(pipe);
+	if (r < 0) {
+		scan_pipe_close(pipe, &ignored);
+		return r;
+	}
+	*ret_pipe = pipe;
+	return 0;
+}
+
+void scan_pipe_close(struct scan_pipe *pipe, struct scan_totals *ret_totals)
+{
+	pthread_mutex_lock(&pipe->lock);
+	pipe->stop = true;
+	pthread_cond_broadcast(&pipe->changed_free);
+	pthread_cond_broadcast(&pipe->changed_cut);
+	pthread_mutex_unlock(&pipe->lock);
+	if (pipe->walking_started)
+		pthread_join(pipe->walking, NULL);
+	for (unsigned int i = 0; i < pipe->reading_count; i++)
+		pthread_join(pipe->reading[i], NULL);
+	for (unsigned int i = 0; pipe->places != NULL && i < pipe->place_count; i++) {
+		batch_empty(&pipe->places[i].batch);
+		free(pipe->places[i].batch.buffer);
+	}
+	if (pipe->cutter.walker != NULL) {
+		ret_totals->files = pipe->cutter.files;
+		ret_totals->errors = walker_errors(pipe->cutter.walker) + pipe->read_errors;
+		cutter_end(&pipe->cutter);
+	}
+	pthread_cond_destroy(&pipe->changed_free);
+	pthread_cond_destroy(&pipe->changed_cut);
+	pthread_cond_destroy(&pipe->changed_read);
+	pthread_mutex_destroy(&pipe->lock);
+	free(pipe->places);
+	free(pipe->reading);
+	free(pipe);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The work that takes the time: reading, looking for zeros, hashing. */
+#include "scan_read.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "scan_data.h"
+#include "scan_file.h"
+#include "scan_hash.h"
+
+/* One message a file. Returns 1 for the first, else 0. */
+static uint64_t tell(const struct scan_options *options, struct scan_file *file, uint64_t offset,
+		     const char *what)
+{
+	char quoted[4200];
+
+	if (atomic_exchange(&file->told, true))
+		return 0;
+	complain(options->command, "%s: at byte %llu: %s",
+		 quote_path(file->path, quoted, sizeof(quoted)), (unsigned long long)offset, what);
+	return 1;
+}
+
+/* Fills piece->read_bytes. Returns 1 when a message was given, else 0. */
+static uint64_t read_piece(const struct scan_options *options, struct scan_piece *piece,
+			   uint8_t *buffer)
+{
+	uint64_t offset = piece->first_block << options->block_shift;
+	uint64_t done = 0;
+
+	piece->read_bytes = 0;
+	while (done < piece->bytes) {
+		ssize_t n = pread(piece->file->descriptor, buffer + done,
+				  (size_t)(piece->bytes - done), (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			/* Whole blocks before the bad place still count. */
+			piece->read_bytes = done & ~(options->block_bytes - 1);
+			return tell(options, piece->file, offset + done, strerror(errno));
+		}
+		if (n == 0) {
+			piece->read_bytes = done;
+			return tell(options, piece->file, offset + done,
+				    "the file became shorter while scanning");
+		}
+		done += (uint64_t)n;
+	}
+	piece->read_bytes = done;
+	return 0;
+}
+
+static void make_post(const struct scan_options *options, struct scan_batch *batch,
+		      const struct scan_piece *piece, uint64_t block)
+{
+	struct uds_request *request = &batch->requests[batch->request_count];
+	struct first_seen seen = {
+		.scan = options->time,
+		.inode = piece->file->inode,
+		.block = block,
+		.device = piece->file->device,
+		.block_shift = options->block_shift,
+	};
+
+	request->kind = UDS_POST;
+	encode_first_seen(&seen, &request->new_data);
+	batch->blocks[batch->request_count++] = block;
+}
+
+/* A block that waits for a second one, to be hashed with it. */
+struct waiting {
+	const uint8_t *block;
+	struct uds_record_name *name;
+};
+
+/* Makes requests of a piece's blocks. @waiting: carried from piece to piece. */
+static void name_blocks(const struct scan_options *options, struct scan_batch *batch,
+			struct scan_piece *piece, struct waiting *waiting)
+{
+	const size_t length = (size_t)options->block_bytes;
+	uint8_t *p = batch->buffer + piece->buffer_offset;
+	uint64_t left = piece->read_bytes;
+
+	piece->first_request = batch->request_count;
+	for (uint64_t i = 0; left > 0; i++, p += length) {
+		uint64_t bytes = left < length ? left : length;
+		struct uds_record_name *name = &batch->requests[batch->request_count].name;
+
+		/* The end of a file is named as a device would hold it: filled up with zeros. */
+		memset(p + bytes, 0, (size_t)(length - bytes));
+		left -= bytes;
+		if (is_zero_block(p, length)) {
+			piece->zero_blocks++;
+			piece->zero_bytes += bytes;
+			continue;
+		}
+		make_post(options, batch, piece, piece->first_block + i);
+		if (waiting->block == NULL) {
+			waiting->block = p;
+			waiting->name = name;
+			continue;
+		}
+		hash_two_blocks(waiting->block, p, length, waiting->name, name);
+		waiting->block = NULL;
+	}
+	piece->request_count = batch->request_count - piece->first_request;
+}
+
+uint64_t read_batch(const struct scan_options *options, struct scan_batch *batch)
+{
+	struct waiting waiting = { NULL, NULL };
+	uint64_t errors = 0;
+
+	for (unsigned int i = 0; i < batch->piece_count; i++) {
+		struct scan_piece *piece = &batch->pieces[i];
+
+		if (piece->hole) {
+			piece->zero_bytes = piece->bytes;
+			piece->zero_blocks =
+				(piece->bytes + options->block_bytes - 1) >> options->block_shift;
+			continue;
+		}
+		errors += read_piece(options, piece, batch->buffer + piece->buffer_offset);
+		scan_file_release_descriptor(piece->file);
+		name_blocks(options, batch, piece, &waiting);
+	}
+	if (waiting.block != NULL)
+		hash_block(waiting.block, (size_t)options->block_bytes, waiting.name);
+	return errors;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of the commands about snapshots, with their help texts. */
+#include "families.h"
+#include "snapshot_target.h"
+#include "target.h"
+
+static const char create_options[] =
+	"  --chunk-size BYTES    a power of two from 512 to 1G (16K)\n"
+	"  --size BYTES          make a new file of this size\n"
+	"  --force               write over what is there\n" TARGET_COMMON_HELP;
+
+static const char info_options[] = SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;
+
+static const char list_options[] =
+	"  --ranges              lines OLD NEW COUNT, consecutive chunks together, by "
+	"OLD\n" SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;
+
+static const char read_options[] = SNAPSHOT_ORIGIN_HELP
+	"  --offset BYTES        where to begin (0)\n"
+	"  --length BYTES        how much (to the end)\n" SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;
+
+static const char write_options[] =
+	SNAPSHOT_ORIGIN_HELP "  --offset BYTES        where to begin\n" TARGET_COMMON_HELP;
+
+static const char merge_options[] =
+	SNAPSHOT_ORIGIN_HELP "  --limit CHUNKS        stop after that many exceptions\n"
+			     "  --dry-run             only say what would be copied\n"
+			     "  --rate BYTES          copy at most so much a second\n"
+			     "  --skip-equal          read the origin first, and do not write what "
+			     "is equal\n" SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;
+
+static const char verify_options[] = SNAPSHOT_ORIGIN_HELP TARGET_COMMON_HELP;
+
+const struct command snapshot_commands[] = {
+	{
+		.name = "snapshot create",
+		.line = "Makes an empty exception store",
+		.usage = "--chunk-size BYTES [--force] [OPTION...] COW",
+		.options = create_options,
+		.run = snapshot_create_run,
+	},
+	{
+		.name = "snapshot info",
+		.line = "Says what state a snapshot is in, and what that means",
+		.usage = "[OPTION...] COW",
+		.options = info_options,
+		.run = snapshot_info_run,
+	},
+	{
+		.name = "snapshot list",
+		.line = "Lists the exceptions, a line OLD NEW each",
+		.usage = "[--ranges] [OPTION...] COW",
+		.options = list_options,
+		.run = snapshot_list_run,
+	},
+	{
+		.name = "snapshot read",
+		.line = "Writes the content of the snapshot to standard output",
+		.usage = "--origin O [OPTION...] COW",
+		.options = read_options,
+		.run = snapshot_read_run,
+	},
+	{
+		.name = "snapshot write",
+		.line = "Writes standard input into the snapshot",
+		.usage = "--origin O --offset BYTES [OPTION...] COW",
+		.options = write_options,
+		.run = snapshot_write_run,
+	},
+	{
+		.name = "snapshot write-origin",
+		.line = "Writes standard input into the origin, after copying out what it replaces",
+		.usage = "--origin O --offset BYTES [OPTION...] COW",
+		.options = write_options,
+		.run = snapshot_write_run,
+	},
+	{
+		.name = "snapshot merge",
+		.line = "Merges the snapshot into the origin, crash-safe and resumable",
+		.usage = "--origin O [--limit CHUNKS] [--dry-run] [--rate BYTES] [OPTION...] COW",
+		.options = merge_options,
+		.run = snapshot_merge_run,
+	},
+	{
+		.name = "snapshot verify",
+		.line = "Checks everything in an exception store, and writes nothing",
+		.usage = "[--origin O] [OPTION...] COW",
+		.options = verify_options,
+		.run = snapshot_verify_run,
+	},
+	{ .name = NULL },
+};

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `uds snapshot merge` and `verify`. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "output.h"
+#include "snapshot_target.h"
+
+/* The library counts exceptions, people bytes. */
+struct merge_progress {
+	struct progress progress;
+	uint64_t chunk_bytes;
+};
+
+static int report_merge(void *context, uint64_t done, uint64_t total)
+{
+	struct merge_progress *merge = context;
+
+	return progress_report(&merge->progress, done * merge->chunk_bytes,
+			       total * merge->chunk_bytes);
+}
+
+static void print_text(const struct snapshot_target *target, bool dry_run,
+		       const struct uds_merge_result *result)
+{
+	printf("%s: %" PRIu64 " exceptions %s, %" PRIu64 " remaining\n", target->cow_uri,
+	       result->exceptions, dry_run ? "would be merged" : "merged", result->remaining);
+	printf("  %s %s to %s", dry_run ? "would copy" : "copied",
+	       size_text(result->bytes_copied).text, target->origin_uri);
+	if (result->chunks_equal > 0)
+		printf(", %" PRIu64 " chunks were equal", result->chunks_equal);
+	if (result->chunks_hidden > 0)
+		printf(", %" PRIu64 " were hidden by earlier ones", result->chunks_hidden);
+	putchar('\n');
+}
+
+static int print_object(bool dry_run, const struct uds_merge_result *result)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "dry_run", json_boolean(dry_run));
+	json_object_set_new(o, "exceptions", json_unsigned(result->exceptions));
+	json_object_set_new(o, "remaining", json_unsigned(result->remaining));
+	json_object_set_new(o, "bytes_copied", json_unsigned(result->bytes_copied));
+	json_object_set_new(o, "chunks_copied", json_unsigned(result->chunks_copied));
+	json_object_set_new(o, "chunks_equal", json_unsigned(result->chunks_equal));
+	json_object_set_new(o, "chunks_hidden", json_unsigned(result->chunks_hidden));
+	json_object_set_new(o, "rounds", json_unsigned(result->rounds));
+	return print_json(o);
+}
+
+static int merge_snapshot(struct snapshot_target *target, struct uds_merge_options *merge,
+			  bool json)
+{
+	struct uds_merge_result result = { .size = sizeof(result) };
+	struct uds_snapshot_status s = { .size = sizeof(s) };
+	struct merge_progress progress;
+	int status = EXIT_GOOD;
+	int r;
+
+	uds_snapshot_get_status(target->snapshot, &s);
+	progress.chunk_bytes = s.chunk_bytes;
+	progress_start(&progress.progress, target->quiet, merge->dry_run ? "looking" : "merging",
+		       NULL);
+	merge->progress = report_merge;
+	merge->progress_context = &progress;
+	r = uds_snapshot_merge(target->snapshot, merge, &result);
+	progress_end(&progress.progress);
+	if (r == UDS_ERR_STOPPED) {
+		complain(target->command,
+			 "interrupted: the snapshot is whole, and merging can go on from here");
+		status = EXIT_FAILED;
+	} else if (r < 0) {
+		status = snapshot_failed(target, r);
+		if (result.exceptions == 0)
+			return status;
+	}
+	if (!json)
+		print_text(target, merge->dry_run, &result);
+	else if (print_object(merge->dry_run, &result) < 0)
+		status = failed(target->command, "JSON", -ENOMEM, NULL);
+	return status;
+}
+
+int snapshot_merge_run(const struct command *command, int argc, char **argv)
+{
+	struct uds_merge_options merge = UDS_MERGE_OPTIONS_INIT;
+	struct snapshot_target target = { 0 };
+	struct options options;
+	char **arguments;
+	int status;
+
+	options_start(&options, command);
+	snapshot_options(&target, &options, true);
+	options_number(&options, "limit", &merge.limit, 1, UINT64_MAX);
+	options_bytes(&options, "rate", &merge.bytes_per_second, 1, UINT64_MAX, 1);
+	options_flag(&options, "dry-run", &merge.dry_run);
+	options_flag(&options, "skip-equal", &merge.skip_equal);
+	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
+		return status;
+	status = snapshot_set(&target, &options, arguments[0], true);
+	if (status == EXIT_GOOD)
+		status = snapshot_open(&target, !merge.dry_run, !merge.dry_run);
+	if (status != EXIT_GOOD)
+		return status;
+	merge.force = target.salvage;
+	status = merge_snapshot(&target, &merge, options.json);
+	return finish_output(command, snapshot_close(&target, status));
+}
+
+struct findings {
+	const struct snapshot_target *target;
+	json_t *list; /* NULL: they are printed as they come */
+};
+
+static int take_finding(void *context, const struct uds_exception_finding *finding)
+{
+	struct findings *findings = context;
+	json_t *o;
+
+	if (findings->list == NULL) {
+		complain(findings->target->command, "%s: %s", findings->target->cow_uri,
+			 finding->sentence);
+		return was_interrupted();
+	}
+	o = json_object();
+	json_object_set_new(o, "sentence", json_path(finding->sentence));
+	json_object_set_new(o, "area", json_unsigned(finding->area));
+	json_object_set_new(o, "index", json_unsigned(finding->index));
+	json_object_set_new(o, "old", json_unsigned(finding->old_chunk));
+	json_object_set_new(o, "new", json_unsigned(finding->new_chunk));
+	json_array_append_new(findings->list, o);
+	return was_interrupted();
+}
+
+static int print_verdict(const struct snapshot_target *target, json_t *list, uint64_t count)
+{
+	json_t *o;
+
+	if (list == NULL && count == 0)
+		printf("%s: no damage found\n", target->cow_uri);
+	else if (list == NULL)
+		printf("%s: %" PRIu64 " findings\n", target->cow_uri, count);
+	if (list == NULL)
+		return 0;
+	o = json_object();
+	json_object_set_new(o, "damaged", json_boolean(count > 0));
+	json_object_set_new(o, "findings_count", json_unsigned(count));
+	json_object_set(o, "findings", list);
+	return print_json(o);
+}
+
+static int verify_cow(struct snapshot_target *target, uint64_t origin_bytes, json_t *list)
+{
+	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+	struct findings findings = { target, list };
+	struct uds_message message = { "" };
+	struct progress progress;
+	uint64_t count = 0;
+	int r;
+
+	catch_interrupts();
+	progress_start(&progress, target->quiet, "verifying", "areas");
+	options.env = &target->env;
+	options.read_only = true;
+	options.origin_bytes = origin_bytes;
+	options.progress = progress_report;
+	options.progress_context = &progress;
+	r = uds_exception_store_verify(target->cow, &options, take_finding, &findings, &message,
+				       &count);
+	progress_end(&progress);
+	if (r < 0)
+		return failed(target->command, target->cow_uri, r, &message);
+	if (print_verdict(target, list, count) < 0)
+		return failed(target->command, "JSON", -ENOMEM, NULL);
+	return count > 0 ? EXIT_DAMAGE : EXIT_GOOD;
+}
+
+int snapshot_verify_run(const struct command *command, int argc, char **argv)
+{
+	struct snapshot_target target = { 0 };
+	uint64_t origin_bytes = 0;
+	struct options options;
+	json_t *list = NULL;
+	char **arguments;
+	int status, r;
+
+	options_start(&options, command);
+	snapshot_options(&target, &options, false);
+	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
+		return status;
+	snapshot_set(&target, &options, arguments[0], false);
+	status = snapshot_open_io(&target, target.cow_uri, false, &target.cow);
+	if (status == EXIT_GOOD && target.origin_uri != NULL)
+		status = snapshot_open_io(&target, target.origin_uri, false, &target.origin);
+	if (status == EXIT_GOOD && target.origin != NULL) {
+		r = uds_io_size(target.origin, &origin_bytes);
+		if (r < 0)
+			status = failed(command, target.origin_uri, r, NULL);
+	}
+	if (options.json)
+		list = json_array();
+	if (status == EXIT_GOOD)
+		status = verify_cow(&target, origin_bytes, list);
+	status = snapshot_close(&target, status);
+	json_decref(list);
+	return finish_output(command, status);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Opening, saving and closing the index that a command works on. */
+#include "target.h"
+
+#include <string.h>
+
+static uint64_t fixed_now(void *context)
+{
+	const struct target *target = context;
+
+	return target->save_time;
+}
+
+/* What the library has to say on the way; only what a person should know. */
+static void print_log(void *context, enum uds_log_level level, const char *sentence)
+{
+	const struct target *target = context;
+
+	if (level <= UDS_LOG_WARNING && !target->quiet)
+		complain(target->command, "%s: %s", target->uri, sentence);
+}
+
+void target_options(struct target *target, struct options *options, bool saves)
+{
+	options_bytes(options, "offset", &target->offset, 0, UINT64_MAX, 4096);
+	options_number(options, "zones", &target->zones, 1, 16);
+	if (saves)
+		options_number(options, "save-time", &target->save_time, 1, UINT64_MAX);
+}
+
+void target_set(struct target *target, const struct options *options, const char *uri)
+{
+	const struct uds_env env = UDS_ENV_INIT;
+
+	target->command = options->command;
+	target->quiet = options->quiet;
+	target->uri = uri;
+	target->fixed_time = options_given(options, "save-time");
+	target->env = env;
+	target->env.context = target;
+	target->env.log = print_log;
+	if (target->fixed_time)
+		target->env.now_ms = fixed_now;
+}
+
+int target_open_io(struct target *target, bool write)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r;
+
+	options.write = write;
+	r = uds_io_open_uri(target->uri, &options, &target->env, &message, &target->io);
+	return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
+}
+
+int target_open(struct target *target, enum uds_index_mode mode)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	struct progress progress;
+	int status, r;
+
+	status = target_open_io(target, mode != UDS_INDEX_READ_ONLY);
+	if (status != EXIT_GOOD)
+		return status;
+	catch_interrupts();
+	progress_start(&progress, target->quiet, "recovering", "chapters");
+	options.env = &target->env;
+	options.offset = target->offset;
+	options.zones = (unsigned int)target->zones;
+	options.mode = mode;
+	options.check_nonce = target->check_nonce;
+	options.nonce = target->nonce;
+	options.progress = progress_report;
+	options.progress_context = &progress;
+	r = uds_index_open(target->io, &options, &message, &target->index);
+	progress_end(&progress);
+	if (r == 0)
+		return EXIT_GOOD;
+	status = failed(target->command, target->uri, r, &message);
+	uds_io_close(target->io);
+	target->io = NULL;
+	return status;
+}
+
+int target_failed(struct target *target, int status)
+{
+	struct uds_message message = { "" };
+
+	uds_index_error_message(target->index, &message);
+	return failed(target->command, target->uri, status, &message);
+}
+
+int target_close(struct target *target, bool save, int status)
+{
+	struct uds_message message = { "" };
+	int r;
+
+	if (target->index != NULL) {
+		if (save) {
+			r = uds_index_save(target->index);
+			if (r < 0) {
+				int saving = target_failed(target, r);
+
+				complain(target->command, "%s: not saved", target->uri);
+				status = status == EXIT_GOOD ? saving : status;
+			}
+		}
+		r = uds_index_close(target->index);
+		target->index = NULL;
+		if (r < 0 && status == EXIT_GOOD)
+			status = failed(target->command, target->uri, r, &message);
+	}
+	r = uds_io_close(target->io);
+	target->io = NULL;
+	if (r < 0 && status == EXIT_GOOD)
+		status = failed(target->command, target->uri, r, &message);
+	return status;
+}

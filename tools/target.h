@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The INDEX that a command works on: the options that all such commands have, and opening, saving
+ * and closing with the messages that go with them.
+ */
+#ifndef TOOLS_TARGET_H
+#define TOOLS_TARGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uds/index.h>
+
+#include "options.h"
+#include "progress.h"
+
+struct target {
+	const struct command *command;
+	const char *uri;
+	struct uds_io *io;
+	struct uds_index *index; /* NULL while only the I/O is open */
+	struct uds_env env;
+	bool quiet;
+
+	/* From the command line. */
+	uint64_t offset;
+	uint64_t zones;
+	uint64_t save_time; /* what the clock says when it was given */
+	bool fixed_time;
+	bool check_nonce;
+	uint64_t nonce;
+};
+
+#define TARGET_HELP                                                          \
+	"  --offset BYTES        where the index starts on the device (0)\n" \
+	"  --zones Z             parts that threads work on side by side, 1 to 16 (1)\n"
+#define TARGET_SAVE_HELP \
+	"  --save-time MS        the time stamp of the save, milliseconds since 1970\n"
+#define TARGET_COMMON_HELP                                               \
+	"  --json                results as JSON, where there are any\n" \
+	"  --quiet, -q           no progress bar and no notes\n"
+
+/* Adds --offset and --zones, and with @saves --save-time. */
+void target_options(struct target *target, struct options *options, bool saves);
+
+/* After parsing; @uri is borrowed. */
+void target_set(struct target *target, const struct options *options, const char *uri);
+
+/* Opens the I/O only. Returns EXIT_GOOD, or an exit status after a message. */
+int target_open_io(struct target *target, bool write);
+
+/*
+ * Opens I/O and index. A recovery shows its progress and leaves a note.
+ * Returns EXIT_GOOD, or an exit status after a message; nothing is open then.
+ */
+int target_open(struct target *target, enum uds_index_mode mode);
+
+/*
+ * Saves if @save and if @status is not too bad for it, and closes everything.
+ * Returns @status, or what went wrong here when it was good.
+ */
+int target_close(struct target *target, bool save, int status);
+
+/* A message about what the index said last. Returns the exit status for it. */
+int target_failed(struct target *target, int status);
+
+#endif

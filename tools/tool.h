@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What all commands of `uds` share: the table entry of a command, exit statuses, and messages.
+ *
+ * A command is a function that parses its own arguments, works, and returns an exit status. It
+ * prints results on standard output and messages on standard error, each beginning with the
+ * command's name and saying what it is about.
+ */
+#ifndef TOOLS_TOOL_H
+#define TOOLS_TOOL_H
+
+#include <stddef.h>
+
+#include <uds/status.h>
+
+/* What scripts rely on. */
+enum exit_status {
+	EXIT_GOOD = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,	 /* the command line, or a geometry that no index can have */
+	EXIT_DAMAGE = 3, /* the bytes on the device contradict the format */
+};
+
+struct command {
+	const char *name;    /* "create", "snapshot merge" */
+	const char *line;    /* what it does, in one line */
+	const char *usage;   /* arguments after the name */
+	const char *options; /* its own options, one a line, as help prints them */
+
+	/* argv[0] is the last word of the name. */
+	int (*run)(const struct command *command, int argc, char **argv);
+};
+
+/* The tables of the families; each ends with a NULL name. */
+extern const struct command index_commands[];
+extern const struct command request_commands[];
+extern const struct command snapshot_commands[];
+
+/* Prints "uds NAME: sentence" on standard error. */
+void complain(const struct command *command, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The same, as a wrong use: followed by where to read more. Returns EXIT_USAGE. */
+int misused(const struct command *command, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Reports that the library failed and returns the exit status for it. @message may be NULL or
+ * empty: then the status speaks.
+ */
+int failed(const struct command *command, const char *subject, int status,
+	   const struct uds_message *message);
+
+/* The whole help text of a command, on standard output. */
+void print_help(const struct command *command);
+
+/* Flushes standard output. Returns @status, or EXIT_FAILED after a message when that failed. */
+int finish_output(const struct command *command, int status);
+
+#endif
