@@ -456,6 +456,80 @@ START_TEST(any_bytes_as_a_page_give_answers_or_errors)
 }
 END_TEST
 
+/* Builds a full chapter of random names and looks every tenth of them up. */
+static void check_full_chapter(uint32_t page_bytes, uint32_t record_pages)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct chapter_index_statistics stats;
+	struct index_page_head *heads;
+	struct index_page_code code;
+	struct chapter_index *index;
+	struct uds_record_name name;
+	uint32_t next = 0, count;
+	struct geometry g;
+	uint8_t *pages;
+
+	c.page_bytes = page_bytes;
+	c.record_pages_per_chapter = record_pages;
+	c.chapters_per_volume = 4;
+	c.cache_chapters = 1;
+	ck_assert_int_eq(geometry_make(&c, &g, NULL), 0);
+	index_page_code_make(&g, 3, &code);
+	index = make_index(&g, 3, 4);
+	pages = malloc((size_t)g.index_pages_per_chapter * page_bytes);
+	heads = malloc(g.index_pages_per_chapter * sizeof(heads[0]));
+	ck_assert(pages != NULL && heads != NULL);
+	for (uint32_t i = 0; i < g.records_per_chapter; i++) {
+		put_le64(name.bytes, splitmix(6, 2 * (uint64_t)i));
+		put_le64(name.bytes + 8, splitmix(6, 2 * (uint64_t)i + 1));
+		ck_assert_int_eq(chapter_index_put(index, &name, i / g.records_per_page), 0);
+	}
+	for (uint32_t p = 0; p < g.index_pages_per_chapter; p++) {
+		uint8_t *page = pages + (size_t)p * page_bytes;
+
+		ck_assert_int_eq(chapter_index_pack_page(index, next,
+							 p + 1 == g.index_pages_per_chapter, page,
+							 &count, NULL),
+				 0);
+		ck_assert_int_eq(index_page_open(&code, page, &heads[p], NULL), 0);
+		ck_assert_int_eq(index_page_validate(&code, &heads[p], page, NULL), 0);
+		next += count;
+	}
+	ck_assert_uint_eq(next, g.delta_lists_per_chapter);
+	chapter_index_get_statistics(index, &stats);
+	ck_assert_uint_eq(stats.entries, g.records_per_chapter);
+	for (uint32_t i = 0; i < g.records_per_chapter; i += 10) {
+		uint32_t p = 0, found = 0;
+
+		put_le64(name.bytes, splitmix(6, 2 * (uint64_t)i));
+		put_le64(name.bytes + 8, splitmix(6, 2 * (uint64_t)i + 1));
+		while (chapter_list(&g, &name) >= heads[p].first_list + heads[p].list_count)
+			p++;
+		ck_assert_int_eq(index_page_search(&g, &code, &heads[p],
+						   pages + (size_t)p * page_bytes, &name, &found),
+				 1);
+		/* Never another's: a name whose address was taken is spelled out. */
+		ck_assert_uint_eq(found, i / g.records_per_page);
+	}
+	free(heads);
+	free(pages);
+	chapter_index_free(index);
+}
+
+START_TEST(usual_chapters_are_indexed_without_loss)
+{
+	check_full_chapter(32768, 64);
+	check_full_chapter(32768, 192);
+	check_full_chapter(32768, 256);
+}
+END_TEST
+
+START_TEST(largest_chapter_is_indexed_without_loss)
+{
+	check_full_chapter(65536, 1024);
+}
+END_TEST
+
 START_TEST(name_put_twice_is_refused__S11)
 {
 	struct geometry g = small_geometry(4096, 4);
@@ -506,6 +580,128 @@ START_TEST(more_names_than_a_chapter_has_are_refused)
 	ck_assert_uint_eq(get_le16(page + 16), 8);
 	ck_assert_uint_eq(content_bits(page), 179);
 	chapter_index_free(index);
+}
+END_TEST
+
+/* Lists as the format tells of them: names inserted one by one, up to 65535 bits. */
+struct naive_entry {
+	uint32_t key, page;
+	bool collision;
+	struct uds_record_name name;
+};
+
+static struct naive_entry naive[64][4096];
+static uint32_t naive_count[64];
+
+static uint64_t naive_bits(const struct delta_code *code, uint32_t list)
+{
+	uint64_t bits = 0;
+	uint32_t key = 0;
+
+	for (uint32_t i = 0; i < naive_count[list]; i++) {
+		const struct naive_entry *e = &naive[list][i];
+
+		bits += e->collision ? delta_collision_bits(code)
+				     : delta_ordinary_bits(code, e->key - key);
+		key = e->key;
+	}
+	return bits;
+}
+
+/* Returns whether there was room. */
+static bool naive_insert(const struct delta_code *code, uint32_t list, struct naive_entry entry)
+{
+	struct naive_entry *entries = naive[list];
+	uint32_t at = 0;
+
+	while (at < naive_count[list] && entries[at].key < entry.key)
+		at++;
+	if (at < naive_count[list] && entries[at].key == entry.key) {
+		entry.collision = true;
+		at++;
+	}
+	memmove(entries + at + 1, entries + at, (naive_count[list] - at) * sizeof(entry));
+	entries[at] = entry;
+	naive_count[list]++;
+	if (naive_bits(code, list) <= DELTA_LIST_MAX_BITS)
+		return true;
+	naive_count[list]--;
+	memmove(entries + at, entries + at + 1, (naive_count[list] - at) * sizeof(entry));
+	return false;
+}
+
+/* The page has what the lists have, in their order. */
+static void check_against_naive(const struct index_page_code *code, const uint8_t *page)
+{
+	struct index_page_head head;
+
+	ck_assert_int_eq(index_page_open(code, page, &head, NULL), 0);
+	ck_assert_uint_eq(head.list_count, 64);
+	for (uint32_t list = 0; list < 64; list++) {
+		struct delta_reader reader;
+		struct delta_entry e;
+		uint32_t start, bits;
+
+		ck_assert_int_eq(index_page_find_list(code, &head, page, list, &start, &bits), 0);
+		delta_reader_start(&reader, &code->delta, page, start, bits);
+		for (uint32_t i = 0; i < naive_count[list]; i++) {
+			const struct naive_entry *want = &naive[list][i];
+
+			ck_assert_int_eq(delta_reader_next(&reader, &e), 1);
+			ck_assert_uint_eq(e.key, want->key);
+			ck_assert_uint_eq(e.value, want->page);
+			ck_assert_uint_eq(e.collision, want->collision);
+			if (e.collision)
+				ck_assert_mem_eq(e.name, want->name.bytes, 16);
+		}
+		ck_assert_int_eq(delta_reader_next(&reader, &e), 0);
+	}
+}
+
+START_TEST(biased_names_come_out_as_if_inserted_one_by_one)
+{
+	struct geometry g = small_geometry(65536, 2);
+	static uint8_t page[65536];
+	int with_overflows = 0;
+
+	ck_assert_uint_eq(g.delta_lists_per_chapter, 64);
+	for (uint64_t seed = 0; seed < 24; seed++) {
+		struct chapter_index *index = make_index(&g, 1, 1);
+		struct chapter_index_statistics stats;
+		struct index_page_code code;
+		uint32_t overflows = 0, kept = 0, count;
+
+		index_page_code_make(&g, 1, &code);
+		memset(naive_count, 0, sizeof(naive_count));
+		for (uint32_t i = 0; i < 2500; i++) {
+			uint64_t r = splitmix(seed, i);
+			/* From few addresses in few lists to random ones; keys at both ends as well. */
+			uint64_t key = (r >> 8) % (UINT64_C(1) << (2 + seed % 8 * 2));
+			uint64_t list = (r >> 32) % (1 + seed / 2);
+			struct naive_entry e = { .page = i / 2048 };
+
+			if (r % 5 == 0)
+				key = (UINT64_C(1) << 22) - 1 - key % 9;
+			put_le64(e.name.bytes, r);
+			set_chapter_bits(&e.name, list << 22 | key);
+			e.key = (uint32_t)key;
+			ck_assert_int_eq(chapter_index_put(index, &e.name, e.page), 0);
+			if (naive_insert(&code.delta, (uint32_t)list, e))
+				kept++;
+			else
+				overflows++;
+		}
+		ck_assert_int_eq(chapter_index_pack_page(index, 0, true, page, &count, NULL), 0);
+		chapter_index_get_statistics(index, &stats);
+		if (stats.removed == 0)
+			check_against_naive(&code, page);
+		ck_assert_uint_eq(stats.overflows, overflows);
+		ck_assert_uint_eq(stats.entries + stats.removed, kept);
+		with_overflows += overflows > 0;
+		chapter_index_free(index);
+	}
+	ck_assert_int_gt(with_overflows, 3);
+	ck_assert_int_lt(with_overflows, 24);
 }
 END_TEST
 
@@ -588,8 +784,11 @@ int main(void)
 	tcase_add_test(tc, record_pages_that_do_not_exist_are_corrupt);
 	tcase_add_test(tc, mutated_pages_give_answers_or_errors);
 	tcase_add_test(tc, any_bytes_as_a_page_give_answers_or_errors);
+	tcase_add_test(tc, usual_chapters_are_indexed_without_loss);
+	tcase_add_test(tc, largest_chapter_is_indexed_without_loss);
 	tcase_add_test(tc, name_put_twice_is_refused__S11);
 	tcase_add_test(tc, more_names_than_a_chapter_has_are_refused);
+	tcase_add_test(tc, biased_names_come_out_as_if_inserted_one_by_one);
 	tcase_add_test(tc, old_bytes_never_reach_a_page__S13);
 	tcase_add_test(tc, memory_bound_of_the_format_is_kept);
 	suite_add_tcase(suite, tc);
