@@ -148,7 +148,8 @@ static void put_in_batches(struct bench *b)
 		for (uint32_t k = i; k < end; k++) {
 			struct uds_record *r = &b->records[k];
 
-			open_zone_prefetch(b->zones[name_zone(&b->chooser, &r->name)], &r->name);
+			__builtin_prefetch(open_zone_first_slot(
+				b->zones[name_zone(&b->chooser, &r->name)], &r->name));
 		}
 		for (uint32_t k = i; k < end; k++) {
 			struct uds_record *r = &b->records[k];

@@ -81,7 +81,7 @@ void open_zone_reset(struct open_zone *zone)
 /* The upper bits of a slot: a part of the name that the place in the table does not tell. */
 static inline uint32_t name_tag(uint64_t chapter_bits)
 {
-	return (uint32_t)(chapter_bits >> 26) & ~OPEN_ZONE_NUMBER_MASK;
+	return (uint32_t)(chapter_bits >> 16) & ~OPEN_ZONE_NUMBER_MASK;
 }
 
 static inline bool same_name(const struct uds_record_name *a, const struct uds_record_name *b)

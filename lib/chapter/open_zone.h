@@ -90,21 +90,23 @@ static inline bool open_zone_is_full(const struct open_zone *zone)
 	return zone->size == zone->capacity;
 }
 
-/* Starts loading the slot that a search or put of the name begins with. */
-static inline void open_zone_prefetch(const struct open_zone *zone,
-				      const struct uds_record_name *name)
+/*
+ * The slot that a search or put of the name begins with: for callers to prefetch. (They do it
+ * themselves: a compiler may take a function that only prefetches for one without any effect.)
+ */
+static inline const uint32_t *open_zone_first_slot(const struct open_zone *zone,
+						   const struct uds_record_name *name)
 {
-	__builtin_prefetch(&zone->slots[name_chapter_bits(name) & zone->slot_mask]);
+	return &zone->slots[name_chapter_bits(name) & zone->slot_mask];
 }
 
-/* When the slot has come: starts loading the record that it leads to. */
-static inline void open_zone_prefetch_record(const struct open_zone *zone,
-					     const struct uds_record_name *name)
+/* When that slot has come: the record that it leads to. */
+static inline const struct uds_record *open_zone_first_record(const struct open_zone *zone,
+							      const struct uds_record_name *name)
 {
-	uint32_t number =
-		zone->slots[name_chapter_bits(name) & zone->slot_mask] & OPEN_ZONE_NUMBER_MASK;
+	uint32_t number = *open_zone_first_slot(zone, name) & OPEN_ZONE_NUMBER_MASK;
 
-	__builtin_prefetch(&zone->records[number > 0 ? number - 1 : 0]);
+	return &zone->records[number > 0 ? number - 1 : 0];
 }
 
 #endif

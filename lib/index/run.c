@@ -11,7 +11,7 @@
 #include "base/visibility.h"
 
 /* How many requests ahead the lists are fetched: far enough for memory, near enough for the cache. */
-#define AHEAD 12
+#define AHEAD 8
 
 static void prefetch(const struct share *share, size_t i)
 {
@@ -21,7 +21,7 @@ static void prefetch(const struct share *share, size_t i)
 	volume_index_prefetch(share->index->volume_index, &work->place,
 			      stores ? VI_CHANGE : VI_LOOK);
 	if (stores)
-		open_zone_prefetch(share->zone->open, &work->request->name);
+		__builtin_prefetch(open_zone_first_slot(share->zone->open, &work->request->name));
 }
 
 /* Returns 0 or the first error; each request has its own status. */
