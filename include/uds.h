@@ -16,5 +16,6 @@
 #include <uds/record.h>
 #include <uds/snapshot.h>
 #include <uds/status.h>
+#include <uds/volume.h>
 
 #endif

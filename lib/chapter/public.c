@@ -33,6 +33,18 @@ static struct open_zone *zone_of(const struct uds_open_chapter *chapter,
 	return chapter->zones[name_zone(&chapter->chooser, name)];
 }
 
+const struct geometry *public_chapter_geometry(const struct uds_open_chapter *chapter)
+{
+	return &chapter->geometry;
+}
+
+struct open_zone *const *public_chapter_zones(const struct uds_open_chapter *chapter,
+					      unsigned int *ret_count)
+{
+	*ret_count = zone_count(chapter);
+	return chapter->zones;
+}
+
 UDS_PUBLIC int uds_open_chapter_make(const struct uds_configuration *configuration,
 				     unsigned int zones, const struct uds_env *env,
 				     struct uds_message *ret_message,

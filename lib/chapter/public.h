@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the public open chapter needs to know of a public chapter index. */
+/* What public objects need to know of each other. */
 #ifndef CHAPTER_PUBLIC_H
 #define CHAPTER_PUBLIC_H
 
 #include <uds/chapter.h>
 
 #include "chapter/chapter_index.h"
+#include "chapter/open_zone.h"
+
+/* What writing an open chapter to a volume needs to know of it. */
+const struct geometry *public_chapter_geometry(const struct uds_open_chapter *chapter);
+struct open_zone *const *public_chapter_zones(const struct uds_open_chapter *chapter,
+					      unsigned int *ret_count);
 
 bool public_index_has_geometry(const struct uds_chapter_index *index,
 			       const struct geometry *geometry);

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
+udsinclude_HEADERS += include/uds/volume.h
+
 lib_libcore_la_SOURCES += \
 	lib/volume/chapter_builder.c lib/volume/chapter_builder.h \
 	lib/volume/chapter_stream.c lib/volume/chapter_stream.h \
@@ -11,6 +13,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume/nonces.c lib/volume/nonces.h \
 	lib/volume/page_cache.c lib/volume/page_cache.h \
 	lib/volume/page_map.c lib/volume/page_map.h \
+	lib/volume/public.c \
 	lib/volume/region_table.c lib/volume/region_table.h \
 	lib/volume/save_header.c lib/volume/save_header.h \
 	lib/volume/saves.c lib/volume/saves.h \
