@@ -164,18 +164,21 @@ VI_INLINE unsigned int select_in_word(uint64_t word, unsigned int before)
 #endif
 }
 
-/* The bit where bucket @bucket begins: behind so many 0 bits. */
-VI_INLINE uint32_t bucket_start(const uint8_t *upper, uint32_t words, uint32_t bucket)
+/*
+ * The bit where bucket @bucket begins: behind so many 0 bits. What is read behind the @bytes of the unary
+ * part does not matter, here and below: the bit that is looked for comes before.
+ */
+VI_INLINE uint32_t bucket_start(const uint8_t *upper, uint32_t bytes, uint32_t bucket)
 {
 	uint32_t zeros = 0;
 	uint32_t before = 0;
 	uint32_t skip = 0;
 
 	/* No early end: the branch would be mispredicted once a lookup, which costs more. */
-	for (uint32_t i = 0; i < words; i++) {
+	for (uint32_t i = 0; i < bytes; i += 8) {
 		bool passed;
 
-		zeros += 64 - (uint32_t)__builtin_popcountll(vi_load64(upper + 8 * i));
+		zeros += 64 - (uint32_t)__builtin_popcountll(vi_load64(upper + i));
 		passed = zeros < bucket;
 		before = passed ? zeros : before;
 		skip += passed;
@@ -186,16 +189,16 @@ VI_INLINE uint32_t bucket_start(const uint8_t *upper, uint32_t words, uint32_t b
 }
 
 /* The bit of entry @position: the 1 bit in front of which there are so many others. */
-VI_INLINE uint32_t entry_bit(const uint8_t *upper, uint32_t words, uint32_t position)
+VI_INLINE uint32_t entry_bit(const uint8_t *upper, uint32_t bytes, uint32_t position)
 {
 	uint32_t ones = 0;
 	uint32_t before = 0;
 	uint32_t skip = 0;
 
-	for (uint32_t i = 0; i < words; i++) {
+	for (uint32_t i = 0; i < bytes; i += 8) {
 		bool passed;
 
-		ones += (uint32_t)__builtin_popcountll(vi_load64(upper + 8 * i));
+		ones += (uint32_t)__builtin_popcountll(vi_load64(upper + i));
 		passed = ones <= position;
 		before = passed ? ones : before;
 		skip += passed;

@@ -108,12 +108,12 @@ int vi_zone_resize(struct vi_zone *zone, struct vi_head *head, uint32_t bytes)
 	uint32_t block;
 	int r;
 
-	r = vi_pool_allocate(&zone->pool, vi_pool_class_of(bytes), owner, &block);
+	r = vi_pool_allocate(&zone->pool, bytes, owner, &block);
 	if (r < 0)
 		return r;
 	if (head->entries == 0) {
 		memset(vi_pool_block(&zone->pool, block) + VI_BLOCK_HEAD, 0,
-		       8 * vi_upper_words(zone->shape, 0));
+		       vi_upper_bytes(zone->shape, 0));
 	} else {
 		struct vi_view from = vi_list_view(zone, head);
 		struct vi_view to;
@@ -121,7 +121,7 @@ int vi_zone_resize(struct vi_zone *zone, struct vi_head *head, uint32_t bytes)
 		head->block = block;
 		to = vi_list_view(zone, head);
 		memcpy(to.upper, from.upper,
-		       8 * from.words + (from.entries * zone->shape->rest_bits + 7) / 8);
+		       from.upper_bytes + (from.entries * zone->shape->rest_bits + 7) / 8);
 		memcpy(to.chapters - from.entries, from.chapters - from.entries,
 		       from.entries + VI_NAME_BYTES * from.collisions);
 	}
@@ -155,7 +155,7 @@ int vi_list_build(struct vi_zone *zone, struct vi_head *head, const uint32_t *ke
 	head->entries = (uint16_t)count;
 	head->flush |= collisions;
 	view = vi_list_view(zone, head);
-	memset(view.upper, 0, 8 * view.words + (count * shape->rest_bits + 7) / 8);
+	memset(view.upper, 0, view.upper_bytes + (count * shape->rest_bits + 7) / 8);
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t bit = (keys[i] >> shape->low_bits) + i;
 		uint64_t rest = (keys[i] & shape->low_mask) | (uint64_t)(values[i] >> 8)

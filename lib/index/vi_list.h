@@ -10,7 +10,7 @@
  * A list with entries has one block of the zone's pool:
  *
  *	owner	4 bytes
- *	upper	for each bucket as many 1 bits as it has entries, then a 0 bit; whole 64-bit words
+ *	upper	for each bucket as many 1 bits as it has entries, then a 0 bit; whole 32-bit words
  *	rest	for each entry its key's low bits, and above them the chapter's bits from bit 8 on
  *	...	free bytes
  *	chapters  the low 8 bits of each entry's chapter, one byte each, the last entry first, so that the
@@ -179,16 +179,17 @@ bool vi_is_stale(const struct vi_zone *zone, const struct vi_head *head, uint64_
 void vi_list_look_past_stale(const struct vi_zone *zone, const struct vi_head *head,
 			     const uint8_t *name, struct vi_found *found);
 
-static inline uint32_t vi_upper_words(const struct vi_shape *shape, uint32_t entries)
+/* What the unary part takes: whole 32-bit words. */
+static inline uint32_t vi_upper_bytes(const struct vi_shape *shape, uint32_t entries)
 {
-	return (entries + shape->buckets + 63) / 64;
+	return (entries + shape->buckets + 31) / 32 * 4;
 }
 
 /* What a block must hold. */
 static inline uint32_t vi_list_bytes(const struct vi_shape *shape, uint32_t entries,
 				     uint32_t collisions)
 {
-	return VI_BLOCK_HEAD + 8 * vi_upper_words(shape, entries) +
+	return VI_BLOCK_HEAD + vi_upper_bytes(shape, entries) +
 	       (entries * shape->rest_bits + 7) / 8 + entries + VI_NAME_BYTES * collisions;
 }
 
@@ -198,7 +199,7 @@ struct vi_view {
 	uint8_t *rest;
 	uint8_t *chapters; /* behind the first entry's: entry i has chapters[-1 - i] */
 	uint8_t *names;
-	uint32_t words; /* of the upper part */
+	uint32_t upper_bytes;
 	uint32_t entries;
 	uint32_t collisions;
 };
@@ -206,14 +207,14 @@ struct vi_view {
 static inline struct vi_view vi_list_view(const struct vi_zone *zone, const struct vi_head *head)
 {
 	uint8_t *block = vi_pool_block(&zone->pool, head->block);
-	uint32_t bytes = vi_pool_class_bytes(vi_pool_block_class(&zone->pool, head->block));
+	uint32_t bytes = vi_pool_block_bytes(&zone->pool, head->block);
 	struct vi_view view;
 
 	view.entries = head->entries;
 	view.collisions = vi_head_collisions(head);
-	view.words = vi_upper_words(zone->shape, view.entries);
+	view.upper_bytes = vi_upper_bytes(zone->shape, view.entries);
 	view.upper = block + VI_BLOCK_HEAD;
-	view.rest = view.upper + 8 * view.words;
+	view.rest = view.upper + view.upper_bytes;
 	view.names = block + bytes - VI_NAME_BYTES * view.collisions;
 	view.chapters = view.names;
 	return view;

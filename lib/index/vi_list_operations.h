@@ -33,7 +33,7 @@ VI_TARGET static void find(const struct vi_zone *zone, const struct vi_head *hea
 		return;
 	}
 	view = vi_list_view(zone, head);
-	bit = bucket_start(view.upper, view.words, bucket);
+	bit = bucket_start(view.upper, view.upper_bytes, bucket);
 	ret_found->position = bit - bucket;
 	ret_found->found = false;
 	ret_found->collision = false;
@@ -110,7 +110,7 @@ VI_INLINE void renumber_names(struct vi_view *view, uint32_t which, int by)
 VI_INLINE void store_entry(const struct vi_shape *shape, struct vi_view *view, uint32_t position,
 			   uint32_t bit, uint32_t address, uint64_t value, const uint8_t *name)
 {
-	uint32_t words = vi_upper_words(shape, view->entries + 1);
+	uint32_t upper_bytes = vi_upper_bytes(shape, view->entries + 1);
 	uint32_t rest_length = view->entries * shape->rest_bits;
 	uint64_t rest = (address & shape->low_mask) | value >> 8 << shape->low_bits;
 
@@ -132,9 +132,9 @@ VI_INLINE void store_entry(const struct vi_shape *shape, struct vi_view *view, u
 	memmove(view->chapters - view->entries - 1, view->chapters - view->entries,
 		view->entries - position);
 	view->chapters[-1 - (ptrdiff_t)position] = (uint8_t)value;
-	if (words != view->words) {
-		memmove(view->rest + 8, view->rest, (rest_length + 7) / 8);
-		view->rest += 8;
+	if (upper_bytes != view->upper_bytes) {
+		memmove(view->rest + 4, view->rest, (rest_length + 7) / 8);
+		view->rest += 4;
 	}
 	bits_insert(view->rest, position * shape->rest_bits, rest_length, shape->rest_bits, rest);
 	bits_insert(view->upper, bit, view->entries + shape->buckets, 1, 1);
@@ -145,7 +145,7 @@ VI_INLINE void shrink(struct vi_zone *zone, struct vi_head *head, uint32_t spare
 {
 	uint32_t bytes = vi_list_bytes(zone->shape, head->entries, vi_head_collisions(head));
 
-	if (vi_pool_class_of(bytes + spare) < vi_pool_block_class(&zone->pool, head->block))
+	if (bytes + spare <= vi_pool_smaller_bytes(&zone->pool, head->block))
 		(void)vi_zone_resize(zone, head, bytes); /* the larger block is as good */
 }
 
@@ -167,8 +167,7 @@ VI_TARGET static int insert(struct vi_zone *zone, struct vi_head *head, uint32_t
 		share = ordinary_share(shape, &view, address, bit, position, bit, position);
 	if (head->coded_bits + share > DELTA_LIST_MAX_BITS)
 		return UDS_ERR_OVERFLOW;
-	if (head->entries == 0 ||
-	    bytes > vi_pool_class_bytes(vi_pool_block_class(&zone->pool, head->block))) {
+	if (head->entries == 0 || bytes > vi_pool_block_bytes(&zone->pool, head->block)) {
 		int r = vi_zone_resize(zone, head, bytes);
 
 		if (r < 0)
@@ -190,15 +189,15 @@ VI_TARGET static int insert(struct vi_zone *zone, struct vi_head *head, uint32_t
 VI_INLINE void cut_entry(const struct vi_shape *shape, struct vi_view *view, uint32_t position,
 			 uint32_t bit)
 {
-	uint32_t words = vi_upper_words(shape, view->entries - 1);
+	uint32_t upper_bytes = vi_upper_bytes(shape, view->entries - 1);
 	uint32_t rest_length = view->entries * shape->rest_bits;
 
 	memmove(view->chapters - view->entries + 1, view->chapters - view->entries,
 		view->entries - position - 1);
 	bits_remove(view->upper, bit, view->entries + shape->buckets, 1);
 	bits_remove(view->rest, position * shape->rest_bits, rest_length, shape->rest_bits);
-	if (words != view->words)
-		memmove(view->rest - 8, view->rest, (rest_length - shape->rest_bits + 7) / 8);
+	if (upper_bytes != view->upper_bytes)
+		memmove(view->rest - 4, view->rest, (rest_length - shape->rest_bits + 7) / 8);
 }
 
 VI_INLINE void cut_name(struct vi_view *view, uint32_t which)
@@ -215,7 +214,7 @@ VI_INLINE void remove_entry(struct vi_zone *zone, struct vi_head *head, uint32_t
 {
 	const struct vi_shape *shape = zone->shape;
 	struct vi_view view = vi_list_view(zone, head);
-	uint32_t bit = entry_bit(view.upper, view.words, position);
+	uint32_t bit = entry_bit(view.upper, view.upper_bytes, position);
 	bool cut_a_name = false;
 	uint32_t share;
 

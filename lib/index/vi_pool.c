@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/bits.h"
 #include "base/env.h"
 #include "index/vi_list.h"
 
@@ -14,11 +15,45 @@
 
 #define HUGE_PAGE_BYTES (2u << 20)
 
+#define MINIMUM_BLOCK 24u
+
 struct free_block {
 	uint32_t owner; /* FREE_BLOCK */
 	uint32_t next;
 	uint32_t previous;
 };
+
+/*
+ * A class is named after how many of its blocks a chunk has: any number below 64, then in steps that
+ * keep five binary digits, so that sizes are never much closer than 3 %.
+ */
+static uint32_t class_of_count(uint32_t per_chunk)
+{
+	unsigned int shift = per_chunk < 64 ? 0 : bits_per(per_chunk) - 6;
+
+	return 32 * shift + (per_chunk >> shift);
+}
+
+static void make_classes(struct vi_pool *pool)
+{
+	uint32_t smaller = 0;
+
+	for (uint32_t count = (1u << VI_INDEX_BITS) - 1; count > 0; count--) {
+		struct vi_pool_class *class = &pool->classes[class_of_count(count)];
+		uint32_t bytes = pool->usable_bytes / count & ~UINT32_C(3);
+
+		/* The last count of a class is the one that stays, with the largest blocks. */
+		if (count > 64 && class_of_count(count - 1) == class_of_count(count))
+			continue;
+		if (bytes < MINIMUM_BLOCK)
+			continue;
+		class->block_bytes = bytes;
+		class->smaller_bytes = smaller;
+		class->per_chunk = count;
+		class->free_first = VI_NO_BLOCK;
+		smaller = bytes;
+	}
+}
 
 void vi_pool_make(struct vi_pool *pool, const struct uds_env *env, struct vi_head *heads,
 		  uint64_t expected_bytes, uint32_t largest_block)
@@ -27,19 +62,16 @@ void vi_pool_make(struct vi_pool *pool, const struct uds_env *env, struct vi_hea
 	pool->env = env;
 	pool->heads = heads;
 	pool->free_chunk = VI_NO_BLOCK;
-	pool->chunk_bytes = 65536;
-	if (expected_bytes < (8u << 20) && largest_block <= 16384 - VI_POOL_PAD)
+	pool->chunk_bytes = 32768;
+	if (expected_bytes < (2u << 20))
 		pool->chunk_bytes = 16384;
+	while (largest_block > pool->chunk_bytes - VI_POOL_PAD)
+		pool->chunk_bytes *= 2;
+	pool->usable_bytes = pool->chunk_bytes - VI_POOL_PAD;
 	pool->arena_bytes = pool->chunk_bytes;
 	while (pool->arena_bytes < HUGE_PAGE_BYTES && pool->arena_bytes < expected_bytes / 32)
 		pool->arena_bytes *= 2;
-	for (uint32_t i = 1; i < VI_POOL_CLASSES; i++) {
-		struct vi_pool_class *class = &pool->classes[i];
-
-		class->block_bytes = vi_pool_class_bytes(i);
-		class->per_chunk = (pool->chunk_bytes - VI_POOL_PAD) / class->block_bytes;
-		class->free_first = VI_NO_BLOCK;
-	}
+	make_classes(pool);
 }
 
 void vi_pool_release(struct vi_pool *pool)
@@ -85,7 +117,7 @@ static int add_arena(struct vi_pool *pool)
 	uint8_t *memory;
 	int r;
 
-	if (pool->chunk_count + chunks > (1u << (32 - VI_PLACE_BITS)) - 1)
+	if (pool->chunk_count + chunks > (1u << (32 - VI_INDEX_BITS)) - 1)
 		return -ENOMEM;
 	r = grow_array(pool, &pool->arenas, &pool->arena_room, pool->arena_count, 1,
 		       sizeof(*pool->arenas));
@@ -136,14 +168,14 @@ static int add_chunk(struct vi_pool *pool, uint32_t class_number)
 	chunk = pool->free_chunk;
 	pool->free_chunk = pool->chunks[chunk].class_number;
 	pool->chunks[chunk].class_number = class_number;
+	pool->chunks[chunk].block_bytes = class->block_bytes;
 	class->chunks[class->chunk_count++] = chunk;
 	return 0;
 }
 
 static uint32_t block_at(const struct vi_pool_class *class, uint32_t index)
 {
-	return class->chunks[index / class->per_chunk] << VI_PLACE_BITS |
-	       index % class->per_chunk * class->block_bytes / VI_PLACE_UNIT;
+	return class->chunks[index / class->per_chunk] << VI_INDEX_BITS | index % class->per_chunk;
 }
 
 static void link_free(struct vi_pool *pool, struct vi_pool_class *class, uint32_t block)
@@ -175,9 +207,24 @@ static void unlink_free(struct vi_pool *pool, struct vi_pool_class *class, uint3
 	class->free_count--;
 }
 
-int vi_pool_allocate(struct vi_pool *pool, uint32_t class_number, uint32_t owner,
-		     uint32_t *ret_block)
+/* The smallest class whose blocks hold @bytes. */
+static uint32_t class_of_bytes(const struct vi_pool *pool, uint32_t bytes)
 {
+	uint32_t count = pool->usable_bytes / (bytes < MINIMUM_BLOCK ? MINIMUM_BLOCK : bytes);
+	uint32_t class_number;
+
+	if (count > (1u << VI_INDEX_BITS) - 1)
+		count = (1u << VI_INDEX_BITS) - 1;
+	class_number = class_of_count(count);
+	/* Rounded down to whole words the blocks can be a little too small. */
+	while (pool->classes[class_number].block_bytes < bytes)
+		class_number--;
+	return class_number;
+}
+
+int vi_pool_allocate(struct vi_pool *pool, uint32_t bytes, uint32_t owner, uint32_t *ret_block)
+{
+	uint32_t class_number = class_of_bytes(pool, bytes);
 	struct vi_pool_class *class = &pool->classes[class_number];
 	uint32_t block;
 
@@ -226,9 +273,10 @@ static void drop_last(struct vi_pool *pool, struct vi_pool_class *class)
 
 void vi_pool_free(struct vi_pool *pool, uint32_t block)
 {
-	struct vi_pool_class *class = &pool->classes[vi_pool_block_class(pool, block)];
+	struct vi_pool_class *class = &pool->classes[vi_pool_chunk_of(pool, block)->class_number];
 
 	link_free(pool, class, block);
-	if (class->free_count > class->per_chunk / 4)
+	/* A class that the lists have left behind gives up its last chunk as well. */
+	while (class->free_count > class->per_chunk / 4 || class->free_count * 8 > class->used)
 		drop_last(pool, class);
 }

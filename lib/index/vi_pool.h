@@ -3,7 +3,8 @@
  * Memory for the lists of one zone of a sub-index: blocks in many sizes that stay dense although all
  * lists grow and shrink all the time.
  *
- * Blocks of one size (a class) fill chunks of that class one after the other. A freed block is kept for the
+ * Blocks of one size (a class) fill chunks of that class one after the other; the sizes are those that
+ * fill a chunk without much left over. A freed block is kept for the
  * next list that needs its size, since lists pass through the sizes in a stream; when there are too many
  * of these, the last block of the class moves into the hole and its owner's reference is set, so chunks
  * empty from the end and are given to other classes. Each block begins with the number of its owner.
@@ -24,24 +25,25 @@
 /* Where a block's content begins, behind the owner's number. */
 #define VI_BLOCK_HEAD 4u
 
-/* A reference: chunk number, and place in the chunk in units of 16 bytes. */
-#define VI_PLACE_BITS 12u
-#define VI_PLACE_UNIT 16u
+/* A reference: chunk number, and number of the block in its chunk. */
+#define VI_INDEX_BITS 11u
 
 /* So far behind the end of a block one may read (never change) memory. */
 #define VI_POOL_PAD 64u
 
-#define VI_POOL_CLASSES 352u
+#define VI_POOL_CLASSES 224u
 
 struct vi_head;
 
 struct vi_pool_chunk {
 	uint8_t *memory;
+	uint32_t block_bytes;
 	uint32_t class_number; /* or, of a free chunk, the next free one */
 };
 
 struct vi_pool_class {
 	uint32_t block_bytes;
+	uint32_t smaller_bytes; /* of the next smaller class; 0 if there is none */
 	uint32_t per_chunk;
 	uint32_t used; /* blocks up to the last one that was ever handed out, free ones included */
 	uint32_t free_count;
@@ -59,7 +61,8 @@ struct vi_pool {
 	uint32_t chunk_room;
 	uint32_t free_chunk; /* the first of the chunks that no class has */
 	uint32_t chunk_bytes;
-	uint32_t arena_bytes; /* chunks are cut from arenas, which are what is allocated */
+	uint32_t usable_bytes; /* of a chunk */
+	uint32_t arena_bytes;  /* chunks are cut from arenas, which are what is allocated */
 	uint32_t arena_count;
 	uint32_t arena_room;
 	void **arenas;
@@ -76,32 +79,32 @@ void vi_pool_make(struct vi_pool *pool, const struct uds_env *env, struct vi_hea
 
 void vi_pool_release(struct vi_pool *pool);
 
-/* The size of a class's blocks that hold @bytes, as a class number. */
-static inline uint32_t vi_pool_class_of(uint32_t bytes)
+static inline const struct vi_pool_chunk *vi_pool_chunk_of(const struct vi_pool *pool,
+							   uint32_t block)
 {
-	return bytes <= 2048 ? (bytes + 31) / 32 : 64 + (bytes - 2048 + 255) / 256;
-}
-
-static inline uint32_t vi_pool_class_bytes(uint32_t class_number)
-{
-	return class_number <= 64 ? class_number * 32 : 2048 + (class_number - 64) * 256;
+	return &pool->chunks[block >> VI_INDEX_BITS];
 }
 
 static inline uint8_t *vi_pool_block(const struct vi_pool *pool, uint32_t block)
 {
-	return pool->chunks[block >> VI_PLACE_BITS].memory +
-	       (size_t)(block & ((1u << VI_PLACE_BITS) - 1)) * VI_PLACE_UNIT;
+	const struct vi_pool_chunk *chunk = vi_pool_chunk_of(pool, block);
+
+	return chunk->memory + (size_t)(block & ((1u << VI_INDEX_BITS) - 1)) * chunk->block_bytes;
 }
 
-/* Class of a block, and so its size. */
-static inline uint32_t vi_pool_block_class(const struct vi_pool *pool, uint32_t block)
+static inline uint32_t vi_pool_block_bytes(const struct vi_pool *pool, uint32_t block)
 {
-	return pool->chunks[block >> VI_PLACE_BITS].class_number;
+	return vi_pool_chunk_of(pool, block)->block_bytes;
 }
 
-/* Returns 0 or -ENOMEM, with nothing changed. Moves no block. */
-int vi_pool_allocate(struct vi_pool *pool, uint32_t class_number, uint32_t owner,
-		     uint32_t *ret_block);
+/* The size that a block of the next smaller class would have. */
+static inline uint32_t vi_pool_smaller_bytes(const struct vi_pool *pool, uint32_t block)
+{
+	return pool->classes[vi_pool_chunk_of(pool, block)->class_number].smaller_bytes;
+}
+
+/* A block for @bytes or a little more. Returns 0 or -ENOMEM, with nothing changed. Moves no block. */
+int vi_pool_allocate(struct vi_pool *pool, uint32_t bytes, uint32_t owner, uint32_t *ret_block);
 
 /* May move one other block of the same class. */
 void vi_pool_free(struct vi_pool *pool, uint32_t block);

@@ -156,14 +156,13 @@ void volume_index_locate(const struct volume_index *index, const struct uds_reco
 static inline void prefetch_for_find(const struct vi_shape *shape, const struct vi_view *view,
 				     uint32_t address)
 {
-	uint32_t upper_bytes = 8 * view->words;
 	uint32_t position =
 		(uint32_t)((uint64_t)view->entries * address >> shape->parameters.address_bits);
 	const uint8_t *near = view->rest + position * shape->rest_bits / 8;
 
-	for (uint32_t i = 0; i < upper_bytes && i < 4 * CACHE_LINE; i += CACHE_LINE)
+	for (uint32_t i = 0; i < view->upper_bytes && i < 4 * CACHE_LINE; i += CACHE_LINE)
 		__builtin_prefetch(view->upper + i);
-	__builtin_prefetch(view->upper + upper_bytes - 1);
+	__builtin_prefetch(view->rest - 1);
 	__builtin_prefetch(near - 20);
 	__builtin_prefetch(near + 20);
 	__builtin_prefetch(view->chapters - 1 - position);
@@ -183,7 +182,7 @@ void volume_index_prefetch(const struct volume_index *index, const struct vi_pla
 		prefetch_for_find(zone->shape, &view, place->address);
 	} else {
 		const uint8_t *block = view.upper - VI_BLOCK_HEAD;
-		uint32_t bytes = vi_pool_class_bytes(vi_pool_block_class(&zone->pool, head->block));
+		uint32_t bytes = vi_pool_block_bytes(&zone->pool, head->block);
 
 		for (uint32_t i = 0; i < bytes && i < 32 * CACHE_LINE; i += CACHE_LINE)
 			__builtin_prefetch(block + i);
