@@ -16,4 +16,10 @@ examples_chapter_pages_LDADD = libuds.la
 TESTS += examples/test_chapter
 EXTRA_DIST += examples/test_chapter
 
+EXAMPLES += examples/volume_history
+examples_volume_history_SOURCES = examples/volume_history.c
+examples_volume_history_LDADD = libuds.la
+TESTS += examples/test_volume
+EXTRA_DIST += examples/test_volume
+
 noinst_PROGRAMS += $(EXAMPLES)
