@@ -21,5 +21,10 @@ examples_volume_history_SOURCES = examples/volume_history.c
 examples_volume_history_LDADD = libuds.la
 TESTS += examples/test_volume
 EXTRA_DIST += examples/test_volume
+EXAMPLES += examples/index_dedup
+examples_index_dedup_SOURCES = examples/index_dedup.c
+examples_index_dedup_LDADD = libuds.la
+TESTS += examples/test_index
+EXTRA_DIST += examples/test_index
 
 noinst_PROGRAMS += $(EXAMPLES)

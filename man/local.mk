@@ -3,3 +3,5 @@ dist_man_MANS += man/uds.1
 dist_man_MANS += man/libuds_io.3
 dist_man_MANS += man/libuds_chapter.3
 dist_man_MANS += man/libuds_volume.3
+dist_man_MANS += man/libuds.3
+dist_man_MANS += man/libuds_index.3

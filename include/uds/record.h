@@ -3,7 +3,12 @@
 #ifndef UDS_RECORD_H
 #define UDS_RECORD_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define UDS_NAME_BYTES	 16
 #define UDS_DATA_BYTES	 16
@@ -23,5 +28,20 @@ struct uds_record {
 	struct uds_record_name name;
 	struct uds_record_data data;
 };
+
+/*
+ * The name that dm-vdo gives a block: its MurmurHash3 x64 128 (uds-format, 3.1). A program may use any
+ * other good 128-bit hash; it must be a cryptographic one if somebody may choose the blocks and equal
+ * names are taken for equal blocks.
+ *
+ * @block, @length: of any length; dm-vdo's blocks have 4096 bytes.
+ *
+ * Threads: any. Since 0.1.
+ */
+void uds_record_name_of_block(const void *block, size_t length, struct uds_record_name *ret_name);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -3,6 +3,7 @@ udsinclude_HEADERS += include/uds/env.h include/uds/status.h
 
 lib_libcore_la_SOURCES += \
 	lib/base/bits.h \
+	lib/base/block_name.c \
 	lib/base/bytes.h \
 	lib/base/env.c lib/base/env.h \
 	lib/base/message.c lib/base/message.h \
