@@ -88,12 +88,12 @@ class Case:
 
 def guest(script, disks, files=(), kill_on=None):
     """What the commands print, as {key: rest of the line}."""
-    arguments = [GUEST, "-q", "--timeout", "100", *disks]
+    arguments = [GUEST, "-q", "--timeout", "240", *disks]
     for file in files:
         arguments += ["-f", file]
     arguments += ["--kill-on", kill_on] if kill_on else []
     done = subprocess.run([*arguments, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=240, check=False)
+                          timeout=300, check=False)
     output = done.stdout.decode(errors="replace")
     if done.returncode != (76 if kill_on else 0):
         raise AssertionError("guest: exit status %d:\n%s%s" % (done.returncode, output,
