@@ -35,6 +35,7 @@ tests_libsupport_la_SOURCES += tests/support/vector_file.c tests/support/vector_
 tests_libsupport_la_SOURCES += tests/support/index_image.c tests/support/index_image.h
 tests_libsupport_la_SOURCES += tests/support/names.h
 tests_libsupport_la_SOURCES += tests/support/snap_image.c tests/support/snap_image.h
+tests_libsupport_la_SOURCES += tests/support/trace_io.c tests/support/trace_io.h
 tests_libsupport_la_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_libsupport_la_CFLAGS = $(TEST_CFLAGS)
 

@@ -566,8 +566,8 @@ int map_split(struct exception_map *map, uint64_t old_chunk)
 		return 0;
 	kept = old_chunk - extent_old(e);
 	rest = extent_make(old_chunk, extent_new(e) + kept, extent_count(e) - kept);
-	at.index++;
-	r = place_insert(map, at, rest);
+	/* Not simply behind the left part: a separator may lie between. */
+	r = place_insert(map, place_of(map, old_chunk), rest);
 	if (r < 0)
 		return r;
 	/* The tree may have been rebuilt around it: look for the left part again. */

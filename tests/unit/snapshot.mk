@@ -9,3 +9,15 @@ tests_unit_test_snapshot_vectors_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_snapshot_vectors_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_vectors_LDADD = $(TEST_LDADD) $(JANSSON_LIBS)
 endif
+
+UNIT_TESTS += tests/unit/test_exception_map
+tests_unit_test_exception_map_SOURCES = tests/unit/test_exception_map.c
+tests_unit_test_exception_map_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_exception_map_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_exception_map_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_snapshot_defects
+tests_unit_test_snapshot_defects_SOURCES = tests/unit/test_snapshot_defects.c
+tests_unit_test_snapshot_defects_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_defects_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_defects_LDADD = $(TEST_LDADD)
