@@ -272,12 +272,12 @@ static int write_snapshot_window(struct window *w)
 	if (state.given_up)
 		return failure(w->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       name);
-	if (state.overflow)
-		return failure(w->message, UDS_ERR_SNAPSHOT_OVERFLOW,
-			       "%s: the snapshot has overflowed", name);
 	if (state.merging)
 		return failure(w->message, UDS_ERR_BAD_STATE,
 			       "%s: the snapshot is being merged: write to the origin", name);
+	if (state.overflow)
+		return failure(w->message, UDS_ERR_SNAPSHOT_OVERFLOW,
+			       "%s: the snapshot has overflowed", name);
 	if (w->s->store != NULL && store_is_damaged(w->s->store))
 		return failure(w->message, UDS_ERR_CORRUPT,
 			       "%s: the store is damaged: it is not written", name);

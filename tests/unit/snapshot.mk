@@ -21,3 +21,9 @@ tests_unit_test_snapshot_defects_SOURCES = tests/unit/test_snapshot_defects.c
 tests_unit_test_snapshot_defects_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_snapshot_defects_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_defects_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_snapshot_model
+tests_unit_test_snapshot_model_SOURCES = tests/unit/test_snapshot_model.c
+tests_unit_test_snapshot_model_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_model_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_model_LDADD = $(TEST_LDADD)
