@@ -27,3 +27,16 @@ tests_unit_test_snapshot_model_SOURCES = tests/unit/test_snapshot_model.c
 tests_unit_test_snapshot_model_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_snapshot_model_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_model_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_snapshot_threads
+tests_unit_test_snapshot_threads_SOURCES = tests/unit/test_snapshot_threads.c
+tests_unit_test_snapshot_threads_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_threads_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_threads_LDADD = $(TEST_LDADD)
+THREADED_TESTS += tests/unit/test_snapshot_threads
+
+UNIT_TESTS += tests/unit/test_snapshot_crash
+tests_unit_test_snapshot_crash_SOURCES = tests/unit/test_snapshot_crash.c
+tests_unit_test_snapshot_crash_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_crash_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_crash_LDADD = $(TEST_LDADD)
