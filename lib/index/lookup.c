@@ -200,8 +200,11 @@ int share_resolve(struct share *share, size_t i)
 		return r;
 	wanted.count = 0;
 	wanted.cached_count = 0;
-	for (size_t j = i; j < share->count; j++)
+	for (size_t j = i; j < share->count; j++) {
+		if (j + SHARE_AHEAD < share->count)
+			share_prefetch(share, j + SHARE_AHEAD);
 		want_for_request(share, j, &wanted);
+	}
 	pthread_mutex_unlock(&share->zone->lock);
 	search_volume(share, &wanted);
 	pthread_mutex_lock(&share->zone->lock);

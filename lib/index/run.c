@@ -10,10 +10,7 @@
 
 #include "base/visibility.h"
 
-/* How many requests ahead the lists are fetched: far enough for memory, near enough for the cache. */
-#define AHEAD 8
-
-static void prefetch(const struct share *share, size_t i)
+void share_prefetch(const struct share *share, size_t i)
 {
 	const struct work *work = &share->work[i];
 	bool stores = work->request->kind == UDS_POST || work->request->kind == UDS_UPDATE;
@@ -30,13 +27,13 @@ static int run_share(struct share *share)
 	int first_error = 0;
 
 	pthread_mutex_lock(&share->zone->lock);
-	for (size_t i = 0; i < share->count && i < AHEAD; i++)
-		prefetch(share, i);
+	for (size_t i = 0; i < share->count && i < SHARE_AHEAD; i++)
+		share_prefetch(share, i);
 	for (size_t i = 0; i < share->count; i++) {
 		int r;
 
-		if (i + AHEAD < share->count)
-			prefetch(share, i + AHEAD);
+		if (i + SHARE_AHEAD < share->count)
+			share_prefetch(share, i + SHARE_AHEAD);
 		r = share_carry_out(share, i);
 		while (r == NEEDS_VOLUME) {
 			r = share_resolve(share, i);

@@ -17,6 +17,11 @@
 #define SHARE_MAX_COPIES 7
 
 /*
+ * How many requests ahead the lists are fetched: far enough for memory, near enough for the cache.
+ */
+#define SHARE_AHEAD 8
+
+/*
  * What a request answers when it needs something from the volume that is not there yet: let
  * share_resolve() get it, then carry the request out again.
  */
@@ -67,6 +72,9 @@ static inline void share_add(struct share *share, struct uds_request *request,
 	work->hint.vcn = NO_CHAPTER;
 	work->cached.vcn = NO_CHAPTER;
 }
+
+/* Starts to fetch what request @i will touch. */
+void share_prefetch(const struct share *share, size_t i);
 
 /* Carries out request @i. Returns 0, NEEDS_VOLUME, or the error that becomes the request's status. */
 int share_carry_out(struct share *share, size_t i);

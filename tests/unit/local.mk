@@ -130,3 +130,10 @@ tests_unit_test_chapter_writer_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_chapter_writer_LDADD = $(TEST_LDADD)
 
 include tests/unit/snapshot.mk
+
+UNIT_TESTS += tests/unit/test_index
+THREADED_TESTS += tests/unit/test_index
+tests_unit_test_index_SOURCES = tests/unit/test_index.c
+tests_unit_test_index_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_LDADD = $(TEST_LDADD)
