@@ -251,9 +251,9 @@ void found_chapters_free(const struct volume *volume, struct found_chapters *fou
 	found->vcns = NULL;
 }
 
-/* The chapter that the first index page of a slot names. Returns 1, 0 for none, or an error. */
+/* Whether the first index page of a slot is that of a chapter. Returns 1, 0, or an error. */
 static int peek_slot(struct volume *volume, struct scratch *scratch, uint32_t slot,
-		     uint64_t *ret_vcn, struct uds_message *ret_message)
+		     struct uds_message *ret_message)
 {
 	struct index_page_head head;
 	uint8_t *bytes = NULL;
@@ -264,19 +264,14 @@ static int peek_slot(struct volume *volume, struct scratch *scratch, uint32_t sl
 	if (r < 0)
 		return failure_in(ret_message, r, "%s: slot %" PRIu32, uds_io_name(volume->io),
 				  slot);
-	if (index_page_read_head(&volume->code, bytes, &head, NULL) < 0)
-		return 0;
-	if (head.vcn == NO_CHAPTER ||
-	    geometry_physical_chapter(&volume->geometry, head.vcn) != slot)
-		return 0;
-	*ret_vcn = head.vcn;
-	return 1;
+	return index_page_read_head(&volume->code, bytes, &head, NULL) == 0 &&
+	       head.vcn < CHAPTER_LIMIT &&
+	       geometry_physical_chapter(&volume->geometry, head.vcn) == slot;
 }
 
 int volume_is_empty(struct volume *volume, struct uds_message *ret_message)
 {
 	struct scratch *scratch;
-	uint64_t vcn;
 	int r;
 
 	r = volume_take_scratch(volume, &scratch);
@@ -284,22 +279,7 @@ int volume_is_empty(struct volume *volume, struct uds_message *ret_message)
 		return failure(ret_message, r, "%s", uds_strerror(r));
 	for (uint32_t slot = 0;
 	     slot < FIRST_SLOTS && slot < volume->geometry.chapters_per_volume && r == 0; slot++)
-		r = peek_slot(volume, scratch, slot, &vcn, ret_message);
+		r = peek_slot(volume, scratch, slot, ret_message);
 	volume_give_scratch(volume, scratch);
 	return r < 0 ? r : r == 0;
-}
-
-int volume_is_ahead_of(struct volume *volume, uint64_t newest, struct uds_message *ret_message)
-{
-	uint32_t slot = geometry_physical_chapter(&volume->geometry, newest);
-	struct scratch *scratch;
-	uint64_t vcn = 0;
-	int r;
-
-	r = volume_take_scratch(volume, &scratch);
-	if (r < 0)
-		return failure(ret_message, r, "%s", uds_strerror(r));
-	r = peek_slot(volume, scratch, slot, &vcn, ret_message);
-	volume_give_scratch(volume, scratch);
-	return r <= 0 ? r : vcn >= newest;
 }

@@ -60,10 +60,4 @@ void found_chapters_free(const struct volume *volume, struct found_chapters *fou
  */
 int volume_is_empty(struct volume *volume, struct uds_message *ret_message);
 
-/*
- * Whether the slot that chapter @newest will take holds that chapter, or a later one, already: a
- * save that says so is older than the volume. Returns 1, 0, or what the I/O said.
- */
-int volume_is_ahead_of(struct volume *volume, uint64_t newest, struct uds_message *ret_message);
-
 #endif

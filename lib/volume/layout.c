@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "chapter/index_page.h"
 #include "volume/config_block.h"
 
 static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_blocks, uint8_t *block,
@@ -88,6 +89,34 @@ static int check_lengths(const struct layout *layout, struct uds_message *ret_me
 	return 0;
 }
 
+/*
+ * Finds saves that the volume has left behind: the slot of the chapter that such a save has open holds it
+ * already. That does not happen where each save was invalidated in time, but the format's origin does not
+ * care whether that worked (uds-format, 20.2, R4). What cannot be read is no chapter.
+ */
+static void find_outdated_saves(struct uds_io *io, uint8_t *block, struct layout *layout)
+{
+	const struct geometry *geometry = &layout->geometry;
+	struct index_page_head head;
+	struct index_page_code code;
+
+	index_page_code_make(geometry, layout->super.volume_nonce, &code);
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		struct save_slot *slot = &layout->saves.slots[i];
+		uint64_t newest = slot->save.newest, page;
+
+		if (slot->state != SLOT_VALID)
+			continue;
+		page = geometry_physical_page(geometry, geometry_physical_chapter(geometry, newest),
+					      0);
+		if (uds_io_read(io, block, BLOCK_BYTES,
+				layout_volume_offset(layout) + page * geometry->page_bytes) < 0)
+			continue;
+		slot->outdated = index_page_read_head(&code, block, &head, NULL) == 0 &&
+				 head.vcn >= newest && head.vcn < CHAPTER_LIMIT;
+	}
+}
+
 int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_message,
 		struct layout *ret_layout)
 {
@@ -120,6 +149,7 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 		r = check_lengths(&layout, ret_message);
 	if (r == 0) {
 		saves_read(io, &layout.super, block, &layout.saves);
+		find_outdated_saves(io, block, &layout);
 		*ret_layout = layout;
 	}
 	env_release(&io->env, block);

@@ -71,7 +71,12 @@ static int no_valid_save(const struct saves *saves, struct uds_message *ret_mess
 static int check_chapters(const struct save *save, const struct geometry *geometry,
 			  struct uds_message *ret_message)
 {
-	if (save->oldest > save->newest || save->newest == NO_CHAPTER)
+	if (save->newest >= CHAPTER_LIMIT)
+		return failure(ret_message, UDS_ERR_NEEDS_RECOVERY,
+			       "save %u header: newest chapter: expected less than %" PRIu64
+			       ", found %" PRIu64,
+			       save->slot, CHAPTER_LIMIT, save->newest);
+	if (save->oldest > save->newest)
 		return failure(
 			ret_message, UDS_ERR_NEEDS_RECOVERY,
 			"save %u header: oldest chapter: expected at most the newest, %" PRIu64
@@ -103,6 +108,11 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
 	if (latest->wiped)
 		return failure(ret_message, UDS_ERR_NEEDS_RECOVERY,
 			       "save %u: chapters were written since", latest->save.slot);
+	if (latest->outdated)
+		return failure(ret_message, UDS_ERR_NEEDS_RECOVERY,
+			       "save %u is out of date: chapter %" PRIu64
+			       ", which is to come next, is on the volume already",
+			       latest->save.slot, latest->save.newest);
 	r = check_chapters(&latest->save, geometry, ret_message);
 	if (r < 0)
 		return r;
@@ -204,6 +214,7 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	slot->save = *save;
 	slot->save.last_save = save->newest == 0 ? NO_CHAPTER : save->newest - 1;
 	slot->wiped = false;
+	slot->outdated = false;
 	saves->last_timestamp = save->timestamp;
 	save_header_encode(super, &slot->save, block);
 	r = write_block(io, block, super_block_save_at(super, save->slot) * BLOCK_BYTES, "header",

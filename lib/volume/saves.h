@@ -19,6 +19,11 @@
 #include "io/io.h"
 #include "volume/super_block.h"
 
+/*
+ * No index ever gets so far; greater numbers come from damage, and sums with them could overflow.
+ */
+#define CHAPTER_LIMIT (UINT64_C(1) << 54)
+
 /* A range of bytes on the I/O. */
 struct extent {
 	uint64_t offset;
@@ -49,6 +54,7 @@ struct save {
 struct save_slot {
 	enum slot_state state;
 	bool wiped;		/* the open chapter was overwritten: no longer to be loaded */
+	bool outdated;		/* the volume has a chapter that the save does not know of */
 	struct save save;	/* when SLOT_VALID */
 	struct uds_message why; /* when damaged or unknown: the reason */
 };

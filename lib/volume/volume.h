@@ -34,11 +34,6 @@
 
 struct volume_batch;
 
-/*
- * No index ever gets so far; greater numbers come from damage, and sums with them could overflow.
- */
-#define CHAPTER_LIMIT (UINT64_C(1) << 54)
-
 struct volume {
 	struct uds_env env;
 	struct uds_io *io;

@@ -274,8 +274,11 @@ START_TEST(the_save_is_invalid_before_a_chapter_is_on_the_volume)
 	uds_io_read(io, bytes, 8, save.open_chapter.offset);
 	ck_assert_uint_eq(get_le64(bytes), 0);
 	ck_assert_int_eq(layout_read(io, 0, &message, &again), 0);
-	ck_assert_int_eq(saves_latest(&again.saves, &again.geometry, &message, &latest), 0);
-	ck_assert_int_eq(volume_is_ahead_of(index.volume, latest->newest, NULL), 1);
+	/* Had the wipe gone wrong without a word, the save would still be known to be out of date. */
+	ck_assert(again.saves.slots[0].outdated);
+	ck_assert_int_eq(saves_latest(&again.saves, &again.geometry, &message, &latest),
+			 UDS_ERR_NEEDS_RECOVERY);
+	ck_assert_ptr_nonnull(strstr(message.text, "chapter 0, which is to come next, is on the"));
 	free_index(&index);
 	fault_plan_end(&plan);
 }
