@@ -63,6 +63,13 @@ const struct command index_commands[] = {
 		.run = scan_run,
 	},
 	{
+		.name = "verify",
+		.line = "Checks everything in an index, and writes nothing",
+		.usage = "[OPTION...] INDEX",
+		.options = reading_options,
+		.run = verify_run,
+	},
+	{
 		.name = "recover",
 		.line = "Recovers an index after a crash, and saves it",
 		.usage = "[OPTION...] INDEX",

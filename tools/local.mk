@@ -29,5 +29,6 @@ uds_SOURCES = \
 	tools/scan_report.c tools/scan_report.h \
 	tools/scan_seen.c \
 	tools/scan_walk.c tools/scan_walk.h \
-	tools/target.c tools/target.h
+	tools/target.c tools/target.h \
+	tools/verify.c
 endif

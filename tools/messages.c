@@ -41,6 +41,14 @@ int misused(const struct command *command, const char *format, ...)
 	return EXIT_USAGE;
 }
 
+void complain_about(const struct command *command, const char *subject, const char *sentence)
+{
+	if (strncmp(sentence, subject, strlen(subject)) == 0)
+		complain(command, "%s", sentence);
+	else
+		complain(command, "%s: %s", subject, sentence);
+}
+
 int failed(const struct command *command, const char *subject, int status,
 	   const struct uds_message *message)
 {
@@ -48,11 +56,7 @@ int failed(const struct command *command, const char *subject, int status,
 
 	if (message != NULL && message->text[0] != '\0')
 		sentence = message->text;
-	/* The library's sentences often begin with the place themselves. */
-	if (strncmp(sentence, subject, strlen(subject)) == 0)
-		complain(command, "%s", sentence);
-	else
-		complain(command, "%s: %s", subject, sentence);
+	complain_about(command, subject, sentence);
 	return status == UDS_ERR_CORRUPT ? EXIT_DAMAGE : EXIT_FAILED;
 }
 

@@ -120,8 +120,8 @@ static int take_finding(void *context, const struct uds_exception_finding *findi
 	json_t *o;
 
 	if (findings->list == NULL) {
-		complain(findings->target->command, "%s: %s", findings->target->cow_uri,
-			 finding->sentence);
+		complain_about(findings->target->command, findings->target->cow_uri,
+			       finding->sentence);
 		return was_interrupted();
 	}
 	o = json_object();

@@ -10,7 +10,7 @@ static void print_log(void *context, enum uds_log_level level, const char *sente
 	const struct snapshot_target *target = context;
 
 	if (level <= UDS_LOG_WARNING && !target->quiet)
-		complain(target->command, "%s: %s", target->cow_uri, sentence);
+		complain_about(target->command, target->cow_uri, sentence);
 }
 
 void snapshot_options(struct snapshot_target *target, struct options *options, bool salvage)

@@ -17,7 +17,7 @@ static void print_log(void *context, enum uds_log_level level, const char *sente
 	const struct target *target = context;
 
 	if (level <= UDS_LOG_WARNING && !target->quiet)
-		complain(target->command, "%s: %s", target->uri, sentence);
+		complain_about(target->command, target->uri, sentence);
 }
 
 void target_options(struct target *target, struct options *options, bool saves)

@@ -51,6 +51,12 @@ int misused(const struct command *command, const char *format, ...)
 int failed(const struct command *command, const char *subject, int status,
 	   const struct uds_message *message);
 
+/*
+ * Prints a sentence of the library about @subject, in front of which it goes unless it begins with it
+ * already.
+ */
+void complain_about(const struct command *command, const char *subject, const char *sentence);
+
 /* The whole help text of a command, on standard output. */
 void print_help(const struct command *command);
 

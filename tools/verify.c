@@ -20,7 +20,7 @@ static void take_finding(void *context, const char *sentence)
 	if (findings->list != NULL)
 		json_array_append_new(findings->list, json_path(sentence));
 	else
-		complain(findings->target->command, "%s: %s", findings->target->uri, sentence);
+		complain_about(findings->target->command, findings->target->uri, sentence);
 }
 
 static int print_verdict(const struct target *target, json_t *list, uint64_t count)

@@ -3,6 +3,7 @@
 # The uds command, used as a user would.
 
 tool_tests = \
+	tests/tool/test_tool_index.py \
 	tests/tool/test_tool_requests.py \
 	tests/tool/test_tool_scan.py \
 	tests/tool/test_tool_terminal.py \

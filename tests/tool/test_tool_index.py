@@ -153,6 +153,26 @@ def an_index_may_start_at_an_offset():
         uds("info", path, status=FAILED, says=path)
 
 
+def sparse_indexes_say_what_they_are():
+    with Folder() as folder:
+        path = os.path.join(folder, "x.uds")
+        uds("create", "--chapters", 20, "--record-pages", 4, "--page-size", 4096,
+            "--sparse-chapters", 16, "--sample-rate", 4, path)
+        info = uds("info", "--json", path).json
+        equal((info["chapters_per_volume"], info["sparse_chapters_per_volume"],
+               info["sparse_sample_rate"]), (20, 16, 4))
+        has(uds("info", path).out, "sparse: ", "16 of them sparse, sample rate 4")
+        uds("post", path, stdin=records(0, 6000))
+        uds("verify", path)
+        equal(len(uds("dump", path).out.splitlines()) > 512 * 4, True)
+        uds("post", "--no-save", path, stdin=records(6000, 7000))
+        has(uds("recover", path).out, "recovered")
+        uds("create", "--force", "--memory", "256M", "--sparse", path)
+        info = uds("info", "--json", path).json
+        equal((info["chapters_per_volume"], info["sparse_chapters_per_volume"],
+               info["sparse_sample_rate"]), (10240, 9728, 32))
+
+
 def verify_finds_no_damage_in_good_indexes():
     with Folder() as folder:
         path = os.path.join(folder, "x.uds")
@@ -381,7 +401,8 @@ if __name__ == "__main__":
         the_state_is_told_in_words_and_for_scripts, info_and_verify_write_nothing,
         resident_memory_is_told_before_and_after, recover_saves_and_says_what_it_found,
         images_are_reproducible, create_refuses_to_write_over_content,
-        an_index_may_start_at_an_offset, verify_finds_no_damage_in_good_indexes,
+        an_index_may_start_at_an_offset, sparse_indexes_say_what_they_are,
+        verify_finds_no_damage_in_good_indexes,
         verify_names_what_is_damaged, what_is_not_an_index_is_named,
         damaged_and_foreign_indexes_are_named, a_directory_is_refused,
         a_file_without_permission_is_refused, a_place_that_is_too_small_is_refused,

@@ -106,7 +106,7 @@ def some_tree(folder, seed=1):
 def counts_agree_with_an_independent_count():
     with Folder() as folder:
         some_tree(folder)
-        for options in ([], ["--readers", 1], ["--readers", 7], ["--zones", 3]):
+        for options in ([], ["--readers", 1], ["--readers", 7], ["--zones", 3], ["--sparse"]):
             Counts().add_tree(folder).check(uds("scan", "--json", *options, folder).json)
 
 

@@ -57,7 +57,7 @@ def without_a_terminal_there_is_no_progress_bar():
     with Folder() as folder:
         path, index = data_file(folder), os.path.join(folder, "x.uds")
         uds("create", *SMALL, index)
-        for arguments in (("scan", path), ("scan", "--index", index, path), 
+        for arguments in (("scan", path), ("scan", "--index", index, path), ("verify", index),
                           ("recover", index), ("info", index), ("dump", index)):
             equal(uds(*arguments).err, "", arguments)
 

@@ -7,7 +7,7 @@ import sys
 
 from tool_support import (FAILED, GOOD, SMALL, USAGE, Folder, content, equal, has, main, uds)
 
-COMMANDS = ["create", "info", "scan", "exec", "post", "update", "query", "peek", "delete",
+COMMANDS = ["create", "info", "scan", "exec", "post", "update", "query", "peek", "delete", "verify",
             "recover", "dump", "load"]
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from tool_support import (FAILED, SCALE, TOOL, Folder, Results, Skip, content, equal, read_vector,
+from tool_support import (FAILED, SCALE, TOOL, Folder, Results, Skip, content, equal, has, read_vector,
                           uds, vectors)
 from support import token_data, token_name
 import uds_format
@@ -89,6 +89,9 @@ def info_tells_what_is_recorded(vector):
         else:
             wanted.update(state="new")
         equal({key: found[key] for key in wanted}, wanted)
+        text = vector.run("info", path).out
+        kind = "sparse" if g["sparse_chapters_per_volume"] else "dense"
+        has(text, kind + (", converted: " if g["chapters_per_volume"] % 2 else ": "))
         equal(content(path) == vector.image, True, "info writes nothing")
 
 
@@ -180,7 +183,7 @@ def the_trace_makes_the_same_bytes(vector):
 
 def main():
     results = Results(budget_seconds=60 if SCALE <= 1 else None)
-    for test in (info_tells_what_is_recorded,
+    for test in (info_tells_what_is_recorded, verify_finds_no_damage,
                  final_queries_get_the_recorded_answers, the_trace_makes_the_same_bytes):
         for name in NAMES:
             def run(test=test, name=name):
