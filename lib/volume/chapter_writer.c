@@ -32,17 +32,24 @@ struct chapter_writer {
 	struct chapter_writer_statistics statistics;
 };
 
-/* Index pages and record pages lie one behind the other, so a chapter is one write. */
+/*
+ * The record pages go first: a chapter whose index pages are good is one that a rebuild counts, and
+ * it must not count one for whose records there was no room on the disk.
+ */
 static int write_pages(struct chapter_writer *writer, uint64_t vcn, uint32_t slot,
 		       struct uds_message *message)
 {
 	struct volume *volume = writer->volume;
 	const struct geometry *geometry = &volume->geometry;
+	size_t index_bytes = (size_t)geometry->index_pages_per_chapter * geometry->page_bytes;
+	size_t record_bytes = (size_t)geometry->record_pages_per_chapter * geometry->page_bytes;
 	int r;
 
-	r = io_write(volume->io, writer->builder->pages,
-		     (size_t)geometry->pages_per_chapter * geometry->page_bytes,
-		     volume_page_offset(volume, slot, 0), message);
+	r = io_write(volume->io, writer->builder->pages + index_bytes, record_bytes,
+		     volume_page_offset(volume, slot, geometry->index_pages_per_chapter), message);
+	if (r == 0)
+		r = io_write(volume->io, writer->builder->pages, index_bytes,
+			     volume_page_offset(volume, slot, 0), message);
 	if (r == 0)
 		r = io_flush(volume->io, message);
 	if (r < 0)
