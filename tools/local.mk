@@ -29,6 +29,11 @@ uds_SOURCES = \
 	tools/scan_report.c tools/scan_report.h \
 	tools/scan_seen.c \
 	tools/scan_walk.c tools/scan_walk.h \
+	tools/snapshot_commands.c \
+	tools/snapshot_data.c \
+	tools/snapshot_info.c \
+	tools/snapshot_merge.c \
+	tools/snapshot_target.c tools/snapshot_target.h \
 	tools/target.c tools/target.h \
 	tools/verify.c
 endif

@@ -6,7 +6,8 @@
 
 #include "tool.h"
 
-static const struct command *const families[] = { index_commands, request_commands };
+static const struct command *const families[] = { index_commands, request_commands,
+						  snapshot_commands };
 
 static const struct command whole = {
 	.name = "help",

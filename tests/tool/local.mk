@@ -3,9 +3,11 @@
 # The uds command, used as a user would.
 
 tool_tests = \
+	tests/tool/test_tool_completion.py \
 	tests/tool/test_tool_index.py \
 	tests/tool/test_tool_requests.py \
 	tests/tool/test_tool_scan.py \
+	tests/tool/test_tool_snapshot.py \
 	tests/tool/test_tool_terminal.py \
 	tests/tool/test_tool_usage.py \
 	tests/tool/test_tool_vectors.py
