@@ -48,5 +48,6 @@ endif
 
 include tests/format/local.mk
 include tests/tool/local.mk
+include tests/install/local.mk
 include tests/interop/local.mk
 include tests/model/local.mk

@@ -61,7 +61,7 @@ enum uds_index_mode {
 };
 
 struct uds_index_options {
-	size_t size;	    /* of this struct */
+	size_t size; /* of this struct */
 	const struct uds_env *env;
 	uint64_t offset;    /* where the index begins on the I/O, bytes, a multiple of 4096 */
 	unsigned int zones; /* 1 to 16; 0: one */
@@ -90,11 +90,11 @@ struct uds_index_create_options {
 	const struct uds_env *env;
 	uint64_t offset;	   /* bytes, a multiple of 4096 */
 	uint64_t size_limit;	   /* how many bytes from offset on may be used; 0: up to the end */
-	const uint8_t *nonce_data; /* 32 bytes that make the index unique; NULL: time and random bytes */
+	const uint8_t *nonce_data; /* 32 bytes, unique; NULL: made from time and random bytes */
 };
 
-#define UDS_INDEX_CREATE_OPTIONS_INIT                            \
-	{                                                        \
+#define UDS_INDEX_CREATE_OPTIONS_INIT                               \
+	{                                                           \
 		sizeof(struct uds_index_create_options), 0, 0, 0, 0 \
 	}
 
@@ -183,11 +183,11 @@ int uds_index_flush(struct uds_index *index);
 int uds_index_save(struct uds_index *index);
 
 struct uds_index_statistics {
-	size_t size;		      /* of this struct: set by the caller */
-	uint64_t entries;	      /* in the volume index, stale ones included */
-	uint64_t collisions;	      /* of these, with full names */
-	uint64_t discards;	      /* entries removed since it was opened, because their chapter left */
-	uint64_t overflows;	      /* records not stored because the volume index had no room */
+	size_t size;	     /* of this struct: set by the caller */
+	uint64_t entries;    /* in the volume index, stale ones included */
+	uint64_t collisions; /* of these, with full names */
+	uint64_t discards;   /* entries removed since it was opened, because their chapter left */
+	uint64_t overflows;  /* records not stored because the volume index had no room */
 	uint64_t early_expiries;      /* chapters forgotten early for the same reason */
 	uint64_t dropped_at_load;     /* records of the saved open chapter that found no room */
 	uint64_t unreachable_records; /* on record pages, but left out of their chapter index */
@@ -214,7 +214,8 @@ struct uds_index_statistics {
 int uds_index_get_statistics(struct uds_index *index, struct uds_index_statistics *ret_statistics);
 
 /* The configuration the index has; fills it up to its size member. */
-int uds_index_get_configuration(struct uds_index *index, struct uds_configuration *ret_configuration);
+int uds_index_get_configuration(struct uds_index *index,
+				struct uds_configuration *ret_configuration);
 
 /* Called for each record; a value other than 0 ends the walk, which then returns UDS_ERR_STOPPED. */
 typedef int (*uds_record_fn)(void *context, const struct uds_record_name *name,

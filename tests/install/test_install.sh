@@ -1,0 +1,236 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What `make install` puts in place is complete: programs build against it, in C and C++, shared and
+# static; exactly the names of the version script are exported, and each has a manual page. And the
+# source tree keeps its own rules: licence lines, format, manual pages without lint.
+set -u
+export LC_ALL=C
+srcdir=${UDS_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
+builddir=${UDS_BUILDDIR:-.}
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/uds-install.XXXXXX") || exit 1
+trap 'rm -rf "$scratch"' EXIT
+root=$scratch/root
+passed=0 failed=0 skipped=0
+
+# check NAME COMMAND...: a test case; what the command prints is shown when it fails.
+check() {
+	local name=$1
+	shift
+	if "$@" >"$scratch/log" 2>&1; then
+		passed=$((passed + 1))
+		echo "passed: $name"
+	else
+		failed=$((failed + 1))
+		echo "FAILED: $name"
+		head -40 "$scratch/log"
+	fi
+}
+
+skip() {
+	skipped=$((skipped + 1))
+	echo "skipped: $1: $2"
+}
+
+have() { command -v "$1" >/dev/null; }
+
+# The variable of the makefile.
+setting() { sed -n "s/^$1 = //p" "$builddir/Makefile" | head -n 1; }
+
+# The files of the source tree, relative to it: those that git knows, or all of a release.
+source_files() {
+	(cd "$srcdir" && { git ls-files 2>/dev/null || find . -type f | sed 's,^\./,,'; }) |
+		grep -v -e '^build' -e '^autom4te'
+}
+
+# ---- installing ----
+
+install_tree() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "$builddir" install DESTDIR="$root"; }
+
+uninstall_leaves_nothing() {
+	env -u MAKEFLAGS -u MAKELEVEL make -s -C "$builddir" uninstall DESTDIR="$root" || return 1
+	! find "$root" ! -type d | grep .
+}
+
+every_public_header_is_installed() {
+	diff <(cd "$srcdir/include" && find . -name '*.h' | sort) \
+		<(cd "$root$(setting prefix)/include" && find . -name '*.h' | sort)
+}
+
+# ---- names ----
+
+library() { ls "$root$(setting prefix)"/lib/libuds.so.*.*.*; }
+exported() {
+	nm -D --defined-only "$(library)" | awk '$2 != "A" { sub("@.*", "", $3); print $3 }' | sort
+}
+promised() { sed -n 's/^[ \t]*\(uds_[a-z0-9_]*\);$/\1/p' "$srcdir/lib/libuds.map" | sort; }
+
+exactly_the_promised_names_are_exported() {
+	[ -n "$(promised)" ] && diff <(promised) <(exported)
+}
+
+version_script_is_sorted() {
+	diff <(sed -n 's/^[ \t]*\(uds_[a-z0-9_]*\);$/\1/p' "$srcdir/lib/libuds.map") <(promised)
+}
+
+every_exported_name_is_declared() {
+	local name missing=0
+	for name in $(promised); do
+		grep -qrw "$name" "$srcdir/include" || { echo "not in include/: $name"; missing=1; }
+	done
+	return $missing
+}
+
+every_exported_name_has_a_manual_page() {
+	local name missing=0
+	for name in $(promised); do
+		grep -qw "$name" "$srcdir"/man/*.3 || { echo "not in man/*.3: $name"; missing=1; }
+	done
+	return $missing
+}
+
+# ---- programs ----
+
+flags() { # flags cflags|libs [--static]
+	local what=$1
+	shift
+	PKG_CONFIG_PATH=$root$(setting prefix)/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root \
+		pkg-config "--$what" "$@" libuds
+}
+
+# build NAME COMPILER... FILE: a program from what is installed; STATIC=-static for a static one.
+build() {
+	local name=$1 file=${*: -1}
+	shift
+	# shellcheck disable=SC2046
+	"${@:1:$#-1}" -Wall -Wextra -Werror $(flags cflags) "$file" -o "$scratch/bin/$name" \
+		${STATIC-} $(flags libs ${STATIC:+--static})
+}
+
+header_stands_alone() { # header_stands_alone HEADER COMPILER...
+	local header=$1
+	shift
+	printf '#include <%s>\nint main(void) { return 0; }\n' "$header" >"$scratch/header.c"
+	# shellcheck disable=SC2046
+	"$@" -Wall -Wextra -Werror -pedantic $(flags cflags) -fsyntax-only "$scratch/header.c"
+}
+
+program_in_cxx() {
+	cat >"$scratch/program.cc" <<-'END'
+		#include <cstring>
+		#include <uds.h>
+		int main()
+		{
+			uds_message message;
+			uds_io *io = nullptr;
+			if (uds_io_open_uri("mem:?size=4096", nullptr, nullptr, &message, &io) != 0)
+				return 1;
+			uint64_t size = 0;
+			bool good = uds_io_size(io, &size) == 0 && size == 4096 &&
+				    std::strlen(uds_strerror(0)) > 0;
+			uds_io_close(io);
+			return good ? 0 : 1;
+		}
+	END
+	build "cxx-$1" "$1" -std=c++11 "$scratch/program.cc" &&
+		LD_LIBRARY_PATH=$root$(setting prefix)/lib "$scratch/bin/cxx-$1"
+}
+
+# The examples' own tests, with the programs that were built from what is installed.
+examples_run() {
+	local test r=0
+	mkdir -p "$scratch/run/examples"
+	cp "$scratch"/bin/* "$scratch/run/examples/" || return 1
+	for test in "$srcdir"/examples/test_*; do
+		(cd "$scratch/run" && UDS_BUILDDIR=$scratch/run \
+			LD_LIBRARY_PATH=$root$(setting prefix)/lib "$test") || r=1
+	done
+	return $r
+}
+
+programs() {
+	local compiler linking file name
+	for compiler in gcc clang; do
+		have $compiler || { skip "programs with $compiler" "not installed"; continue; }
+		for linking in shared static; do
+			rm -rf "$scratch/bin" "$scratch/run"
+			mkdir -p "$scratch/bin"
+			STATIC=
+			[ $linking = static ] && STATIC=-static
+			for file in "$srcdir"/examples/*.c; do
+				name=$(basename "$file" .c)
+				check "example_builds_$linking: $name, $compiler" \
+					build "$name" $compiler -std=c11 "$file"
+			done
+			check "examples_run_$linking: $compiler" examples_run
+		done
+		for file in $(cd "$srcdir/include" && find . -name '*.h' | sed 's,^\./,,' | sort); do
+			check "header_stands_alone: $file, $compiler" \
+				header_stands_alone "$file" $compiler -std=c11
+		done
+	done
+	STATIC=
+	mkdir -p "$scratch/bin"
+	for compiler in g++ clang++; do
+		have $compiler || { skip "programs with $compiler" "not installed"; continue; }
+		check "program_in_cxx: $compiler" program_in_cxx $compiler
+		for file in $(cd "$srcdir/include" && find . -name '*.h' | sed 's,^\./,,' | sort); do
+			check "header_stands_alone: $file, $compiler" \
+				header_stands_alone "$file" $compiler -x c++ -std=c++11
+		done
+	done
+}
+
+# ---- the source tree ----
+
+every_source_file_has_a_licence_line() {
+	local file missing=0
+	while read -r file; do
+		case $file in
+		*.c | *.h | *.py | *.sh | *.mk | *.am | *.ac | *.map | *.1 | *.3 | *.5 | *.7) ;;
+		*) head -c 2 "$srcdir/$file" | grep -q '^#!' || continue ;;
+		esac
+		case $file in build-aux/* | m4/* | aclocal.m4 | configure | config.status) continue ;; esac
+		head -n 4 "$srcdir/$file" | grep -q 'SPDX-License-Identifier: BSD-2-Clause' ||
+			{ echo "$file"; missing=1; }
+	done < <(source_files)
+	return $missing
+}
+
+manual_pages_have_no_lint() {
+	(cd "$srcdir" && mandoc -T lint -W warning man/*.[1357])
+}
+
+source_is_formatted() {
+	(cd "$srcdir" && source_files | grep '\.[ch]$' | xargs clang-format --dry-run --Werror)
+}
+
+check install_tree install_tree
+if [ "$failed" = 0 ]; then
+	check every_public_header_is_installed every_public_header_is_installed
+	if [ -n "$(setting UDS_SANITIZE)" ]; then
+		skip "programs from what is installed" "the library is built with sanitizers"
+		skip exactly_the_promised_names_are_exported "the library is built with sanitizers"
+	elif ! have pkg-config; then
+		skip "programs from what is installed" "no pkg-config"
+	else
+		check exactly_the_promised_names_are_exported exactly_the_promised_names_are_exported
+		programs
+	fi
+	check uninstall_leaves_nothing uninstall_leaves_nothing
+fi
+check version_script_is_sorted version_script_is_sorted
+check every_exported_name_is_declared every_exported_name_is_declared
+check every_source_file_has_a_licence_line every_source_file_has_a_licence_line
+if have mandoc; then
+	check manual_pages_have_no_lint manual_pages_have_no_lint
+else
+	skip manual_pages_have_no_lint "no mandoc"
+fi
+if have clang-format && clang-format --version | grep -q ' version 14\.'; then
+	check source_is_formatted source_is_formatted
+else
+	skip source_is_formatted "no clang-format 14"
+fi
+echo "result: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
