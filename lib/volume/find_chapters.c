@@ -117,8 +117,26 @@ static bool is_stray(const struct geometry *geometry, const struct found_chapter
 	return true;
 }
 
-/* From the chapters of all slots to the valid range. @sorted: scratch, an element for each slot. */
-static void set_range(struct volume *volume, struct found_chapters *found, uint64_t *sorted)
+/*
+ * A slot that could not be read may hold a newer chapter than all others. The open chapter must not be
+ * written over it, since it may be readable another time: it is passed over.
+ */
+static void pass_over_unreadable(const struct geometry *geometry, const bool *unreadable,
+				 struct found_chapters *found)
+{
+	for (uint32_t i = 0; i < found->slots; i++) {
+		if (!unreadable[geometry_physical_chapter(geometry, found->newest)])
+			break;
+		found->newest++;
+	}
+}
+
+/*
+ * From the chapters of all slots to the valid range. @sorted: scratch, an element for each slot.
+ * @unreadable: for each slot whether reading it failed.
+ */
+static void set_range(struct volume *volume, const bool *unreadable, struct found_chapters *found,
+		      uint64_t *sorted)
 {
 	const uint32_t chapters = volume->geometry.chapters_per_volume;
 	uint32_t count = 0;
@@ -127,9 +145,9 @@ static void set_range(struct volume *volume, struct found_chapters *found, uint6
 		if (found->vcns[slot] != NO_CHAPTER)
 			sorted[count++] = found->vcns[slot];
 	}
-	if (count == 0)
-		return;
-	found->newest = choose_round(sorted, count, chapters) + 1;
+	if (count > 0)
+		found->newest = choose_round(sorted, count, chapters) + 1;
+	pass_over_unreadable(&volume->geometry, unreadable, found);
 	/* The slot of the oldest one of a full round belongs to the open chapter. */
 	found->oldest = found->newest;
 	for (uint32_t slot = 0; slot < found->slots; slot++) {
@@ -180,7 +198,7 @@ static int settle(struct volume *volume, struct found_chapters *found, uint8_t *
 
 /* Reads all slots: fills vcns and the page map. */
 static int read_slots(struct volume *volume, uds_progress_fn progress, void *progress_context,
-		      struct found_chapters *found, uint16_t *last_lists)
+		      struct found_chapters *found, bool *unreadable, uint16_t *last_lists)
 {
 	struct chapter_stream *stream;
 	struct streamed_chapter chapter;
@@ -203,6 +221,12 @@ static int read_slots(struct volume *volume, uds_progress_fn progress, void *pro
 		if (chapter.status == 0 && chapter_check_index(volume, chapter.slot, chapter.pages,
 							       &vcn, last_lists, NULL) == 0)
 			page_map_set(volume->map, chapter.slot, vcn, last_lists);
+		if (chapter.status < 0)
+			env_log(&volume->env, UDS_LOG_WARNING,
+				"%s: slot %" PRIu32 ": reading its index pages: %s",
+				uds_io_name(volume->io), chapter.slot,
+				uds_strerror(chapter.status));
+		unreadable[chapter.slot] = chapter.status < 0;
 		found->vcns[chapter.slot] = vcn;
 		done++;
 		if (progress != NULL && progress(progress_context, done, found->slots) != 0)
@@ -224,15 +248,18 @@ int volume_find_chapters(struct volume *volume, uds_progress_fn progress, void *
 		env_allocate(env, geometry->index_pages_per_chapter, sizeof(last_lists[0]));
 	uint8_t *pages = io_allocate_buffer(
 		volume->io, env, (size_t)geometry->index_pages_per_chapter * geometry->page_bytes);
+	bool *unreadable = env_allocate(env, found.slots, sizeof(unreadable[0]));
 	int r = -ENOMEM;
 
 	found.vcns = env_allocate(env, found.slots, sizeof(found.vcns[0]));
-	if (found.vcns != NULL && sorted != NULL && last_lists != NULL && pages != NULL)
-		r = read_slots(volume, progress, progress_context, &found, last_lists);
+	if (found.vcns != NULL && sorted != NULL && last_lists != NULL && pages != NULL &&
+	    unreadable != NULL)
+		r = read_slots(volume, progress, progress_context, &found, unreadable, last_lists);
 	if (r == 0) {
-		set_range(volume, &found, sorted);
+		set_range(volume, unreadable, &found, sorted);
 		r = settle(volume, &found, pages, last_lists);
 	}
+	env_release(env, unreadable);
 	env_release(env, pages);
 	env_release(env, last_lists);
 	env_release(env, sorted);

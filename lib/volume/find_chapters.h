@@ -45,7 +45,8 @@ int chapter_check_index(const struct volume *volume, uint32_t slot, const uint8_
  * @ret_found: freed with found_chapters_free().
  *
  * Returns 0, UDS_ERR_STOPPED, -ENOMEM, or what the system said when it has no more threads. What
- * cannot be read is lost, and no error.
+ * cannot be read is lost, and no error; but newest passes over it, so that it is not overwritten
+ * before its time.
  */
 int volume_find_chapters(struct volume *volume, uds_progress_fn progress, void *progress_context,
 			 struct uds_message *ret_message, struct found_chapters *ret_found);
