@@ -108,8 +108,9 @@ static int walk_volume(struct walk *walk)
 	for (uint32_t i = 0; i < count; i++)
 		slots[i] = geometry_physical_chapter(&index->geometry, index->oldest + i);
 	r = chapter_view_make(index->volume, &view);
-	if (r == 0)
-		r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, &stream);
+	if (r < 0)
+		goto out_slots;
+	r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, &stream);
 	for (uint32_t i = 0;
 	     r != UDS_ERR_STOPPED && stream != NULL && chapter_stream_next(stream, &streamed);
 	     i++) {
@@ -119,6 +120,7 @@ static int walk_volume(struct walk *walk)
 	}
 	chapter_stream_close(stream);
 	chapter_view_free(&view);
+out_slots:
 	env_release(&index->env, slots);
 	return r < 0 ? r : first_error;
 }
@@ -164,6 +166,13 @@ UDS_PUBLIC int uds_index_iterate(struct uds_index *index, uds_record_fn each, vo
 	r = index_wait_for_writer(index);
 	if (r == 0)
 		r = walk_all(&walk);
+	if (r == -ENOMEM) {
+		struct uds_message message;
+
+		failure(&message, r, "%s: no memory to go through all records",
+			uds_io_name(index->io));
+		index_failure(index, r, &message);
+	}
 	index_unlock_all(index);
 	return r;
 }
