@@ -8,6 +8,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "chapter/record_page.h"
 #include "geometry/name_bits.h"
 
 int chapter_view_make(struct volume *volume, struct chapter_view *ret_view)
@@ -90,15 +91,44 @@ int chapter_view_search(const struct chapter_view *view, const struct uds_record
 				 chapter_view_page(view, page), name, ret_record_page) == 1;
 }
 
-bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i)
+/*
+ * Where on its page a search of the chapter ends for the name of record @i; a number past the end when it
+ * ends on another page or nowhere.
+ */
+static uint32_t search_for(const struct chapter_view *view, uint32_t record_page, uint32_t i)
 {
-	uint32_t count = view->volume->geometry.records_per_page;
 	const uint8_t *page = chapter_view_record_page(view, record_page);
-	const uint8_t *record = page + (size_t)i * UDS_RECORD_BYTES;
 	struct uds_record_name name;
 	uint32_t found;
 
-	memcpy(&name, record, sizeof(name));
-	return chapter_view_search(view, &name, &found) == 1 && found == record_page &&
-	       find_in_page(page, count, &name) == i;
+	memcpy(&name, page + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
+	if (chapter_view_search(view, &name, &found) != 1 || found != record_page)
+		return UINT32_MAX;
+	return find_in_page(page, view->volume->geometry.records_per_page, &name);
+}
+
+bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i)
+{
+	return search_for(view, record_page, i) == i;
+}
+
+bool chapter_view_finds(const struct chapter_view *view, uint32_t record_page, uint32_t i)
+{
+	const uint8_t *page = chapter_view_record_page(view, record_page);
+	uint32_t at = search_for(view, record_page, i);
+
+	return at < view->volume->geometry.records_per_page &&
+	       memcmp(page + (size_t)at * UDS_RECORD_BYTES, page + (size_t)i * UDS_RECORD_BYTES,
+		      UDS_RECORD_BYTES) == 0;
+}
+
+bool chapter_view_owns_page(const struct chapter_view *view, uint32_t record_page)
+{
+	uint32_t count = view->volume->geometry.records_per_page, found = 0, bad;
+
+	if (!record_page_check(chapter_view_record_page(view, record_page), count, &bad))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		found += chapter_view_finds(view, record_page, i);
+	return found > count / 2;
 }

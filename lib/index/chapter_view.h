@@ -73,4 +73,17 @@ int chapter_view_search(const struct chapter_view *view, const struct uds_record
  */
 bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i);
 
+/*
+ * Whether a search of the chapter for the name of record @i of a record page ends at this record or at
+ * one that is the same: true for copies of the fill record.
+ */
+bool chapter_view_finds(const struct chapter_view *view, uint32_t record_page, uint32_t i);
+
+/*
+ * Whether a record page seems to be of this chapter as a whole: its records are in order, which those of
+ * two chapters mixed are not, and the chapter finds most of them. (Some may have been left out when their
+ * index page ran full.)
+ */
+bool chapter_view_owns_page(const struct chapter_view *view, uint32_t record_page);
+
 #endif

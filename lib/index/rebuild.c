@@ -6,7 +6,9 @@
 #include "index/rebuild.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
+#include "index/chapter_view.h"
 #include "index/replay.h"
 #include "volume/chapter_stream.h"
 #include "volume/find_chapters.h"
@@ -49,6 +51,16 @@ struct rebuild {
 	uint32_t *slots; /* in which the chapters are, oldest first */
 };
 
+/* A chapter whose index pages could be read and whose records cannot be. */
+static void log_lost(struct rebuild *rebuild, uint64_t vcn, const struct streamed_chapter *chapter)
+{
+	struct uds_index *index = rebuild->index;
+
+	env_log(&index->env, UDS_LOG_WARNING,
+		"%s: chapter %" PRIu64 " (slot %" PRIu32 ") is lost: reading its records: %s",
+		uds_io_name(index->io), vcn, chapter->slot, uds_strerror(chapter->status));
+}
+
 /* A chapter that is not there, or cannot be read, is passed over; its loss is in the log. */
 static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 			   const struct streamed_chapter *chapter)
@@ -56,9 +68,64 @@ static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 	int r;
 
 	r = index_set_open_chapter(rebuild->index, vcn);
-	if (r < 0 || rebuild->found.vcns[chapter->slot] != vcn || chapter->status < 0)
+	if (r < 0 || rebuild->found.vcns[chapter->slot] != vcn)
 		return r;
+	if (chapter->status < 0) {
+		log_lost(rebuild, vcn, chapter);
+		return 0;
+	}
 	return replay_chapter(rebuild->replay, vcn, chapter->pages);
+}
+
+/* @pages: all pages of chapter @vcn. */
+static int rebuild_from_pages(struct rebuild *rebuild, uint64_t vcn, const uint8_t *pages)
+{
+	struct uds_index *index = rebuild->index;
+	struct uds_message message;
+	struct chapter_view view;
+	int r;
+
+	r = chapter_view_make(index->volume, &view);
+	if (r < 0)
+		return r;
+	r = chapter_view_set(&view, vcn, pages, &message);
+	if (r == 0) {
+		r = replay_chapter_in_doubt(rebuild->replay, &view);
+	} else { /* found good before, and now it is not: lost, like any other that cannot be read */
+		env_log(&index->env, UDS_LOG_WARNING, "%s", message.text);
+		r = 0;
+	}
+	chapter_view_free(&view);
+	return r;
+}
+
+/*
+ * The newest chapter may have been on its way to the device when the power failed. Its index pages are
+ * there, or it would not have been found; its records may be or not.
+ */
+static int rebuild_newest_chapter(struct rebuild *rebuild)
+{
+	struct uds_index *index = rebuild->index;
+	uint64_t vcn = index->newest - 1;
+	uint32_t slot = geometry_physical_chapter(&index->geometry, vcn);
+	struct streamed_chapter chapter;
+	struct chapter_stream *stream;
+	int r;
+
+	r = index_set_open_chapter(index, vcn);
+	if (r < 0 || rebuild->found.vcns[slot] != vcn)
+		return r;
+	r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, &slot, 1, &stream);
+	if (r < 0)
+		return r;
+	if (chapter_stream_next(stream, &chapter)) {
+		if (chapter.status < 0)
+			log_lost(rebuild, vcn, &chapter);
+		else
+			r = rebuild_from_pages(rebuild, vcn, chapter.pages);
+	}
+	chapter_stream_close(stream);
+	return r;
 }
 
 static int rebuild_chapters(struct rebuild *rebuild)
@@ -73,6 +140,8 @@ static int rebuild_chapters(struct rebuild *rebuild)
 			return UDS_ERR_STOPPED;
 		r = rebuild_chapter(rebuild, vcn++, &chapter);
 	}
+	if (r == 0 && index->newest > index->oldest)
+		r = rebuild_newest_chapter(rebuild);
 	return r;
 }
 
@@ -83,6 +152,7 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 	uint32_t count = (uint32_t)(index->newest - index->oldest);
 	int r;
 
+	count -= count > 0; /* the newest one is read by itself */
 	rebuild->slots = env_allocate(&index->env, count + 1, sizeof(*rebuild->slots));
 	if (rebuild->slots == NULL)
 		return -ENOMEM;

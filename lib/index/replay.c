@@ -9,11 +9,11 @@
 #include "index/replay.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
-#include "index/chapter_view.h"
 
 /* How many records ahead the lists of the volume index are fetched. */
 #define AHEAD 12
@@ -29,6 +29,7 @@ struct replay {
 	uint64_t vcn;
 	bool samples_only; /* it is sparse: other names are passed over */
 	const uint8_t *record_pages;
+	const struct chapter_view *doubted; /* all of it, when it may not be whole; else NULL */
 
 	/* The page. */
 	uint32_t page;
@@ -99,6 +100,8 @@ static void take_page(struct replay *replay, uint32_t page)
 		memcpy(name, records + (size_t)i * UDS_RECORD_BYTES, sizeof(*name));
 		if (replay->samples_only && !is_sample(&index->geometry, name))
 			continue;
+		if (replay->doubted != NULL && !chapter_view_finds(replay->doubted, page, i))
+			continue;
 		volume_index_locate(index->volume_index, name, &replay->places[replay->count]);
 		replay->numbers[replay->count] = i;
 		replay->question[replay->count++] = NOT_ASKED;
@@ -134,7 +137,11 @@ static void ask(struct replay *replay, uint32_t i)
 	volume_search_many(index->volume, replay->searches, replay->searches_count, &message);
 }
 
-/* The answer for record @i, asking if need be. A chapter that cannot be read does not have it. */
+/*
+ * The answer for record @i, asking if need be. A chapter that cannot be read is taken to have it: another
+ * name at the same place is one in a million, and could not be read either; but a second entry for this
+ * name would come to light when the chapter can be read again, and give an old answer.
+ */
 static int is_copy(struct replay *replay, uint32_t i, const struct vi_record *record,
 		   bool *ret_copy)
 {
@@ -146,7 +153,7 @@ static int is_copy(struct replay *replay, uint32_t i, const struct vi_record *re
 	search = &replay->searches[replay->question[i]];
 	if (search->status == -ENOMEM)
 		return -ENOMEM;
-	*ret_copy = search->status == 0 && search->found;
+	*ret_copy = search->status < 0 || search->found;
 	return 0;
 }
 
@@ -214,16 +221,43 @@ static int replay_page(struct replay *replay, uint32_t page)
 	return r;
 }
 
-int replay_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages)
+static void start_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages,
+			  const struct chapter_view *doubted)
 {
-	struct uds_index *index = replay->index;
-	int r = 0;
+	const struct uds_index *index = replay->index;
 
 	replay->vcn = vcn;
 	replay->samples_only =
 		geometry_is_chapter_sparse(&index->geometry, index->oldest, index->newest, vcn);
 	replay->record_pages = record_pages;
+	replay->doubted = doubted;
+}
+
+int replay_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages)
+{
+	struct uds_index *index = replay->index;
+	int r = 0;
+
+	start_chapter(replay, vcn, record_pages, NULL);
 	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++)
 		r = replay_page(replay, p);
+	return r;
+}
+
+int replay_chapter_in_doubt(struct replay *replay, const struct chapter_view *view)
+{
+	struct uds_index *index = replay->index;
+	int r = 0;
+
+	start_chapter(replay, view->vcn, chapter_view_record_page(view, 0), view);
+	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++) {
+		if (chapter_view_owns_page(view, p))
+			r = replay_page(replay, p);
+		else
+			env_log(&index->env, UDS_LOG_WARNING,
+				"%s: chapter %" PRIu64
+				" was not written whole: record page %" PRIu32 " is not its own",
+				uds_io_name(index->io), view->vcn, p);
+	}
 	return r;
 }

@@ -6,6 +6,7 @@
 #ifndef INDEX_REPLAY_H
 #define INDEX_REPLAY_H
 
+#include "index/chapter_view.h"
 #include "index/index.h"
 
 struct replay;
@@ -23,5 +24,12 @@ void replay_free(struct replay *replay);
  * Returns 0 or -ENOMEM.
  */
 int replay_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages);
+
+/*
+ * The same for a chapter that may not have been written whole before the power failed. Where its records are
+ * missing, those of the chapter that was in the slot before lie there still; entering them would hide
+ * the copies elsewhere that are good. So only what the chapter itself finds is entered.
+ */
+int replay_chapter_in_doubt(struct replay *replay, const struct chapter_view *view);
 
 #endif
