@@ -36,11 +36,15 @@ tests_libsupport_la_SOURCES += tests/support/index_image.c tests/support/index_i
 tests_libsupport_la_SOURCES += tests/support/names.h
 tests_libsupport_la_SOURCES += tests/support/snap_image.c tests/support/snap_image.h
 tests_libsupport_la_SOURCES += tests/support/trace_io.c tests/support/trace_io.h
+tests_libsupport_la_SOURCES += tests/support/index_history.c tests/support/index_history.h
+tests_libsupport_la_SOURCES += tests/support/small_index.c tests/support/small_index.h
 tests_libsupport_la_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_libsupport_la_CFLAGS = $(TEST_CFLAGS)
 
 UNIT_TESTS =
 include tests/unit/local.mk
+include tests/crash/local.mk
+include tests/fault/local.mk
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)

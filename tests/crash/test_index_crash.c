@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Power cuts of the index: a workload that closes chapters, flushes, saves and reopens is cut after
+ * every single write and flush, in every variant of what the device may have kept. After each cut the
+ * index opens, what was promised is there, and no answer is one that was never stored.
+ *
+ * What is promised: a flush makes the chapters closed before it durable. A save makes everything before
+ * it durable until the next chapter is written, which invalidates the save first, so that from then
+ * on the records that were in the open chapter then count as not yet written.
+ *
+ * UDS_TEST_SCALE multiplies the length of the workloads and the number of random variants.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_main.h"
+#include "crash_io.h"
+#include "index_history.h"
+#include "small_index.h"
+
+struct life {
+	struct small_shape shape;
+	struct crash_log *log;
+	struct uds_io *io;
+	struct uds_index *index;
+	struct uds_env env;
+	uint64_t now;
+	unsigned int zones;
+	struct history history;
+	uint64_t random;
+
+	/* Marks in the log are places in this list. */
+	struct history_promise promises[4000];
+	uint32_t promise_count;
+};
+
+static struct life life;
+
+static uint64_t scale(void)
+{
+	const char *text = getenv("UDS_TEST_SCALE");
+
+	return text == NULL || atoi(text) < 1 ? 1 : (uint64_t)atoi(text);
+}
+
+static uint64_t next_random(void)
+{
+	life.random = life.random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return life.random >> 33;
+}
+
+static uint64_t events_so_far(void *context)
+{
+	return crash_log_events(((struct life *)context)->log);
+}
+
+static uint64_t tick(void *context)
+{
+	return ++((struct life *)context)->now;
+}
+
+static void promise(uint64_t chapters, uint32_t steps)
+{
+	struct history_promise *made = &life.promises[life.promise_count];
+
+	ck_assert_uint_lt(life.promise_count + 1, sizeof(life.promises) / sizeof(life.promises[0]));
+	made->chapters = chapters;
+	made->steps = steps;
+	crash_log_mark(life.log, life.promise_count++);
+}
+
+static void open_index(enum uds_index_mode mode)
+{
+	struct uds_message message;
+	int r = small_index_open(life.io, &life.env, life.zones, mode, &message, &life.index);
+
+	ck_assert_msg(r == 0, "%s", message.text);
+}
+
+static void begin_life(uint32_t record_pages, uint32_t chapters, unsigned int zones, uint64_t seed)
+{
+	const struct uds_env env = UDS_ENV_INIT;
+	uint8_t *garbage;
+
+	memset(&life, 0, sizeof(life));
+	life.env = env;
+	life.env.context = &life;
+	life.env.now_ms = tick;
+	life.zones = zones;
+	life.random = seed;
+	life.log = crash_log_new();
+	small_index_shape(record_pages, chapters, &life.shape);
+	garbage = malloc(life.shape.bytes);
+	ck_assert_ptr_nonnull(garbage);
+	for (uint64_t i = 0; i < life.shape.bytes; i++)
+		garbage[i] = (uint8_t)next_random();
+	crash_log_add(life.log, garbage, life.shape.bytes, 4096);
+	free(garbage);
+	ck_assert_int_eq(crash_log_open(life.log, 0, NULL, &life.io), 0);
+	history_start(&life.history, chapters, life.shape.records * (chapters + chapters / 2),
+		      seed);
+	life.history.clock = events_so_far;
+	life.history.clock_context = &life;
+	promise(0, 0);
+}
+
+static void end_life(void)
+{
+	ck_assert_int_eq(uds_index_close(life.index), 0);
+	ck_assert_int_eq(uds_io_close(life.io), 0);
+	history_end(&life.history);
+	crash_log_free(life.log);
+}
+
+/* A batch, before which a promise that it may break is taken back. */
+static void run_batch(size_t count)
+{
+	const struct history_promise *last = &life.promises[life.promise_count - 1];
+	uint64_t records;
+
+	small_index_open_chapter(life.index, &records);
+	if (last->steps > 0 && (life.zones > 1 || records + count >= life.shape.records))
+		promise(last->chapters, 0);
+	ck_assert_int_eq(history_run(&life.history, life.index, count), 0);
+}
+
+static void save(void)
+{
+	ck_assert_int_eq(uds_index_save(life.index), 0);
+	promise(small_index_open_chapter(life.index, NULL), life.history.count);
+}
+
+static void flush(void)
+{
+	const struct history_promise *last = &life.promises[life.promise_count - 1];
+	uint64_t closed = small_index_open_chapter(life.index, NULL);
+
+	ck_assert_int_eq(uds_index_flush(life.index), 0);
+	promise(closed, last->steps);
+}
+
+/* Lives through steps in random batches, with flushes, saves and orderly restarts between. */
+static void live(uint32_t steps)
+{
+	while (life.history.count < steps) {
+		uint64_t dice = next_random() % 100;
+
+		run_batch(1 + next_random() % (life.shape.records < 1000 ? 24 : 64));
+		if (dice < 10) {
+			flush();
+		} else if (dice < 14) {
+			save();
+		} else if (dice < 16) {
+			save();
+			ck_assert_int_eq(uds_index_close(life.index), 0);
+			open_index(UDS_INDEX_LOAD);
+		}
+	}
+	flush();
+}
+
+/* The recovered index goes on: fills two chapters, saves, and has it all after an orderly restart. */
+static void go_on(struct crash_log *after, struct uds_io *io, struct uds_index **index,
+		  uint32_t issued, const char *place)
+{
+	struct history_promise everything = { 0, 0, false };
+	struct history history;
+	struct uds_message message;
+	int r;
+
+	history_continue(&life.history, issued, &history);
+	history.clock = NULL;
+	while (history.count < issued + 2 * life.shape.records)
+		ck_assert_int_eq(history_run(&history, *index, 32), 0);
+	r = uds_index_save(*index);
+	ck_assert_msg(r == 0, "%s: saving: %s", place, uds_strerror(r));
+	ck_assert_int_eq(uds_index_close(*index), 0);
+	r = small_index_open(io, &life.env, life.zones, UDS_INDEX_LOAD, &message, index);
+	ck_assert_msg(r == 0, "%s: %s", place, message.text);
+	everything.steps = history.count;
+	history_check(&history, *index, history.count, &everything, place);
+	history_end(&history);
+	(void)after;
+}
+
+static void check_cut(struct crash_sweep *sweep, struct crash_log *after, unsigned int number)
+{
+	const struct history_promise *promised = &life.promises[sweep->mark];
+	uint32_t issued = history_steps_at(&life.history, sweep->cut);
+	struct uds_index *index = NULL;
+	struct uds_message message;
+	struct uds_io *io;
+	int r;
+
+	ck_assert_int_eq(crash_log_open(after, 0, NULL, &io), 0);
+	r = small_index_open(io, &life.env, life.zones,
+			     number % 4 == 1 ? UDS_INDEX_READ_ONLY : UDS_INDEX_LOAD_OR_RECOVER,
+			     &message, &index);
+	ck_assert_msg(r == 0, "%s: %s", sweep->text, message.text);
+	/* Neither loading nor recovering writes. */
+	ck_assert_msg(crash_log_events(after) == 0, "%s: the open wrote", sweep->text);
+	history_check(&life.history, index, issued, promised, sweep->text);
+	if (number % 10 == 0)
+		go_on(after, io, &index, issued, sweep->text);
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+
+/* Cuts at every @step events from @first on. Returns how many cuts it made. */
+static unsigned int sweep_all(size_t first, size_t step, uint64_t seed)
+{
+	struct crash_sweep sweep;
+	struct crash_log *after;
+	unsigned int number = 0;
+
+	crash_sweep_start(&sweep, life.log, seed);
+	sweep.first = first;
+	sweep.step = step;
+	sweep.rounds = (unsigned int)scale();
+	while ((after = crash_sweep_next(&sweep)) != NULL) {
+		check_cut(&sweep, after, number++);
+		crash_log_free(after);
+	}
+	return number;
+}
+
+/* The largest has two index pages in a chapter, which a cut may tear apart. */
+static const struct {
+	uint32_t record_pages, chapters;
+	unsigned int zones;
+	uint32_t steps;
+	size_t cut_step;
+} lives[] = { { 1, 8, 1, 2500, 1 }, { 1, 8, 3, 2500, 1 }, { 24, 3, 1, 18000, 7 } };
+
+START_TEST(every_cut_of_a_life_keeps_what_was_promised)
+{
+	unsigned int cuts;
+	size_t first;
+
+	begin_life(lives[_i].record_pages, lives[_i].chapters, lives[_i].zones, 1 + (uint64_t)_i);
+	ck_assert(life.shape.record_pages == 1 || life.shape.index_pages > 1);
+	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
+	first = crash_log_events(life.log);
+	open_index(UDS_INDEX_LOAD_OR_RECOVER);
+	live((uint32_t)(lives[_i].steps * scale()));
+	cuts = sweep_all(first, lives[_i].cut_step, 99);
+	printf("%u zones: %u cuts of %zu events, %u steps\n", life.zones, cuts,
+	       crash_log_events(life.log), life.history.count);
+	ck_assert_uint_gt(cuts, 100);
+	end_life();
+}
+END_TEST
+
+START_TEST(every_cut_of_a_creation_leaves_an_index_or_none)
+{
+	unsigned int opened = 0, refused = 0;
+	struct crash_sweep sweep;
+	struct crash_log *after;
+
+	begin_life(1, 8, 1, 5);
+	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
+	crash_sweep_start(&sweep, life.log, 3);
+	sweep.rounds = 20;
+	while ((after = crash_sweep_next(&sweep)) != NULL) {
+		struct uds_index *index = NULL;
+		struct uds_message message = { "" };
+		struct uds_io *io;
+		int r;
+
+		ck_assert_int_eq(crash_log_open(after, 0, NULL, &io), 0);
+		r = small_index_open(io, &life.env, 1, UDS_INDEX_LOAD_OR_RECOVER, &message, &index);
+		ck_assert_msg(r == 0 || sweep.cut < sweep.end, "%s: %s", sweep.text, message.text);
+		if (r < 0) {
+			ck_assert_msg(message.text[0] != '\0', "%s: no message", sweep.text);
+			refused++;
+		} else {
+			struct history_promise none = { 0, 0, false };
+
+			opened++;
+			ck_assert_uint_eq(history_check(&life.history, index, 0, &none, sweep.text),
+					  0);
+		}
+		ck_assert_int_eq(uds_index_close(index), 0);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		crash_log_free(after);
+	}
+	ck_assert_uint_gt(opened, 0);
+	ck_assert_uint_gt(refused, 0);
+	life.index = NULL;
+	end_life();
+}
+END_TEST
+
+START_TEST(a_cut_while_going_on_after_a_cut_keeps_what_was_promised)
+{
+	struct crash_log *before, *after;
+	struct history first;
+
+	begin_life(1, 8, 1, 11);
+	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
+	open_index(UDS_INDEX_LOAD_OR_RECOVER);
+	live(700);
+	/* The first cut, in the middle of what it was doing. */
+	before = life.log;
+	first = life.history;
+	ck_assert_int_eq(uds_index_close(life.index), 0);
+	ck_assert_int_eq(uds_io_close(life.io), 0);
+	after = crash_log_after(before, crash_log_events(before) * 2 / 3, CRASH_SECTORS, 4);
+	history_continue(&first, history_steps_at(&first, crash_log_events(before) * 2 / 3),
+			 &life.history);
+	life.log = after;
+	life.promise_count = 0;
+	promise(0, 0);
+	ck_assert_int_eq(crash_log_open(life.log, 0, NULL, &life.io), 0);
+	for (uint32_t i = 0; i < life.history.count; i++)
+		life.history.steps[i].time = 0;
+	open_index(UDS_INDEX_LOAD_OR_RECOVER);
+	live(life.history.count + 900);
+	ck_assert_uint_gt(sweep_all(0, 1, 6), 50);
+	end_life();
+	history_end(&first);
+	crash_log_free(before);
+}
+END_TEST
+
+/* Saves are told apart by their time, so a clock that stands still or goes back must not confuse them. */
+START_TEST(saves_of_a_clock_that_goes_back_are_told_apart)
+{
+	begin_life(1, 8, 1, 21);
+	life.now = 1000000;
+	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
+	open_index(UDS_INDEX_LOAD_OR_RECOVER);
+	for (int i = 0; i < 6; i++) {
+		struct history_promise everything = { 0, 0, false };
+
+		life.now -= 1000;
+		run_batch(40);
+		save();
+		ck_assert_int_eq(uds_index_close(life.index), 0);
+		open_index(UDS_INDEX_LOAD);
+		everything.steps = life.history.count;
+		history_check(&life.history, life.index, life.history.count, &everything,
+			      "reopened");
+	}
+	sweep_all(crash_log_events(life.log) / 2, 1, 8);
+	end_life();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("index_crash");
+	TCase *tc = tcase_create("crash");
+
+	tcase_set_timeout(tc, 600);
+	tcase_add_loop_test(tc, every_cut_of_a_life_keeps_what_was_promised, 0,
+			    sizeof(lives) / sizeof(lives[0]));
+	tcase_add_test(tc, every_cut_of_a_creation_leaves_an_index_or_none);
+	tcase_add_test(tc, a_cut_while_going_on_after_a_cut_keeps_what_was_promised);
+	tcase_add_test(tc, saves_of_a_clock_that_goes_back_are_told_apart);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Every I/O operation and every allocation failing in turn.
+
+UNIT_TESTS += tests/fault/test_index_faults
+tests_fault_test_index_faults_SOURCES = tests/fault/test_index_faults.c
+tests_fault_test_index_faults_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fault_test_index_faults_CFLAGS = $(TEST_CFLAGS)
+tests_fault_test_index_faults_LDADD = $(TEST_LDADD)

@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Failures of the index: a life of an index (create, open, fill, flush, save, reopen, crash, recover) in
+ * which each I/O operation, and each allocation, fails in turn. After each failure: the call says so
+ * with a sentence, nothing leaks, no answer is wrong; and the index opens again when the failure has
+ * passed, with everything that was promised before it.
+ *
+ * There are more reads in a life than a quick test can fail, so every so many is taken. UDS_TEST_SCALE
+ * makes it that many times as many, for reads and for allocations; 8 takes all.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_main.h"
+#include "fault_io.h"
+#include "index_history.h"
+#include "small_index.h"
+#include "torture_env.h"
+
+#define NAMES 700
+
+/* The phases of the life: to know how far it came. */
+enum phase { CREATING, OPENING, RUNNING, REOPENING, RECOVERING, DONE };
+
+struct life {
+	struct small_shape shape;
+	struct torture_env torture;
+	struct fault_plan plan;
+	struct uds_io *memory, *io;
+	struct uds_index *index;
+	struct history history;
+	struct history_promise promise;
+	enum phase phase;
+	unsigned int zones;
+	struct uds_message message;
+	uint64_t now;
+	_Atomic uint64_t words; /* log lines that a user should see */
+};
+
+static struct life life;
+
+static uint64_t tick(void *context)
+{
+	(void)context;
+	return ++life.now;
+}
+
+static void note_words(void *context, enum uds_log_level level, const char *sentence)
+{
+	(void)context;
+	ck_assert_int_ne(sentence[0], '\0');
+	if (level <= UDS_LOG_NOTICE)
+		life.words++;
+}
+
+/* Nothing of the test's own is made to fail: its I/Os take memory elsewhere. */
+static void begin_life(unsigned int zones)
+{
+	struct uds_io *below;
+
+	memset(&life, 0, sizeof(life));
+	torture_env_start(&life.torture);
+	life.torture.env.now_ms = tick;
+	life.torture.env.log = note_words;
+	fault_plan_start(&life.plan);
+	life.zones = zones;
+	small_index_shape(1, 8, &life.shape);
+	ck_assert_int_eq(uds_io_open_memory(life.shape.bytes, 4096, NULL, &below), 0);
+	life.memory = below;
+	ck_assert_int_eq(fault_io_open(&life.plan, below, NULL, &life.io), 0);
+	history_start(&life.history, life.shape.chapters, NAMES, 12345);
+}
+
+static void end_life(void)
+{
+	ck_assert_int_eq(uds_io_close(life.io), 0);
+	fault_plan_end(&life.plan);
+	history_end(&life.history);
+	torture_env_end(&life.torture);
+}
+
+static int open_index(enum uds_index_mode mode)
+{
+	life.message.text[0] = '\0';
+	return small_index_open(life.io, &life.torture.env, life.zones, mode, &life.message,
+				&life.index);
+}
+
+static int close_index(void)
+{
+	struct uds_index *index = life.index;
+
+	life.index = NULL;
+	return uds_index_close(index);
+}
+
+/* After an error: the sentence about it must be there. */
+static int told(int status)
+{
+	if (status < 0) {
+		life.message.text[0] = '\0';
+		uds_index_error_message(life.index, &life.message);
+	}
+	return status;
+}
+
+static int run_steps(uint32_t steps)
+{
+	uint32_t end = life.history.count + steps;
+	uint64_t before, after;
+	int r = 0;
+
+	while (r == 0 && life.history.count < end) {
+		before = small_index_open_chapter(life.index, NULL);
+		r = told(history_run(&life.history, life.index, 16));
+		after = small_index_open_chapter(life.index, NULL);
+		/* A chapter is being written, so the save counts no more. */
+		if (after != before || r < 0)
+			life.promise.steps = 0;
+	}
+	return r;
+}
+
+static int flush(void)
+{
+	uint64_t closed = small_index_open_chapter(life.index, NULL);
+	int r = told(uds_index_flush(life.index));
+
+	if (r == 0)
+		life.promise.chapters = closed;
+	return r;
+}
+
+static int save(void)
+{
+	int r = told(uds_index_save(life.index));
+
+	if (r == 0) {
+		life.promise.chapters = small_index_open_chapter(life.index, NULL);
+		life.promise.steps = life.history.count;
+	}
+	return r;
+}
+
+/* Everything in order; stops at the first error. */
+static int live(void)
+{
+	int r;
+
+	life.phase = CREATING;
+	life.message.text[0] = '\0';
+	r = small_index_create(&life.shape, life.io, &life.torture.env, &life.message);
+	if (r < 0)
+		return r;
+	life.phase = OPENING;
+	r = open_index(UDS_INDEX_LOAD_OR_RECOVER);
+	if (r < 0)
+		return r;
+	life.phase = RUNNING;
+	r = run_steps(320);
+	if (r == 0)
+		r = flush();
+	if (r == 0)
+		r = save();
+	if (r == 0)
+		r = run_steps(64);
+	if (r == 0)
+		r = save();
+	if (r < 0)
+		return r;
+	r = close_index();
+	if (r < 0)
+		return r;
+	life.phase = REOPENING;
+	r = open_index(UDS_INDEX_LOAD);
+	if (r == 0)
+		r = run_steps(400);
+	if (r == 0)
+		r = flush();
+	if (r < 0)
+		return r;
+	r = close_index(); /* without saving: what is not in a closed chapter is lost */
+	if (r < 0)
+		return r;
+	life.phase = RECOVERING;
+	r = open_index(UDS_INDEX_LOAD_OR_RECOVER);
+	if (r == 0) {
+		struct history went_on;
+
+		history_continue(&life.history, life.history.count, &went_on);
+		history_end(&life.history);
+		life.history = went_on;
+		life.promise.chapters = life.promise.steps = 0;
+		r = run_steps(200);
+	}
+	if (r == 0)
+		r = save();
+	if (r == 0)
+		r = close_index();
+	if (r == 0)
+		life.phase = DONE;
+	return r;
+}
+
+/* Asks for every name; requests may fail, but what comes without an error is right. */
+static void peek_all(const char *place)
+{
+	struct history_promise none = { 0, 0, false };
+
+	history_check(&life.history, life.index, life.history.count, &none, place);
+}
+
+/*
+ * The failure has passed: the index may refuse to go on, but what it answers is right, and if it says
+ * that it is saved it is.
+ */
+static void go_on(void)
+{
+	for (int i = 0; i < 3; i++)
+		history_run(&life.history, life.index, 16);
+	if (uds_index_save(life.index) == 0) {
+		life.promise.chapters = small_index_open_chapter(life.index, NULL);
+		life.promise.steps = life.history.count;
+	} else {
+		life.promise.steps = 0;
+	}
+}
+
+/* Without the failure: an index that was made opens and has what was promised. */
+static void check_again(const char *place)
+{
+	int r;
+
+	r = open_index(UDS_INDEX_LOAD_OR_RECOVER);
+	if (r < 0) {
+		ck_assert_msg(life.phase == CREATING, "%s: reopening: %s", place,
+			      life.message.text);
+		ck_assert_msg(life.message.text[0] != '\0', "%s: no message", place);
+		return;
+	}
+	history_check(&life.history, life.index, life.history.count, &life.promise, place);
+	ck_assert_int_eq(close_index(), 0);
+}
+
+static const char *describe(const char *what, uint64_t nth, bool and_after)
+{
+	static char text[100];
+
+	snprintf(text, sizeof(text), "%s %llu failing%s in phase %d", what, (unsigned long long)nth,
+		 and_after ? " and all after" : "", (int)life.phase);
+	return text;
+}
+
+/* One life with one failure. Returns false when it was too short for that. */
+static bool fail_one(unsigned int kinds, uint64_t nth, int status, bool and_after,
+		     unsigned int zones)
+{
+	const char *place;
+	bool failed;
+	int r;
+
+	begin_life(zones);
+	fault_plan_fail(&life.plan, kinds, nth, status, and_after);
+	r = live();
+	failed = life.plan.failed > 0;
+	fault_plan_fail(&life.plan, 0, 0, 0, false);
+	place = describe("operation", nth, and_after);
+	if (!failed)
+		ck_assert_msg(r == 0 && life.phase == DONE, "%s: %s", place, life.message.text);
+	if (r < 0) {
+		ck_assert_msg(failed, "%s: %d without a failure", place, r);
+		/* A save that cannot be read is not loaded, and the mode forbids to recover. */
+		ck_assert_msg(r == status || (r == UDS_ERR_NEEDS_RECOVERY &&
+					      life.phase == REOPENING && life.index == NULL),
+			      "%s: %s (%s)", place, uds_strerror(r), life.message.text);
+		ck_assert_msg(life.message.text[0] != '\0', "%s: no message", place);
+	}
+	if (life.index != NULL) {
+		peek_all(place);
+		go_on();
+		close_index();
+	}
+	ck_assert_msg(life.torture.live == 0, "%s: %llu allocations leaked", place,
+		      (unsigned long long)life.torture.live);
+	check_again(place);
+	end_life();
+	return failed;
+}
+
+static uint64_t scale(void)
+{
+	const char *text = getenv("UDS_TEST_SCALE");
+
+	return text == NULL || atoi(text) < 1 ? 1 : (uint64_t)atoi(text);
+}
+
+/* About @tries lives, with failures evenly spread over all operations of these kinds. */
+static void fail_each(unsigned int kinds, int status, bool and_after, unsigned int zones,
+		      uint64_t tries)
+{
+	uint64_t nth = 1, step, count;
+
+	begin_life(zones);
+	fault_plan_fail(&life.plan, 0, 0, 0, false);
+	ck_assert_int_eq(live(), 0);
+	count = fault_plan_count(&life.plan, kinds);
+	end_life();
+	step = count / (tries * scale()) + 1;
+	printf("%llu operations in a life, every %lluth fails\n", (unsigned long long)count,
+	       (unsigned long long)step);
+	while (fail_one(kinds, nth, status, and_after, zones))
+		nth += step;
+	ck_assert_uint_gt(nth, 10);
+}
+
+START_TEST(each_read_failing_once_is_an_error_and_no_more)
+{
+	fail_each(FAULT_READ, -EIO, false, 1, 100);
+}
+END_TEST
+
+START_TEST(each_read_failing_from_then_on)
+{
+	fail_each(FAULT_READ, -ENXIO, true, 1, 60);
+}
+END_TEST
+
+START_TEST(each_write_or_flush_failing_once)
+{
+	fail_each(FAULT_CHANGE, -EIO, false, 1, 1000);
+}
+END_TEST
+
+START_TEST(each_write_or_flush_failing_from_then_on)
+{
+	fail_each(FAULT_CHANGE, -EIO, true, 1, 1000);
+}
+END_TEST
+
+START_TEST(each_operation_failing_with_three_zones)
+{
+	fail_each(FAULT_ANY & ~(unsigned int)FAULT_CLOSE, -EIO, true, 3, 60);
+}
+END_TEST
+
+/* Full at every block: also in the middle of a chapter and of a save. */
+START_TEST(a_disk_that_runs_full_at_any_point)
+{
+	uint64_t blocks = 0;
+	bool full = true;
+
+	for (; full; blocks++) {
+		const char *place;
+		int r;
+
+		begin_life(1);
+		fault_plan_fill_after(&life.plan, blocks * 4096);
+		r = live();
+		full = life.plan.failed > 0;
+		fault_plan_fill_after(&life.plan, UINT64_MAX);
+		place = describe("block", blocks, true);
+		ck_assert_msg(r == (full ? -ENOSPC : 0), "%s: %s (%s)", place, uds_strerror(r),
+			      life.message.text);
+		if (life.index != NULL) {
+			peek_all(place);
+			go_on();
+			close_index();
+		}
+		check_again(place);
+		end_life();
+	}
+	ck_assert_uint_gt(blocks, 30);
+}
+END_TEST
+
+/* Those who look at a whole index: iterate, verify, info; on one that was saved and one that was not. */
+struct looking {
+	int status;
+	uint64_t records;
+	uint64_t findings;
+	uint64_t words;
+};
+
+static int count_record(void *context, const struct uds_record_name *name,
+			const struct uds_record_data *data)
+{
+	(void)name, (void)data;
+	((struct looking *)context)->records++;
+	return 0;
+}
+
+static void count_finding(void *context, const char *sentence)
+{
+	ck_assert_int_ne(sentence[0], '\0');
+	((struct looking *)context)->findings++;
+}
+
+static int verify_index(struct looking *looking)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	uint64_t findings = 12345;
+	int r;
+
+	options.env = &life.torture.env;
+	looking->findings = 0;
+	r = uds_index_verify(life.io, &options, count_finding, looking, &life.message, &findings);
+	ck_assert(r < 0 || findings == looking->findings);
+	return r;
+}
+
+static int look_at_all(struct looking *looking)
+{
+	struct uds_index_info info = { .size = sizeof(info) };
+	int r;
+
+	life.words = 0;
+	life.message.text[0] = '\0';
+	r = uds_index_read_info(life.io, 0, &life.torture.env, &life.message, &info);
+	if (r == 0)
+		r = verify_index(looking);
+	if (r == 0)
+		r = open_index(UDS_INDEX_READ_ONLY);
+	if (r < 0)
+		return r;
+	looking->records = 0;
+	r = told(uds_index_iterate(life.index, count_record, looking));
+	close_index();
+	return r;
+}
+
+static void make_something_to_look_at(bool saved)
+{
+	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.torture.env, NULL), 0);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
+	ck_assert_int_eq(run_steps(800), 0);
+	if (saved)
+		ck_assert_int_eq(save(), 0);
+	ck_assert_int_eq(close_index(), 0);
+}
+
+/* Fails the nth read or allocation of a look. Returns false when there are fewer. */
+static bool look_with_failure(const struct looking *expected, uint64_t nth, bool allocation)
+{
+	struct looking looking = { 0, 0, 0, 0 };
+	bool failed;
+
+	if (allocation)
+		torture_env_fail_at(&life.torture, nth, false);
+	else
+		fault_plan_fail(&life.plan, FAULT_READ | FAULT_SIZE, nth, -EIO, false);
+	looking.status = look_at_all(&looking);
+	failed = allocation ? life.torture.failed > 0 : life.plan.failed > 0;
+	torture_env_fail_at(&life.torture, 0, false);
+	fault_plan_fail(&life.plan, 0, 0, 0, false);
+	ck_assert_msg(life.torture.live == 0, "%llu: %llu allocations leaked",
+		      (unsigned long long)nth, (unsigned long long)life.torture.live);
+	if (looking.status < 0) {
+		/* A chapter that could not be read in a recovery is a damaged one to those who walk. */
+		bool expected_status = looking.status == (allocation ? -ENOMEM : -EIO) ||
+				       (!allocation && looking.status == UDS_ERR_CORRUPT);
+
+		ck_assert_msg(failed && expected_status, "%llu: %s (%s)", (unsigned long long)nth,
+			      uds_strerror(looking.status), life.message.text);
+		ck_assert_msg(life.message.text[0] != '\0', "%llu: no message",
+			      (unsigned long long)nth);
+	} else if (!failed) {
+		ck_assert_uint_eq(looking.records, expected->records);
+	}
+	/* What cannot be read may be left out, and a save that cannot be read be done without: not in silence. */
+	if (looking.status == 0 && looking.findings == 0 && looking.records != expected->records)
+		ck_assert_msg(life.words > expected->words,
+			      "%llu: %llu records, not %llu, and no word about it",
+			      (unsigned long long)nth, (unsigned long long)looking.records,
+			      (unsigned long long)expected->records);
+	return failed;
+}
+
+START_TEST(looking_at_an_index_with_each_read_and_allocation_failing)
+{
+	struct looking expected = { 0, 0, 0, 0 };
+	uint64_t nth;
+
+	begin_life(1);
+	make_something_to_look_at(_i == 0);
+	ck_assert_int_eq(look_at_all(&expected), 0);
+	expected.words = life.words;
+	ck_assert_uint_eq(expected.findings, 0);
+	ck_assert_uint_gt(expected.records, 300);
+	for (nth = 1; look_with_failure(&expected, nth, false); nth++)
+		;
+	ck_assert_uint_gt(nth, 10);
+	for (nth = 1; look_with_failure(&expected, nth, true); nth++)
+		;
+	ck_assert_uint_gt(nth, 10);
+	end_life();
+}
+END_TEST
+
+/* Recovers with the nth read failing, goes on for a chapter, and recovers again without a failure. */
+static bool recover_with_failure(uint64_t nth)
+{
+	struct history before;
+	uint64_t lost_chapter;
+	const char *place;
+	bool failed;
+	int r;
+
+	begin_life(1);
+	make_something_to_look_at(false);
+	lost_chapter = life.history.steps[life.history.count - 1].chapter_most;
+	life.promise.chapters = lost_chapter;
+	/* While a chapter is missing, older copies of its records may be found and kept. */
+	life.promise.any_age = true;
+	fault_plan_fail(&life.plan, FAULT_READ, nth, -EIO, false);
+	r = open_index(UDS_INDEX_LOAD_OR_RECOVER);
+	failed = life.plan.failed > 0;
+	fault_plan_fail(&life.plan, 0, 0, 0, false);
+	place = describe("read", nth, false);
+	if (r == 0) {
+		before = life.history;
+		history_continue(&before, before.count, &life.history);
+		ck_assert_int_eq(run_steps(160), 0);
+		ck_assert_int_eq(flush(), 0);
+		ck_assert_int_eq(close_index(), 0);
+		/* What was certain before the failure is so again. The open chapter was lost before. */
+		for (uint32_t i = 0; i < before.count; i++)
+			life.history.steps[i].certain =
+				life.history.steps[i].chapter_most < lost_chapter;
+		history_end(&before);
+	} else {
+		ck_assert_msg(r == -EIO, "%s: %s", place, life.message.text);
+	}
+	check_again(place);
+	end_life();
+	return failed;
+}
+
+START_TEST(a_chapter_that_cannot_be_read_for_a_moment_comes_back)
+{
+	uint64_t nth;
+
+	for (nth = 1; recover_with_failure(nth); nth++)
+		;
+	ck_assert_uint_gt(nth, 10);
+}
+END_TEST
+
+static bool fail_one_allocation(uint64_t nth, bool and_after)
+{
+	const char *place;
+	bool failed;
+	int r;
+
+	begin_life(1);
+	torture_env_fail_at(&life.torture, nth, and_after);
+	r = live();
+	failed = life.torture.failed > 0;
+	torture_env_fail_at(&life.torture, 0, false);
+	place = describe("allocation", nth, and_after);
+	ck_assert_msg(r == 0 || (failed && r == -ENOMEM), "%s: %s (%s)", place, uds_strerror(r),
+		      life.message.text);
+	if (life.index != NULL) {
+		peek_all(place);
+		go_on();
+		close_index();
+	}
+	ck_assert_msg(life.torture.live == 0, "%s: %llu allocations leaked", place,
+		      (unsigned long long)life.torture.live);
+	check_again(place);
+	end_life();
+	return failed;
+}
+
+START_TEST(each_allocation_failing)
+{
+	uint64_t count, step;
+
+	begin_life(1);
+	ck_assert_int_eq(live(), 0);
+	count = life.torture.count;
+	end_life();
+	step = count / (100 * scale()) + 1;
+	printf("%llu allocations in a life, every %lluth fails\n", (unsigned long long)count,
+	       (unsigned long long)step);
+	for (uint64_t nth = 1; nth <= count; nth += step) {
+		fail_one_allocation(nth, false);
+		fail_one_allocation(nth, true);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("index_faults");
+	TCase *tc = tcase_create("faults");
+
+	tcase_set_timeout(tc, 600);
+	tcase_add_test(tc, each_read_failing_once_is_an_error_and_no_more);
+	tcase_add_test(tc, each_read_failing_from_then_on);
+	tcase_add_test(tc, each_write_or_flush_failing_once);
+	tcase_add_test(tc, each_write_or_flush_failing_from_then_on);
+	tcase_add_test(tc, each_operation_failing_with_three_zones);
+	tcase_add_test(tc, a_disk_that_runs_full_at_any_point);
+	tcase_add_test(tc, a_chapter_that_cannot_be_read_for_a_moment_comes_back);
+	tcase_add_test(tc, each_allocation_failing);
+	tcase_add_loop_test(tc, looking_at_an_index_with_each_read_and_allocation_failing, 0, 2);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making requests, remembering them, and judging answers. */
+#include "index_history.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <check.h>
+
+#include "base/bytes.h"
+
+#define BATCH 64
+
+static uint64_t mix(uint64_t z)
+{
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+static uint64_t next_random(struct history *history)
+{
+	return mix(history->random += UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static struct uds_record_name make_name(uint32_t number)
+{
+	struct uds_record_name name;
+
+	put_le64(name.bytes, mix(2 * (uint64_t)number + 1));
+	put_le64(name.bytes + 8, mix(2 * (uint64_t)number + 2));
+	return name;
+}
+
+static struct uds_record_data make_data(uint32_t number, uint32_t step)
+{
+	struct uds_record_data data;
+
+	put_le64(data.bytes, number);
+	put_le64(data.bytes + 8, step);
+	return data;
+}
+
+void history_start(struct history *history, uint64_t chapters, uint32_t names, uint64_t seed)
+{
+	memset(history, 0, sizeof(*history));
+	history->chapters = chapters;
+	history->names = names;
+	history->random = seed;
+	history->last = calloc(names, sizeof(*history->last));
+	ck_assert_ptr_nonnull(history->last);
+}
+
+void history_end(struct history *history)
+{
+	free(history->steps);
+	free(history->last);
+}
+
+void history_continue(const struct history *history, uint32_t issued, struct history *ret_history)
+{
+	*ret_history = *history;
+	ret_history->count = ret_history->room = issued;
+	ret_history->steps = calloc(issued + 1, sizeof(*history->steps));
+	ret_history->last = calloc(history->names, sizeof(*history->last));
+	ck_assert(ret_history->steps != NULL && ret_history->last != NULL);
+	for (uint32_t i = 0; i < issued; i++) {
+		ret_history->steps[i] = history->steps[i];
+		ret_history->steps[i].certain = false;
+		if (history->steps[i].puts || history->steps[i].kind == UDS_DELETE)
+			ret_history->last[history->steps[i].name] = i + 1;
+	}
+}
+
+static uint64_t open_chapter(struct uds_index *index)
+{
+	struct uds_index_statistics statistics = { .size = sizeof(statistics) };
+
+	ck_assert_int_eq(uds_index_get_statistics(index, &statistics), 0);
+	return statistics.newest_chapter;
+}
+
+/* Mostly new names in a row, so that chapters fill; otherwise anything on any name. */
+static void make_request(struct history *history, uint32_t step, struct uds_request *request,
+			 struct history_step *record)
+{
+	uint64_t dice = next_random(history) % 100;
+
+	memset(record, 0, sizeof(*record));
+	record->name = (uint32_t)(next_random(history) % history->names);
+	if (dice < 60) {
+		record->kind = UDS_POST;
+		record->name = step % history->names;
+	} else if (dice < 70) {
+		record->kind = UDS_POST;
+	} else if (dice < 82) {
+		record->kind = UDS_UPDATE;
+	} else if (dice < 90) {
+		record->kind = UDS_QUERY;
+	} else if (dice < 95) {
+		record->kind = UDS_PEEK;
+	} else {
+		record->kind = UDS_DELETE;
+	}
+	memset(request, 0, sizeof(*request));
+	request->name = make_name(record->name);
+	request->new_data = make_data(record->name, step);
+	request->kind = record->kind;
+}
+
+/* The data that a put or a move to the open chapter gives the name; whether there is one. */
+static bool effect_of(const struct uds_request *request, uint32_t step, uint32_t *ret_data)
+{
+	bool moved = request->found && (request->kind == UDS_POST || request->kind == UDS_QUERY);
+	bool stored = (request->kind == UDS_POST && !request->found) || request->kind == UDS_UPDATE;
+
+	*ret_data = moved ? (uint32_t)get_le64(request->old_data.bytes + 8) : step;
+	return moved || stored;
+}
+
+/* The step by which these data were stored for the name; ends the test when there is none. */
+static uint32_t judge_data(const struct history *history, uint32_t name,
+			   const struct uds_record_data *data, uint32_t issued, const char *place)
+{
+	uint64_t number = get_le64(data->bytes), step = get_le64(data->bytes + 8);
+
+	ck_assert_msg(number == name, "%s: name %u has the data of name %llu", place, name,
+		      (unsigned long long)number);
+	ck_assert_msg(step < issued, "%s: name %u has data of step %llu, which was not yet", place,
+		      name, (unsigned long long)step);
+	ck_assert_msg(history->steps[step].name == name && history->steps[step].puts &&
+			      history->steps[step].data == step,
+		      "%s: name %u has data of step %llu, which stored none", place, name,
+		      (unsigned long long)step);
+	return (uint32_t)step;
+}
+
+/* An answer of an index that met no failure. */
+static void judge_answer(const struct history *history, const struct uds_request *request,
+			 const struct history_step *record, uint32_t step)
+{
+	const struct history_step *last;
+	uint32_t data;
+
+	if (request->found && request->kind != UDS_DELETE) {
+		data = judge_data(history, record->name, &request->old_data, step, "run");
+		last = &history->steps[history->last[record->name] - 1];
+		if (last->certain)
+			ck_assert_msg(last->puts && last->data == data,
+				      "step %u: name %u has data of step %u, not of %u", step,
+				      record->name, data, last->data);
+		return;
+	}
+	if (history->last[record->name] == 0) {
+		ck_assert_msg(!request->found, "step %u: name %u was never stored", step,
+			      record->name);
+		return;
+	}
+	last = &history->steps[history->last[record->name] - 1];
+	if (!last->certain)
+		return;
+	if (!last->puts)
+		ck_assert_msg(!request->found, "step %u: name %u was deleted", step, record->name);
+	else if (last->chapter_least + history->chapters > record->chapter_most)
+		ck_assert_msg(request->found, "step %u: name %u of step %u is lost", step,
+			      record->name, last->data);
+}
+
+static void grow(struct history *history, size_t count)
+{
+	if (history->count + count <= history->room)
+		return;
+	history->room = 2 * history->room + 1024;
+	history->steps = realloc(history->steps, history->room * sizeof(*history->steps));
+	ck_assert_ptr_nonnull(history->steps);
+}
+
+int history_run(struct history *history, struct uds_index *index, size_t count)
+{
+	struct uds_request requests[BATCH];
+	uint32_t first = history->count;
+	uint64_t least, most, time;
+	int r;
+
+	ck_assert_uint_le(count, BATCH);
+	grow(history, count);
+	for (uint32_t i = 0; i < count; i++)
+		make_request(history, first + i, &requests[i], &history->steps[first + i]);
+	least = open_chapter(index);
+	r = uds_index_run(index, requests, count);
+	most = open_chapter(index);
+	time = history->clock == NULL ? 0 : history->clock(history->clock_context);
+	for (uint32_t i = 0; i < count; i++) {
+		struct history_step *record = &history->steps[first + i];
+		const struct uds_request *request = &requests[i];
+
+		record->chapter_least = least;
+		record->chapter_most = most;
+		record->time = time;
+		record->certain = request->status == 0;
+		ck_assert_msg(r < 0 || request->status == 0, "step %u: %d, but the batch went well",
+			      first + i, request->status);
+		if (record->certain) {
+			judge_answer(history, request, record, first + i);
+			record->puts = effect_of(request, first + i, &record->data);
+		} else {
+			record->puts = request->kind == UDS_POST || request->kind == UDS_UPDATE;
+			record->data = first + i;
+		}
+		if (record->puts ||
+		    (record->kind == UDS_DELETE && (request->found || !record->certain)))
+			history->last[record->name] = first + i + 1;
+		history->count++;
+	}
+	return r;
+}
+
+uint32_t history_steps_at(const struct history *history, uint64_t time)
+{
+	uint32_t steps = 0;
+
+	while (steps < history->count && history->steps[steps].time <= time)
+		steps++;
+	/* The batch that was running then. */
+	if (steps < history->count) {
+		uint64_t running = history->steps[steps].time;
+
+		while (steps < history->count && history->steps[steps].time == running)
+			steps++;
+	}
+	return steps;
+}
+
+/* By name: the oldest data that are good enough, plus 1; 0 where none is promised. */
+static uint32_t *make_demands(const struct history *history, uint32_t issued,
+			      const struct history_promise *promise)
+{
+	uint32_t *demands = calloc(history->names, sizeof(*demands));
+	uint64_t newest = issued == 0 ? 0 : history->steps[issued - 1].chapter_most;
+
+	ck_assert_ptr_nonnull(demands);
+	for (uint32_t i = 0; i < issued; i++) {
+		const struct history_step *step = &history->steps[i];
+		bool durable = step->chapter_most < promise->chapters || i < promise->steps;
+
+		if (step->kind == UDS_DELETE)
+			demands[step->name] = 0;
+		else if (step->puts && step->certain && durable &&
+			 step->chapter_least + history->chapters > newest)
+			demands[step->name] = step->data + 1;
+	}
+	return demands;
+}
+
+uint32_t history_check(const struct history *history, struct uds_index *index, uint32_t issued,
+		       const struct history_promise *promise, const char *place)
+{
+	uint32_t *demands = make_demands(history, issued, promise);
+	struct uds_request requests[BATCH];
+	uint32_t found = 0;
+	int r;
+
+	for (uint32_t first = 0; first < history->names; first += BATCH) {
+		uint32_t count = history->names - first < BATCH ? history->names - first : BATCH;
+
+		memset(requests, 0, sizeof(requests));
+		for (uint32_t i = 0; i < count; i++) {
+			requests[i].kind = UDS_PEEK;
+			requests[i].name = make_name(first + i);
+		}
+		r = uds_index_run(index, requests, count);
+		ck_assert_msg(r == 0, "%s: peeking: %s", place, uds_strerror(r));
+		for (uint32_t i = 0; i < count; i++) {
+			uint32_t demand = demands[first + i], data;
+
+			ck_assert_msg(requests[i].found || demand == 0,
+				      "%s: name %u, durable since step %u, is lost", place,
+				      first + i, demand - 1);
+			if (!requests[i].found)
+				continue;
+			found++;
+			data = judge_data(history, first + i, &requests[i].old_data, issued, place);
+			ck_assert_msg(demand == 0 || data + 1 >= demand || promise->any_age,
+				      "%s: name %u has data of step %u, older than the durable %u",
+				      place, first + i, data, demand - 1);
+		}
+	}
+	free(demands);
+	return found;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an index was asked to do, and what it may answer after failures and power cuts.
+ *
+ * A history makes requests, deterministically from a seed, runs them on an index, and checks each answer at
+ * once: an answer is right when its data are the last that were stored for the name, and a name may be
+ * missing only when it was deleted or its chapter has left. The data of a record say by which
+ * request they were stored, so any answer can be judged at any time.
+ *
+ * After a failure or a power cut, history_check() asks a reopened index for every name:
+ *   - data that were never stored for the name, or stored after the cut, are wrong;
+ *   - a name must be there, with data no older than promised, when its record was durable (its chapter
+ *     was flushed, or it was saved and the save still counts), its chapter has not left, and no delete
+ *     came after.
+ *
+ * Requests that ended with an error may have had their effect or not.
+ */
+#ifndef TESTS_INDEX_HISTORY_H
+#define TESTS_INDEX_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uds/index.h>
+
+struct history_step {
+	uint32_t name;		/* number of the name */
+	uint8_t kind;		/* enum uds_request_kind */
+	bool certain;		/* false: it failed, and may have had its effect or not */
+	bool puts;		/* (may have) put a record into the open chapter */
+	uint32_t data;		/* the step whose data it put */
+	uint64_t chapter_least; /* the open chapter before the batch, */
+	uint64_t chapter_most;	/* and after it */
+	uint64_t time;		/* history->clock() after the batch */
+};
+
+struct history {
+	uint64_t chapters; /* of the volume */
+	uint32_t names;	   /* how many there are to choose from */
+	uint64_t random;
+	struct history_step *steps;
+	uint32_t count, room;
+	uint32_t *last; /* by name: its last step that put or deleted, plus 1 */
+
+	/* What time is it, for struct history_step; NULL: 0. For crash tests: events so far. */
+	uint64_t (*clock)(void *context);
+	void *clock_context;
+};
+
+/* What is certain to be there. */
+struct history_promise {
+	uint64_t chapters; /* chapters below this number are durable */
+	uint32_t steps;	   /* and everything that the first so many steps did */
+	bool any_age;	   /* but the data may be older ones of the same name */
+};
+
+void history_start(struct history *history, uint64_t chapters, uint32_t names, uint64_t seed);
+void history_end(struct history *history);
+
+/*
+ * A history that goes on after a failure: the first @issued steps, any of which may be lost. It knows
+ * which data were ever stored, and nothing else for certain.
+ */
+void history_continue(const struct history *history, uint32_t issued, struct history *ret_history);
+
+/*
+ * Runs one batch of @count (1 to 64) requests and checks the answers. Returns what uds_index_run()
+ * returned; the caller decides whether an error was to be expected.
+ */
+int history_run(struct history *history, struct uds_index *index, size_t count);
+
+/* Steps that had begun at this time of the clock. */
+uint32_t history_steps_at(const struct history *history, uint64_t time);
+
+/*
+ * Asks @index for every name without changing it.
+ *
+ * @issued: steps that had begun before the failure.
+ * @place: for messages.
+ *
+ * Ends the test when an answer is wrong. Returns how many names were there.
+ */
+uint32_t history_check(const struct history *history, struct uds_index *index, uint32_t issued,
+		       const struct history_promise *promise, const char *place);
+
+#endif
