@@ -45,7 +45,8 @@ int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pag
 		return -ENOMEM;
 	cache->env = *env;
 	cache->page_bytes = page_bytes;
-	cache->shard_count = (pages + PLACES_PER_SHARD - 1) / PLACES_PER_SHARD;
+	/* All shards are of one size, because all get the same share of the pages. */
+	cache->shard_count = pages < PLACES_PER_SHARD ? 1 : pages / PLACES_PER_SHARD;
 	cache->shards = env_allocate_zeroed(env, cache->shard_count, sizeof(cache->shards[0]));
 	if (cache->shards == NULL) {
 		env_release(env, cache);
@@ -56,7 +57,6 @@ int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pag
 
 		pthread_mutex_init(&shard->lock, NULL);
 		shard->count = pages < PLACES_PER_SHARD ? pages : PLACES_PER_SHARD;
-		pages -= shard->count;
 		for (unsigned int p = 0; p < PLACES_PER_SHARD; p++)
 			shard->places[p].number = NO_PAGE;
 	}

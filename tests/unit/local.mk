@@ -111,6 +111,12 @@ tests_unit_test_volume_index_save_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_volume_index_save_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_index_save_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_volume_parts
+tests_unit_test_volume_parts_SOURCES = tests/unit/test_volume_parts.c
+tests_unit_test_volume_parts_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_volume_parts_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_volume_parts_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_volume_public
 tests_unit_test_volume_public_SOURCES = tests/unit/test_volume_public.c
 tests_unit_test_volume_public_CPPFLAGS = $(TEST_CPPFLAGS)

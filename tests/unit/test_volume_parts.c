@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parts of the volume layer on their own: streams over an extent, the slot table, the page
+ * cache; and what becomes of all of them when memory or the I/O gives out.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/env.h"
+#include "check_main.h"
+#include "fault_io.h"
+#include "torture_env.h"
+#include "vector_file.h"
+#include "volume/chapter_stream.h"
+#include "volume/chapter_writer.h"
+#include "volume/extent_stream.h"
+#include "volume/find_chapters.h"
+
+static struct uds_env default_env(void)
+{
+	struct uds_env env;
+
+	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	return env;
+}
+
+START_TEST(a_stream_is_read_as_it_was_written_in_any_pieces)
+{
+	static const size_t pieces[] = { 1, 7, 4096, 5000, 100000, 3000000 };
+	struct extent extent = { .offset = 8192, .bytes = 768 * 4096 };
+	uint8_t *bytes = malloc(extent.bytes), *again = malloc(extent.bytes);
+	struct extent_writer writer;
+	struct extent_reader reader;
+	struct byte_source source;
+	struct byte_sink sink;
+	struct uds_io *io;
+	size_t piece = pieces[_i], total = 3000123;
+
+	for (size_t i = 0; i < total; i++)
+		bytes[i] = (uint8_t)splitmix(5, i);
+	ck_assert_int_eq(uds_io_open_memory(1000 * 4096, 4096, NULL, &io), 0);
+	ck_assert_int_eq(extent_writer_open(&writer, io, extent, "part"), 0);
+	sink = extent_writer_sink(&writer);
+	for (size_t at = 0; at < total; at += piece)
+		ck_assert_int_eq(sink.write(sink.context, bytes + at,
+					    piece < total - at ? piece : total - at),
+				 0);
+	ck_assert_int_eq(extent_writer_finish(&writer), 0);
+	extent_writer_close(&writer);
+
+	ck_assert_int_eq(extent_reader_open(&reader, io, extent, "part"), 0);
+	source = extent_reader_source(&reader);
+	for (size_t at = 0; at < total; at += piece)
+		ck_assert_int_eq(source.read(source.context, again + at,
+					     piece < total - at ? piece : total - at),
+				 0);
+	ck_assert_mem_eq(bytes, again, total);
+	/* The rest of the last block is zero. */
+	ck_assert_int_eq(source.read(source.context, again, 4096 - total % 4096), 0);
+	for (size_t i = 0; i < 4096 - total % 4096; i++)
+		ck_assert_uint_eq(again[i], 0);
+	extent_reader_close(&reader);
+	uds_io_close(io);
+	free(bytes);
+	free(again);
+}
+END_TEST
+
+START_TEST(a_stream_never_leaves_its_extent)
+{
+	struct extent extent = { .offset = 4096, .bytes = 2 * 4096 };
+	uint8_t bytes[8193], around[4096];
+	struct extent_writer writer;
+	struct extent_reader reader;
+	struct uds_io *io;
+
+	memset(bytes, 0xee, sizeof(bytes));
+	ck_assert_int_eq(uds_io_open_memory(4 * 4096, 1, NULL, &io), 0);
+	ck_assert_int_eq(extent_writer_open(&writer, io, extent, "save 1: volume index 0"), 0);
+	ck_assert_int_eq(extent_writer_append(&writer, bytes, 8193), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_str_eq(
+		writer.message.text,
+		"save 1: volume index 0: more than the 8192 bytes that the save has for it");
+	ck_assert_int_eq(extent_writer_append(&writer, bytes, 8192), 0);
+	ck_assert_int_eq(extent_writer_append(&writer, bytes, 1), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(extent_writer_finish(&writer), 0);
+	extent_writer_close(&writer);
+	for (uint64_t block = 0; block < 4; block += 3) {
+		ck_assert_int_eq(uds_io_read(io, around, 4096, block * 4096), 0);
+		for (int i = 0; i < 4096; i++)
+			ck_assert_uint_eq(around[i], 0);
+	}
+
+	ck_assert_int_eq(extent_reader_open(&reader, io, extent, "part"), 0);
+	ck_assert_int_eq(extent_reader_take(&reader, bytes, 8193), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_str_eq(reader.message.text, "part: goes on behind the 8192 bytes of its region");
+	extent_reader_close(&reader);
+	uds_io_close(io);
+}
+END_TEST
+
+/* A table of 4 slots with 3 index pages each. */
+static struct slot_table *small_table(const struct uds_env *env, uint64_t budget)
+{
+	struct slot_table *table;
+
+	ck_assert_int_eq(slot_table_make(env, 4, 3, budget, &table), 0);
+	return table;
+}
+
+START_TEST(a_locked_slot_has_no_readers_and_no_heads)
+{
+	struct index_page_head head = { .vcn = 9, .first_list = 1, .list_count = 20 };
+	uint8_t bytes[100] = "the first bytes of an index page";
+	struct uds_env env = default_env();
+	struct slot_table *table = small_table(&env, 1 << 20);
+
+	ck_assert(slot_enter(table, 1));
+	ck_assert_ptr_null(slot_head(table, 1, 2));
+	slot_keep_head(table, 1, 2, &head, bytes);
+	slot_keep_head(table, 1, 2, &head, bytes); /* once more changes nothing */
+	ck_assert_ptr_nonnull(slot_head(table, 1, 2));
+	ck_assert_uint_eq(slot_head(table, 1, 2)->head.vcn, 9);
+	ck_assert_mem_eq(slot_head(table, 1, 2)->bytes, bytes, index_page_table_bytes(&head));
+	ck_assert(slot_enter(table, 1));
+	slot_leave(table, 1);
+	slot_leave(table, 1);
+
+	slot_lock(table, 1);
+	ck_assert(!slot_enter(table, 1));
+	ck_assert(slot_enter(table, 2));
+	slot_leave(table, 2);
+	slot_unlock(table, 1);
+	ck_assert(slot_enter(table, 1));
+	ck_assert_ptr_null(slot_head(table, 1, 2));
+	slot_leave(table, 1);
+	slot_table_free(table);
+}
+END_TEST
+
+START_TEST(heads_beyond_the_budget_go_but_not_those_in_use)
+{
+	struct index_page_head head = { .list_count = 100 };
+	const struct kept_head *used;
+	uint8_t bytes[300] = { 7 };
+	struct uds_env env = default_env();
+	struct slot_table *table = small_table(&env, 1000);
+	uint64_t empty = slot_table_bytes(table);
+
+	ck_assert(slot_enter(table, 0));
+	slot_keep_head(table, 0, 0, &head, bytes);
+	used = slot_head(table, 0, 0);
+	for (uint32_t n = 0; n < 100; n++) {
+		uint32_t slot = 1 + n % 3;
+
+		ck_assert(slot_enter(table, slot));
+		slot_keep_head(table, slot, n % 2, &head, bytes);
+		slot_leave(table, slot);
+		ck_assert_uint_le(slot_table_bytes(table), empty + 1000 + 600);
+	}
+	ck_assert_ptr_eq(slot_head(table, 0, 0), used);
+	ck_assert_uint_eq(used->bytes[0], 7);
+	slot_leave(table, 0);
+	slot_table_free(table);
+}
+END_TEST
+
+/* Counts who is inside; a writer must be alone. */
+struct contest {
+	struct slot_table *table;
+	_Atomic int readers;
+	_Atomic int writers;
+	_Atomic bool stop;
+	_Atomic uint64_t entered;
+	unsigned int
+		guarded; /* changed under the lock, read inside: a race unless the slot keeps it */
+};
+
+static void *contest_reader(void *argument)
+{
+	struct index_page_head head = { .list_count = 10 };
+	struct contest *contest = argument;
+	uint8_t bytes[100] = { 0 };
+	unsigned int before;
+
+	while (!contest->stop) {
+		if (!slot_enter(contest->table, 0))
+			continue;
+		contest->readers++;
+		before = contest->guarded;
+		if (contest->writers != 0)
+			abort();
+		slot_keep_head(contest->table, 0, before % 3, &head, bytes);
+		if (before != contest->guarded)
+			abort();
+		contest->readers--;
+		contest->entered++;
+		slot_leave(contest->table, 0);
+	}
+	return NULL;
+}
+
+START_TEST(writers_and_readers_exclude_each_other)
+{
+	struct uds_env env = default_env();
+	struct contest contest = { .table = small_table(&env, 500) };
+	pthread_t threads[3];
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, contest_reader, &contest);
+	for (int n = 0; n < 3000 || contest.entered < 1000; n++) {
+		slot_lock(contest.table, 0);
+		contest.writers++;
+		ck_assert_int_eq(contest.readers, 0);
+		contest.guarded++;
+		contest.writers--;
+		slot_unlock(contest.table, 0);
+		if (n % 16 == 0)
+			sched_yield();
+	}
+	contest.stop = true;
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	slot_table_free(contest.table);
+}
+END_TEST
+
+static int first_bytes(void *context, const uint8_t *page)
+{
+	(void)context;
+	return (int)get_le32(page);
+}
+
+START_TEST(the_page_cache_keeps_what_is_used_and_drops_what_it_is_told)
+{
+	struct uds_env env = default_env();
+	struct page_cache *cache;
+	uint8_t page[64] = { 0 };
+	unsigned int there = 0;
+	int result;
+
+	ck_assert_int_eq(page_cache_make(&env, sizeof(page), 50, &cache), 0);
+	for (uint32_t n = 0; n < 1000; n++) {
+		put_le32(page, n);
+		page_cache_add(cache, n, page);
+		if (n % 8 == 0) {
+			ck_assert(page_cache_read(cache, n, first_bytes, NULL, &result));
+			ck_assert_int_eq(result, (int)n);
+		}
+		/* Page 3 is asked for all the time. */
+		if (n >= 3)
+			ck_assert(page_cache_read(cache, 3, first_bytes, NULL, &result));
+	}
+	for (uint32_t n = 0; n < 1000; n++) {
+		if (!page_cache_read(cache, n, first_bytes, NULL, &result))
+			continue;
+		ck_assert_int_eq(result, (int)n);
+		there++;
+	}
+	ck_assert_uint_le(there, 50);
+	ck_assert_uint_ge(there, 30);
+	ck_assert_uint_le(page_cache_bytes(cache), 64 * 50 + 10000);
+	page_cache_drop(cache, 3, 1);
+	ck_assert(!page_cache_read(cache, 3, first_bytes, NULL, &result));
+	page_cache_drop(cache, 0, 1000);
+	for (uint32_t n = 0; n < 1000; n++)
+		ck_assert(!page_cache_read(cache, n, first_bytes, NULL, &result));
+	page_cache_free(cache);
+}
+END_TEST
+
+static struct uds_configuration small_configuration(void)
+{
+	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
+
+	configuration.page_bytes = 16384;
+	configuration.record_pages_per_chapter = 2;
+	configuration.chapters_per_volume = 4;
+	return configuration;
+}
+
+static void fill_zone(struct open_zone *zone, uint64_t seed)
+{
+	uint32_t room = 1;
+
+	open_zone_reset(zone);
+	for (uint32_t i = 0; room > 0; i++) {
+		struct uds_record_data data = { { 0 } };
+		struct uds_record_name name;
+
+		put_le64(name.bytes, splitmix(seed, 2 * i));
+		put_le64(name.bytes + 8, splitmix(seed, 2 * i + 1));
+		ck_assert_int_eq(open_zone_put(zone, &name, &data, &room), 0);
+	}
+}
+
+/*
+ * Everything this layer does, once: create, read, write chapters, save, search in all ways, find
+ * chapters. Gives all back. Returns the first error.
+ */
+static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
+{
+	struct uds_env full, *env = &full;
+	struct uds_configuration configuration = small_configuration();
+	struct chapter_writer *writer = NULL;
+	struct volume_search searches[8];
+	struct uds_message message = { "" };
+	struct volume *volume = NULL;
+	struct found_chapters found = { .vcns = NULL };
+	struct open_zone *zone = NULL;
+	struct layout layout;
+	struct save save;
+	int r;
+
+	ck_assert_int_eq(env_complete(given, &full), 0);
+	r = layout_create(io, 0, 0, &configuration, NULL, &message);
+	if (r == 0)
+		r = layout_read(io, 0, &message, &layout);
+	if (r == 0)
+		r = open_zone_make(env, 1024, &zone);
+	if (r == 0)
+		r = volume_open(io, &layout, 0, env, &volume);
+	if (r == 0)
+		r = chapter_writer_make(volume, &layout, NULL, NULL, &writer);
+	for (uint64_t vcn = 0; vcn < 5 && r == 0; vcn++) {
+		fill_zone(zone, vcn);
+		if (vcn == 2) {
+			r = saves_begin(&layout.saves, io, &layout.super, 2, 1000, &message, &save);
+			save.oldest = 0;
+			save.newest = 2;
+			if (r == 0)
+				r = saves_commit(&layout.saves, io, &layout.super, &save, &message);
+		}
+		if (r == 0)
+			r = chapter_writer_submit(writer, vcn, &zone, 1, &message);
+		if (r == 0)
+			r = chapter_writer_wait(writer, &message);
+	}
+	if (r == 0)
+		r = volume_find_chapters(volume, NULL, NULL, &message, &found);
+	if (r == 0)
+		atomic_store(&volume->slowness, slow ? 1 << 30 : -(1 << 30));
+	for (uint64_t n = 0; n < 32 && r == 0; n++) {
+		for (unsigned int i = 0; i < 8; i++) {
+			searches[i].vcn = 1 + (n + i) % 4;
+			put_le64(searches[i].name.bytes,
+				 splitmix(searches[i].vcn, 2 * (n * 8 + i)));
+			put_le64(searches[i].name.bytes + 8,
+				 splitmix(searches[i].vcn, 2 * (n * 8 + i) + 1));
+		}
+		r = volume_search_many(volume, searches, 8, &message);
+		for (unsigned int i = 0; i < 8 && r == 0; i++) {
+			/* Chapters that could not be read are lost, and then nothing is there. */
+			if (found.vcns[searches[i].vcn % 4] == searches[i].vcn)
+				ck_assert(searches[i].found);
+		}
+	}
+	if (found.vcns != NULL)
+		found_chapters_free(volume, &found);
+	chapter_writer_free(writer);
+	volume_close(volume);
+	open_zone_free(zone);
+	return r;
+}
+
+static int whole_life_in_memory(const struct uds_env *env, void *context)
+{
+	struct uds_io *io;
+	int r;
+
+	r = uds_io_open_memory(0, 1, env, &io);
+	if (r < 0)
+		return r;
+	r = whole_life(io, env, context != NULL);
+	uds_io_close(io);
+	return r;
+}
+
+START_TEST(every_allocation_may_fail)
+{
+	ck_assert_uint_gt(
+		torture_each_allocation(whole_life_in_memory, _i == 0 ? NULL : "slow", true), 20);
+}
+END_TEST
+
+START_TEST(every_operation_of_the_io_may_fail)
+{
+	struct uds_env env = default_env();
+	uint64_t operations = 0;
+
+	for (uint64_t nth = 1; operations == 0; nth++) {
+		struct fault_plan plan;
+		struct uds_io *memory, *io;
+		int r;
+
+		ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &memory), 0);
+		fault_plan_start(&plan);
+		ck_assert_int_eq(fault_io_open(&plan, memory, NULL, &io), 0);
+		plan.partial_bytes = 700;
+		fault_plan_fail(&plan, FAULT_ANY & ~(unsigned int)FAULT_CLOSE, nth, -EIO, false);
+		r = whole_life(io, &env, _i == 1);
+		if (plan.failed == 0) {
+			ck_assert_int_eq(r, 0);
+			operations = nth - 1;
+		} else {
+			/* Reads of chapters that a search for chapters meets are no error. */
+			ck_assert_msg(r == -EIO || r == UDS_ERR_CORRUPT || r == 0, "%d", r);
+		}
+		uds_io_close(io);
+		fault_plan_end(&plan);
+	}
+	ck_assert_uint_gt(operations, 50);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("volume_parts");
+	TCase *tc = tcase_create("volume_parts");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, a_stream_is_read_as_it_was_written_in_any_pieces, 0, 6);
+	tcase_add_test(tc, a_stream_never_leaves_its_extent);
+	tcase_add_test(tc, a_locked_slot_has_no_readers_and_no_heads);
+	tcase_add_test(tc, heads_beyond_the_budget_go_but_not_those_in_use);
+	tcase_add_test(tc, writers_and_readers_exclude_each_other);
+	tcase_add_test(tc, the_page_cache_keeps_what_is_used_and_drops_what_it_is_told);
+	tcase_add_loop_test(tc, every_allocation_may_fail, 0, 2);
+	tcase_add_loop_test(tc, every_operation_of_the_io_may_fail, 0, 2);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
