@@ -236,9 +236,12 @@ static void measure_requests(struct bench *bench)
 		note(bench, MISSES, query_names(bench, ABSENT, bench->misses, in_order, &found));
 		fprintf(stderr, "  found %.4f of them\n", found);
 	}
-	if (bench->hits > 0) {
+	/* Of a sparse index most names are found only when their neighbours are asked for, too. */
+	if (bench->hits > 0 && !bench->sparse) {
 		note(bench, HITS, query_names(bench, SEED, bench->hits, at_random, &found));
 		fprintf(stderr, "  found %.4f of them\n", found);
+	}
+	if (bench->hits > 0) {
 		note(bench, REPLAY, query_names(bench, SEED, bench->hits, old_ones, &found));
 		fprintf(stderr, "  found %.4f of them\n", found);
 	}
