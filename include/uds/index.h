@@ -140,16 +140,19 @@ int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
 int uds_index_close(struct uds_index *index);
 
 /*
- * Carries out many requests: done as if one after the other, in order, each with its own result. This is
- * the fast way in: the requests of a batch share cache misses and page reads. Batches of 64 to 1024
- * are best.
+ * Carries out many requests: done as if one after the other, each with its own result. This is the fast
+ * way in: the requests of a batch share cache misses and page reads. Batches of 64 to 1024 are best.
+ *
+ * With one zone they are done in the order of the array. With several, requests of one zone are, and so
+ * all requests for one name; but one zone's share may come before another's.
  *
  * Returns 0 when every request was carried out (a name that was not found is a result, not an error);
  * otherwise the first error, and the requests not carried out have it as their status.
  *   -EINVAL           a kind that does not exist
  *   UDS_ERR_READ_ONLY a request other than peek on an index opened read-only
  *   UDS_ERR_CORRUPT   a page did not verify; uds_index_error_message() names it
- *   -EIO, -ENOSPC ... what the I/O said, to this request or to the writing of an earlier chapter
+ *   -EIO, -ENOSPC ... what the I/O said, to this request or to the writing of an earlier chapter. After
+ *                     the latter the index is good for peeks only, until it is opened again
  */
 int uds_index_run(struct uds_index *index, struct uds_request *requests, size_t count);
 
@@ -224,6 +227,12 @@ typedef int (*uds_record_fn)(void *context, const struct uds_record_name *name,
 /*
  * Calls @each for every live record, oldest chapter first: each name once, with the data that a peek
  * would return. Other threads' requests wait. @each must not call the index.
+ *
+ * In a sparse index most names of the oldest chapters are known to their chapters only; one that several
+ * of these have comes once for each, the latest last.
+ *
+ * Returns 0; UDS_ERR_STOPPED; the first error that reading a chapter met: the others were walked all the
+ * same; the error of writing an earlier chapter: nothing was walked then; -ENOMEM.
  */
 int uds_index_iterate(struct uds_index *index, uds_record_fn each, void *context);
 
