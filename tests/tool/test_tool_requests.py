@@ -94,7 +94,7 @@ def no_save_leaves_everything_as_a_crash_would():
               "-\n")
         equal(content(path), before, "the file after a chapter that was not closed")
         equal(dumped(path), {name(1): data(1)})
-        # Enough for several chapters: now the save is no longer valid, and the open chapter is lost.
+        # Several chapters: now the save is no longer valid, and the open chapter is lost.
         many = lines(*("post %s %s" % (name(i), data(i)) for i in range(10, 1600)))
         uds("exec", "--no-save", path, stdin=many)
         equal(uds("info", "--json", path).json["state"], "needs-recovery")

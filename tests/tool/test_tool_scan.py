@@ -272,7 +272,8 @@ def odd_names_do_not_break_lines_or_json():
                     file.write(block(hash(odd) % 97) + block(5))
         ran = uds("scan", "--top", 100, "--first-seen", folder)
         equal("\x1b" in ran.out, False)
-        has(ran.out, "new\\012line", "\\033[31mred", "not\\377utf8", "back\\134slash", "\u00e9t\u00e9")
+        has(ran.out, "new\\012line", "\\033[31mred", "not\\377utf8", "back\\134slash",
+            "\u00e9t\u00e9")
         table = ran.out.splitlines()[ran.out.splitlines().index(
             "files with the most duplicate bytes:") + 1:]
         found = uds("scan", "--json", "--top", 100, "--first-seen", folder).json

@@ -7,8 +7,11 @@ import sys
 
 from tool_support import (FAILED, GOOD, SMALL, USAGE, Folder, content, equal, has, main, uds)
 
-COMMANDS = ["create", "info", "scan", "exec", "post", "update", "query", "peek", "delete", "verify",
-            "recover", "dump", "load"]
+INDEX_COMMANDS = ["create", "info", "scan", "exec", "post", "update", "query", "peek", "delete",
+                  "verify", "recover", "dump", "load"]
+SNAPSHOT_COMMANDS = ["snapshot " + command for command in (
+    "create", "info", "list", "read", "write", "write-origin", "merge", "verify")]
+COMMANDS = INDEX_COMMANDS + SNAPSHOT_COMMANDS
 
 
 def version_is_told():
@@ -25,11 +28,11 @@ def help_lists_every_command():
 
 def every_command_has_help():
     for command in COMMANDS:
-        long = uds(command, "--help")
+        long = uds(*command.split(), "--help")
         equal(long.err, "")
         has(long.out, "usage: uds %s" % command, "--help")
-        equal(uds(command, "-h").out, long.out)
-        equal(uds("help", command).out, long.out)
+        equal(uds(*command.split(), "-h").out, long.out)
+        equal(uds("help", *command.split()).out, long.out)
 
 
 def help_of_nothing_known_is_a_wrong_use():
@@ -38,6 +41,13 @@ def help_of_nothing_known_is_a_wrong_use():
 
 def no_command_is_a_wrong_use():
     has(uds(status=USAGE).err, "create", "scan")
+
+
+def the_snapshot_family_lists_its_commands():
+    for arguments in (["help", "snapshot"], ["snapshot", "--help"]):
+        has(uds(*arguments).out, *("\n  %s " % command for command in SNAPSHOT_COMMANDS))
+    has(uds("snapshot", status=USAGE).err, "snapshot merge")
+    uds("snapshot", "nonsense", status=USAGE, says="'snapshot nonsense'")
 
 
 def unknown_commands_are_refused():
@@ -49,28 +59,29 @@ def unknown_options_are_refused_by_every_command():
     with Folder() as folder:
         for command in COMMANDS:
             path = os.path.join(folder, "x")
-            uds(command, "--nonsense", path, status=USAGE, says=["uds " + command, "--nonsense"])
-            uds(command, "-Z", path, status=USAGE, says=["uds " + command, "-Z"])
+            words = command.split()
+            uds(*words, "--nonsense", path, status=USAGE, says=["uds " + command, "--nonsense"])
+            uds(*words, "-Z", path, status=USAGE, says=["uds " + command, "-Z"])
             equal(os.listdir(folder), [], command)
 
 
 def missing_and_superfluous_arguments_are_refused():
     for command in COMMANDS:
-        uds(command, status=USAGE, says="missing")
+        uds(*command.split(), status=USAGE, says="missing")
         if command != "scan":
-            uds(command, "a", "b", status=USAGE, says="'b'")
+            uds(*command.split(), "a", "b", status=USAGE, says="'b'")
     uds("create", "--chapters", status=USAGE, says="--chapters")
     uds("info", "--json=yes", "x", status=USAGE, says="--json")
 
 
 def zones_outside_the_range_are_refused_with_it():
-    for command in COMMANDS:
+    for command in INDEX_COMMANDS:
         for zones in ("0", "17", "-1", "two", ""):
             uds(command, "--zones", zones, "x", status=USAGE, says=["--zones", "1 to 16"])
 
 
 def offsets_must_be_whole_blocks():
-    for command in COMMANDS:
+    for command in INDEX_COMMANDS:
         uds(command, "--offset", "1000", "x", status=USAGE, says=["--offset", "4096"])
         uds(command, "--offset", "17X", "x", status=USAGE, says="--offset")
 
@@ -145,7 +156,8 @@ if __name__ == "__main__":
     sys.exit(main([
         version_is_told, help_lists_every_command, every_command_has_help,
         help_of_nothing_known_is_a_wrong_use, no_command_is_a_wrong_use,
-        unknown_commands_are_refused, unknown_options_are_refused_by_every_command,
+        the_snapshot_family_lists_its_commands, unknown_commands_are_refused,
+        unknown_options_are_refused_by_every_command,
         missing_and_superfluous_arguments_are_refused, zones_outside_the_range_are_refused_with_it,
         offsets_must_be_whole_blocks, impossible_geometries_are_refused_with_the_range,
         an_impossible_geometry_leaves_an_existing_file_alone,

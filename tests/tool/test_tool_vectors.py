@@ -6,8 +6,8 @@ import json
 import os
 import sys
 
-from tool_support import (FAILED, SCALE, TOOL, Folder, Results, Skip, content, equal, has, read_vector,
-                          uds, vectors)
+from tool_support import (FAILED, SCALE, TOOL, Folder, Results, Skip, content, equal, has,
+                          read_vector, uds, vectors)
 from support import token_data, token_name
 import uds_format
 

@@ -62,7 +62,7 @@ class Folder:
 
 
 class Mounted:
-    """A file system of @megabytes of its own, `with Mounted(8) as path`; skips where none can be."""
+    """A file system of its own, `with Mounted(megabytes) as path`; skips where none can be."""
     def __init__(self, megabytes):
         self.megabytes = megabytes
 
