@@ -416,12 +416,14 @@ class Checker(VolumeChecks):
                     names = chapter.names
             if names is None:
                 continue
-            keys = collections.defaultdict(list)
+            keys, sparse = collections.defaultdict(list), len(self.geometry.sub_indexes) > 1
             for name in names:
-                if self.geometry.sub_index_of(name) is sub:
+                if not sparse or self.geometry.sub_index_of(name) is sub:
                     keys[sub.key(name)].append(name)
             exact = {name for _, name in entries if name}
             for key, name in entries:
+                if name is None and vcn != header.newest and not exact and key in keys:
+                    continue  # by far the most
                 here = [name] if name else [n for n in keys.get(key, ()) if n not in exact]
                 if not here or name and name not in names:
                     self.seen["false hints"] += 1

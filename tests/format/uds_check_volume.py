@@ -209,8 +209,11 @@ class VolumeChecks:
         for name in names:
             by_key[self.geometry.chapter_key(name)].append(name)
         for key, (ordinary, collisions) in index.items():
-            here, where = by_key.pop(key, []), "%s, list %d" % (
-                place, key >> self.geometry.address_bits)
+            here = by_key.pop(key, [])
+            if len(here) == 1 and not collisions and names[here[0]] == ordinary \
+                    and here[0] != fill_name:
+                continue  # by far the most
+            where = "%s, list %d" % (place, key >> self.geometry.address_bits)
             exact = dict(collisions)
             for name, page in collisions:
                 if name not in names or page not in (fill_pages if name == fill_name
