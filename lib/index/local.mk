@@ -26,7 +26,6 @@ lib_libcore_la_SOURCES += \
 	lib/index/vi_index.h \
 	lib/index/vi_list.c lib/index/vi_list.h \
 	lib/index/vi_list_avx2.c \
-	lib/index/vi_list_avx512.c \
 	lib/index/vi_list_operations.h \
 	lib/index/vi_list_portable.c \
 	lib/index/vi_pool.c lib/index/vi_pool.h \

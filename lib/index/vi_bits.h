@@ -4,7 +4,7 @@
  *
  * Included by the forms of the list operations (vi_list_operations.h), each of which sets
  *	VI_TARGET	the attribute that lets a function use the processor's features
- *	VI_LANE		bytes moved at once: 8, 16, 32 or 64
+ *	VI_LANE		bytes moved at once: 8 (any machine), or 16, 32 or 64
  *	VI_HAVE_BMI2	1 if VI_TARGET has it
  *
  * All of these may read up to 64 bytes in front of and behind the string, and write back what they

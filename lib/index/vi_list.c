@@ -277,12 +277,6 @@ const struct vi_operations *vi_operations_get(unsigned int number, bool *ret_usa
 		*ret_usable = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
 			      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
 		return &vi_operations_avx2;
-	case 2:
-		*ret_usable = __builtin_cpu_supports("avx512f") &&
-			      __builtin_cpu_supports("avx512bw") &&
-			      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi") &&
-			      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-		return &vi_operations_avx512;
 #endif
 	default:
 		return NULL;

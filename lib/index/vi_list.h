@@ -21,6 +21,12 @@
  * collision entries, newest first.
  *
  * How large the list is in the format's delta code is kept exactly, in the head.
+ *
+ * Measured with bench/micro/volume_index (32768 lists of about 256 entries, one thread of a 2023 server,
+ * beside other work; ns each): filling 127, lookup of a missing name 57 in batches and 150 alone, of a
+ * present one 60, post with eviction 285; 3.16 bytes a record with all 262144 lists (--full), everything
+ * counted. Sorted arrays of 32-bit words, in the same runs: 106, 56, 115, 58, 340; 4.18 bytes. A form with
+ * AVX-512 was no faster than that with AVX2.
  */
 #ifndef INDEX_VI_LIST_H
 #define INDEX_VI_LIST_H
@@ -125,7 +131,6 @@ struct vi_operations {
 
 extern const struct vi_operations vi_operations_portable;
 extern const struct vi_operations vi_operations_avx2;
-extern const struct vi_operations vi_operations_avx512;
 
 /* The best ones for this processor. */
 const struct vi_operations *vi_operations_choose(void);
