@@ -9,3 +9,13 @@ tests_interop_snapshot_driver_LDADD = lib/libcore.la
 interop_tests = tests/interop/test_kernel_guest.py
 TESTS += $(interop_tests)
 EXTRA_DIST += $(interop_tests)
+
+# Sanitizers and static linking exclude each other, and liburing may be there as a shared library only.
+if STATIC_PROBE
+check_PROGRAMS += tests/interop/open_device
+tests_interop_open_device_SOURCES = tests/interop/open_device.c
+tests_interop_open_device_LDADD = lib/libcore.la
+tests_interop_open_device_LDFLAGS = -all-static
+endif
+TESTS += tests/interop/test_open_device
+EXTRA_DIST += tests/interop/test_open_device
