@@ -63,8 +63,13 @@ class Tool:
     def play(self, origin, cow, writes):
         for target, sector, count, tag in writes:
             command = "write" if target == "snapshot" else "write-origin"
-            call(TOOL, "snapshot", command, "--origin", origin, "--offset", str(sector * SECTOR),
-                 cow, data=pattern(sector, count, tag))
+            try:
+                call(TOOL, "snapshot", command, "--origin", origin, "--offset",
+                     str(sector * SECTOR), cow, data=pattern(sector, count, tag))
+            except AssertionError:
+                # A write that makes the store invalid, or finds it so, says it and ends with 1.
+                if cow_format.Store(read_file(cow)).valid:
+                    raise
 
     def view(self, origin, cow):
         return call(TOOL, "snapshot", "read", "--origin", origin, cow)
