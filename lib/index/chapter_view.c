@@ -26,7 +26,8 @@ int chapter_view_make(struct volume *volume, struct chapter_view *ret_view)
 
 void chapter_view_free(struct chapter_view *view)
 {
-	env_release(&view->volume->env, view->heads);
+	if (view->volume != NULL)
+		env_release(&view->volume->env, view->heads);
 }
 
 static int check_page(struct chapter_view *view, uint32_t page, uint32_t first_list,

@@ -21,6 +21,8 @@ struct chapter_view {
 
 /* A view of nothing yet. Returns 0 or -ENOMEM. */
 int chapter_view_make(struct volume *volume, struct chapter_view *ret_view);
+
+/* A view of zeroes, which was never made, is fine. */
 void chapter_view_free(struct chapter_view *view);
 
 /*

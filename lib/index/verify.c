@@ -229,7 +229,7 @@ static int check_chapters(struct verify *verify, const struct uds_index_options 
 	uint32_t count = (uint32_t)(index->newest - index->oldest);
 	struct chapter_stream *stream = NULL;
 	struct streamed_chapter streamed;
-	struct chapter_view view;
+	struct chapter_view view = { 0 };
 	uint32_t *slots;
 	int r;
 
