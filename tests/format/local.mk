@@ -9,6 +9,7 @@ format_tests = \
 	tests/format/test_cow_format.py \
 	tests/format/test_exec_against_model.py \
 	tests/format/test_model.py \
+	tests/format/test_scan_names.py \
 	tests/format/test_snapshot_against_model.py \
 	tests/format/test_uds_format.py
 
