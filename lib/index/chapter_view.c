@@ -92,34 +92,38 @@ int chapter_view_search(const struct chapter_view *view, const struct uds_record
 				 chapter_view_page(view, page), name, ret_record_page) == 1;
 }
 
-/*
- * Where on its page a search of the chapter ends for the name of record @i; a number past the end when it
- * ends on another page or nowhere.
- */
-static uint32_t search_for(const struct chapter_view *view, uint32_t record_page, uint32_t i)
+/* Where a search of the chapter for the name of record @i of a page ends. False: nowhere. */
+static bool search_for(const struct chapter_view *view, uint32_t record_page, uint32_t i,
+		       uint32_t *ret_page, uint32_t *ret_i)
 {
 	const uint8_t *page = chapter_view_record_page(view, record_page);
+	uint32_t count = view->volume->geometry.records_per_page;
 	struct uds_record_name name;
-	uint32_t found;
 
 	memcpy(&name, page + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
-	if (chapter_view_search(view, &name, &found) != 1 || found != record_page)
-		return UINT32_MAX;
-	return find_in_page(page, view->volume->geometry.records_per_page, &name);
+	if (chapter_view_search(view, &name, ret_page) != 1)
+		return false;
+	*ret_i = find_in_page(chapter_view_record_page(view, *ret_page), count, &name);
+	return *ret_i < count;
 }
 
 bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i)
 {
-	return search_for(view, record_page, i) == i;
+	uint32_t page, at;
+
+	return search_for(view, record_page, i, &page, &at) && page == record_page && at == i;
 }
 
 bool chapter_view_finds(const struct chapter_view *view, uint32_t record_page, uint32_t i)
 {
-	const uint8_t *page = chapter_view_record_page(view, record_page);
-	uint32_t at = search_for(view, record_page, i);
+	const uint8_t *here = chapter_view_record_page(view, record_page);
+	const uint8_t *there;
+	uint32_t page, at;
 
-	return at < view->volume->geometry.records_per_page &&
-	       memcmp(page + (size_t)at * UDS_RECORD_BYTES, page + (size_t)i * UDS_RECORD_BYTES,
+	if (!search_for(view, record_page, i, &page, &at))
+		return false;
+	there = chapter_view_record_page(view, page);
+	return memcmp(there + (size_t)at * UDS_RECORD_BYTES, here + (size_t)i * UDS_RECORD_BYTES,
 		      UDS_RECORD_BYTES) == 0;
 }
 

@@ -77,7 +77,7 @@ bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page
 
 /*
  * Whether a search of the chapter for the name of record @i of a record page ends at this record or at
- * one that is the same: true for copies of the fill record.
+ * one that is the same, on whichever page: true for copies of the fill record.
  */
 bool chapter_view_finds(const struct chapter_view *view, uint32_t record_page, uint32_t i);
 

@@ -77,6 +77,27 @@ static int look_up_cached(struct share *share, size_t i, struct lookup *lookup)
 	return 0;
 }
 
+/* Looks into the chapter that the volume index names. */
+static int look_into_chapter(struct share *share, size_t i, struct lookup *lookup)
+{
+	struct uds_index *index = share->index;
+	struct work *work = &share->work[i];
+	const struct uds_record_name *name = &work->request->name;
+	uint64_t vcn = lookup->record.vcn;
+	uint32_t record_page;
+	bool has_name;
+
+	if (in_memory(share, vcn)) {
+		lookup->found = search_memory(share, vcn, name, &lookup->data);
+		return 0;
+	}
+	if (lookup->location == UDS_LOCATION_SPARSE &&
+	    sparse_cache_search_chapter(index->cache, vcn, name, &has_name, &record_page) &&
+	    !has_name)
+		return 0;
+	return use_verdict(&work->hint, vcn, lookup);
+}
+
 int share_look_up(struct share *share, size_t i, struct lookup *ret_lookup)
 {
 	struct uds_index *index = share->index;
@@ -92,47 +113,58 @@ int share_look_up(struct share *share, size_t i, struct lookup *ret_lookup)
 		ret_lookup->location = index_location(index, record->vcn);
 		if (request->kind == UDS_DELETE && record->collision)
 			return 0;
-		if (in_memory(share, record->vcn))
-			ret_lookup->found = search_memory(share, record->vcn, &request->name,
-							  &ret_lookup->data);
-		else
-			r = use_verdict(&work->hint, record->vcn, ret_lookup);
+		r = look_into_chapter(share, i, ret_lookup);
 	}
 	if (r == 0 && !ret_lookup->found && asks_cache(share, request, record))
 		r = look_up_cached(share, i, ret_lookup);
 	return r;
 }
 
-/* What share_resolve() has decided to get. */
+/*
+ * What share_resolve() has decided to get: names in chapters, and, where the sparse cache has told which,
+ * in record pages. The verdicts are the share's own, so they can be written without the lock.
+ */
 struct wanted {
-	/* By the volume index. */
 	size_t count;
 	struct volume_search searches[SHARE_MAX];
-	struct verdict *verdicts[SHARE_MAX]; /* where each result goes */
+	struct verdict *verdicts[SHARE_MAX];
 
-	/* By the chapter indexes of the sparse cache, which tell the record page. */
-	size_t cached_count;
-	uint16_t cached[SHARE_MAX]; /* request numbers */
-	uint32_t record_pages[SHARE_MAX];
-	struct verdict cached_verdicts[SHARE_MAX];
+	size_t page_count;
+	struct wanted_page {
+		const struct uds_record_name *name;
+		uint64_t vcn;
+		uint32_t record_page;
+		struct verdict *verdict;
+	} pages[SHARE_MAX];
 };
 
-static void want_hint(struct wanted *wanted, struct work *work, uint64_t vcn)
+static void want_page(struct wanted *wanted, const struct uds_record_name *name, uint64_t vcn,
+		      uint32_t record_page, struct verdict *verdict)
 {
-	struct volume_search *search = &wanted->searches[wanted->count];
-
-	search->vcn = vcn;
-	search->name = work->request->name;
-	wanted->verdicts[wanted->count++] = &work->hint;
+	if (verdict->vcn != vcn)
+		wanted->pages[wanted->page_count++] =
+			(struct wanted_page){ name, vcn, record_page, verdict };
 }
 
-static void want_cached(struct wanted *wanted, size_t i, const struct cache_hit *hit)
+/* About the chapter that the volume index names; it is not in memory. */
+static void want_hint(struct share *share, struct wanted *wanted, struct work *work, uint64_t vcn)
 {
-	size_t n = wanted->cached_count++;
+	struct uds_index *index = share->index;
+	const struct uds_record_name *name = &work->request->name;
+	struct volume_search *search;
+	uint32_t record_page;
+	bool has_name;
 
-	wanted->cached[n] = (uint16_t)i;
-	wanted->record_pages[n] = hit->record_page;
-	wanted->cached_verdicts[n].vcn = hit->vcn;
+	if (index->sparse &&
+	    sparse_cache_search_chapter(index->cache, vcn, name, &has_name, &record_page)) {
+		if (has_name)
+			want_page(wanted, name, vcn, record_page, &work->hint);
+		return;
+	}
+	search = &wanted->searches[wanted->count];
+	search->vcn = vcn;
+	search->name = *name;
+	wanted->verdicts[wanted->count++] = &work->hint;
 }
 
 /* Finds out what request @i would ask the volume if it were carried out now. */
@@ -153,7 +185,7 @@ static void want_for_request(struct share *share, size_t i, struct wanted *wante
 			if (search_memory(share, record.vcn, &request->name, &data))
 				return;
 		} else if (work->hint.vcn != record.vcn) {
-			want_hint(wanted, work, record.vcn);
+			want_hint(share, wanted, work, record.vcn);
 			return;
 		} else if (work->hint.found) {
 			return;
@@ -162,8 +194,8 @@ static void want_for_request(struct share *share, size_t i, struct wanted *wante
 	if (!asks_cache(share, request, &record))
 		return;
 	sparse_cache_find(index->cache, share->zone->number, &request->name, index->oldest, &hit);
-	if (hit.found && work->cached.vcn != hit.vcn)
-		want_cached(wanted, i, &hit);
+	if (hit.found)
+		want_page(wanted, &request->name, hit.vcn, hit.record_page, &work->cached);
 }
 
 /* Without the lock. */
@@ -176,16 +208,22 @@ static void search_volume(struct share *share, struct wanted *wanted)
 	r = volume_search_many(index->volume, wanted->searches, wanted->count, &message);
 	if (r < 0)
 		index_failure(index, r, &message);
-	for (size_t i = 0; i < wanted->cached_count; i++) {
-		struct verdict *verdict = &wanted->cached_verdicts[i];
-		const struct work *work = &share->work[wanted->cached[i]];
+	for (size_t i = 0; i < wanted->count; i++) {
+		const struct volume_search *search = &wanted->searches[i];
 
-		r = volume_search_record_page(index->volume, verdict->vcn, wanted->record_pages[i],
-					      &work->request->name, &verdict->found, &verdict->data,
-					      &message);
-		verdict->status = r;
-		if (r < 0)
-			index_failure(index, r, &message);
+		*wanted->verdicts[i] = (struct verdict){ search->vcn, search->status, search->found,
+							 search->data };
+	}
+	for (size_t i = 0; i < wanted->page_count; i++) {
+		const struct wanted_page *page = &wanted->pages[i];
+		struct verdict *verdict = page->verdict;
+
+		verdict->vcn = page->vcn;
+		verdict->status = volume_search_record_page(
+			index->volume, page->vcn, page->record_page, page->name, &verdict->found,
+			&verdict->data, &message);
+		if (verdict->status < 0)
+			index_failure(index, verdict->status, &message);
 	}
 	share_read_chapters(share);
 }
@@ -199,7 +237,7 @@ int share_resolve(struct share *share, size_t i)
 	if (r < 0)
 		return r;
 	wanted.count = 0;
-	wanted.cached_count = 0;
+	wanted.page_count = 0;
 	for (size_t j = i; j < share->count; j++) {
 		if (j + SHARE_AHEAD < share->count)
 			share_prefetch(share, j + SHARE_AHEAD);
@@ -208,16 +246,5 @@ int share_resolve(struct share *share, size_t i)
 	pthread_mutex_unlock(&share->zone->lock);
 	search_volume(share, &wanted);
 	pthread_mutex_lock(&share->zone->lock);
-	for (size_t j = 0; j < wanted.count; j++) {
-		const struct volume_search *search = &wanted.searches[j];
-		struct verdict *verdict = wanted.verdicts[j];
-
-		verdict->vcn = search->vcn;
-		verdict->status = search->status;
-		verdict->found = search->found;
-		verdict->data = search->data;
-	}
-	for (size_t j = 0; j < wanted.cached_count; j++)
-		share->work[wanted.cached[j]].cached = wanted.cached_verdicts[j];
 	return 0;
 }

@@ -119,6 +119,18 @@ bool sparse_cache_contains(const struct sparse_cache *cache, uint64_t vcn)
 	return find_entry(cache, vcn) != NULL;
 }
 
+bool sparse_cache_search_chapter(const struct sparse_cache *cache, uint64_t vcn,
+				 const struct uds_record_name *name, bool *ret_found,
+				 uint32_t *ret_record_page)
+{
+	const struct entry *entry = find_entry(cache, vcn);
+
+	if (entry == NULL)
+		return false;
+	*ret_found = chapter_copy_search(entry->copy, name, ret_record_page);
+	return true;
+}
+
 static uint64_t tick(struct sparse_cache *cache)
 {
 	return atomic_fetch_add(&cache->clock, 1) + 1;

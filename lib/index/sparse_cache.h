@@ -41,6 +41,14 @@ void sparse_cache_touch(struct sparse_cache *cache, uint64_t vcn);
  */
 void sparse_cache_insert(struct sparse_cache *cache, struct chapter_copy *copy, uint64_t oldest);
 
+/*
+ * Searches one chapter, if it is there. Returns false when it is not; otherwise true, and in @ret_found
+ * whether its index has the name (a damaged one has none) and on which record page. Any zone's lock.
+ */
+bool sparse_cache_search_chapter(const struct sparse_cache *cache, uint64_t vcn,
+				 const struct uds_record_name *name, bool *ret_found,
+				 uint32_t *ret_record_page);
+
 struct cache_hit {
 	bool found;
 	uint64_t vcn;
