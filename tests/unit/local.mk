@@ -143,3 +143,9 @@ tests_unit_test_index_SOURCES = tests/unit/test_index.c
 tests_unit_test_index_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_index_sparse
+tests_unit_test_index_sparse_SOURCES = tests/unit/test_index_sparse.c
+tests_unit_test_index_sparse_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_sparse_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_sparse_LDADD = $(TEST_LDADD)
