@@ -13,11 +13,12 @@ _uds_options()
 	info) echo "--resident $index" ;;
 	scan)
 		echo "--index --block-size --top --directories --first-seen --sparse --readers" \
-			"--one-file-system --no-save $index $save"
+			"--one-file-system --no-save --nonce $index $save"
 		;;
-	verify | dump) echo "$index" ;;
-	recover) echo "$index $save" ;;
-	load | exec | post | update | query | peek | delete) echo "--no-save $index $save" ;;
+	verify) echo "$index" ;;
+	dump) echo "--nonce $index" ;;
+	recover) echo "--nonce $index $save" ;;
+	load | exec | post | update | query | peek | delete) echo "--no-save --nonce $index $save" ;;
 	"snapshot create") echo "--chunk-size --size --force" ;;
 	"snapshot info") echo "--salvage" ;;
 	"snapshot list") echo "--ranges --salvage" ;;

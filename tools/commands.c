@@ -34,11 +34,14 @@ static const char scan_options[] =
 	"  --readers N           threads that read and hash, 1 to 64 (one for each processor)\n"
 	"  --one-file-system     do not go into other mounts\n"
 	"  --no-save             with --index: leave it as a crash would\n" TARGET_HELP
-		TARGET_SAVE_HELP TARGET_COMMON_HELP;
+		TARGET_NONCE_HELP TARGET_SAVE_HELP TARGET_COMMON_HELP;
 
 static const char reading_options[] = TARGET_HELP TARGET_COMMON_HELP;
-static const char recover_options[] = TARGET_HELP TARGET_SAVE_HELP TARGET_COMMON_HELP;
-static const char request_options[] = TARGET_HELP TARGET_SAVE_HELP NO_SAVE_HELP TARGET_COMMON_HELP;
+static const char dump_options[] = TARGET_HELP TARGET_NONCE_HELP TARGET_COMMON_HELP;
+static const char recover_options[] =
+	TARGET_HELP TARGET_NONCE_HELP TARGET_SAVE_HELP TARGET_COMMON_HELP;
+static const char request_options[] =
+	TARGET_HELP TARGET_NONCE_HELP TARGET_SAVE_HELP NO_SAVE_HELP TARGET_COMMON_HELP;
 
 const struct command index_commands[] = {
 	{
@@ -80,7 +83,7 @@ const struct command index_commands[] = {
 		.name = "dump",
 		.line = "Prints all live records as lines NAME DATA, oldest chapter first",
 		.usage = "[OPTION...] INDEX",
-		.options = reading_options,
+		.options = dump_options,
 		.run = dump_run,
 	},
 	{

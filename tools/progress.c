@@ -31,6 +31,11 @@ void catch_interrupts(void)
 	sigaction(SIGTERM, &action, NULL);
 }
 
+void outlive_readers(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+}
+
 bool was_interrupted(void)
 {
 	return interrupted != 0;

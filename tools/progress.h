@@ -31,6 +31,9 @@ void progress_end(struct progress *progress);
 void catch_interrupts(void);
 bool was_interrupted(void);
 
+/* For work that ends with a save: output that nobody reads any more is an error, not the end. */
+void outlive_readers(void);
+
 /* Seconds on a clock that only goes forward. */
 double seconds_now(void);
 

@@ -59,6 +59,7 @@ int recover_run(const struct command *command, int argc, char **argv)
 
 	options_start(&options, command);
 	target_options(&target, &options, true);
+	target_nonce_option(&target, &options);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	target_set(&target, &options, arguments[0]);

@@ -199,6 +199,7 @@ static void set_options(struct scan *scan, struct options *options)
 	o->block_bytes = DEFAULT_BLOCK_BYTES;
 	o->readers = processors < 1 ? 1 : processors > 16 ? 16 : (uint64_t)processors;
 	target_options(&scan->target, options, true);
+	target_nonce_option(&scan->target, options);
 	options_text(options, "index", &scan->index);
 	options_bytes(options, "block-size", &o->block_bytes, MIN_BLOCK_BYTES, MAX_BLOCK_BYTES, 1);
 	options_number(options, "top", &scan->report.top, 0, UINT64_MAX);

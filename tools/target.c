@@ -28,6 +28,11 @@ void target_options(struct target *target, struct options *options, bool saves)
 		options_number(options, "save-time", &target->save_time, 1, UINT64_MAX);
 }
 
+void target_nonce_option(struct target *target, struct options *options)
+{
+	options_number(options, "nonce", &target->nonce, 0, UINT64_MAX);
+}
+
 void target_set(struct target *target, const struct options *options, const char *uri)
 {
 	const struct uds_env env = UDS_ENV_INIT;
@@ -35,6 +40,7 @@ void target_set(struct target *target, const struct options *options, const char
 	target->command = options->command;
 	target->quiet = options->quiet;
 	target->uri = uri;
+	target->check_nonce = options_given(options, "nonce");
 	target->fixed_time = options_given(options, "save-time");
 	target->env = env;
 	target->env.context = target;
@@ -65,6 +71,8 @@ int target_open(struct target *target, enum uds_index_mode mode)
 	if (status != EXIT_GOOD)
 		return status;
 	catch_interrupts();
+	if (mode != UDS_INDEX_READ_ONLY)
+		outlive_readers();
 	progress_start(&progress, target->quiet, "recovering", "chapters");
 	options.env = &target->env;
 	options.offset = target->offset;

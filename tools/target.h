@@ -34,6 +34,7 @@ struct target {
 #define TARGET_HELP                                                          \
 	"  --offset BYTES        where the index starts on the device (0)\n" \
 	"  --zones Z             parts that threads work on side by side, 1 to 16 (1)\n"
+#define TARGET_NONCE_HELP "  --nonce N             refuse an index that was made with another one\n"
 #define TARGET_SAVE_HELP \
 	"  --save-time MS        the time stamp of the save, milliseconds since 1970\n"
 #define TARGET_COMMON_HELP                                               \
@@ -42,6 +43,9 @@ struct target {
 
 /* Adds --offset and --zones, and with @saves --save-time. */
 void target_options(struct target *target, struct options *options, bool saves);
+
+/* Adds --nonce: an index of another one is refused. */
+void target_nonce_option(struct target *target, struct options *options);
 
 /* After parsing; @uri is borrowed. */
 void target_set(struct target *target, const struct options *options, const char *uri);

@@ -52,8 +52,7 @@ int failed(const struct command *command, const char *subject, int status,
 	   const struct uds_message *message);
 
 /*
- * Prints a sentence of the library about @subject, in front of which it goes unless it begins with it
- * already.
+ * Prints a sentence of the library, with @subject in front unless it begins with that already.
  */
 void complain_about(const struct command *command, const char *subject, const char *sentence);
 

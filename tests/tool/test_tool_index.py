@@ -173,6 +173,19 @@ def sparse_indexes_say_what_they_are():
                info["sparse_sample_rate"]), (10240, 9728, 32))
 
 
+def another_nonce_is_refused_when_one_is_asked_for():
+    with Folder() as folder:
+        path = os.path.join(folder, "x.uds")
+        uds("create", *SMALL, "--nonce", 41, path)
+        uds("post", "--nonce", 41, path, stdin=records(0, 10))
+        before = content(path)
+        for command in ("exec", "peek", "post", "dump", "load", "recover"):
+            uds(command, "--nonce", 42, path, status=FAILED, says=[path, "41", "42"])
+        uds("scan", "--index", path, "--nonce", 42, path, status=FAILED, says=[path, "41", "42"])
+        equal(content(path), before)
+        equal(uds("peek", "--nonce", 41, path, stdin=name(3)).out, data(3) + "\n")
+
+
 def verify_finds_no_damage_in_good_indexes():
     with Folder() as folder:
         path = os.path.join(folder, "x.uds")
@@ -402,6 +415,7 @@ if __name__ == "__main__":
         resident_memory_is_told_before_and_after, recover_saves_and_says_what_it_found,
         images_are_reproducible, create_refuses_to_write_over_content,
         an_index_may_start_at_an_offset, sparse_indexes_say_what_they_are,
+        another_nonce_is_refused_when_one_is_asked_for,
         verify_finds_no_damage_in_good_indexes,
         verify_names_what_is_damaged, what_is_not_an_index_is_named,
         damaged_and_foreign_indexes_are_named, a_directory_is_refused,

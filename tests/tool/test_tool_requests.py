@@ -3,10 +3,11 @@
 """uds exec, post, update, query, peek, delete, dump and load: lines in, lines out."""
 import os
 import random
+import shutil
 import subprocess
 import sys
 
-from tool_support import (FAILED, SMALL, TOOL, Folder, content, data, equal, main, name, uds)
+from tool_support import (FAILED, SMALL, TOOL, Folder, Skip, content, data, equal, main, name, uds)
 
 ROOMY = ["--chapters", "64", "--record-pages", "4", "--page-size", "4096"]
 
@@ -116,6 +117,20 @@ def answers_come_before_the_next_line_is_needed():
             equal(process.wait(), 0)
 
 
+def what_was_done_is_saved_when_nobody_reads_the_answers():
+    if not shutil.which("bash"):
+        raise Skip("no bash")
+    with Index(ROOMY) as path:
+        many = lines(*(name(i) + " " + data(i) for i in range(20000)))
+        ran = uds("post", path, stdin=many, status=None,
+                  prefix=["bash", "-c", '"$@" | head -n 1; exit ${PIPESTATUS[0]}', "bash"])
+        equal(ran.out, "-\n")
+        equal(ran.status, FAILED, ran)
+        equal("standard output" in ran.err, True, ran)
+        equal(uds("info", "--json", path).json["state"], "clean")
+        equal(uds("peek", path, stdin=name(0)).out, lines(data(0)))
+
+
 def requests_agree_with_a_simple_model():
     with Index(ROOMY) as path:
         random.seed(20)
@@ -174,5 +189,6 @@ if __name__ == "__main__":
         capital_digits_and_blanks_are_understood, nothing_in_means_nothing_out,
         malformed_lines_are_named_and_the_lines_before_are_done,
         no_save_leaves_everything_as_a_crash_would, answers_come_before_the_next_line_is_needed,
-        requests_agree_with_a_simple_model, dump_and_load_are_the_reverse_of_each_other,
+        what_was_done_is_saved_when_nobody_reads_the_answers, requests_agree_with_a_simple_model,
+        dump_and_load_are_the_reverse_of_each_other,
         dump_gives_the_oldest_chapter_first, peek_and_dump_write_nothing]))

@@ -53,6 +53,19 @@ def quiet_means_no_progress_bar():
         equal(on_terminal("scan", "-q", path), b"")
 
 
+def a_merge_tells_rate_and_remaining_time():
+    with Folder() as folder:
+        origin, cow = os.path.join(folder, "origin"), os.path.join(folder, "cow")
+        with open(origin, "wb") as file:
+            file.truncate(1 << 20)
+        uds("snapshot", "create", "--chunk-size", 4096, "--size", "2M", cow)
+        uds("snapshot", "write", "--origin", origin, "--offset", 0, cow, stdin="x" * 400000)
+        said = on_terminal("snapshot", "merge", "--rate", "400K", "--origin", origin, cow)
+        for part in (b"merging", b"[####", b"/s", b" left"):
+            equal(part in said, True, said)
+        equal(said.endswith(b"\r\x1b[K"), True, said)
+
+
 def without_a_terminal_there_is_no_progress_bar():
     with Folder() as folder:
         path, index = data_file(folder), os.path.join(folder, "x.uds")
@@ -64,4 +77,5 @@ def without_a_terminal_there_is_no_progress_bar():
 
 if __name__ == "__main__":
     sys.exit(main([a_terminal_gets_a_progress_bar_that_is_wiped, quiet_means_no_progress_bar,
+                   a_merge_tells_rate_and_remaining_time,
                    without_a_terminal_there_is_no_progress_bar]))
