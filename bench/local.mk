@@ -19,6 +19,9 @@ bench_micro_volume_index_SOURCES = bench/micro/volume_index.c \
 	bench/micro/sorted_lists.c bench/micro/sorted_lists.h
 bench_micro_volume_index_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_micro_volume_index_LDADD = lib/libcore.la
+BENCHES += bench/merge
+bench_merge_SOURCES = bench/merge.c
+bench_merge_LDADD = lib/libcore.la
 
 EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)

@@ -18,6 +18,7 @@ lib_libcore_la_SOURCES += \
 	lib/snapshot/range_lock.c lib/snapshot/range_lock.h \
 	lib/snapshot/run_sort.c lib/snapshot/run_sort.h \
 	lib/snapshot/store.c lib/snapshot/store.h \
+	lib/snapshot/store_areas.c \
 	lib/snapshot/store_commit.c \
 	lib/snapshot/store_load.c \
 	lib/snapshot/store_merge.c \

@@ -26,6 +26,7 @@ struct merge {
 	struct merge_cursor cursor;
 	struct merge_group groups[2];
 	struct copier *copier;
+	struct uds_io_queue *queue;	   /* for areas */
 	struct merge_committer *committer; /* NULL: groups are committed in this thread */
 	uint64_t wanted;		   /* entries to take off */
 	uint64_t gathered;		   /* in groups so far */
@@ -258,14 +259,14 @@ static int commit(struct merge *m, struct merge_group *group)
 	int r;
 
 	if (m->committer == NULL && m->gathered < m->wanted)
-		(void)merge_committer_start(m->s, &m->committer);
+		(void)merge_committer_start(m->s, m->queue, &m->committer);
 	if (m->committer != NULL) {
 		r = merge_committer_hand_over(m->committer, group, &m->message);
 		if (r < 0)
 			range_unclaim(&m->s->ranges, &group->claim);
 		return r;
 	}
-	r = merge_group_commit(group, m->s, &entries, &rounds, &m->message);
+	r = merge_group_commit(group, m->s, m->queue, &entries, &rounds, &m->message);
 	range_unclaim(&m->s->ranges, &group->claim);
 	m->result.exceptions += entries;
 	m->result.rounds += rounds;
@@ -318,11 +319,17 @@ static int merge_for_real(struct merge *m)
 	int r;
 
 	r = copier_open(s->cow, s->origin, &s->env, s->depth, SNAPSHOT_SLOT_BYTES, &m->copier);
-	if (r < 0)
+	if (r == 0)
+		r = uds_io_queue_open(s->cow, (unsigned int)store_areas_at_once(s->chunk_bytes),
+				      &m->queue);
+	if (r < 0) {
+		copier_close(m->copier);
 		return failure(&m->message, r, "%s: making a queue: %s", uds_io_name(s->cow),
 			       uds_strerror(r));
+	}
 	clock_gettime(CLOCK_MONOTONIC, &m->began);
 	r = finish(m, merge_groups(m));
+	uds_io_queue_close(m->queue);
 	copier_close(m->copier);
 	if (r == 0 && m->options.progress != NULL)
 		m->options.progress(m->options.progress_context, m->result.exceptions, m->wanted);

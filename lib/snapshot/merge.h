@@ -12,14 +12,8 @@
 #include "snapshot/area.h"
 #include "snapshot/device.h"
 
-/* The newest @count entries of an area. */
-struct merge_part {
-	uint64_t count;
-	uint8_t *content; /* of the whole area, when it is not the current one yet; else NULL */
-};
-
 struct merge_group {
-	struct merge_part *parts;
+	struct area_cut *parts; /* a content: where the area is not the current one yet */
 	size_t part_count;
 	size_t part_room;
 
@@ -57,16 +51,18 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 void merge_group_release(struct merge_group *group, const struct uds_env *env);
 
 /*
- * Makes the copies of a group durable and takes its entries off. @ret_entries, @ret_rounds: what
- * was taken off, also when it fails half way.
+ * Makes the copies of a group durable and takes its entries off. @queue: on the COW device.
+ * @ret_entries, @ret_rounds: what was taken off, also when it fails half way.
  */
-int merge_group_commit(struct merge_group *group, struct uds_snapshot *s, uint64_t *ret_entries,
-		       uint64_t *ret_rounds, struct uds_message *message);
+int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,
+		       struct uds_io_queue *queue, uint64_t *ret_entries, uint64_t *ret_rounds,
+		       struct uds_message *message);
 
 struct merge_committer;
 
 /* A thread that commits one group while the next one is copied. */
-int merge_committer_start(struct uds_snapshot *s, struct merge_committer **ret_committer);
+int merge_committer_start(struct uds_snapshot *s, struct uds_io_queue *queue,
+			  struct merge_committer **ret_committer);
 
 /* Waits until the group before is committed, then hands the next one over: its claim too. */
 int merge_committer_hand_over(struct merge_committer *committer, struct merge_group *group,

@@ -12,6 +12,7 @@
 
 struct merge_committer {
 	struct uds_snapshot *s;
+	struct uds_io_queue *queue;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -36,7 +37,7 @@ static void *run(void *argument)
 		if (c->group == NULL)
 			break;
 		pthread_mutex_unlock(&c->lock);
-		r = merge_group_commit(c->group, c->s, &entries, &rounds, &c->message);
+		r = merge_group_commit(c->group, c->s, c->queue, &entries, &rounds, &c->message);
 		range_unclaim(&c->s->ranges, &c->group->claim);
 		pthread_mutex_lock(&c->lock);
 		c->entries += entries;
@@ -58,7 +59,8 @@ static void release(struct merge_committer *c)
 	env_release(&env, c);
 }
 
-int merge_committer_start(struct uds_snapshot *s, struct merge_committer **ret_committer)
+int merge_committer_start(struct uds_snapshot *s, struct uds_io_queue *queue,
+			  struct merge_committer **ret_committer)
 {
 	struct merge_committer *c = env_allocate_zeroed(&s->env, 1, sizeof(*c));
 	int r;
@@ -66,6 +68,7 @@ int merge_committer_start(struct uds_snapshot *s, struct merge_committer **ret_c
 	if (c == NULL)
 		return -ENOMEM;
 	c->s = s;
+	c->queue = queue;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->changed, NULL);
 	r = pthread_create(&c->thread, NULL, run, c);

@@ -80,7 +80,7 @@ static void *grown(const struct uds_env *env, void *old, size_t count, size_t ro
 static int group_add_part(struct merge_group *group, struct merge_cursor *cursor, uint64_t count)
 {
 	const struct uds_env *env = &cursor->s->env;
-	struct merge_part *part;
+	struct area_cut *part;
 
 	if (group->part_count == group->part_room) {
 		size_t room = group->part_room == 0 ? 8 : group->part_room * 2;
@@ -243,28 +243,30 @@ void merge_group_release(struct merge_group *group, const struct uds_env *env)
 	env_release(env, group->pieces);
 }
 
-int merge_group_commit(struct merge_group *group, struct uds_snapshot *s, uint64_t *ret_entries,
-		       uint64_t *ret_rounds, struct uds_message *message)
+int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,
+		       struct uds_io_queue *queue, uint64_t *ret_entries, uint64_t *ret_rounds,
+		       struct uds_message *message)
 {
+	uint64_t at_once = store_areas_at_once(s->chunk_bytes);
 	struct uds_exception_store *store = s->store;
 	int r = device_flush_origin(s, message);
 
 	*ret_entries = 0;
 	*ret_rounds = 0;
-	for (size_t i = 0; i < group->part_count && r == 0; i++) {
-		const struct merge_part *part = &group->parts[i];
-
+	for (size_t i = 0, n; i < group->part_count && r == 0; i += n) {
+		n = group->part_count - i < at_once ? group->part_count - i : (size_t)at_once;
 		store_acquire(store);
 		r = store_settle(store, message);
 		if (r == 0)
-			r = store_step_back(store, part->content, message);
-		if (r == 0)
-			r = store_take_off(store, part->count, message);
+			r = store_step_back(store, group->parts[i].content, message);
+		if (r == 0 && n == 1)
+			r = store_take_off(store, group->parts[i].count, message);
+		else if (r == 0)
+			r = store_take_off_areas(store, queue, group->parts + i, n, message);
 		store_release(store);
-		if (r == 0) {
-			*ret_entries += part->count;
-			*ret_rounds += 1;
-		}
+		for (size_t k = i; k < i + n && r == 0; k++)
+			*ret_entries += group->parts[k].count;
+		*ret_rounds += r == 0;
 	}
 	return r;
 }

@@ -84,8 +84,10 @@ int store_settle(struct uds_exception_store *store, struct uds_message *message)
 
 	if (!store->unclean)
 		return 0;
-	r = area_write(store->io, &store->geometry, store->current_area, store->area, 0,
-		       store->geometry.per_area, message);
+	r = store_restore_areas(store, message);
+	if (r == 0)
+		r = area_write(store->io, &store->geometry, store->current_area, store->area, 0,
+			       store->geometry.per_area, message);
 	if (r == 0)
 		r = store_flush_metadata(store, message);
 	if (r < 0)
@@ -218,6 +220,9 @@ static void release(struct uds_exception_store *store)
 	env_release(&env, store->area_highest);
 	env_release(&env, store->ring);
 	env_release(&env, store->repeated);
+	for (size_t i = 0; i < store->saved_count; i++)
+		env_release(&env, store->saved[i].bytes);
+	env_release(&env, store->saved);
 	pthread_rwlock_destroy(&store->map_lock);
 	pthread_cond_destroy(&store->changed);
 	pthread_mutex_destroy(&store->lock);
@@ -296,7 +301,11 @@ static int open_store(struct uds_exception_store *store,
 	if (store->area == NULL)
 		return -ENOMEM;
 	r = store_load(store, options, message);
-	return r < 0 ? r : clean_tail(store, message);
+	if (r == 0)
+		r = clean_tail(store, message);
+	if (r == 0 && !store->read_only && !store->salvage)
+		r = store_clean_areas_behind(store, message);
+	return r;
 }
 
 UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,

@@ -57,6 +57,12 @@ struct repeated_entry {
 	uint64_t times;
 };
 
+/* The content of an area whose change on the device failed half way. */
+struct saved_area {
+	uint64_t area;
+	uint8_t *bytes;
+};
+
 struct uds_exception_store {
 	struct uds_env env;
 	struct uds_io *io;
@@ -84,6 +90,10 @@ struct uds_exception_store {
 	uint8_t *area;
 	bool unclean;	 /* a write of the area failed: the device may hold anything between */
 	int flush_error; /* of a flush since the caller's last one: told to him once */
+
+	/* Areas below the current one whose clearing failed: to be written again, when unclean. */
+	struct saved_area *saved;
+	size_t saved_count;
 
 	/* The highest new chunk in each full area below the current one. */
 	uint64_t *area_highest;
@@ -167,6 +177,35 @@ int store_step_back(struct uds_exception_store *store, const uint8_t *area,
 
 /* Takes the newest @count entries, 1 to committed, off the list, durably. With the baton. */
 int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds_message *message);
+
+/* What goes off an area: its newest @count entries. */
+struct area_cut {
+	uint64_t count;
+	uint8_t *content; /* of the whole area; NULL for the current one */
+};
+
+/* How many areas store_take_off_areas() takes at once; 1: only store_take_off() is worth it. */
+uint64_t store_areas_at_once(uint64_t chunk_bytes);
+
+/*
+ * Takes all entries off the current area and those before it, but for the last of the @count areas,
+ * of which only the newest may go: with two flushes, however many they are. @queue: on the COW
+ * device. On failure some of the contents may have been taken over. With the baton.
+ */
+int store_take_off_areas(struct uds_exception_store *store, struct uds_io_queue *queue,
+			 struct area_cut *cuts, size_t count, struct uds_message *message);
+
+/* Entries [first, end) of an area: cuts the map for them; and removes them from it. */
+int store_cut_map(struct uds_exception_store *store, const uint8_t *area, uint64_t first,
+		  uint64_t end);
+void store_unmap(struct uds_exception_store *store, const uint8_t *area, uint64_t first,
+		 uint64_t end);
+
+/* Writes back areas whose clearing failed. With the baton. */
+int store_restore_areas(struct uds_exception_store *store, struct uds_message *message);
+
+/* Clears what a power cut may have left in the areas behind the current one. Not shared yet. */
+int store_clean_areas_behind(struct uds_exception_store *store, struct uds_message *message);
 
 /* Back from merging. With the baton. */
 int store_end_merge(struct uds_exception_store *store, struct uds_message *message);

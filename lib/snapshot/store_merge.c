@@ -110,26 +110,24 @@ bool store_is_hidden(struct uds_exception_store *store, const struct uds_excepti
 	return !found || run.new_chunk != exception->new_chunk;
 }
 
-static void get_entry(const struct uds_exception_store *store, uint64_t index,
-		      struct uds_exception *ret_exception)
+static void get_entry(const uint8_t *area, uint64_t index, struct uds_exception *ret_exception)
 {
-	ret_exception->old_chunk = cow_entry_old(store->area, index);
-	ret_exception->new_chunk = cow_entry_new(store->area, index);
+	ret_exception->old_chunk = cow_entry_old(area, index);
+	ret_exception->new_chunk = cow_entry_new(area, index);
 }
 
 /* Entries [index, ...) of the area that are consecutive on both sides, ending before @end. */
-static struct map_run entry_run(const struct uds_exception_store *store, uint64_t index,
-				uint64_t end)
+static struct map_run entry_run(const uint8_t *area, uint64_t index, uint64_t end)
 {
 	struct uds_exception first, e;
 	struct map_run run;
 
-	get_entry(store, index, &first);
+	get_entry(area, index, &first);
 	run.old_chunk = first.old_chunk;
 	run.new_chunk = first.new_chunk;
 	run.count = 1;
 	while (index + run.count < end) {
-		get_entry(store, index + run.count, &e);
+		get_entry(area, index + run.count, &e);
 		if (e.old_chunk != first.old_chunk + run.count ||
 		    e.new_chunk != first.new_chunk + run.count)
 			break;
@@ -163,14 +161,15 @@ static bool take_repeated(struct uds_exception_store *store, uint64_t old_chunk)
 }
 
 /* Cuts the map where the runs of these entries begin and end, so that unmapping cannot fail. */
-static int cut_map(struct uds_exception_store *store, uint64_t first, uint64_t end)
+int store_cut_map(struct uds_exception_store *store, const uint8_t *area, uint64_t first,
+		  uint64_t end)
 {
 	bool singly = store->repeated_count > 0;
 	int r = 0;
 
 	pthread_rwlock_wrlock(&store->map_lock);
 	for (uint64_t i = first; i < end && r == 0;) {
-		struct map_run run = entry_run(store, i, singly ? i + 1 : end);
+		struct map_run run = entry_run(area, i, singly ? i + 1 : end);
 
 		r = map_split(store->map, run.old_chunk);
 		if (r == 0)
@@ -185,13 +184,14 @@ static int cut_map(struct uds_exception_store *store, uint64_t first, uint64_t e
  * Only pairs that are in the map as such go: what hides another entry stays until it is taken off
  * itself.
  */
-static void unmap(struct uds_exception_store *store, uint64_t first, uint64_t end)
+void store_unmap(struct uds_exception_store *store, const uint8_t *area, uint64_t first,
+		 uint64_t end)
 {
 	bool singly = store->repeated_count > 0;
 
 	pthread_rwlock_wrlock(&store->map_lock);
 	for (uint64_t i = first; i < end;) {
-		struct map_run run = entry_run(store, i, singly ? i + 1 : end), there;
+		struct map_run run = entry_run(area, i, singly ? i + 1 : end), there;
 
 		i += run.count;
 		if (singly && map_find(store->map, run.old_chunk, &there) &&
@@ -209,7 +209,7 @@ int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds
 	uint8_t *at = store->area + first * COW_ENTRY_BYTES;
 	size_t bytes = (size_t)(count * COW_ENTRY_BYTES);
 	uint8_t *kept = env_allocate(&store->env, 1, bytes);
-	int r = kept == NULL ? -ENOMEM : cut_map(store, first, store->committed);
+	int r = kept == NULL ? -ENOMEM : store_cut_map(store, store->area, first, store->committed);
 
 	if (r < 0) {
 		env_release(&store->env, kept);
@@ -223,7 +223,7 @@ int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds
 		r = store_flush_metadata(store, message);
 	memcpy(at, kept, bytes);
 	if (r == 0)
-		unmap(store, first, store->committed);
+		store_unmap(store, store->area, first, store->committed);
 	pthread_mutex_lock(&store->lock);
 	if (r == 0) {
 		memset(at, 0, bytes);
@@ -306,9 +306,9 @@ UDS_PUBLIC int uds_exception_store_prepare_merge(struct uds_exception_store *sto
 	store_acquire(store);
 	r = prepare(store, &message);
 	if (r == 0 && store->committed > 0) {
-		get_entry(store, store->committed - 1, &last);
+		get_entry(store->area, store->committed - 1, &last);
 		for (n = 1; n < store->committed; n++) {
-			get_entry(store, store->committed - 1 - n, &e);
+			get_entry(store->area, store->committed - 1 - n, &e);
 			if (e.old_chunk != last.old_chunk - n || e.new_chunk != last.new_chunk - n)
 				break;
 		}
@@ -336,7 +336,7 @@ UDS_PUBLIC int uds_exception_store_prepare_merge_batch(struct uds_exception_stor
 	if (r == 0) {
 		n = room < store->committed ? room : (size_t)store->committed;
 		for (size_t i = 0; i < n; i++) {
-			get_entry(store, store->committed - n + i, &ret_exceptions[i]);
+			get_entry(store->area, store->committed - n + i, &ret_exceptions[i]);
 			if (ret_hidden != NULL)
 				ret_hidden[i] = store_is_hidden(store, &ret_exceptions[i]);
 		}

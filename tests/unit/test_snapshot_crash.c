@@ -15,12 +15,13 @@
 
 #include <uds/snapshot.h>
 
+#include "base/bytes.h"
 #include "check_main.h"
 #include "crash_io.h"
 #include "snap_image.h"
 
 #define SECTOR	512u
-#define SECTORS 101u /* of the origin: the last chunk is cut short */
+#define SECTORS 301u /* of the origin: the last chunk is cut short */
 #define NEVER	1000000
 
 /* What was written to a sector of the view: the tag, which is the operation's number, and since when it is durable. */
@@ -312,7 +313,7 @@ static bool areas_are_empty(struct scenario *sc, struct copy *c)
 {
 	struct image cow = io_image(c->cow);
 	size_t stride = sc->chunk_bytes / 16 + 1;
-	size_t areas = 3;
+	size_t areas = 10;
 	bool empty = true;
 
 	for (size_t a = 0; a < areas && (1 + a * stride + 1) * sc->chunk_bytes <= cow.size; a++) {
@@ -362,19 +363,45 @@ static bool use_goes_on_right(struct scenario *sc, struct copy *c, const char *w
 				return complain(sc, where, "using on: a write", i);
 			memcpy(c->view + sector * SECTOR, bytes, SECTOR);
 		}
-		if (i % 20 == 19 &&
+		if (i % 75 == 74 &&
 		    (!reopen(sc, c, where) || !view_is_kept(sc, c, where, "using on: the view")))
 			return false;
 	}
 	return reopen(sc, c, where) && view_is_kept(sc, c, where, "using on: the view at last");
 }
 
+/*
+ * A writer that does not clean (the kernel) appends at the end of the list and may fill a gap before entries
+ * of old. When these reach the end of the area, it then looks full: the next one must be clear.
+ */
+static bool gap_leads_nowhere(struct scenario *sc, struct crash_log *after, const char *where)
+{
+	uint64_t size, per_area = sc->chunk_bytes / 16, k;
+	const uint8_t *cow = crash_log_bytes(after, 1, &size), *area = NULL, *next;
+
+	for (k = 0;; k++) {
+		area = cow + (1 + k * (per_area + 1)) * sc->chunk_bytes;
+		if (get_le64(area + sc->chunk_bytes - 8) == 0)
+			return true; /* the last entry ends the list, whatever is before it */
+		for (uint64_t i = 0; i < per_area; i++) {
+			if (get_le64(area + i * 16 + 8) != 0)
+				continue;
+			next = area + (per_area + 1) * sc->chunk_bytes;
+			for (uint64_t b = 0; b < sc->chunk_bytes; b++)
+				if (next[b] != 0)
+					return complain(sc, where, "a gap leads on", k);
+			return true;
+		}
+	}
+}
+
 /* What one cut left: false and sc->failure, when something is wrong. */
 static bool check_cut(struct scenario *sc, struct crash_log *after, int mark, const char *where)
 {
 	struct copy *c = malloc(sizeof(*c));
-	bool good = copy_open(sc, c, after, where);
+	bool good = gap_leads_nowhere(sc, after, where);
 
+	good = copy_open(sc, c, after, where) && good;
 	if (good && uds_snapshot_read(c->s, c->view, sizeof(c->view), 0) < 0)
 		good = complain(sc, where, "the view cannot be read", 0);
 	for (size_t i = 0; i < SECTORS && good; i++)
@@ -427,7 +454,7 @@ START_TEST(writes_of_both_sides_survive_power_cuts)
 	struct scenario *sc = malloc(sizeof(*sc));
 	size_t from;
 
-	start(sc, _i == 0 ? 512 : 1024, 200);
+	start(sc, _i == 0 ? 512 : 1024, 800);
 	from = crash_log_events(sc->log);
 	for (int i = 0; i < 45; i++) {
 		do_random_write(sc, i % 3 == 0, false);
@@ -440,12 +467,13 @@ START_TEST(writes_of_both_sides_survive_power_cuts)
 }
 END_TEST
 
-static void run_merges(struct scenario *sc, bool with_writes)
+static void run_merges(struct scenario *sc, bool with_writes, bool large)
 {
 	while (true) {
 		struct uds_snapshot_status status = { .size = sizeof(status) };
 
-		do_merge(sc, 9, 4);
+		/* Large rounds take several areas off at once. */
+		do_merge(sc, large ? 140 : 30, large ? 135 : 8);
 		uds_snapshot_get_status(sc->s, &status);
 		if (status.exceptions == 0)
 			break;
@@ -463,12 +491,12 @@ START_TEST(merges_survive_power_cuts)
 	struct scenario *sc = malloc(sizeof(*sc));
 	size_t from;
 
-	start(sc, _i % 2 == 0 ? 512 : 1024, 200);
+	start(sc, _i % 2 == 0 ? 512 : 1024, 800);
 	for (size_t i = 0; i < SECTORS; i += 2)
 		do_write(sc, i % 6 == 0, false, i * 31 % (SECTORS - 1), 2);
 	do_flush(sc);
 	from = crash_log_events(sc->log);
-	run_merges(sc, _i >= 2);
+	run_merges(sc, _i / 2 % 2 == 1, _i >= 4);
 	check_sweep(sc, from);
 	stop(sc);
 	free(sc);
@@ -482,14 +510,14 @@ START_TEST(checker_notices_a_missing_flush)
 	unsigned int cuts;
 	size_t from;
 
-	start(sc, 1024, 200);
+	start(sc, 1024, 800);
 	if (_i == 0) {
 		for (size_t i = 0; i < SECTORS; i += 2)
 			do_write(sc, false, false, i * 31 % (SECTORS - 1), 2);
 		do_flush(sc);
 		sc->drop_origin_flush = true;
 		from = crash_log_events(sc->log);
-		run_merges(sc, false);
+		run_merges(sc, false, false);
 	} else {
 		sc->drop_cow_flush = true;
 		from = crash_log_events(sc->log);
@@ -578,7 +606,7 @@ int main(void)
 	TCase *tc = tcase_create("cuts");
 
 	tcase_add_loop_test(tc, writes_of_both_sides_survive_power_cuts, 0, 2);
-	tcase_add_loop_test(tc, merges_survive_power_cuts, 0, 4);
+	tcase_add_loop_test(tc, merges_survive_power_cuts, 0, 8);
 	tcase_add_loop_test(tc, checker_notices_a_missing_flush, 0, 2);
 	tcase_add_test(tc, overflow_survives_power_cuts);
 	tcase_add_test(tc, creating_survives_power_cuts);
