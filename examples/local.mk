@@ -27,4 +27,12 @@ examples_index_dedup_LDADD = libuds.la
 TESTS += examples/test_index
 EXTRA_DIST += examples/test_index
 
+EXAMPLES += examples/exception_copy examples/snapshot_merge
+examples_exception_copy_SOURCES = examples/exception_copy.c
+examples_exception_copy_LDADD = libuds.la
+examples_snapshot_merge_SOURCES = examples/snapshot_merge.c
+examples_snapshot_merge_LDADD = libuds.la
+TESTS += examples/test_snapshot
+EXTRA_DIST += examples/test_snapshot
+
 noinst_PROGRAMS += $(EXAMPLES)
