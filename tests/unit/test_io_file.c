@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,7 +20,7 @@
 
 #include "check_main.h"
 
-static char path[300];
+static char path[400];
 static struct uds_message message;
 
 static void make_path(void)
@@ -286,6 +288,40 @@ START_TEST(a_write_over_the_file_size_limit_fails_with_the_systems_error)
 }
 END_TEST
 
+/* A small file system of its own, in a mount namespace that ends with the test. */
+START_TEST(a_full_file_system_is_told_and_what_was_written_stays)
+{
+	static const char name[] = "a_full_file_system_is_told_and_what_was_written_stays";
+	struct uds_io_file_options options = writing();
+	uint8_t *buffer = make_buffer(131072, 5), *read = make_buffer(16384, 6);
+	char place[300];
+	struct uds_io *io;
+
+	snprintf(place, sizeof(place), "%s/small", scratch_dir());
+	ck_assert_int_eq(mkdir(place, 0700), 0);
+	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", place, "tmpfs", 0, "size=65536") != 0) {
+		rmdir(place);
+		skip_test("%s: cannot mount: %s", name, strerror(errno));
+	}
+	snprintf(path, sizeof(path), "%s/file", place);
+	io = open_good(&options);
+	ck_assert_int_eq(uds_io_resize(io, 131072), 0); /* holes take no room */
+	ck_assert_int_eq(uds_io_write(io, buffer, 16384, 0), 0);
+	ck_assert_int_eq(uds_io_write(io, buffer, 131072 - 16384, 16384), -ENOSPC);
+	ck_assert_int_eq(uds_io_read(io, read, 16384, 0), 0);
+	ck_assert_mem_eq(read, buffer, 16384);
+	/* Room that comes back is used again. */
+	if (uds_io_discard(io, 16384, 131072 - 16384) == 0)
+		ck_assert_int_eq(uds_io_write(io, buffer, 16384, 114688), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(umount(place), 0);
+	rmdir(place);
+	free(buffer);
+	free(read);
+}
+END_TEST
+
 static void check_direct(struct uds_io *io)
 {
 	uint32_t block = uds_io_block_bytes(io), alignment = uds_io_memory_alignment(io);
@@ -535,6 +571,7 @@ int main(void)
 	tcase_add_test(tc, permissions_are_respected);
 	tcase_add_test(tc, running_out_of_descriptors_is_told);
 	tcase_add_test(tc, a_write_over_the_file_size_limit_fails_with_the_systems_error);
+	tcase_add_test(tc, a_full_file_system_is_told_and_what_was_written_stays);
 	tcase_add_test(tc, direct_io_is_used_when_asked_for);
 	tcase_add_test(tc, direct_io_on_memory_file_systems_works_or_is_refused_with_the_reason);
 	tcase_add_test(tc, a_file_system_that_refuses_direct_io_is_an_error_unless_auto);
