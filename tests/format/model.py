@@ -210,8 +210,10 @@ class SparseCache:
 class Index:
     """An index; requests are done one after the other.
 
-    careful: records that find no room at a load with another number of zones lose their volume
-    index entries too. The reference leaves those, as false hints.
+    careful: some things are done better than in the reference. Records that find no room at a load
+    with another number of zones lose their volume index entries too, where it leaves false hints.
+    A rebuild passes over the copies of the fill record, where it makes a second entry for that
+    name, so that the name is still found when it has been deleted.
     """
     def __init__(self, geometry, zones=1, cache_chapters=7, careful=False):
         self.careful = careful
@@ -372,7 +374,11 @@ class Index:
                 sub.set_open_chapter(vcn)
             hooks_only = geometry.is_sparse(self.oldest, self.newest, vcn)
             chapter = self.volume[geometry.physical_chapter(vcn)]
+            seen = set()
             for name, _ in chapter.stored_order(geometry.records_per_page):
+                if self.careful and name in seen:
+                    continue
+                seen.add(name)
                 if not hooks_only or geometry.is_sample(name):
                     self.replay(name, vcn)
         for sub in self.subs:

@@ -177,9 +177,12 @@ def damage_is_found(change):
 
 
 def main():
-    results = Results(budget_seconds=60 if SCALE <= 1 else None)
+    results = Results(budget_seconds=90 if SCALE <= 1 else None)
     peers = [Model()] if "--with-model" in sys.argv else library_peers(results)
     for peer in peers:
+        if isinstance(peer, Tool):
+            for name, change in DAMAGE.items():
+                results.run("damage_is_found: " + name, damage_is_found, change)
         # chunk, origin (mostly with a short last chunk), COW, all in sectors
         shapes = [(1, 700, 600), (2, 1001, 2048), (8, 8189, 4096), (128, 9000, 16384)]
         for chunk, origin, cow in shapes if peer.name != "command" else shapes[2:3]:
@@ -192,9 +195,6 @@ def main():
                         chunks)
         if vectors("snapshot") and not isinstance(peer, Model):
             results.run("stale_tail_is_cleaned: " + peer.name, stale_tail_is_cleaned, peer)
-        if isinstance(peer, Tool):
-            for name, change in DAMAGE.items():
-                results.run("damage_is_found: " + name, damage_is_found, change)
     return results.finish()
 
 

@@ -3,5 +3,8 @@
 # What is installed is complete, and the source tree keeps its own rules.
 
 install_tests = tests/install/test_install.sh
+# Not in sanitized builds: once is enough for what takes long.
+if !SANITIZED
 TESTS += $(install_tests)
+endif
 EXTRA_DIST += $(install_tests)

@@ -7,7 +7,10 @@ tests_interop_snapshot_driver_SOURCES = tests/interop/snapshot_driver.c
 tests_interop_snapshot_driver_LDADD = lib/libcore.la
 
 interop_tests = tests/interop/test_kernel_guest.py
+# Not in sanitized builds: once is enough for what takes long.
+if !SANITIZED
 TESTS += $(interop_tests)
+endif
 EXTRA_DIST += $(interop_tests)
 
 # Sanitizers and static linking exclude each other, and liburing may be there as a shared library only.
