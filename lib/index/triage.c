@@ -88,16 +88,17 @@ int share_want_chapters(struct share *share, size_t i)
 	if (share->copy_count == SHARE_MAX_COPIES && wants_chapter(share, &share->work[i], &vcn) &&
 	    find_copy(share, vcn) == share->copy_count)
 		share_finish(share);
-	for (; i < share->count && share->copy_count < SHARE_MAX_COPIES; i++) {
-		if (!wants_chapter(share, &share->work[i], &vcn) ||
+	for (size_t j = i; j < share->count && share->copy_count < SHARE_MAX_COPIES; j++) {
+		if (!wants_chapter(share, &share->work[j], &vcn) ||
 		    sparse_cache_contains(index->cache, vcn) ||
 		    find_copy(share, vcn) < share->copy_count)
 			continue;
 		r = chapter_copy_make(&index->env, index->io, &index->geometry,
 				      index->layout.super.volume_nonce, vcn,
 				      &share->copies[share->copy_count]);
+		/* A later request asks again; what was made so far is to be read now. */
 		if (r < 0)
-			return r;
+			return j == i ? r : 0;
 		share->copy_count++;
 	}
 	return 0;

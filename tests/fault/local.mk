@@ -7,3 +7,9 @@ tests_fault_test_index_faults_SOURCES = tests/fault/test_index_faults.c
 tests_fault_test_index_faults_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fault_test_index_faults_CFLAGS = $(TEST_CFLAGS)
 tests_fault_test_index_faults_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/fault/test_sparse_faults
+tests_fault_test_sparse_faults_SOURCES = tests/fault/test_sparse_faults.c
+tests_fault_test_sparse_faults_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fault_test_sparse_faults_CFLAGS = $(TEST_CFLAGS)
+tests_fault_test_sparse_faults_LDADD = $(TEST_LDADD)
