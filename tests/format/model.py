@@ -296,11 +296,13 @@ class Index:
         return chapter.data.get(name) if chapter and chapter.vcn == vcn else None
 
     def triage(self, sub, zone, name):
-        if self.geometry.is_sample(name):
-            entry = sub.peek(name)
-            if entry and entry[1] >= sub.low[zone] and self.geometry.is_sparse(
-                    self.oldest, self.newest, entry[1]):
-                self.cache.update(entry[1], self.oldest)
+        """Stale entries are looked at too; the few bits that are stored may name a later chapter."""
+        entry = sub.peek(name) if self.geometry.is_sample(name) else None
+        if entry:
+            low = sub.low[zone]
+            vcn = low + (entry[1] - low & sub.parameters.chapter_mask)
+            if vcn <= sub.high[zone] and self.geometry.is_sparse(self.oldest, self.newest, vcn):
+                self.cache.update(vcn, self.oldest)
 
     def search_cache(self, sub, zone, name):
         if not self.geometry.sparse_chapters or self.geometry.is_sample(name):
