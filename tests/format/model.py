@@ -6,7 +6,7 @@ lists only the size is computed, because early expiry depends on it. Not modelle
 that runs out of memory, chapter index lists of more than 65535 bits, and sparse cache entries that
 are skipped after 20000 misses.
 """
-import copy
+import pickle
 
 import uds_format as uds
 
@@ -343,15 +343,14 @@ class Index:
                     yield zone.records[place]
 
     def save(self):
-        self.saved = copy.deepcopy((list(self.open_records()), self.subs, self.newest,
-                                    self.oldest))
+        self.saved = pickle.dumps((list(self.open_records()), self.subs, self.newest, self.oldest))
 
     def load(self, zones):
         """What a reader of the device does after a save or a crash."""
         if self.saved is None:
             self.rebuild(zones)
             return
-        records, self.subs, self.newest, self.oldest = copy.deepcopy(self.saved)
+        records, self.subs, self.newest, self.oldest = pickle.loads(self.saved)
         self.start(zones)
         full = set()
         for name, data in records:
