@@ -11,6 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#endif
 #ifdef HAVE_LINUX_FS_H
 #include <linux/fs.h>
 #endif
@@ -125,6 +129,38 @@ static int next_tree(struct walker *walker)
 		flags |= FTS_XDEV;
 	walker->fts = fts_open(roots, flags, by_name);
 	return walker->fts == NULL ? -errno : 0;
+}
+
+/*
+ * Whether a directory is the top of a mount that shows the system's state as files: some of them
+ * are endless, or claim to be larger than any disk.
+ */
+static bool is_system_view(const FTSENT *entry)
+{
+#ifdef __linux__
+	struct statfs fs;
+
+	if (entry->fts_info != FTS_D || entry->fts_level == FTS_ROOTLEVEL ||
+	    entry->fts_statp->st_dev == entry->fts_parent->fts_statp->st_dev ||
+	    statfs(entry->fts_accpath, &fs) != 0)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case PROC_SUPER_MAGIC:
+	case SYSFS_MAGIC:
+	case DEBUGFS_MAGIC:
+	case TRACEFS_MAGIC:
+	case SECURITYFS_MAGIC:
+	case CGROUP_SUPER_MAGIC:
+	case CGROUP2_SUPER_MAGIC:
+	case DEVPTS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+#else
+	(void)entry;
+	return false;
+#endif
 }
 
 /* The next entry of any tree. Returns 1, 0 at the end, or a negated errno. */
@@ -257,6 +293,8 @@ int walker_next(struct walker *walker, struct walked_file *ret_file)
 	int r;
 
 	while ((r = next_entry(walker, &entry)) > 0) {
+		if (is_system_view(entry))
+			fts_set(walker->fts, entry, FTS_SKIP);
 		if (!is_wanted(walker, entry))
 			continue;
 		if (walker->many_paths || entry->fts_statp->st_nlink > 1) {

@@ -24,8 +24,9 @@ static int report_merge(void *context, uint64_t done, uint64_t total)
 static void print_text(const struct snapshot_target *target, bool dry_run,
 		       const struct uds_merge_result *result)
 {
-	printf("%s: %" PRIu64 " exceptions %s, %" PRIu64 " remaining\n", target->cow_uri,
-	       result->exceptions, dry_run ? "would be merged" : "merged", result->remaining);
+	printf("%s: %" PRIu64 " exception%s %s, %" PRIu64 " remaining\n", target->cow_uri,
+	       result->exceptions, result->exceptions == 1 ? "" : "s",
+	       dry_run ? "would be merged" : "merged", result->remaining);
 	printf("  %s %s to %s", dry_run ? "would copy" : "copied",
 	       size_text(result->bytes_copied).text, target->origin_uri);
 	if (result->chunks_equal > 0)
@@ -141,7 +142,8 @@ static int print_verdict(const struct snapshot_target *target, json_t *list, uin
 	if (list == NULL && count == 0)
 		printf("%s: no damage found\n", target->cow_uri);
 	else if (list == NULL)
-		printf("%s: %" PRIu64 " findings\n", target->cow_uri, count);
+		printf("%s: %" PRIu64 " finding%s\n", target->cow_uri, count,
+		       count == 1 ? "" : "s");
 	if (list == NULL)
 		return 0;
 	o = json_object();

@@ -31,7 +31,8 @@ static int print_verdict(const struct target *target, json_t *list, uint64_t cou
 		if (count == 0)
 			printf("%s: no damage found\n", target->uri);
 		else
-			printf("%s: %llu findings\n", target->uri, (unsigned long long)count);
+			printf("%s: %llu finding%s\n", target->uri, (unsigned long long)count,
+			       count == 1 ? "" : "s");
 		return 0;
 	}
 	o = json_object();

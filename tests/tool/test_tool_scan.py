@@ -282,6 +282,22 @@ def pipes_and_sockets_are_left_out():
         uds("scan", "/dev/null", status=FAILED, says="/dev/null")
 
 
+def the_state_of_the_system_is_left_out():
+    with Folder() as folder:
+        write(os.path.join(folder, "f"), block(1))
+        proc = os.path.join(folder, "proc")
+        os.mkdir(proc)
+        done = subprocess.run(["mount", "-t", "proc", "proc", proc], capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 0:
+            raise Skip("no proc can be mounted: %s" % " ".join(done.stderr.split()))
+        try:
+            found = uds("scan", "--json", folder, timeout=60).json
+            equal((found["files"], found["errors"]), (1, 0))
+        finally:
+            subprocess.run(["umount", proc], check=False)
+
+
 def odd_names_do_not_break_lines_or_json():
     with Folder() as folder:
         for odd in (b"new\nline", b"\x1b[31mred", b"not\xffutf8", b" blank ", b"back\\slash",
@@ -518,6 +534,7 @@ if __name__ == "__main__":
         an_index_that_does_not_fit_in_memory_is_made_in_a_file,
         sparse_files_have_zero_blocks_in_their_holes, hard_links_are_counted_once,
         symbolic_links_are_not_followed, pipes_and_sockets_are_left_out,
+        the_state_of_the_system_is_left_out,
         odd_names_do_not_break_lines_or_json, deep_trees_are_walked,
         more_small_files_than_may_be_open_are_read,
         unreadable_files_and_folders_are_told_and_the_rest_is_scanned,

@@ -151,7 +151,7 @@ def a_merge_goes_on_where_a_limit_stopped_it():
             equal((ran["exceptions"], ran["remaining"]), (2, left))
             equal(info(cow)["exceptions"], left)
             equal(view(origin, cow) == wanted, True, "the view, %d left" % left)
-        has(uds("snapshot", "merge", "--origin", origin, cow).out, "1 exceptions merged",
+        has(uds("snapshot", "merge", "--origin", origin, cow).out, "1 exception merged",
             "0 remaining")
         equal(content(origin) == wanted, True)
 
