@@ -89,6 +89,15 @@ every_exported_name_has_a_manual_page() {
 	return $missing
 }
 
+manual_pages_describe_nothing_else() {
+	local name missing=0
+	for name in $(sed -n 's/^\.F[no] "*[a-z_ *]*\(uds_[a-z][a-z0-9_]*\).*/\1/p' \
+		"$srcdir"/man/*.3 | sort -u); do
+		grep -qrw "$name" "$srcdir/include" || { echo "not in include/: $name"; missing=1; }
+	done
+	return $missing
+}
+
 # ---- programs ----
 
 flags() { # flags cflags|libs [--static]
@@ -230,6 +239,8 @@ if [ "$failed" = 0 ]; then
 fi
 check version_script_is_sorted version_script_is_sorted
 check every_exported_name_is_declared every_exported_name_is_declared
+check every_exported_name_has_a_manual_page every_exported_name_has_a_manual_page
+check manual_pages_describe_nothing_else manual_pages_describe_nothing_else
 check every_source_file_has_a_licence_line every_source_file_has_a_licence_line
 if have mandoc; then
 	check manual_pages_have_no_lint manual_pages_have_no_lint
