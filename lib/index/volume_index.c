@@ -415,11 +415,11 @@ uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int z
 		/* Per entry, then per list: head, unary part, owner, and the unused end of its block. */
 		total += entries * (shape.rest_bits + 9) / 8;
 		total += p->list_count *
-			 (sizeof(struct vi_head) + shape.buckets / 8 + 4 + VI_BLOCK_HEAD + 16);
+			 (sizeof(struct vi_head) + shape.buckets / 8 + 2 + VI_BLOCK_HEAD + 11);
 		total += zones * sizeof(union vi_padded_zone);
 	}
 	/* Ends of chunks and blocks kept for reuse. */
-	return total + total / 64;
+	return total + total / 100;
 }
 
 uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub)

@@ -354,6 +354,64 @@ START_TEST(zones_are_limited)
 }
 END_TEST
 
+START_TEST(triage_looks_at_hooks_and_drops_nothing)
+{
+	struct uds_configuration c = small_configuration();
+	struct uds_record_name hook = { { 1 } };
+	struct uds_record_name other = { { 1 } };
+	struct geometry geometry;
+	struct volume_index *index;
+	struct vi_list_info info;
+	struct vi_record record;
+	struct vi_place place;
+	uint64_t vcn = 77;
+
+	c.chapters_per_volume = 40; /* values tell 64 chapters apart */
+	c.sparse_chapters_per_volume = 25;
+	c.sparse_sample_rate = 4;
+	other.bytes[15] = 1;
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, NULL, &index), 0);
+	volume_index_locate(index, &other, &place);
+	ck_assert_uint_eq(place.sub, SUB_INDEX_DENSE);
+	volume_index_get(index, &place, &other, &record);
+	ck_assert_int_eq(volume_index_put(index, &record, &other, 0), 0);
+	ck_assert(!volume_index_triage(index, &place, &other, &vcn));
+	volume_index_locate(index, &hook, &place);
+	ck_assert_uint_eq(place.sub, SUB_INDEX_HOOK);
+	ck_assert(!volume_index_triage(index, &place, &hook, &vcn));
+	volume_index_get(index, &place, &hook, &record);
+	ck_assert_int_eq(volume_index_put(index, &record, &hook, 0), 0);
+	volume_index_set_open_chapter(index, 0, 39);
+	ck_assert(volume_index_triage(index, &place, &hook, &vcn));
+	ck_assert_uint_eq(vcn, 0);
+	/* Now chapter 0 reads as chapter 64, which is above the window. */
+	volume_index_set_open_chapter(index, 0, 40);
+	ck_assert(!volume_index_triage(index, &place, &hook, &vcn));
+	/* And now as one within it: the origin does not know better either. */
+	volume_index_set_open_chapter(index, 0, 64);
+	ck_assert(volume_index_triage(index, &place, &hook, &vcn));
+	ck_assert_uint_eq(vcn, 64);
+	volume_index_list_info(index, SUB_INDEX_HOOK, place.list, &info);
+	ck_assert_uint_eq(info.entries, 1);
+	volume_index_get(index, &place, &hook, &record);
+	ck_assert(!record.found);
+	volume_index_free(index);
+}
+END_TEST
+
+START_TEST(a_full_index_takes_three_bytes_a_record)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct geometry geometry;
+	double each;
+
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	each = (double)volume_index_full_bytes(&geometry, 1) / 1024 / 65536;
+	ck_assert_msg(each > 3.1 && each < 3.2, "%f bytes", each);
+}
+END_TEST
+
 /* An allocator that refuses after a while. */
 struct scarce {
 	unsigned int left;
@@ -503,6 +561,8 @@ int main(void)
 	suite_add_tcase(suite, model);
 	tcase_add_test(limits, put_refuses_chapters_outside_the_window);
 	tcase_add_test(limits, zones_are_limited);
+	tcase_add_test(limits, triage_looks_at_hooks_and_drops_nothing);
+	tcase_add_test(limits, a_full_index_takes_three_bytes_a_record);
 	tcase_add_test(limits, no_memory_leaves_everything_as_it_was);
 	suite_add_tcase(suite, limits);
 	return run_suite(suite);
