@@ -39,8 +39,14 @@ setting() { sed -n "s/^$1 = //p" "$builddir/Makefile" | head -n 1; }
 
 # The files of the source tree, relative to it: those that git knows, or all of a release.
 source_files() {
-	(cd "$srcdir" && { git ls-files 2>/dev/null || find . -type f | sed 's,^\./,,'; }) |
-		grep -v -e '^build' -e '^autom4te'
+	(
+		cd "$srcdir" || exit
+		if [ -n "$(git ls-files 2>/dev/null | head -n 1)" ]; then
+			git ls-files
+		else
+			find . -type f | sed 's,^\./,,'
+		fi
+	) | grep -v -e '^_\?build' -e '^_inst' -e '^autom4te'
 }
 
 # ---- installing ----
