@@ -41,13 +41,12 @@ static bool is_family(const char *word)
 	return false;
 }
 
-/* Prints the commands whose names begin with @family; all of them for NULL. */
+/* Prints the commands whose names begin with @family; all of them for "". */
 static void list_commands(FILE *out, const char *family)
 {
-	size_t n = family == NULL ? 0 : strlen(family);
+	size_t n = strlen(family);
 
-	fprintf(out, "usage: uds %s%sCOMMAND [OPTION...] ...\n\n", family == NULL ? "" : family,
-		family == NULL ? "" : " ");
+	fprintf(out, "usage: uds %s%sCOMMAND [OPTION...] ...\n\n", family, n == 0 ? "" : " ");
 	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
 		for (const struct command *c = families[f]; c->name != NULL; c++) {
 			if (n == 0 || (strncmp(c->name, family, n) == 0 && c->name[n] == ' '))
@@ -106,7 +105,7 @@ static int run_help(int argc, char **argv)
 	int words;
 
 	if (argc == 0) {
-		list_commands(stdout, NULL);
+		list_commands(stdout, "");
 		return finish_output(&whole, EXIT_GOOD);
 	}
 	command = command_of(argc, argv, &words);
@@ -127,7 +126,7 @@ int main(int argc, char **argv)
 	int words;
 
 	if (argc < 2) {
-		list_commands(stderr, NULL);
+		list_commands(stderr, "");
 		return EXIT_USAGE;
 	}
 	argc--;

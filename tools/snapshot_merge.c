@@ -51,9 +51,10 @@ static int print_object(bool dry_run, const struct uds_merge_result *result)
 	return print_json(o);
 }
 
-static int merge_snapshot(struct snapshot_target *target, struct uds_merge_options *merge,
+static int merge_snapshot(struct snapshot_target *target, const struct uds_merge_options *options,
 			  bool json)
 {
+	struct uds_merge_options merge = *options;
 	struct uds_merge_result result = { .size = sizeof(result) };
 	struct uds_snapshot_status s = { .size = sizeof(s) };
 	struct merge_progress progress;
@@ -62,11 +63,11 @@ static int merge_snapshot(struct snapshot_target *target, struct uds_merge_optio
 
 	uds_snapshot_get_status(target->snapshot, &s);
 	progress.chunk_bytes = s.chunk_bytes;
-	progress_start(&progress.progress, target->quiet, merge->dry_run ? "looking" : "merging",
+	progress_start(&progress.progress, target->quiet, merge.dry_run ? "looking" : "merging",
 		       NULL);
-	merge->progress = report_merge;
-	merge->progress_context = &progress;
-	r = uds_snapshot_merge(target->snapshot, merge, &result);
+	merge.progress = report_merge;
+	merge.progress_context = &progress;
+	r = uds_snapshot_merge(target->snapshot, &merge, &result);
 	progress_end(&progress.progress);
 	if (r == UDS_ERR_STOPPED) {
 		complain(target->command,
@@ -78,8 +79,8 @@ static int merge_snapshot(struct snapshot_target *target, struct uds_merge_optio
 			return status;
 	}
 	if (!json)
-		print_text(target, merge->dry_run, &result);
-	else if (print_object(merge->dry_run, &result) < 0)
+		print_text(target, merge.dry_run, &result);
+	else if (print_object(merge.dry_run, &result) < 0)
 		status = failed(target->command, "JSON", -ENOMEM, NULL);
 	return status;
 }
