@@ -176,6 +176,17 @@ static void make_overlay(struct bench *b)
 		die("sync", "failed");
 }
 
+/* qemu-img has the origin to itself: our lock would be in its way. */
+static void open_origin(struct bench *b)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+
+	options.write = true;
+	options.direct = UDS_IO_DIRECT_YES;
+	options.uring = b->uring;
+	must("open", uds_io_open_file(b->origin_path, &options, NULL, NULL, &b->origin));
+}
+
 static void setup(struct bench *b)
 {
 	uint64_t cow_bytes;
@@ -192,8 +203,11 @@ static void setup(struct bench *b)
 	b->origin = make_file(b, b->origin_path, b->bytes);
 	b->cow = make_file(b, b->cow_path, cow_bytes);
 	make_order(b);
-	if (b->qemu)
+	if (b->qemu) {
+		uds_io_close(b->origin);
 		make_overlay(b);
+		open_origin(b);
+	}
 }
 
 static double run_copy(struct bench *b)
@@ -305,19 +319,10 @@ static void run(struct bench *b)
 		if (i == 0)
 			check_origin(b);
 		if (b->qemu) {
-			uds_io_close(b->origin); /* its lock would be in the way */
+			uds_io_close(b->origin);
 			qemu[i] = run_qemu(b);
 			printf(", qemu-img commit %.0f MiB/s", mib / qemu[i]);
-			b->origin = NULL;
-			{
-				struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
-
-				options.write = true;
-				options.direct = UDS_IO_DIRECT_YES;
-				options.uring = b->uring;
-				must("open", uds_io_open_file(b->origin_path, &options, NULL, NULL,
-							      &b->origin));
-			}
+			open_origin(b);
 		}
 		printf("\n");
 		fflush(stdout);

@@ -247,9 +247,9 @@ struct uds_merge_options {
 	bool force;
 
 	/*
-	 * How much is copied before the exceptions of it are committed, and so how long a write to
-	 * a chunk that is being merged may have to wait; 0: 64 MiB. Rounds end with an area at the
-	 * latest.
+	 * How much is copied before the exceptions of it are committed; 0: 64 MiB to 1 GiB, about
+	 * what takes some seconds. With 0, a write to a chunk that is being merged interrupts a
+	 * large round, and rounds are small from then on; else it waits for the end of its round.
 	 */
 	uint64_t round_bytes;
 

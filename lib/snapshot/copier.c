@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The copier: a number of slots, each with a buffer, that go around: read from the source, (read
- * from the target and compare,) write to the target, and take the next part of the next piece.
+ * The copier: a number of slots, each with a buffer, that go around: they are filled from the
+ * source by one read or, where pieces lie apart there but go on on the target, by many; (are
+ * compared with the target;) and are written to the target at once.
  *
  * There are two queues to wait on, and only one can be waited on at a time: it is the one with more
  * in flight.
@@ -17,15 +18,19 @@
 #include "base/message.h"
 #include "io/io.h"
 
-#define REAP_MAX 64
+#define REAP_MAX   64
+#define SLOT_READS 64
 
 enum slot_state { SLOT_READING, SLOT_COMPARING, SLOT_WRITING };
 
 struct slot {
-	struct uds_io_request request;
+	struct uds_io_request request; /* for the target */
+	struct uds_io_request reads[SLOT_READS];
+	unsigned int read_count;
+	unsigned int pending; /* of the reads */
+	bool closed;	      /* nothing is added any more */
 	enum slot_state state;
 	uint8_t *buffer;
-	uint64_t from;
 	uint64_t to;
 	uint64_t length;
 	uint64_t written; /* up to here it is written, or equal */
@@ -45,6 +50,7 @@ struct copier {
 	uint8_t *buffers;
 	uint8_t *compare_buffers; /* NULL until the first job that compares */
 	struct slot *free;
+	struct slot *filling; /* the slot that the next read may go to */
 
 	/* The job. */
 	struct copy_job *job;
@@ -89,6 +95,7 @@ int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *en
 		return r;
 	}
 	for (unsigned int i = 0; i < depth; i++) {
+		copier->slots[i].request.user = &copier->slots[i];
 		copier->slots[i].buffer = copier->buffers + i * copier->slot_bytes;
 		copier->slots[i].next_free = copier->free;
 		copier->free = &copier->slots[i];
@@ -119,6 +126,29 @@ static void fail(struct copier *copier, struct uds_io *io, const char *doing, ui
 					 uds_io_name(io), doing, offset, uds_strerror(status));
 }
 
+static void release_slot(struct copier *copier, struct slot *slot)
+{
+	slot->next_free = copier->free;
+	copier->free = slot;
+}
+
+/* What was not handed over is as if it had failed. */
+static void not_submitted(struct copier *copier, struct uds_io_request *const *requests,
+			  size_t count, int status)
+{
+	if (copier->status == 0)
+		copier->status = failure(copier->message, status, "handing over a copy: %s",
+					 uds_strerror(status));
+	for (size_t i = 0; i < count; i++) {
+		struct slot *slot = requests[i]->user;
+
+		if (slot->state == SLOT_READING)
+			slot->pending--;
+		if (slot != copier->filling && slot->pending == 0)
+			release_slot(copier, slot);
+	}
+}
+
 static void submit(struct copier *copier, struct uds_io_queue *queue, unsigned int *in_flight,
 		   struct uds_io_request *const *requests, size_t count)
 {
@@ -127,74 +157,10 @@ static void submit(struct copier *copier, struct uds_io_queue *queue, unsigned i
 	if (count == 0)
 		return;
 	r = uds_io_queue_submit(queue, requests, count);
-	if (r == 0) {
+	if (r == 0)
 		*in_flight += (unsigned int)count;
-		return;
-	}
-	if (copier->status == 0)
-		copier->status =
-			failure(copier->message, r, "handing over a copy: %s", uds_strerror(r));
-	for (size_t i = 0; i < count; i++) {
-		struct slot *slot = requests[i]->user;
-
-		slot->next_free = copier->free;
-		copier->free = slot;
-	}
-}
-
-static void release_slot(struct copier *copier, struct slot *slot)
-{
-	slot->next_free = copier->free;
-	copier->free = slot;
-}
-
-/* The next part of the job into a free slot; false: there is none left. */
-static bool take_part(struct copier *copier, struct slot *slot)
-{
-	const struct copy_job *job = copier->job;
-	const struct copy_piece *piece;
-	uint64_t left;
-
-	if (copier->piece == job->count)
-		return false;
-	piece = &job->pieces[copier->piece];
-	left = piece->length - copier->piece_done;
-	slot->from = piece->from + copier->piece_done;
-	slot->to = piece->to + copier->piece_done;
-	slot->length = left < copier->slot_bytes ? left : copier->slot_bytes;
-	slot->written = 0;
-	slot->state = SLOT_READING;
-	slot->request.kind = UDS_IO_READ;
-	slot->request.buffer = slot->buffer;
-	slot->request.offset = slot->from;
-	slot->request.length = (size_t)round_up(slot->length, uds_io_block_bytes(copier->from));
-	slot->request.user = slot;
-	copier->piece_done += slot->length;
-	if (copier->piece_done == piece->length) {
-		copier->piece++;
-		copier->piece_done = 0;
-	}
-	return true;
-}
-
-static void start_reads(struct copier *copier)
-{
-	struct uds_io_request *requests[REAP_MAX];
-	size_t count = 0;
-
-	while (copier->status == 0 && copier->free != NULL) {
-		struct slot *slot = copier->free;
-
-		if (!take_part(copier, slot))
-			break;
-		copier->free = slot->next_free;
-		requests[count++] = &slot->request;
-		if (count == REAP_MAX) {
-			submit(copier, copier->from_queue, &copier->reading, requests, count);
-			count = 0;
-		}
-	}
-	submit(copier, copier->from_queue, &copier->reading, requests, count);
+	else
+		not_submitted(copier, requests, count, r);
 }
 
 static uint8_t *compare_buffer(const struct copier *copier, const struct slot *slot)
@@ -270,24 +236,120 @@ static bool advance(struct copier *copier, struct slot *slot)
 	return false;
 }
 
+/* Sends a slot whose reads are all done on its way, or lets it go when something failed. */
+static void go_on(struct copier *copier, struct slot *slot)
+{
+	struct uds_io_request *request = &slot->request;
+
+	if (slot->pending > 0)
+		return;
+	if (copier->status == 0 && advance(copier, slot))
+		submit(copier, copier->to_queue, &copier->writing, &request, 1);
+	else
+		release_slot(copier, slot);
+}
+
+static void close_filling(struct copier *copier)
+{
+	struct slot *slot = copier->filling;
+
+	if (slot == NULL)
+		return;
+	copier->filling = NULL;
+	slot->closed = true;
+	go_on(copier, slot);
+}
+
+/* Whether the next part of the job can be added to the slot that is being filled. */
+static bool fits(const struct copier *copier)
+{
+	const struct copy_piece *piece = &copier->job->pieces[copier->piece];
+	const struct slot *slot = copier->filling;
+
+	return slot != NULL && slot->read_count < SLOT_READS && slot->length < copier->slot_bytes &&
+	       slot->to + slot->length == piece->to + copier->piece_done;
+}
+
+static void start_filling(struct copier *copier)
+{
+	struct slot *slot = copier->free;
+
+	copier->free = slot->next_free;
+	copier->filling = slot;
+	slot->to = copier->job->pieces[copier->piece].to + copier->piece_done;
+	slot->length = 0;
+	slot->written = 0;
+	slot->read_count = 0;
+	slot->pending = 0;
+	slot->closed = false;
+	slot->state = SLOT_READING;
+}
+
+/* The next part of the job as a read into the slot that is being filled. */
+static struct uds_io_request *add_read(struct copier *copier)
+{
+	const struct copy_piece *piece = &copier->job->pieces[copier->piece];
+	struct slot *slot = copier->filling;
+	struct uds_io_request *read = &slot->reads[slot->read_count++];
+	uint64_t left = piece->length - copier->piece_done;
+	uint64_t room = copier->slot_bytes - slot->length, part = left < room ? left : room;
+
+	read->kind = UDS_IO_READ;
+	read->buffer = slot->buffer + slot->length;
+	read->offset = piece->from + copier->piece_done;
+	read->length = (size_t)round_up(part, uds_io_block_bytes(copier->from));
+	read->user = slot;
+	slot->pending++;
+	slot->length += part;
+	copier->piece_done += part;
+	if (copier->piece_done == piece->length) {
+		copier->piece++;
+		copier->piece_done = 0;
+	}
+	return read;
+}
+
+static void start_reads(struct copier *copier)
+{
+	struct uds_io_request *reads[REAP_MAX];
+	size_t count = 0;
+
+	while (copier->status == 0 && copier->piece < copier->job->count &&
+	       copier->reading + count < copier->depth) {
+		if (!fits(copier)) {
+			/* Those collected belong to this slot, or to ones before it. */
+			submit(copier, copier->from_queue, &copier->reading, reads, count);
+			count = 0;
+			close_filling(copier);
+			if (copier->free == NULL || copier->status < 0)
+				break;
+			start_filling(copier);
+		}
+		reads[count++] = add_read(copier);
+		if (count == REAP_MAX) {
+			submit(copier, copier->from_queue, &copier->reading, reads, count);
+			count = 0;
+		}
+	}
+	submit(copier, copier->from_queue, &copier->reading, reads, count);
+	if (copier->piece == copier->job->count || copier->status < 0)
+		close_filling(copier);
+}
+
 static void finish_transfers(struct copier *copier, struct uds_io_request **done, size_t count,
 			     struct uds_io *io)
 {
-	struct uds_io_request *requests[REAP_MAX];
-	size_t ready = 0;
-
 	for (size_t i = 0; i < count; i++) {
 		struct slot *slot = done[i]->user;
 
 		if (done[i]->status < 0)
 			fail(copier, io, slot->state == SLOT_WRITING ? "writing" : "reading",
 			     done[i]->offset, done[i]->status);
-		if (copier->status == 0 && advance(copier, slot))
-			requests[ready++] = &slot->request;
-		else
-			release_slot(copier, slot);
+		if (slot->state == SLOT_READING)
+			slot->pending--;
+		if (slot->closed)
+			go_on(copier, slot);
 	}
-	submit(copier, copier->to_queue, &copier->writing, requests, ready);
 }
 
 /* Waits for transfers of the fuller queue. */
@@ -318,6 +380,9 @@ int copier_run(struct copier *copier, struct copy_job *job, struct uds_message *
 	copier->message = message;
 	job->copied_bytes = 0;
 	job->equal_units = 0;
+	/* What is written begins with a unit, and must be aligned in memory. */
+	if (job->skip_equal_unit != 0 && job->skip_equal_unit < uds_io_memory_alignment(copier->to))
+		job->skip_equal_unit = uds_io_memory_alignment(copier->to);
 	if (job->skip_equal_unit != 0 && copier->compare_buffers == NULL) {
 		copier->compare_buffers = allocate_buffers(copier);
 		if (copier->compare_buffers == NULL)
@@ -326,9 +391,11 @@ int copier_run(struct copier *copier, struct copy_job *job, struct uds_message *
 	for (;;) {
 		start_reads(copier);
 		if (copier->reading + copier->writing == 0)
-			return copier->status;
+			break;
 		reap(copier);
 		if (job->tick != NULL && copier->status == 0 && job->tick(job->tick_context) != 0)
 			copier->status = failure(message, UDS_ERR_STOPPED, "the copy was stopped");
 	}
+	close_filling(copier);
+	return copier->status;
 }

@@ -17,7 +17,10 @@
 #include "base/message.h"
 #include "base/visibility.h"
 
-#define DEFAULT_ROUND_BYTES (UINT64_C(64) << 20)
+#define LEAST_ROUND_BYTES   (UINT64_C(64) << 20)
+#define MOST_ROUND_BYTES    (UINT64_C(1) << 30)
+#define MOST_ROUND_ENTRIES  (UINT64_C(1) << 19)
+#define ROUND_SECONDS	    8.0
 #define HURRIED_ROUND_BYTES (UINT64_C(4) << 20)
 
 struct merge {
@@ -30,6 +33,10 @@ struct merge {
 	struct merge_committer *committer; /* NULL: groups are committed in this thread */
 	uint64_t wanted;		   /* entries to take off */
 	uint64_t gathered;		   /* in groups so far */
+	uint64_t settled;		   /* taken off before the present committer began */
+	uint64_t settled_rounds;
+	uint64_t round_bytes; /* what a group may have: grows with the speed, unless it was given */
+	bool hurried;	      /* a writer had to wait: small groups from now on */
 	struct timespec began;
 	struct uds_merge_result result;
 	struct uds_message message;
@@ -145,8 +152,8 @@ static void update_result(struct merge *m)
 	if (m->committer == NULL)
 		return;
 	merge_committer_progress(m->committer, &entries, &rounds);
-	m->result.exceptions = entries;
-	m->result.rounds = rounds;
+	m->result.exceptions = m->settled + entries;
+	m->result.rounds = m->settled_rounds + rounds;
 }
 
 /* Between transfers and between groups: progress, and whether to stop. */
@@ -161,6 +168,10 @@ static int tick(void *context)
 	pthread_mutex_unlock(&m->s->lock);
 	if (stop)
 		return 1;
+	if (!m->hurried && m->options.round_bytes == 0 && range_claims_in_the_way(&m->s->ranges)) {
+		m->hurried = true;
+		return 1;
+	}
 	return m->options.progress != NULL &&
 	       m->options.progress(m->options.progress_context, m->result.exceptions, m->wanted) !=
 		       0;
@@ -207,15 +218,33 @@ static int keep_to_rate(struct merge *m)
 
 static uint64_t group_bytes(struct merge *m)
 {
-	uint64_t bytes = m->options.round_bytes;
+	uint64_t bytes = m->round_bytes;
 
 	/* A writer waits: let it in soon. */
-	if (bytes > HURRIED_ROUND_BYTES && range_claims_in_the_way(&m->s->ranges))
-		bytes = HURRIED_ROUND_BYTES;
+	if (m->hurried || (bytes > HURRIED_ROUND_BYTES && range_claims_in_the_way(&m->s->ranges)))
+		bytes = bytes < HURRIED_ROUND_BYTES ? bytes : HURRIED_ROUND_BYTES;
 	/* A slow merge goes in small steps. */
 	if (m->options.bytes_per_second != 0 && bytes > m->options.bytes_per_second / 4)
 		bytes = m->options.bytes_per_second / 4;
+	if (bytes / m->s->chunk_bytes > MOST_ROUND_ENTRIES)
+		bytes = MOST_ROUND_ENTRIES * m->s->chunk_bytes;
 	return bytes;
+}
+
+/*
+ * The larger a group, the more of its chunks are neighbours on the origin and written at once; but
+ * when it is interrupted, its work is lost: so as much as can be copied in a few seconds.
+ */
+static void learn_round_bytes(struct merge *m, uint64_t bytes, double seconds)
+{
+	double fitting = (double)bytes / (seconds > 0.001 ? seconds : 0.001) * ROUND_SECONDS;
+
+	if (m->options.round_bytes != 0)
+		return;
+	m->round_bytes = LEAST_ROUND_BYTES;
+	if (fitting > (double)LEAST_ROUND_BYTES)
+		m->round_bytes =
+			fitting < (double)MOST_ROUND_BYTES ? (uint64_t)fitting : MOST_ROUND_BYTES;
 }
 
 static int fill(struct merge *m, struct merge_group *group)
@@ -232,6 +261,7 @@ static int copy(struct merge *m, struct merge_group *group)
 {
 	struct copy_job job = { .pieces = group->pieces, .count = group->run_count };
 	uint64_t unit = m->s->chunk_bytes, chunks = 0, equal;
+	struct timespec began;
 	int r;
 
 	if (unit > SNAPSHOT_SLOT_BYTES)
@@ -239,12 +269,14 @@ static int copy(struct merge *m, struct merge_group *group)
 	job.skip_equal_unit = m->options.skip_equal ? unit : 0;
 	job.tick = tick;
 	job.tick_context = m;
+	clock_gettime(CLOCK_MONOTONIC, &began);
 	r = copier_run(m->copier, &job, &m->message);
 	if (r == UDS_ERR_STOPPED)
 		return stopped(m);
+	learn_round_bytes(m, job.copied_bytes, seconds_since(&began));
 	for (size_t i = 0; i < group->run_count; i++)
 		chunks += group->runs[i].count;
-	equal = job.equal_units * unit / m->s->chunk_bytes;
+	equal = job.equal_units * job.skip_equal_unit / m->s->chunk_bytes;
 	m->result.bytes_copied += job.copied_bytes;
 	m->result.chunks_equal += equal;
 	m->result.chunks_copied += chunks - equal;
@@ -268,9 +300,66 @@ static int commit(struct merge *m, struct merge_group *group)
 	}
 	r = merge_group_commit(group, m->s, m->queue, &entries, &rounds, &m->message);
 	range_unclaim(&m->s->ranges, &group->claim);
-	m->result.exceptions += entries;
-	m->result.rounds += rounds;
+	m->settled += entries;
+	m->settled_rounds += rounds;
+	m->result.exceptions = m->settled;
+	m->result.rounds = m->settled_rounds;
 	return r;
+}
+
+/* Ends the second thread when its last group is done; its error is the earlier one. */
+static int finish(struct merge *m, int status)
+{
+	struct uds_message message = { "" };
+	uint64_t entries, rounds;
+	int r;
+
+	if (m->committer == NULL)
+		return status;
+	r = merge_committer_finish(m->committer, &entries, &rounds, &message);
+	m->committer = NULL;
+	m->settled += entries;
+	m->settled_rounds += rounds;
+	m->result.exceptions = m->settled;
+	m->result.rounds = m->settled_rounds;
+	if (r < 0) {
+		m->message = message;
+		return r;
+	}
+	return status;
+}
+
+/* A large group was given up for a writer: again from what is committed, in small groups. */
+static int begin_again(struct merge *m)
+{
+	int r = finish(m, 0);
+
+	if (r < 0)
+		return r;
+	merge_cursor_close(&m->cursor);
+	m->gathered = m->settled;
+	return merge_cursor_open(m->s, &m->cursor, &m->message);
+}
+
+/* The next group, from filling to handing over. */
+static int merge_group(struct merge *m, struct merge_group *group)
+{
+	bool hurried = m->hurried;
+	int r = keep_to_rate(m);
+
+	if (r == UDS_ERR_STOPPED && m->hurried && !hurried)
+		r = 0; /* a writer waits: nothing was copied yet */
+	if (r == 0)
+		r = fill(m, group);
+	if (r < 0 || group->entries == 0)
+		return r;
+	hurried = m->hurried;
+	range_claim(&m->s->ranges, &group->claim);
+	r = copy(m, group);
+	if (r == 0)
+		return commit(m, group);
+	range_unclaim(&m->s->ranges, &group->claim);
+	return r == UDS_ERR_STOPPED && m->hurried && !hurried ? begin_again(m) : r;
 }
 
 static int merge_groups(struct merge *m)
@@ -280,37 +369,11 @@ static int merge_groups(struct merge *m)
 	for (unsigned int turn = 0; m->gathered < m->wanted && r == 0; turn++) {
 		struct merge_group *group = &m->groups[turn % 2];
 
-		r = keep_to_rate(m);
-		if (r == 0)
-			r = fill(m, group);
-		if (r < 0 || group->entries == 0)
+		r = merge_group(m, group);
+		if (group->entries == 0)
 			break;
-		range_claim(&m->s->ranges, &group->claim);
-		r = copy(m, group);
-		if (r < 0)
-			range_unclaim(&m->s->ranges, &group->claim);
-		else
-			r = commit(m, group);
 	}
 	return r;
-}
-
-/* The second thread's last group; its error is the earlier one. */
-static int finish(struct merge *m, int status)
-{
-	struct uds_message message = { "" };
-	int r;
-
-	if (m->committer == NULL)
-		return status;
-	r = merge_committer_finish(m->committer, &m->result.exceptions, &m->result.rounds,
-				   &message);
-	m->committer = NULL;
-	if (r < 0) {
-		m->message = message;
-		return r;
-	}
-	return status;
 }
 
 static int merge_for_real(struct merge *m)
@@ -415,8 +478,7 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 	if (given != NULL)
 		memcpy(&m.options, given,
 		       given->size < sizeof(m.options) ? given->size : sizeof(m.options));
-	if (m.options.round_bytes == 0)
-		m.options.round_bytes = DEFAULT_ROUND_BYTES;
+	m.round_bytes = m.options.round_bytes != 0 ? m.options.round_bytes : LEAST_ROUND_BYTES;
 	r = enter(s, &m.message);
 	if (r == 0) {
 		r = m.options.dry_run ? check_can_merge(s, &m.options, &m.message)

@@ -31,7 +31,7 @@ int merge_cursor_open(struct uds_snapshot *s, struct merge_cursor *ret_cursor,
 		r = area_reader_open(s->cow, &s->env, &ret_cursor->geometry, cursor.area - 1, -1, 0,
 				     &ret_cursor->reader);
 	if (r < 0) {
-		env_release(&s->env, cursor.content);
+		merge_cursor_close(ret_cursor);
 		return failure(message, r, "%s: making a queue: %s", uds_io_name(s->cow),
 			       uds_strerror(r));
 	}
@@ -42,6 +42,8 @@ void merge_cursor_close(struct merge_cursor *cursor)
 {
 	area_reader_close(cursor->reader);
 	env_release(&cursor->s->env, cursor->content);
+	cursor->reader = NULL;
+	cursor->content = NULL;
 }
 
 /* Goes to the area before; false: there is none. */
