@@ -135,7 +135,7 @@ int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
  * the open chapter are gone, as after a crash, unless uds_index_save() came last. NULL is fine.
  * No other thread may be using the index.
  *
- * Returns 0, or the error of a chapter write that nobody was told about yet.
+ * Returns 0, or the error that the writing of a chapter met, if one did.
  */
 int uds_index_close(struct uds_index *index);
 

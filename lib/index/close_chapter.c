@@ -73,6 +73,20 @@ int index_set_open_chapter(struct uds_index *index, uint64_t newest)
 	return r;
 }
 
+/*
+ * The oldest chapter when @newest is opened. On a converted volume the steps of 11.4 are right only if none
+ * is left out, and a recovery between the step of two and the step of none does that (16.1): oldest would
+ * stay one too low for good. So it never lags behind the window of the volume index.
+ */
+static uint64_t oldest_after(const struct uds_index *index, uint64_t newest)
+{
+	uint64_t chapters = index->geometry.chapters_per_volume;
+	uint64_t oldest = index->oldest + geometry_chapters_to_expire(&index->geometry, newest);
+	uint64_t low = newest >= chapters ? newest - chapters + 1 : 0;
+
+	return oldest > low ? oldest : low;
+}
+
 /* All locks are held and the writer has nothing to do. */
 static int swap_and_write(struct uds_index *index)
 {
@@ -94,7 +108,7 @@ static int swap_and_write(struct uds_index *index)
 		open_zone_reset(zone->open);
 	}
 	index->newest = closing + 1;
-	index->oldest += geometry_chapters_to_expire(&index->geometry, index->newest);
+	index->oldest = oldest_after(index, index->newest);
 	r = chapter_writer_submit(index->writer, closing, closed, index->zone_count, &message);
 	return r < 0 ? index_failure(index, r, &message) : 0;
 }

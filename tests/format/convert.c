@@ -5,12 +5,13 @@
  *
  * It relies on what the traces have: one zone, and a slot that is free for the new save.
  */
+#include "convert.h"
+
+#include <stddef.h>
 #include <string.h>
 
-#include "base/bits.h"
 #include "base/bytes.h"
 #include "base/murmur3.h"
-#include "replay.h"
 
 #define BLOCK 4096u
 

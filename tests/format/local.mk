@@ -46,7 +46,7 @@ check_PROGRAMS += $(index_vector_tests)
 TESTS += $(index_vector_tests)
 
 index_vector_sources = \
-	tests/format/convert.c \
+	tests/format/convert.c tests/format/convert.h \
 	tests/format/image_diff.c tests/format/image_diff.h \
 	tests/format/replay.c tests/format/replay.h \
 	tests/format/trace.c tests/format/trace.h

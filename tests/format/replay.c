@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "convert.h"
 #include "names.h"
 
 static uint64_t replay_now(void *context)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A device in memory on which a trace of the golden vectors is carried out by the library, and the
- * conversion of an index, which the library itself never does.
+ * A device in memory on which a trace of the golden vectors is carried out by the library.
  */
 #ifndef TESTS_FORMAT_REPLAY_H
 #define TESTS_FORMAT_REPLAY_H
@@ -48,14 +47,5 @@ bool replay_answer_matches(const struct trace_line *line, const struct uds_reque
 
 /* The whole device, in malloc'ed memory. */
 uint8_t *replay_device(const struct replay *replay, size_t *ret_size);
-
-/*
- * Turns the bytes of a cleanly saved index into a converted one (uds-format, 19.6), in place: the
- * converted index is what follows the first @cut bytes.
- *
- * @offset: where the index begins. @time_ms: of the save that is part of it.
- * Returns the new offset, counted behind the cut.
- */
-uint64_t convert_image(uint8_t *image, uint64_t offset, uint64_t cut, uint64_t time_ms);
 
 #endif

@@ -9,6 +9,7 @@ TESTS += $(model_tests)
 THREADED_TESTS += tests/model/test_index_model
 
 tests_model_test_index_model_SOURCES = \
+	tests/format/convert.c tests/format/convert.h \
 	tests/model/model.c tests/model/model.h \
 	tests/model/test_index_model.c
 tests_model_test_index_model_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -95,7 +95,7 @@ static void add_copy(struct model_name *name, uint32_t version, const struct mod
 		name->count--;
 	}
 	name->copies[name->count++] =
-		(struct model_copy){ time->newest_before, time->newest_after, version };
+		(struct model_copy){ time->newest_before, time->newest_after, version, false };
 }
 
 /* Forgets copies that must have left. */
@@ -144,8 +144,10 @@ static void adopt(struct model_name *name, uint32_t version)
 		name->count--;
 	while (i < name->count && name->copies[i].version != version)
 		i++;
-	if (i < name->count)
+	if (i < name->count) {
 		name->copies[name->count - 1].low = name->copies[i].low;
+		name->copies[name->count - 1].doubtful = false;
+	}
 }
 
 static const char *judge_found(const struct model *model, struct model_name *name, uint32_t i,
@@ -248,7 +250,8 @@ void model_recover(struct model *model, uint64_t newest)
 			continue;
 		name->version = name->copies[name->count - 1].version;
 		if (name->copies[name->count - 1].high >= newest)
-			name->uncertain = true;
+			name->copies[name->count - 1].doubtful = true;
+		name->uncertain = name->copies[name->count - 1].doubtful;
 	}
 }
 
@@ -257,7 +260,9 @@ void model_drop(struct model *model, uint64_t newest)
 	for (uint32_t i = 0; i < model->names; i++) {
 		struct model_name *name = &model->name[i];
 
-		if (name->count > 0 && name->copies[name->count - 1].high >= newest)
-			name->uncertain = true;
+		if (name->count == 0 || name->copies[name->count - 1].high < newest)
+			continue;
+		name->copies[name->count - 1].doubtful = true;
+		name->uncertain = true;
 	}
 }

@@ -21,6 +21,7 @@ struct model_copy {
 	uint64_t low;
 	uint64_t high;
 	uint32_t version;
+	bool doubtful; /* a crash or a load may have lost it */
 };
 
 struct model_name {

@@ -10,7 +10,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "../format/convert.h"
 #include "check_main.h"
 #include "model.h"
 #include "names.h"
@@ -23,6 +25,7 @@
 struct run {
 	struct uds_configuration configuration;
 	struct uds_io *io;
+	uint64_t offset; /* of the index on it */
 	struct uds_index *index;
 	struct model *model;
 	struct model *saved; /* as it was at the last save */
@@ -171,6 +174,7 @@ static void open_index(struct run *run)
 	int r;
 
 	options.zones = run->zones;
+	options.offset = run->offset;
 	r = uds_index_open(run->io, &options, &message, &run->index);
 	ck_assert_msg(r == 0, "open: %d %s", r, message.text);
 }
@@ -232,6 +236,37 @@ static void crash(struct run *run)
 	}
 }
 
+/*
+ * Makes one chapter less of the index, as the conversion of the format does (19.6). From then on chapters
+ * lie elsewhere, and leave in other steps.
+ */
+static void convert(struct run *run)
+{
+	const uint64_t cut = 3 * 4096;
+	struct timespec now;
+	uint64_t size;
+	uint8_t *image;
+
+	save(run);
+	ck_assert_int_eq(uds_index_close(run->index), 0);
+	ck_assert_int_eq(uds_io_size(run->io, &size), 0);
+	image = malloc((size_t)size);
+	ck_assert(image != NULL);
+	ck_assert_int_eq(uds_io_read(run->io, image, (size_t)size, 0), 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	run->offset = convert_image(image, 0, cut, (uint64_t)now.tv_sec * 1000 + 2000);
+	ck_assert_int_eq(uds_io_close(run->io), 0);
+	ck_assert_int_eq(uds_io_open_memory(size - cut, 1, NULL, &run->io), 0);
+	ck_assert_int_eq(uds_io_write(run->io, image + cut, (size_t)(size - cut), 0), 0);
+	free(image);
+	open_index(run);
+	run->model->dense_chapters--;
+	run->saved->dense_chapters--;
+	ck_assert_uint_eq(statistics(run).newest_chapter, run->saved_newest);
+	if (statistics(run).dropped_at_load > 0)
+		model_drop(run->model, run->saved_newest);
+}
+
 static unsigned int scale(void)
 {
 	const char *text = getenv("UDS_TEST_SCALE");
@@ -284,8 +319,9 @@ static void end_run(struct run *run)
 	pthread_mutex_destroy(&run->lock);
 }
 
-/* @requests: about how many, in all. */
-static void run_model(bool sparse, unsigned int threads, unsigned int requests, uint64_t seed)
+/* @requests: about how many, in all. @converted: after some of them it becomes a converted index. */
+static void run_model(bool sparse, bool converted, unsigned int threads, unsigned int requests,
+		      uint64_t seed)
 {
 	unsigned int rounds = 24, batches = requests / rounds / (BATCH / 2);
 	uint32_t version = 1;
@@ -297,6 +333,8 @@ static void run_model(bool sparse, unsigned int threads, unsigned int requests, 
 		unsigned int n = throw(seed, &run.dice, 4) == 0 ? 2 * threads : batches;
 
 		run_workers(&run, threads, n, &version);
+		if (converted && round == rounds / 4)
+			convert(&run);
 		switch (throw(seed, &run.dice, 4)) {
 		case 0:
 			save(&run);
@@ -316,25 +354,40 @@ static void run_model(bool sparse, unsigned int threads, unsigned int requests, 
 
 START_TEST(random_requests_of_one_thread_follow_the_model)
 {
-	run_model(false, 1, 500000 * scale(), 0x5eed1);
+	run_model(false, false, 1, 500000 * scale(), 0x5eed1);
 }
 END_TEST
 
 START_TEST(random_requests_of_four_threads_follow_the_model)
 {
-	run_model(false, 4, 500000 * scale(), 0x5eed2);
+	run_model(false, false, 4, 500000 * scale(), 0x5eed2);
 }
 END_TEST
 
 START_TEST(random_requests_to_a_sparse_index_follow_the_model)
 {
-	run_model(true, 1, 200000 * scale(), 0x5eed3);
+	run_model(true, false, 1, 200000 * scale(), 0x5eed3);
 }
 END_TEST
 
 START_TEST(random_requests_of_four_threads_to_a_sparse_index_follow_the_model)
 {
-	run_model(true, 4, 200000 * scale(), 0x5eed4);
+	run_model(true, false, 4, 200000 * scale(), 0x5eed4);
+}
+END_TEST
+
+/* The place of the moved chapter follows from where the index is when it is converted: so several. */
+START_TEST(random_requests_to_a_converted_index_follow_the_model)
+{
+	run_model(false, true, 1 + 3 * (unsigned int)(_i % 2), 60000 * scale(),
+		  0x5eed10 + (uint64_t)_i);
+}
+END_TEST
+
+START_TEST(random_requests_to_a_converted_sparse_index_follow_the_model)
+{
+	run_model(true, true, 1 + 3 * (unsigned int)(_i % 2), 60000 * scale(),
+		  0x5eed20 + (uint64_t)_i);
 }
 END_TEST
 
@@ -347,6 +400,9 @@ int main(void)
 	tcase_add_test(tcase, random_requests_of_four_threads_follow_the_model);
 	tcase_add_test(tcase, random_requests_to_a_sparse_index_follow_the_model);
 	tcase_add_test(tcase, random_requests_of_four_threads_to_a_sparse_index_follow_the_model);
+	tcase_add_loop_test(tcase, random_requests_to_a_converted_index_follow_the_model, 0, 8);
+	tcase_add_loop_test(tcase, random_requests_to_a_converted_sparse_index_follow_the_model, 0,
+			    4);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
