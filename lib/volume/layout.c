@@ -60,32 +60,67 @@ static int read_config(struct uds_io *io, uint8_t *block, struct layout *layout,
 }
 
 /*
- * The lengths of the regions are the device's own; a conversion leaves some of them larger than the
- * geometry asks for. Smaller ones would make everything else run into its neighbours.
+ * The lengths of the regions must be those that the config block asks for. One damaged field there would
+ * else put chapters, and the next save, into wrong places. A conversion leaves the saves as they
+ * were, somewhat larger than what its geometry asks for.
  */
 static int check_lengths(const struct layout *layout, struct uds_message *ret_message)
 {
 	const struct super_block *super = &layout->super;
+	const struct geometry *geometry = &layout->geometry;
+	bool converted = super->version == SUPER_VERSION_CONVERTED;
+	uint64_t chapter_blocks =
+		(uint64_t)geometry->pages_per_chapter * geometry->page_bytes / BLOCK_BYTES;
 	struct geometry_sizes sizes;
 
-	geometry_sizes(&layout->geometry, &sizes);
+	geometry_sizes(geometry, &sizes);
 
 	const struct {
 		const char *what;
 		uint64_t needed, found;
+		bool may_be_more;
 	} lengths[] = {
-		{ "volume region", sizes.volume_blocks, super->volume_blocks },
-		{ "page map", sizes.page_map_blocks, super->page_map_blocks },
-		{ "open chapter", sizes.open_chapter_blocks, super->open_chapter_blocks },
+		{ "volume region", sizes.volume_blocks, super->volume_blocks, false },
+		{ "page map", sizes.page_map_blocks, super->page_map_blocks, converted },
+		{ "open chapter", sizes.open_chapter_blocks, super->open_chapter_blocks,
+		  converted },
+		{ "save region", sizes.save_blocks, super->save_blocks, converted },
+		{ "volume offset", converted ? chapter_blocks : 0, super->volume_offset, false },
 	};
 
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		if (lengths[i].found < lengths[i].needed)
+		if (lengths[i].found < lengths[i].needed ||
+		    (lengths[i].found > lengths[i].needed && !lengths[i].may_be_more))
 			return failure(ret_message, UDS_ERR_CORRUPT,
-				       "super block: %s: blocks: expected at least %" PRIu64
+				       "super block: %s: blocks: expected %s%" PRIu64
 				       ", which the config block asks for, found %" PRIu64,
-				       lengths[i].what, lengths[i].needed, lengths[i].found);
+				       lengths[i].what, lengths[i].may_be_more ? "at least " : "",
+				       lengths[i].needed, lengths[i].found);
 	}
+	return 0;
+}
+
+/*
+ * The chapter that a conversion moved was closed by then, or was the open one or the next. So it cannot be
+ * newer than what the saves know of.
+ */
+static int check_remapped(const struct layout *layout, struct uds_message *ret_message)
+{
+	uint64_t limit = 0;
+
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		const struct save_slot *slot = &layout->saves.slots[i];
+
+		if (slot->state == SLOT_VALID && slot->save.newest >= limit)
+			limit = slot->save.newest + 1;
+	}
+	if (limit == 0 || limit > CHAPTER_LIMIT)
+		limit = CHAPTER_LIMIT;
+	if (layout->configuration.remapped_virtual > limit)
+		return failure(ret_message, UDS_ERR_CORRUPT,
+			       "config block: remapped virtual chapter: expected at most %" PRIu64
+			       ", found %" PRIu64,
+			       limit, layout->configuration.remapped_virtual);
 	return 0;
 }
 
@@ -149,6 +184,9 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 		r = check_lengths(&layout, ret_message);
 	if (r == 0) {
 		saves_read(io, &layout.super, block, &layout.saves);
+		r = check_remapped(&layout, ret_message);
+	}
+	if (r == 0) {
 		find_outdated_saves(io, block, &layout);
 		*ret_layout = layout;
 	}
