@@ -247,15 +247,15 @@ struct uds_merge_options {
 	bool force;
 
 	/*
-	 * How much is copied before the exceptions of it are committed; 0: 64 MiB to 1 GiB, about
-	 * what takes some seconds. With 0, a write to a chunk that is being merged interrupts a
-	 * large round, and rounds are small from then on; else it waits for the end of its round.
+	 * How much is copied before the exceptions of it are committed; a write to a chunk of it
+	 * waits for that. 0: at most 1 GiB, and what can be copied in some ten seconds; a round
+	 * that a write has to wait for is given up then, and rounds are small from then on.
 	 */
 	uint64_t round_bytes;
 
 	/*
-	 * In exceptions merged, and exceptions to merge in this call. Between rounds and within
-	 * them.
+	 * In exceptions copied or merged, and exceptions to merge in this call. Between rounds and
+	 * within them. What is copied and not committed when it is stopped, is copied again later.
 	 */
 	uds_progress_fn progress;
 	void *progress_context;

@@ -20,7 +20,7 @@
 #define LEAST_ROUND_BYTES   (UINT64_C(64) << 20)
 #define MOST_ROUND_BYTES    (UINT64_C(1) << 30)
 #define MOST_ROUND_ENTRIES  (UINT64_C(1) << 19)
-#define ROUND_SECONDS	    8.0
+#define ROUND_SECONDS	    10.0
 #define HURRIED_ROUND_BYTES (UINT64_C(4) << 20)
 
 struct merge {
@@ -37,6 +37,13 @@ struct merge {
 	uint64_t settled_rounds;
 	uint64_t round_bytes; /* what a group may have: grows with the speed, unless it was given */
 	bool hurried;	      /* a writer had to wait: small groups from now on */
+	bool give_up;	      /* the group that is copied is too large: again with less */
+	uint64_t shown;	      /* progress */
+
+	/* The copy that is under way; NULL: none. */
+	struct copy_job *job;
+	uint64_t job_bytes;
+	struct timespec job_began;
 	struct timespec began;
 	struct uds_merge_result result;
 	struct uds_message message;
@@ -156,6 +163,56 @@ static void update_result(struct merge *m)
 	m->result.rounds = m->settled_rounds + rounds;
 }
 
+static double seconds_since(const struct timespec *then)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+}
+
+/*
+ * The larger a group, the more of its chunks are neighbours on the origin and written at once; but
+ * when it is interrupted, its work is lost. So one that a writer has to wait for, or that takes too
+ * long, is given up, and the next ones are as large as can be copied in some seconds.
+ */
+static bool is_too_large(struct merge *m)
+{
+	double seconds, speed;
+
+	if (m->options.round_bytes != 0 || m->job == NULL || m->hurried)
+		return false;
+	m->hurried = range_claims_in_the_way(&m->s->ranges);
+	if (m->hurried)
+		return true;
+	seconds = seconds_since(&m->job_began);
+	if (seconds < ROUND_SECONDS || m->job->copied_bytes > m->job_bytes / 2 ||
+	    m->job_bytes <= LEAST_ROUND_BYTES)
+		return false;
+	speed = (double)m->job->copied_bytes / seconds;
+	m->round_bytes = LEAST_ROUND_BYTES;
+	if (speed * ROUND_SECONDS > (double)LEAST_ROUND_BYTES)
+		m->round_bytes = (uint64_t)(speed * ROUND_SECONDS);
+	return true;
+}
+
+/*
+ * Copied exceptions count too, so that it moves while a large group is copied; it never goes back.
+ */
+static uint64_t show(struct merge *m)
+{
+	uint64_t shown = m->result.exceptions;
+
+	if (m->job != NULL)
+		shown += (m->job->copied_bytes + m->job->equal_units * m->job->skip_equal_unit) /
+			 m->s->chunk_bytes;
+	if (shown > m->wanted)
+		shown = m->wanted;
+	if (shown > m->shown)
+		m->shown = shown;
+	return m->shown;
+}
+
 /* Between transfers and between groups: progress, and whether to stop. */
 static int tick(void *context)
 {
@@ -168,27 +225,17 @@ static int tick(void *context)
 	pthread_mutex_unlock(&m->s->lock);
 	if (stop)
 		return 1;
-	if (!m->hurried && m->options.round_bytes == 0 && range_claims_in_the_way(&m->s->ranges)) {
-		m->hurried = true;
+	m->give_up = is_too_large(m);
+	if (m->give_up)
 		return 1;
-	}
 	return m->options.progress != NULL &&
-	       m->options.progress(m->options.progress_context, m->result.exceptions, m->wanted) !=
-		       0;
+	       m->options.progress(m->options.progress_context, show(m), m->wanted) != 0;
 }
 
 static int stopped(struct merge *m)
 {
 	return failure(&m->message, UDS_ERR_STOPPED, "%s: the merge was stopped",
 		       uds_io_name(m->s->cow));
-}
-
-static double seconds_since(const struct timespec *then)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
 }
 
 /* Sleeps while the copies are ahead of the rate that was asked for. */
@@ -231,22 +278,6 @@ static uint64_t group_bytes(struct merge *m)
 	return bytes;
 }
 
-/*
- * The larger a group, the more of its chunks are neighbours on the origin and written at once; but
- * when it is interrupted, its work is lost: so as much as can be copied in a few seconds.
- */
-static void learn_round_bytes(struct merge *m, uint64_t bytes, double seconds)
-{
-	double fitting = (double)bytes / (seconds > 0.001 ? seconds : 0.001) * ROUND_SECONDS;
-
-	if (m->options.round_bytes != 0)
-		return;
-	m->round_bytes = LEAST_ROUND_BYTES;
-	if (fitting > (double)LEAST_ROUND_BYTES)
-		m->round_bytes =
-			fitting < (double)MOST_ROUND_BYTES ? (uint64_t)fitting : MOST_ROUND_BYTES;
-}
-
 static int fill(struct merge *m, struct merge_group *group)
 {
 	int r = merge_group_fill(group, &m->cursor, m->wanted - m->gathered, group_bytes(m),
@@ -261,7 +292,6 @@ static int copy(struct merge *m, struct merge_group *group)
 {
 	struct copy_job job = { .pieces = group->pieces, .count = group->run_count };
 	uint64_t unit = m->s->chunk_bytes, chunks = 0, equal;
-	struct timespec began;
 	int r;
 
 	if (unit > SNAPSHOT_SLOT_BYTES)
@@ -269,11 +299,14 @@ static int copy(struct merge *m, struct merge_group *group)
 	job.skip_equal_unit = m->options.skip_equal ? unit : 0;
 	job.tick = tick;
 	job.tick_context = m;
-	clock_gettime(CLOCK_MONOTONIC, &began);
+	clock_gettime(CLOCK_MONOTONIC, &m->job_began);
+	m->give_up = false;
+	m->job = &job;
+	m->job_bytes = (group->entries - group->hidden) * m->s->chunk_bytes;
 	r = copier_run(m->copier, &job, &m->message);
+	m->job = NULL;
 	if (r == UDS_ERR_STOPPED)
 		return stopped(m);
-	learn_round_bytes(m, job.copied_bytes, seconds_since(&began));
 	for (size_t i = 0; i < group->run_count; i++)
 		chunks += group->runs[i].count;
 	equal = job.equal_units * job.skip_equal_unit / m->s->chunk_bytes;
@@ -344,22 +377,18 @@ static int begin_again(struct merge *m)
 /* The next group, from filling to handing over. */
 static int merge_group(struct merge *m, struct merge_group *group)
 {
-	bool hurried = m->hurried;
 	int r = keep_to_rate(m);
 
-	if (r == UDS_ERR_STOPPED && m->hurried && !hurried)
-		r = 0; /* a writer waits: nothing was copied yet */
 	if (r == 0)
 		r = fill(m, group);
 	if (r < 0 || group->entries == 0)
 		return r;
-	hurried = m->hurried;
 	range_claim(&m->s->ranges, &group->claim);
 	r = copy(m, group);
 	if (r == 0)
 		return commit(m, group);
 	range_unclaim(&m->s->ranges, &group->claim);
-	return r == UDS_ERR_STOPPED && m->hurried && !hurried ? begin_again(m) : r;
+	return r == UDS_ERR_STOPPED && m->give_up ? begin_again(m) : r;
 }
 
 static int merge_groups(struct merge *m)
@@ -478,7 +507,7 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 	if (given != NULL)
 		memcpy(&m.options, given,
 		       given->size < sizeof(m.options) ? given->size : sizeof(m.options));
-	m.round_bytes = m.options.round_bytes != 0 ? m.options.round_bytes : LEAST_ROUND_BYTES;
+	m.round_bytes = m.options.round_bytes != 0 ? m.options.round_bytes : MOST_ROUND_BYTES;
 	r = enter(s, &m.message);
 	if (r == 0) {
 		r = m.options.dry_run ? check_can_merge(s, &m.options, &m.message)

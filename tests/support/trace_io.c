@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check_main.h"
 
@@ -58,6 +59,8 @@ static int traced_read(void *context, void *buffer, size_t length, uint64_t offs
 	struct traced *traced = context;
 
 	note(traced, 'R', offset, length);
+	if (traced->trace->read_delay_us != 0)
+		usleep(traced->trace->read_delay_us);
 	return uds_io_read(traced->below, buffer, length, offset);
 }
 

@@ -299,6 +299,52 @@ START_TEST(merges_stop_when_asked_and_go_on_later)
 }
 END_TEST
 
+static void *merge_in_one_go(void *argument)
+{
+	struct shared *shared = argument;
+	int r = uds_snapshot_merge(shared->s, NULL, NULL);
+
+	atomic_store(&shared->merged, true);
+	return r == 0 ? NULL : shared;
+}
+
+/* A round with everything in it is given up when a writer has to wait for it. */
+START_TEST(a_write_interrupts_a_large_round)
+{
+	struct trace *trace = malloc(sizeof(*trace));
+	struct shared shared;
+	uint8_t bytes[100];
+	pthread_t merger;
+	bool merged;
+	void *failed;
+
+	setup(&shared, 400, 8);
+	uds_snapshot_close(shared.s);
+	trace_start(trace);
+	shared.cow_io = trace_io(trace, 'c', shared.cow_io);
+	ck_assert_int_eq(uds_snapshot_open(shared.origin_io, shared.cow_io, NULL, NULL, &shared.s),
+			 0);
+	for (unsigned int c = 0; c < CHUNKS; c++)
+		ck_assert_int_eq(
+			uds_snapshot_write(shared.s, shared.first, CHUNK, (c * 7 % CHUNKS) * CHUNK),
+			0);
+	trace->read_delay_us = 10000; /* three seconds in all */
+	ck_assert_int_eq(uds_snapshot_begin_merge(shared.s), 0);
+	ck_assert_int_eq(pthread_create(&merger, NULL, merge_in_one_go, &shared), 0);
+	usleep(200000);
+	memset(bytes, 9, sizeof(bytes));
+	ck_assert_int_eq(uds_snapshot_origin_write(shared.s, bytes, sizeof(bytes), 1000), 0);
+	merged = atomic_load(&shared.merged);
+	ck_assert(!merged);
+	pthread_join(merger, &failed);
+	ck_assert_ptr_null(failed);
+	ck_assert_int_eq(uds_io_read(shared.origin_io, shared.first, CHUNK, 0), 0);
+	ck_assert_mem_eq(shared.first + 1000, bytes, sizeof(bytes));
+	teardown(&shared);
+	free(trace);
+}
+END_TEST
+
 struct one_commit {
 	struct uds_exception_store *store;
 	struct uds_exception e;
@@ -359,6 +405,7 @@ int main(void)
 	tcase_add_loop_test(tc, writers_of_both_sides_do_not_disturb_each_other, 0, 2);
 	tcase_add_test(tc, writes_while_merging_are_kept);
 	tcase_add_test(tc, merges_stop_when_asked_and_go_on_later);
+	tcase_add_test(tc, a_write_interrupts_a_large_round);
 	tcase_add_test(tc, concurrent_commits_share_a_write);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
