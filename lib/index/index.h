@@ -82,6 +82,7 @@ struct uds_index {
 
 	uint64_t dropped_at_load;
 	struct uds_message why_recovered; /* empty when a save was loaded */
+	bool save_damaged;		  /* there is a save that is not as it was written */
 
 	pthread_mutex_t message_lock;
 	struct uds_message message;

@@ -82,7 +82,9 @@ static int load_or_recover(struct uds_index *index, const struct uds_index_optio
 	index->why_recovered = *message;
 	if (options->mode == UDS_INDEX_LOAD && !index_is_empty(index))
 		return r;
-	env_log(&index->env, UDS_LOG_NOTICE, "%s", message->text);
+	/* That a crash needs a recovery is in order; that a save is damaged is not. */
+	env_log(&index->env, index->save_damaged ? UDS_LOG_WARNING : UDS_LOG_NOTICE,
+		"%.400s; the index is recovered from its chapters", message->text);
 	return index_rebuild(index, options->progress, options->progress_context, message);
 }
 

@@ -17,6 +17,8 @@
 #include "geometry/name_zone.h"
 #include "volume/extent_stream.h"
 
+#define SECTOR_BYTES 512
+
 /* Names of records that a load had no room for. */
 struct dropped {
 	const struct uds_env *env;
@@ -198,6 +200,23 @@ static int load_open_chapter(struct uds_index *index, const struct save *save,
 	return r;
 }
 
+/* The first sector tells: the others may still be as they were when the power went away. */
+bool save_was_invalidated(struct uds_index *index, const struct save *save)
+{
+	uint8_t *block = io_allocate_buffer(index->io, &index->env, BLOCK_BYTES);
+	bool zero = false;
+
+	if (block == NULL)
+		return false;
+	if (io_read(index->io, block, BLOCK_BYTES, save->open_chapter.offset, NULL) == 0) {
+		zero = true;
+		for (size_t i = 0; i < SECTOR_BYTES; i++)
+			zero = zero && block[i] == 0;
+	}
+	env_release(&index->env, block);
+	return zero;
+}
+
 /* Back to nothing, for a recovery to start on. */
 static void unload(struct uds_index *index)
 {
@@ -215,6 +234,11 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	const struct save *save;
 	int r;
 
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		enum slot_state state = index->layout.saves.slots[i].state;
+
+		index->save_damaged |= state == SLOT_DAMAGED || state == SLOT_UNKNOWN;
+	}
 	r = saves_latest(&index->layout.saves, &index->geometry, message, &save);
 	if (r < 0)
 		return r;
@@ -227,6 +251,7 @@ int index_load(struct uds_index *index, struct uds_message *message)
 		r = load_open_chapter(index, save, message);
 	if (r == 0)
 		return 0;
+	index->save_damaged |= !save_was_invalidated(index, save);
 	unload(index);
 	if (r == -ENOMEM || r == -EINVAL)
 		return r;

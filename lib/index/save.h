@@ -16,4 +16,7 @@
  */
 int index_load(struct uds_index *index, struct uds_message *message);
 
+/* Whether a save's open chapter was overwritten on purpose: what is saved is older than the volume. */
+bool save_was_invalidated(struct uds_index *index, const struct save *save);
+
 #endif

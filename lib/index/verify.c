@@ -18,9 +18,8 @@
 #include "geometry/name_bits.h"
 #include "index/chapter_view.h"
 #include "index/index.h"
+#include "index/save.h"
 #include "volume/chapter_stream.h"
-
-#define SECTOR_BYTES 512
 
 struct verify {
 	struct uds_io *io;
@@ -58,26 +57,6 @@ static void finding_as_is(struct verify *verify, const struct uds_message *messa
 		verify->found(verify->found_context, message->text);
 }
 
-/*
- * Whether a save's open chapter was overwritten on purpose: what is saved is older than the volume. The
- * first sector tells: the others may still be as they were when the power went away.
- */
-static bool was_invalidated(struct uds_index *index, const struct save *save)
-{
-	uint8_t *block = io_allocate_buffer(index->io, &index->env, BLOCK_BYTES);
-	bool zero = false;
-
-	if (block == NULL)
-		return false;
-	if (io_read(index->io, block, BLOCK_BYTES, save->open_chapter.offset, NULL) == 0) {
-		zero = true;
-		for (size_t i = 0; i < SECTOR_BYTES; i++)
-			zero = zero && block[i] == 0;
-	}
-	env_release(&index->env, block);
-	return zero;
-}
-
 /* Slots that contradict the format, and a save that counts but cannot be loaded. */
 static void check_saves(struct verify *verify)
 {
@@ -92,7 +71,7 @@ static void check_saves(struct verify *verify)
 	}
 	if (index->why_recovered.text[0] != '\0' &&
 	    saves_latest(&index->layout.saves, &index->geometry, NULL, &save) == 0 &&
-	    !was_invalidated(index, save))
+	    !save_was_invalidated(index, save))
 		finding_as_is(verify, &index->why_recovered);
 }
 
@@ -324,17 +303,30 @@ static int check_all(struct verify *verify, const struct uds_index_options *opti
 	return r;
 }
 
+/* What the log would have is found again, and told, by the checks. */
+static void say_nothing(void *context, enum uds_log_level level, const char *sentence)
+{
+	(void)context;
+	(void)level;
+	(void)sentence;
+}
+
 UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
 				uds_finding_fn found, void *found_context,
 				struct uds_message *ret_message, uint64_t *ret_findings)
 {
 	struct verify verify = { .io = io, .found = found, .found_context = found_context };
 	struct uds_index_options o = UDS_INDEX_OPTIONS_INIT;
+	struct uds_env env = UDS_ENV_INIT;
 	struct uds_message message = { "" };
 	int r;
 
 	if (options != NULL)
 		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+	if (o.env != NULL)
+		memcpy(&env, o.env, o.env->size < sizeof(env) ? o.env->size : sizeof(env));
+	env.log = say_nothing;
+	o.env = &env;
 	o.mode = UDS_INDEX_READ_ONLY;
 	r = uds_index_open(io, &o, &message, &verify.index);
 	if (r == UDS_ERR_CORRUPT) {

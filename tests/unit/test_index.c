@@ -289,6 +289,46 @@ START_TEST(recovery_goes_around_a_damaged_chapter)
 }
 END_TEST
 
+static void note_warning(void *context, enum uds_log_level level, const char *sentence)
+{
+	struct fixture *f = context;
+
+	if (level <= UDS_LOG_WARNING)
+		snprintf(f->message.text, sizeof(f->message.text), "%s", sentence);
+}
+
+/* That a crash makes a recovery necessary needs no words; that a save is damaged does. */
+START_TEST(recovery_from_a_damaged_save_is_a_warning_and_from_a_crash_is_none)
+{
+	struct fixture f;
+	uint8_t *bytes;
+	size_t size, at = 0;
+
+	start(&f);
+	f.env.log = note_warning;
+	post_range(&f, 0, PER_CHAPTER + 100);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	post_range(&f, PER_CHAPTER + 100, 3 * PER_CHAPTER);
+	f.message.text[0] = '\0';
+	reopen(&f, 1);
+	ck_assert_str_eq(f.message.text, "");
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	bytes = device(&f, &size);
+	while (memcmp(bytes + at, "DI-00002", 8) != 0)
+		at += 8;
+	/* Both saves have a list count there that is wrong now. */
+	for (; at + 32 < size; at += 8) {
+		if (memcmp(bytes + at, "DI-00002", 8) == 0)
+			ck_assert_int_eq(uds_io_write(f.io, "\377\377", 2, at + 20), 0);
+	}
+	free(bytes);
+	reopen(&f, 1);
+	ck_assert_ptr_nonnull(strstr(f.message.text, "volume index"));
+	ck_assert_ptr_nonnull(strstr(f.message.text, "is recovered"));
+	end(&f);
+}
+END_TEST
+
 START_TEST(impossible_options_are_refused)
 {
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
@@ -655,6 +695,7 @@ int main(void)
 	tcase_add_test(tcase, read_only_recovers_in_memory_and_writes_nothing);
 	tcase_add_test(tcase, recovery_can_be_stopped_anywhere_and_changes_nothing);
 	tcase_add_test(tcase, recovery_goes_around_a_damaged_chapter);
+	tcase_add_test(tcase, recovery_from_a_damaged_save_is_a_warning_and_from_a_crash_is_none);
 	tcase_add_test(tcase, impossible_options_are_refused);
 	tcase_add_test(tcase, save_writes_only_what_changed_and_the_latest_one_counts);
 	tcase_add_test(tcase, defect_r5_clock_that_goes_back_does_not_revive_an_old_save);
