@@ -19,6 +19,11 @@ bench_micro_volume_index_SOURCES = bench/micro/volume_index.c \
 	bench/micro/sorted_lists.c bench/micro/sorted_lists.h
 bench_micro_volume_index_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_micro_volume_index_LDADD = lib/libcore.la
+
+BENCHES += bench/snapshot_open
+bench_snapshot_open_SOURCES = bench/snapshot_open.c
+bench_snapshot_open_LDADD = lib/libcore.la
+
 BENCHES += bench/merge
 bench_merge_SOURCES = bench/merge.c
 bench_merge_LDADD = lib/libcore.la

@@ -278,11 +278,29 @@ static uint64_t group_bytes(struct merge *m)
 	return bytes;
 }
 
+/*
+ * Consecutive chunks gain nothing from a large group, and small ones are committed while the next is copied;
+ * of scattered ones the more become neighbours, the larger it is.
+ */
+static bool is_scattered(const struct merge *m, const struct merge_group *group)
+{
+	uint64_t bytes = (group->entries - group->hidden) * m->s->chunk_bytes;
+
+	return group->run_count > 0 && bytes / group->run_count < SNAPSHOT_SLOT_BYTES;
+}
+
 static int fill(struct merge *m, struct merge_group *group)
 {
-	int r = merge_group_fill(group, &m->cursor, m->wanted - m->gathered, group_bytes(m),
-				 &m->message);
+	uint64_t bytes = group_bytes(m), limit = m->wanted - m->gathered;
+	uint64_t first = bytes < LEAST_ROUND_BYTES || m->options.round_bytes != 0
+				 ? bytes
+				 : LEAST_ROUND_BYTES;
+	int r;
 
+	merge_group_clear(group, &m->s->env);
+	r = merge_group_fill(group, &m->cursor, limit, first, &m->message);
+	if (r == 0 && first < bytes && is_scattered(m, group))
+		r = merge_group_fill(group, &m->cursor, limit, bytes, &m->message);
 	if (r == 0)
 		m->gathered += group->entries;
 	return r;

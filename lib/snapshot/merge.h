@@ -42,9 +42,12 @@ int merge_cursor_open(struct uds_snapshot *s, struct merge_cursor *ret_cursor,
 		      struct uds_message *message);
 void merge_cursor_close(struct merge_cursor *cursor);
 
+/* Makes a group empty; its memory is kept. */
+void merge_group_clear(struct merge_group *group, const struct uds_env *env);
+
 /*
- * Fills a group with the next entries, at most @limit of them and about @bytes of chunks, one at
- * least. group->entries is 0 when the list has no more.
+ * Adds the next entries to a group until it has @limit of them, or about @bytes of chunks; one at least.
+ * group->entries stays 0 when the list has no more.
  */
 int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uint64_t limit,
 		     uint64_t bytes, struct uds_message *message);

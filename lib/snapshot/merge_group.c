@@ -189,7 +189,7 @@ static int group_sort(struct merge_group *group, const struct uds_snapshot *s)
 	return 0;
 }
 
-static void group_empty(struct merge_group *group, const struct uds_env *env)
+void merge_group_clear(struct merge_group *group, const struct uds_env *env)
 {
 	for (size_t i = 0; i < group->part_count; i++)
 		env_release(env, group->parts[i].content);
@@ -206,7 +206,6 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 	uint64_t most = bytes / s->chunk_bytes;
 	int r = 0;
 
-	group_empty(group, &s->env);
 	if (most == 0)
 		most = 1;
 	if (most > limit)
@@ -238,7 +237,7 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 
 void merge_group_release(struct merge_group *group, const struct uds_env *env)
 {
-	group_empty(group, env);
+	merge_group_clear(group, env);
 	env_release(env, group->parts);
 	env_release(env, group->runs);
 	env_release(env, group->scratch);
