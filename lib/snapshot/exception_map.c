@@ -678,3 +678,108 @@ int map_add(struct exception_map *map, const struct map_run *run, map_overlap_fn
 	}
 	return 0;
 }
+
+/* The key from which on the next leaf is meant; 0: there is none. */
+static uint64_t next_separator(const struct exception_map *map, struct place at)
+{
+	const struct branch *branch = map->branches[at.branch];
+
+	if (at.leaf + 1 < branch->count)
+		return branch->first[at.leaf + 1];
+	return at.branch + 1 < map->count ? map->first[at.branch + 1] : UINT64_MAX;
+}
+
+/*
+ * Merges extents [from, leaf->count) with as many of the runs as fit into @merged without overlap,
+ * joining what goes on. Returns the number of runs taken, and of extents in ret_count.
+ */
+static size_t merge_runs(const struct leaf *leaf, uint32_t from, const struct map_run *runs,
+			 size_t count, uint64_t end, struct extent *merged, uint32_t *ret_count)
+{
+	uint32_t i = from, n = 0, room = LEAF_MAX - from;
+	size_t taken = 0;
+
+	while (i < leaf->count || taken < count) {
+		const struct map_run *run = taken < count ? &runs[taken] : NULL;
+		struct extent e;
+
+		if (run != NULL &&
+		    (i == leaf->count || run->old_chunk < extent_old(&leaf->extents[i]))) {
+			uint64_t behind = i < leaf->count ? extent_old(&leaf->extents[i]) : end;
+
+			if (run->count > EXTENT_MAX || run->old_chunk + run->count > behind ||
+			    (n > 0 && run->old_chunk < extent_end(&merged[n - 1])) ||
+			    n + (leaf->count - i) >= room) {
+				count = taken; /* no more: only what is there already */
+				continue;
+			}
+			e = extent_make(run->old_chunk, run->new_chunk, run->count);
+			taken++;
+		} else if (run != NULL && run->old_chunk < extent_end(&leaf->extents[i])) {
+			count = taken;
+			continue;
+		} else {
+			e = leaf->extents[i++];
+		}
+		if (n > 0 && goes_on(&merged[n - 1], &e))
+			merged[n - 1] =
+				extent_make(extent_old(&merged[n - 1]), extent_new(&merged[n - 1]),
+					    extent_count(&merged[n - 1]) + extent_count(&e));
+		else
+			merged[n++] = e;
+	}
+	*ret_count = n;
+	return taken;
+}
+
+/*
+ * Puts the first of the runs into the leaf they belong to; returns how many, 0: one must go in by
+ * itself.
+ */
+static size_t add_to_leaf(struct exception_map *map, const struct map_run *runs, size_t count)
+{
+	struct extent merged[LEAF_MAX];
+	struct place at, before;
+	struct leaf *leaf;
+	uint32_t room, n;
+	uint64_t end;
+	size_t taken;
+
+	if (map->count == 0)
+		return 0;
+	at = place_of(map, runs[0].old_chunk);
+	before = at;
+	leaf = leaf_at(map, at);
+	if (step_back(map, &before) && extent_end(extent_at(map, before)) > runs[0].old_chunk)
+		return 0;
+	end = next_separator(map, at);
+	taken = merge_runs(leaf, at.index, runs, count, end, merged, &n);
+	room = leaf_fitting(at.index + n);
+	if (taken == 0 || at.index + n > LEAF_MAX ||
+	    (room > leaf->room && leaf_move(map, at, room) < 0))
+		return 0;
+	leaf = leaf_at(map, at);
+	memcpy(leaf->extents + at.index, merged, n * sizeof(merged[0]));
+	leaf->count = at.index + n;
+	for (size_t i = 0; i < taken; i++)
+		map->chunks += runs[i].count;
+	return taken;
+}
+
+int map_add_sorted(struct exception_map *map, const struct map_run *runs, size_t count,
+		   map_overlap_fn overlap, void *context)
+{
+	for (size_t done = 0; done < count;) {
+		size_t taken = add_to_leaf(map, runs + done, count - done);
+
+		if (taken == 0) {
+			int r = map_add(map, &runs[done], overlap, context);
+
+			if (r < 0)
+				return r;
+			taken = 1;
+		}
+		done += taken;
+	}
+	return 0;
+}

@@ -61,6 +61,12 @@ typedef int (*map_overlap_fn)(void *context, const struct map_run *refused,
 int map_add(struct exception_map *map, const struct map_run *run, map_overlap_fn overlap,
 	    void *context);
 
+/*
+ * The same for many runs in order of old chunks: those that fall into one leaf go in together.
+ */
+int map_add_sorted(struct exception_map *map, const struct map_run *runs, size_t count,
+		   map_overlap_fn overlap, void *context);
+
 /* Adds a run of which no chunk is there as extents of its own, not joined with any. */
 int map_insert(struct exception_map *map, const struct map_run *run);
 

@@ -279,8 +279,8 @@ static uint64_t group_bytes(struct merge *m)
 }
 
 /*
- * Consecutive chunks gain nothing from a large group, and small ones are committed while the next is copied;
- * of scattered ones the more become neighbours, the larger it is.
+ * Consecutive chunks gain nothing from a large group, and small ones are committed while the next
+ * is copied; of scattered ones the more become neighbours, the larger it is.
  */
 static bool is_scattered(const struct merge *m, const struct merge_group *group)
 {

@@ -46,8 +46,8 @@ void merge_cursor_close(struct merge_cursor *cursor);
 void merge_group_clear(struct merge_group *group, const struct uds_env *env);
 
 /*
- * Adds the next entries to a group until it has @limit of them, or about @bytes of chunks; one at least.
- * group->entries stays 0 when the list has no more.
+ * Adds the next entries to a group until it has @limit of them, or about @bytes of chunks; one at
+ * least. group->entries stays 0 when the list has no more.
  */
 int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uint64_t limit,
 		     uint64_t bytes, struct uds_message *message);

@@ -125,12 +125,10 @@ static int batch_flush(struct load *load)
 {
 	struct batch *batch = &load->batch;
 	const struct map_run *sorted = runs_sort(batch->runs, batch->scratch, batch->count);
-	int r = 0;
+	size_t count = batch->count;
 
-	for (size_t i = 0; i < batch->count && r == 0; i++)
-		r = map_add(load->store->map, &sorted[i], overlap, load->store);
 	batch->count = 0;
-	return r;
+	return map_add_sorted(load->store->map, sorted, count, overlap, load->store);
 }
 
 /* Both arrays of a batch, four times as long as before, up to BATCH_RUNS. */

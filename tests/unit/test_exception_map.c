@@ -87,6 +87,35 @@ static void do_add(struct exception_map *map, struct model *model, const struct 
 			model->new_chunk[run->old_chunk + i] = run->new_chunk + i;
 }
 
+static int by_old_chunk(const void *a, const void *b)
+{
+	const struct map_run *x = a, *y = b;
+
+	return x->old_chunk < y->old_chunk ? -1 : x->old_chunk > y->old_chunk;
+}
+
+/* Many at once, sorted, overlapping each other and what is there. */
+static void do_add_sorted(struct exception_map *map, struct model *model, uint64_t *random,
+			  uint64_t longest)
+{
+	enum { MANY = 300 };
+	struct map_run runs[MANY];
+	size_t count = 1 + next_random(random) % MANY;
+	uint64_t chunks = 0;
+
+	for (size_t i = 0; i < count; i++)
+		runs[i] = random_run(random, longest);
+	qsort(runs, count, sizeof(runs[0]), by_old_chunk);
+	ck_assert_int_eq(map_add_sorted(map, runs, count, NULL, NULL), 0);
+	for (size_t i = 0; i < count; i++)
+		for (uint64_t k = 0; k < runs[i].count; k++)
+			if (model->new_chunk[runs[i].old_chunk + k] == 0)
+				model->new_chunk[runs[i].old_chunk + k] = runs[i].new_chunk + k;
+	for (size_t i = 0; i < SPACE; i++)
+		chunks += model->new_chunk[i] != 0;
+	ck_assert_uint_eq(map_chunks(map), chunks);
+}
+
 /* Removes what leads where the run says, as a merge does. */
 static void do_erase(struct exception_map *map, struct model *model, const struct map_run *run)
 {
@@ -111,7 +140,9 @@ START_TEST(map_is_what_an_array_would_be)
 	for (int step = 0; step < 1500; step++) {
 		struct map_run run = random_run(&random, _i % 2 == 0 ? 3 : 60);
 
-		if (next_random(&random) % 5 < 3)
+		if (next_random(&random) % 100 == 0)
+			do_add_sorted(map, model, &random, _i % 2 == 0 ? 1 : 20);
+		else if (next_random(&random) % 5 < (step / 300 % 2 == 0 ? 3 : 1))
 			do_add(map, model, &run);
 		else
 			do_erase(map, model, &run);
