@@ -12,6 +12,7 @@ lib_libcore_la_SOURCES += \
 	lib/snapshot/device_status.c \
 	lib/snapshot/device_write.c \
 	lib/snapshot/exception_map.c lib/snapshot/exception_map.h \
+	lib/snapshot/exception_tree.c lib/snapshot/exception_tree.h \
 	lib/snapshot/merge.c lib/snapshot/merge.h \
 	lib/snapshot/merge_committer.c \
 	lib/snapshot/merge_group.c \
