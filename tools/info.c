@@ -57,11 +57,17 @@ static const char *state_sentence(enum uds_index_state state)
 	       "records that were not in a closed chapter are lost (`uds recover` does it now)";
 }
 
-static const char *kind_sentence(const struct uds_configuration *configuration)
+/* Made by a conversion: version 7 of the super block. */
+static bool is_converted(const struct uds_index_info *info)
 {
-	bool converted = configuration->chapters_per_volume % 2 != 0;
+	return info->super_version == 7;
+}
 
-	if (configuration->sparse_chapters_per_volume > 0)
+static const char *kind_sentence(const struct uds_index_info *info)
+{
+	bool converted = is_converted(info);
+
+	if (info->configuration.sparse_chapters_per_volume > 0)
 		return converted
 			       ? "sparse, converted: of old chapters only a sample of the names is "
 				 "looked up directly; one chapter was given up to LVM"
@@ -79,7 +85,7 @@ static void print_text(const struct target *target, const struct uds_index_info 
 
 	printf("%s\n", target->uri);
 	printf("  state          %s: %s\n", state_key(info->state), state_sentence(info->state));
-	printf("  kind           %s\n", kind_sentence(c));
+	printf("  kind           %s\n", kind_sentence(info));
 	printf("  chapters       %u", c->chapters_per_volume);
 	if (c->sparse_chapters_per_volume > 0)
 		printf(", %u of them sparse, sample rate %u", c->sparse_chapters_per_volume,
@@ -147,7 +153,7 @@ static int print_object(const struct uds_index_info *info, const struct uds_geom
 	json_object_set_new(o, "volume_nonce", json_unsigned(info->volume_nonce));
 	json_object_set_new(o, "size_bytes", json_unsigned(info->size_bytes));
 	json_object_set_new(o, "memory_bytes", json_unsigned(info->memory_bytes));
-	json_object_set_new(o, "converted", json_boolean(c->chapters_per_volume % 2 != 0));
+	json_object_set_new(o, "converted", json_boolean(is_converted(info)));
 	json_object_set_new(o, "extras", json_false());
 	add_residence(o, residence);
 	return print_json(o);

@@ -57,7 +57,7 @@ int failed(const struct command *command, const char *subject, int status,
 	if (message != NULL && message->text[0] != '\0')
 		sentence = message->text;
 	complain_about(command, subject, sentence);
-	return status == UDS_ERR_CORRUPT ? EXIT_DAMAGE : EXIT_FAILED;
+	return status == UDS_ERR_CORRUPT || status == UDS_ERR_MISMATCH ? EXIT_DAMAGE : EXIT_FAILED;
 }
 
 void print_help(const struct command *command)

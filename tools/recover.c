@@ -54,22 +54,24 @@ int recover_run(const struct command *command, int argc, char **argv)
 	struct target target = { 0 };
 	struct options options;
 	char **arguments;
+	bool ignore_saves = false;
 	bool recovered;
 	int status;
 
 	options_start(&options, command);
 	target_options(&target, &options, true);
 	target_nonce_option(&target, &options);
+	options_flag(&options, "ignore-saves", &ignore_saves);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	target_set(&target, &options, arguments[0]);
 	status = read_state(&target, &state);
 	if (status != EXIT_GOOD)
 		return status;
-	status = target_open(&target, UDS_INDEX_LOAD_OR_RECOVER);
+	status = target_open(&target, ignore_saves ? UDS_INDEX_RECOVER : UDS_INDEX_LOAD_OR_RECOVER);
 	if (status != EXIT_GOOD)
 		return status;
-	recovered = state != UDS_INDEX_CLEAN;
+	recovered = ignore_saves || state != UDS_INDEX_CLEAN;
 	uds_index_get_statistics(target.index, &statistics);
 	status = target_close(&target, recovered, EXIT_GOOD);
 	if (status != EXIT_GOOD)

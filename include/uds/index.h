@@ -58,6 +58,7 @@ enum uds_index_mode {
 	UDS_INDEX_LOAD_OR_RECOVER = 0, /* load the save; recover when there is none that is valid */
 	UDS_INDEX_LOAD = 1,	       /* load the save or fail with UDS_ERR_NEEDS_RECOVERY */
 	UDS_INDEX_READ_ONLY = 2,       /* as LOAD_OR_RECOVER, but nothing is ever written */
+	UDS_INDEX_RECOVER = 3,	       /* recover in any case: look at no save */
 };
 
 struct uds_index_options {
@@ -123,6 +124,9 @@ int uds_index_create(struct uds_io *io, const struct uds_configuration *configur
  *   UDS_ERR_CORRUPT               the message names region, field, expected and found
  *   UDS_ERR_NONCE_MISMATCH        check_nonce, and it is another index
  *   UDS_ERR_NEEDS_RECOVERY        mode LOAD, and no valid save
+ *   UDS_ERR_MISMATCH              the save is that of a sparse index and the config block that of a dense
+ *                                 one, or the reverse, or the sample rates differ: a recovery would
+ *                                 believe the config block, so it must be asked for, with mode RECOVER
  *   UDS_ERR_READ_ONLY             the I/O is read-only and the mode is not
  *   UDS_ERR_STOPPED               the progress callback ended the recovery
  *   -ENOMEM, -EIO, ...
@@ -262,7 +266,8 @@ struct uds_index_info {
 };
 
 /*
- * Reads what uds_index_info tells; never writes.
+ * Reads what uds_index_info tells; never writes. To say "clean" truly it loads the save, which takes the
+ * time and memory that opening takes; without that memory the save's headers decide.
  * Returns 0 or what uds_index_open() returns for something that is not an index or is damaged.
  */
 int uds_index_read_info(struct uds_io *io, uint64_t offset, const struct uds_env *env,

@@ -35,6 +35,8 @@ enum uds_status {
 	UDS_ERR_OUT_OF_RANGE = -4115,	   /* behind the end of the device or region */
 	UDS_ERR_UNALIGNED = -4116,	   /* offset, length or memory off the I/O's alignment */
 	UDS_ERR_FAILED_BEFORE = -4117,	   /* an earlier error made this handle unusable; reopen */
+	UDS_ERR_MISMATCH =
+		-4118, /* two parts contradict each other, and neither is known to be right */
 };
 
 /*

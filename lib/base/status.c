@@ -69,6 +69,8 @@ UDS_PUBLIC const char *uds_strerror(int status)
 		return "offset, length or memory is not aligned";
 	case UDS_ERR_FAILED_BEFORE:
 		return "unusable after an earlier error; open again";
+	case UDS_ERR_MISMATCH:
+		return "two parts contradict each other";
 	}
 	return "unknown status";
 }

@@ -75,7 +75,10 @@ static int look_at_saves(struct uds_io *io, const struct layout *layout, const s
 		info->oldest_chapter = save->oldest;
 		r = look_at_open_chapter(io, layout, save, &open_records);
 	}
+	/* Without the memory to load it, what its headers say has to do. */
 	if (r == 0)
+		r = index_try_load(io, layout, env);
+	if (r == 0 || r == -ENOMEM)
 		info->state = UDS_INDEX_CLEAN;
 	else
 		r = look_at_volume(io, layout, env, info);

@@ -75,7 +75,11 @@ static int load_or_recover(struct uds_index *index, const struct uds_index_optio
 {
 	int r;
 
-	r = index_load(index, message);
+	if (options->mode == UDS_INDEX_RECOVER)
+		r = failure(message, UDS_ERR_NEEDS_RECOVERY, "%s: its saves are not to be used",
+			    uds_io_name(index->io));
+	else
+		r = index_load(index, message);
 	if (r != UDS_ERR_NEEDS_RECOVERY)
 		return r;
 	index->must_save = true;
@@ -109,7 +113,7 @@ static int check_options(struct uds_io *io, const struct uds_index_options *opti
 	if (options->zones > MAXIMUM_ZONES)
 		return failure(message, -EINVAL, "%u zones: 1 to %u are possible", options->zones,
 			       MAXIMUM_ZONES);
-	if (options->mode > UDS_INDEX_READ_ONLY)
+	if (options->mode > UDS_INDEX_RECOVER)
 		return failure(message, -EINVAL, "open mode %d does not exist", options->mode);
 	if (options->mode != UDS_INDEX_READ_ONLY && uds_io_is_read_only(io))
 		return failure(message, UDS_ERR_READ_ONLY,
@@ -130,6 +134,31 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 		r = make_layers(index, options);
 	if (r == 0)
 		r = load_or_recover(index, options, message);
+	return r;
+}
+
+int index_try_load(struct uds_io *io, const struct layout *layout, const struct uds_env *env)
+{
+	const struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message;
+	struct uds_index *index;
+	int r;
+
+	index = env_allocate_zeroed(env, 1, sizeof(*index));
+	if (index == NULL)
+		return -ENOMEM;
+	index->env = *env;
+	index->io = io;
+	index->zone_count = 1;
+	index->read_only = true;
+	index->layout = *layout;
+	index->geometry = layout->geometry;
+	index->sparse = geometry_is_sparse(&index->geometry);
+	pthread_mutex_init(&index->message_lock, NULL);
+	r = make_layers(index, &options);
+	if (r == 0)
+		r = index_load(index, &message);
+	uds_index_close(index);
 	return r;
 }
 

@@ -255,6 +255,9 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	unload(index);
 	if (r == -ENOMEM || r == -EINVAL)
 		return r;
+	if (r == UDS_ERR_MISMATCH)
+		return failure_in(message, r, "%s: save %u does not fit the config block",
+				  uds_io_name(index->io), save->slot);
 	return failure_in(message, UDS_ERR_NEEDS_RECOVERY, "%s: save %u cannot be loaded",
 			  uds_io_name(index->io), save->slot);
 }

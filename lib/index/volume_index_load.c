@@ -60,6 +60,16 @@ static int read_bytes(struct load *load, void *ret_bytes, size_t length, const c
 	return 0;
 }
 
+/*
+ * The status of a first stream that is another kind of index's, or has another sample rate: it, or the
+ * config block, is wrong. A recovery would trust the config block, so this is not left to one. Later
+ * streams that differ from the first are damage.
+ */
+static int mismatch(const struct load *load)
+{
+	return load->stream == 0 ? UDS_ERR_MISMATCH : UDS_ERR_CORRUPT;
+}
+
 /* Magic strings that the format knows, for a message that tells what the bytes are instead. */
 static int check_magic(struct load *load, const uint8_t *bytes, const char *expected,
 		       const char *what)
@@ -67,11 +77,13 @@ static int check_magic(struct load *load, const uint8_t *bytes, const char *expe
 	if (memcmp(bytes, expected, VI_MAGIC_BYTES) == 0)
 		return 0;
 	if (memcmp(bytes, VI_SPARSE_MAGIC, VI_MAGIC_BYTES) == 0)
-		return corrupt(load, "%s: magic is \"%s\" (a sparse index), expected \"%s\"", what,
-			       VI_SPARSE_MAGIC, expected);
+		return failure_in_stream(load, mismatch(load),
+					 "%s: magic is \"%s\" (a sparse index), expected \"%s\"",
+					 what, VI_SPARSE_MAGIC, expected);
 	if (memcmp(bytes, VI_SUB_MAGIC, VI_MAGIC_BYTES) == 0)
-		return corrupt(load, "%s: magic is \"%s\" (a dense index), expected \"%s\"", what,
-			       VI_SUB_MAGIC, expected);
+		return failure_in_stream(load, mismatch(load),
+					 "%s: magic is \"%s\" (a dense index), expected \"%s\"",
+					 what, VI_SUB_MAGIC, expected);
 	return corrupt(load, "%s: magic is %02x%02x%02x%02x%02x%02x%02x%02x, expected \"%s\"", what,
 		       bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6],
 		       bytes[7], expected);
@@ -91,8 +103,9 @@ static int read_sparse_header(struct load *load)
 		return r;
 	rate = get_le32(bytes + 8);
 	if (rate != load->index->sample_rate)
-		return corrupt(load, "sparse header: sample rate is %u, the index has %u", rate,
-			       load->index->sample_rate);
+		return failure_in_stream(load, mismatch(load),
+					 "sparse header: sample rate is %u, the index has %u", rate,
+					 load->index->sample_rate);
 	return 0;
 }
 

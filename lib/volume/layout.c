@@ -18,7 +18,7 @@ static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_bloc
 
 	if (at >= device_blocks)
 		return failure(ret_message, UDS_ERR_NOT_AN_INDEX,
-			       "super block: expected at block %" PRIu64
+			       "not a UDS index: super block: expected at block %" PRIu64
 			       ", but there are only %" PRIu64 " whole blocks",
 			       at, device_blocks);
 	r = uds_io_read(io, block, BLOCK_BYTES, at * BLOCK_BYTES);
@@ -26,6 +26,8 @@ static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_bloc
 		return failure(ret_message, r, "super block: reading block %" PRIu64 ": %s", at,
 			       uds_strerror(r));
 	r = super_block_decode(block, at, ret_super, ret_message);
+	if (r == UDS_ERR_NOT_AN_INDEX)
+		return failure_in(ret_message, r, "not a UDS index: super block");
 	if (r < 0)
 		return failure_in(ret_message, r, "super block");
 	/* The seal behind the saves is never written, so a file may well end before it. */

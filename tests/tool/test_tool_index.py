@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """uds create, info, verify and recover, and what stands in the way of opening and saving."""
+import json
 import os
 import struct
 import subprocess
@@ -221,6 +222,34 @@ def verify_names_what_is_damaged():
         uds("verify", path)
 
 
+def a_damaged_save_is_not_called_clean_and_recover_saves_anew():
+    with Folder() as folder:
+        path = os.path.join(folder, "x")
+        uds("create", *SMALL, path)
+        uds("post", path, stdin=records(0, 2000))
+        equal(json.loads(uds("info", "--json", path).out)["state"], "clean")
+        start = content(path).index(b"MI5-0005")
+        damage(path, start + 16, b"\xff" * 8)
+        equal(json.loads(uds("info", "--json", path).out)["state"], "needs-recovery")
+        has(uds("recover", path).out, "recovered and saved")
+        equal(json.loads(uds("info", "--json", path).out)["state"], "clean")
+
+
+def a_save_of_another_configuration_is_refused_until_told_to_ignore_it():
+    with Folder() as folder:
+        path = os.path.join(folder, "x")
+        uds("create", "--chapters", 20, "--sparse-chapters", 16, "--sample-rate", 4,
+            "--record-pages", 2, "--page-size", 4096, path)
+        uds("post", path, stdin=records(0, 3000))
+        damage(path, content(path).index(b"ALBIC") + 38, (8).to_bytes(4, "little"))
+        before = content(path)
+        for command in ("exec", "query", "dump", "recover"):
+            uds(command, path, status=DAMAGE, says=[path, "sample rate is 4, the index has 8"])
+            equal(content(path), before)
+        has(uds("recover", "--ignore-saves", path).out, "recovered and saved")
+        equal(json.loads(uds("info", "--json", path).out)["state"], "clean")
+
+
 def what_is_not_an_index_is_named():
     with Folder() as folder:
         path = os.path.join(folder, "x")
@@ -228,7 +257,7 @@ def what_is_not_an_index_is_named():
             with open(path, "wb") as file:
                 file.write(stuff)
             for command in ("info", "exec", "peek", "dump", "load", "verify", "recover"):
-                uds(command, path, status=FAILED, says=["uds " + command, path])
+                uds(command, path, status=FAILED, says=["uds " + command, path, "not a UDS index"])
                 equal(content(path), stuff)
 
 
