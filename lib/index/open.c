@@ -140,7 +140,7 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 int index_try_load(struct uds_io *io, const struct layout *layout, const struct uds_env *env)
 {
 	const struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
-	struct uds_message message;
+	struct uds_message message = { "" };
 	struct uds_index *index;
 	int r;
 

@@ -12,7 +12,8 @@
  * Fills an index that has empty zones and no volume index from the latest save.
  *
  * Returns 0; -ENOMEM; -EINVAL when the index cannot have so many zones; UDS_ERR_MISMATCH when the save is
- * that of another configuration; UDS_ERR_NEEDS_RECOVERY with the reason for everything else: then there is no volume index, and the zones are empty.
+ * that of another configuration; UDS_ERR_NEEDS_RECOVERY with the reason for everything else. When it fails
+ * there is no volume index, and the zones are empty.
  */
 int index_load(struct uds_index *index, struct uds_message *message);
 
