@@ -184,8 +184,9 @@ int uds_index_flush(struct uds_index *index);
 
 /*
  * Writes the open chapter, the volume index and the page map to the save slot that is the older one,
- * so that the next open needs no recovery. Other threads' requests wait. Does nothing when nothing was
- * done since the last save or load.
+ * so that the next open needs no recovery. Other threads' requests wait. Writes nothing when no request
+ * has stored or removed anything since the last save or load: after peeks, say, or after posts of names
+ * that were in the open chapter already.
  */
 int uds_index_save(struct uds_index *index);
 

@@ -49,7 +49,10 @@ struct index_zone {
 	pthread_mutex_t lock;
 	unsigned int number;
 
-	/* Something was asked for since the last save or load. */
+	/*
+	 * Something that a save would keep was stored or removed since the last save or load. Requests that
+	 * only look, and those that find nothing to do, leave it alone: a save after them writes nothing.
+	 */
 	bool changed;
 
 	/*

@@ -21,6 +21,7 @@ static int store_in_open_chapter(struct share *share, const struct uds_record_na
 	int r;
 
 	r = open_zone_put(zone->open, name, data, &room);
+	zone->changed = zone->changed || r == 0;
 	if (r == 0 && room == 0)
 		index_close_chapter(share->index, zone);
 	return r;
@@ -46,7 +47,10 @@ static int store(struct share *share, size_t i, struct lookup *lookup,
 		share->zone->counters.overflows++;
 		return 0;
 	}
-	return r < 0 ? r : store_in_open_chapter(share, name, data);
+	if (r < 0)
+		return r;
+	share->zone->changed = true;
+	return store_in_open_chapter(share, name, data);
 }
 
 /*
@@ -90,6 +94,7 @@ static void forget(struct share *share, size_t i, struct lookup *lookup)
 		return;
 	lookup->location = index_location(share->index, record->vcn);
 	volume_index_remove(share->index->volume_index, record);
+	share->zone->changed = true;
 	if (lookup->location == UDS_LOCATION_OPEN_CHAPTER)
 		open_zone_remove(share->zone->open, &share->work[i].request->name);
 }
@@ -158,6 +163,5 @@ int share_carry_out(struct share *share, size_t i)
 		r = store_or_promote(share, i, &lookup);
 	if (r == 0)
 		count_request(&share->zone->counters, request);
-	share->zone->changed = true;
 	return r;
 }

@@ -149,3 +149,9 @@ tests_unit_test_index_sparse_SOURCES = tests/unit/test_index_sparse.c
 tests_unit_test_index_sparse_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_sparse_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_sparse_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_index_changes
+tests_unit_test_index_changes_SOURCES = tests/unit/test_index_changes.c
+tests_unit_test_index_changes_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_changes_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_changes_LDADD = $(TEST_LDADD)
