@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "standard.h"
 #include "tool.h"
 
 static const struct command *const families[] = { index_commands, request_commands,
@@ -125,6 +126,8 @@ int main(int argc, char **argv)
 	const struct command *command;
 	int words;
 
+	if (!fill_standard_descriptors())
+		return EXIT_FAILED;
 	if (argc < 2) {
 		list_commands(stderr, "");
 		return EXIT_USAGE;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,8 +71,17 @@ void print_help(const struct command *command)
 
 int finish_output(const struct command *command, int status)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	static bool told; /* a command may ask again: one message is enough */
+	int error = fflush(stdout) == 0 ? 0 : errno;
+
+	if (error == 0 && !ferror(stdout))
 		return status;
-	complain(command, "standard output: %s", strerror(errno));
+	/* It failed earlier, and why is forgotten; a descriptor that was closed still says so. */
+	if (error == 0 && write(STDOUT_FILENO, "", 0) < 0)
+		error = errno;
+	if (!told)
+		complain(command, "standard output: %s",
+			 error != 0 ? strerror(error) : "not all of it could be written");
+	told = true;
 	return status == EXIT_GOOD ? EXIT_FAILED : status;
 }

@@ -233,7 +233,9 @@ struct uds_io_file_options {
  * file that it made is gone again.
  *
  * Afterwards: a write does not make the file longer, uds_io_resize() does; it cannot resize a
- * block device (-EOPNOTSUPP). The lock ends with uds_io_close(), or with the process.
+ * block device (-EOPNOTSUPP). The lock ends with uds_io_close(), or with the process; a child made by
+ * fork() shares it until it ends or executes another program. No descriptor below 3 is ever used, and
+ * all have O_CLOEXEC.
  *
  * Threads: any. Since 0.1.
  */

@@ -11,11 +11,9 @@
  */
 #include "io/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/sysmacros.h>
@@ -23,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/message.h"
+#include "io/descriptor.h"
 
 static int lock_regular(int fd, bool write, const char *path, struct uds_message *message)
 {
@@ -69,7 +68,7 @@ int file_lock(int fd, const struct stat *st, bool write, const char *path,
 /* Reads a one-line file of sysfs. */
 static bool read_line(const char *path, char *line, int room)
 {
-	FILE *f = fopen(path, "re");
+	FILE *f = descriptor_open_stream(path);
 	bool good;
 
 	if (f == NULL)
@@ -90,7 +89,7 @@ static bool find_holder(const char *sysfs, char *ret_name, size_t room)
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "%s/holders", sysfs);
-	dir = opendir(path);
+	dir = descriptor_open_directory(path);
 	if (dir == NULL)
 		return false;
 	while (!found && (entry = readdir(dir)) != NULL) {
@@ -115,7 +114,7 @@ static bool find_mount(unsigned int major_number, unsigned int minor_number, cha
 	bool found = false;
 	FILE *f;
 
-	f = fopen("/proc/self/mountinfo", "re");
+	f = descriptor_open_stream("/proc/self/mountinfo");
 	if (f == NULL)
 		return false;
 	while (!found && fgets(line, sizeof(line), f) != NULL) {
@@ -136,7 +135,7 @@ static bool is_swap(dev_t device)
 	struct stat st;
 	FILE *f;
 
-	f = fopen("/proc/swaps", "re");
+	f = descriptor_open_stream("/proc/swaps");
 	if (f == NULL)
 		return false;
 	while (!found && fgets(line, sizeof(line), f) != NULL)
@@ -173,7 +172,7 @@ static bool find_partition_user(dev_t disk, char *ret_use, size_t room)
 	DIR *dir;
 
 	snprintf(sysfs, sizeof(sysfs), "/sys/dev/block/%u:%u", major(disk), minor(disk));
-	dir = opendir(sysfs);
+	dir = descriptor_open_directory(sysfs);
 	if (dir == NULL)
 		return false;
 	while (!found && (entry = readdir(dir)) != NULL) {

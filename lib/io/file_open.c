@@ -13,6 +13,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "base/visibility.h"
+#include "io/descriptor.h"
 #include "io/file.h"
 
 static int cannot_open(const char *path, int status, struct uds_message *message)
@@ -46,16 +47,6 @@ static int check_kind(const char *path, const struct stat *st, struct uds_messag
 	return failure(message, -EINVAL, "%s: neither a regular file nor a block device", path);
 }
 
-static int open_retrying(const char *path, int flags)
-{
-	int fd;
-
-	do
-		fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
-	while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : fd;
-}
-
 /* What is there is looked at before it is opened: opening a FIFO waits, and devices need O_EXCL. */
 static int open_existing(const char *path, bool write, struct uds_message *message)
 {
@@ -70,7 +61,7 @@ static int open_existing(const char *path, bool write, struct uds_message *messa
 		return r;
 	if (write && S_ISBLK(st.st_mode))
 		flags |= O_EXCL;
-	fd = open_retrying(path, flags);
+	fd = descriptor_open(path, flags);
 	if (fd == -EBUSY && S_ISBLK(st.st_mode))
 		return file_device_in_use(st.st_rdev, path, message);
 	if (fd < 0)
@@ -91,7 +82,7 @@ static int open_or_create(const char *path, const struct uds_io_file_options *op
 	if (!options->create)
 		return open_existing(path, options->write, message);
 	for (int tries = 0; tries < 2 && fd == -ENOENT; tries++) {
-		fd = open_retrying(path, O_RDWR | O_CREAT | O_EXCL);
+		fd = descriptor_open(path, O_RDWR | O_CREAT | O_EXCL);
 		if (fd >= 0)
 			*ret_created = true;
 		if (fd != -EEXIST || options->exclusive_create)
@@ -114,7 +105,7 @@ static int flush_directory(const char *path, const struct uds_env *env, struct u
 		return failure(message, -ENOMEM, "%s: no memory", path);
 	memcpy(directory, slash == NULL ? "." : path, length);
 	directory[length] = '\0';
-	fd = open_retrying(directory, O_RDONLY | O_DIRECTORY);
+	fd = descriptor_open(directory, O_RDONLY | O_DIRECTORY);
 	if (fd >= 0) {
 		/* EINVAL: the file system has no such thing as flushing a directory. */
 		if (fsync(fd) < 0 && errno != EINVAL)

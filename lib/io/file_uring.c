@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "base/env.h"
+#include "io/descriptor.h"
 #include "io/file.h"
 
 /* The length field of an entry has 32 bits; a multiple of any block. */
@@ -39,6 +40,24 @@ struct uring_queue {
 	struct slot slots[];
 };
 
+/* io_uring_queue_init, with a descriptor that is no standard one. */
+static int make_ring(unsigned int depth, struct io_uring *ret_ring)
+{
+	struct standard_hold hold;
+	int r;
+
+	for (;;) {
+		r = descriptor_hold_standard(&hold);
+		if (r < 0)
+			return r;
+		r = io_uring_queue_init(depth, ret_ring, 0);
+		descriptor_release_standard(&hold);
+		if (r < 0 || ret_ring->ring_fd >= FIRST_DESCRIPTOR)
+			return r;
+		io_uring_queue_exit(ret_ring); /* another thread had held it until just now */
+	}
+}
+
 int file_uring_open(void *context, unsigned int depth, void **ret_queue)
 {
 	struct file_io *file = context;
@@ -49,7 +68,7 @@ int file_uring_open(void *context, unsigned int depth, void **ret_queue)
 				    sizeof(*queue) + depth * sizeof(queue->slots[0]));
 	if (queue == NULL)
 		return -ENOMEM;
-	r = io_uring_queue_init(depth, &queue->ring, 0);
+	r = make_ring(depth, &queue->ring);
 	if (r < 0) {
 		env_log(&file->env, UDS_LOG_NOTICE,
 			"the kernel refuses io_uring (%s): requests are carried out one by one",

@@ -31,6 +31,13 @@ tests_unit_test_io_queue_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_queue_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_queue_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_io_standard
+THREADED_TESTS += tests/unit/test_io_standard
+tests_unit_test_io_standard_SOURCES = tests/unit/test_io_standard.c
+tests_unit_test_io_standard_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_standard_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_standard_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_uri
 tests_unit_test_io_uri_SOURCES = tests/unit/test_io_uri.c
 tests_unit_test_io_uri_CPPFLAGS = $(TEST_CPPFLAGS)

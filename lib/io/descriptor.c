@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Opening beyond the standard descriptors. */
+#include "io/descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static int open_retrying(const char *path, int flags)
+{
+	int fd;
+
+	do
+		fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+int descriptor_hold_standard(struct standard_hold *ret_hold)
+{
+	struct standard_hold hold = { .count = 0 };
+
+	for (int number = 0; number < FIRST_DESCRIPTOR; number++) {
+		int fd;
+
+		if (fcntl(number, F_GETFD) >= 0)
+			continue;
+		fd = open_retrying("/", O_PATH | O_DIRECTORY);
+		if (fd < 0) {
+			descriptor_release_standard(&hold);
+			return fd;
+		}
+		if (fd < FIRST_DESCRIPTOR)
+			hold.held[hold.count++] = fd;
+		else
+			close(fd); /* another thread was faster */
+	}
+	*ret_hold = hold;
+	return 0;
+}
+
+void descriptor_release_standard(struct standard_hold *hold)
+{
+	while (hold->count > 0)
+		close(hold->held[--hold->count]);
+}
+
+/* A standard number became free while they were held by another thread that is done by now. */
+static int lift(int fd)
+{
+	int lifted, r;
+
+	if (fd < 0 || fd >= FIRST_DESCRIPTOR)
+		return fd;
+	lifted = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR);
+	r = lifted < 0 ? -errno : lifted;
+	close(fd);
+	return r;
+}
+
+int descriptor_open(const char *path, int flags)
+{
+	struct standard_hold hold;
+	int fd, r;
+
+	r = descriptor_hold_standard(&hold);
+	if (r < 0)
+		return r;
+	fd = lift(open_retrying(path, flags));
+	descriptor_release_standard(&hold);
+	return fd;
+}
+
+FILE *descriptor_open_stream(const char *path)
+{
+	int fd = descriptor_open(path, O_RDONLY);
+	FILE *stream;
+
+	if (fd < 0)
+		return NULL;
+	stream = fdopen(fd, "r");
+	if (stream == NULL)
+		close(fd);
+	return stream;
+}
+
+DIR *descriptor_open_directory(const char *path)
+{
+	int fd = descriptor_open(path, O_RDONLY | O_DIRECTORY);
+	DIR *directory;
+
+	if (fd < 0)
+		return NULL;
+	directory = fdopendir(fd);
+	if (directory == NULL)
+		close(fd);
+	return directory;
+}
