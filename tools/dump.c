@@ -8,6 +8,7 @@
 #include "lines.h"
 #include "output.h"
 #include "target.h"
+#include "text.h"
 
 #define BATCH 256
 
@@ -161,8 +162,8 @@ int load_run(const struct command *command, int argc, char **argv)
 		json_object_set_new(o, "records", json_unsigned(count));
 		print_json(o);
 	} else if (!options.quiet) {
-		printf("%s: %llu record%s stored\n", target.uri, (unsigned long long)count,
-		       count == 1 ? "" : "s");
+		print_line(stdout, "%s: %llu record%s stored", target.uri,
+			   (unsigned long long)count, count == 1 ? "" : "s");
 	}
 	return finish_output(command, status);
 }

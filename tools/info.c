@@ -8,6 +8,7 @@
 #include "families.h"
 #include "output.h"
 #include "target.h"
+#include "text.h"
 
 /* What the process has in memory, from the kernel; 0 where it does not say. */
 static uint64_t resident_bytes(void)
@@ -83,7 +84,7 @@ static void print_text(const struct target *target, const struct uds_index_info 
 {
 	const struct uds_configuration *c = &info->configuration;
 
-	printf("%s\n", target->uri);
+	print_line(stdout, "%s", target->uri);
 	printf("  state          %s: %s\n", state_key(info->state), state_sentence(info->state));
 	printf("  kind           %s\n", kind_sentence(info));
 	printf("  chapters       %u", c->chapters_per_volume);

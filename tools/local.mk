@@ -36,5 +36,6 @@ uds_SOURCES = \
 	tools/snapshot_target.c tools/snapshot_target.h \
 	tools/standard.c tools/standard.h \
 	tools/target.c tools/target.h \
+	tools/text.c tools/text.h \
 	tools/verify.c
 endif

@@ -87,14 +87,14 @@ static int unknown_command(int argc, char **argv)
 			list_commands(stdout, argv[0]);
 			return finish_output(&whole, EXIT_GOOD);
 		}
-		fprintf(stderr, "uds: unknown command '%s %s'\n", argv[0], argv[1]);
+		complain(NULL, "unknown command '%s %s'", argv[0], argv[1]);
 	} else if (is_family(argv[0])) {
 		list_commands(stderr, argv[0]);
 		return EXIT_USAGE;
 	} else if (argv[0][0] == '-') {
-		fprintf(stderr, "uds: unknown option '%s'\n", argv[0]);
+		complain(NULL, "unknown option '%s'", argv[0]);
 	} else {
-		fprintf(stderr, "uds: unknown command '%s'\n", argv[0]);
+		complain(NULL, "unknown command '%s'", argv[0]);
 	}
 	fprintf(stderr, "`uds help` lists the commands.\n");
 	return EXIT_USAGE;

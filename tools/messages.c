@@ -9,14 +9,24 @@
 #include <string.h>
 #include <unistd.h>
 
-static void say(const struct command *command, const char *format, va_list args)
+#include "text.h"
+
+__attribute__((format(printf, 3, 0))) static void
+say(const struct command *command, const char *path, const char *format, va_list args)
 {
 	/* Several threads may have something to say, and a progress bar may be on the line. */
 	flockfile(stderr);
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
-	fprintf(stderr, "uds %s: ", command->name);
-	vfprintf(stderr, format, args);
+	fputs("uds", stderr);
+	if (command != NULL)
+		fprintf(stderr, " %s", command->name);
+	fputs(": ", stderr);
+	if (path != NULL) {
+		print_path(stderr, path);
+		fputs(": ", stderr);
+	}
+	print_clean(stderr, format, args);
 	fputc('\n', stderr);
 	funlockfile(stderr);
 }
@@ -26,7 +36,16 @@ void complain(const struct command *command, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(command, format, args);
+	say(command, NULL, format, args);
+	va_end(args);
+}
+
+void complain_path(const struct command *command, const char *path, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(command, path, format, args);
 	va_end(args);
 }
 
@@ -35,7 +54,7 @@ int misused(const struct command *command, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(command, format, args);
+	say(command, NULL, format, args);
 	va_end(args);
 	fprintf(stderr, "usage: uds %s %s\n", command->name, command->usage);
 	fprintf(stderr, "See `uds help %s`.\n", command->name);

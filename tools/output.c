@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 struct size_text size_text(uint64_t bytes)
 {
 	static const char units[][4] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
@@ -50,73 +52,26 @@ void format_hex(const uint8_t *bytes, size_t count, char *ret_text)
 	ret_text[2 * count] = '\0';
 }
 
-/* How many bytes the well-formed UTF-8 character at @p has; 0 when there is none. */
-static size_t character_bytes(const unsigned char *p)
-{
-	static const unsigned int lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	unsigned int code = p[0] & (0x7fu >> n);
-
-	if (n <= 1)
-		return n;
-	if (p[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (p[i] & 0x3f);
-	}
-	if (code < lowest[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return n;
-}
-
-const char *quote_path(const char *path, char *ret_text, size_t room)
-{
-	const unsigned char *p = (const unsigned char *)path;
-	size_t used = 0;
-
-	while (*p != '\0') {
-		size_t n = character_bytes(p);
-		bool plain = n > 1 || (n == 1 && *p >= 0x20 && *p != 0x7f && *p != '\\');
-
-		/* Four bytes for this one, three for the dots, one for the end. */
-		if (used + 8 > room) {
-			strcpy(ret_text + used, "...");
-			return ret_text;
-		}
-		if (plain) {
-			memcpy(ret_text + used, p, n);
-			used += n;
-			p += n;
-		} else {
-			used += (size_t)sprintf(ret_text + used, "\\%03o", *p++);
-		}
-	}
-	ret_text[used] = '\0';
-	return ret_text;
-}
-
 json_t *json_path(const char *path)
 {
-	const unsigned char *p = (const unsigned char *)path;
 	char *text = malloc(3 * strlen(path) + 1);
 	json_t *string;
 	size_t used = 0;
 
 	if (text == NULL)
 		return NULL;
-	while (*p != '\0') {
-		size_t n = character_bytes(p);
+	while (*path != '\0') {
+		uint32_t code;
+		size_t n = utf8_character(path, &code);
 
 		if (n > 0) {
-			memcpy(text + used, p, n);
+			memcpy(text + used, path, n);
 			used += n;
-			p += n;
+			path += n;
 		} else {
 			memcpy(text + used, "\xef\xbf\xbd", 3);
 			used += 3;
-			p++;
+			path++;
 		}
 	}
 	text[used] = '\0';
@@ -125,21 +80,70 @@ json_t *json_path(const char *path)
 	return string;
 }
 
+static bool is_utf8(const char *text)
+{
+	uint32_t code;
+	size_t n = 1;
+
+	while (*text != '\0' && n > 0) {
+		n = utf8_character(text, &code);
+		text += n;
+	}
+	return n > 0;
+}
+
+void json_set_path(json_t *object, const char *key, const char *path)
+{
+	size_t length = strlen(path);
+	char hex_key[64];
+	char *hex;
+
+	json_object_set_new(object, key, json_path(path));
+	if (is_utf8(path))
+		return;
+	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
+	hex = malloc(2 * length + 1);
+	if (hex == NULL)
+		return;
+	format_hex((const uint8_t *)path, length, hex);
+	json_object_set_new(object, hex_key, json_string(hex));
+	free(hex);
+}
+
 /*
  * jansson knows signed numbers only. Larger ones travel as a string with a mark that no other
- * string of ours begins with, and lose mark and quotes when they are printed.
+ * string begins with, because of its zero byte, and lose mark and quotes when they are printed.
  */
-#define UNSIGNED_MARK	 "\001u64:"
-#define UNSIGNED_PRINTED "\"\\u0001u64:"
+#define UNSIGNED_MARK	 "\0u64:"
+#define UNSIGNED_PRINTED "\"\\u0000u64:"
 
 json_t *json_unsigned(uint64_t n)
 {
-	char text[40];
+	char text[40] = UNSIGNED_MARK;
+	const size_t mark = sizeof(UNSIGNED_MARK) - 1;
+	int digits;
 
 	if (n <= INT64_MAX)
 		return json_integer((json_int_t)n);
-	snprintf(text, sizeof(text), UNSIGNED_MARK "%llu", (unsigned long long)n);
-	return json_string(text);
+	digits = snprintf(text + mark, sizeof(text) - mark, "%llu", (unsigned long long)n);
+	return json_stringn(text, mark + (size_t)digits);
+}
+
+/* jansson escapes C0 only. The ends of lines are its own: those in strings are escaped already. */
+static void print_json_text(const char *p, const char *end)
+{
+	while (p < end) {
+		uint32_t code = 0;
+		size_t n = utf8_character(p, &code);
+
+		if (n == 0)
+			n = 1; /* jansson lets in nothing but UTF-8 */
+		if (code != '\n' && is_control(code))
+			printf("\\u%04x", (unsigned int)code);
+		else
+			fwrite(p, 1, n, stdout);
+		p += n;
+	}
 }
 
 int print_json(json_t *object)
@@ -155,11 +159,12 @@ int print_json(json_t *object)
 		const char *digits = mark + strlen(UNSIGNED_PRINTED);
 		size_t count = strspn(digits, "0123456789");
 
-		fwrite(p, 1, (size_t)(mark - p), stdout);
+		print_json_text(p, mark);
 		fwrite(digits, 1, count, stdout);
 		p = digits + count + 1;
 	}
-	puts(p);
+	print_json_text(p, p + strlen(p));
+	putchar('\n');
 	free(text);
 	return 0;
 }

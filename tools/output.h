@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Results on standard output: sizes for people, JSON for scripts, paths that keep to their line. */
+/* Results on standard output: sizes for people, JSON for scripts. */
 #ifndef TOOLS_OUTPUT_H
 #define TOOLS_OUTPUT_H
 
@@ -22,15 +22,12 @@ struct size_text time_text(double seconds);
 void format_hex(const uint8_t *bytes, size_t count, char *ret_text);
 
 /*
- * Copies a path so that it cannot break or colour a line: control characters, backslashes and bytes
- * that are not UTF-8 become \ooo. Cut with "..." where there is no room. Returns @ret_text.
- */
-const char *quote_path(const char *path, char *ret_text, size_t room);
-
-/*
  * A path as a JSON string. Bytes that are not UTF-8 become U+FFFD: JSON has no way to say them.
  */
 json_t *json_path(const char *path);
+
+/* Sets @key, and for a path that is not UTF-8 @key_hex as well: its bytes in hexadecimal. */
+void json_set_path(json_t *object, const char *key, const char *path);
 
 /* Any unsigned number as a JSON number; only print_json() prints it right. */
 json_t *json_unsigned(uint64_t n);

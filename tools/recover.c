@@ -6,6 +6,7 @@
 #include "families.h"
 #include "output.h"
 #include "target.h"
+#include "text.h"
 
 static int print_recovery(const struct target *target, bool json, bool recovered,
 			  const struct uds_index_statistics *statistics)
@@ -13,11 +14,12 @@ static int print_recovery(const struct target *target, bool json, bool recovered
 	json_t *o;
 
 	if (!json) {
-		printf("%s: %s; chapters %llu to %llu, %llu entries\n", target->uri,
-		       recovered ? "recovered and saved" : "was saved already, nothing to recover",
-		       (unsigned long long)statistics->oldest_chapter,
-		       (unsigned long long)statistics->newest_chapter,
-		       (unsigned long long)statistics->entries);
+		print_line(stdout, "%s: %s; chapters %llu to %llu, %llu entries", target->uri,
+			   recovered ? "recovered and saved"
+				     : "was saved already, nothing to recover",
+			   (unsigned long long)statistics->oldest_chapter,
+			   (unsigned long long)statistics->newest_chapter,
+			   (unsigned long long)statistics->entries);
 		return 0;
 	}
 	o = json_object();

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "output.h"
 #include "scan_data.h"
 #include "scan_file.h"
 #include "scan_hash.h"
@@ -15,12 +14,10 @@
 static uint64_t tell(const struct scan_options *options, struct scan_file *file, uint64_t offset,
 		     const char *what)
 {
-	char quoted[4200];
-
 	if (atomic_exchange(&file->told, true))
 		return 0;
-	complain(options->command, "%s: at byte %llu: %s",
-		 quote_path(file->path, quoted, sizeof(quoted)), (unsigned long long)offset, what);
+	complain_path(options->command, file->path, "at byte %llu: %s", (unsigned long long)offset,
+		      what);
 	return 1;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "text.h"
 
 /* A row of the table: a file, or a directory with the sum of the files right in it. */
 struct row {
@@ -105,7 +106,6 @@ static char *row_path(const struct row *row)
 
 static void print_table(const struct report_options *options, const struct file_table *table)
 {
-	char quoted[4200];
 	struct row *rows;
 	size_t count;
 
@@ -115,9 +115,10 @@ static void print_table(const struct report_options *options, const struct file_
 	for (size_t i = 0; i < count; i++) {
 		char *path = row_path(&rows[i]);
 
-		printf("  %12s  %5.1f %%  %s\n", size_text(rows[i].duplicate_bytes).text,
-		       100.0 * (double)rows[i].duplicate_bytes / (double)rows[i].bytes,
-		       path == NULL ? "?" : quote_path(path, quoted, sizeof(quoted)));
+		printf("  %12s  %5.1f %%  ", size_text(rows[i].duplicate_bytes).text,
+		       100.0 * (double)rows[i].duplicate_bytes / (double)rows[i].bytes);
+		print_path(stdout, path == NULL ? "?" : path);
+		putchar('\n');
 		free(path);
 	}
 	if (count == 0)
@@ -136,7 +137,8 @@ static json_t *json_table(const struct report_options *options, const struct fil
 		char *path = row_path(&rows[i]);
 		json_t *o = json_object();
 
-		json_object_set_new(o, "path", path == NULL ? NULL : json_path(path));
+		if (path != NULL)
+			json_set_path(o, "path", path);
 		json_object_set_new(o, "bytes", json_unsigned(rows[i].bytes));
 		json_object_set_new(o, "duplicate_bytes", json_unsigned(rows[i].duplicate_bytes));
 		json_array_append_new(array, o);

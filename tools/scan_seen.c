@@ -5,6 +5,7 @@
 
 #include "output.h"
 #include "scan_report.h"
+#include "text.h"
 
 /* "2026-11-21T08:55:01.123Z" */
 static void format_scan_time(uint64_t scan, char *ret_text, size_t room)
@@ -23,16 +24,17 @@ static void print_run(const struct seen_list *list, const struct scan_file *orig
 {
 	const struct seen_run *run = &list->run;
 	unsigned int shift = list->scan->block_shift;
-	char path[4200];
+	char when[64];
 
-	printf("%s: %llu bytes at %llu ", quote_path(run->file->path, path, sizeof(path)),
-	       (unsigned long long)(run->blocks << shift),
+	print_path(stdout, run->file->path);
+	printf(": %llu bytes at %llu ", (unsigned long long)(run->blocks << shift),
 	       (unsigned long long)(run->first_block << shift));
 	if (origin != NULL) {
-		printf("first seen in %s", quote_path(origin->path, path, sizeof(path)));
+		printf("first seen in ");
+		print_path(stdout, origin->path);
 	} else {
-		format_scan_time(run->seen.scan, path, sizeof(path));
-		printf("first seen by the scan of %s in inode %llu", path,
+		format_scan_time(run->seen.scan, when, sizeof(when));
+		printf("first seen by the scan of %s in inode %llu", when,
 		       (unsigned long long)run->seen.inode);
 	}
 	printf(" at %llu\n", (unsigned long long)(run->seen.block << run->seen.block_shift));
@@ -45,11 +47,11 @@ static void append_run(const struct seen_list *list, const struct scan_file *ori
 	json_t *o = json_object();
 	char when[64];
 
-	json_object_set_new(o, "path", json_path(run->file->path));
+	json_set_path(o, "path", run->file->path);
 	json_object_set_new(o, "offset", json_unsigned(run->first_block << shift));
 	json_object_set_new(o, "length", json_unsigned(run->blocks << shift));
 	if (origin != NULL) {
-		json_object_set_new(o, "first_path", json_path(origin->path));
+		json_set_path(o, "first_path", origin->path);
 	} else {
 		format_scan_time(run->seen.scan, when, sizeof(when));
 		json_object_set_new(o, "first_scan", json_string(when));

@@ -19,8 +19,6 @@
 #include <linux/fs.h>
 #endif
 
-#include "output.h"
-
 #define SMALL_FILE_BYTES 65536
 
 struct file_key {
@@ -194,12 +192,9 @@ uint64_t walker_errors(const struct walker *walker)
 
 static void tell(struct walker *walker, const char *path, const char *what)
 {
-	char quoted[4200];
-
 	walker->errors++;
 	if (!walker->options.silent)
-		complain(walker->options.command, "%s: %s",
-			 quote_path(path, quoted, sizeof(quoted)), what);
+		complain_path(walker->options.command, path, "%s", what);
 }
 
 /* The length of a block device, which stat does not know. */

@@ -7,6 +7,7 @@
 #include "create.h"
 #include "output.h"
 #include "snapshot_target.h"
+#include "text.h"
 
 #define MIN_CHUNK_BYTES 512
 #define MAX_CHUNK_BYTES (UINT64_C(1) << 30)
@@ -96,7 +97,7 @@ static void print_text(struct snapshot_target *target, const struct uds_exceptio
 	char line[80] = "";
 
 	uds_exception_store_status_line(target->store, line, sizeof(line));
-	printf("%s\n", target->cow_uri);
+	print_line(stdout, "%s", target->cow_uri);
 	printf("  state              %s: %s\n", uds_exception_store_state_name(s->state),
 	       uds_exception_store_state_meaning(s->state));
 	printf("  chunk size         %s (%" PRIu64 " sectors)\n", size_text(s->chunk_bytes).text,

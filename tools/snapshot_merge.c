@@ -6,6 +6,7 @@
 
 #include "output.h"
 #include "snapshot_target.h"
+#include "text.h"
 
 /* The library counts exceptions, people bytes. */
 struct merge_progress {
@@ -24,11 +25,12 @@ static int report_merge(void *context, uint64_t done, uint64_t total)
 static void print_text(const struct snapshot_target *target, bool dry_run,
 		       const struct uds_merge_result *result)
 {
-	printf("%s: %" PRIu64 " exception%s %s, %" PRIu64 " remaining\n", target->cow_uri,
-	       result->exceptions, result->exceptions == 1 ? "" : "s",
-	       dry_run ? "would be merged" : "merged", result->remaining);
-	printf("  %s %s to %s", dry_run ? "would copy" : "copied",
-	       size_text(result->bytes_copied).text, target->origin_uri);
+	print_line(stdout, "%s: %" PRIu64 " exception%s %s, %" PRIu64 " remaining", target->cow_uri,
+		   result->exceptions, result->exceptions == 1 ? "" : "s",
+		   dry_run ? "would be merged" : "merged", result->remaining);
+	printf("  %s %s to ", dry_run ? "would copy" : "copied",
+	       size_text(result->bytes_copied).text);
+	print_path(stdout, target->origin_uri);
 	if (result->chunks_equal > 0)
 		printf(", %" PRIu64 " chunks were equal", result->chunks_equal);
 	if (result->chunks_hidden > 0)
@@ -141,10 +143,10 @@ static int print_verdict(const struct snapshot_target *target, json_t *list, uin
 	json_t *o;
 
 	if (list == NULL && count == 0)
-		printf("%s: no damage found\n", target->cow_uri);
+		print_line(stdout, "%s: no damage found", target->cow_uri);
 	else if (list == NULL)
-		printf("%s: %" PRIu64 " finding%s\n", target->cow_uri, count,
-		       count == 1 ? "" : "s");
+		print_line(stdout, "%s: %" PRIu64 " finding%s", target->cow_uri, count,
+			   count == 1 ? "" : "s");
 	if (list == NULL)
 		return 0;
 	o = json_object();

@@ -36,9 +36,16 @@ extern const struct command index_commands[];
 extern const struct command request_commands[];
 extern const struct command snapshot_commands[];
 
-/* Prints "uds NAME: sentence" on standard error. */
+/*
+ * Prints "uds NAME: sentence" on standard error; @command NULL: "uds: sentence". Whatever the sentence
+ * is made of, no control character of it gets there (text.h).
+ */
 void complain(const struct command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* The same about a file: "uds NAME: PATH: sentence", with the path shown such that it is the only one. */
+void complain_path(const struct command *command, const char *path, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* The same, as a wrong use: followed by where to read more. Returns EXIT_USAGE. */
 int misused(const struct command *command, const char *format, ...)

@@ -6,6 +6,7 @@
 #include "families.h"
 #include "output.h"
 #include "target.h"
+#include "text.h"
 
 /* What uds_index_verify() calls back with. */
 struct findings {
@@ -29,10 +30,10 @@ static int print_verdict(const struct target *target, json_t *list, uint64_t cou
 
 	if (list == NULL) {
 		if (count == 0)
-			printf("%s: no damage found\n", target->uri);
+			print_line(stdout, "%s: no damage found", target->uri);
 		else
-			printf("%s: %llu finding%s\n", target->uri, (unsigned long long)count,
-			       count == 1 ? "" : "s");
+			print_line(stdout, "%s: %llu finding%s", target->uri,
+				   (unsigned long long)count, count == 1 ? "" : "s");
 		return 0;
 	}
 	o = json_object();

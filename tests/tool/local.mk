@@ -6,6 +6,7 @@ tool_tests = \
 	tests/tool/test_tool_completion.py \
 	tests/tool/test_tool_damage.py \
 	tests/tool/test_tool_index.py \
+	tests/tool/test_tool_names.py \
 	tests/tool/test_tool_requests.py \
 	tests/tool/test_tool_scan.py \
 	tests/tool/test_tool_snapshot.py \
