@@ -228,7 +228,7 @@ int uds_chapter_index_pack_page(struct uds_chapter_index *index, uint32_t first_
 				struct uds_message *ret_message);
 
 struct uds_chapter_index_statistics {
-	size_t size;	     /* of this struct: set by the caller */
+	size_t size;	     /* of this struct: set by UDS_CHAPTER_INDEX_STATISTICS_INIT */
 	uint32_t entries;    /* names that can be found */
 	uint32_t collisions; /* of these, stored with the full name */
 	uint32_t
@@ -236,9 +236,18 @@ struct uds_chapter_index_statistics {
 	uint32_t removed; /* names lost with lists that were emptied in packing */
 };
 
-/* What came of the names; complete when the last page is packed. Filled up to the size member. Since 0.1. */
-void uds_chapter_index_get_statistics(const struct uds_chapter_index *index,
-				      struct uds_chapter_index_statistics *ret_statistics);
+#define UDS_CHAPTER_INDEX_STATISTICS_INIT                               \
+	{                                                               \
+		sizeof(struct uds_chapter_index_statistics), 0, 0, 0, 0 \
+	}
+
+/*
+ * What came of the names; complete when the last page is packed.
+ *
+ * Returns 0, or -EINVAL for a size member that is too small. Since 0.1.
+ */
+int uds_chapter_index_get_statistics(const struct uds_chapter_index *index,
+				     struct uds_chapter_index_statistics *ret_statistics);
 
 /*
  * How the pages of one volume look: for reading index pages.
@@ -257,12 +266,17 @@ void uds_page_format_free(struct uds_page_format *format);
 
 /* An index page that was looked over. It borrows the page's memory. */
 struct uds_index_page {
-	size_t size;		  /* of this struct: set by the caller */
+	size_t size;		  /* of this struct: set by UDS_INDEX_PAGE_INIT */
 	const void *bytes;	  /* page_bytes of them */
 	uint64_t virtual_chapter; /* that the page says it belongs to */
 	uint32_t first_list;	  /* lowest list number on it */
 	uint32_t list_count;
 };
+
+#define UDS_INDEX_PAGE_INIT                               \
+	{                                                 \
+		sizeof(struct uds_index_page), 0, 0, 0, 0 \
+	}
 
 /*
  * Checks nonce, table of lists and guard of a page (uds-format, 7.3), so that it can be searched. Pages
@@ -282,7 +296,8 @@ int uds_chapter_index_initialize_page(const struct uds_page_format *format, cons
 /*
  * Decodes every list to its end (uds-format, 8.3).
  *
- * Returns 0, or UDS_ERR_CORRUPT, and the sentence names the list.
+ * Returns 0; UDS_ERR_CORRUPT, and the sentence names the list; -EINVAL for a size member that is too
+ * small.
  *
  * Since 0.1.
  */
@@ -297,7 +312,8 @@ int uds_chapter_index_validate_page(const struct uds_page_format *format,
  * @ret_record_page: where to look for it; another name may be the one that is there.
  *
  * Returns 0; UDS_ERR_OUT_OF_RANGE when the name's list is not on this page (it is on the one with
- * first_list <= list < first_list + list_count); or UDS_ERR_CORRUPT for a list that does not decode.
+ * first_list <= list < first_list + list_count); UDS_ERR_CORRUPT for a list that does not decode; or
+ * -EINVAL for a size member that is too small.
  *
  * Since 0.1.
  */

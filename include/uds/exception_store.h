@@ -56,7 +56,7 @@ const char *uds_exception_store_state_name(enum uds_exception_store_state state)
 const char *uds_exception_store_state_meaning(enum uds_exception_store_state state);
 
 struct uds_exception_store_create_options {
-	size_t size; /* of this struct */
+	size_t size; /* of this struct: set by UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT */
 	const struct uds_env *env;
 
 	/*
@@ -67,11 +67,17 @@ struct uds_exception_store_create_options {
 
 	/* Also over content that is not zero. */
 	bool force;
+
+	/* Not looked at: what comes behind it must not lie in the padding of version 0.1. */
+	uint8_t reserved[sizeof(size_t) - 1];
 };
 
-#define UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT                                \
-	{                                                                      \
-		sizeof(struct uds_exception_store_create_options), 0, 0, false \
+#define UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT                                 \
+	{                                                                       \
+		sizeof(struct uds_exception_store_create_options), 0, 0, false, \
+		{                                                               \
+			0                                                       \
+		}                                                               \
 	}
 
 /*
@@ -95,7 +101,7 @@ int uds_exception_store_create(struct uds_io *cow,
 			       struct uds_message *ret_message);
 
 struct uds_exception_store_options {
-	size_t size; /* of this struct */
+	size_t size; /* of this struct: set by UDS_EXCEPTION_STORE_OPTIONS_INIT */
 	const struct uds_env *env;
 
 	/* Nothing is ever written, not even to clean what a torn write left behind. */
@@ -170,7 +176,7 @@ void uds_exception_store_error_message(struct uds_exception_store *store,
 				       struct uds_message *ret_message);
 
 struct uds_exception_store_status {
-	size_t size; /* of this struct: set by the caller */
+	size_t size; /* of this struct: set by UDS_EXCEPTION_STORE_STATUS_INIT */
 	enum uds_exception_store_state state;
 	bool valid;	  /* what the header says */
 	uint32_t version; /* of the format: 1 */
@@ -201,7 +207,13 @@ struct uds_exception_store_status {
 	uint64_t map_bytes;	/* of these, for finding new chunks by old ones */
 };
 
-/* The figures as they are now. Fills @ret_status up to its size member. */
+#define UDS_EXCEPTION_STORE_STATUS_INIT                                                           \
+	{                                                                                         \
+		sizeof(struct uds_exception_store_status), UDS_STORE_EMPTY, false, 0, 0, 0, 0, 0, \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                               \
+	}
+
+/* The figures as they are now. Returns 0, or -EINVAL for a size member that is too small. */
 int uds_exception_store_get_status(struct uds_exception_store *store,
 				   struct uds_exception_store_status *ret_status);
 

@@ -22,7 +22,7 @@ extern "C" {
 
 /* The parameters that the config block keeps (uds-format, 4.1 and 14.6). */
 struct uds_configuration {
-	size_t size;	     /* of this struct */
+	size_t size;	     /* of this struct: set by UDS_CONFIGURATION_INIT */
 	uint32_t page_bytes; /* of volume pages; 32768 in the usual sizes */
 	uint32_t record_pages_per_chapter;
 	uint32_t chapters_per_volume;	     /* an odd number: a converted volume */
@@ -45,7 +45,7 @@ struct uds_configuration {
  *
  * @memory: "256M", "512M", "768M", or "1G" to "1024G": about the memory that the volume index takes.
  * @sparse: ten times the chapters in the same memory; of the oldest 95 % only a sample is kept in it.
- * @ret_configuration: its size member is set.
+ * @ret_configuration: its size member is set, too, to what it is in version 0.1.
  *
  * Returns 0, or -EINVAL for any other text; the message (NULL is fine) has the possible ones.
  *
@@ -56,7 +56,7 @@ int uds_configuration_for_memory(const char *memory, bool sparse, struct uds_mes
 
 /* What follows from a configuration (uds-format, 4.2 to 4.4). */
 struct uds_geometry {
-	size_t size; /* of this struct: set by the caller */
+	size_t size; /* of this struct: set by UDS_GEOMETRY_INIT */
 	uint32_t records_per_page;
 	uint32_t records_per_chapter;
 	uint64_t records_per_volume; /* with every chapter full */
@@ -74,13 +74,17 @@ struct uds_geometry {
 	uint64_t open_chapter_bytes; /* of the largest saved open chapter */
 };
 
+#define UDS_GEOMETRY_INIT                                                                \
+	{                                                                                \
+		sizeof(struct uds_geometry), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+	}
+
 /*
  * Checks a configuration and computes the numbers.
  *
  * @ret_message: NULL, or gets the sentence with parameter and allowed range when this fails.
- * @ret_geometry: filled up to its size member.
- *
- * Returns 0, or -EINVAL for a configuration that the format or its origin cannot hold:
+ * Returns 0; -EINVAL for a size member that is too small; or -EINVAL for a configuration that the format
+ * or its origin cannot hold:
  *   page_bytes                  a multiple of 4096, 4096 to 65536
  *   record_pages_per_chapter    1 or more, at most 2097152 records in a chapter (uds-format, 20.1, S4),
  *                               and at most 32767 divided by cache_chapters

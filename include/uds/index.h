@@ -62,7 +62,7 @@ enum uds_index_mode {
 };
 
 struct uds_index_options {
-	size_t size; /* of this struct */
+	size_t size; /* of this struct: set by UDS_INDEX_OPTIONS_INIT */
 	const struct uds_env *env;
 	uint64_t offset;    /* where the index begins on the I/O, bytes, a multiple of 4096 */
 	unsigned int zones; /* 1 to 16; 0: one */
@@ -87,8 +87,8 @@ struct uds_index_options {
 	}
 
 struct uds_index_create_options {
-	size_t size; /* of this struct */
-	const struct uds_env *env;
+	size_t size;		   /* of this struct: set by UDS_INDEX_CREATE_OPTIONS_INIT */
+	const struct uds_env *env; /* memory, and the time that goes into the nonce */
 	uint64_t offset;	   /* bytes, a multiple of 4096 */
 	uint64_t size_limit;	   /* how many bytes from offset on may be used; 0: up to the end */
 	const uint8_t *nonce_data; /* 32 bytes, unique; NULL: made from time and random bytes */
@@ -191,7 +191,7 @@ int uds_index_flush(struct uds_index *index);
 int uds_index_save(struct uds_index *index);
 
 struct uds_index_statistics {
-	size_t size;	     /* of this struct: set by the caller */
+	size_t size;	     /* of this struct: set by UDS_INDEX_STATISTICS_INIT */
 	uint64_t entries;    /* in the volume index, stale ones included */
 	uint64_t collisions; /* of these, with full names */
 	uint64_t discards;   /* entries removed since it was opened, because their chapter left */
@@ -218,10 +218,16 @@ struct uds_index_statistics {
 	uint64_t chapters_written;
 };
 
-/* Fills @ret_statistics up to its size member. */
+#define UDS_INDEX_STATISTICS_INIT                                                                 \
+	{                                                                                         \
+		sizeof(struct uds_index_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+			0, 0, 0, 0, 0, 0, 0, 0, 0                                                 \
+	}
+
+/* Returns 0, or -EINVAL for a size member that is too small. */
 int uds_index_get_statistics(struct uds_index *index, struct uds_index_statistics *ret_statistics);
 
-/* The configuration the index has; fills it up to its size member. */
+/* The configuration the index has. Returns 0, or -EINVAL for a size member that is too small. */
 int uds_index_get_configuration(struct uds_index *index,
 				struct uds_configuration *ret_configuration);
 
@@ -252,8 +258,8 @@ enum uds_index_state {
 };
 
 struct uds_index_info {
-	size_t size; /* of this struct: set by the caller */
-	struct uds_configuration configuration;
+	size_t size;				/* of this struct: set by UDS_INDEX_INFO_INIT */
+	struct uds_configuration configuration; /* for good of the size that it has in 0.1 */
 	enum uds_index_state state;
 	uint32_t super_version;
 	uint32_t config_version; /* 602 for 06.02, 802 for 08.02 */
@@ -266,10 +272,17 @@ struct uds_index_info {
 	uint64_t records;      /* in the volume and the saved open chapter, an upper bound */
 };
 
+#define UDS_INDEX_INFO_INIT                                                                       \
+	{                                                                                         \
+		sizeof(struct uds_index_info), UDS_CONFIGURATION_INIT, UDS_INDEX_NEW, 0, 0, 0, 0, \
+			0, 0, 0, 0, 0                                                             \
+	}
+
 /*
  * Reads what uds_index_info tells; never writes. To say "clean" truly it loads the save, which takes the
  * time and memory that opening takes; without that memory the save's headers decide.
- * Returns 0 or what uds_index_open() returns for something that is not an index or is damaged.
+ * Returns 0, -EINVAL for a size member that is too small, or what uds_index_open() returns for something
+ * that is not an index or is damaged.
  */
 int uds_index_read_info(struct uds_io *io, uint64_t offset, const struct uds_env *env,
 			struct uds_message *ret_message, struct uds_index_info *ret_info);

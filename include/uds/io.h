@@ -45,7 +45,7 @@ struct uds_io_request {
  * threads at once, but for those that take a queue: a queue is used by one thread at a time.
  */
 struct uds_io_ops {
-	size_t size; /* of this struct */
+	size_t size; /* of this struct: set by UDS_IO_OPS_INIT */
 
 	int (*read)(void *context, void *buffer, size_t length, uint64_t offset);
 
@@ -82,9 +82,14 @@ struct uds_io_ops {
 	void (*close_queue)(void *queue);
 };
 
+#define UDS_IO_OPS_INIT                                                       \
+	{                                                                     \
+		sizeof(struct uds_io_ops), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+	}
+
 /* What a backend demands and is. */
 struct uds_io_limits {
-	size_t size; /* of this struct */
+	size_t size; /* of this struct: set by UDS_IO_LIMITS_INIT */
 	uint32_t
 		block_bytes; /* offsets and lengths are multiples of it; a power of two; 1: anything */
 	uint32_t memory_alignment; /* of buffers; a power of two; 1: anything */
@@ -198,19 +203,25 @@ enum uds_io_direct {
 };
 
 struct uds_io_file_options {
-	size_t size;	       /* of this struct */
+	size_t size;	       /* of this struct: set by UDS_IO_FILE_OPTIONS_INIT */
 	bool write;	       /* open to read and write, and take the exclusive lock */
 	bool create;	       /* make the file when it is not there; needs write */
 	bool exclusive_create; /* with create: -EEXIST when it is there */
 	bool no_lock; /* to read without the shared lock: only for data that nobody changes */
 	enum uds_io_direct direct;
 	bool uring; /* queues by io_uring; falls back to plain calls where the kernel refuses it */
+
+	/* Not looked at: what comes behind it must not lie in the padding of version 0.1. */
+	uint8_t reserved[sizeof(size_t) - 1];
 };
 
 #define UDS_IO_FILE_OPTIONS_INIT                                                                  \
 	{                                                                                         \
 		sizeof(struct uds_io_file_options), false, false, false, false, UDS_IO_DIRECT_NO, \
-			false                                                                     \
+			false,                                                                    \
+		{                                                                                 \
+			0                                                                         \
+		}                                                                                 \
 	}
 
 /*

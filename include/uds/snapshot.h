@@ -54,7 +54,7 @@ const char *uds_snapshot_state_name(enum uds_snapshot_state state);
 const char *uds_snapshot_state_meaning(enum uds_snapshot_state state);
 
 struct uds_snapshot_options {
-	size_t size; /* of this struct */
+	size_t size; /* of this struct: set by UDS_SNAPSHOT_OPTIONS_INIT */
 	const struct uds_env *env;
 
 	/* Nothing is ever written to either I/O; only reading is possible. */
@@ -123,7 +123,7 @@ int uds_snapshot_close(struct uds_snapshot *snapshot);
 void uds_snapshot_error_message(struct uds_snapshot *snapshot, struct uds_message *ret_message);
 
 struct uds_snapshot_status {
-	size_t size; /* of this struct: set by the caller */
+	size_t size; /* of this struct: set by UDS_SNAPSHOT_STATUS_INIT */
 	enum uds_snapshot_state state;
 	bool transient;
 	bool merging;	     /* in the role of snapshot-merge: begun, and not ended */
@@ -136,7 +136,16 @@ struct uds_snapshot_status {
 	uint64_t room; /* how many more exceptions fit */
 };
 
-/* Fills @ret_status up to its size member. For more see uds_snapshot_store(). */
+#define UDS_SNAPSHOT_STATUS_INIT                                                                  \
+	{                                                                                         \
+		sizeof(struct uds_snapshot_status), UDS_SNAPSHOT_EMPTY, false, false, 0, 0, 0, 0, \
+			0, 0, 0                                                                   \
+	}
+
+/*
+ * The figures as they are now; for more see uds_snapshot_store().
+ * Returns 0, or -EINVAL for a size member that is too small.
+ */
 int uds_snapshot_get_status(struct uds_snapshot *snapshot, struct uds_snapshot_status *ret_status);
 
 /*
@@ -229,7 +238,7 @@ int uds_snapshot_changed_ranges(struct uds_snapshot *snapshot, uint64_t offset, 
 				uds_snapshot_range_fn each, void *context);
 
 struct uds_merge_options {
-	size_t size; /* of this struct */
+	size_t size; /* of this struct: set by UDS_MERGE_OPTIONS_INIT */
 
 	/* Stop after this many exceptions, hidden ones counted; 0: all. */
 	uint64_t limit;
@@ -267,7 +276,7 @@ struct uds_merge_options {
 	}
 
 struct uds_merge_result {
-	size_t size;		/* of this struct: set by the caller */
+	size_t size;		/* of this struct: set by UDS_MERGE_RESULT_INIT */
 	uint64_t exceptions;	/* taken off the list (dry run: would be) */
 	uint64_t remaining;	/* still in the list (dry run: would be) */
 	uint64_t bytes_copied;	/* written to the origin, some perhaps twice (dry run: would be) */
@@ -276,6 +285,11 @@ struct uds_merge_result {
 	uint64_t chunks_hidden; /* left out because an earlier exception hides them */
 	uint64_t rounds;	/* writes of areas */
 };
+
+#define UDS_MERGE_RESULT_INIT                                        \
+	{                                                            \
+		sizeof(struct uds_merge_result), 0, 0, 0, 0, 0, 0, 0 \
+	}
 
 /*
  * Takes the role of the kernel's snapshot-merge, without copying anything yet: from now on the
@@ -297,8 +311,7 @@ int uds_snapshot_begin_merge(struct uds_snapshot *snapshot);
  * and so on backwards. At every moment the snapshot's content is whole: after a crash, a stop or an
  * error it can be opened as a snapshot, or merged on, here or by the kernel.
  *
- * @options: NULL for the defaults. @ret_result: filled up to its size member, also when this fails.
- *     NULL is fine.
+ * @options: NULL for the defaults. @ret_result: filled in also when the merge fails. NULL is fine.
  *
  * Returns 0: all, or the limit, is merged (see remaining); or
  *   what uds_snapshot_begin_merge() returns

@@ -4,6 +4,11 @@
  *
  * A status is an int: 0 is success, a value from -4095 to -1 is a negated errno that the system gave,
  * and a value below -4096 is one of the names here: something the library found out by itself.
+ *
+ * Structs that begin with their size can grow. A program starts each one with its INIT macro, those for
+ * results too. One that it hands in: -EINVAL when the size is zero or less than it was in version 0.1;
+ * when it is larger than this version of the library knows, -E2BIG unless all that is not known is zero.
+ * One that it gets back: -EINVAL as above; what is not known is set to zero. libuds(3) has the reasons.
  */
 #ifndef UDS_STATUS_H
 #define UDS_STATUS_H

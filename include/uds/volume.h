@@ -36,7 +36,7 @@ extern "C" {
 struct uds_volume;
 
 struct uds_volume_options {
-	size_t size; /* of this struct */
+	size_t size; /* of this struct: set by UDS_VOLUME_OPTIONS_INIT */
 	const struct uds_env *env;
 	uint64_t offset;      /* where the index begins on the I/O, bytes, a multiple of 4096 */
 	uint64_t cache_bytes; /* how much of what lookups read is kept in memory; 0: a default */
@@ -74,12 +74,15 @@ int uds_volume_open(struct uds_io *io, const struct uds_volume_options *options,
 /* Gives the memory back. NULL is fine. No other thread may be using the volume. Since 0.1. */
 void uds_volume_close(struct uds_volume *volume);
 
-/* The configuration the index has; fills it up to its size member. Since 0.1. */
+/*
+ * The configuration the index has.
+ * Returns 0, or -EINVAL for a size member that is too small. Since 0.1.
+ */
 int uds_volume_get_configuration(struct uds_volume *volume,
 				 struct uds_configuration *ret_configuration);
 
 struct uds_volume_info {
-	size_t size;	 /* of this struct: set by the caller */
+	size_t size;	 /* of this struct: set by UDS_VOLUME_INFO_INIT */
 	uint64_t oldest; /* virtual chapter */
 	uint64_t newest; /* virtual chapter that will be written next; equal to oldest: empty */
 	uint64_t lost_chapters; /* from oldest to newest - 1, that were damaged or unreadable at
@@ -88,10 +91,15 @@ struct uds_volume_info {
 	uint64_t start;		/* of the volume region, bytes of the I/O */
 };
 
+#define UDS_VOLUME_INFO_INIT                                  \
+	{                                                     \
+		sizeof(struct uds_volume_info), 0, 0, 0, 0, 0 \
+	}
+
 /*
- * Tells what the volume holds now. Fills @ret_info up to its size member.
+ * Tells what the volume holds now.
  *
- * Returns 0, or -EINVAL for a size that this library does not know.
+ * Returns 0, or -EINVAL for a size member that is too small.
  *
  * Since 0.1.
  */

@@ -10,6 +10,8 @@
 #include <time.h>
 
 #include "base/bits.h"
+#include "base/message.h"
+#include "base/struct_size.h"
 
 static void *default_allocate(void *context, size_t bytes, size_t alignment)
 {
@@ -45,18 +47,20 @@ static uint64_t default_now_ms(void *context)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-int env_complete(const struct uds_env *given, struct uds_env *ret_env)
+int env_take(const struct uds_env *given, struct uds_message *message, struct uds_env *ret_env)
 {
 	struct uds_env env = UDS_ENV_INIT;
+	int r;
 
 	if (given != NULL) {
-		if (given->size == 0)
-			return -EINVAL;
-		memcpy(&env, given, given->size < sizeof(env) ? given->size : sizeof(env));
-		env.size = sizeof(env);
+		r = STRUCT_IN(&env, given, uds_env, now_ms, message);
+		if (r < 0)
+			return r;
 	}
 	if ((env.allocate == NULL) != (env.release == NULL))
-		return -EINVAL;
+		return failure(message, -EINVAL,
+			       "struct uds_env: half an allocator: allocate and release are given "
+			       "both or not at all");
 	if (env.allocate == NULL) {
 		env.allocate = default_allocate;
 		env.release = default_release;
@@ -67,6 +71,11 @@ int env_complete(const struct uds_env *given, struct uds_env *ret_env)
 		env.now_ms = default_now_ms;
 	*ret_env = env;
 	return 0;
+}
+
+int env_complete(const struct uds_env *given, struct uds_env *ret_env)
+{
+	return env_take(given, NULL, ret_env);
 }
 
 void *env_allocate(const struct uds_env *env, size_t count, size_t bytes_each)

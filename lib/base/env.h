@@ -7,8 +7,16 @@
 #define BASE_ENV_H
 
 #include <uds/env.h>
+#include <uds/status.h>
 
-/* Copies @given (NULL: defaults) and fills in the defaults. -EINVAL: half an allocator, or a size of 0. */
+/*
+ * Copies @given (NULL: defaults) and fills in the defaults.
+ *
+ * Returns 0, -EINVAL for half an allocator, or what struct_in() returns.
+ */
+int env_take(const struct uds_env *given, struct uds_message *message, struct uds_env *ret_env);
+
+/* The same without a sentence. */
 int env_complete(const struct uds_env *given, struct uds_env *ret_env);
 
 /* Memory aligned for any object, not cleared; NULL when there is none or the product overflows. */

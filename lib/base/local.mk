@@ -6,8 +6,10 @@ lib_libcore_la_SOURCES += \
 	lib/base/block_name.c \
 	lib/base/bytes.h \
 	lib/base/env.c lib/base/env.h \
+	lib/base/failures.c lib/base/failures.h \
 	lib/base/message.c lib/base/message.h \
 	lib/base/murmur3.c lib/base/murmur3.h \
 	lib/base/status.c \
 	lib/base/stream.h \
+	lib/base/struct_size.c lib/base/struct_size.h \
 	lib/base/visibility.h

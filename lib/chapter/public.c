@@ -55,9 +55,9 @@ UDS_PUBLIC int uds_open_chapter_make(const struct uds_configuration *configurati
 	struct geometry g;
 	int r;
 
-	r = env_complete(env, &full_env);
+	r = env_take(env, ret_message, &full_env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment is not usable");
+		return r;
 	r = geometry_make(configuration, &g, ret_message);
 	if (r < 0)
 		return r;

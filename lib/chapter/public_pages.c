@@ -10,6 +10,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "chapter/chapter_index.h"
 #include "chapter/index_page.h"
@@ -57,9 +58,9 @@ UDS_PUBLIC int uds_chapter_index_make(const struct uds_configuration *configurat
 	struct geometry g;
 	int r;
 
-	r = env_complete(env, &full_env);
+	r = env_take(env, ret_message, &full_env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment is not usable");
+		return r;
 	r = geometry_make(configuration, &g, ret_message);
 	if (r < 0)
 		return r;
@@ -114,20 +115,22 @@ UDS_PUBLIC int uds_chapter_index_pack_page(struct uds_chapter_index *index, uint
 				       ret_message);
 }
 
-UDS_PUBLIC void
-uds_chapter_index_get_statistics(const struct uds_chapter_index *index,
-				 struct uds_chapter_index_statistics *ret_statistics)
+UDS_PUBLIC int uds_chapter_index_get_statistics(const struct uds_chapter_index *index,
+						struct uds_chapter_index_statistics *ret_statistics)
 {
 	struct uds_chapter_index_statistics out = { 0 };
 	struct chapter_index_statistics inner;
+	int r = STRUCT_OUT_CHECK(ret_statistics, uds_chapter_index_statistics, removed, NULL);
 
+	if (r < 0)
+		return r;
 	chapter_index_get_statistics(index->inner, &inner);
-	out.size = ret_statistics->size;
 	out.entries = inner.entries;
 	out.collisions = inner.collisions;
 	out.overflows = inner.overflows;
 	out.removed = inner.removed;
-	memcpy(ret_statistics, &out, out.size < sizeof(out) ? out.size : sizeof(out));
+	struct_out(ret_statistics, &out, sizeof(out));
+	return 0;
 }
 
 UDS_PUBLIC int uds_page_format_make(const struct uds_configuration *configuration,
@@ -140,9 +143,9 @@ UDS_PUBLIC int uds_page_format_make(const struct uds_configuration *configuratio
 	struct geometry g;
 	int r;
 
-	r = env_complete(env, &full_env);
+	r = env_take(env, ret_message, &full_env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment is not usable");
+		return r;
 	r = geometry_make(configuration, &g, ret_message);
 	if (r < 0)
 		return r;
@@ -170,36 +173,48 @@ UDS_PUBLIC int uds_chapter_index_initialize_page(const struct uds_page_format *f
 						 const void *page, struct uds_message *ret_message,
 						 struct uds_index_page *ret_page)
 {
+	struct uds_index_page out = UDS_INDEX_PAGE_INIT;
 	struct index_page_head head;
 	int r;
 
-	if (ret_page->size < sizeof(*ret_page))
-		return failure(ret_message, -EINVAL,
-			       "the size member of the index page is too small");
-	r = index_page_open(&format->code, page, &head, ret_message);
+	r = STRUCT_OUT_CHECK(ret_page, uds_index_page, list_count, ret_message);
+	if (r == 0)
+		r = index_page_open(&format->code, page, &head, ret_message);
 	if (r < 0)
 		return r;
-	ret_page->bytes = page;
-	ret_page->virtual_chapter = head.vcn;
-	ret_page->first_list = head.first_list;
-	ret_page->list_count = head.list_count;
+	out.bytes = page;
+	out.virtual_chapter = head.vcn;
+	out.first_list = head.first_list;
+	out.list_count = head.list_count;
+	struct_out(ret_page, &out, sizeof(out));
 	return 0;
 }
 
-static struct index_page_head head_of(const struct uds_index_page *page)
+/* What a caller hands in again of a page that was looked over. */
+static int take_page(const struct uds_index_page *given, struct uds_message *message,
+		     struct index_page_head *ret_head, const void **ret_bytes)
 {
-	struct index_page_head head = { page->virtual_chapter, page->first_list, page->list_count };
+	struct uds_index_page page = UDS_INDEX_PAGE_INIT;
+	int r = STRUCT_IN(&page, given, uds_index_page, list_count, message);
 
-	return head;
+	if (r < 0)
+		return r;
+	ret_head->vcn = page.virtual_chapter;
+	ret_head->first_list = page.first_list;
+	ret_head->list_count = page.list_count;
+	*ret_bytes = page.bytes;
+	return 0;
 }
 
 UDS_PUBLIC int uds_chapter_index_validate_page(const struct uds_page_format *format,
 					       const struct uds_index_page *page,
 					       struct uds_message *ret_message)
 {
-	struct index_page_head head = head_of(page);
+	struct index_page_head head;
+	const void *bytes;
+	int r = take_page(page, ret_message, &head, &bytes);
 
-	return index_page_validate(&format->code, &head, page->bytes, ret_message);
+	return r < 0 ? r : index_page_validate(&format->code, &head, bytes, ret_message);
 }
 
 UDS_PUBLIC int uds_chapter_index_search_page(const struct uds_page_format *format,
@@ -207,10 +222,13 @@ UDS_PUBLIC int uds_chapter_index_search_page(const struct uds_page_format *forma
 					     const struct uds_record_name *name, bool *ret_found,
 					     uint32_t *ret_record_page)
 {
-	struct index_page_head head = head_of(page);
-	int r = index_page_search(&format->geometry, &format->code, &head, page->bytes, name,
-				  ret_record_page);
+	struct index_page_head head;
+	const void *bytes;
+	int r = take_page(page, NULL, &head, &bytes);
 
+	if (r == 0)
+		r = index_page_search(&format->geometry, &format->code, &head, bytes, name,
+				      ret_record_page);
 	if (r < 0)
 		return r;
 	*ret_found = r == 1;

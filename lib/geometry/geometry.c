@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "delta/delta_code.h"
 
 #define CHAPTER_MEAN_DELTA 65536u
@@ -139,11 +140,9 @@ int geometry_make(const struct uds_configuration *configuration, struct geometry
 	struct geometry g = { 0 };
 	int r;
 
-	if (configuration->size == 0)
-		return failure(message, -EINVAL, "the size member of the configuration is 0");
-	memcpy(&c, configuration,
-	       configuration->size < sizeof(c) ? configuration->size : sizeof(c));
-	r = check_configuration(&c, message);
+	r = STRUCT_IN(&c, configuration, uds_configuration, remapped_physical, message);
+	if (r == 0)
+		r = check_configuration(&c, message);
 	if (r < 0)
 		return r;
 	g.page_bytes = c.page_bytes;
@@ -177,17 +176,19 @@ int geometry_make(const struct uds_configuration *configuration, struct geometry
 
 void geometry_configuration(const struct geometry *g, struct uds_configuration *ret_configuration)
 {
-	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct uds_configuration *c = ret_configuration;
 
-	c.page_bytes = g->page_bytes;
-	c.record_pages_per_chapter = g->record_pages_per_chapter;
-	c.chapters_per_volume = g->chapters_per_volume;
-	c.sparse_chapters_per_volume = g->sparse_chapters_per_volume;
-	c.cache_chapters = g->cache_chapters;
-	c.volume_index_mean_delta = g->volume_index_mean_delta;
-	c.sparse_sample_rate = g->sparse_sample_rate;
-	c.nonce = g->nonce;
-	c.remapped_virtual = g->remapped_virtual;
-	c.remapped_physical = g->remapped_physical;
-	*ret_configuration = c;
+	/* The padding too: it goes to the caller inside of other structs. */
+	memset(c, 0, sizeof(*c));
+	c->size = sizeof(*c);
+	c->page_bytes = g->page_bytes;
+	c->record_pages_per_chapter = g->record_pages_per_chapter;
+	c->chapters_per_volume = g->chapters_per_volume;
+	c->sparse_chapters_per_volume = g->sparse_chapters_per_volume;
+	c->cache_chapters = g->cache_chapters;
+	c->volume_index_mean_delta = g->volume_index_mean_delta;
+	c->sparse_sample_rate = g->sparse_sample_rate;
+	c->nonce = g->nonce;
+	c->remapped_virtual = g->remapped_virtual;
+	c->remapped_physical = g->remapped_physical;
 }

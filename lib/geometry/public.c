@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "geometry/geometry.h"
 
@@ -74,13 +75,12 @@ UDS_PUBLIC int uds_geometry_compute(const struct uds_configuration *configuratio
 	struct geometry g;
 	int r;
 
-	if (ret_geometry->size == 0)
-		return failure(ret_message, -EINVAL, "the size member of the geometry is 0");
-	r = geometry_make(configuration, &g, ret_message);
+	r = STRUCT_OUT_CHECK(ret_geometry, uds_geometry, open_chapter_bytes, ret_message);
+	if (r == 0)
+		r = geometry_make(configuration, &g, ret_message);
 	if (r < 0)
 		return r;
 	geometry_sizes(&g, &sizes);
-	out.size = ret_geometry->size;
 	out.records_per_page = g.records_per_page;
 	out.records_per_chapter = g.records_per_chapter;
 	out.records_per_volume = (uint64_t)g.records_per_chapter * g.chapters_per_volume;
@@ -101,7 +101,7 @@ UDS_PUBLIC int uds_geometry_compute(const struct uds_configuration *configuratio
 		out.volume_index_bytes += volume_index_zone_bytes(&p, 1);
 	}
 	out.open_chapter_bytes = 14 + UINT64_C(32) * g.records_per_chapter;
-	memcpy(ret_geometry, &out, out.size < sizeof(out) ? out.size : sizeof(out));
+	struct_out(ret_geometry, &out, sizeof(out));
 	return 0;
 }
 

@@ -6,10 +6,19 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "chapter/saved_chapter.h"
 #include "volume/find_chapters.h"
 #include "volume/extent_stream.h"
+
+/*
+ * A configuration lies inside of struct uds_index_info, so it cannot grow without moving what comes
+ * behind it for programs that were compiled before.
+ */
+_Static_assert(sizeof(struct uds_configuration) ==
+		       STRUCT_FIRST_SIZE(uds_configuration, remapped_physical),
+	       "new members go to a struct of their own");
 
 /* Whether the open chapter of a save is still there, and how many records it has. */
 static int look_at_open_chapter(struct uds_io *io, const struct layout *layout,
@@ -107,15 +116,14 @@ static uint64_t full_memory(const struct geometry *geometry)
 UDS_PUBLIC int uds_index_read_info(struct uds_io *io, uint64_t offset, const struct uds_env *env,
 				   struct uds_message *ret_message, struct uds_index_info *ret_info)
 {
-	struct uds_index_info info = { .size = ret_info->size };
+	struct uds_index_info info = UDS_INDEX_INFO_INIT;
 	struct layout layout;
 	struct uds_env full;
 	int r;
 
-	if (info.size < sizeof(info.size) || info.size > sizeof(info))
-		return failure(ret_message, -EINVAL, "struct uds_index_info of %zu bytes",
-			       info.size);
-	r = env_complete(env, &full);
+	r = STRUCT_OUT_CHECK(ret_info, uds_index_info, records, ret_message);
+	if (r == 0)
+		r = env_take(env, ret_message, &full);
 	if (r == 0)
 		r = layout_read(io, offset, ret_message, &layout);
 	if (r < 0)
@@ -130,6 +138,6 @@ UDS_PUBLIC int uds_index_read_info(struct uds_io *io, uint64_t offset, const str
 	if (r < 0)
 		return failure(ret_message, r, "%s: the volume cannot be looked at: %s",
 			       uds_io_name(io), uds_strerror(r));
-	memcpy(ret_info, &info, info.size);
+	struct_out(ret_info, &info, sizeof(info));
 	return 0;
 }

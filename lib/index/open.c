@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "index/rebuild.h"
 #include "index/save.h"
@@ -15,10 +16,17 @@ UDS_PUBLIC int uds_index_create(struct uds_io *io, const struct uds_configuratio
 				struct uds_message *ret_message)
 {
 	struct uds_index_create_options o = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_env env;
+	int r = 0;
 
 	if (options != NULL)
-		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
-	return layout_create(io, o.offset, o.size_limit, configuration, o.nonce_data, ret_message);
+		r = STRUCT_IN(&o, options, uds_index_create_options, nonce_data, ret_message);
+	if (r == 0)
+		r = env_take(o.env, ret_message, &env);
+	if (r < 0)
+		return r;
+	return layout_create(io, &env, o.offset, o.size_limit, configuration, o.nonce_data,
+			     ret_message);
 }
 
 static int make_zones(struct uds_index *index)
@@ -169,13 +177,14 @@ UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options 
 	struct uds_message message = { "" };
 	struct uds_index *index;
 	struct uds_env env;
-	int r;
+	int r = 0;
 
 	if (options != NULL)
-		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
-	r = env_complete(o.env, &env);
+		r = STRUCT_IN(&o, options, uds_index_options, progress_context, ret_message);
+	if (r == 0)
+		r = env_take(o.env, ret_message, &env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment is not complete");
+		return r;
 	index = env_allocate_zeroed(&env, 1, sizeof(*index));
 	if (index == NULL)
 		return failure(ret_message, -ENOMEM, "no memory for an index");

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What an index tells about itself while it is open. */
-#include <errno.h>
-#include <string.h>
-
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "index/index.h"
 
@@ -38,12 +36,13 @@ static void add_memory(struct uds_index *index, const struct vi_statistics *vi,
 UDS_PUBLIC int uds_index_get_statistics(struct uds_index *index,
 					struct uds_index_statistics *ret_statistics)
 {
-	struct uds_index_statistics s = { .size = ret_statistics->size };
+	struct uds_index_statistics s = UDS_INDEX_STATISTICS_INIT;
 	struct chapter_writer_statistics writer;
 	struct vi_statistics vi = { 0 };
+	int r = STRUCT_OUT_CHECK(ret_statistics, uds_index_statistics, chapters_written, NULL);
 
-	if (s.size < sizeof(s.size) || s.size > sizeof(s))
-		return -EINVAL;
+	if (r < 0)
+		return r;
 	index_lock_all(index);
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		volume_index_add_statistics(index->volume_index, i, &vi);
@@ -66,7 +65,7 @@ UDS_PUBLIC int uds_index_get_statistics(struct uds_index *index,
 		s.unreachable_records = writer.unreachable_records;
 		s.memory_bytes += writer.memory_bytes;
 	}
-	memcpy(ret_statistics, &s, s.size);
+	struct_out(ret_statistics, &s, sizeof(s));
 	return 0;
 }
 
@@ -74,12 +73,11 @@ UDS_PUBLIC int uds_index_get_configuration(struct uds_index *index,
 					   struct uds_configuration *ret_configuration)
 {
 	struct uds_configuration c;
-	size_t size = ret_configuration->size;
+	int r = STRUCT_OUT_CHECK(ret_configuration, uds_configuration, remapped_physical, NULL);
 
-	if (size < sizeof(size) || size > sizeof(c))
-		return -EINVAL;
+	if (r < 0)
+		return r;
 	geometry_configuration(&index->geometry, &c);
-	c.size = size;
-	memcpy(ret_configuration, &c, size);
+	struct_out(ret_configuration, &c, sizeof(c));
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
@@ -317,14 +318,16 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 {
 	struct verify verify = { .io = io, .found = found, .found_context = found_context };
 	struct uds_index_options o = UDS_INDEX_OPTIONS_INIT;
-	struct uds_env env = UDS_ENV_INIT;
 	struct uds_message message = { "" };
-	int r;
+	struct uds_env env;
+	int r = 0;
 
 	if (options != NULL)
-		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
-	if (o.env != NULL)
-		memcpy(&env, o.env, o.env->size < sizeof(env) ? o.env->size : sizeof(env));
+		r = STRUCT_IN(&o, options, uds_index_options, progress_context, ret_message);
+	if (r == 0)
+		r = env_take(o.env, ret_message, &env);
+	if (r < 0)
+		return r;
 	env.log = say_nothing;
 	o.env = &env;
 	o.mode = UDS_INDEX_READ_ONLY;

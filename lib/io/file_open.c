@@ -12,6 +12,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "io/descriptor.h"
 #include "io/file.h"
@@ -193,12 +194,11 @@ UDS_PUBLIC int uds_io_open_file(const char *path, const struct uds_io_file_optio
 	bool created;
 	int fd, r;
 
-	r = env_complete(given_env, &env);
+	r = env_take(given_env, ret_message, &env);
+	if (r == 0 && given != NULL)
+		r = STRUCT_IN(&options, given, uds_io_file_options, uring, ret_message);
 	if (r < 0)
-		return failure(ret_message, r, "%s: the environment is not complete", path);
-	if (given != NULL)
-		memcpy(&options, given,
-		       given->size < sizeof(options) ? given->size : sizeof(options));
+		return failure_in(ret_message, r, "%s", path);
 	r = check_options(path, &options, ret_message);
 	if (r < 0)
 		return r;

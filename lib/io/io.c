@@ -13,6 +13,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 
 static bool ops_complete(const struct uds_io_ops *ops)
@@ -38,17 +39,21 @@ UDS_PUBLIC int uds_io_create(const struct uds_io_ops *ops, void *context,
 	if (r < 0)
 		return r;
 	if (limits != NULL)
-		memcpy(&known, limits, limits->size < sizeof(known) ? limits->size : sizeof(known));
+		r = STRUCT_IN(&known, limits, uds_io_limits, name, NULL);
+	if (r < 0)
+		return r;
 	if (ops == NULL || known.name == NULL || !is_power_of_two(known.block_bytes) ||
 	    !is_power_of_two(known.memory_alignment))
 		return -EINVAL;
 	io = env_allocate_zeroed(&env, 1, sizeof(*io));
 	if (io == NULL)
 		return -ENOMEM;
-	memcpy(&io->ops, ops, ops->size < sizeof(io->ops) ? ops->size : sizeof(io->ops));
-	if (!ops_complete(&io->ops)) {
+	r = STRUCT_IN(&io->ops, ops, uds_io_ops, close_queue, NULL);
+	if (r == 0 && !ops_complete(&io->ops))
+		r = -EINVAL;
+	if (r < 0) {
 		env_release(&env, io);
-		return -EINVAL;
+		return r;
 	}
 	name_bytes = strlen(known.name) + 1;
 	io->name = env_allocate(&env, name_bytes, 1);

@@ -11,6 +11,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "io/io.h"
 
@@ -197,9 +198,11 @@ UDS_PUBLIC int uds_io_open_uri(const char *uri, const struct uds_io_file_options
 
 	if (scheme == 0)
 		return uds_io_open_file(uri, options, given_env, ret_message, ret_io);
-	r = env_complete(given_env, &env);
+	r = env_take(given_env, ret_message, &env);
+	if (r == 0 && options != NULL)
+		r = STRUCT_IN(&parameters.file, options, uds_io_file_options, uring, ret_message);
 	if (r < 0)
-		return failure(ret_message, r, "%s: the environment is not complete", uri);
+		return failure_in(ret_message, r, "%s", uri);
 	memory = scheme == 3 && memcmp(uri, "mem", 3) == 0;
 	if (!memory && !(scheme == 4 && memcmp(uri, "file", 4) == 0))
 		return failure(
@@ -207,10 +210,6 @@ UDS_PUBLIC int uds_io_open_uri(const char *uri, const struct uds_io_file_options
 			"%s: unknown scheme '%.*s' (known: file, mem; for a path with a colon "
 			"write ./PATH or file:PATH)",
 			uri, (int)scheme, uri);
-	if (options != NULL)
-		memcpy(&parameters.file, options,
-		       options->size < sizeof(*options) ? options->size : sizeof(*options));
-	parameters.file.size = sizeof(parameters.file);
 	bytes = strlen(uri + scheme + 1) + 1;
 	copy = env_allocate(&env, bytes, 1);
 	if (copy == NULL)

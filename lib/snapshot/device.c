@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "io/io.h"
 #include "snapshot/area.h"
@@ -278,12 +279,14 @@ UDS_PUBLIC int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 	struct uds_env env;
 	int r;
 
-	if (given != NULL)
-		memcpy(&options, given,
-		       given->size < sizeof(options) ? given->size : sizeof(options));
-	r = env_complete(options.env, &env);
+	if (given != NULL) {
+		r = STRUCT_IN(&options, given, uds_snapshot_options, progress_context, ret_message);
+		if (r < 0)
+			return r;
+	}
+	r = env_take(options.env, ret_message, &env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment has only half an allocator");
+		return r;
 	if (same_file(origin, cow))
 		return failure(ret_message, -EINVAL, "%s: origin and COW device are the same",
 			       uds_io_name(cow));

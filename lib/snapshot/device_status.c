@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "snapshot/device.h"
 
@@ -84,9 +85,8 @@ static enum uds_snapshot_state from_store(enum uds_exception_store_state state)
 
 static void fill_persistent(struct uds_snapshot *s, struct uds_snapshot_status *status)
 {
-	struct uds_exception_store_status store;
+	struct uds_exception_store_status store = UDS_EXCEPTION_STORE_STATUS_INIT;
 
-	store.size = sizeof(store);
 	uds_exception_store_get_status(s->store, &store);
 	status->state = from_store(store.state);
 	status->exceptions = store.exceptions;
@@ -113,10 +113,11 @@ static void fill_transient(struct uds_snapshot *s, struct uds_snapshot_status *s
 UDS_PUBLIC int uds_snapshot_get_status(struct uds_snapshot *s,
 				       struct uds_snapshot_status *ret_status)
 {
-	struct uds_snapshot_status status;
+	struct uds_snapshot_status status = UDS_SNAPSHOT_STATUS_INIT;
+	int r = STRUCT_OUT_CHECK(ret_status, uds_snapshot_status, room, NULL);
 
-	memset(&status, 0, sizeof(status));
-	status.size = ret_status->size;
+	if (r < 0)
+		return r;
 	status.transient = s->transient != NULL;
 	status.size_bytes = s->size_bytes;
 	status.chunk_bytes = s->chunk_bytes;
@@ -135,18 +136,16 @@ UDS_PUBLIC int uds_snapshot_get_status(struct uds_snapshot *s,
 	else if (s->overflow && status.state != UDS_SNAPSHOT_INVALID)
 		status.state = UDS_SNAPSHOT_OVERFLOW;
 	pthread_mutex_unlock(&s->lock);
-	memcpy(ret_status, &status,
-	       ret_status->size < sizeof(status) ? ret_status->size : sizeof(status));
+	struct_out(ret_status, &status, sizeof(status));
 	return 0;
 }
 
 UDS_PUBLIC int uds_snapshot_status_line(struct uds_snapshot *s, char *ret_line, size_t room)
 {
-	struct uds_snapshot_status status;
+	struct uds_snapshot_status status = UDS_SNAPSHOT_STATUS_INIT;
 	char line[96];
 	size_t n;
 
-	status.size = sizeof(status);
 	uds_snapshot_get_status(s, &status);
 	if (status.state == UDS_SNAPSHOT_INVALID)
 		snprintf(line, sizeof(line), "Invalid");

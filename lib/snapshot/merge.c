@@ -15,6 +15,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 
 #define LEAST_ROUND_BYTES   (UINT64_C(64) << 20)
@@ -53,12 +54,11 @@ static int check_can_merge(struct uds_snapshot *s, const struct uds_merge_option
 			   struct uds_message *message)
 {
 	const char *name = uds_io_name(s->cow);
-	struct uds_exception_store_status status;
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
 
 	if (s->store == NULL)
 		return failure(message, UDS_ERR_BAD_STATE,
 			       "%s: a transient snapshot cannot be merged", name);
-	status.size = sizeof(status);
 	uds_exception_store_get_status(s->store, &status);
 	if (device_get_state(s).given_up || (!status.valid && !options->force))
 		return failure(message, UDS_ERR_INVALID_SNAPSHOT,
@@ -471,10 +471,9 @@ static int merge_dry(struct merge *m)
 
 static int merge(struct merge *m)
 {
-	struct uds_exception_store_status status;
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
 	int r;
 
-	status.size = sizeof(status);
 	uds_exception_store_get_status(m->s->store, &status);
 	m->wanted = status.exceptions;
 	if (m->options.limit != 0 && m->options.limit < m->wanted)
@@ -520,11 +519,14 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 				  struct uds_merge_result *ret_result)
 {
 	struct merge m = { .s = s, .options = UDS_MERGE_OPTIONS_INIT };
-	int r;
+	int r = 0;
 
 	if (given != NULL)
-		memcpy(&m.options, given,
-		       given->size < sizeof(m.options) ? given->size : sizeof(m.options));
+		r = STRUCT_IN(&m.options, given, uds_merge_options, progress_context, &m.message);
+	if (r == 0 && ret_result != NULL)
+		r = STRUCT_OUT_CHECK(ret_result, uds_merge_result, rounds, &m.message);
+	if (r < 0)
+		return device_failed(s, r, &m.message);
 	m.round_bytes = m.options.round_bytes != 0 ? m.options.round_bytes : MOST_ROUND_BYTES;
 	r = enter(s, &m.message);
 	if (r == 0) {
@@ -534,10 +536,7 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 			r = merge(&m);
 		leave(s, m.options.dry_run, r);
 	}
-	if (ret_result != NULL) {
-		m.result.size = ret_result->size;
-		memcpy(ret_result, &m.result,
-		       ret_result->size < sizeof(m.result) ? ret_result->size : sizeof(m.result));
-	}
+	if (ret_result != NULL)
+		struct_out(ret_result, &m.result, sizeof(m.result));
 	return device_failed(s, r, &m.message);
 }

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "io/io.h"
 #include "snapshot/area.h"
@@ -195,12 +196,15 @@ UDS_PUBLIC int uds_exception_store_create(struct uds_io *cow,
 	struct uds_env env;
 	int r;
 
-	if (given != NULL)
-		memcpy(&options, given,
-		       given->size < sizeof(options) ? given->size : sizeof(options));
-	r = env_complete(options.env, &env);
+	if (given != NULL) {
+		r = STRUCT_IN(&options, given, uds_exception_store_create_options, force,
+			      ret_message);
+		if (r < 0)
+			return r;
+	}
+	r = env_take(options.env, ret_message, &env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment has only half an allocator");
+		return r;
 	if (options.chunk_bytes == 0) {
 		options.chunk_bytes = uds_io_block_bytes(cow);
 		if (options.chunk_bytes < COW_DEFAULT_CHUNK)
@@ -318,12 +322,15 @@ UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,
 	struct uds_env env;
 	int r;
 
-	if (given != NULL)
-		memcpy(&options, given,
-		       given->size < sizeof(options) ? given->size : sizeof(options));
-	r = env_complete(options.env, &env);
+	if (given != NULL) {
+		r = STRUCT_IN(&options, given, uds_exception_store_options, progress_context,
+			      ret_message);
+		if (r < 0)
+			return r;
+	}
+	r = env_take(options.env, ret_message, &env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment has only half an allocator");
+		return r;
 	if (uds_io_is_read_only(cow) && !options.read_only)
 		return failure(ret_message, UDS_ERR_READ_ONLY, "%s: opened to read only",
 			       uds_io_name(cow));

@@ -7,6 +7,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "io/io.h"
 #include "snapshot/area.h"
@@ -105,10 +106,11 @@ static void fill_usage(struct uds_exception_store *store, struct uds_exception_s
 UDS_PUBLIC int uds_exception_store_get_status(struct uds_exception_store *store,
 					      struct uds_exception_store_status *ret_status)
 {
-	struct uds_exception_store_status status;
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
+	int r = STRUCT_OUT_CHECK(ret_status, uds_exception_store_status, map_bytes, NULL);
 
-	memset(&status, 0, sizeof(status));
-	status.size = ret_status->size;
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&store->lock);
 	store_look_at_size(store);
 	status.state = state_of(store);
@@ -122,19 +124,17 @@ UDS_PUBLIC int uds_exception_store_get_status(struct uds_exception_store *store,
 		status.room = store_room(store);
 	fill_counters(store, &status);
 	pthread_mutex_unlock(&store->lock);
-	memcpy(ret_status, &status,
-	       ret_status->size < sizeof(status) ? ret_status->size : sizeof(status));
+	struct_out(ret_status, &status, sizeof(status));
 	return 0;
 }
 
 UDS_PUBLIC int uds_exception_store_status_line(struct uds_exception_store *store, char *ret_line,
 					       size_t room)
 {
-	struct uds_exception_store_status status;
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
 	char line[96];
 	size_t n;
 
-	status.size = sizeof(status);
 	uds_exception_store_get_status(store, &status);
 	if (status.valid)
 		snprintf(line, sizeof(line), "%" PRIu64 "/%" PRIu64 " %" PRIu64,

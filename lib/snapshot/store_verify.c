@@ -14,6 +14,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "io/io.h"
 #include "snapshot/area.h"
@@ -240,13 +241,16 @@ UDS_PUBLIC int uds_exception_store_verify(struct uds_io *cow,
 	struct verify v;
 	int r;
 
-	if (given != NULL)
-		memcpy(&options, given,
-		       given->size < sizeof(options) ? given->size : sizeof(options));
+	if (given != NULL) {
+		r = STRUCT_IN(&options, given, uds_exception_store_options, progress_context,
+			      ret_message);
+		if (r < 0)
+			return r;
+	}
 	memset(&v, 0, sizeof(v));
-	r = env_complete(options.env, &v.env);
+	r = env_take(options.env, ret_message, &v.env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment has only half an allocator");
+		return r;
 	v.io = cow;
 	v.found = found;
 	v.context = found_context;

@@ -61,9 +61,9 @@ int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uin
  *   UDS_ERR_READ_ONLY  the I/O cannot be written
  *   -ENOMEM, -EIO, ...
  */
-int layout_create(struct uds_io *io, uint64_t offset, uint64_t size_limit,
-		  const struct uds_configuration *configuration, const uint8_t *nonce_data,
-		  struct uds_message *ret_message);
+int layout_create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
+		  uint64_t size_limit, const struct uds_configuration *configuration,
+		  const uint8_t *nonce_data, struct uds_message *ret_message);
 
 /* Where the volume region begins, in bytes of the I/O. */
 static inline uint64_t layout_volume_offset(const struct layout *layout)

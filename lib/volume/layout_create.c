@@ -84,9 +84,9 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 	return r;
 }
 
-static int create(struct uds_io *io, uint64_t offset, uint64_t size_limit,
-		  const struct uds_configuration *configuration, const uint8_t *nonce_data,
-		  struct uds_message *ret_message)
+static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
+		  uint64_t size_limit, const struct uds_configuration *configuration,
+		  const uint8_t *nonce_data, struct uds_message *ret_message)
 {
 	uint8_t made[NONCE_DATA_BYTES];
 	struct geometry_sizes sizes;
@@ -115,7 +115,7 @@ static int create(struct uds_io *io, uint64_t offset, uint64_t size_limit,
 		return failure(ret_message, UDS_ERR_READ_ONLY, "%s",
 			       uds_strerror(UDS_ERR_READ_ONLY));
 	if (nonce_data == NULL) {
-		r = nonce_data_make(env_now_ms(&io->env), made);
+		r = nonce_data_make(env_now_ms(env), made);
 		if (r < 0)
 			return failure(ret_message, r, "random bytes for the nonce: %s",
 				       uds_strerror(r));
@@ -123,21 +123,21 @@ static int create(struct uds_io *io, uint64_t offset, uint64_t size_limit,
 	}
 	geometry_sizes(&geometry, &sizes);
 	super_block_make(&sizes, offset / BLOCK_BYTES, nonce_data, &super);
-	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
+	block = io_allocate_buffer(io, env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	r = make_room(io, offset, size_limit, sizes.total_blocks * BLOCK_BYTES, ret_message);
 	if (r == 0)
 		r = write_all(io, &super, configuration, block, ret_message);
-	env_release(&io->env, block);
+	env_release(env, block);
 	return r;
 }
 
-int layout_create(struct uds_io *io, uint64_t offset, uint64_t size_limit,
-		  const struct uds_configuration *configuration, const uint8_t *nonce_data,
-		  struct uds_message *ret_message)
+int layout_create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
+		  uint64_t size_limit, const struct uds_configuration *configuration,
+		  const uint8_t *nonce_data, struct uds_message *ret_message)
 {
-	int r = create(io, offset, size_limit, configuration, nonce_data, ret_message);
+	int r = create(io, env, offset, size_limit, configuration, nonce_data, ret_message);
 
 	return r < 0 ? failure_in(ret_message, r, "%s", uds_io_name(io)) : 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "chapter/collation.h"
 #include "chapter/public.h"
@@ -61,14 +62,14 @@ UDS_PUBLIC int uds_volume_open(struct uds_io *io, const struct uds_volume_option
 	struct uds_env env;
 	int r;
 
-	if (given != NULL && (given->size < sizeof(given->size) || given->size > sizeof(options)))
-		return failure(ret_message, -EINVAL, "struct uds_volume_options of %zu bytes",
-			       given->size);
-	if (given != NULL)
-		memcpy(&options, given, given->size);
-	r = env_complete(options.env, &env);
+	if (given != NULL) {
+		r = STRUCT_IN(&options, given, uds_volume_options, progress_context, ret_message);
+		if (r < 0)
+			return r;
+	}
+	r = env_take(options.env, ret_message, &env);
 	if (r < 0)
-		return failure(ret_message, r, "the environment is not usable");
+		return r;
 	volume = env_allocate_zeroed(&env, 1, sizeof(*volume));
 	if (volume == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
@@ -108,31 +109,29 @@ UDS_PUBLIC void uds_volume_close(struct uds_volume *volume)
 UDS_PUBLIC int uds_volume_get_configuration(struct uds_volume *volume,
 					    struct uds_configuration *ret_configuration)
 {
-	struct uds_configuration configuration = volume->layout.configuration;
-	size_t size = ret_configuration->size;
+	int r = STRUCT_OUT_CHECK(ret_configuration, uds_configuration, remapped_physical, NULL);
 
-	if (size < sizeof(size) || size > sizeof(configuration))
-		return -EINVAL;
-	configuration.size = size;
-	memcpy(ret_configuration, &configuration, size);
-	return 0;
+	if (r == 0)
+		struct_out(ret_configuration, &volume->layout.configuration,
+			   sizeof(volume->layout.configuration));
+	return r;
 }
 
 UDS_PUBLIC int uds_volume_get_info(struct uds_volume *volume, struct uds_volume_info *ret_info)
 {
 	struct uds_volume_info info = {
-		.size = ret_info->size,
+		.size = sizeof(info),
 		.oldest = volume->oldest,
 		.newest = volume->newest,
 		.lost_chapters = volume->lost,
 		.volume_nonce = volume->layout.super.volume_nonce,
 		.start = layout_volume_offset(&volume->layout),
 	};
+	int r = STRUCT_OUT_CHECK(ret_info, uds_volume_info, start, NULL);
 
-	if (info.size < sizeof(info.size) || info.size > sizeof(info))
-		return -EINVAL;
-	memcpy(ret_info, &info, info.size);
-	return 0;
+	if (r == 0)
+		struct_out(ret_info, &info, sizeof(info));
+	return r;
 }
 
 /* Whether a chapter is there, and its slot. */

@@ -143,6 +143,7 @@ tests_unit_test_chapter_writer_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_chapter_writer_LDADD = $(TEST_LDADD)
 
 include tests/unit/snapshot.mk
+include tests/unit/interface.mk
 include tests/unit/tool.mk
 
 UNIT_TESTS += tests/unit/test_index

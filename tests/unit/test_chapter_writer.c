@@ -15,6 +15,7 @@
 #include "base/env.h"
 #include "check_main.h"
 #include "fault_io.h"
+#include "io/io.h"
 #include "vector_file.h"
 #include "volume/chapter_writer.h"
 #include "volume/find_chapters.h"
@@ -61,7 +62,7 @@ static void make_index(struct index *index, struct uds_io *io, uint32_t page_byt
 	memset(index, 0, sizeof(*index));
 	ck_assert_int_eq(env_complete(NULL, &index->env), 0);
 	index->io = io;
-	r = layout_create(io, 0, 0, &configuration, NULL, &message);
+	r = layout_create(io, &io->env, 0, 0, &configuration, NULL, &message);
 	if (r == 0)
 		r = layout_read(io, 0, &message, &index->layout);
 	ck_assert_msg(r == 0, "%s", message.text);

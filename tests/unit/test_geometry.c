@@ -394,7 +394,7 @@ START_TEST(usual_sizes_have_names)
 }
 END_TEST
 
-START_TEST(older_callers_with_smaller_structs_are_served)
+START_TEST(structs_smaller_than_in_any_version_are_refused)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
 	struct uds_geometry out;
@@ -402,18 +402,17 @@ START_TEST(older_callers_with_smaller_structs_are_served)
 
 	memset(&out, 0xee, sizeof(out));
 	out.size = offsetof(struct uds_geometry, records_per_volume);
-	c.size = offsetof(struct uds_configuration, nonce);
-	c.nonce = 5;
-	ck_assert_int_eq(uds_geometry_compute(&c, NULL, &out), 0);
-	ck_assert_uint_eq(out.records_per_chapter, 65536);
-	ck_assert_uint_eq(out.records_per_volume, UINT64_C(0xeeeeeeeeeeeeeeee));
+	ck_assert_int_eq(uds_geometry_compute(&c, NULL, &out), -EINVAL);
+	ck_assert_uint_eq(out.records_per_chapter, 0xeeeeeeee);
 	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2049, &slot), 0);
 	ck_assert_uint_eq(slot, 1);
 	c.page_bytes = 1;
 	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2050, &slot), -EINVAL);
 	ck_assert_uint_eq(slot, 1);
-	out.size = 0;
-	ck_assert_int_eq(uds_geometry_compute(&c, NULL, &out), -EINVAL);
+	c.page_bytes = 4096;
+	c.size = offsetof(struct uds_configuration, nonce);
+	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2050, &slot), -EINVAL);
+	ck_assert_uint_eq(slot, 1);
 }
 END_TEST
 
@@ -431,7 +430,7 @@ int main(void)
 	tcase_add_test(tc, mean_deltas_that_the_origin_miscodes_are_refused__R2);
 	tcase_add_test(tc, what_is_accepted_stays_within_the_limits_of_the_format);
 	tcase_add_test(tc, usual_sizes_have_names);
-	tcase_add_test(tc, older_callers_with_smaller_structs_are_served);
+	tcase_add_test(tc, structs_smaller_than_in_any_version_are_refused);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -543,16 +543,13 @@ START_TEST(an_open_that_fails_leaves_the_bytes_alone)
 }
 END_TEST
 
-START_TEST(options_of_an_older_size_keep_their_defaults)
+START_TEST(options_smaller_than_in_any_version_are_refused)
 {
 	struct uds_io_file_options options = writing();
 
-	/* A caller that was built before the members behind create were there. */
 	options.size = offsetof(struct uds_io_file_options, exclusive_create);
-	options.exclusive_create = true;
-	options.direct = (enum uds_io_direct)17;
-	ck_assert_int_eq(uds_io_close(open_good(&options)), 0);
-	ck_assert_int_eq(uds_io_close(open_good(&options)), 0);
+	open_refused(&options, -EINVAL, "struct uds_io_file_options");
+	ck_assert_int_eq(access(path, F_OK), -1);
 }
 END_TEST
 
@@ -580,7 +577,7 @@ int main(void)
 	tcase_add_test(tc, a_lock_ends_with_its_process);
 	tcase_add_test(tc, a_process_with_a_plain_lock_is_named);
 	tcase_add_test(tc, an_open_that_fails_leaves_the_bytes_alone);
-	tcase_add_test(tc, options_of_an_older_size_keep_their_defaults);
+	tcase_add_test(tc, options_smaller_than_in_any_version_are_refused);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

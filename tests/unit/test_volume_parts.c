@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "check_main.h"
 #include "fault_io.h"
+#include "io/io.h"
 #include "torture_env.h"
 #include "vector_file.h"
 #include "volume/chapter_stream.h"
@@ -316,7 +317,7 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 	int r;
 
 	ck_assert_int_eq(env_complete(given, &full), 0);
-	r = layout_create(io, 0, 0, &configuration, NULL, &message);
+	r = layout_create(io, &io->env, 0, 0, &configuration, NULL, &message);
 	if (r == 0)
 		r = layout_read(io, 0, &message, &layout);
 	if (r == 0)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copying public structs from and to callers that know other versions of them. */
+#include "base/struct_size.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/message.h"
+
+static size_t size_of(const void *given)
+{
+	size_t size;
+
+	memcpy(&size, given, sizeof(size));
+	return size;
+}
+
+/* A size above this is no struct's, and what it claims to have is not looked at. */
+#define SIZE_LIMIT 4096
+
+int struct_out_check(const void *given, size_t first, const char *name, struct uds_message *message)
+{
+	size_t size = size_of(given);
+
+	if (size > SIZE_LIMIT)
+		return failure(message, -E2BIG,
+			       "%s: its size member is %zu, which no version of it has: start it "
+			       "with its INIT macro",
+			       name, size);
+
+	if (size < first)
+		return failure(
+			message, -EINVAL,
+			"%s: its size member is %zu, and must be at least %zu: start it with "
+			"its INIT macro",
+			name, size, first);
+	return 0;
+}
+
+int struct_in(void *known, size_t known_size, const void *given, size_t first, const char *name,
+	      struct uds_message *message)
+{
+	const uint8_t *bytes = given;
+	size_t size = size_of(given);
+	int r = struct_out_check(given, first, name, message);
+
+	if (r < 0)
+		return r;
+	for (size_t i = known_size; i < size; i++) {
+		if (bytes[i] != 0)
+			return failure(
+				message, -E2BIG,
+				"%s: byte %zu of %zu is set, and this version of the library "
+				"knows only %zu",
+				name, i, size, known_size);
+	}
+	memcpy(known, given, size < known_size ? size : known_size);
+	memcpy(known, &known_size, sizeof(known_size));
+	return 0;
+}
+
+void struct_out(void *given, const void *known, size_t known_size)
+{
+	size_t size = size_of(given);
+	size_t both = size < known_size ? size : known_size;
+
+	memcpy((uint8_t *)given + sizeof(size), (const uint8_t *)known + sizeof(size),
+	       both - sizeof(size));
+	memset((uint8_t *)given + both, 0, size - both);
+}
