@@ -210,9 +210,8 @@ static int create_on(struct target *target, const struct uds_configuration *conf
 	options.offset = target->offset;
 	options.size_limit = size_limit;
 	options.nonce_data = nonce_data;
+	/* The configuration is right: it has been computed with. */
 	r = uds_index_create(target->io, configuration, &options, &message);
-	if (r == -EINVAL)
-		return misused(target->command, "%s", message.text);
 	return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
 }
 

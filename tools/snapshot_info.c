@@ -19,6 +19,11 @@ static int create_store(struct snapshot_target *target, uint64_t chunk_bytes, ui
 	struct uds_message message = { "" };
 	int r = 0;
 
+	if (chunk_bytes != 0 && chunk_bytes < uds_io_block_bytes(target->cow))
+		return misused(target->command,
+			       "--chunk-size: %" PRIu64 " is less than the blocks of %s, %" PRIu32
+			       " bytes",
+			       chunk_bytes, target->cow_uri, uds_io_block_bytes(target->cow));
 	if (size_bytes > 0)
 		r = uds_io_resize(target->cow, size_bytes);
 	if (r < 0)
@@ -27,8 +32,6 @@ static int create_store(struct snapshot_target *target, uint64_t chunk_bytes, ui
 	options.chunk_bytes = chunk_bytes;
 	options.force = force;
 	r = uds_exception_store_create(target->cow, &options, &message);
-	if (r == -EINVAL)
-		return misused(target->command, "%s", message.text);
 	if (r == UDS_ERR_NOT_EMPTY)
 		complain(target->command, "%s: --force writes over what is there", target->cow_uri);
 	return r < 0 ? failed(target->command, target->cow_uri, r, &message) : EXIT_GOOD;

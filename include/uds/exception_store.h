@@ -90,7 +90,7 @@ struct uds_exception_store_create_options {
  *   -EINVAL            a chunk size that the format does not allow; the message has the allowed
  *                      range
  *   UDS_ERR_NOT_EMPTY  chunk 0 or 1 is not all zero, and not force; nothing was written
- *   -ENOSPC            shorter than 2 chunks; nothing was written
+ *   UDS_ERR_NO_ROOM    shorter than 2 chunks; nothing was written
  *   UDS_ERR_READ_ONLY  the I/O cannot be written
  *   -EIO, ...          what the I/O said
  *
@@ -276,12 +276,13 @@ int uds_exception_store_walk(struct uds_exception_store *store, uds_exception_en
  *
  * Returns 0, or
  *   -EEXIST             the old chunk has an exception, or one is being made
- *   -ENOSPC             no room for the data, or the area it would fill has no successor on the
+ *   UDS_ERR_NO_ROOM     no room for the data, or the area it would fill has no successor on the
  *                       device; nothing was written
  *   -EINVAL             an old chunk of 2^55 or above
  *   UDS_ERR_INVALID_SNAPSHOT, UDS_ERR_READ_ONLY, UDS_ERR_CORRUPT (damaged)
  *   UDS_ERR_BAD_STATE   between prepare and commit of a merge
  *   -ENOMEM
+ *   -EIO, ...           asking for the device's size, which may have grown, failed
  */
 int uds_exception_store_prepare(struct uds_exception_store *store, uint64_t old_chunk,
 				struct uds_exception *ret_exception);

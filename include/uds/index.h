@@ -105,7 +105,7 @@ struct uds_index_create_options {
  *
  * Returns 0, or
  *   -EINVAL   a configuration that the format does not allow; the message has the allowed range
- *   -ENOSPC   the I/O, or size_limit, is smaller than the index; the message has both sizes
+ *   UDS_ERR_NO_ROOM  the I/O, or size_limit, is smaller than the index; the message has both sizes
  *   -EIO, ... what the I/O said
  *
  * Threads: any, on different I/Os. Since 0.1.

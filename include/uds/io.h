@@ -41,8 +41,15 @@ struct uds_io_request {
 };
 
 /*
- * What a backend does. Functions return 0 or a negative status and may be called from several
- * threads at once, but for those that take a queue: a queue is used by one thread at a time.
+ * What a backend does. Functions may be called from several threads at once, but for those that
+ * take a queue: a queue is used by one thread at a time.
+ *
+ * Functions, and requests in their status, return 0 or a negated errno, or UDS_ERR_OUT_OF_RANGE,
+ * UDS_ERR_READ_ONLY or UDS_ERR_UNALIGNED. Anything else is an error of the backend and becomes
+ * -EIO: a positive number (only reap counts), and the other UDS_ERR_... values, which stand for
+ * what the library itself has found. So a backend that stands on another store of this library
+ * translates what that one says. No errno is ever taken for more than an error: -ENOSPC does not
+ * make a snapshot full.
  */
 struct uds_io_ops {
 	size_t size; /* of this struct: set by UDS_IO_OPS_INIT */
@@ -74,7 +81,9 @@ struct uds_io_ops {
 	/*
 	 * Many requests at once. At most @depth requests are between submit and reap. Requests in flight
 	 * together have no order among each other. reap waits for at least one and returns how many it
-	 * put into @ret_done, at most @room.
+	 * put into @ret_done, at most @room. A submit that fails has submitted none of them.
+	 * open_queue returns -EOPNOTSUPP where there are no queues after all. close_queue waits for
+	 * what is in flight.
 	 */
 	int (*open_queue)(void *context, unsigned int depth, void **ret_queue);
 	int (*submit)(void *queue, struct uds_io_request *const *requests, size_t count);

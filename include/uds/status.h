@@ -42,6 +42,8 @@ enum uds_status {
 	UDS_ERR_FAILED_BEFORE = -4117,	   /* an earlier error made this handle unusable; reopen */
 	UDS_ERR_MISMATCH =
 		-4118, /* two parts contradict each other, and neither is known to be right */
+	UDS_ERR_NO_ROOM =
+		-4119, /* the store is full; what a device says about its space is -ENOSPC */
 };
 
 /*

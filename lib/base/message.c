@@ -18,6 +18,23 @@ int failure(struct uds_message *message, int status, const char *format, ...)
 	return status;
 }
 
+int failure_or(struct uds_message *message, const struct uds_message *said, int status,
+	       const char *format, ...)
+{
+	va_list args;
+
+	if (message == NULL)
+		return status;
+	if (said->text[0] != '\0') {
+		*message = *said;
+		return status;
+	}
+	va_start(args, format);
+	vsnprintf(message->text, sizeof(message->text), format, args);
+	va_end(args);
+	return status;
+}
+
 int failure_in(struct uds_message *message, int status, const char *format, ...)
 {
 	const size_t room = sizeof(message->text);

@@ -12,6 +12,12 @@
 int failure(struct uds_message *message, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Hands a sentence on: @said to @message, or what @format says where @said is empty. Returns @status.
+ */
+int failure_or(struct uds_message *message, const struct uds_message *said, int status,
+	       const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* Puts "@format: " in front of the sentence that is there. Returns @status. */
 int failure_in(struct uds_message *message, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

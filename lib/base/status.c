@@ -71,6 +71,8 @@ UDS_PUBLIC const char *uds_strerror(int status)
 		return "unusable after an earlier error; open again";
 	case UDS_ERR_MISMATCH:
 		return "two parts contradict each other";
+	case UDS_ERR_NO_ROOM:
+		return "the store has no room left";
 	}
 	return "unknown status";
 }

@@ -79,7 +79,7 @@ UDS_PUBLIC int uds_io_close(struct uds_io *io)
 	if (io == NULL)
 		return 0;
 	env = io->env;
-	r = io->ops.close(io->context);
+	r = io_status(io, "close", io->ops.close(io->context));
 	env_release(&env, io->name);
 	env_release(&env, io);
 	return r;
@@ -98,13 +98,31 @@ int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void
 	return 0;
 }
 
+/* Whether a backend may say this. */
+static bool is_backend_status(int said)
+{
+	return said == 0 || (said < 0 && said > -4096) || said == UDS_ERR_READ_ONLY ||
+	       said == UDS_ERR_UNALIGNED || said == UDS_ERR_OUT_OF_RANGE;
+}
+
+int io_status(const struct uds_io *io, const char *operation, int said)
+{
+	if (is_backend_status(said))
+		return said;
+	env_log(&io->env, UDS_LOG_ERROR,
+		"%s: %s of the backend returned %d, which is not for it to return: taken for an "
+		"I/O error",
+		io->name, operation, said);
+	return -EIO;
+}
+
 UDS_PUBLIC int uds_io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset)
 {
 	int r = io_check_transfer(io, UDS_IO_READ, buffer, length, offset);
 
 	if (r < 0 || length == 0)
 		return r;
-	return io->ops.read(io->context, buffer, length, offset);
+	return io_status(io, "read", io->ops.read(io->context, buffer, length, offset));
 }
 
 UDS_PUBLIC int uds_io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t offset)
@@ -113,17 +131,22 @@ UDS_PUBLIC int uds_io_write(struct uds_io *io, const void *buffer, size_t length
 
 	if (r < 0 || length == 0)
 		return r;
-	return io->ops.write(io->context, buffer, length, offset);
+	return io_status(io, "write", io->ops.write(io->context, buffer, length, offset));
 }
 
 UDS_PUBLIC int uds_io_flush(struct uds_io *io)
 {
-	return io->ops.flush(io->context);
+	return io_status(io, "flush", io->ops.flush(io->context));
 }
 
 UDS_PUBLIC int uds_io_size(struct uds_io *io, uint64_t *ret_bytes)
 {
-	return io->ops.get_size(io->context, ret_bytes);
+	uint64_t bytes = 0;
+	int r = io_status(io, "get_size", io->ops.get_size(io->context, &bytes));
+
+	if (r == 0)
+		*ret_bytes = bytes;
+	return r;
 }
 
 UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t length)
@@ -134,7 +157,7 @@ UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t lengt
 		return UDS_ERR_READ_ONLY;
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return UDS_ERR_OUT_OF_RANGE;
-	return io->ops.discard(io->context, offset, length);
+	return io_status(io, "discard", io->ops.discard(io->context, offset, length));
 }
 
 UDS_PUBLIC int uds_io_resize(struct uds_io *io, uint64_t bytes)
@@ -145,14 +168,14 @@ UDS_PUBLIC int uds_io_resize(struct uds_io *io, uint64_t bytes)
 		return UDS_ERR_READ_ONLY;
 	if ((bytes & (io->block_bytes - 1)) != 0)
 		return UDS_ERR_UNALIGNED;
-	return io->ops.resize(io->context, bytes);
+	return io_status(io, "resize", io->ops.resize(io->context, bytes));
 }
 
 UDS_PUBLIC int uds_io_map(struct uds_io *io, uint64_t offset, size_t length, const void **ret_view)
 {
 	if (io->ops.map == NULL)
 		return -EOPNOTSUPP;
-	return io->ops.map(io->context, offset, length, ret_view);
+	return io_status(io, "map", io->ops.map(io->context, offset, length, ret_view));
 }
 
 UDS_PUBLIC uint32_t uds_io_block_bytes(const struct uds_io *io)

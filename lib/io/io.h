@@ -32,6 +32,20 @@ void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, siz
 int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void *buffer,
 		      size_t length, uint64_t offset);
 
+/*
+ * What a backend's operation returned, as a status. Only 0, a negated errno and the statuses by
+ * which io_check_transfer() refuses are a backend's to give. Anything else would be taken for
+ * success, for a count, or for something that the library itself found out (that a store is full or
+ * needs recovery, that a caller asked to stop), and becomes -EIO here, logged with what it was.
+ */
+int io_status(const struct uds_io *io, const char *operation, int said);
+
+/*
+ * Waits for everything in flight and forgets it, whatever became of it: for when reaping failed and
+ * the requests' memory is to be given back. A backend that cannot even be waited for is closed.
+ */
+void io_queue_drain(struct uds_io_queue *queue);
+
 /* uds_io_read and uds_io_write with a sentence that names the I/O, the place and the reason. */
 int io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset,
 	    struct uds_message *message);

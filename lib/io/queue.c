@@ -4,6 +4,7 @@
  * through; over any other, a request is carried out when it is submitted and kept until it is reaped.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/env.h"
 #include "base/visibility.h"
@@ -16,6 +17,8 @@ struct uds_io_queue {
 	void *backend; /* the backend's queue, or NULL: the plain loop */
 	unsigned int depth;
 	unsigned int in_flight;
+	unsigned int in_backend; /* of these, handed to the backend and not given back */
+	bool broken;		 /* the backend has lost count: it gets nothing more */
 
 	/* Requests that are done without the backend, oldest first: a ring of depth places. */
 	unsigned int first_done;
@@ -37,7 +40,8 @@ UDS_PUBLIC int uds_io_queue_open(struct uds_io *io, unsigned int depth,
 	queue->io = io;
 	queue->depth = depth;
 	if (io->ops.open_queue != NULL) {
-		r = io->ops.open_queue(io->context, depth, &queue->backend);
+		r = io_status(io, "open_queue",
+			      io->ops.open_queue(io->context, depth, &queue->backend));
 		if (r < 0 && r != -EOPNOTSUPP) {
 			env_release(&io->env, queue);
 			return r;
@@ -47,19 +51,6 @@ UDS_PUBLIC int uds_io_queue_open(struct uds_io *io, unsigned int depth,
 	}
 	*ret_queue = queue;
 	return 0;
-}
-
-UDS_PUBLIC void uds_io_queue_close(struct uds_io_queue *queue)
-{
-	struct uds_io_request *done[16];
-
-	if (queue == NULL)
-		return;
-	while (queue->in_flight > 0 && uds_io_queue_reap(queue, done, 16) > 0)
-		;
-	if (queue->backend != NULL)
-		queue->io->ops.close_queue(queue->backend);
-	env_release(&queue->io->env, queue);
 }
 
 static void keep_done(struct uds_io_queue *queue, struct uds_io_request *request)
@@ -96,11 +87,29 @@ static bool refused(struct uds_io_queue *queue, struct uds_io_request *request)
 	return request->status < 0 || request->length == 0;
 }
 
+/* Hands requests to the backend; what it does not take is done, with the error. */
+static void submit(struct uds_io_queue *queue, struct uds_io_request *const *requests, size_t count)
+{
+	struct uds_io *io = queue->io;
+	int said = queue->broken ? -EIO : io->ops.submit(queue->backend, requests, count);
+	int r = io_status(io, "submit", said);
+
+	if (r == 0) {
+		queue->in_backend += (unsigned int)count;
+		return;
+	}
+	/* A count, perhaps: then some of them are in flight, and nobody knows which. */
+	queue->broken = queue->broken || said > 0;
+	for (size_t i = 0; i < count; i++) {
+		requests[i]->status = r;
+		keep_done(queue, requests[i]);
+	}
+}
+
 UDS_PUBLIC int uds_io_queue_submit(struct uds_io_queue *queue,
 				   struct uds_io_request *const *requests, size_t count)
 {
 	size_t first = 0;
-	int r;
 
 	if (count > queue->depth - queue->in_flight)
 		return -EBUSY;
@@ -113,19 +122,42 @@ UDS_PUBLIC int uds_io_queue_submit(struct uds_io_queue *queue,
 
 		while (end < count && !refused(queue, requests[end]))
 			end++;
-		if (end > first) {
-			r = queue->io->ops.submit(queue->backend, requests + first, end - first);
-			for (size_t i = first; i < end && r < 0; i++) {
-				requests[i]->status = r;
-				keep_done(queue, requests[i]);
-			}
-		}
+		if (end > first)
+			submit(queue, requests + first, end - first);
 		if (end < count)
 			keep_done(queue, requests[end++]);
 		first = end;
 	}
 	queue->in_flight += (unsigned int)count;
 	return 0;
+}
+
+/* Waits for the backend: how many requests it gave back, or an error. */
+static int reap_backend(struct uds_io_queue *queue, struct uds_io_request **ret_done, size_t room)
+{
+	struct uds_io *io = queue->io;
+	size_t most = room < queue->in_backend ? room : queue->in_backend;
+	bool right;
+	int n;
+
+	memset(ret_done, 0, most * sizeof(ret_done[0]));
+	n = io->ops.reap(queue->backend, ret_done, most);
+	if (n <= 0)
+		return n == 0 ? -EIO : io_status(io, "reap", n);
+	right = (size_t)n <= most;
+	for (size_t i = 0; i < (size_t)n && right; i++)
+		right = ret_done[i] != NULL;
+	if (!right) {
+		queue->broken = true;
+		env_log(&io->env, UDS_LOG_ERROR,
+			"%s: reap of the backend returned %d, which is not how many it gave back",
+			io->name, n);
+		return -EIO;
+	}
+	queue->in_backend -= (unsigned int)n;
+	for (int i = 0; i < n; i++)
+		ret_done[i]->status = io_status(io, "a request", ret_done[i]->status);
+	return n;
 }
 
 UDS_PUBLIC int uds_io_queue_reap(struct uds_io_queue *queue, struct uds_io_request **ret_done,
@@ -139,12 +171,37 @@ UDS_PUBLIC int uds_io_queue_reap(struct uds_io_queue *queue, struct uds_io_reque
 		queue->first_done = (queue->first_done + 1) % queue->depth;
 		queue->done_count--;
 	}
-	if (count == 0 && room > 0 && queue->in_flight > 0) {
-		r = queue->io->ops.reap(queue->backend, ret_done, room);
+	if (count == 0 && room > 0 && queue->in_backend > 0) {
+		r = reap_backend(queue, ret_done, room);
 		if (r < 0)
 			return r;
 		count = (size_t)r;
 	}
 	queue->in_flight -= (unsigned int)count;
 	return (int)count;
+}
+
+void io_queue_drain(struct uds_io_queue *queue)
+{
+	struct uds_io_request *done[16];
+
+	while (queue->in_backend > 0 && reap_backend(queue, done, 16) > 0)
+		;
+	if (queue->in_backend > 0) {
+		queue->io->ops.close_queue(queue->backend);
+		queue->backend = NULL; /* by the plain loop from now on */
+	}
+	queue->in_backend = 0;
+	queue->in_flight = 0;
+	queue->done_count = 0;
+}
+
+UDS_PUBLIC void uds_io_queue_close(struct uds_io_queue *queue)
+{
+	if (queue == NULL)
+		return;
+	io_queue_drain(queue);
+	if (queue->backend != NULL)
+		queue->io->ops.close_queue(queue->backend);
+	env_release(&queue->io->env, queue);
 }

@@ -275,6 +275,7 @@ UDS_PUBLIC int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 				 struct uds_message *ret_message, struct uds_snapshot **ret)
 {
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
+	struct uds_message message = { "" };
 	struct uds_snapshot *s;
 	struct uds_env env;
 	int r;
@@ -306,16 +307,16 @@ UDS_PUBLIC int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 	pthread_cond_init(&s->changed, NULL);
 	r = uds_io_size(origin, &s->size_bytes);
 	if (r < 0)
-		failure(ret_message, r, "%s: its size: %s", uds_io_name(origin), uds_strerror(r));
+		failure(&message, r, "%s: its size: %s", uds_io_name(origin), uds_strerror(r));
 	if (r == 0)
-		r = open_stores(s, &options, ret_message);
+		r = open_stores(s, &options, &message);
 	if (r == 0)
-		r = check_origin(s, ret_message);
+		r = check_origin(s, &message);
 	if (r < 0) {
 		uds_exception_store_close(s->store);
 		release(s);
-		return r == -ENOMEM ? failure(ret_message, r, "%s: no memory", uds_io_name(cow))
-				    : r;
+		return failure_or(ret_message, &message, r, "%s: %s", uds_io_name(cow),
+				  uds_strerror(r));
 	}
 	*ret = s;
 	return 0;

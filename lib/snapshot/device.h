@@ -75,6 +75,14 @@ int device_commit(struct uds_snapshot *s, const struct uds_exception *exceptions
 		  struct uds_message *message);
 void device_abandon(struct uds_snapshot *s, const struct uds_exception *exceptions, size_t count);
 
+/*
+ * The last guard before data goes to the COW device: whether the chunks [new_chunk, new_chunk +
+ * count) lie on it and hold neither the header nor an area. Returns 0, UDS_ERR_CORRUPT, or what
+ * asking for the device's size said.
+ */
+int device_check_target(struct uds_snapshot *s, uint64_t new_chunk, uint64_t count,
+			struct uds_message *message);
+
 /* Marks it invalid, durably. The caller holds what concerns it. */
 int device_give_up(struct uds_snapshot *s, struct uds_message *message);
 

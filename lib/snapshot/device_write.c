@@ -30,6 +30,7 @@ struct window {
 	/* New exceptions for chunks of the window, in ascending order. */
 	struct uds_exception *fresh;
 	size_t fresh_count;
+	bool full; /* the store had no room for more: the window ends before that chunk */
 
 	struct uds_message *message;
 };
@@ -40,9 +41,11 @@ static uint64_t last_chunk(const struct window *w)
 }
 
 /*
- * Gives out new chunks for those that have none. Out of room it returns -ENOSPC, and the window
- * ends before the first chunk that found none; it may be empty then. After other errors nothing is
- * given out.
+ * Gives out new chunks for those that have none. When the store has no room for all of them, the
+ * window becomes full and ends before the first chunk that found none; it may be empty then. After
+ * an error nothing is given out.
+ *
+ * Only the store can say that it is full: no status of an I/O is ever taken for that.
  */
 static int prepare_fresh(struct window *w)
 {
@@ -64,11 +67,14 @@ static int prepare_fresh(struct window *w)
 			break;
 		w->fresh_count++;
 	}
-	if (r == -ENOSPC) {
+	if (r == UDS_ERR_NO_ROOM) {
 		uint64_t end = chunk * w->s->chunk_bytes;
 
+		w->full = true;
 		w->length = end > w->offset ? (size_t)(end - w->offset) : 0;
-	} else if (r < 0) {
+		return 0;
+	}
+	if (r < 0) {
 		device_abandon(w->s, w->fresh, w->fresh_count);
 		w->fresh_count = 0;
 	}
@@ -136,8 +142,13 @@ static int copy_pieces(struct window *w, const struct copy_piece *pieces, size_t
 	struct copy_job job = { .pieces = pieces, .count = count };
 	struct uds_snapshot *s = w->s;
 	struct copier *copier;
-	int r;
+	int r = 0;
 
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = device_check_target(s, pieces[i].to / s->chunk_bytes,
+					ceil_div(pieces[i].length, s->chunk_bytes), w->message);
+	if (r < 0)
+		return r;
 	if (count == 1 && pieces[0].length <= PLAIN_COPY_MAX)
 		return bytes_copy(s->origin, pieces[0].from, s->cow, pieces[0].to, pieces[0].length,
 				  &s->env, w->message);
@@ -176,9 +187,9 @@ static int fill_edges(struct window *w, const struct uds_exception *e)
 	uint64_t length = device_chunk_length(s, e->old_chunk);
 	uint64_t head = w->offset > start ? w->offset - start : 0;
 	uint64_t end = w->offset + w->length - start;
-	int r = 0;
+	int r = device_check_target(s, e->new_chunk, 1, w->message);
 
-	if (head > 0) {
+	if (r == 0 && head > 0) {
 		head = round_up(head, block) < length ? round_up(head, block) : length;
 		r = bytes_copy(s->origin, start, s->cow, to, head, &s->env, w->message);
 	}
@@ -190,16 +201,37 @@ static int fill_edges(struct window *w, const struct uds_exception *e)
 	return r;
 }
 
-/* The new chunk of @chunk, which has one: fresh ones are looked up from *@at on. */
-static uint64_t new_chunk_of(const struct window *w, uint64_t chunk, size_t *at)
+/* The new chunk of @chunk: fresh ones are looked up from *@at on. False: it has none. */
+static bool find_new(const struct window *w, uint64_t chunk, size_t *at, uint64_t *ret_new)
 {
 	struct map_run run;
 
 	while (*at < w->fresh_count && w->fresh[*at].old_chunk < chunk)
 		(*at)++;
-	if (*at < w->fresh_count && w->fresh[*at].old_chunk == chunk)
-		return w->fresh[*at].new_chunk;
-	return device_lookup(w->s, chunk, &run) ? run.new_chunk : 0;
+	if (*at < w->fresh_count && w->fresh[*at].old_chunk == chunk) {
+		*ret_new = w->fresh[*at].new_chunk;
+		return true;
+	}
+	if (!device_lookup(w->s, chunk, &run))
+		return false;
+	*ret_new = run.new_chunk;
+	return true;
+}
+
+/* How many chunks from @chunk on, up to @end, have consecutive new chunks, and the first of these. */
+static uint64_t new_run(const struct window *w, uint64_t chunk, uint64_t end, size_t *at,
+			uint64_t *ret_new)
+{
+	uint64_t count = 0, next;
+
+	while (chunk + count < end && find_new(w, chunk + count, at, &next)) {
+		if (count == 0)
+			*ret_new = next;
+		else if (next != *ret_new + count)
+			break;
+		count++;
+	}
+	return count;
 }
 
 /* Writes the window's data to the new chunks, all of which exist; consecutive ones at once. */
@@ -213,12 +245,16 @@ static int write_new(struct window *w)
 
 	while (offset < end && r == 0) {
 		uint64_t chunk = offset / s->chunk_bytes, in_chunk = offset % s->chunk_bytes;
-		uint64_t new_chunk = new_chunk_of(w, chunk, &at), count = 1;
-		uint64_t part;
+		uint64_t new_chunk, part;
+		uint64_t count = new_run(w, chunk, ceil_div(end, s->chunk_bytes), &at, &new_chunk);
 
-		while ((chunk + count) * s->chunk_bytes < end &&
-		       new_chunk_of(w, chunk + count, &at) == new_chunk + count)
-			count++;
+		if (count == 0)
+			return failure(w->message, UDS_ERR_BAD_STATE,
+				       "%s: old chunk %" PRIu64 " has no new chunk to write to",
+				       uds_io_name(s->cow), chunk);
+		r = device_check_target(s, new_chunk, count, w->message);
+		if (r < 0)
+			return r;
 		part = count * s->chunk_bytes - in_chunk;
 		if (part > end - offset)
 			part = end - offset;
@@ -266,7 +302,6 @@ static int write_snapshot_window(struct window *w)
 {
 	struct device_state state = device_get_state(w->s);
 	const char *name = uds_io_name(w->s->cow);
-	bool full;
 	int r;
 
 	if (state.given_up)
@@ -284,16 +319,14 @@ static int write_snapshot_window(struct window *w)
 	r = repair(w);
 	if (r == 0)
 		r = prepare_fresh(w);
-	full = r == -ENOSPC;
-	if (r < 0 && !full)
+	if (r < 0)
 		return r;
-	r = 0;
 	for (size_t i = 0; i < w->fresh_count && r == 0; i++)
 		r = fill_edges(w, &w->fresh[i]);
 	if (r == 0)
 		r = write_new(w);
 	r = finish_fresh(w, r);
-	return r == 0 && full ? overflow(w) : r;
+	return r == 0 && w->full ? overflow(w) : r;
 }
 
 /* Straight to the origin. */
@@ -311,6 +344,24 @@ static int give_up_and_write(struct window *w, size_t length)
 	return r < 0 ? r : write_old(w);
 }
 
+/* Part of an extent that is not merged yet, in place. */
+static int write_unmerged(struct window *w, const uint8_t *data, size_t length,
+			  const struct map_run *run, uint64_t in_chunk)
+{
+	struct uds_snapshot *s = w->s;
+	int r;
+
+	if (s->store->damage.new_twice != 0)
+		return failure(w->message, UDS_ERR_CORRUPT,
+			       "%s: new chunks are used twice: they are not written",
+			       uds_io_name(s->cow));
+	r = device_check_target(s, run->new_chunk, ceil_div(in_chunk + length, s->chunk_bytes),
+				w->message);
+	return r < 0 ? r
+		     : bytes_write(s->cow, &s->env, data, length,
+				   run->new_chunk * s->chunk_bytes + in_chunk, w->message);
+}
+
 /* As the kernel's snapshot-merge: where the chunk lives. */
 static int write_merging(struct window *w)
 {
@@ -326,13 +377,8 @@ static int write_merging(struct window *w)
 
 		if (run.count <= (in_chunk + left - 1) / s->chunk_bytes)
 			part = run.count * s->chunk_bytes - in_chunk;
-		if (copied && s->store->damage.new_twice != 0)
-			r = failure(w->message, UDS_ERR_CORRUPT,
-				    "%s: new chunks are used twice: they are not written",
-				    uds_io_name(s->cow));
-		else if (copied)
-			r = bytes_write(s->cow, &s->env, data, (size_t)part,
-					run.new_chunk * s->chunk_bytes + in_chunk, w->message);
+		if (copied)
+			r = write_unmerged(w, data, (size_t)part, &run, in_chunk);
 		else
 			r = bytes_write(s->origin, &s->env, data, (size_t)part, offset, w->message);
 		data += part;
@@ -353,14 +399,15 @@ static int write_origin_window(struct window *w)
 	if (state.merging)
 		return write_merging(w);
 	r = repair(w);
-	if (r == 0)
-		r = prepare_fresh(w);
+	if (r < 0)
+		return r;
+	r = prepare_fresh(w);
 	if (r == UDS_ERR_INVALID_SNAPSHOT && !w->s->salvage)
 		return give_up_and_write(w, length);
-	if (r == -ENOSPC && w->length == 0)
-		return give_up_and_write(w, length);
-	if (r < 0 && r != -ENOSPC)
+	if (r < 0)
 		return r;
+	if (w->full && w->length == 0)
+		return give_up_and_write(w, length);
 	r = finish_fresh(w, copy_out(w));
 	if (r == UDS_ERR_INVALID_SNAPSHOT && !w->s->salvage)
 		return give_up_and_write(w, length);

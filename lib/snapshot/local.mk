@@ -10,6 +10,7 @@ lib_libcore_la_SOURCES += \
 	lib/snapshot/device.c lib/snapshot/device.h \
 	lib/snapshot/device_read.c \
 	lib/snapshot/device_status.c \
+	lib/snapshot/device_target.c \
 	lib/snapshot/device_write.c \
 	lib/snapshot/exception_map.c lib/snapshot/exception_map.h \
 	lib/snapshot/exception_tree.c lib/snapshot/exception_tree.h \

@@ -228,8 +228,9 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 	}
 	if (r == 0)
 		r = group_sort(group, s);
-	if (r == -ENOMEM)
-		failure(message, r, "%s: no memory to merge", uds_io_name(s->cow));
+	if (r < 0 && message->text[0] == '\0')
+		failure(message, r, "%s: gathering what to merge: %s", uds_io_name(s->cow),
+			uds_strerror(r));
 	group->claim.runs = group->runs;
 	group->claim.count = group->run_count;
 	return r;

@@ -173,7 +173,7 @@ static int create(struct uds_io *cow, const struct uds_env *env, uint64_t chunk_
 	if (r < 0)
 		return failure(message, r, "%s: its size: %s", uds_io_name(cow), uds_strerror(r));
 	if (device_bytes < 2 * chunk_bytes)
-		return failure(message, -ENOSPC,
+		return failure(message, UDS_ERR_NO_ROOM,
 			       "%s: %" PRIu64 " bytes are less than two chunks of %" PRIu64,
 			       uds_io_name(cow), device_bytes, chunk_bytes);
 	r = force ? 0 : check_zero(cow, env, 2 * chunk_bytes, message);
@@ -193,6 +193,7 @@ UDS_PUBLIC int uds_exception_store_create(struct uds_io *cow,
 					  struct uds_message *ret_message)
 {
 	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_message message = { "" };
 	struct uds_env env;
 	int r;
 
@@ -210,8 +211,10 @@ UDS_PUBLIC int uds_exception_store_create(struct uds_io *cow,
 		if (options.chunk_bytes < COW_DEFAULT_CHUNK)
 			options.chunk_bytes = COW_DEFAULT_CHUNK;
 	}
-	r = create(cow, &env, options.chunk_bytes, options.force, ret_message);
-	return r == -ENOMEM ? failure(ret_message, r, "%s: no memory", uds_io_name(cow)) : r;
+	r = create(cow, &env, options.chunk_bytes, options.force, &message);
+	return r == 0 ? 0
+		      : failure_or(ret_message, &message, r, "%s: %s", uds_io_name(cow),
+				   uds_strerror(r));
 }
 
 static void release(struct uds_exception_store *store)
@@ -319,6 +322,7 @@ UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,
 {
 	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
 	struct uds_exception_store *store;
+	struct uds_message message = { "" };
 	struct uds_env env;
 	int r;
 
@@ -340,11 +344,11 @@ UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,
 	store->read_only = options.read_only;
 	store->salvage = options.salvage;
 	store->origin_bytes = options.origin_bytes;
-	r = open_store(store, &options, ret_message);
+	r = open_store(store, &options, &message);
 	if (r < 0) {
 		release(store);
-		return r == -ENOMEM ? failure(ret_message, r, "%s: no memory", uds_io_name(cow))
-				    : r;
+		return failure_or(ret_message, &message, r, "%s: %s", uds_io_name(cow),
+				  uds_strerror(r));
 	}
 	*ret_store = store;
 	return 0;

@@ -151,8 +151,8 @@ int store_repair(struct uds_exception_store *store, struct uds_message *message)
 /* How many more exceptions fit. With the lock. */
 uint64_t store_room(const struct uds_exception_store *store);
 
-/* Looks at the device's size again: it may have grown. With the lock. */
-void store_look_at_size(struct uds_exception_store *store);
+/* Looks at the device's size again: it may have grown. 0, or what the I/O said. With the lock. */
+int store_look_at_size(struct uds_exception_store *store);
 
 /* Makes room in area_highest for @area; -ENOMEM. */
 int store_reserve_area(struct uds_exception_store *store, uint64_t area);

@@ -127,9 +127,11 @@ static int write_all(struct takeoff *t,
 	while (reaped < asked) {
 		int n = uds_io_queue_reap(t->queue, done, MOST_AREAS);
 
-		if (n <= 0)
+		if (n <= 0) {
+			io_queue_drain(t->queue); /* the requests are about to go */
 			return failure(message, n < 0 ? n : -EIO, "%s: waiting for writes: %s",
 				       uds_io_name(store->io), uds_strerror(n < 0 ? n : -EIO));
+		}
 		reaped += (size_t)n;
 		for (int i = 0; i < n && r == 0; i++)
 			r = done[i]->status;

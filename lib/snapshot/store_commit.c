@@ -96,14 +96,16 @@ int store_writable(struct uds_exception_store *store)
 	return 0;
 }
 
-void store_look_at_size(struct uds_exception_store *store)
+int store_look_at_size(struct uds_exception_store *store)
 {
 	uint64_t bytes;
+	int r = uds_io_size(store->io, &bytes);
 
-	if (uds_io_size(store->io, &bytes) == 0 && bytes > store->geometry.device_bytes) {
+	if (r == 0 && bytes > store->geometry.device_bytes) {
 		store->geometry.device_bytes = bytes;
 		store->geometry.device_chunks = bytes / store->geometry.chunk_bytes;
 	}
+	return r;
 }
 
 /* The number, from 0, that the next exception to be given out will have in the list. */
@@ -148,7 +150,7 @@ static int refuse(struct uds_exception_store *store, int status, uint64_t old_ch
 {
 	const char *name = uds_io_name(store->io);
 
-	if (status == -ENOSPC)
+	if (status == UDS_ERR_NO_ROOM)
 		return failure(&store->message, status,
 			       "%s: full: no room for an exception for old chunk %" PRIu64
 			       " after new chunk %" PRIu64 " of %" PRIu64,
@@ -186,9 +188,11 @@ static int prepare(struct uds_exception_store *store, uint64_t old_chunk,
 	if (has_exception(store, old_chunk))
 		return -EEXIST;
 	if (!one_more_fits(store))
-		store_look_at_size(store);
+		r = store_look_at_size(store);
+	if (r < 0)
+		return r; /* not known to be full */
 	if (!one_more_fits(store))
-		return -ENOSPC;
+		return UDS_ERR_NO_ROOM;
 	r = ring_grow(store);
 	if (r == 0)
 		r = map_insert(store->pending, &run);

@@ -231,7 +231,10 @@ static int walk(struct uds_exception_store *store, uds_exception_entry_fn each, 
 		r = walk_area(store->current_area, store->area, store->committed, each, context);
 	area_reader_close(reader);
 	env_release(&store->env, buffer);
-	return r == -ENOMEM ? failure(message, r, "%s: no memory", uds_io_name(store->io)) : r;
+	if (r < 0 && message->text[0] == '\0')
+		failure(message, r, "%s: reading the list: %s", uds_io_name(store->io),
+			uds_strerror(r));
+	return r;
 }
 
 UDS_PUBLIC int uds_exception_store_walk(struct uds_exception_store *store,

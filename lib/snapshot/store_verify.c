@@ -188,7 +188,8 @@ static int check_header(struct verify *v, struct uds_message *message)
 	if (r == 0)
 		r = uds_io_size(v->io, &device_bytes);
 	if (r < 0)
-		return failure(message, r, "%s", reason.text);
+		return failure_or(message, &reason, r, "%s: the header: %s", uds_io_name(v->io),
+				  uds_strerror(r));
 	cow_geometry_make(header.chunk_sectors * SECTOR_BYTES, device_bytes, &v->geometry);
 	if (header.valid == 0) {
 		r = report(v, &at, UDS_FINDING_INVALID,

@@ -79,7 +79,7 @@ int transient_prepare(struct transient_store *store, uint64_t old_chunk,
 		return r;
 	pthread_mutex_lock(&store->lock);
 	if (store->next_free >= bytes / store->chunk_bytes) {
-		r = -ENOSPC;
+		r = UDS_ERR_NO_ROOM;
 	} else {
 		ret_exception->old_chunk = old_chunk;
 		ret_exception->new_chunk = store->next_free++;

@@ -17,7 +17,7 @@ static int make_room(struct uds_io *io, uint64_t offset, uint64_t size_limit, ui
 	int r;
 
 	if (size_limit != 0 && size_limit < needed)
-		return failure(ret_message, -ENOSPC,
+		return failure(ret_message, UDS_ERR_NO_ROOM,
 			       "the index needs %" PRIu64 " bytes, the size limit allows %" PRIu64,
 			       needed, size_limit);
 	r = uds_io_size(io, &bytes);
@@ -28,7 +28,7 @@ static int make_room(struct uds_io *io, uint64_t offset, uint64_t size_limit, ui
 		return 0;
 	r = uds_io_resize(io, offset + needed);
 	if (r == -EOPNOTSUPP)
-		return failure(ret_message, -ENOSPC,
+		return failure(ret_message, UDS_ERR_NO_ROOM,
 			       "the index needs %" PRIu64 " bytes, there are %" PRIu64
 			       " behind offset %" PRIu64,
 			       needed, bytes > offset ? bytes - offset : 0, offset);

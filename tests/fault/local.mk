@@ -13,3 +13,9 @@ tests_fault_test_sparse_faults_SOURCES = tests/fault/test_sparse_faults.c
 tests_fault_test_sparse_faults_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fault_test_sparse_faults_CFLAGS = $(TEST_CFLAGS)
 tests_fault_test_sparse_faults_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/fault/test_backend_statuses
+tests_fault_test_backend_statuses_SOURCES = tests/fault/test_backend_statuses.c
+tests_fault_test_backend_statuses_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fault_test_backend_statuses_CFLAGS = $(TEST_CFLAGS)
+tests_fault_test_backend_statuses_LDADD = $(TEST_LDADD)

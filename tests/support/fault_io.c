@@ -29,6 +29,7 @@ void fault_plan_fail(struct fault_plan *plan, unsigned int kinds, uint64_t nth, 
 	pthread_mutex_lock(&plan->lock);
 	memset(plan->counts, 0, sizeof(plan->counts));
 	plan->failed = 0;
+	plan->failed_kinds = 0;
 	plan->kinds = kinds;
 	plan->nth = nth;
 	plan->status = status;
@@ -79,6 +80,7 @@ static int ask(struct fault_plan *plan, unsigned int kind)
 	if ((kind & plan->kinds) != 0 && plan->nth != 0 &&
 	    (n == plan->nth || (n > plan->nth && plan->and_after))) {
 		plan->failed++;
+		plan->failed_kinds |= kind;
 		r = plan->status;
 	}
 	pthread_mutex_unlock(&plan->lock);
@@ -111,7 +113,7 @@ static int fault_read(void *context, void *buffer, size_t length, uint64_t offse
 	struct fault_io *fault = context;
 	int r = ask(fault->plan, FAULT_READ);
 
-	if (r < 0) {
+	if (r != 0) {
 		memset(buffer, 0xbd, length); /* nothing is promised about it */
 		return r;
 	}
@@ -124,7 +126,7 @@ static int fault_write(void *context, const void *buffer, size_t length, uint64_
 	int r = ask(fault->plan, FAULT_WRITE);
 	size_t through = length;
 
-	if (r < 0) {
+	if (r != 0) {
 		through = fault->plan->partial_bytes;
 		through -= through % uds_io_block_bytes(fault->below);
 		if (through > length)
@@ -148,7 +150,7 @@ static int fault_flush(void *context)
 	struct fault_io *fault = context;
 	int r = ask(fault->plan, FAULT_FLUSH);
 
-	return r < 0 ? r : uds_io_flush(fault->below);
+	return r != 0 ? r : uds_io_flush(fault->below);
 }
 
 static int fault_size(void *context, uint64_t *ret_bytes)
@@ -156,7 +158,7 @@ static int fault_size(void *context, uint64_t *ret_bytes)
 	struct fault_io *fault = context;
 	int r = ask(fault->plan, FAULT_SIZE);
 
-	return r < 0 ? r : uds_io_size(fault->below, ret_bytes);
+	return r != 0 ? r : uds_io_size(fault->below, ret_bytes);
 }
 
 static int fault_discard(void *context, uint64_t offset, uint64_t length)
@@ -164,7 +166,7 @@ static int fault_discard(void *context, uint64_t offset, uint64_t length)
 	struct fault_io *fault = context;
 	int r = ask(fault->plan, FAULT_DISCARD);
 
-	return r < 0 ? r : uds_io_discard(fault->below, offset, length);
+	return r != 0 ? r : uds_io_discard(fault->below, offset, length);
 }
 
 static int fault_resize(void *context, uint64_t bytes)
@@ -172,7 +174,7 @@ static int fault_resize(void *context, uint64_t bytes)
 	struct fault_io *fault = context;
 	int r = ask(fault->plan, FAULT_RESIZE);
 
-	return r < 0 ? r : uds_io_resize(fault->below, bytes);
+	return r != 0 ? r : uds_io_resize(fault->below, bytes);
 }
 
 static int fault_close(void *context)
@@ -182,7 +184,74 @@ static int fault_close(void *context)
 	int r = uds_io_close(fault->below);
 
 	free(fault);
-	return asked < 0 ? asked : r;
+	return asked != 0 ? asked : r;
+}
+
+struct fault_queue {
+	struct fault_io *fault;
+	unsigned int room;
+	unsigned int first;
+	unsigned int count;
+	struct uds_io_request *waiting[];
+};
+
+static int fault_open_queue(void *context, unsigned int depth, void **ret_queue)
+{
+	struct fault_io *fault = context;
+	struct fault_queue *queue;
+	int r;
+
+	if (!fault->plan->queues)
+		return -EOPNOTSUPP;
+	r = ask(fault->plan, FAULT_OPEN_QUEUE);
+	if (r != 0)
+		return r;
+	queue = calloc(1, sizeof(*queue) + depth * sizeof(queue->waiting[0]));
+	if (queue == NULL)
+		return -ENOMEM;
+	queue->fault = fault;
+	queue->room = depth;
+	*ret_queue = queue;
+	return 0;
+}
+
+static int fault_submit(void *context, struct uds_io_request *const *requests, size_t count)
+{
+	struct fault_queue *queue = context;
+	int r = ask(queue->fault->plan, FAULT_SUBMIT);
+
+	for (size_t i = 0; i < count && r == 0; i++)
+		queue->waiting[(queue->first + queue->count++) % queue->room] = requests[i];
+	return r;
+}
+
+static int fault_reap(void *context, struct uds_io_request **ret_done, size_t room)
+{
+	struct fault_queue *queue = context;
+	struct uds_io_request *request = queue->waiting[queue->first];
+	int r = ask(queue->fault->plan, FAULT_REAP);
+
+	if (r != 0)
+		return r;
+	if (room == 0 || queue->count == 0)
+		return 0;
+	if (request->kind == UDS_IO_READ)
+		request->status =
+			fault_read(queue->fault, request->buffer, request->length, request->offset);
+	else if (request->kind == UDS_IO_WRITE)
+		request->status = fault_write(queue->fault, request->buffer, request->length,
+					      request->offset);
+	else
+		request->status = fault_flush(queue->fault);
+	queue->first = (queue->first + 1) % queue->room;
+	queue->count--;
+	ret_done[0] = request;
+	return 1;
+}
+
+static void fault_close_queue(void *context)
+{
+	free(context);
 }
 
 static const struct uds_io_ops fault_ops = {
@@ -194,6 +263,10 @@ static const struct uds_io_ops fault_ops = {
 	.close = fault_close,
 	.discard = fault_discard,
 	.resize = fault_resize,
+	.open_queue = fault_open_queue,
+	.submit = fault_submit,
+	.reap = fault_reap,
+	.close_queue = fault_close_queue,
 };
 
 int fault_io_open(struct fault_plan *plan, struct uds_io *below, const struct uds_env *env,

@@ -16,8 +16,10 @@
  * To fail each operation of a workload in turn, run it once without a failure, read the count with
  * fault_plan_count(), and run it again for each number from 1 to that.
  *
- * The I/O has no queues of its own, so queued requests come as plain reads and writes and are counted
- * too. Threads: any.
+ * The I/O has no queues of its own unless plan.queues says so, so queued requests come as plain reads
+ * and writes and are counted too. Threads: any.
+ *
+ * The status may be any number but 0: also one that no backend should return.
  */
 #ifndef TESTS_FAULT_IO_H
 #define TESTS_FAULT_IO_H
@@ -37,9 +39,13 @@ enum {
 	FAULT_DISCARD = 16,
 	FAULT_SIZE = 32,
 	FAULT_CLOSE = 64,
-	FAULT_KINDS = 7, /* how many */
+	FAULT_OPEN_QUEUE = 128,
+	FAULT_SUBMIT = 256,
+	FAULT_REAP = 512,
+	FAULT_KINDS = 10, /* how many */
 
-	FAULT_ANY = 127,
+	FAULT_ANY = 127, /* without queues */
+	FAULT_QUEUES = FAULT_OPEN_QUEUE | FAULT_SUBMIT | FAULT_REAP,
 	FAULT_CHANGE = FAULT_WRITE | FAULT_FLUSH | FAULT_RESIZE | FAULT_DISCARD,
 };
 
@@ -47,11 +53,18 @@ struct fault_plan {
 	pthread_mutex_t lock;
 	uint64_t counts[FAULT_KINDS]; /* operations since the plan was set, by bit number */
 	uint64_t failed;	      /* operations that were made to fail since then */
+	unsigned int failed_kinds;    /* and what they were */
 
 	unsigned int kinds; /* what counts and fails */
 	uint64_t nth;	    /* 1: the next of these; 0: none */
-	int status;	    /* what it returns: a negated errno, or a UDS_ERR_... */
+	int status;	    /* what it returns */
 	bool and_after;	    /* all later ones too */
+
+	/*
+	 * The I/O has queues, of a simple kind: what is submitted is carried out, one by one, when
+	 * it is reaped. Set before queues are opened.
+	 */
+	bool queues;
 
 	/* A write that is made to fail still puts this many of its first bytes on the device. */
 	size_t partial_bytes;

@@ -52,3 +52,9 @@ tests_unit_test_snapshot_faults_SOURCES = tests/unit/test_snapshot_faults.c
 tests_unit_test_snapshot_faults_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_snapshot_faults_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_faults_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_snapshot_targets
+tests_unit_test_snapshot_targets_SOURCES = tests/unit/test_snapshot_targets.c
+tests_unit_test_snapshot_targets_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_targets_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_targets_LDADD = $(TEST_LDADD)

@@ -172,7 +172,7 @@ START_TEST(creating_refuses_foreign_content_and_bad_sizes)
 		ck_assert_int_eq(uds_exception_store_create(cow, &create, &message), -EINVAL);
 	}
 	create.chunk_bytes = 32768;
-	ck_assert_int_eq(uds_exception_store_create(cow, &create, &message), -ENOSPC);
+	ck_assert_int_eq(uds_exception_store_create(cow, &create, &message), UDS_ERR_NO_ROOM);
 	after = io_image(cow);
 	check_same(&after, &before, "a refused creation wrote");
 	create.chunk_bytes = 0;
@@ -468,7 +468,7 @@ START_TEST(a_device_that_grows_gives_room)
 		ck_assert_int_eq(uds_exception_store_prepare(store, i, &e), 0);
 		ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), 0);
 	}
-	ck_assert_int_eq(uds_exception_store_prepare(store, 2, &e), -ENOSPC);
+	ck_assert_int_eq(uds_exception_store_prepare(store, 2, &e), UDS_ERR_NO_ROOM);
 	ck_assert_int_eq(uds_io_resize(cow, 10 * CHUNK), 0);
 	ck_assert_int_eq(uds_exception_store_prepare(store, 2, &e), 0);
 	ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), 0);

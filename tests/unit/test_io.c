@@ -351,6 +351,129 @@ START_TEST(half_an_environment_is_refused_by_every_open)
 }
 END_TEST
 
+/* What a backend says, and the library's status for it. */
+static const struct {
+	int said, status;
+} answers[] = {
+	{ 0, 0 },
+	{ -ENOSPC, -ENOSPC },
+	{ -1, -1 },
+	{ -4095, -4095 },
+	{ UDS_ERR_OUT_OF_RANGE, UDS_ERR_OUT_OF_RANGE },
+	{ UDS_ERR_READ_ONLY, UDS_ERR_READ_ONLY },
+	{ UDS_ERR_UNALIGNED, UDS_ERR_UNALIGNED },
+	{ -4096, -EIO },
+	{ 1, -EIO },
+	{ 512, -EIO },
+	{ UDS_ERR_SNAPSHOT_OVERFLOW, -EIO },
+	{ UDS_ERR_NEEDS_RECOVERY, -EIO },
+	{ UDS_ERR_NO_ROOM, -EIO },
+	{ UDS_ERR_CORRUPT, -EIO },
+};
+
+static int odd_logs;
+
+static void count_odd_logs(void *context, enum uds_log_level level, const char *sentence)
+{
+	(void)context;
+	odd_logs += level == UDS_LOG_ERROR && strstr(sentence, "mem:") != NULL &&
+		    strstr(sentence, "returned") != NULL;
+}
+
+static int answer_of(struct uds_io *io, unsigned int kind)
+{
+	uint64_t bytes = 77;
+	char byte = 0;
+	int r;
+
+	switch (kind) {
+	case FAULT_READ:
+		return uds_io_read(io, &byte, 1, 0);
+	case FAULT_WRITE:
+		return uds_io_write(io, &byte, 1, 0);
+	case FAULT_FLUSH:
+		return uds_io_flush(io);
+	case FAULT_RESIZE:
+		return uds_io_resize(io, 10);
+	case FAULT_DISCARD:
+		return uds_io_discard(io, 0, 1);
+	case FAULT_SIZE:
+		r = uds_io_size(io, &bytes);
+		ck_assert(r == 0 || bytes == 77); /* untouched */
+		return r;
+	default:
+		return uds_io_close(io);
+	}
+}
+
+START_TEST(what_no_backend_may_return_is_an_io_error)
+{
+	struct uds_env env = UDS_ENV_INIT;
+
+	env.log = count_odd_logs;
+	for (unsigned int kind = FAULT_READ; kind <= FAULT_CLOSE; kind *= 2) {
+		for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+			struct uds_io *memory, *io;
+			struct fault_plan plan;
+			int r;
+
+			if (kind == FAULT_DISCARD && answers[i].said == 0)
+				continue; /* memory has none */
+			fault_plan_start(&plan);
+			ck_assert_int_eq(uds_io_open_memory(10, 1, NULL, &memory), 0);
+			ck_assert_int_eq(fault_io_open(&plan, memory, &env, &io), 0);
+			if (answers[i].said != 0)
+				fault_plan_fail(&plan, kind, 1, answers[i].said, false);
+			odd_logs = 0;
+			r = answer_of(io, kind);
+			ck_assert_int_eq(r, answers[i].status);
+			ck_assert_int_eq(odd_logs, answers[i].said != answers[i].status);
+			if (kind != FAULT_CLOSE)
+				uds_io_close(io);
+			fault_plan_end(&plan);
+		}
+	}
+}
+END_TEST
+
+START_TEST(a_queue_survives_what_its_backend_should_not_say)
+{
+	for (size_t i = 1; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		for (unsigned int kind = FAULT_READ; kind <= FAULT_REAP; kind *= 2) {
+			struct uds_io_request request = { UDS_IO_READ, 0, NULL, 0, 1, NULL };
+			struct uds_io_request *given = &request, *done = NULL;
+			struct uds_io *memory, *io;
+			struct uds_io_queue *queue;
+			struct fault_plan plan;
+			char byte;
+			int n;
+
+			if (kind != FAULT_READ && kind != FAULT_SUBMIT && kind != FAULT_REAP)
+				continue;
+			request.buffer = &byte;
+			fault_plan_start(&plan);
+			plan.queues = true;
+			ck_assert_int_eq(uds_io_open_memory(10, 1, NULL, &memory), 0);
+			ck_assert_int_eq(fault_io_open(&plan, memory, NULL, &io), 0);
+			ck_assert_int_eq(uds_io_queue_open(io, 2, &queue), 0);
+			fault_plan_fail(&plan, kind, 1, answers[i].said, false);
+			ck_assert_int_eq(uds_io_queue_submit(queue, &given, 1), 0);
+			n = uds_io_queue_reap(queue, &done, 1);
+			if (kind == FAULT_REAP) {
+				ck_assert_int_eq(n, answers[i].said > 0 ? -EIO : answers[i].status);
+			} else {
+				ck_assert_int_eq(n, 1);
+				ck_assert_ptr_eq(done, &request);
+				ck_assert_int_eq(request.status, answers[i].status);
+			}
+			uds_io_queue_close(queue);
+			uds_io_close(io);
+			fault_plan_end(&plan);
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("io");
@@ -367,6 +490,8 @@ int main(void)
 	tcase_add_test(tc, no_allocation_that_fails_leaks_or_misleads);
 	tcase_add_test(tc, a_file_made_by_an_open_that_failed_is_removed);
 	tcase_add_test(tc, half_an_environment_is_refused_by_every_open);
+	tcase_add_test(tc, what_no_backend_may_return_is_an_io_error);
+	tcase_add_test(tc, a_queue_survives_what_its_backend_should_not_say);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -651,7 +651,7 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	ck_assert_int_eq(uds_io_open_memory(126 * 4096, 1, NULL, &memory), 0);
 	ck_assert_int_eq(
 		layout_create(memory, &memory->env, 0, 125 * 4096, &configuration, NULL, &message),
-		-ENOSPC);
+		UDS_ERR_NO_ROOM);
 	ck_assert_str_eq(message.text, "mem:: the index needs 516096 bytes, the size limit allows "
 				       "512000");
 
@@ -663,7 +663,7 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	ops.resize = NULL;
 	ck_assert_int_eq(uds_io_create(&ops, memory->context, &limits, NULL, &fixed), 0);
 	ck_assert_int_eq(layout_create(fixed, &fixed->env, 4096, 0, &configuration, NULL, &message),
-			 -ENOSPC);
+			 UDS_ERR_NO_ROOM);
 	ck_assert_str_eq(message.text, "io: the index needs 516096 bytes, there are 512000 behind "
 				       "offset 4096");
 	ck_assert_int_eq(uds_io_read(fixed, first, BLOCK_BYTES, 4096), 0);

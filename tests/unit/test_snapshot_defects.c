@@ -614,7 +614,7 @@ START_TEST(d16_filling_the_last_area_finds_no_space_and_harms_nothing)
 			ck_assert_uint_eq(status_of(&f).room, sizes[s].fit - n - 1);
 		}
 		before = io_image(f.cow);
-		ck_assert_int_eq(uds_exception_store_prepare(f.store, 190, &e), -ENOSPC);
+		ck_assert_int_eq(uds_exception_store_prepare(f.store, 190, &e), UDS_ERR_NO_ROOM);
 		after = io_image(f.cow);
 		check_same(&after, &before, "COW device");
 		image_free(&before);
