@@ -157,7 +157,7 @@ static int make_places(struct scan_pipe *pipe)
 	pipe->place_count = 2 * (unsigned int)pipe->options.readers + 2;
 	pipe->options.batch_pieces = pieces_allowed(pipe->place_count);
 	pipe->places = calloc(pipe->place_count, sizeof(*pipe->places));
-	pipe->reading = calloc(pipe->options.readers, sizeof(*pipe->reading));
+	pipe->reading = calloc((size_t)pipe->options.readers, sizeof(*pipe->reading));
 	if (pipe->places == NULL || pipe->reading == NULL)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < pipe->place_count; i++) {

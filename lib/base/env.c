@@ -78,7 +78,7 @@ int env_complete(const struct uds_env *given, struct uds_env *ret_env)
 	return env_take(given, NULL, ret_env);
 }
 
-void *env_allocate(const struct uds_env *env, size_t count, size_t bytes_each)
+void *env_allocate(const struct uds_env *env, uint64_t count, size_t bytes_each)
 {
 	size_t bytes;
 
@@ -87,18 +87,20 @@ void *env_allocate(const struct uds_env *env, size_t count, size_t bytes_each)
 	return env->allocate(env->context, bytes == 0 ? 1 : bytes, _Alignof(max_align_t));
 }
 
-void *env_allocate_zeroed(const struct uds_env *env, size_t count, size_t bytes_each)
+void *env_allocate_zeroed(const struct uds_env *env, uint64_t count, size_t bytes_each)
 {
 	void *memory = env_allocate(env, count, bytes_each);
 
 	if (memory != NULL)
-		memset(memory, 0, count * bytes_each);
+		memset(memory, 0, (size_t)count * bytes_each);
 	return memory;
 }
 
-void *env_allocate_aligned(const struct uds_env *env, size_t bytes, size_t alignment)
+void *env_allocate_aligned(const struct uds_env *env, uint64_t bytes, size_t alignment)
 {
-	return env->allocate(env->context, bytes == 0 ? 1 : bytes, alignment);
+	if (bytes > SIZE_MAX)
+		return NULL;
+	return env->allocate(env->context, bytes == 0 ? 1 : (size_t)bytes, alignment);
 }
 
 void env_release(const struct uds_env *env, void *memory)

@@ -19,14 +19,17 @@ int env_take(const struct uds_env *given, struct uds_message *message, struct ud
 /* The same without a sentence. */
 int env_complete(const struct uds_env *given, struct uds_env *ret_env);
 
-/* Memory aligned for any object, not cleared; NULL when there is none or the product overflows. */
-void *env_allocate(const struct uds_env *env, size_t count, size_t bytes_each);
+/*
+ * Memory aligned for any object, not cleared; NULL when there is none or the product overflows. Counts and
+ * sizes are 64 bits wide here, so that what a 32-bit machine cannot address fails instead of wrapping.
+ */
+void *env_allocate(const struct uds_env *env, uint64_t count, size_t bytes_each);
 
 /* The same, cleared. */
-void *env_allocate_zeroed(const struct uds_env *env, size_t count, size_t bytes_each);
+void *env_allocate_zeroed(const struct uds_env *env, uint64_t count, size_t bytes_each);
 
 /* @alignment: a power of two. Not cleared. For buffers of I/O and for cache lines. */
-void *env_allocate_aligned(const struct uds_env *env, size_t bytes, size_t alignment);
+void *env_allocate_aligned(const struct uds_env *env, uint64_t bytes, size_t alignment);
 
 /* NULL is fine. */
 void env_release(const struct uds_env *env, void *memory);

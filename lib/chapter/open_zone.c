@@ -45,9 +45,10 @@ int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zon
 	zone->capacity = capacity;
 	zone->slot_mask = slot_count(capacity) - 1;
 	zone->slots =
-		env_allocate_aligned(env, sizeof(uint32_t) * ((size_t)zone->slot_mask + 1), 64);
+		env_allocate_aligned(env, sizeof(uint32_t) * ((uint64_t)zone->slot_mask + 1), 64);
 	zone->removed = env_allocate(env, removed_bytes(capacity), 1);
-	zone->records = env_allocate_aligned(env, sizeof(struct uds_record) * (size_t)capacity, 64);
+	zone->records =
+		env_allocate_aligned(env, sizeof(struct uds_record) * (uint64_t)capacity, 64);
 	if (zone->slots == NULL || zone->removed == NULL || zone->records == NULL) {
 		open_zone_free(zone);
 		return -ENOMEM;

@@ -22,8 +22,8 @@ int zone_memory_make(struct zone_memory *memory, const struct uds_env *env, uint
 	memory->env = *env;
 	memory->bytes = bytes;
 	memory->count = list_count;
-	memory->starts = env_allocate(env, (size_t)list_count + 1, sizeof(memory->starts[0]));
-	memory->bits = env_allocate_zeroed(env, (size_t)list_count + 1, sizeof(memory->bits[0]));
+	memory->starts = env_allocate(env, (uint64_t)list_count + 1, sizeof(memory->starts[0]));
+	memory->bits = env_allocate_zeroed(env, (uint64_t)list_count + 1, sizeof(memory->bits[0]));
 	if (memory->starts == NULL || memory->bits == NULL) {
 		zone_memory_destroy(memory);
 		return -ENOMEM;

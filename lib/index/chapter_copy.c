@@ -47,7 +47,7 @@ int chapter_copy_make(const struct uds_env *env, const struct uds_io *io,
 	copy->filter_shift = 64 - filter_bits(geometry);
 	copy->filter = env_allocate_zeroed(env, filter_words(geometry), sizeof(uint64_t));
 	copy->heads = env_allocate(env, pages, sizeof(*copy->heads));
-	copy->pages = io_allocate_buffer(io, env, (size_t)pages * geometry->page_bytes);
+	copy->pages = io_allocate_buffer(io, env, (uint64_t)pages * geometry->page_bytes);
 	if (copy->filter == NULL || copy->heads == NULL || copy->pages == NULL) {
 		chapter_copy_free(copy);
 		return -ENOMEM;

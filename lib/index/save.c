@@ -133,7 +133,7 @@ static int load_page_map(struct uds_index *index, const struct save *save,
 {
 	struct page_map *map = index->volume->map;
 	uint64_t bytes = page_map_bytes(map);
-	uint8_t *memory = env_allocate(&index->env, (size_t)bytes, 1);
+	uint8_t *memory = env_allocate(&index->env, bytes, 1);
 	char what[40];
 	int r;
 
@@ -190,7 +190,7 @@ static int load_open_chapter(struct uds_index *index, const struct save *save,
 			    what, bytes, save->open_chapter.bytes);
 	if (r < 0)
 		return r;
-	memory = env_allocate(&index->env, (size_t)bytes, 1);
+	memory = env_allocate(&index->env, bytes, 1);
 	if (memory == NULL)
 		return -ENOMEM;
 	r = read_extent(index, &save->open_chapter, what, memory, bytes, message);
@@ -292,7 +292,7 @@ static int save_open_chapter(struct uds_index *index, const struct save *save,
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		zones[i] = index->zones[i].open;
 	bytes = saved_chapter_bytes(zones, index->zone_count);
-	memory = env_allocate(&index->env, (size_t)bytes, 1);
+	memory = env_allocate(&index->env, bytes, 1);
 	if (memory == NULL)
 		return -ENOMEM;
 	r = saved_chapter_write(zones, index->zone_count, memory, (size_t)bytes);
@@ -339,7 +339,7 @@ static int save_page_map(struct uds_index *index, const struct save *save,
 {
 	struct page_map *map = index->volume->map;
 	uint64_t bytes = page_map_bytes(map);
-	uint8_t *memory = env_allocate(&index->env, (size_t)bytes, 1);
+	uint8_t *memory = env_allocate(&index->env, bytes, 1);
 	int r;
 
 	if (memory == NULL)

@@ -213,7 +213,7 @@ static int check_chapters(struct verify *verify, const struct uds_index_options 
 	uint32_t *slots;
 	int r;
 
-	slots = env_allocate(&index->env, (size_t)count + 1, sizeof(*slots));
+	slots = env_allocate(&index->env, (uint64_t)count + 1, sizeof(*slots));
 	if (slots == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)

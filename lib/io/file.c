@@ -10,12 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdint.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/env.h"
+#include "io/block_device.h"
 
 /* The most that is handed to the system at once: a multiple of any block, below its own limit. */
 #define MAX_TRANSFER ((size_t)1 << 30)

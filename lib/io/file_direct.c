@@ -10,14 +10,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "io/block_device.h"
 
 #define SMALLEST_BLOCK 512
 #define SAFE_BLOCK     4096
@@ -107,7 +106,7 @@ int file_make_direct(int fd, const struct stat *st, const struct uds_env *env, c
 		     uint32_t *ret_block_bytes, uint32_t *ret_memory_alignment,
 		     struct uds_message *message)
 {
-	struct alignment alignment;
+	struct alignment alignment = { SAFE_BLOCK, SAFE_BLOCK };
 	int flags, r;
 
 	flags = fcntl(fd, F_GETFL);

@@ -5,15 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/env.h"
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
+#include "io/block_device.h"
 #include "io/descriptor.h"
 #include "io/file.h"
 

@@ -198,7 +198,7 @@ UDS_PUBLIC const char *uds_io_name(const struct uds_io *io)
 	return io->name;
 }
 
-void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, size_t bytes)
+void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, uint64_t bytes)
 {
 	return env_allocate_aligned(env, bytes,
 				    io->memory_alignment > 4096 ? io->memory_alignment : 4096);

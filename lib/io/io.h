@@ -23,7 +23,7 @@ struct uds_io {
  * A buffer that any I/O accepts: aligned to the larger of the I/O's demand and 4096.
  * Freed with env_release.
  */
-void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, size_t bytes);
+void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, uint64_t bytes);
 
 /*
  * Whether a transfer obeys the limits: 0, or UDS_ERR_READ_ONLY, UDS_ERR_UNALIGNED or, for numbers

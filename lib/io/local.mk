@@ -2,6 +2,7 @@
 udsinclude_HEADERS += include/uds/io.h
 
 lib_libcore_la_SOURCES += \
+	lib/io/block_device.h \
 	lib/io/descriptor.c lib/io/descriptor.h \
 	lib/io/file.c lib/io/file.h \
 	lib/io/file_direct.c \

@@ -71,7 +71,7 @@ static int memory_resize(void *context, uint64_t bytes)
 
 	if (bytes > SIZE_MAX / 2)
 		return -ENOMEM;
-	fresh = env_allocate_aligned(&memory->env, (size_t)bytes, 4096);
+	fresh = env_allocate_aligned(&memory->env, bytes, 4096);
 	if (fresh == NULL)
 		return -ENOMEM;
 	pthread_rwlock_wrlock(&memory->lock);
@@ -126,7 +126,7 @@ UDS_PUBLIC int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes,
 		return -ENOMEM;
 	memory->env = env;
 	memory->size = bytes;
-	memory->bytes = env_allocate_aligned(&env, (size_t)bytes, 4096);
+	memory->bytes = env_allocate_aligned(&env, bytes, 4096);
 	if (memory->bytes == NULL) {
 		env_release(&env, memory);
 		return -ENOMEM;

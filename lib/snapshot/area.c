@@ -70,7 +70,7 @@ int cow_read_header(struct uds_io *cow, const struct uds_env *env, struct cow_he
 		return failure(message, UDS_ERR_NOT_A_SNAPSHOT,
 			       "%s: no exception store: %" PRIu64 " bytes are too few for a header",
 			       uds_io_name(cow), device_bytes);
-	block = io_allocate_buffer(cow, env, (size_t)bytes);
+	block = io_allocate_buffer(cow, env, bytes);
 	if (block == NULL)
 		return -ENOMEM;
 	r = io_read(cow, block, (size_t)bytes, 0, message);
@@ -88,7 +88,7 @@ static int write_sparse_chunk(struct uds_io *cow, const struct uds_env *env, uin
 			      struct uds_message *message)
 {
 	uint64_t piece = chunk_bytes < PIECE_BYTES ? chunk_bytes : PIECE_BYTES;
-	uint8_t *buffer = io_allocate_buffer(cow, env, (size_t)piece);
+	uint8_t *buffer = io_allocate_buffer(cow, env, piece);
 	int r = 0;
 
 	if (buffer == NULL)

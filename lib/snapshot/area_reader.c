@@ -69,7 +69,7 @@ int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct
 	reader->pieces_per_area = g->chunk_bytes / piece;
 	reader->depth = depth;
 	reader->window = 1;
-	reader->buffers = io_allocate_buffer(cow, env, (size_t)(piece * depth));
+	reader->buffers = io_allocate_buffer(cow, env, piece * depth);
 	r = reader->buffers == NULL ? -ENOMEM : uds_io_queue_open(cow, depth, &reader->queue);
 	if (r < 0) {
 		env_release(env, reader->buffers);

@@ -33,7 +33,7 @@ static uint8_t *make_window(struct uds_io *io, const struct uds_env *env, size_t
 
 	if (bytes > WINDOW_BYTES)
 		bytes = WINDOW_BYTES > 2 * block ? WINDOW_BYTES : 2 * block;
-	window = io_allocate_buffer(io, env, (size_t)bytes);
+	window = io_allocate_buffer(io, env, bytes);
 	if (window == NULL)
 		failure(message, -ENOMEM, "%s: no memory for a transfer", uds_io_name(io));
 	return window;
@@ -134,8 +134,7 @@ int bytes_copy(struct uds_io *from, uint64_t from_offset, struct uds_io *to, uin
 
 	if (alignment < uds_io_memory_alignment(to))
 		alignment = uds_io_memory_alignment(to);
-	window = env_allocate_aligned(env, (size_t)room,
-				      alignment < 4096 ? 4096 : (size_t)alignment);
+	window = env_allocate_aligned(env, room, alignment < 4096 ? 4096 : (size_t)alignment);
 	if (window == NULL)
 		return failure(message, -ENOMEM, "%s: no memory for a copy", uds_io_name(to));
 	for (uint64_t done = 0; done < length && r == 0; done += room) {

@@ -67,7 +67,7 @@ static uint8_t *allocate_buffers(const struct copier *copier)
 
 	if (alignment < uds_io_memory_alignment(copier->to))
 		alignment = uds_io_memory_alignment(copier->to);
-	return env_allocate_aligned(&copier->env, (size_t)(copier->slot_bytes * copier->depth),
+	return env_allocate_aligned(&copier->env, copier->slot_bytes * copier->depth,
 				    alignment < 4096 ? 4096 : (size_t)alignment);
 }
 

@@ -54,7 +54,7 @@ static int prepare_fresh(struct window *w)
 	int r = 0;
 
 	w->fresh_count = 0;
-	w->fresh = env_allocate(&w->s->env, (size_t)(last - chunk + 1), sizeof(w->fresh[0]));
+	w->fresh = env_allocate(&w->s->env, last - chunk + 1, sizeof(w->fresh[0]));
 	if (w->fresh == NULL)
 		return failure(w->message, -ENOMEM, "no memory for exceptions");
 	for (; chunk <= last && r == 0; chunk++) {

@@ -17,7 +17,7 @@ int merge_cursor_open(struct uds_snapshot *s, struct merge_cursor *ret_cursor,
 	struct uds_exception_store *store = s->store;
 	int r = 0;
 
-	cursor.content = io_allocate_buffer(s->cow, &s->env, (size_t)cursor.geometry.chunk_bytes);
+	cursor.content = io_allocate_buffer(s->cow, &s->env, cursor.geometry.chunk_bytes);
 	if (cursor.content == NULL)
 		return failure(message, -ENOMEM, "%s: no memory for an area", uds_io_name(s->cow));
 	store_acquire(store);
@@ -97,7 +97,7 @@ static int group_add_part(struct merge_group *group, struct merge_cursor *cursor
 	part->count = count;
 	part->content = NULL;
 	if (cursor->entered) {
-		part->content = env_allocate(env, 1, (size_t)cursor->geometry.chunk_bytes);
+		part->content = env_allocate(env, cursor->geometry.chunk_bytes, 1);
 		if (part->content == NULL)
 			return -ENOMEM;
 		memcpy(part->content, cursor->content, (size_t)cursor->geometry.chunk_bytes);

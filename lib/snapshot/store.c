@@ -139,7 +139,7 @@ static int check_zero(struct uds_io *cow, const struct uds_env *env, uint64_t by
 		      struct uds_message *message)
 {
 	uint64_t piece = bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
-	uint8_t *buffer = io_allocate_buffer(cow, env, (size_t)piece);
+	uint8_t *buffer = io_allocate_buffer(cow, env, piece);
 	int r = 0;
 
 	if (buffer == NULL)
@@ -303,8 +303,7 @@ static int open_store(struct uds_exception_store *store,
 		return 0;
 	if (store->geometry.device_chunks < 2)
 		return area_cut_short(store->io, &store->geometry, 0, message);
-	store->area =
-		io_allocate_buffer(store->io, &store->env, (size_t)store->geometry.chunk_bytes);
+	store->area = io_allocate_buffer(store->io, &store->env, store->geometry.chunk_bytes);
 	if (store->area == NULL)
 		return -ENOMEM;
 	r = store_load(store, options, message);

@@ -78,7 +78,7 @@ static int allocate(struct takeoff *t)
 	struct uds_exception_store *store = t->store;
 	size_t chunk = (size_t)store->geometry.chunk_bytes;
 
-	t->tails = io_allocate_buffer(store->io, &store->env, (size_t)t->tail * t->count);
+	t->tails = io_allocate_buffer(store->io, &store->env, (uint64_t)t->tail * t->count);
 	t->zeroes = io_allocate_buffer(store->io, &store->env, chunk);
 	t->lowest = io_allocate_buffer(store->io, &store->env, chunk);
 	t->saved = env_allocate_zeroed(&store->env, t->count, sizeof(t->saved[0]));
@@ -264,7 +264,7 @@ int store_restore_areas(struct uds_exception_store *store, struct uds_message *m
 
 	if (store->saved_count == 0)
 		return 0;
-	scratch = io_allocate_buffer(store->io, &store->env, (size_t)store->geometry.chunk_bytes);
+	scratch = io_allocate_buffer(store->io, &store->env, store->geometry.chunk_bytes);
 	if (scratch == NULL)
 		return failure(message, -ENOMEM, "%s: no memory for an area",
 			       uds_io_name(store->io));
@@ -292,7 +292,7 @@ int store_clean_areas_behind(struct uds_exception_store *store, struct uds_messa
 
 	if (most == 1 || cow_area_chunk(g, store->current_area + 1) >= g->device_chunks)
 		return 0;
-	area = io_allocate_buffer(store->io, &store->env, (size_t)g->chunk_bytes);
+	area = io_allocate_buffer(store->io, &store->env, g->chunk_bytes);
 	if (area == NULL)
 		return -ENOMEM;
 	r = area_reader_open(store->io, &store->env, g, store->current_area + 1, 1, 0, &reader);

@@ -357,7 +357,7 @@ static int count_shared(struct uds_exception_store *store)
 
 	if (store->unordered == 0)
 		return 0;
-	seen = env_allocate_zeroed(&store->env, (size_t)(chunks / 8 + 1), 1);
+	seen = env_allocate_zeroed(&store->env, chunks / 8 + 1, 1);
 	if (seen == NULL)
 		return -ENOMEM;
 	for (uint64_t at = 0; map_next(store->map, at, &run); at = run.old_chunk + run.count) {

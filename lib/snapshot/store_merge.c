@@ -73,7 +73,7 @@ int store_step_back(struct uds_exception_store *store, const uint8_t *area,
 
 	if (store->committed > 0 || store->current_area == 0)
 		return 0;
-	before = io_allocate_buffer(store->io, &store->env, (size_t)g.chunk_bytes);
+	before = io_allocate_buffer(store->io, &store->env, g.chunk_bytes);
 	if (before == NULL)
 		return failure(message, -ENOMEM, "%s: no memory for an area",
 			       uds_io_name(store->io));

@@ -219,7 +219,7 @@ static int walk(struct uds_exception_store *store, uds_exception_entry_fn each, 
 
 	if (store->area == NULL)
 		return 0;
-	buffer = io_allocate_buffer(store->io, &store->env, (size_t)g.chunk_bytes);
+	buffer = io_allocate_buffer(store->io, &store->env, g.chunk_bytes);
 	r = buffer == NULL ? -ENOMEM
 			   : area_reader_open(store->io, &store->env, &g, 0, 1, 0, &reader);
 	for (uint64_t k = 0; k < store->current_area && r == 0; k++) {

@@ -213,7 +213,7 @@ static int verify(struct verify *v, const struct uds_exception_store_options *op
 	if (r <= 0)
 		return r;
 	v->origin_chunks = ceil_div(options->origin_bytes, v->geometry.chunk_bytes);
-	v->area = io_allocate_buffer(v->io, &v->env, (size_t)v->geometry.chunk_bytes);
+	v->area = io_allocate_buffer(v->io, &v->env, v->geometry.chunk_bytes);
 	r = v->area == NULL ? -ENOMEM : map_make(&v->env, &v->by_old);
 	if (r == 0)
 		r = map_make(&v->env, &v->by_new);

@@ -24,7 +24,7 @@ int chapter_builder_make(const struct uds_env *env, const struct uds_io *io,
 	builder->last_lists = env_allocate(env, geometry->index_pages_per_chapter,
 					   sizeof(builder->last_lists[0]));
 	builder->pages = io_allocate_buffer(
-		io, env, (size_t)geometry->pages_per_chapter * geometry->page_bytes);
+		io, env, (uint64_t)geometry->pages_per_chapter * geometry->page_bytes);
 	r = -ENOMEM;
 	if (builder->last_lists != NULL && builder->pages != NULL)
 		r = chapter_index_make(env, geometry, volume_nonce, &builder->index);

@@ -246,8 +246,9 @@ int volume_find_chapters(struct volume *volume, uds_progress_fn progress, void *
 	uint64_t *sorted = env_allocate(env, found.slots, sizeof(sorted[0]));
 	uint16_t *last_lists =
 		env_allocate(env, geometry->index_pages_per_chapter, sizeof(last_lists[0]));
-	uint8_t *pages = io_allocate_buffer(
-		volume->io, env, (size_t)geometry->index_pages_per_chapter * geometry->page_bytes);
+	uint8_t *pages = io_allocate_buffer(volume->io, env,
+					    (uint64_t)geometry->index_pages_per_chapter *
+						    geometry->page_bytes);
 	bool *unreadable = env_allocate(env, found.slots, sizeof(unreadable[0]));
 	int r = -ENOMEM;
 

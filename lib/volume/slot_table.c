@@ -48,7 +48,7 @@ int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pa
 	table->budget_bytes = budget_bytes;
 	table->states = env_allocate_zeroed(env, slots, sizeof(table->states[0]));
 	table->heads =
-		env_allocate_zeroed(env, (size_t)slots * index_pages, sizeof(table->heads[0]));
+		env_allocate_zeroed(env, (uint64_t)slots * index_pages, sizeof(table->heads[0]));
 	if (table->states == NULL || table->heads == NULL) {
 		env_release(env, table->states);
 		env_release(env, table->heads);

@@ -70,8 +70,8 @@ static int take_batch(struct volume *volume, struct volume_batch **ret_batch)
 		batch = env_allocate_zeroed(&volume->env, 1, sizeof(*batch));
 		if (batch == NULL)
 			return -ENOMEM;
-		batch->buffers =
-			io_allocate_buffer(volume->io, &volume->env, BATCH_LOOKUPS * page_bytes);
+		batch->buffers = io_allocate_buffer(volume->io, &volume->env,
+						    BATCH_LOOKUPS * (uint64_t)page_bytes);
 		r = -ENOMEM;
 		if (batch->buffers != NULL)
 			r = uds_io_queue_open(volume->io, BATCH_LOOKUPS, &batch->queue);

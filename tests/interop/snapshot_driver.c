@@ -74,18 +74,19 @@ static int play(struct uds_snapshot *snapshot)
 	static uint8_t data[MAX_SECTORS * SECTOR];
 	uint64_t sector, count, tag;
 	char target[16];
+	size_t bytes;
 	int r;
 
 	while (scanf("%15s %" SCNu64 " %" SCNu64 " %" SCNu64, target, &sector, &count, &tag) == 4) {
 		if (count > MAX_SECTORS)
 			return complain("play", -22);
+		bytes = (size_t)count * SECTOR;
 		for (uint64_t i = 0; i < count; i++)
 			fill_sector(data + i * SECTOR, sector + i, tag);
 		if (strcmp(target, "snapshot") == 0)
-			r = uds_snapshot_write(snapshot, data, count * SECTOR, sector * SECTOR);
+			r = uds_snapshot_write(snapshot, data, bytes, sector * SECTOR);
 		else
-			r = uds_snapshot_origin_write(snapshot, data, count * SECTOR,
-						      sector * SECTOR);
+			r = uds_snapshot_origin_write(snapshot, data, bytes, sector * SECTOR);
 		if (r < 0)
 			printf("%s %" PRIu64 ": %s\n", target, sector, uds_strerror(r));
 	}

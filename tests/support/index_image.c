@@ -175,3 +175,19 @@ struct uds_io *index_image_io(const struct index_image *image)
 {
 	return bytes_io(image->bytes, image->size);
 }
+
+void assert_same_configuration(const struct uds_configuration *found,
+			       const struct uds_configuration *wanted)
+{
+	ck_assert_uint_eq(found->size, wanted->size);
+	ck_assert_uint_eq(found->page_bytes, wanted->page_bytes);
+	ck_assert_uint_eq(found->record_pages_per_chapter, wanted->record_pages_per_chapter);
+	ck_assert_uint_eq(found->chapters_per_volume, wanted->chapters_per_volume);
+	ck_assert_uint_eq(found->sparse_chapters_per_volume, wanted->sparse_chapters_per_volume);
+	ck_assert_uint_eq(found->cache_chapters, wanted->cache_chapters);
+	ck_assert_uint_eq(found->volume_index_mean_delta, wanted->volume_index_mean_delta);
+	ck_assert_uint_eq(found->sparse_sample_rate, wanted->sparse_sample_rate);
+	ck_assert_uint_eq(found->nonce, wanted->nonce);
+	ck_assert_uint_eq(found->remapped_virtual, wanted->remapped_virtual);
+	ck_assert_uint_eq(found->remapped_physical, wanted->remapped_physical);
+}

@@ -47,6 +47,10 @@ const char *const *index_image_names(void);
 void index_image_load(const char *name, struct index_image *ret_image);
 void index_image_free(struct index_image *image);
 
+/* Fails the test where two configurations differ in a member; the padding between them may. */
+void assert_same_configuration(const struct uds_configuration *found,
+			       const struct uds_configuration *wanted);
+
 /* A fresh I/O in memory with the content of the image. */
 struct uds_io *index_image_io(const struct index_image *image);
 

@@ -37,8 +37,9 @@ static void *torture_allocate(void *context, size_t bytes, size_t alignment)
 
 	if (should_fail(torture))
 		return NULL;
-	if (alignment < sizeof(head))
-		alignment = sizeof(head);
+	/* The head lies in front; its size is no power of two everywhere. */
+	while (alignment < sizeof(head))
+		alignment *= 2;
 	if (posix_memalign(&head.begin, alignment, alignment + bytes) != 0)
 		return NULL;
 	memory = (uint8_t *)head.begin + alignment;

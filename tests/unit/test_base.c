@@ -103,6 +103,12 @@ START_TEST(half_an_allocator_is_refused)
 	ck_assert_int_eq(env_complete(&given, &env), -EINVAL);
 	ck_assert_int_eq(env_complete(NULL, &env), 0);
 	ck_assert_ptr_null(env_allocate(&env, SIZE_MAX, 2));
+	/* Where sizes have 32 bits, none of these may wrap to one byte. */
+	if (SIZE_MAX == UINT32_MAX) {
+		ck_assert_ptr_null(env_allocate(&env, (UINT64_C(1) << 32) + 1, 1));
+		ck_assert_ptr_null(env_allocate_zeroed(&env, (UINT64_C(1) << 30) + 1, 4));
+		ck_assert_ptr_null(env_allocate_aligned(&env, (UINT64_C(1) << 32) + 1, 64));
+	}
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Chapter index: building, packing, reading pages; against recorded pages. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,12 +84,13 @@ static bool read_recorded(const char *vector, struct recorded *r)
 	if (f == NULL)
 		return false;
 	while (fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, "seed %lx", &seed) == 1 ||
+		if (sscanf(line, "seed %" SCNx64, &seed) == 1 ||
 		    sscanf(line, "bytes_per_page %u", &page_bytes) == 1 ||
 		    sscanf(line, "record_pages %u", &record_pages) == 1 ||
-		    sscanf(line, "nonce %lu", &nonce) == 1 || sscanf(line, "vcn %lu", &vcn) == 1)
+		    sscanf(line, "nonce %" SCNu64, &nonce) == 1 ||
+		    sscanf(line, "vcn %" SCNu64, &vcn) == 1)
 			continue;
-		if (sscanf(line, "bias_list %lu", &bias) == 1) {
+		if (sscanf(line, "bias_list %" SCNu64, &bias) == 1) {
 			r->geometry = small_geometry(page_bytes, record_pages);
 			r->index = make_index(&r->geometry, nonce, vcn);
 			index_page_code_make(&r->geometry, nonce, &r->code);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The delta code: its numbers, whole lists written and read, damaged lists; against recorded lists. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,7 +173,7 @@ START_TEST(recorded_lists_are_written_and_read_bit_by_bit)
 		uint64_t bits;
 		int status;
 
-		if (sscanf(line, "seed %lx", &seed) == 1) {
+		if (sscanf(line, "seed %" SCNx64, &seed) == 1) {
 			continue;
 		} else if (sscanf(line, "L %u %u", &mean, &payload) == 2) {
 			delta_code_parameters(mean, payload, &m.code);
@@ -185,7 +186,7 @@ START_TEST(recorded_lists_are_written_and_read_bit_by_bit)
 					 status == 0);
 		} else if (sscanf(line, "D %u", &key) == 1) {
 			model_remove(&m, key);
-		} else if (sscanf(line, "B %lu %32999s", &bits, hex) >= 1) {
+		} else if (sscanf(line, "B %" SCNu64 " %32999s", &bits, hex) >= 1) {
 			ck_assert_uint_eq(model_bits(&m), bits);
 			ck_assert_int_eq(parse_hex(hex, want, sizeof(want)), (bits + 7) / 8);
 			memset(got, 0, sizeof(got));

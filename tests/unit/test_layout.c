@@ -49,8 +49,7 @@ START_TEST(every_image_says_what_its_description_says)
 		ck_assert_uint_eq(layout.super.total_blocks, image.total_blocks);
 		ck_assert_uint_eq(layout_bytes(&layout), image.total_blocks * 4096);
 		ck_assert_mem_eq(layout.super.nonce_data, image.nonce_data, 32);
-		ck_assert_mem_eq(&layout.configuration, &image.configuration,
-				 sizeof(image.configuration));
+		assert_same_configuration(&layout.configuration, &image.configuration);
 		ck_assert_uint_eq(layout.config_version, image.super_version == 7 ? 802 : 602);
 		ck_assert_uint_eq(layout.geometry.index_pages_per_chapter, image.index_pages);
 		for (int i = 0; i < IMAGE_SLOTS; i++) {

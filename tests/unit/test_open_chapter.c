@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Open chapter: zones, collation, saves; against a simple model and recorded saves. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static struct uds_record record_of(uint64_t seed, uint64_t i)
 	struct uds_record record;
 	char token[32];
 
-	snprintf(token, sizeof(token), "n%lu", i);
+	snprintf(token, sizeof(token), "n%" PRIu64, i);
 	token_name(seed, token, &record.name);
 	token_data(token, 1, &record.data);
 	return record;

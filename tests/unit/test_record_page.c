@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Record pages: sorting, layout, searching, checking; against recorded pages. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static void check_recorded(const char *vector, const char *test)
 		return;
 	}
 	while (fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, "seed %lx", &seed) == 1)
+		if (sscanf(line, "seed %" SCNx64, &seed) == 1)
 			continue;
 		if (sscanf(line, "R %31s %u", token, &version) == 2) {
 			token_name(seed, token, &records[count].name);

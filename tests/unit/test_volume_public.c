@@ -102,7 +102,7 @@ START_TEST(every_page_of_every_image_is_read)
 		ck_assert_uint_eq(info.lost_chapters, 0);
 		ck_assert_uint_eq(info.volume_nonce, image.volume_nonce);
 		ck_assert_int_eq(uds_volume_get_configuration(volume, &c), 0);
-		ck_assert_mem_eq(&c, &image.configuration, sizeof(c));
+		assert_same_configuration(&c, &image.configuration);
 		for (uint64_t vcn = info.oldest; vcn < info.newest; vcn++)
 			read_chapter(volume, &c, vcn, image.index_pages);
 		uds_volume_close(volume);
