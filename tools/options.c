@@ -2,12 +2,13 @@
 /* Command lines by getopt_long, with one way of refusing for all commands. */
 #include "options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/byte_count.h"
 
 void options_start(struct options *options, const struct command *command)
 {
@@ -69,45 +70,12 @@ bool options_given(const struct options *options, const char *name)
 
 bool parse_number(const char *text, uint64_t *ret_number)
 {
-	unsigned long long n;
-	char *end;
+	uint64_t n;
+	const char *end = read_number(text, &n);
 
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	n = strtoull(text, &end, text[0] == '0' && (text[1] | 32) == 'x' ? 16 : 10);
-	if (errno != 0 || *end != '\0')
+	if (end == NULL || *end != '\0')
 		return false;
 	*ret_number = n;
-	return true;
-}
-
-bool parse_bytes(const char *text, uint64_t *ret_bytes)
-{
-	static const char suffixes[] = "KMGT";
-	unsigned int shift = 0;
-	unsigned long long n;
-	const char *suffix;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	n = strtoull(text, &end, text[0] == '0' && (text[1] | 32) == 'x' ? 16 : 10);
-	if (errno != 0)
-		return false;
-	if (*end != '\0') {
-		suffix = strchr(suffixes, *end & ~32);
-		if (suffix == NULL || *suffix == '\0')
-			return false;
-		shift = 10 * (unsigned int)(suffix - suffixes + 1);
-		end++;
-		if (strcmp(end, "iB") == 0)
-			end += 2;
-	}
-	if (*end != '\0' || n > UINT64_MAX >> shift)
-		return false;
-	*ret_bytes = (uint64_t)n << shift;
 	return true;
 }
 
@@ -136,7 +104,7 @@ static bool take_number(const struct options *options, struct one_option *one, c
 			int *ret_status)
 {
 	uint64_t n;
-	bool good = one->kind == OPTION_BYTES ? parse_bytes(text, &n) : parse_number(text, &n);
+	bool good = one->kind == OPTION_BYTES ? parse_byte_count(text, &n) : parse_number(text, &n);
 
 	if (!good || n < one->low || n > one->high) {
 		char range[64];

@@ -60,8 +60,7 @@ bool options_given(const struct options *options, const char *name);
 bool options_parse(struct options *options, int argc, char **argv, int low_count, int high_count,
 		   char ***ret_arguments, int *ret_status);
 
-/* A number with an optional suffix; false for anything else, also when it does not fit. */
-bool parse_bytes(const char *text, uint64_t *ret_bytes);
+/* A number; false for anything else, also when it does not fit. */
 bool parse_number(const char *text, uint64_t *ret_number);
 
 /* 2 * @count hexadecimal digits at @text; reads no further. False for anything else. */

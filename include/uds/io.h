@@ -263,12 +263,20 @@ int uds_io_open_file(const char *path, const struct uds_io_file_options *options
 		     const struct uds_env *env, struct uds_message *ret_message,
 		     struct uds_io **ret_io);
 
+/* The most bytes that a memory I/O can have: 16 TiB. */
+#define UDS_IO_MEMORY_BYTES_MAX (UINT64_C(1) << 44)
+
 /*
  * Bytes in memory, zero at first. It can be resized; its content ends with it.
  *
- * @block_bytes: what it pretends to demand, a power of two; 1 for no demand.
+ * Memory is allocated when something other than zeros is written, 32 KiB at a time (and 8 bytes
+ * for each 32 MiB of the size at once), so a write may return -ENOMEM. A resize gives memory back.
  *
- * Returns 0, -ENOMEM, or -EINVAL for a @block_bytes that is no power of two.
+ * @bytes: up to UDS_IO_MEMORY_BYTES_MAX. @block_bytes: what it pretends to demand, a power of two; 1
+ * for no demand.
+ *
+ * Returns 0, -ENOMEM, -EFBIG for too many @bytes (so does uds_io_resize()), or -EINVAL for a
+ * @block_bytes that is no power of two.
  *
  * Threads: any. Since 0.1.
  */
@@ -280,7 +288,9 @@ int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes, const struct uds_en
  *
  *	PATH                            a plain path, taken as it is
  *	file:PATH?direct=1&uring=1      direct: 0, 1 or auto; uring: 0 or 1
- *	mem:?size=BYTES                 memory, zero at first; without a size 0 bytes
+ *	mem:?size=BYTES                 memory, zero at first; without a size 0 bytes; BYTES is a
+ *	                                number, also with 0x, that may end in K, M, G or T, or in KiB,
+ *	                                MiB, GiB or TiB (powers of 1024)
  *
  * In a URI with a scheme %XX (two hex digits) in the path stands for a byte, so that a path may hold
  * a question mark. A plain path that has a colon before its first slash is written as ./PATH or

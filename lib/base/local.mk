@@ -4,6 +4,7 @@ udsinclude_HEADERS += include/uds/env.h include/uds/status.h
 lib_libcore_la_SOURCES += \
 	lib/base/bits.h \
 	lib/base/block_name.c \
+	lib/base/byte_count.h \
 	lib/base/bytes.h \
 	lib/base/env.c lib/base/env.h \
 	lib/base/failures.c lib/base/failures.h \

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -15,6 +16,9 @@
 #include "io/block_device.h"
 #include "io/descriptor.h"
 #include "io/file.h"
+
+/* How often, 10 ms apart, a file under a lease is asked for. */
+#define LEASE_TRIES 200
 
 static int cannot_open(const char *path, int status, struct uds_message *message)
 {
@@ -47,11 +51,51 @@ static int check_kind(const char *path, const struct stat *st, struct uds_messag
 	return failure(message, -EINVAL, "%s: neither a regular file nor a block device", path);
 }
 
-/* What is there is looked at before it is opened: opening a FIFO waits, and devices need O_EXCL. */
+/* What is at the path may have changed since it was looked at; from here on it stays what it is. */
+static int settle(int fd, const char *path, struct uds_message *message)
+{
+	struct stat st;
+	int flags, r;
+
+	if (fstat(fd, &st) < 0)
+		return cannot_open(path, -errno, message);
+	r = check_kind(path, &st, message);
+	if (r < 0)
+		return r;
+	/* With O_NONBLOCK io_uring would give up where a transfer has to wait for the device. */
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return cannot_open(path, -errno, message);
+	return 0;
+}
+
+/*
+ * Somebody has a lease on the file (a file server, say): asking for it has made the kernel call it
+ * back, and most give it up at once.
+ */
+static int wait_for_lease(const char *path, int flags, struct uds_message *message)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	int fd = -EWOULDBLOCK;
+
+	for (int tries = 0; tries < LEASE_TRIES && fd == -EWOULDBLOCK; tries++) {
+		nanosleep(&pause, NULL);
+		fd = descriptor_open(path, flags);
+	}
+	if (fd == -EWOULDBLOCK)
+		return failure(message, UDS_ERR_IN_USE,
+			       "%s: somebody holds a lease on it and does not give it up", path);
+	return fd < 0 ? cannot_open(path, fd, message) : fd;
+}
+
+/*
+ * What is there is looked at before it is opened: opening some devices already does something. Should
+ * a FIFO take its place meanwhile, O_NONBLOCK keeps the open from waiting for the other end.
+ */
 static int open_existing(const char *path, bool write, struct uds_message *message)
 {
 	struct stat st;
-	int flags = write ? O_RDWR : O_RDONLY;
+	int flags = (write ? O_RDWR : O_RDONLY) | O_NONBLOCK;
 	int fd, r;
 
 	if (stat(path, &st) < 0)
@@ -64,9 +108,16 @@ static int open_existing(const char *path, bool write, struct uds_message *messa
 	fd = descriptor_open(path, flags);
 	if (fd == -EBUSY && S_ISBLK(st.st_mode))
 		return file_device_in_use(st.st_rdev, path, message);
+	if (fd == -EWOULDBLOCK)
+		fd = wait_for_lease(path, flags, message);
+	else if (fd < 0)
+		cannot_open(path, fd, message);
 	if (fd < 0)
-		return cannot_open(path, fd, message);
-	return fd;
+		return fd;
+	r = settle(fd, path, message);
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
 }
 
 /*

@@ -2,9 +2,18 @@
 /*
  * The memory backend: bytes that live as long as the I/O. For tests, for throw-away indexes, and
  * for programs that move the bytes elsewhere themselves.
+ *
+ * The bytes lie in chunks that are allocated when something other than zeros is first written into
+ * them, so that a size costs next to nothing by itself. Chunks hang on leaves, leaves on one table:
+ *
+ *	leaves[offset / LEAF_BYTES] -> chunks[offset % LEAF_BYTES / CHUNK_BYTES] -> bytes
+ *
+ * A missing one reads as zeros. Whoever makes one puts it in by compare and exchange; it stays until
+ * the I/O is closed or made shorter.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -12,12 +21,120 @@
 #include "base/visibility.h"
 #include "io/io.h"
 
+#define CHUNK_BYTES ((size_t)32768)
+#define LEAF_CHUNKS ((size_t)1024)
+#define LEAF_BYTES  (CHUNK_BYTES * LEAF_CHUNKS)
+
+struct leaf {
+	_Atomic(uint8_t *) chunks[LEAF_CHUNKS];
+};
+
+struct leaf_slot {
+	_Atomic(struct leaf *) leaf;
+};
+
 struct memory_io {
 	struct uds_env env;
-	pthread_rwlock_t lock; /* taken for writing by resize only: bytes and size change there */
-	uint8_t *bytes;
+	pthread_rwlock_t lock;	  /* taken for writing by resize only: the rest changes there */
+	struct leaf_slot *leaves; /* NULL when leaf_count is 0 */
+	size_t leaf_count;
 	uint64_t size;
 };
+
+static _Atomic(uint8_t *) *chunk_slot(struct leaf *leaf, uint64_t offset)
+{
+	return &leaf->chunks[offset % LEAF_BYTES / CHUNK_BYTES];
+}
+
+/* The chunk that holds @offset, or NULL where nothing but zeros was ever written. */
+static uint8_t *find_chunk(const struct memory_io *memory, uint64_t offset)
+{
+	struct leaf *leaf = atomic_load(&memory->leaves[offset / LEAF_BYTES].leaf);
+
+	return leaf == NULL ? NULL : atomic_load(chunk_slot(leaf, offset));
+}
+
+static struct leaf *make_leaf(struct memory_io *memory, uint64_t offset)
+{
+	_Atomic(struct leaf *) *slot = &memory->leaves[offset / LEAF_BYTES].leaf;
+	struct leaf *leaf = atomic_load(slot), *fresh;
+
+	if (leaf != NULL)
+		return leaf;
+	fresh = env_allocate_zeroed(&memory->env, 1, sizeof(*fresh));
+	if (fresh == NULL || atomic_compare_exchange_strong(slot, &leaf, fresh))
+		return fresh;
+	env_release(&memory->env, fresh); /* another thread was faster */
+	return leaf;
+}
+
+/* Returns the chunk that holds @offset, a new one where there was none; NULL: no memory. */
+static uint8_t *make_chunk(struct memory_io *memory, uint64_t offset)
+{
+	struct leaf *leaf = make_leaf(memory, offset);
+	uint8_t *chunk = NULL, *fresh;
+
+	if (leaf == NULL)
+		return NULL;
+	fresh = env_allocate_aligned(&memory->env, CHUNK_BYTES, 4096);
+	if (fresh == NULL)
+		return NULL;
+	memset(fresh, 0, CHUNK_BYTES);
+	if (atomic_compare_exchange_strong(chunk_slot(leaf, offset), &chunk, fresh))
+		return fresh;
+	env_release(&memory->env, fresh);
+	return chunk;
+}
+
+/* How much of @length bytes at @offset lies in one chunk. */
+static size_t part_in_chunk(uint64_t offset, size_t length)
+{
+	size_t left = CHUNK_BYTES - (size_t)(offset % CHUNK_BYTES);
+
+	return length < left ? length : left;
+}
+
+static void read_parts(const struct memory_io *memory, uint8_t *to, size_t length, uint64_t offset)
+{
+	while (length > 0) {
+		size_t part = part_in_chunk(offset, length);
+		const uint8_t *chunk = find_chunk(memory, offset);
+
+		if (chunk != NULL)
+			memcpy(to, chunk + offset % CHUNK_BYTES, part);
+		else
+			memset(to, 0, part);
+		to += part;
+		offset += part;
+		length -= part;
+	}
+}
+
+static bool is_zero(const uint8_t *bytes, size_t length)
+{
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
+}
+
+static int write_parts(struct memory_io *memory, const uint8_t *from, size_t length,
+		       uint64_t offset)
+{
+	while (length > 0) {
+		size_t part = part_in_chunk(offset, length);
+		uint8_t *chunk = find_chunk(memory, offset);
+
+		if (chunk == NULL && !is_zero(from, part)) {
+			chunk = make_chunk(memory, offset);
+			if (chunk == NULL)
+				return -ENOMEM;
+		}
+		if (chunk != NULL)
+			memcpy(chunk + offset % CHUNK_BYTES, from, part);
+		from += part;
+		offset += part;
+		length -= part;
+	}
+	return 0;
+}
 
 static int memory_read(void *context, void *buffer, size_t length, uint64_t offset)
 {
@@ -26,7 +143,7 @@ static int memory_read(void *context, void *buffer, size_t length, uint64_t offs
 
 	pthread_rwlock_rdlock(&memory->lock);
 	if (offset <= memory->size && length <= memory->size - offset) {
-		memcpy(buffer, memory->bytes + offset, length);
+		read_parts(memory, buffer, length, offset);
 		r = 0;
 	}
 	pthread_rwlock_unlock(&memory->lock);
@@ -39,10 +156,8 @@ static int memory_write(void *context, const void *buffer, size_t length, uint64
 	int r = UDS_ERR_OUT_OF_RANGE;
 
 	pthread_rwlock_rdlock(&memory->lock);
-	if (offset <= memory->size && length <= memory->size - offset) {
-		memcpy(memory->bytes + offset, buffer, length);
-		r = 0;
-	}
+	if (offset <= memory->size && length <= memory->size - offset)
+		r = write_parts(memory, buffer, length, offset);
 	pthread_rwlock_unlock(&memory->lock);
 	return r;
 }
@@ -63,26 +178,77 @@ static int memory_size(void *context, uint64_t *ret_bytes)
 	return 0;
 }
 
+/* Makes room in the table for @bytes bytes. */
+static int grow_table(struct memory_io *memory, uint64_t bytes)
+{
+	size_t count = (size_t)((bytes + LEAF_BYTES - 1) / LEAF_BYTES);
+	struct leaf_slot *fresh;
+
+	if (count <= memory->leaf_count)
+		return 0;
+	fresh = env_allocate_zeroed(&memory->env, count, sizeof(fresh[0]));
+	if (fresh == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < memory->leaf_count; i++)
+		atomic_init(&fresh[i].leaf, atomic_load(&memory->leaves[i].leaf));
+	env_release(&memory->env, memory->leaves);
+	memory->leaves = fresh;
+	memory->leaf_count = count;
+	return 0;
+}
+
+/* Gives back the chunks from @offset on; what is left of the one it lies in becomes zeros. */
+static void cut_leaf(struct memory_io *memory, struct leaf *leaf, size_t offset)
+{
+	for (size_t i = offset / CHUNK_BYTES; i < LEAF_CHUNKS; i++) {
+		uint8_t *chunk = atomic_load(&leaf->chunks[i]);
+		size_t kept = i == offset / CHUNK_BYTES ? offset % CHUNK_BYTES : 0;
+
+		if (chunk == NULL)
+			continue;
+		if (kept > 0) {
+			memset(chunk + kept, 0, CHUNK_BYTES - kept);
+			continue;
+		}
+		env_release(&memory->env, chunk);
+		atomic_store(&leaf->chunks[i], NULL);
+	}
+}
+
+static void cut(struct memory_io *memory, uint64_t bytes)
+{
+	size_t first = (size_t)(bytes / LEAF_BYTES);
+
+	for (size_t i = first; i < memory->leaf_count; i++) {
+		struct leaf *leaf = atomic_load(&memory->leaves[i].leaf);
+		size_t offset = i == first ? (size_t)(bytes % LEAF_BYTES) : 0;
+
+		if (leaf == NULL)
+			continue;
+		cut_leaf(memory, leaf, offset);
+		if (offset > 0)
+			continue;
+		env_release(&memory->env, leaf);
+		atomic_store(&memory->leaves[i].leaf, NULL);
+	}
+}
+
 static int memory_resize(void *context, uint64_t bytes)
 {
 	struct memory_io *memory = context;
-	uint64_t kept;
-	uint8_t *fresh;
+	int r;
 
-	if (bytes > SIZE_MAX / 2)
-		return -ENOMEM;
-	fresh = env_allocate_aligned(&memory->env, bytes, 4096);
-	if (fresh == NULL)
-		return -ENOMEM;
+	if (bytes > UDS_IO_MEMORY_BYTES_MAX)
+		return -EFBIG;
 	pthread_rwlock_wrlock(&memory->lock);
-	kept = bytes < memory->size ? bytes : memory->size;
-	memcpy(fresh, memory->bytes, (size_t)kept);
-	memset(fresh + kept, 0, (size_t)(bytes - kept));
-	env_release(&memory->env, memory->bytes);
-	memory->bytes = fresh;
-	memory->size = bytes;
+	r = grow_table(memory, bytes);
+	if (r == 0) {
+		if (bytes < memory->size)
+			cut(memory, bytes);
+		memory->size = bytes;
+	}
 	pthread_rwlock_unlock(&memory->lock);
-	return 0;
+	return r;
 }
 
 static int memory_close(void *context)
@@ -90,8 +256,9 @@ static int memory_close(void *context)
 	struct memory_io *memory = context;
 	struct uds_env env = memory->env;
 
+	cut(memory, 0);
 	pthread_rwlock_destroy(&memory->lock);
-	env_release(&env, memory->bytes);
+	env_release(&env, memory->leaves);
 	env_release(&env, memory);
 	return 0;
 }
@@ -119,24 +286,16 @@ UDS_PUBLIC int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes,
 		return r;
 	if (!is_power_of_two(block_bytes))
 		return -EINVAL;
-	if (bytes > SIZE_MAX / 2)
-		return -ENOMEM;
 	memory = env_allocate_zeroed(&env, 1, sizeof(*memory));
 	if (memory == NULL)
 		return -ENOMEM;
 	memory->env = env;
-	memory->size = bytes;
-	memory->bytes = env_allocate_aligned(&env, bytes, 4096);
-	if (memory->bytes == NULL) {
-		env_release(&env, memory);
-		return -ENOMEM;
-	}
-	memset(memory->bytes, 0, (size_t)bytes);
 	pthread_rwlock_init(&memory->lock, NULL);
-
+	r = memory_resize(memory, bytes);
 	limits.block_bytes = block_bytes;
 	limits.name = "mem:";
-	r = uds_io_create(&memory_ops, memory, &limits, &env, ret_io);
+	if (r == 0)
+		r = uds_io_create(&memory_ops, memory, &limits, &env, ret_io);
 	if (r < 0)
 		memory_close(memory);
 	return r;

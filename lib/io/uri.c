@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/byte_count.h"
 #include "base/env.h"
 #include "base/message.h"
 #include "base/struct_size.h"
@@ -94,22 +95,14 @@ static int set_direct(const char *uri, const char *value, enum uds_io_direct *re
 	return 0;
 }
 
-/* Decimal digits and nothing else. */
 static int set_size(const char *uri, const char *value, uint64_t *ret_size,
 		    struct uds_message *message)
 {
-	uint64_t size = 0;
-	const char *at;
-
-	for (at = value; *at >= '0' && *at <= '9'; at++) {
-		if (__builtin_mul_overflow(size, 10, &size) ||
-		    __builtin_add_overflow(size, (uint64_t)(*at - '0'), &size))
-			break;
-	}
-	if (at == value || *at != '\0')
+	if (!parse_byte_count(value, ret_size))
 		return failure(message, -EINVAL,
-			       "%s: parameter size: '%s' is not a number of bytes", uri, value);
-	*ret_size = size;
+			       "%s: parameter size: '%s' is not a number of bytes (K, M, G, T may "
+			       "follow)",
+			       uri, value);
 	return 0;
 }
 
@@ -156,6 +149,9 @@ static int open_memory(const char *uri, const char *rest, uint64_t size, const s
 
 	if (*rest != '\0')
 		return failure(message, -EINVAL, "%s: mem: takes no path, only ?size=BYTES", uri);
+	if (size > UDS_IO_MEMORY_BYTES_MAX)
+		return failure(message, -EFBIG, "%s: more than memory is made for (%llu bytes)",
+			       uri, (unsigned long long)UDS_IO_MEMORY_BYTES_MAX);
 	r = uds_io_open_memory(size, 1, env, ret_io);
 	if (r < 0)
 		return failure(message, r, "%s: %s", uri, uds_strerror(r));

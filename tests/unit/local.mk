@@ -31,6 +31,19 @@ tests_unit_test_io_queue_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_queue_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_queue_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_io_memory
+THREADED_TESTS += tests/unit/test_io_memory
+tests_unit_test_io_memory_SOURCES = tests/unit/test_io_memory.c
+tests_unit_test_io_memory_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_memory_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_memory_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_io_races
+tests_unit_test_io_races_SOURCES = tests/unit/test_io_races.c
+tests_unit_test_io_races_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_races_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_races_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_standard
 THREADED_TESTS += tests/unit/test_io_standard
 tests_unit_test_io_standard_SOURCES = tests/unit/test_io_standard.c

@@ -117,7 +117,46 @@ START_TEST(memory_has_the_size_that_the_uri_says)
 	ck_assert_int_eq(uds_io_size(io, &size), 0);
 	ck_assert_uint_eq(size, 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
-	open_refused("mem:?size=18446744073709551615", -ENOMEM, "memory");
+	/* Nobody has that much; what is refused is named, and nothing is allocated first. */
+	open_refused("mem:?size=17592186044417", -EFBIG, "17592186044416 bytes");
+	open_refused("mem:?size=17T", -EFBIG, "mem:?size=17T");
+	open_refused("mem:?size=18446744073709551615", -EFBIG, "17592186044416 bytes");
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint64_t bytes;
+} sizes[] = {
+	{ "0", 0 },
+	{ "007", 7 },
+	{ "0x10", 16 },
+	{ "0XfF", 255 },
+	{ "10k", 10240 },
+	{ "10K", 10240 },
+	{ "10KiB", 10240 },
+	{ "0x10k", 16384 },
+	{ "3M", UINT64_C(3) << 20 },
+	{ "3miB", UINT64_C(3) << 20 },
+	{ "5G", UINT64_C(5) << 30 },
+	{ "5GiB", UINT64_C(5) << 30 },
+	{ "16T", UINT64_C(16) << 40 },
+	{ "1TiB", UINT64_C(1) << 40 },
+};
+
+START_TEST(sizes_take_the_suffixes_of_the_command_line)
+{
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		char uri[64];
+		struct uds_io *io;
+		uint64_t size;
+
+		snprintf(uri, sizeof(uri), "mem:?size=%s", sizes[i].text);
+		io = open_good(uri, NULL);
+		ck_assert_int_eq(uds_io_size(io, &size), 0);
+		ck_assert_msg(size == sizes[i].bytes, "%s: %llu", uri, (unsigned long long)size);
+		ck_assert_int_eq(uds_io_close(io), 0);
+	}
 }
 END_TEST
 
@@ -137,7 +176,18 @@ START_TEST(what_is_wrong_in_a_uri_is_named)
 	open_refused("file:x?direct=1&speed=9", -EINVAL, "'speed'");
 	open_refused("mem:?size=", -EINVAL, "size: ''");
 	open_refused("mem:?size=-1", -EINVAL, "size: '-1'");
-	open_refused("mem:?size=10k", -EINVAL, "size: '10k'");
+	open_refused("mem:?size=+1", -EINVAL, "size: '+1'");
+	open_refused("mem:?size= 1", -EINVAL, "size: ' 1'");
+	open_refused("mem:?size=k", -EINVAL, "size: 'k'");
+	open_refused("mem:?size=0x", -EINVAL, "size: '0x'");
+	open_refused("mem:?size=1.5G", -EINVAL, "size: '1.5G'");
+	open_refused("mem:?size=10Kb", -EINVAL, "size: '10Kb'");
+	open_refused("mem:?size=10Ki", -EINVAL, "size: '10Ki'");
+	open_refused("mem:?size=10KiBs", -EINVAL, "size: '10KiBs'");
+	open_refused("mem:?size=10KK", -EINVAL, "size: '10KK'");
+	open_refused("mem:?size=10P", -EINVAL, "size: '10P'");
+	open_refused("mem:?size=16777216T", -EINVAL, "K, M, G, T");
+	open_refused("mem:?size=0x10000000000000000", -EINVAL, "number of bytes");
 	open_refused("mem:?size=18446744073709551616", -EINVAL, "number of bytes");
 	open_refused("mem:?direct=1", -EINVAL, "'direct'");
 	open_refused("mem:x", -EINVAL, "no path");
@@ -155,6 +205,7 @@ int main(void)
 	tcase_add_test(tc, a_file_uri_names_a_path_and_its_options);
 	tcase_add_test(tc, percent_signs_in_a_uri_stand_for_bytes);
 	tcase_add_test(tc, memory_has_the_size_that_the_uri_says);
+	tcase_add_test(tc, sizes_take_the_suffixes_of_the_command_line);
 	tcase_add_test(tc, what_is_wrong_in_a_uri_is_named);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
