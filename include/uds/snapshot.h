@@ -163,13 +163,58 @@ uint64_t uds_snapshot_size(const struct uds_snapshot *snapshot);
 /*
  * Reads the snapshot.
  *
+ * After a failure @buffer has everything that comes before the first byte that cannot be had: what
+ * an I/O refuses is tried again in ever smaller parts, down to a block. uds_snapshot_read_partial()
+ * says how much that is. The sentence names the exception, or the place on the origin.
+ *
  * Returns 0, or
  *   UDS_ERR_OUT_OF_RANGE      the range goes past the end; nothing was read
  *   UDS_ERR_INVALID_SNAPSHOT  its content is lost
- *   UDS_ERR_CORRUPT           the new chunk of an exception is not on the COW device
+ *   UDS_ERR_CORRUPT           the new chunk of an exception is not on the COW device, or is the
+ *                             place of an area
  *   -EIO, ...                 what an I/O said
  */
 int uds_snapshot_read(struct uds_snapshot *snapshot, void *buffer, size_t length, uint64_t offset);
+
+/*
+ * The same. @ret_done: how many bytes from @offset on are in @buffer; set also after a failure.
+ * Since 0.1.
+ */
+int uds_snapshot_read_partial(struct uds_snapshot *snapshot, void *buffer, size_t length,
+			      uint64_t offset, size_t *ret_done);
+
+/* A range of bytes of the snapshot that cannot be had. */
+struct uds_snapshot_loss {
+	size_t size; /* of this struct */
+	uint64_t offset;
+	uint64_t length;
+	int status;	      /* UDS_ERR_CORRUPT, or what an I/O said */
+	const char *sentence; /* about its first byte: where it should be; valid during the call */
+};
+
+/* Not 0: ends the work with UDS_ERR_STOPPED. */
+typedef int (*uds_snapshot_loss_fn)(void *context, const struct uds_snapshot_loss *loss);
+
+/*
+ * Reads the snapshot and does not stop at what cannot be had: those bytes of @buffer are zeros.
+ *
+ * @buffer: NULL: only to learn what cannot be had; everything is read all the same.
+ * @each: called with each range that cannot be had, in ascending order, touching ones of the same
+ *     status joined, exact to a block of the I/O (512 bytes at least). It must not call the
+ *     snapshot. NULL: they are only counted.
+ * @ret_lost_bytes: the sum of their lengths. May be NULL.
+ *
+ * A snapshot that is marked invalid must be opened with salvage (uds_snapshot_options).
+ *
+ * Returns 0 when the whole range was looked at, whatever could not be had; or
+ *   UDS_ERR_OUT_OF_RANGE, UDS_ERR_INVALID_SNAPSHOT, -ENOMEM
+ *   UDS_ERR_STOPPED           @each asked for it
+ *
+ * Threads: any number at once. Since 0.1.
+ */
+int uds_snapshot_salvage(struct uds_snapshot *snapshot, void *buffer, size_t length,
+			 uint64_t offset, uds_snapshot_loss_fn each, void *context,
+			 uint64_t *ret_lost_bytes);
 
 /*
  * Writes to the snapshot. When it returns 0, new exceptions are durable with the data they came
@@ -188,9 +233,22 @@ int uds_snapshot_read(struct uds_snapshot *snapshot, void *buffer, size_t length
 int uds_snapshot_write(struct uds_snapshot *snapshot, const void *buffer, size_t length,
 		       uint64_t offset);
 
+/*
+ * The same. @ret_done: how many bytes from @offset on are in the snapshot now; set also after a
+ * failure: 0 when it was refused, or the snapshot became invalid. Of the bytes behind them it is
+ * not known which are in the snapshot, but for one that overflowed: none. To go on, write the rest.
+ * Since 0.1.
+ */
+int uds_snapshot_write_partial(struct uds_snapshot *snapshot, const void *buffer, size_t length,
+			       uint64_t offset, size_t *ret_done);
+
 /* Reads the origin; while merging, what it will be: the merged content. */
 int uds_snapshot_origin_read(struct uds_snapshot *snapshot, void *buffer, size_t length,
 			     uint64_t offset);
+
+/* The same. @ret_done: as for uds_snapshot_read_partial(). Since 0.1. */
+int uds_snapshot_origin_read_partial(struct uds_snapshot *snapshot, void *buffer, size_t length,
+				     uint64_t offset, size_t *ret_done);
 
 /*
  * Writes to the origin, after the old content of its chunks is safe on the COW device. While
@@ -209,6 +267,10 @@ int uds_snapshot_origin_read(struct uds_snapshot *snapshot, void *buffer, size_t
  */
 int uds_snapshot_origin_write(struct uds_snapshot *snapshot, const void *buffer, size_t length,
 			      uint64_t offset);
+
+/* The same. @ret_done: how many bytes from @offset on are written, also after a failure. Since 0.1. */
+int uds_snapshot_origin_write_partial(struct uds_snapshot *snapshot, const void *buffer,
+				      size_t length, uint64_t offset, size_t *ret_done);
 
 /*
  * Makes everything that completed before durable, on both devices. After an error it is not known

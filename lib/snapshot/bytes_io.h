@@ -8,8 +8,39 @@
 #ifndef SNAPSHOT_BYTES_IO_H
 #define SNAPSHOT_BYTES_IO_H
 
+#include <stdint.h>
+
 #include <uds/env.h>
 #include <uds/io.h>
+
+/* Devices fail in units of this at least; larger blocks of an I/O, as a whole. */
+#define LEAST_FAILING_BYTES UINT64_C(512)
+
+static inline uint64_t failing_unit(const struct uds_io *io)
+{
+	uint64_t block = uds_io_block_bytes(io);
+
+	return block < LEAST_FAILING_BYTES ? LEAST_FAILING_BYTES : block;
+}
+
+/*
+ * To find out where a transfer fails: the part of @left bytes at @at to try next, about @step long.
+ * It ends with a unit, or with all; with a step of one unit it lies inside one.
+ */
+static inline uint64_t part_to_try(uint64_t at, uint64_t left, uint64_t step, uint64_t unit)
+{
+	uint64_t part = ((at + step) & ~(unit - 1)) - at;
+
+	return (step >= left && step != unit) || part > left ? left : part;
+}
+
+/* The step after one whose part of @part bytes at @at failed; 0: that was inside one unit. */
+static inline uint64_t smaller_step(uint64_t at, uint64_t part, uint64_t unit)
+{
+	if (at / unit == (at + part - 1) / unit)
+		return 0;
+	return part / 2 < unit ? unit : part / 2;
+}
 
 int bytes_read(struct uds_io *io, const struct uds_env *env, void *buffer, size_t length,
 	       uint64_t offset, struct uds_message *message);

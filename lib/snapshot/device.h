@@ -86,10 +86,6 @@ int device_check_target(struct uds_snapshot *s, uint64_t new_chunk, uint64_t cou
 /* Marks it invalid, durably. The caller holds what concerns it. */
 int device_give_up(struct uds_snapshot *s, struct uds_message *message);
 
-/* Reads the view, or the origin, with the chunks held. */
-int device_read_view(struct uds_snapshot *s, void *buffer, size_t length, uint64_t offset,
-		     struct uds_message *message);
-
 /* Whether a merge is under way; then @message says so. */
 bool device_merge_runs(struct uds_snapshot *s, struct uds_message *message);
 

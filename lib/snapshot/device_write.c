@@ -26,6 +26,7 @@ struct window {
 	const uint8_t *data;
 	uint64_t offset;
 	size_t length;
+	size_t done; /* bytes from the start that are where they belong, whatever fails then */
 
 	/* New exceptions for chunks of the window, in ascending order. */
 	struct uds_exception *fresh;
@@ -234,16 +235,49 @@ static uint64_t new_run(const struct window *w, uint64_t chunk, uint64_t end, si
 	return count;
 }
 
-/* Writes the window's data to the new chunks, all of which exist; consecutive ones at once. */
+/*
+ * Writes @bytes of the window's data, from w->done on, to @at. What fails is tried again in halves,
+ * so that w->done ends at the block that cannot be written. An error is told even if that went
+ * well: what a device says once is not kept from its owner.
+ */
+static int write_place(struct window *w, struct uds_io *io, uint64_t at, uint64_t bytes)
+{
+	uint64_t unit = failing_unit(io), step = bytes, smaller;
+	int first = 0, r;
+
+	while (bytes > 0) {
+		uint64_t part = part_to_try(at, bytes, step, unit);
+
+		r = bytes_write(io, &w->s->env, w->data + w->done, (size_t)part, at, w->message);
+		smaller = r < 0 && r != -ENOMEM ? smaller_step(at, part, unit) : 0;
+		if (smaller != 0) {
+			first = first == 0 ? r : first;
+			step = smaller;
+			continue;
+		}
+		if (r < 0)
+			return r;
+		step *= 2;
+		w->done += (size_t)part;
+		at += part;
+		bytes -= part;
+	}
+	return first;
+}
+
+/*
+ * Writes the window's data to the new chunks, all of which exist; consecutive ones at once. Where
+ * it fails, w->done says how far it came.
+ */
 static int write_new(struct window *w)
 {
 	struct uds_snapshot *s = w->s;
-	uint64_t offset = w->offset, end = w->offset + w->length;
-	const uint8_t *data = w->data;
+	uint64_t end = w->offset + w->length;
 	size_t at = 0;
 	int r = 0;
 
-	while (offset < end && r == 0) {
+	while (w->offset + w->done < end && r == 0) {
+		uint64_t offset = w->offset + w->done;
 		uint64_t chunk = offset / s->chunk_bytes, in_chunk = offset % s->chunk_bytes;
 		uint64_t new_chunk, part;
 		uint64_t count = new_run(w, chunk, ceil_div(end, s->chunk_bytes), &at, &new_chunk);
@@ -258,10 +292,7 @@ static int write_new(struct window *w)
 		part = count * s->chunk_bytes - in_chunk;
 		if (part > end - offset)
 			part = end - offset;
-		r = bytes_write(s->cow, &s->env, data, (size_t)part,
-				new_chunk * s->chunk_bytes + in_chunk, w->message);
-		data += part;
-		offset += part;
+		r = write_place(w, s->cow, new_chunk * s->chunk_bytes + in_chunk, part);
 	}
 	return r;
 }
@@ -274,6 +305,18 @@ static int finish_fresh(struct window *w, int status)
 		return status;
 	}
 	return device_commit(w->s, w->fresh, w->fresh_count, w->message);
+}
+
+/* Data in new chunks that no exception names is not in the snapshot. */
+static void forget_fresh(struct window *w)
+{
+	uint64_t first;
+
+	if (w->fresh_count == 0)
+		return;
+	first = w->fresh[0].old_chunk * w->s->chunk_bytes;
+	if (w->offset + w->done > first)
+		w->done = first > w->offset ? (size_t)(first - w->offset) : 0;
 }
 
 static int repair(struct window *w)
@@ -295,6 +338,8 @@ static int overflow(struct window *w)
 		return failure(w->message, UDS_ERR_SNAPSHOT_OVERFLOW, "%s", why.text);
 	}
 	r = device_give_up(s, w->message);
+	if (r == 0)
+		w->done = 0; /* nothing of the snapshot is left */
 	return r < 0 ? r : failure(w->message, UDS_ERR_INVALID_SNAPSHOT, "%s", why.text);
 }
 
@@ -326,13 +371,15 @@ static int write_snapshot_window(struct window *w)
 	if (r == 0)
 		r = write_new(w);
 	r = finish_fresh(w, r);
+	if (r < 0)
+		forget_fresh(w);
 	return r == 0 && w->full ? overflow(w) : r;
 }
 
 /* Straight to the origin. */
 static int write_old(struct window *w)
 {
-	return bytes_write(w->s->origin, &w->s->env, w->data, w->length, w->offset, w->message);
+	return write_place(w, w->s->origin, w->offset, w->length);
 }
 
 /* No room, or already invalid: the origin goes on, as soon as that is durable. */
@@ -345,8 +392,8 @@ static int give_up_and_write(struct window *w, size_t length)
 }
 
 /* Part of an extent that is not merged yet, in place. */
-static int write_unmerged(struct window *w, const uint8_t *data, size_t length,
-			  const struct map_run *run, uint64_t in_chunk)
+static int write_unmerged(struct window *w, uint64_t length, const struct map_run *run,
+			  uint64_t in_chunk)
 {
 	struct uds_snapshot *s = w->s;
 	int r;
@@ -358,32 +405,28 @@ static int write_unmerged(struct window *w, const uint8_t *data, size_t length,
 	r = device_check_target(s, run->new_chunk, ceil_div(in_chunk + length, s->chunk_bytes),
 				w->message);
 	return r < 0 ? r
-		     : bytes_write(s->cow, &s->env, data, length,
-				   run->new_chunk * s->chunk_bytes + in_chunk, w->message);
+		     : write_place(w, s->cow, run->new_chunk * s->chunk_bytes + in_chunk, length);
 }
 
 /* As the kernel's snapshot-merge: where the chunk lives. */
 static int write_merging(struct window *w)
 {
 	struct uds_snapshot *s = w->s;
-	const uint8_t *data = w->data;
-	uint64_t offset = w->offset, left = w->length;
+	uint64_t end = w->offset + w->length;
 	int r = repair(w);
 
-	while (left > 0 && r == 0) {
-		uint64_t in_chunk = offset % s->chunk_bytes, part = left;
+	while (w->offset + w->done < end && r == 0) {
+		uint64_t offset = w->offset + w->done, part = end - offset;
+		uint64_t in_chunk = offset % s->chunk_bytes;
 		struct map_run run;
 		bool copied = device_lookup(s, offset / s->chunk_bytes, &run);
 
-		if (run.count <= (in_chunk + left - 1) / s->chunk_bytes)
+		if (run.count <= (in_chunk + part - 1) / s->chunk_bytes)
 			part = run.count * s->chunk_bytes - in_chunk;
 		if (copied)
-			r = write_unmerged(w, data, (size_t)part, &run, in_chunk);
+			r = write_unmerged(w, part, &run, in_chunk);
 		else
-			r = bytes_write(s->origin, &s->env, data, (size_t)part, offset, w->message);
-		data += part;
-		offset += part;
-		left -= part;
+			r = write_place(w, s->origin, offset, part);
 	}
 	return r;
 }
@@ -423,32 +466,34 @@ static size_t window_length(const struct uds_snapshot *s, size_t length, uint64_
 	return length < room ? length : (size_t)room;
 }
 
+/* @ret_done: how much of it was done; set also when it fails. */
 static int write_range(struct uds_snapshot *s, const void *buffer, size_t length, uint64_t offset,
-		       int (*write_window)(struct window *w))
+		       int (*write_window)(struct window *w), size_t *ret_done)
 {
 	const uint8_t *data = buffer;
+	size_t done = 0;
 	int r = device_check_range(s, length, offset);
 
-	while (length > 0 && r == 0) {
+	while (done < length && r == 0) {
 		struct uds_message message = { "" };
 		struct range_hold hold;
 		struct window w = {
 			.s = s,
-			.data = data,
-			.offset = offset,
-			.length = window_length(s, length, offset),
+			.data = data + done,
+			.offset = offset + done,
+			.length = window_length(s, length - done, offset + done),
 			.message = &message,
 		};
 
-		range_acquire(&s->ranges, &hold, offset / s->chunk_bytes, last_chunk(&w), true);
+		range_acquire(&s->ranges, &hold, w.offset / s->chunk_bytes, last_chunk(&w), true);
 		r = write_window(&w);
 		range_release(&s->ranges, &hold);
 		env_release(&s->env, w.fresh);
 		device_failed(s, r, &message);
-		data += w.length;
-		offset += w.length;
-		length -= w.length;
+		done = r == UDS_ERR_INVALID_SNAPSHOT ? 0 : done + w.done;
 	}
+	if (ret_done != NULL)
+		*ret_done = done;
 	return r;
 }
 
@@ -461,18 +506,46 @@ static int refuse_to_write(struct uds_snapshot *s, struct uds_io *io)
 		&message);
 }
 
+static int write_snapshot(struct uds_snapshot *s, const void *buffer, size_t length,
+			  uint64_t offset, size_t *ret_done)
+{
+	if (ret_done != NULL)
+		*ret_done = 0;
+	if (s->read_only)
+		return refuse_to_write(s, s->cow);
+	return write_range(s, buffer, length, offset, write_snapshot_window, ret_done);
+}
+
+static int write_origin(struct uds_snapshot *s, const void *buffer, size_t length, uint64_t offset,
+			size_t *ret_done)
+{
+	if (ret_done != NULL)
+		*ret_done = 0;
+	if (s->read_only || uds_io_is_read_only(s->origin))
+		return refuse_to_write(s, s->origin);
+	return write_range(s, buffer, length, offset, write_origin_window, ret_done);
+}
+
 UDS_PUBLIC int uds_snapshot_write(struct uds_snapshot *s, const void *buffer, size_t length,
 				  uint64_t offset)
 {
-	if (s->read_only)
-		return refuse_to_write(s, s->cow);
-	return write_range(s, buffer, length, offset, write_snapshot_window);
+	return write_snapshot(s, buffer, length, offset, NULL);
+}
+
+UDS_PUBLIC int uds_snapshot_write_partial(struct uds_snapshot *s, const void *buffer, size_t length,
+					  uint64_t offset, size_t *ret_done)
+{
+	return write_snapshot(s, buffer, length, offset, ret_done);
 }
 
 UDS_PUBLIC int uds_snapshot_origin_write(struct uds_snapshot *s, const void *buffer, size_t length,
 					 uint64_t offset)
 {
-	if (s->read_only || uds_io_is_read_only(s->origin))
-		return refuse_to_write(s, s->origin);
-	return write_range(s, buffer, length, offset, write_origin_window);
+	return write_origin(s, buffer, length, offset, NULL);
+}
+
+UDS_PUBLIC int uds_snapshot_origin_write_partial(struct uds_snapshot *s, const void *buffer,
+						 size_t length, uint64_t offset, size_t *ret_done)
+{
+	return write_origin(s, buffer, length, offset, ret_done);
 }

@@ -44,6 +44,39 @@ void fault_plan_fill_after(struct fault_plan *plan, uint64_t bytes)
 	pthread_mutex_unlock(&plan->lock);
 }
 
+void fault_plan_spoil(struct fault_plan *plan, unsigned int kinds, uint64_t offset, uint64_t length)
+{
+	pthread_mutex_lock(&plan->lock);
+	if (length == 0) {
+		plan->spoiled_count = 0;
+	} else if (plan->spoiled_count < sizeof(plan->spoiled) / sizeof(plan->spoiled[0])) {
+		plan->spoiled[plan->spoiled_count].kinds = kinds;
+		plan->spoiled[plan->spoiled_count].offset = offset;
+		plan->spoiled[plan->spoiled_count].length = length;
+		plan->spoiled_count++;
+	}
+	pthread_mutex_unlock(&plan->lock);
+}
+
+/* How many of @length bytes at @offset come before the first spoiled one. */
+static size_t good_bytes(struct fault_plan *plan, unsigned int kind, size_t length, uint64_t offset)
+{
+	size_t good = length;
+
+	pthread_mutex_lock(&plan->lock);
+	for (unsigned int i = 0; i < plan->spoiled_count; i++) {
+		uint64_t begin = plan->spoiled[i].offset, end = begin + plan->spoiled[i].length;
+
+		if ((plan->spoiled[i].kinds & kind) == 0 || end <= offset || begin >= offset + good)
+			continue;
+		good = begin > offset ? (size_t)(begin - offset) : 0;
+	}
+	if (good < length)
+		plan->failed++;
+	pthread_mutex_unlock(&plan->lock);
+	return good;
+}
+
 static uint64_t count_kinds(const struct fault_plan *plan, unsigned int kinds)
 {
 	uint64_t count = 0;
@@ -113,6 +146,8 @@ static int fault_read(void *context, void *buffer, size_t length, uint64_t offse
 	struct fault_io *fault = context;
 	int r = ask(fault->plan, FAULT_READ);
 
+	if (r == 0 && good_bytes(fault->plan, FAULT_READ, length, offset) < length)
+		r = -EIO;
 	if (r != 0) {
 		memset(buffer, 0xbd, length); /* nothing is promised about it */
 		return r;
@@ -132,9 +167,15 @@ static int fault_write(void *context, const void *buffer, size_t length, uint64_
 		if (through > length)
 			through = length;
 	} else {
-		through = take_room(fault, length);
-		if (through < length)
-			r = -ENOSPC;
+		through = good_bytes(fault->plan, FAULT_WRITE, length, offset);
+		if (through < length) {
+			through -= through % uds_io_block_bytes(fault->below);
+			r = -EIO;
+		} else {
+			through = take_room(fault, length);
+			if (through < length)
+				r = -ENOSPC;
+		}
 	}
 	if (through > 0) {
 		int below = uds_io_write(fault->below, buffer, through, offset);

@@ -71,6 +71,14 @@ struct fault_plan {
 
 	/* Bytes that can still be written before the device is full; UINT64_MAX: never. */
 	uint64_t room_bytes;
+
+	/* Bytes that can never be read, or written: see fault_plan_spoil(). */
+	struct {
+		unsigned int kinds;
+		uint64_t offset;
+		uint64_t length;
+	} spoiled[16];
+	unsigned int spoiled_count;
 };
 
 /* Nothing fails. */
@@ -89,6 +97,13 @@ void fault_plan_fail(struct fault_plan *plan, unsigned int kinds, uint64_t nth, 
  * the I/O). UINT64_MAX ends it. Rewriting counts like writing: this is a device that gives out.
  */
 void fault_plan_fill_after(struct fault_plan *plan, uint64_t bytes);
+
+/*
+ * From now on reads, or writes, that touch these bytes return -EIO; a write puts down what comes before
+ * them. Up to 16 ranges; length 0 takes all of them back.
+ */
+void fault_plan_spoil(struct fault_plan *plan, unsigned int kinds, uint64_t offset,
+		      uint64_t length);
 
 /* Operations of these kinds since fault_plan_fail or the start. */
 uint64_t fault_plan_count(struct fault_plan *plan, unsigned int kinds);

@@ -58,3 +58,9 @@ tests_unit_test_snapshot_targets_SOURCES = tests/unit/test_snapshot_targets.c
 tests_unit_test_snapshot_targets_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_snapshot_targets_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_targets_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_snapshot_partial
+tests_unit_test_snapshot_partial_SOURCES = tests/unit/test_snapshot_partial.c
+tests_unit_test_snapshot_partial_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_partial_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_partial_LDADD = $(TEST_LDADD)
