@@ -108,6 +108,20 @@ static int add_page_to_filter(struct chapter_copy *copy, const struct index_page
 	return 0;
 }
 
+int chapter_copy_open_pages(struct chapter_copy *copy, struct uds_message *message)
+{
+	for (uint32_t i = 0; i < copy->geometry->index_pages_per_chapter; i++) {
+		int r = index_page_open(&copy->code,
+					copy->pages + (size_t)i * copy->geometry->page_bytes,
+					&copy->heads[i], message);
+
+		if (r < 0)
+			return failure_in(message, r, "chapter %" PRIu64 ", index page %" PRIu32,
+					  copy->vcn, i);
+	}
+	return 0;
+}
+
 int chapter_copy_finish(struct chapter_copy *copy, struct uds_message *message)
 {
 	for (uint32_t i = 0; i < copy->geometry->index_pages_per_chapter; i++) {

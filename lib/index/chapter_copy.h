@@ -21,6 +21,7 @@ struct chapter_copy {
 	const struct geometry *geometry;
 	struct index_page_code code;
 	uint64_t vcn;
+	bool recent;  /* for the places of the recent chapters in the cache */
 	bool damaged; /* pages could not be read or are not right: nothing is ever found */
 	struct uds_message why;
 	unsigned int filter_shift;
@@ -39,6 +40,13 @@ void chapter_copy_free(struct chapter_copy *copy);
 
 /* Memory of one copy in bytes. */
 uint64_t chapter_copy_bytes(const struct geometry *geometry);
+
+/*
+ * Verifies pages that are there and sets their heads.
+ *
+ * Returns 0, or UDS_ERR_CORRUPT with the page and the reason.
+ */
+int chapter_copy_open_pages(struct chapter_copy *copy, struct uds_message *message);
 
 /*
  * To be called when the pages, verified, and their heads are there: makes the filter.

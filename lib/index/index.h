@@ -136,4 +136,15 @@ static inline enum uds_location index_location(const struct uds_index *index, ui
 		       : UDS_LOCATION_DENSE;
 }
 
+/*
+ * Whether chapter @vcn is one of the RECENT_CHAPTERS newest closed ones and sparse already, as it is in an
+ * index with one or two dense chapters. The volume index has forgotten most of its names then; lookups
+ * find them all the same (sparse_cache.h). A zone lock is held.
+ */
+static inline bool index_is_recent(const struct uds_index *index, uint64_t vcn)
+{
+	return vcn < index->newest && vcn + RECENT_CHAPTERS >= index->newest &&
+	       vcn >= index->oldest && index_location(index, vcn) == UDS_LOCATION_SPARSE;
+}
+
 #endif

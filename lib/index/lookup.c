@@ -10,14 +10,6 @@
 
 #include "geometry/name_bits.h"
 
-/* Whether a chapter's records of this zone are in memory. */
-static bool in_memory(const struct share *share, uint64_t vcn)
-{
-	const struct uds_index *index = share->index;
-
-	return vcn == index->newest || (share->zone->has_closing && vcn + 1 == index->newest);
-}
-
 static bool search_memory(const struct share *share, uint64_t vcn,
 			  const struct uds_record_name *name, struct uds_record_data *ret_data)
 {
@@ -31,10 +23,25 @@ static bool search_memory(const struct share *share, uint64_t vcn,
 	return data != NULL;
 }
 
-static int use_verdict(const struct verdict *verdict, uint64_t vcn, struct lookup *lookup)
+/*
+ * What a lookup lacks: a chapter's verdict on the name. The sparse cache may have told the record page
+ * already.
+ */
+struct need {
+	struct verdict *verdict;
+	uint64_t vcn;
+	bool knows_page;
+	uint32_t record_page;
+};
+
+/* Uses the verdict on a chapter if there is one; else says that it is needed. */
+static int ask_chapter(struct verdict *verdict, uint64_t vcn, struct lookup *lookup,
+		       struct need *ret_need)
 {
-	if (verdict->vcn != vcn)
+	if (verdict->vcn != vcn) {
+		*ret_need = (struct need){ .verdict = verdict, .vcn = vcn };
 		return NEEDS_VOLUME;
+	}
 	if (verdict->status < 0)
 		return verdict->status;
 	lookup->found = verdict->found;
@@ -43,80 +50,140 @@ static int use_verdict(const struct verdict *verdict, uint64_t vcn, struct looku
 	return 0;
 }
 
-/* Whether the sparse cache is asked when the volume index did not lead to the record. */
-static bool asks_cache(const struct share *share, const struct uds_request *request,
-		       const struct vi_record *record)
+static int ask_record_page(struct verdict *verdict, uint64_t vcn, uint32_t record_page,
+			   struct lookup *lookup, struct need *ret_need)
 {
-	const struct uds_index *index = share->index;
+	int r = ask_chapter(verdict, vcn, lookup, ret_need);
 
+	if (r == NEEDS_VOLUME) {
+		ret_need->knows_page = true;
+		ret_need->record_page = record_page;
+	}
+	return r;
+}
+
+/* Whether old chapters are asked when the volume index did not lead to the record. */
+static bool asks_old_chapters(const struct uds_index *index, const struct uds_request *request,
+			      const struct vi_record *record)
+{
 	return index->sparse && request->kind != UDS_DELETE &&
 	       !(record->found && record->collision) &&
 	       !is_sample(&index->geometry, &request->name);
 }
 
 /*
- * The part of the lookup that a sparse index adds: names of old chapters that the volume index does not
- * know may be in a chapter index of the cache.
+ * The newest chapters where they are sparse already (index_is_recent()), latest first: a chapter that is
+ * closed a moment ago is in memory, so it does not matter how far its writing is; for the others there
+ * are copies, unless no other thread could get them yet.
  */
-static int look_up_cached(struct share *share, size_t i, struct lookup *lookup)
+static int look_into_recent(struct share *share, struct work *work, struct lookup *lookup,
+			    struct need *ret_need)
 {
-	struct uds_index *index = share->index;
-	struct work *work = &share->work[i];
-	struct cache_hit hit;
+	const struct uds_index *index = share->index;
+	const struct uds_record_name *name = &work->request->name;
+	uint32_t record_page;
 	int r = 0;
 
+	for (unsigned int back = 1; r == 0 && !lookup->found && back <= RECENT_CHAPTERS; back++) {
+		uint64_t vcn = index->newest - back;
+
+		if (!index_is_recent(index, vcn))
+			continue;
+		if (share_has_in_memory(share, vcn))
+			lookup->found = search_memory(share, vcn, name, &lookup->data);
+		else if (sparse_cache_search_recent(index->cache, vcn, name, &record_page))
+			r = ask_record_page(&work->recent[back - 1], vcn, record_page, lookup,
+					    ret_need);
+	}
+	return r;
+}
+
+/*
+ * The part of the lookup that a sparse index adds: names of old chapters that the volume index does not
+ * know may be in a chapter that is in memory, or in a chapter index of the cache.
+ *
+ * @ret_hit: what the cache found; it does not matter if it was a false hit.
+ */
+static int look_into_old(struct share *share, struct work *work, struct lookup *lookup,
+			 struct cache_hit *ret_hit, struct need *ret_need)
+{
+	struct uds_index *index = share->index;
+	int r;
+
 	sparse_cache_find(index->cache, share->zone->number, &work->request->name, index->oldest,
-			  &hit);
-	if (hit.found)
-		r = use_verdict(&work->cached, hit.vcn, lookup);
-	if (r != 0)
-		return r;
-	sparse_cache_note(index->cache, share->zone->number, index->oldest, &hit);
+			  ret_hit);
+	r = look_into_recent(share, work, lookup, ret_need);
+	/* What the memory does not have of a chapter that is in memory, the chapter does not have. */
+	if (r == 0 && !lookup->found && ret_hit->found && !share_has_in_memory(share, ret_hit->vcn))
+		r = ask_record_page(&work->cached, ret_hit->vcn, ret_hit->record_page, lookup,
+				    ret_need);
 	lookup->only_cached = lookup->found;
 	lookup->location = UDS_LOCATION_SPARSE;
-	return 0;
+	return r;
 }
 
 /* Looks into the chapter that the volume index names. */
-static int look_into_chapter(struct share *share, size_t i, struct lookup *lookup)
+static int look_into_named(struct share *share, struct work *work, struct lookup *lookup,
+			   struct need *ret_need)
 {
 	struct uds_index *index = share->index;
-	struct work *work = &share->work[i];
 	const struct uds_record_name *name = &work->request->name;
 	uint64_t vcn = lookup->record.vcn;
 	uint32_t record_page;
 	bool has_name;
 
-	if (in_memory(share, vcn)) {
+	lookup->location = index_location(index, vcn);
+	if (work->request->kind == UDS_DELETE && lookup->record.collision)
+		return 0;
+	if (share_has_in_memory(share, vcn)) {
 		lookup->found = search_memory(share, vcn, name, &lookup->data);
 		return 0;
 	}
-	if (lookup->location == UDS_LOCATION_SPARSE &&
-	    sparse_cache_search_chapter(index->cache, vcn, name, &has_name, &record_page) &&
-	    !has_name)
-		return 0;
-	return use_verdict(&work->hint, vcn, lookup);
+	if (lookup->location != UDS_LOCATION_SPARSE ||
+	    !sparse_cache_search_chapter(index->cache, vcn, name, &has_name, &record_page))
+		return ask_chapter(&work->hint, vcn, lookup, ret_need);
+	return has_name ? ask_record_page(&work->hint, vcn, record_page, lookup, ret_need) : 0;
+}
+
+/*
+ * The whole lookup, once the volume index was asked. Changes nothing but @lookup, so the same function
+ * tells a lookup's result and what it needs from the volume: the two can never disagree.
+ *
+ * @ret_asked_cache: whether @ret_hit was set.
+ *
+ * Returns 0, NEEDS_VOLUME and the need, or an error.
+ */
+static int find_record(struct share *share, struct work *work, struct lookup *lookup,
+		       bool *ret_asked_cache, struct cache_hit *ret_hit, struct need *ret_need)
+{
+	int r = 0;
+
+	lookup->found = false;
+	lookup->only_cached = false;
+	*ret_asked_cache = false;
+	if (lookup->record.found)
+		r = look_into_named(share, work, lookup, ret_need);
+	if (r != 0 || lookup->found ||
+	    !asks_old_chapters(share->index, work->request, &lookup->record))
+		return r;
+	*ret_asked_cache = true;
+	return look_into_old(share, work, lookup, ret_hit, ret_need);
 }
 
 int share_look_up(struct share *share, size_t i, struct lookup *ret_lookup)
 {
 	struct uds_index *index = share->index;
 	struct work *work = &share->work[i];
-	const struct uds_request *request = work->request;
-	struct vi_record *record = &ret_lookup->record;
-	int r = 0;
+	struct cache_hit hit;
+	struct need need;
+	bool asked_cache;
+	int r;
 
-	ret_lookup->found = false;
-	ret_lookup->only_cached = false;
-	volume_index_get(index->volume_index, &work->place, &request->name, record);
-	if (record->found) {
-		ret_lookup->location = index_location(index, record->vcn);
-		if (request->kind == UDS_DELETE && record->collision)
-			return 0;
-		r = look_into_chapter(share, i, ret_lookup);
-	}
-	if (r == 0 && !ret_lookup->found && asks_cache(share, request, record))
-		r = look_up_cached(share, i, ret_lookup);
+	volume_index_get(index->volume_index, &work->place, &work->request->name,
+			 &ret_lookup->record);
+	r = find_record(share, work, ret_lookup, &asked_cache, &hit, &need);
+	if (r == 0 && asked_cache)
+		sparse_cache_note(index->cache, share->zone->number, index->oldest, &hit);
 	return r;
 }
 
@@ -138,33 +205,19 @@ struct wanted {
 	} pages[SHARE_MAX];
 };
 
-static void want_page(struct wanted *wanted, const struct uds_record_name *name, uint64_t vcn,
-		      uint32_t record_page, struct verdict *verdict)
+static void want(struct wanted *wanted, const struct uds_record_name *name, const struct need *need)
 {
-	if (verdict->vcn != vcn)
-		wanted->pages[wanted->page_count++] =
-			(struct wanted_page){ name, vcn, record_page, verdict };
-}
-
-/* About the chapter that the volume index names; it is not in memory. */
-static void want_hint(struct share *share, struct wanted *wanted, struct work *work, uint64_t vcn)
-{
-	struct uds_index *index = share->index;
-	const struct uds_record_name *name = &work->request->name;
 	struct volume_search *search;
-	uint32_t record_page;
-	bool has_name;
 
-	if (index->sparse &&
-	    sparse_cache_search_chapter(index->cache, vcn, name, &has_name, &record_page)) {
-		if (has_name)
-			want_page(wanted, name, vcn, record_page, &work->hint);
+	if (need->knows_page) {
+		wanted->pages[wanted->page_count++] =
+			(struct wanted_page){ name, need->vcn, need->record_page, need->verdict };
 		return;
 	}
 	search = &wanted->searches[wanted->count];
-	search->vcn = vcn;
+	search->vcn = need->vcn;
 	search->name = *name;
-	wanted->verdicts[wanted->count++] = &work->hint;
+	wanted->verdicts[wanted->count++] = need->verdict;
 }
 
 /* Finds out what request @i would ask the volume if it were carried out now. */
@@ -173,29 +226,16 @@ static void want_for_request(struct share *share, size_t i, struct wanted *wante
 	struct uds_index *index = share->index;
 	struct work *work = &share->work[i];
 	const struct uds_request *request = work->request;
-	struct uds_record_data data;
-	struct vi_record record;
 	struct cache_hit hit;
+	struct lookup lookup;
+	struct need need;
+	bool asked_cache;
 
 	if (request->kind > UDS_DELETE || (index->read_only && request->kind != UDS_PEEK))
 		return;
-	volume_index_peek(index->volume_index, &work->place, &request->name, &record);
-	if (record.found && !(request->kind == UDS_DELETE && record.collision)) {
-		if (in_memory(share, record.vcn)) {
-			if (search_memory(share, record.vcn, &request->name, &data))
-				return;
-		} else if (work->hint.vcn != record.vcn) {
-			want_hint(share, wanted, work, record.vcn);
-			return;
-		} else if (work->hint.found) {
-			return;
-		}
-	}
-	if (!asks_cache(share, request, &record))
-		return;
-	sparse_cache_find(index->cache, share->zone->number, &request->name, index->oldest, &hit);
-	if (hit.found)
-		want_page(wanted, &request->name, hit.vcn, hit.record_page, &work->cached);
+	volume_index_peek(index->volume_index, &work->place, &request->name, &lookup.record);
+	if (find_record(share, work, &lookup, &asked_cache, &hit, &need) == NEEDS_VOLUME)
+		want(wanted, &request->name, &need);
 }
 
 /* Without the lock. */

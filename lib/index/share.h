@@ -43,8 +43,12 @@ struct work {
 	struct vi_place place;
 	bool triaged; /* its chapter is in the sparse cache already, or need not be */
 
-	/* About the chapter that the volume index names, and about one in the sparse cache. */
+	/*
+	 * About the chapter that the volume index names, the recent ones by their distance, and one in the
+	 * sparse cache.
+	 */
 	struct verdict hint;
+	struct verdict recent[RECENT_CHAPTERS];
 	struct verdict cached;
 };
 
@@ -70,7 +74,20 @@ static inline void share_add(struct share *share, struct uds_request *request,
 	work->place = *place;
 	work->triaged = false;
 	work->hint.vcn = NO_CHAPTER;
+	for (unsigned int i = 0; i < RECENT_CHAPTERS; i++)
+		work->recent[i].vcn = NO_CHAPTER;
 	work->cached.vcn = NO_CHAPTER;
+}
+
+/*
+ * Whether a chapter's records of the zone are in memory: those of the open chapter, and of the one that
+ * was closed last, however far its writing is.
+ */
+static inline bool share_has_in_memory(const struct share *share, uint64_t vcn)
+{
+	const struct uds_index *index = share->index;
+
+	return vcn == index->newest || (share->zone->has_closing && vcn + 1 == index->newest);
 }
 
 /* Starts to fetch what request @i will touch. */

@@ -37,8 +37,9 @@ struct sparse_cache {
 	unsigned int zones;
 	uint32_t miss_limit;
 	struct entry *entries;
-	_Atomic uint64_t clock;	  /* the counter */
-	_Atomic uint64_t touches; /* how many common moves there were */
+	struct chapter_copy *recent[RECENT_CHAPTERS]; /* by chapter number modulo their count */
+	_Atomic uint64_t clock;			      /* the counter */
+	_Atomic uint64_t touches;		      /* how many common moves there were */
 	struct view views[MAXIMUM_ZONES];
 };
 
@@ -83,6 +84,8 @@ void sparse_cache_free(struct sparse_cache *cache)
 	env = cache->env;
 	for (uint32_t i = 0; cache->entries != NULL && i < cache->count; i++)
 		chapter_copy_free(cache->entries[i].copy);
+	for (unsigned int i = 0; i < RECENT_CHAPTERS; i++)
+		chapter_copy_free(cache->recent[i]);
 	for (unsigned int z = 0; z < cache->zones; z++) {
 		env_release(&env, cache->views[z].used);
 		env_release(&env, cache->views[z].order);
@@ -99,6 +102,10 @@ uint64_t sparse_cache_bytes(const struct sparse_cache *cache)
 	for (uint32_t i = 0; i < cache->count; i++) {
 		if (cache->entries[i].copy != NULL)
 			bytes += chapter_copy_bytes(cache->entries[i].copy->geometry);
+	}
+	for (unsigned int i = 0; i < RECENT_CHAPTERS; i++) {
+		if (cache->recent[i] != NULL)
+			bytes += chapter_copy_bytes(cache->recent[i]->geometry);
 	}
 	return bytes;
 }
@@ -222,6 +229,34 @@ void sparse_cache_insert(struct sparse_cache *cache, struct chapter_copy *copy, 
 	entry->misses = 0;
 	entry->skip = false;
 	atomic_fetch_add(&cache->touches, 1);
+}
+
+void sparse_cache_reorder(struct sparse_cache *cache, uint64_t oldest)
+{
+	reorder(cache, oldest);
+	atomic_fetch_add(&cache->touches, 1);
+}
+
+bool sparse_cache_has_recent(const struct sparse_cache *cache, uint64_t vcn)
+{
+	const struct chapter_copy *copy = cache->recent[vcn % RECENT_CHAPTERS];
+
+	return copy != NULL && copy->vcn == vcn;
+}
+
+void sparse_cache_keep_recent(struct sparse_cache *cache, struct chapter_copy *copy)
+{
+	struct chapter_copy **place = &cache->recent[copy->vcn % RECENT_CHAPTERS];
+
+	chapter_copy_free(*place);
+	*place = copy;
+}
+
+bool sparse_cache_search_recent(const struct sparse_cache *cache, uint64_t vcn,
+				const struct uds_record_name *name, uint32_t *ret_record_page)
+{
+	return sparse_cache_has_recent(cache, vcn) &&
+	       chapter_copy_search(cache->recent[vcn % RECENT_CHAPTERS], name, ret_record_page);
 }
 
 void sparse_cache_prefetch(const struct sparse_cache *cache, const struct uds_record_name *name)

@@ -20,6 +20,12 @@
 
 struct sparse_cache;
 
+/*
+ * Besides, the cache keeps so many of the newest closed chapters, where these are sparse already. They
+ * have places of their own: what they find comes on top of what the format's cache would.
+ */
+#define RECENT_CHAPTERS 2
+
 /* @chapters: how many it holds. Returns 0 or -ENOMEM. */
 int sparse_cache_make(const struct uds_env *env, uint32_t chapters, unsigned int zones,
 		      struct sparse_cache **ret_cache);
@@ -40,6 +46,25 @@ void sparse_cache_touch(struct sparse_cache *cache, uint64_t vcn);
  * many misses: then one of these. Frees that; owns @copy. All zone locks.
  */
 void sparse_cache_insert(struct sparse_cache *cache, struct chapter_copy *copy, uint64_t oldest);
+
+/*
+ * Puts the chapters in order as sparse_cache_insert() does and takes none in: what the format does when
+ * the chapter to be cached is older than @oldest. All zone locks.
+ */
+void sparse_cache_reorder(struct sparse_cache *cache, uint64_t oldest);
+
+/* Any zone's lock. */
+bool sparse_cache_has_recent(const struct sparse_cache *cache, uint64_t vcn);
+
+/* Takes a recent chapter in, in place of an older one; owns @copy. All zone locks. */
+void sparse_cache_keep_recent(struct sparse_cache *cache, struct chapter_copy *copy);
+
+/*
+ * Whether recent chapter @vcn is there and its index has the name, and on which record page. Any zone's
+ * lock.
+ */
+bool sparse_cache_search_recent(const struct sparse_cache *cache, uint64_t vcn,
+				const struct uds_record_name *name, uint32_t *ret_record_page);
 
 /*
  * Searches one chapter, if it is there. Returns false when it is not; otherwise true, and in @ret_found

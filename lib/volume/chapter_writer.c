@@ -23,6 +23,7 @@ struct chapter_writer {
 	pthread_mutex_t lock; /* for all that follows */
 	pthread_cond_t changed;
 	bool busy; /* there is a chapter to write */
+	bool built; /* the builder's pages are those of @vcn, and stay so until the next is handed over */
 	bool stop;
 	uint64_t vcn;
 	unsigned int zone_count;
@@ -57,6 +58,15 @@ static int write_pages(struct chapter_writer *writer, uint64_t vcn, uint32_t slo
 	return 0;
 }
 
+/* From here on chapter_writer_copy_index() gives the index pages out. */
+static void note_built(struct chapter_writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->built = true;
+	pthread_cond_broadcast(&writer->changed);
+	pthread_mutex_unlock(&writer->lock);
+}
+
 static int write_chapter(struct chapter_writer *writer, struct uds_message *message)
 {
 	struct volume *volume = writer->volume;
@@ -67,6 +77,7 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 	r = chapter_builder_run(writer->builder, vcn, writer->zones, writer->zone_count, message);
 	if (r < 0)
 		return r;
+	note_built(writer);
 	r = saves_invalidate(&writer->layout->saves, volume->io, &writer->layout->super, message);
 	if (r < 0)
 		return failure_in(message, r, "chapter %" PRIu64 ": not written", vcn);
@@ -200,6 +211,7 @@ int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
 		writer->vcn = vcn;
 		writer->zone_count = count;
 		memcpy(writer->zones, zones, count * sizeof(writer->zones[0]));
+		writer->built = false;
 		writer->busy = true;
 		pthread_cond_broadcast(&writer->changed);
 	}
@@ -215,6 +227,22 @@ int chapter_writer_wait(struct chapter_writer *writer, struct uds_message *ret_m
 	r = wait_idle(writer, ret_message);
 	pthread_mutex_unlock(&writer->lock);
 	return r;
+}
+
+bool chapter_writer_copy_index(struct chapter_writer *writer, uint64_t vcn, uint8_t *pages)
+{
+	const struct geometry *geometry = &writer->volume->geometry;
+	bool there;
+
+	pthread_mutex_lock(&writer->lock);
+	while (writer->busy && writer->vcn == vcn && !writer->built)
+		pthread_cond_wait(&writer->changed, &writer->lock);
+	there = writer->built && writer->vcn == vcn;
+	if (there)
+		memcpy(pages, writer->builder->pages,
+		       (size_t)geometry->index_pages_per_chapter * geometry->page_bytes);
+	pthread_mutex_unlock(&writer->lock);
+	return there;
 }
 
 int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message)

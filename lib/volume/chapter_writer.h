@@ -17,6 +17,7 @@
 #ifndef VOLUME_CHAPTER_WRITER_H
 #define VOLUME_CHAPTER_WRITER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <uds/status.h>
@@ -68,6 +69,17 @@ int chapter_writer_wait(struct chapter_writer *writer, struct uds_message *ret_m
 
 /* The same without waiting: what is known now. */
 int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message);
+
+/*
+ * Copies the index pages of chapter @vcn from memory, if it was handed over last. Waits until they are
+ * made, but not for any of the writing.
+ *
+ * @pages: room for all index pages of a chapter.
+ *
+ * Returns false when the writer does not have them: another chapter was handed over since, or they could
+ * not be made.
+ */
+bool chapter_writer_copy_index(struct chapter_writer *writer, uint64_t vcn, uint8_t *pages);
 
 void chapter_writer_get_statistics(struct chapter_writer *writer,
 				   struct chapter_writer_statistics *ret_statistics);

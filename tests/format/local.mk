@@ -36,6 +36,15 @@ EXTRA_DIST += \
 	tests/format/uds_planter.py \
 	tests/format/uds_rules.py
 
+# For tests in Python: makes converted indexes.
+check_PROGRAMS += tests/format/convert_file
+tests_format_convert_file_SOURCES = \
+	tests/format/convert.c tests/format/convert.h \
+	tests/format/convert_file.c
+tests_format_convert_file_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+tests_format_convert_file_CFLAGS = $(TEST_CFLAGS)
+tests_format_convert_file_LDADD = lib/libcore.la
+
 # The golden traces and images of the index, by the library.
 if HAVE_CHECK
 if BUILD_TOOL

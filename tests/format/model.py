@@ -213,7 +213,9 @@ class Index:
     careful: some things are done better than in the reference. Records that find no room at a load
     with another number of zones lose their volume index entries too, where it leaves false hints.
     A rebuild passes over the copies of the fill record, where it makes a second entry for that
-    name, so that the name is still found when it has been deleted.
+    name, so that the name is still found when it has been deleted. The two newest closed chapters
+    are searched even where they are sparse. The oldest chapter of a converted index that was
+    rebuilt does not lag behind.
     """
     def __init__(self, geometry, zones=1, cache_chapters=7, careful=False):
         self.careful = careful
@@ -307,6 +309,7 @@ class Index:
     def search_cache(self, sub, zone, name):
         if not self.geometry.sparse_chapters or self.geometry.is_sample(name):
             return None
+        recent = self.search_recent(zone, name) if self.careful else None
         key, chapters = self.geometry.chapter_key(name), self.cache.lists[zone]
         for vcn in chapters:
             if vcn is None or vcn < self.oldest:
@@ -315,7 +318,16 @@ class Index:
             if key in chapter.keys:
                 chapters.remove(vcn)
                 chapters.insert(0, vcn)
-                return chapter.data.get(name)
+                return recent or chapter.data.get(name)
+        return recent
+
+    def search_recent(self, zone, name):
+        """The data of a name in the newest closed chapters, as far as these are sparse."""
+        for vcn in (self.newest - 1, self.newest - 2):
+            if vcn >= self.oldest and self.geometry.is_sparse(self.oldest, self.newest, vcn):
+                data = self.look(zone, name, vcn)
+                if data is not None:
+                    return data
         return None
 
     def put(self, zone, name, data):
@@ -330,6 +342,8 @@ class Index:
         self.closing, self.zones = self.zones, self.empty_zones()
         self.newest += 1
         self.oldest += self.geometry.chapters_to_expire(self.newest)
+        if self.careful:
+            self.oldest = max(self.oldest, self.newest - self.geometry.chapters + 1)
         for sub in self.subs:
             sub.set_open_chapter(self.newest)
 

@@ -75,12 +75,19 @@ def base(seed, i):
     return struct.pack("<QQ", splitmix64(seed, 2 * i), splitmix64(seed, 2 * i + 1))
 
 
+FAMILIES = 300
+
+
 def token_name(seed, token, bias=None):
     """The name that a token of a trace stands for. n: ordinary; v, x, h: collides with the n of the
     same number in the volume index, in both indexes, in the chapter index. b: in a given list of
-    the chapter index, bias being (list, list bits, address bits)."""
+    the chapter index, bias being (list, list bits, address bits). f (not in the vectors): shares
+    its place in the chapter index with every FAMILIES-th f, whichever chapters they are in."""
     letter, i = token[0], int(token[1:])
     n = base(seed, i)
+    if letter == "f":
+        n = base(seed ^ ord(letter) << 56, i)
+        return n[:8] + base(seed ^ 0x77 << 56, i % FAMILIES)[8:14] + n[14:]
     if letter == "n":
         return n
     if letter == "b":

@@ -45,9 +45,9 @@ def has_command(name, known={}):
 
 class Requests:
     """A random stream of requests: new names, old ones, and ones that collide with old ones."""
-    def __init__(self, seed, deletes=True):
+    def __init__(self, seed):
         self.random, self.seed = random.Random(seed), seed
-        self.next, self.operation, self.deletes = 0, 0, deletes
+        self.next, self.operation = 0, 0
 
     def one(self):
         self.operation += 1
@@ -60,8 +60,21 @@ class Requests:
             recent = self.random.choice((200, 2000, self.next))
             token = self.random.choice("nnnnvxh") + str(
                 self.next - 1 - self.random.randrange(min(recent, self.next)))
-            kind = self.random.choice("PPUQNND" if self.deletes else "PPUQNNN")
+            kind = self.random.choice("PPUQNND")
         return kind, token, self.operation
+
+
+class CraftedRequests(Requests):
+    """So many of the names (0 to 1) are made to collide, in the volume index or in chapters."""
+    def __init__(self, seed, crafted):
+        super().__init__(seed)
+        self.crafted = crafted
+
+    def one(self):
+        kind, token, operation = super().one()
+        if self.random.random() < self.crafted:
+            token = self.random.choice("ffvxh") + token[1:]
+        return kind, token, operation
 
 
 def answer_line(kind, found, old):
@@ -187,6 +200,40 @@ def new_index(geometry, zones, seed, steps):
         run.steps(zones, steps)
 
 
+def convert(run):
+    """Makes one chapter less of the index, as the reference can."""
+    program = os.path.join(os.environ.get("UDS_BUILDDIR", ""), "tests", "format", "convert_file")
+    if not os.access(program, os.X_OK):
+        raise Skip("tests/format/convert_file is not built")
+    done = subprocess.run([program, run.path, str(run.offset)], stdout=subprocess.PIPE, check=True)
+    run.index.load(1)
+    run.index.convert()
+    run.offset = int(done.stdout)
+    run.where = ["--offset", str(run.offset)]
+
+
+def crafted_index(geometry, zones, seed, converted):
+    """Half to nearly all of the names collide; some chapters are read again and again."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="uds-exec-") as folder:
+        index = model.Index(geometry, 1, careful=True)
+        requests = CraftedRequests(seed, rng.uniform(0.5, 0.99))
+        run = Run(create(folder, geometry), index, requests)
+        index.save()
+        volume = geometry.chapters * geometry.records
+        run.execute(rng.randrange(volume // 2, volume * 3 // 2), 1)
+        if converted:
+            convert(run)
+        # So many that each chapter leaves, and the steps of a converted index are gone through.
+        for step in range(2 * volume // 1000 + 4):
+            save = rng.random() < 0.8
+            run.same_answers(["exec"] + ([] if save else ["--no-save"]),
+                             [requests.one() for _ in range(1000)], zones)
+            if save:
+                index.save()
+        run.execute(100, zones)
+
+
 def golden_index(name, zones, steps):
     """An index that the reference wrote; the model has done the same from its trace."""
     about = json.loads(read_vector("uds", "index", name + ".json"))
@@ -230,7 +277,24 @@ def main():
         "dense": (uds.Geometry(4096, 4, 8), ([1], [2], [3, 5], [1, 4, 2])),
         "two index pages": (uds.Geometry(4096, 16, 6), ([1], [4, 2])),
         "smallest": (uds.Geometry(4096, 1, 4), ([1], [3, 5])),
-        "sparse": (uds.Geometry(4096, 4, 20, 16, 4), ([1], [2], [1, 4, 2]))}
+        "sparse": (uds.Geometry(4096, 4, 20, 16, 4), ([1], [2], [1, 4, 2])),
+        "two dense chapters": (uds.Geometry(4096, 2, 12, 10, 4), ([1], [4, 2])),
+        "one dense chapter": (uds.Geometry(4096, 2, 12, 11, 4), ([1], [3, 5]))}
+    crafted = {
+        "sparse": uds.Geometry(4096, 1, 16, 12, 4),
+        "sparse, rate 8": uds.Geometry(4096, 1, 22, 16, 8),
+        "two dense chapters": uds.Geometry(4096, 1, 10, 8, 4),
+        "one dense chapter": uds.Geometry(4096, 1, 10, 9, 4),
+        "three dense chapters": uds.Geometry(4096, 4, 10, 7, 2)}
+    for seed in range(41, 41 + 3 * max(int(SCALE), 1)):
+        for title, geometry in crafted.items():
+            zones = (4, 4, 3, 1, 2)[seed % 5]
+            for converted in (False, True):
+                if converted and geometry.chapters - geometry.sparse_chapters == 1:
+                    continue  # no dense chapter would be left
+                results.run("crafted_names_get_the_answers_of_the_model: %s%s, zones %d, seed %d"
+                            % ("converted, " if converted else "", title, zones, seed),
+                            crafted_index, geometry, zones, seed, converted)
     for seed in range(11, 11 + max(int(SCALE), 1)):
         for title, (geometry, choices) in shapes.items():
             for zones in choices:

@@ -177,3 +177,10 @@ tests_unit_test_index_changes_SOURCES = tests/unit/test_index_changes.c
 tests_unit_test_index_changes_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_changes_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_changes_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_index_recent
+THREADED_TESTS += tests/unit/test_index_recent
+tests_unit_test_index_recent_SOURCES = tests/unit/test_index_recent.c
+tests_unit_test_index_recent_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_recent_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_recent_LDADD = $(TEST_LDADD)
