@@ -27,7 +27,11 @@ uds_SOURCES = \
 	tools/scan_pipe.c tools/scan_pipe.h \
 	tools/scan_read.c tools/scan_read.h \
 	tools/scan_report.c tools/scan_report.h \
+	tools/scan_room.c tools/scan_room.h \
 	tools/scan_seen.c \
+	tools/scan_set.c tools/scan_set.h \
+	tools/scan_time.c tools/scan_time.h \
+	tools/scan_tree.c tools/scan_tree.h \
 	tools/scan_walk.c tools/scan_walk.h \
 	tools/snapshot_commands.c \
 	tools/snapshot_data.c \

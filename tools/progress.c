@@ -3,12 +3,15 @@
 #include "progress.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "output.h"
+#include "text.h"
 
 /* A signal handler has nothing but globals to speak through. */
 static volatile sig_atomic_t interrupted;
@@ -58,20 +61,72 @@ void progress_start(struct progress *progress, bool quiet, const char *what, con
 	progress->started = seconds_now();
 }
 
-static void print_amount(const struct progress *progress, uint64_t done, uint64_t total)
+#define BAR_COLUMNS	  20
+#define LEAST_BAR_COLUMNS 4
+
+/* A line that never takes more columns than the terminal has: a longer one could not be wiped. */
+struct line {
+	char text[2048];
+	size_t bytes;
+	unsigned int room; /* columns left */
+};
+
+static void line_start(struct line *line)
 {
-	if (progress->unit == NULL && total > 0)
-		fprintf(stderr, " %s of %s", size_text(done).text, size_text(total).text);
-	else if (progress->unit == NULL)
-		fprintf(stderr, " %s", size_text(done).text);
-	else if (total > 0)
-		fprintf(stderr, " %llu of %llu %s", (unsigned long long)done,
-			(unsigned long long)total, progress->unit);
-	else
-		fprintf(stderr, " %llu %s", (unsigned long long)done, progress->unit);
+	struct winsize window;
+
+	line->bytes = 0;
+	line->room = 80;
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
+		line->room = window.ws_col;
+	line->room--; /* many terminals go on to the next line once the last column is taken */
 }
 
-static void print_rate(const struct progress *progress, uint64_t done, uint64_t total, double now)
+/* Adds text as it may be shown, as much of it as there is room for. */
+static void line_add(struct line *line, const char *text)
+{
+	struct shown_character shown;
+
+	while (*text != '\0') {
+		text = show_character(text, &shown);
+		if (shown.columns > line->room || line->bytes + shown.bytes > sizeof(line->text)) {
+			line->room = 0;
+			return;
+		}
+		memcpy(line->text + line->bytes, shown.text, shown.bytes);
+		line->bytes += shown.bytes;
+		line->room -= shown.columns;
+	}
+}
+
+__attribute__((format(printf, 2, 3))) static void line_format(struct line *line, const char *format,
+							      ...)
+{
+	char text[128];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	line_add(line, text);
+}
+
+static void add_amount(struct line *line, const struct progress *progress, uint64_t done,
+		       uint64_t total)
+{
+	if (progress->unit == NULL && total > 0)
+		line_format(line, " %s of %s", size_text(done).text, size_text(total).text);
+	else if (progress->unit == NULL)
+		line_format(line, " %s", size_text(done).text);
+	else if (total > 0)
+		line_format(line, " %llu of %llu %s", (unsigned long long)done,
+			    (unsigned long long)total, progress->unit);
+	else
+		line_format(line, " %llu %s", (unsigned long long)done, progress->unit);
+}
+
+static void add_rate(struct line *line, const struct progress *progress, uint64_t done,
+		     uint64_t total, double now)
 {
 	double seconds = now - progress->started;
 	double rate = (double)(done - progress->first) / (seconds > 0 ? seconds : 1);
@@ -79,25 +134,51 @@ static void print_rate(const struct progress *progress, uint64_t done, uint64_t 
 	if (rate <= 0)
 		return;
 	if (progress->unit == NULL)
-		fprintf(stderr, ", %s/s", size_text((uint64_t)rate).text);
+		line_format(line, ", %s/s", size_text((uint64_t)rate).text);
 	if (total > done)
-		fprintf(stderr, ", %s left", time_text((double)(total - done) / rate).text);
+		line_format(line, ", %s left", time_text((double)(total - done) / rate).text);
 }
 
-static void print_bar(uint64_t done, uint64_t total)
+/* The bar gives way to the numbers, which tell more. */
+static void add_bar(struct line *line, uint64_t done, uint64_t total, unsigned int room)
 {
-	char bar[21];
-	unsigned int filled = (unsigned int)((double)done / (double)total * (sizeof(bar) - 1));
+	char bar[BAR_COLUMNS + 1];
+	unsigned int length = room < BAR_COLUMNS + 3 ? room - 3 : BAR_COLUMNS;
+	unsigned int filled;
 
-	for (unsigned int i = 0; i < sizeof(bar) - 1; i++)
+	if (room < LEAST_BAR_COLUMNS + 3)
+		return;
+	filled = (unsigned int)((double)done / (double)total * length);
+	for (unsigned int i = 0; i < length; i++)
 		bar[i] = i < filled ? '#' : '.';
-	bar[sizeof(bar) - 1] = '\0';
-	fprintf(stderr, " [%s]", bar);
+	bar[length] = '\0';
+	line_format(line, " [%s]", bar);
+}
+
+static void make_line(const struct progress *progress, uint64_t done, uint64_t total, double now,
+		      struct line *ret_line)
+{
+	struct line numbers;
+
+	line_start(ret_line);
+	line_add(ret_line, progress->what);
+	numbers = *ret_line;
+	add_amount(&numbers, progress, done, total);
+	add_rate(&numbers, progress, done, total, now);
+	if (total > 0 && done <= total)
+		add_bar(ret_line, done, total, numbers.room);
+	add_amount(ret_line, progress, done, total);
+	add_rate(ret_line, progress, done, total, now);
+	if (progress->place != NULL) {
+		line_add(ret_line, "  ");
+		line_add(ret_line, progress->place);
+	}
 }
 
 int progress_report(void *context, uint64_t done, uint64_t total)
 {
 	struct progress *progress = context;
+	struct line line;
 	double now;
 
 	if (!progress->begun) {
@@ -108,12 +189,8 @@ int progress_report(void *context, uint64_t done, uint64_t total)
 		now = seconds_now();
 		if (now - progress->printed >= 0.2) {
 			progress->printed = now;
-			fprintf(stderr, "\r%s", progress->what);
-			if (total > 0 && done <= total)
-				print_bar(done, total);
-			print_amount(progress, done, total);
-			print_rate(progress, done, total, now);
-			fputs("\033[K", stderr);
+			make_line(progress, done, total, now, &line);
+			fprintf(stderr, "\r%.*s\033[K", (int)line.bytes, line.text);
 			fflush(stderr);
 		}
 	}

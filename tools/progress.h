@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A progress bar on standard error, for long work, only where a person watches; and stopping by
- * Ctrl-C, which long work answers to wherever it runs.
+ * A progress bar on standard error, for long work, only where a person watches, and never wider
+ * than the terminal; and stopping by Ctrl-C, which long work answers to wherever it runs.
  */
 #ifndef TOOLS_PROGRESS_H
 #define TOOLS_PROGRESS_H
@@ -17,6 +17,7 @@ struct progress {
 	double printed;	  /* when the last line was */
 	uint64_t first;	  /* where the count was at the start */
 	bool begun;
+	const char *place; /* what it is at, as a path; NULL: not told. Set before each report */
 };
 
 void progress_start(struct progress *progress, bool quiet, const char *what, const char *unit);

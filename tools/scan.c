@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "families.h"
 #include "scan_index.h"
 #include "scan_pipe.h"
 #include "scan_report.h"
+#include "scan_time.h"
 
 /* One run of the command. */
 struct scan {
@@ -25,18 +25,21 @@ struct scan {
 	bool sparse, list_seen, no_save;
 	uint64_t input_bytes; /* what there is to read; 0: nobody looked */
 	uint64_t input_blocks;
+	struct uds_index_statistics before; /* of the index, before anything was posted */
+	struct scan_room room;
 };
 
 /* Counts a block that the index knew, or did not. */
-static void count_block(struct scan *scan, struct scan_file *file,
+static void count_block(struct scan *scan, const struct scan_piece *piece,
 			const struct uds_request *request, uint64_t block)
 {
-	uint64_t offset = block << scan->options.block_shift;
+	uint64_t before = (block - piece->first_block) << scan->options.block_shift;
 	uint64_t bytes = scan->options.block_bytes;
 	struct first_seen seen;
 
-	if (offset + bytes > file->size)
-		bytes = file->size - offset;
+	/* The last one may be a part of a block. */
+	if (bytes > piece->read_bytes - before)
+		bytes = piece->read_bytes - before;
 	if (!request->found) {
 		scan->totals.unique_blocks++;
 		scan->totals.unique_bytes += bytes;
@@ -50,9 +53,9 @@ static void count_block(struct scan *scan, struct scan_file *file,
 		scan->totals.known_blocks++;
 		scan->totals.known_bytes += bytes;
 	}
-	file->duplicate_bytes += bytes;
+	piece->file->duplicate_bytes += bytes;
 	if (scan->list_seen)
-		seen_list_add(&scan->list, file, block, &seen);
+		seen_list_add(&scan->list, piece->file, block, bytes, &seen);
 }
 
 static int count_piece(struct scan *scan, const struct scan_batch *batch,
@@ -66,11 +69,11 @@ static int count_piece(struct scan *scan, const struct scan_batch *batch,
 		if (r < 0)
 			return r;
 	}
-	scan->totals.bytes += piece->hole ? piece->bytes : piece->read_bytes;
+	add_bytes(&scan->totals.bytes, piece->hole ? piece->bytes : piece->read_bytes);
 	scan->totals.zero_blocks += piece->zero_blocks;
-	scan->totals.zero_bytes += piece->zero_bytes;
+	add_bytes(&scan->totals.zero_bytes, piece->zero_bytes);
 	for (uint32_t i = piece->first_request; i < end; i++)
-		count_block(scan, piece->file, &batch->requests[i], batch->blocks[i]);
+		count_block(scan, piece, &batch->requests[i], batch->blocks[i]);
 	return 0;
 }
 
@@ -92,22 +95,31 @@ static int post_batch(struct scan *scan, struct scan_batch *batch)
 	return EXIT_GOOD;
 }
 
+/* Shows how far it is. Returns whether to stop. */
+static bool show_progress(struct scan *scan, const struct scan_batch *batch)
+{
+	scan->progress.place =
+		batch == NULL ? NULL : batch->pieces[batch->piece_count - 1].file->path;
+	return progress_report(&scan->progress, scan->totals.bytes, scan->input_bytes) != 0;
+}
+
 static int run_pipe(struct scan *scan)
 {
 	struct scan_batch *batch;
 	struct scan_pipe *pipe;
 	int status = EXIT_GOOD;
+	bool stop;
 	int r;
 
 	r = scan_pipe_open(&scan->options, &pipe);
 	if (r < 0)
 		return failed(scan->options.command, "reading", r, NULL);
 	progress_start(&scan->progress, scan->target.quiet, "scanning", NULL);
-	while (status == EXIT_GOOD && (r = scan_pipe_take(pipe, &batch)) > 0) {
+	stop = show_progress(scan, NULL);
+	while (!stop && status == EXIT_GOOD && (r = scan_pipe_take(pipe, &batch)) > 0) {
 		status = post_batch(scan, batch);
+		stop = show_progress(scan, batch);
 		scan_pipe_give_back(pipe, batch);
-		if (progress_report(&scan->progress, scan->totals.bytes, scan->input_bytes) != 0)
-			break;
 	}
 	progress_end(&scan->progress);
 	if (r < 0)
@@ -117,35 +129,21 @@ static int run_pipe(struct scan *scan)
 	return status;
 }
 
-/* How many records the index could not keep since it was opened. */
-static uint64_t count_dropped(struct scan *scan)
+/* The index must not be read as a part of what is scanned: it changes meanwhile. */
+static void leave_index_out(struct scan *scan)
 {
-	struct uds_index_statistics statistics = { .size = sizeof(statistics) };
+	const char *name = uds_io_name(scan->target.io);
 
-	if (uds_index_get_statistics(scan->target.index, &statistics) < 0)
-		return 0;
-	return statistics.overflows + statistics.unreachable_records;
+	if (strcmp(name, "mem:") != 0)
+		find_key(name, &scan->options.index);
 }
 
-/*
- * What tells the records of this scan from those of earlier ones: its time, in milliseconds. With a
- * time that was given, several scans may have the same: then what the index holds moves it on.
- */
-static uint64_t scan_time(struct scan *scan)
+/* Without an index there are no earlier scans to be told from, and the clock does not matter. */
+static int set_time(struct scan *scan)
 {
-	struct uds_index_statistics statistics = { .size = sizeof(statistics) };
-	struct timespec now;
-	uint64_t ms;
-
-	if (!scan->target.fixed_time) {
-		clock_gettime(CLOCK_REALTIME, &now);
-		ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	} else {
-		uds_index_get_statistics(scan->target.index, &statistics);
-		ms = scan->target.save_time + statistics.newest_chapter * 65536 +
-		     statistics.open_chapter_records;
-	}
-	return (ms - SCAN_EPOCH_MS) & FIELD_MASK;
+	return scan->index == NULL
+		       ? EXIT_GOOD
+		       : choose_scan_time(&scan->target, &scan->before, &scan->options.time);
 }
 
 static int open_index(struct scan *scan)
@@ -155,40 +153,80 @@ static int open_index(struct scan *scan)
 
 	catch_interrupts();
 	if (measured) {
-		r = measure_input(&scan->options, &scan->input_bytes, &scan->input_blocks);
+		r = measure_input(&scan->options, scan->target.quiet, &scan->input_bytes,
+				  &scan->input_blocks);
 		if (r < 0)
 			return failed(scan->options.command, "walking", r, NULL);
 	}
-	status = scan->index == NULL
-			 ? open_own_index(&scan->target, scan->input_blocks, scan->sparse)
-			 : target_open(&scan->target, UDS_INDEX_LOAD_OR_RECOVER);
-	if (status == EXIT_GOOD)
-		scan->options.time = scan_time(scan);
+	if (scan->index == NULL) {
+		status = open_own_index(&scan->target, scan->input_blocks, scan->sparse);
+	} else {
+		status = target_open(&scan->target, UDS_INDEX_LOAD_OR_RECOVER);
+		if (status == EXIT_GOOD)
+			leave_index_out(scan);
+	}
+	if (status != EXIT_GOOD)
+		return status;
+	r = scan_room_start(scan->target.index, &scan->before);
+	status = r < 0 ? target_failed(&scan->target, r) : set_time(scan);
+	return status == EXIT_GOOD ? status : target_close(&scan->target, false, status);
+}
+
+static bool has_read_nothing(const struct scan_totals *totals)
+{
+	return totals->files == 0 || (totals->bytes == 0 && totals->errors > 0);
+}
+
+/* A message in place of a report. Returns the exit status. */
+static int report_nothing(const struct scan *scan)
+{
+	const struct scan_totals *totals = &scan->totals;
+	const char *why = "no file was found";
+
+	if (was_interrupted())
+		why = "interrupted";
+	else if (totals->errors > 0)
+		why = "nothing could be read";
+	else if (totals->left_out)
+		why = "the only file is the index itself";
+	complain(scan->options.command, "%s: nothing was scanned", why);
+	return EXIT_FAILED;
+}
+
+static int report(struct scan *scan)
+{
+	bool nothing = has_read_nothing(&scan->totals);
+	int status = scan->totals.errors > 0 || was_interrupted() ? EXIT_FAILED : EXIT_GOOD;
+
+	if (nothing)
+		status = report_nothing(scan);
+	else if (was_interrupted())
+		complain(scan->options.command,
+			 "interrupted: the report is about what was read until then");
+	if (nothing && !scan->report.json)
+		return status;
+	if (print_report(&scan->report, &scan->totals, &scan->table, scan->list.array) < 0)
+		return failed(scan->options.command, "JSON", -ENOMEM, NULL);
 	return status;
 }
 
 static int scan_and_report(struct scan *scan)
 {
 	double started = seconds_now();
-	int status;
+	int status, r;
 
 	status = open_index(scan);
 	if (status != EXIT_GOOD)
 		return status;
 	status = run_pipe(scan);
-	scan->report.dropped = count_dropped(scan);
-	if (was_interrupted()) {
-		complain(scan->options.command,
-			 "interrupted: the report is about what was read until then");
-		status = EXIT_FAILED;
+	if (status == EXIT_GOOD) {
+		r = scan_room_look(scan->target.index, &scan->before, &scan->room);
+		if (r < 0)
+			status = target_failed(&scan->target, r);
 	}
 	status = target_close(&scan->target, scan->index != NULL && !scan->no_save, status);
 	scan->totals.seconds = seconds_now() - started;
-	if (status != EXIT_GOOD && !was_interrupted())
-		return status;
-	if (print_report(&scan->report, &scan->totals, &scan->table, scan->list.array) < 0)
-		return failed(scan->options.command, "JSON", -ENOMEM, NULL);
-	return status == EXIT_GOOD && scan->totals.errors > 0 ? EXIT_FAILED : status;
+	return status == EXIT_GOOD ? report(scan) : status;
 }
 
 static void set_options(struct scan *scan, struct options *options)
@@ -215,6 +253,7 @@ static void set_options(struct scan *scan, struct options *options)
 static int check_options(struct scan *scan, const struct options *options)
 {
 	struct scan_options *o = &scan->options;
+	char range[160];
 
 	if ((o->block_bytes & (o->block_bytes - 1)) != 0)
 		return misused(o->command, "--block-size: %llu is not a power of two",
@@ -227,14 +266,23 @@ static int check_options(struct scan *scan, const struct options *options)
 	if (scan->report.directories && scan->report.top == 0)
 		return misused(o->command, "--directories needs --top N");
 	o->keep_files = scan->report.top > 0 || scan->list_seen;
+	o->has_index = scan->index != NULL;
+	o->keep_places = o->has_index || scan->list_seen;
 	scan->report.scan = o;
 	scan->report.json = options->json;
-	scan->report.has_index = scan->index != NULL;
+	scan->report.room = &scan->room;
 	scan->list.scan = o;
 	scan->list.table = &scan->table;
 	if (scan->list_seen && options->json)
 		scan->list.array = json_array();
 	target_set(&scan->target, options, scan->index);
+	if (o->has_index && scan->target.fixed_time && !scan_time_fits(scan->target.save_time)) {
+		format_time_range(range, sizeof(range));
+		return misused(o->command,
+			       "--save-time: %llu is not a time that the records of a scan can "
+			       "hold, in milliseconds since 1970: %s",
+			       (unsigned long long)scan->target.save_time, range);
+	}
 	return EXIT_GOOD;
 }
 

@@ -16,6 +16,7 @@
 
 #include <uds/index.h>
 
+#include "scan_walk.h"
 #include "tool.h"
 
 #define DEFAULT_BLOCK_BYTES 4096
@@ -40,6 +41,7 @@ struct scan_file {
 	atomic_uint users;   /* pieces under way, the walk, the table */
 	atomic_uint readers; /* of these, who still needs the descriptor */
 	atomic_bool told;    /* a read error was reported: once is enough */
+	bool shares_key;     /* records cannot tell it from a later file */
 	uint64_t duplicate_bytes;
 };
 
@@ -78,7 +80,10 @@ struct scan_options {
 	unsigned int batch_pieces; /* at most BATCH_PIECES: how many files may be open in a batch */
 	uint64_t time; /* identifies this scan in the data of records; see scan_data.h */
 	bool one_file_system;
-	bool keep_files; /* for a table or a listing */
+	bool keep_files;       /* for a table or a listing */
+	bool keep_places;      /* somebody will read in records where a block lies */
+	bool has_index;	       /* one that is not only this scan's */
+	struct file_key index; /* not to be scanned */
 };
 
 /* What it found. */
@@ -89,8 +94,15 @@ struct scan_totals {
 	uint64_t duplicate_blocks, duplicate_bytes; /* first seen in this scan */
 	uint64_t known_blocks, known_bytes;	    /* first seen in an earlier one */
 	uint64_t errors;
+	bool left_out; /* the index itself was met, and not read */
 	double seconds;
 };
+
+/* Sparse files may add up to more bytes than can be counted. */
+static inline void add_bytes(uint64_t *sum, uint64_t bytes)
+{
+	*sum = bytes > UINT64_MAX - *sum ? UINT64_MAX : *sum + bytes;
+}
 
 static inline uint64_t scan_blocks(const struct scan_totals *totals)
 {

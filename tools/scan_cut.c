@@ -7,15 +7,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "progress.h"
 #include "scan_data.h"
 #include "scan_file.h"
+
+/* A walk may go on for long without finding a file. */
+static int look(void *context, const char *path)
+{
+	(void)context;
+	(void)path;
+	return was_interrupted();
+}
 
 int cutter_start(struct cutter *cutter, const struct scan_options *options)
 {
 	struct walker_options walk = { .command = options->command,
-				       .one_file_system = options->one_file_system };
+				       .one_file_system = options->one_file_system,
+				       .leaves_one_out = options->has_index,
+				       .left_out = options->index,
+				       .look = look };
 
 	memset(cutter, 0, sizeof(*cutter));
 	cutter->options = options;
@@ -41,13 +55,32 @@ static unsigned int device_number(struct cutter *cutter, uint64_t device)
 	return cutter->device_count++;
 }
 
+/* Whether records can say where each block of a file lies; gives a message when they cannot. */
+static bool places_fit(struct cutter *cutter)
+{
+	uint64_t most = most_file_bytes(cutter->options->block_shift);
+	char what[128];
+
+	if (!cutter->options->keep_places || cutter->walked.size <= most)
+		return true;
+	snprintf(what, sizeof(what),
+		 "longer than %llu bytes, the most with blocks of %llu bytes; not scanned",
+		 (unsigned long long)most, (unsigned long long)cutter->options->block_bytes);
+	walker_refuse(cutter->walker, what);
+	close(cutter->walked.descriptor);
+	return false;
+}
+
 /* Returns 1, 0 when there is no more file, or a negated errno. */
 static int next_file(struct cutter *cutter)
 {
-	int r = walker_next(cutter->walker, &cutter->walked);
+	int r;
 
-	if (r <= 0)
-		return r;
+	do {
+		r = walker_next(cutter->walker, &cutter->walked);
+		if (r <= 0)
+			return r == -ECANCELED ? 0 : r;
+	} while (!places_fit(cutter));
 	cutter->file =
 		scan_file_make(&cutter->walked, device_number(cutter, cutter->walked.device));
 	if (cutter->file == NULL)

@@ -7,10 +7,14 @@
  *   bytes 1-5     when the scan began, in milliseconds since 2020-01-01 00:00 UTC
  *   bytes 6-10    inode number of the file, its low 40 bits
  *   bytes 11-15   number of the block in the file, from 0
+ *
+ * What does not fit is refused before it is stored: a clock before 2020 or after 2054, and a file
+ * of more than 2^40 blocks.
  */
 #ifndef TOOLS_SCAN_DATA_H
 #define TOOLS_SCAN_DATA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <uds/record.h>
@@ -27,6 +31,18 @@ struct first_seen {
 	unsigned int device;
 	unsigned int block_shift;
 };
+
+/* Whether records can hold a time, in milliseconds since 1970. */
+static inline bool scan_time_fits(uint64_t ms)
+{
+	return ms >= SCAN_EPOCH_MS && ms - SCAN_EPOCH_MS <= FIELD_MASK;
+}
+
+/* How long a file may be for the number of each of its blocks to fit. */
+static inline uint64_t most_file_bytes(unsigned int block_shift)
+{
+	return (FIELD_MASK + 1) << block_shift;
+}
 
 static inline void put_le40(uint8_t *p, uint64_t value)
 {

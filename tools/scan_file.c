@@ -109,22 +109,28 @@ int file_table_add(struct file_table *table, struct scan_file *file)
 	}
 	scan_file_use(file);
 	table->files[table->count++] = file;
-	/* The first of its key stays: it is where a block of that key was first seen. */
+	/* Two may have one key: past the first devices, and with inode numbers above 40 bits. */
 	at = place_of(table, file->device, file->inode);
 	if (table->places[at] == 0)
 		table->places[at] = table->count;
+	else
+		table->files[table->places[at] - 1]->shares_key = true;
 	return 0;
 }
 
 struct scan_file *file_table_find(const struct file_table *table, unsigned int device,
 				  uint64_t inode)
 {
+	struct scan_file *file;
 	size_t at;
 
 	if (table->place_count == 0)
 		return NULL;
 	at = place_of(table, device, inode);
-	return table->places[at] == 0 ? NULL : table->files[table->places[at] - 1];
+	if (table->places[at] == 0)
+		return NULL;
+	file = table->files[table->places[at] - 1];
+	return file->shares_key ? NULL : file;
 }
 
 void file_table_free(struct file_table *table)

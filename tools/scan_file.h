@@ -32,7 +32,7 @@ struct file_table {
 /* Returns 0 or -ENOMEM. Becomes one more user. */
 int file_table_add(struct file_table *table, struct scan_file *file);
 
-/* NULL when no such file was met. */
+/* NULL when no such file was met, or several of which records cannot say which. */
 struct scan_file *file_table_find(const struct file_table *table, unsigned int device,
 				  uint64_t inode);
 void file_table_free(struct file_table *table);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "progress.h"
 #include "scan_walk.h"
 
 /* An index up to this size is kept in memory, beyond that in a file. */
@@ -30,11 +31,29 @@ static uint64_t data_blocks(const struct walked_file *file, unsigned int shift)
 	return blocks;
 }
 
-int measure_input(const struct scan_options *options, uint64_t *ret_bytes, uint64_t *ret_blocks)
+/* What is counted, and shown while it is. */
+struct count {
+	struct progress progress;
+	uint64_t files;
+};
+
+static int show_count(void *context, const char *path)
 {
+	struct count *count = context;
+
+	count->progress.place = path;
+	return progress_report(&count->progress, count->files, 0);
+}
+
+int measure_input(const struct scan_options *options, bool quiet, uint64_t *ret_bytes,
+		  uint64_t *ret_blocks)
+{
+	struct count count = { .files = 0 };
 	struct walker_options walk = { .command = options->command,
 				       .silent = true,
-				       .one_file_system = options->one_file_system };
+				       .one_file_system = options->one_file_system,
+				       .look = show_count,
+				       .look_context = &count };
 	struct walked_file file;
 	struct walker *walker;
 	int r;
@@ -44,13 +63,16 @@ int measure_input(const struct scan_options *options, uint64_t *ret_bytes, uint6
 	r = walker_open(options->paths, &walk, &walker);
 	if (r < 0)
 		return r;
-	while ((r = walker_next(walker, &file)) > 0 && !was_interrupted()) {
-		*ret_bytes += file.size;
+	progress_start(&count.progress, quiet, "counting", "files");
+	while ((r = walker_next(walker, &file)) > 0) {
+		count.files++;
+		add_bytes(ret_bytes, file.size);
 		*ret_blocks += data_blocks(&file, options->block_shift);
 		close(file.descriptor);
 	}
+	progress_end(&count.progress);
 	walker_close(walker);
-	return r < 0 ? r : 0;
+	return r == -ECANCELED ? 0 : r;
 }
 
 /*

@@ -7,10 +7,14 @@
 #include "target.h"
 
 /*
- * Walks ahead, silently, and adds up what there is to read. @ret_blocks counts only data, no holes.
+ * Walks ahead and adds up what there is to read; an interruption ends it early. Errors are left to the
+ * scan to tell. On a terminal the line of progress has the path that the walk is at, unless @quiet.
+ *
+ * @ret_blocks: only data, no holes.
  * Returns 0 or a negated errno.
  */
-int measure_input(const struct scan_options *options, uint64_t *ret_bytes, uint64_t *ret_blocks);
+int measure_input(const struct scan_options *options, bool quiet, uint64_t *ret_bytes,
+		  uint64_t *ret_blocks);
 
 /*
  * Opens an index with room for @blocks blocks, in memory, or in a file without a name where it

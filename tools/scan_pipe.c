@@ -230,6 +230,7 @@ void scan_pipe_close(struct scan_pipe *pipe, struct scan_totals *ret_totals)
 	}
 	if (pipe->cutter.walker != NULL) {
 		ret_totals->files = pipe->cutter.files;
+		ret_totals->left_out = walker_left_out(pipe->cutter.walker);
 		ret_totals->errors = walker_errors(pipe->cutter.walker) + pipe->read_errors;
 		cutter_end(&pipe->cutter);
 	}

@@ -21,7 +21,7 @@ int scan_pipe_take(struct scan_pipe *pipe, struct scan_batch **ret_batch);
 /* After each take, before the next one. */
 void scan_pipe_give_back(struct scan_pipe *pipe, struct scan_batch *batch);
 
-/* Stops the threads, wherever they are. @ret_totals: files and errors are filled in. */
+/* Stops the threads, wherever they are. @ret_totals: files, errors and left_out are filled in. */
 void scan_pipe_close(struct scan_pipe *pipe, struct scan_totals *ret_totals);
 
 #endif

@@ -174,20 +174,36 @@ static void print_blocks(const char *what, uint64_t blocks, uint64_t bytes, cons
 	       remark);
 }
 
+static void print_room(const struct scan_room *room)
+{
+	if (room->names_dropped > 0)
+		printf("The index had no room for %llu names: there may be more duplicates.\n",
+		       (unsigned long long)room->names_dropped);
+	if (room->names_left == 0)
+		return;
+	printf("Warning: the index is too small for this: %llu names left it for newer ones, so "
+	       "there may be more duplicates.\n",
+	       (unsigned long long)room->names_left);
+	if (room->needed_bytes > 0)
+		printf("One of %llu such chapters, %s, would have kept them all.\n",
+		       (unsigned long long)room->needed_chapters,
+		       size_text(room->needed_bytes).text);
+}
+
 static void print_text(const struct report_options *options, const struct scan_totals *totals)
 {
 	double r = ratio(totals);
 
-	printf("scanned %llu files, %s, in blocks of %llu bytes\n\n",
-	       (unsigned long long)totals->files, size_text(totals->bytes).text,
-	       (unsigned long long)options->scan->block_bytes);
+	printf("scanned %llu file%s, %s, in blocks of %llu bytes\n\n",
+	       (unsigned long long)totals->files, totals->files == 1 ? "" : "s",
+	       size_text(totals->bytes).text, (unsigned long long)options->scan->block_bytes);
 	print_blocks("blocks", scan_blocks(totals), totals->bytes, "");
 	print_blocks("  zero", totals->zero_blocks, totals->zero_bytes,
 		     "   nothing but zeros, and holes");
 	print_blocks("  unique", totals->unique_blocks, totals->unique_bytes, "");
 	print_blocks("  duplicate", totals->duplicate_blocks, totals->duplicate_bytes,
 		     "   seen before in this scan");
-	if (options->has_index)
+	if (options->scan->has_index)
 		print_blocks("  known", totals->known_blocks, totals->known_bytes,
 			     "   seen by an earlier scan");
 	printf("\n  saved        %s", size_text(saved_bytes(totals)).text);
@@ -200,13 +216,23 @@ static void print_text(const struct report_options *options, const struct scan_t
 	       size_text((uint64_t)rate(totals)).text);
 	printf("\nAn estimate: blocks count as equal when their 128-bit hashes are; they were not "
 	       "compared.\n");
-	if (options->dropped > 0)
-		printf("The index had no room for %llu names: there may be more duplicates.\n",
-		       (unsigned long long)options->dropped);
+	print_room(options->room);
+	if (totals->left_out)
+		printf("The index itself was left out.\n");
 	if (totals->errors > 0)
 		printf("%llu files or directories could not be read to the end; they are not "
 		       "counted, or not wholly.\n",
 		       (unsigned long long)totals->errors);
+}
+
+static void set_room(json_t *o, const struct scan_room *room)
+{
+	json_object_set_new(o, "names_dropped", json_unsigned(room->names_dropped));
+	json_object_set_new(o, "names_left", json_unsigned(room->names_left));
+	json_object_set_new(o, "needed_chapters", json_unsigned(room->needed_chapters));
+	json_object_set_new(o, "needed_bytes",
+			    room->needed_bytes > 0 ? json_unsigned(room->needed_bytes)
+						   : json_null());
 }
 
 static json_t *json_totals(const struct report_options *options, const struct scan_totals *totals)
@@ -229,7 +255,8 @@ static json_t *json_totals(const struct report_options *options, const struct sc
 	json_object_set_new(o, "saved_bytes", json_unsigned(saved_bytes(totals)));
 	json_object_set_new(o, "ratio", r > 0 ? json_real(r) : json_null());
 	json_object_set_new(o, "estimate", json_true());
-	json_object_set_new(o, "names_dropped", json_unsigned(options->dropped));
+	set_room(o, options->room);
+	json_object_set_new(o, "index_left_out", json_boolean(totals->left_out));
 	json_object_set_new(o, "seconds", json_real(totals->seconds));
 	json_object_set_new(o, "bytes_per_second", json_real(rate(totals)));
 	json_object_set_new(o, "errors", json_unsigned(totals->errors));

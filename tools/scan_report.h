@@ -10,15 +10,15 @@
 #include "scan.h"
 #include "scan_data.h"
 #include "scan_file.h"
+#include "scan_room.h"
 
 /* What is asked of the report. */
 struct report_options {
 	const struct scan_options *scan;
 	bool json;
-	bool has_index;	  /* earlier scans are known */
 	uint64_t top;	  /* rows of the table; 0: none */
 	bool directories; /* the table has directories */
-	uint64_t dropped; /* names that the index had no room for */
+	const struct scan_room *room;
 };
 
 /* A run of blocks that follow each other here and where they were first seen. */
@@ -26,6 +26,7 @@ struct seen_run {
 	struct scan_file *file; /* NULL: no run yet */
 	uint64_t first_block;
 	uint64_t blocks;
+	uint64_t bytes;		/* fewer where the file ends in a block */
 	struct first_seen seen; /* of the first one */
 };
 
@@ -37,8 +38,8 @@ struct seen_list {
 	struct seen_run run;
 };
 
-/* Adds a block that was seen before. */
-void seen_list_add(struct seen_list *list, struct scan_file *file, uint64_t block,
+/* Adds a block that was seen before; @bytes: how much of it lies in the file. */
+void seen_list_add(struct seen_list *list, struct scan_file *file, uint64_t block, uint64_t bytes,
 		   const struct first_seen *seen);
 
 /* Puts out the last run. */

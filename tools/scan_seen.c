@@ -1,57 +1,68 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `uds scan --first-seen`: each range that was seen before, with where that was. */
 #include <string.h>
-#include <time.h>
 
 #include "output.h"
 #include "scan_report.h"
+#include "scan_time.h"
 #include "text.h"
 
-/* "2026-11-21T08:55:01.123Z" */
-static void format_scan_time(uint64_t scan, char *ret_text, size_t room)
+/* How much of the run lies in the file where it was first seen: that may end in its last block. */
+static uint64_t first_length(const struct seen_run *run, const struct scan_file *origin)
 {
-	uint64_t ms = scan + SCAN_EPOCH_MS;
-	time_t seconds = (time_t)(ms / 1000);
-	char text[32];
-	struct tm tm;
+	uint64_t offset = run->seen.block << run->seen.block_shift;
 
-	gmtime_r(&seconds, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(ret_text, room, "%s.%03uZ", text, (unsigned int)(ms % 1000));
+	return offset + run->bytes > origin->size ? origin->size - offset : run->bytes;
 }
 
-static void print_run(const struct seen_list *list, const struct scan_file *origin)
+static void print_origin(const struct seen_list *list, const struct scan_file *origin)
 {
 	const struct seen_run *run = &list->run;
-	unsigned int shift = list->scan->block_shift;
 	char when[64];
 
-	print_path(stdout, run->file->path);
-	printf(": %llu bytes at %llu ", (unsigned long long)(run->blocks << shift),
-	       (unsigned long long)(run->first_block << shift));
 	if (origin != NULL) {
 		printf("first seen in ");
 		print_path(stdout, origin->path);
+	} else if (run->seen.scan == list->scan->time) {
+		printf("first seen in one of several files that records call inode %llu",
+		       (unsigned long long)run->seen.inode);
 	} else {
 		format_scan_time(run->seen.scan, when, sizeof(when));
 		printf("first seen by the scan of %s in inode %llu", when,
 		       (unsigned long long)run->seen.inode);
 	}
-	printf(" at %llu\n", (unsigned long long)(run->seen.block << run->seen.block_shift));
+	printf(" at %llu", (unsigned long long)(run->seen.block << run->seen.block_shift));
+	if (origin != NULL && first_length(run, origin) < run->bytes)
+		printf(", where its last %llu bytes are",
+		       (unsigned long long)first_length(run, origin));
+}
+
+static void print_run(const struct seen_list *list, const struct scan_file *origin)
+{
+	const struct seen_run *run = &list->run;
+
+	print_path(stdout, run->file->path);
+	printf(": %llu bytes at %llu ", (unsigned long long)run->bytes,
+	       (unsigned long long)(run->first_block << list->scan->block_shift));
+	print_origin(list, origin);
+	putchar('\n');
 }
 
 static void append_run(const struct seen_list *list, const struct scan_file *origin)
 {
 	const struct seen_run *run = &list->run;
-	unsigned int shift = list->scan->block_shift;
 	json_t *o = json_object();
 	char when[64];
 
 	json_set_path(o, "path", run->file->path);
-	json_object_set_new(o, "offset", json_unsigned(run->first_block << shift));
-	json_object_set_new(o, "length", json_unsigned(run->blocks << shift));
+	json_object_set_new(o, "offset",
+			    json_unsigned(run->first_block << list->scan->block_shift));
+	json_object_set_new(o, "length", json_unsigned(run->bytes));
 	if (origin != NULL) {
 		json_set_path(o, "first_path", origin->path);
+		json_object_set_new(o, "first_length", json_unsigned(first_length(run, origin)));
+	} else if (run->seen.scan == list->scan->time) {
+		json_object_set_new(o, "first_path", json_null());
 	} else {
 		format_scan_time(run->seen.scan, when, sizeof(when));
 		json_object_set_new(o, "first_scan", json_string(when));
@@ -77,7 +88,7 @@ void seen_list_end(struct seen_list *list)
 	list->run.file = NULL;
 }
 
-void seen_list_add(struct seen_list *list, struct scan_file *file, uint64_t block,
+void seen_list_add(struct seen_list *list, struct scan_file *file, uint64_t block, uint64_t bytes,
 		   const struct first_seen *seen)
 {
 	struct seen_run *run = &list->run;
@@ -87,11 +98,13 @@ void seen_list_add(struct seen_list *list, struct scan_file *file, uint64_t bloc
 	    run->seen.device == seen->device && run->seen.block_shift == seen->block_shift &&
 	    run->seen.block + run->blocks == seen->block) {
 		run->blocks++;
+		run->bytes += bytes;
 		return;
 	}
 	seen_list_end(list);
 	run->file = file;
 	run->first_block = block;
 	run->blocks = 1;
+	run->bytes = bytes;
 	run->seen = *seen;
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,80 +18,27 @@
 #include <linux/fs.h>
 #endif
 
+#include "scan_set.h"
+#include "scan_tree.h"
+
 #define SMALL_FILE_BYTES 65536
-
-struct file_key {
-	uint64_t device, inode;
-};
-
-/* A hash set by linear probing; inode 0 is an empty place, which no file system gives to a file. */
-struct seen_files {
-	struct file_key *keys;
-	size_t places; /* a power of two, or 0 */
-	size_t count;
-};
 
 struct walker {
 	char **paths; /* that are still to be walked */
-	FTS *fts;     /* the tree that is being walked; NULL between trees */
 	struct walker_options options;
-	struct seen_files seen;
-	bool many_paths; /* one file may be met again by the same name */
+	struct tree tree;
+	struct pair_set files, directories; /* that were met */
+	dev_t top_device;		    /* of the tree that is being walked */
+	bool left_out;
 	uint64_t errors;
 };
 
-static size_t place_of(const struct seen_files *seen, struct file_key key)
-{
-	uint64_t h = (key.inode ^ key.device << 32) * UINT64_C(0x9e3779b97f4a7c15);
-	size_t at = (size_t)(h >> 20) & (seen->places - 1);
-
-	while (seen->keys[at].inode != 0 &&
-	       (seen->keys[at].inode != key.inode || seen->keys[at].device != key.device))
-		at = (at + 1) & (seen->places - 1);
-	return at;
-}
-
-static int grow(struct seen_files *seen)
-{
-	struct seen_files larger = { .places = seen->places == 0 ? 1024 : 2 * seen->places };
-
-	larger.keys = calloc(larger.places, sizeof(*larger.keys));
-	if (larger.keys == NULL)
-		return -ENOMEM;
-	larger.count = seen->count;
-	for (size_t i = 0; i < seen->places; i++) {
-		if (seen->keys[i].inode != 0)
-			larger.keys[place_of(&larger, seen->keys[i])] = seen->keys[i];
-	}
-	free(seen->keys);
-	*seen = larger;
-	return 0;
-}
-
-/* Returns 1 when the file was there already, 0 when it is new, or -ENOMEM. */
-static int remember(struct seen_files *seen, const struct stat *st)
-{
-	struct file_key key = { (uint64_t)st->st_dev, (uint64_t)st->st_ino };
-	size_t at;
-	int r;
-
-	if (2 * seen->count >= seen->places) {
-		r = grow(seen);
-		if (r < 0)
-			return r;
-	}
-	at = place_of(seen, key);
-	if (seen->keys[at].inode != 0)
-		return 1;
-	seen->keys[at] = key;
-	seen->count++;
-	return 0;
-}
-
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-	return strcmp((*a)->fts_name, (*b)->fts_name);
-}
+/* Where something is opened from: a directory, and a name in it. */
+struct place {
+	int directory;
+	const char *name;
+	int follow; /* O_NOFOLLOW, or 0 for what is named on the command line */
+};
 
 int walker_open(char **paths, const struct walker_options *options, struct walker **ret_walker)
 {
@@ -102,7 +48,6 @@ int walker_open(char **paths, const struct walker_options *options, struct walke
 		return -ENOMEM;
 	walker->options = *options;
 	walker->paths = paths;
-	walker->many_paths = paths[0] != NULL && paths[1] != NULL;
 	*ret_walker = walker;
 	return 0;
 }
@@ -111,36 +56,70 @@ void walker_close(struct walker *walker)
 {
 	if (walker == NULL)
 		return;
-	if (walker->fts != NULL)
-		fts_close(walker->fts);
-	free(walker->seen.keys);
+	tree_free(&walker->tree);
+	pair_set_free(&walker->files);
+	pair_set_free(&walker->directories);
 	free(walker);
 }
 
-/* Trees come in the order they are named in; what is inside is sorted. */
-static int next_tree(struct walker *walker)
+uint64_t walker_errors(const struct walker *walker)
 {
-	char *roots[] = { *walker->paths++, NULL };
-	int flags = FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR;
+	return walker->errors;
+}
 
-	if (walker->options.one_file_system)
-		flags |= FTS_XDEV;
-	walker->fts = fts_open(roots, flags, by_name);
-	return walker->fts == NULL ? -errno : 0;
+bool walker_left_out(const struct walker *walker)
+{
+	return walker->left_out;
+}
+
+static struct file_key key_of(const struct stat *st)
+{
+	/* No file system gives inode 0 to a file. */
+	if (S_ISBLK(st->st_mode))
+		return (struct file_key){ (uint64_t)st->st_rdev, 0 };
+	return (struct file_key){ (uint64_t)st->st_dev, (uint64_t)st->st_ino };
+}
+
+int find_key(const char *path, struct file_key *ret_key)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	*ret_key = key_of(&st);
+	return 0;
+}
+
+void walker_refuse(struct walker *walker, const char *what)
+{
+	walker->errors++;
+	if (!walker->options.silent)
+		complain_path(walker->options.command, walker->tree.path, "%s", what);
+}
+
+/* @error: an errno. */
+static void tell_error(struct walker *walker, int error)
+{
+	bool named = walker->tree.depth == 0;
+
+	/* Links are not followed below, and what was a directory may be one no more. */
+	if (!named && (error == ENOENT || error == ELOOP || error == ENOTDIR))
+		walker_refuse(walker, "vanished while scanning");
+	else
+		walker_refuse(walker, strerror(error));
 }
 
 /*
  * Whether a directory is the top of a mount that shows the system's state as files: some of them
  * are endless, or claim to be larger than any disk.
  */
-static bool is_system_view(const FTSENT *entry)
+static bool is_system_view(const struct walker *walker, int descriptor, const struct stat *st)
 {
 #ifdef __linux__
 	struct statfs fs;
 
-	if (entry->fts_info != FTS_D || entry->fts_level == FTS_ROOTLEVEL ||
-	    entry->fts_statp->st_dev == entry->fts_parent->fts_statp->st_dev ||
-	    statfs(entry->fts_accpath, &fs) != 0)
+	if (walker->tree.depth == 0 || st->st_dev == tree_top(&walker->tree)->device ||
+	    fstatfs(descriptor, &fs) != 0)
 		return false;
 	switch ((unsigned long)fs.f_type) {
 	case PROC_SUPER_MAGIC:
@@ -156,45 +135,66 @@ static bool is_system_view(const FTSENT *entry)
 		return false;
 	}
 #else
-	(void)entry;
+	(void)walker;
+	(void)descriptor;
+	(void)st;
 	return false;
 #endif
 }
 
-/* The next entry of any tree. Returns 1, 0 at the end, or a negated errno. */
-static int next_entry(struct walker *walker, FTSENT **ret_entry)
+static bool is_other_file_system(const struct walker *walker, const struct stat *st)
 {
-	int r;
+	return walker->options.one_file_system && walker->tree.depth > 0 &&
+	       st->st_dev != walker->top_device;
+}
 
-	for (;;) {
-		if (walker->fts == NULL) {
-			if (*walker->paths == NULL)
-				return 0;
-			r = next_tree(walker);
-			if (r < 0)
-				return r;
-		}
-		errno = 0;
-		*ret_entry = fts_read(walker->fts);
-		if (*ret_entry != NULL)
-			return 1;
-		if (errno != 0)
-			return -errno;
-		fts_close(walker->fts);
-		walker->fts = NULL;
+/* Whether a file is mounted on its name by itself; its number alone does not say so (overlayfs). */
+static bool is_mounted(const struct place *place)
+{
+#ifdef STATX_ATTR_MOUNT_ROOT
+	struct statx st;
+
+	if (statx(place->directory, place->name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) ==
+	    0)
+		return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+#else
+	(void)place;
+#endif
+	return false;
+}
+
+/* Goes down into a directory, unless it is one to stay out of. Returns 0 or a negated errno. */
+static int enter_directory(struct walker *walker, const struct place *place)
+{
+	int descriptor = openat(place->directory, place->name,
+				O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | place->follow);
+	struct file_key key;
+	struct stat st;
+	int error = 0, r;
+
+	if (descriptor < 0 || fstat(descriptor, &st) < 0) {
+		tell_error(walker, errno);
+		if (descriptor >= 0)
+			close(descriptor);
+		return 0;
 	}
-}
-
-uint64_t walker_errors(const struct walker *walker)
-{
-	return walker->errors;
-}
-
-static void tell(struct walker *walker, const char *path, const char *what)
-{
-	walker->errors++;
-	if (!walker->options.silent)
-		complain_path(walker->options.command, path, "%s", what);
+	key = key_of(&st);
+	if (is_other_file_system(walker, &st) || is_system_view(walker, descriptor, &st) ||
+	    pair_set_has(&walker->directories, key.device, key.inode)) {
+		close(descriptor);
+		return 0;
+	}
+	if (walker->tree.depth == 0)
+		walker->top_device = st.st_dev;
+	r = pair_set_add(&walker->directories, key.device, key.inode);
+	if (r < 0) {
+		close(descriptor);
+		return r;
+	}
+	r = tree_enter(&walker->tree, descriptor, &st, &error);
+	if (r == 0 && error != 0)
+		walker_refuse(walker, strerror(error));
+	return r;
 }
 
 /* The length of a block device, which stat does not know. */
@@ -213,94 +213,165 @@ static int device_size(int descriptor, uint64_t *ret_size)
 	return 0;
 }
 
-/* Opens what the walk found. Returns false after a message. */
-static bool open_file(struct walker *walker, const FTSENT *entry, struct walked_file *ret_file)
+/* Opens what the walk found. Returns 0, or a negated errno after a message. */
+static int open_file(struct walker *walker, const struct place *place, struct stat *ret_st,
+		     struct walked_file *ret_file)
 {
-	struct stat st;
 	/* Should it have become a pipe by now, this does not wait for a writer. */
-	int descriptor = open(entry->fts_accpath, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int descriptor = openat(place->directory, place->name,
+				O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | place->follow);
 	int r = 0;
 
-	if (descriptor < 0 || fstat(descriptor, &st) < 0) {
-		tell(walker, entry->fts_path,
-		     errno == ENOENT ? "vanished while scanning" : strerror(errno));
+	if (descriptor < 0 || fstat(descriptor, ret_st) < 0) {
+		r = -errno;
+		tell_error(walker, -r);
 		if (descriptor >= 0)
 			close(descriptor);
-		return false;
+		return r;
 	}
-	ret_file->path = entry->fts_path;
+	ret_file->path = walker->tree.path;
 	ret_file->descriptor = descriptor;
-	ret_file->device = (uint64_t)st.st_dev;
-	ret_file->inode = (uint64_t)st.st_ino;
-	ret_file->size = (uint64_t)st.st_size;
+	ret_file->device = (uint64_t)ret_st->st_dev;
+	ret_file->inode = (uint64_t)ret_st->st_ino;
+	ret_file->size = (uint64_t)ret_st->st_size;
 	/* Looking for holes in a small file takes longer than reading it. */
-	ret_file->may_have_holes = st.st_size > SMALL_FILE_BYTES;
-	if (S_ISBLK(st.st_mode)) {
+	ret_file->may_have_holes = ret_st->st_size > SMALL_FILE_BYTES;
+	if (S_ISBLK(ret_st->st_mode)) {
 		ret_file->may_have_holes = false;
 		r = device_size(descriptor, &ret_file->size);
 		if (r < 0)
-			tell(walker, entry->fts_path, strerror(-r));
-	} else if (!S_ISREG(st.st_mode)) {
-		tell(walker, entry->fts_path, "is no longer a regular file");
+			tell_error(walker, -r);
+	} else if (!S_ISREG(ret_st->st_mode)) {
+		walker_refuse(walker, "is no longer a regular file");
 		r = -EINVAL;
 	}
 	if (r < 0)
 		close(descriptor);
-	return r == 0;
+	return r;
 }
 
-/* Whether a scan reads it: a regular file, or a block device that was named. */
-static bool is_wanted(struct walker *walker, const FTSENT *entry)
+/* Returns 1 with a file to be read, 0 when there is none, or -ENOMEM. */
+static int take_file(struct walker *walker, const struct place *place, struct stat *st,
+		     struct walked_file *ret_file)
 {
-	bool named = entry->fts_level == FTS_ROOTLEVEL;
+	const struct file_key *left_out = &walker->options.left_out;
+	struct file_key key = key_of(st);
+	int opened, r;
 
-	switch (entry->fts_info) {
-	case FTS_F:
-		return true;
-	case FTS_DEFAULT:
-		if (named && S_ISBLK(entry->fts_statp->st_mode))
-			return true;
-		if (named)
-			tell(walker, entry->fts_path,
-			     "neither a file, a directory nor a block device");
-		return false;
-	case FTS_SLNONE:
-		tell(walker, entry->fts_path, "a symbolic link that leads nowhere");
-		return false;
-	case FTS_DNR:
-	case FTS_ERR:
-	case FTS_NS:
-		tell(walker, entry->fts_path,
-		     entry->fts_errno == ENOENT && !named ? "vanished while scanning"
-							  : strerror(entry->fts_errno));
-		return false;
-	case FTS_DC:
-		tell(walker, entry->fts_path, "a directory inside itself");
-		return false;
-	default:
-		return false;
+	if (walker->options.leaves_one_out && key.device == left_out->device &&
+	    key.inode == left_out->inode) {
+		walker->left_out = true;
+		return 0;
 	}
+	if (pair_set_has(&walker->files, key.device, key.inode) ||
+	    (is_other_file_system(walker, st) && is_mounted(place)))
+		return 0;
+	opened = open_file(walker, place, st, ret_file);
+	if (opened == 0)
+		key = key_of(st); /* of what is there by now */
+	else if (opened == -ENOENT)
+		return 0; /* it may still be there by another name */
+	r = pair_set_add(&walker->files, key.device, key.inode);
+	if (r == 0)
+		return opened == 0;
+	if (opened == 0)
+		close(ret_file->descriptor);
+	return r;
+}
+
+static bool is_stopped(const struct walker *walker)
+{
+	const struct walker_options *options = &walker->options;
+
+	return options->look != NULL &&
+	       options->look(options->look_context, walker->tree.path) != 0;
+}
+
+/* Looks at a name in a directory. Returns 1 with a file, 0 to go on, or a negated errno. */
+static int visit(struct walker *walker, const char *name, struct walked_file *ret_file)
+{
+	struct place place = { tree_top(&walker->tree)->descriptor, name, O_NOFOLLOW };
+	struct stat st;
+
+	if (is_stopped(walker))
+		return -ECANCELED;
+	if (fstatat(place.directory, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0) {
+		tell_error(walker, errno);
+		return 0;
+	}
+	/* What is on another file system is not even opened: it may be one that does not answer. */
+	if (S_ISDIR(st.st_mode))
+		return is_other_file_system(walker, &st) ? 0 : enter_directory(walker, &place);
+	return S_ISREG(st.st_mode) ? take_file(walker, &place, &st, ret_file) : 0;
+}
+
+/* Looks at what is named on the command line; see visit(). */
+static int visit_named(struct walker *walker, const struct place *place,
+		       struct walked_file *ret_file)
+{
+	struct stat st;
+
+	if (fstatat(place->directory, place->name, &st, 0) < 0) {
+		int error = errno;
+
+		if (error == ENOENT &&
+		    fstatat(place->directory, place->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			walker_refuse(walker, "a symbolic link that leads nowhere");
+		else
+			tell_error(walker, error);
+		return 0;
+	}
+	if (S_ISDIR(st.st_mode))
+		return enter_directory(walker, place);
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
+		return take_file(walker, place, &st, ret_file);
+	walker_refuse(walker, "neither a file, a directory nor a block device");
+	return 0;
+}
+
+/* Starts with the next of the paths that were named, in their order; see visit(). */
+static int visit_next_path(struct walker *walker, struct walked_file *ret_file)
+{
+	const char *path = *walker->paths++;
+	struct place place = { AT_FDCWD, path, 0 };
+	int r = tree_start(&walker->tree, path);
+
+	if (r < 0)
+		return r;
+	if (is_stopped(walker))
+		return -ECANCELED;
+	r = open_start_of_path(path, &place.directory, &place.name);
+	if (r < 0) {
+		tell_error(walker, -r);
+		return 0;
+	}
+	r = visit_named(walker, &place, ret_file);
+	if (place.directory != AT_FDCWD)
+		close(place.directory);
+	return r;
 }
 
 int walker_next(struct walker *walker, struct walked_file *ret_file)
 {
-	FTSENT *entry;
-	int r;
+	const char *name;
+	int r = 0;
 
-	while ((r = next_entry(walker, &entry)) > 0) {
-		if (is_system_view(entry))
-			fts_set(walker->fts, entry, FTS_SKIP);
-		if (!is_wanted(walker, entry))
+	while (r == 0) {
+		if (walker->tree.depth == 0) {
+			if (*walker->paths == NULL)
+				return 0;
+			r = visit_next_path(walker, ret_file);
 			continue;
-		if (walker->many_paths || entry->fts_statp->st_nlink > 1) {
-			r = remember(&walker->seen, entry->fts_statp);
-			if (r < 0)
-				return r;
-			if (r > 0)
-				continue;
 		}
-		if (open_file(walker, entry, ret_file))
-			return 1;
+		r = tree_next(&walker->tree, &name);
+		if (r < 0)
+			return r;
+		if (r == 0 && !tree_leave(&walker->tree))
+			walker_refuse(walker,
+				      "was moved while scanning; the rest of it is left out");
+		if (r == 0)
+			continue;
+		r = visit(walker, name, ret_file);
 	}
 	return r;
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which files a scan looks at: the regular files of the trees it is given, each once however many
- * names it has, and the block devices that are named themselves.
+ * names it has and however many mounts show it, and the block devices that are named themselves.
+ *
+ * Files and directories are known by their device and inode numbers, so a directory that is mounted
+ * in several places, or lies in several of the trees, is walked where it is met first, and a mount
+ * inside itself ends there.
  *
  * Symbolic links are followed only where they are named on the command line (device names often are
  * links). Files come in the order of their names, so that two scans of one tree agree on which of
@@ -19,10 +23,23 @@
 
 struct walker;
 
+/* What tells a file from all others; a block device by its own number, and inode 0. */
+struct file_key {
+	uint64_t device, inode;
+};
+
 struct walker_options {
 	const struct command *command;
 	bool silent;	      /* errors are neither told nor counted: somebody walks again */
-	bool one_file_system; /* do not go into other mounts */
+	bool one_file_system; /* do not go into mounts of others */
+
+	/* Not read, wherever it is met. */
+	bool leaves_one_out;
+	struct file_key left_out;
+
+	/* Called for whatever is met, with its path; a value other than 0 stops. May be NULL. */
+	int (*look)(void *context, const char *path);
+	void *look_context;
 };
 
 /* A file that is open to be read. The path is valid until the next one. */
@@ -41,11 +58,23 @@ struct walked_file {
 int walker_open(char **paths, const struct walker_options *options, struct walker **ret_walker);
 void walker_close(struct walker *walker);
 
-/* The next file that can be opened. Returns 1, 0 when there are no more, or a negated errno. */
+/*
+ * The next file that can be opened. Returns 1, 0 when there are no more, -ECANCELED when it was
+ * stopped, or another negated errno.
+ */
 int walker_next(struct walker *walker, struct walked_file *ret_file);
 
 /* What could not be read, so far. */
 uint64_t walker_errors(const struct walker *walker);
+
+/* A message about the file that came last, which then counts as one that could not be read. */
+void walker_refuse(struct walker *walker, const char *what);
+
+/* Whether what is to be left out was met. */
+bool walker_left_out(const struct walker *walker);
+
+/* The key of what a path leads to. Returns 0 or a negated errno. */
+int find_key(const char *path, struct file_key *ret_key);
 
 /*
  * Finds the next range with data in it from @offset on.

@@ -175,6 +175,9 @@ def earlier_scans_are_known():
         has(uds("scan", "--index", index, first).out, "known")
 
 
+TIME = 1700000000000  # 2023-11-14, in milliseconds
+
+
 def two_scans_with_one_given_time_are_told_apart():
     with Folder() as folder:
         images = []
@@ -183,8 +186,8 @@ def two_scans_with_one_given_time_are_told_apart():
             tree = os.path.join(folder, "tree")
             some_tree(tree)
             uds("create", *SMALL, "--nonce-data", "11" * 32, index)
-            uds("scan", "--index", index, "--save-time", 5000, tree)
-            again = uds("scan", "--json", "--index", index, "--save-time", 5000, tree).json
+            uds("scan", "--index", index, "--save-time", TIME, tree)
+            again = uds("scan", "--json", "--index", index, "--save-time", TIME, tree).json
             equal(again["duplicate_blocks"], 0)
             equal(again["known_blocks"] > 0, True)
             images.append(content(index))
