@@ -21,6 +21,7 @@ uds_SOURCES = \
 	tools/requests.c \
 	tools/scan.c tools/scan.h tools/scan_data.h \
 	tools/scan_cut.c tools/scan_cut.h \
+	tools/scan_extents.c tools/scan_extents.h \
 	tools/scan_file.c tools/scan_file.h \
 	tools/scan_hash.c tools/scan_hash.h \
 	tools/scan_index.c tools/scan_index.h \

@@ -10,6 +10,7 @@
 #include "scan_index.h"
 #include "scan_pipe.h"
 #include "scan_report.h"
+#include "scan_set.h"
 #include "scan_time.h"
 
 /* One run of the command. */
@@ -27,35 +28,61 @@ struct scan {
 	uint64_t input_blocks;
 	struct uds_index_statistics before; /* of the index, before anything was posted */
 	struct scan_room room;
+	struct pair_set extents; /* shared ones that were met */
 };
 
-/* Counts a block that the index knew, or did not. */
-static void count_block(struct scan *scan, const struct scan_piece *piece,
-			const struct uds_request *request, uint64_t block)
+/* Whether a block lies where an earlier one of this scan did; remembers where. */
+static int met_before(struct scan *scan, const struct block_place *place, bool *ret_met)
 {
+	*ret_met = false;
+	if (place->first == 0)
+		return 0;
+	*ret_met = pair_set_has(&scan->extents, place->first, place->second);
+	return *ret_met ? 0 : pair_set_add(&scan->extents, place->first, place->second);
+}
+
+/*
+ * Counts a block that the index knew, or did not. What was met in the same place is a duplicate even
+ * if its name has left the index. Of a known one nobody can say what it shares its place with: that
+ * counts as the one that was known, so as not to promise too much.
+ */
+static int count_block(struct scan *scan, const struct scan_batch *batch,
+		       const struct scan_piece *piece, uint32_t which)
+{
+	const struct uds_request *request = &batch->requests[which];
+	uint64_t block = batch->blocks[which];
 	uint64_t before = (block - piece->first_block) << scan->options.block_shift;
 	uint64_t bytes = scan->options.block_bytes;
+	struct scan_totals *totals = &scan->totals;
 	struct first_seen seen;
+	bool shared, known;
+	int r;
 
 	/* The last one may be a part of a block. */
 	if (bytes > piece->read_bytes - before)
 		bytes = piece->read_bytes - before;
-	if (!request->found) {
-		scan->totals.unique_blocks++;
-		scan->totals.unique_bytes += bytes;
-		return;
+	r = met_before(scan, &batch->places[which], &shared);
+	if (r < 0)
+		return r;
+	if (!request->found && !shared) {
+		totals->unique_blocks++;
+		totals->unique_bytes += bytes;
+		return 0;
 	}
 	seen = decode_first_seen(&request->old_data);
-	if (seen.scan == scan->options.time) {
-		scan->totals.duplicate_blocks++;
-		scan->totals.duplicate_bytes += bytes;
+	known = request->found && seen.scan != scan->options.time;
+	*(known ? &totals->known_blocks : &totals->duplicate_blocks) += 1;
+	*(known ? &totals->known_bytes : &totals->duplicate_bytes) += bytes;
+	shared = shared || (known && batch->places[which].first != 0);
+	if (shared) {
+		totals->shared_blocks++;
+		totals->shared_bytes += bytes;
 	} else {
-		scan->totals.known_blocks++;
-		scan->totals.known_bytes += bytes;
+		piece->file->duplicate_bytes += bytes;
 	}
-	piece->file->duplicate_bytes += bytes;
-	if (scan->list_seen)
-		seen_list_add(&scan->list, piece->file, block, bytes, &seen);
+	if (scan->list_seen && request->found)
+		seen_list_add(&scan->list, piece->file, block, bytes, shared, &seen);
+	return 0;
 }
 
 static int count_piece(struct scan *scan, const struct scan_batch *batch,
@@ -72,8 +99,11 @@ static int count_piece(struct scan *scan, const struct scan_batch *batch,
 	add_bytes(&scan->totals.bytes, piece->hole ? piece->bytes : piece->read_bytes);
 	scan->totals.zero_blocks += piece->zero_blocks;
 	add_bytes(&scan->totals.zero_bytes, piece->zero_bytes);
-	for (uint32_t i = piece->first_request; i < end; i++)
-		count_block(scan, piece, &batch->requests[i], batch->blocks[i]);
+	for (uint32_t i = piece->first_request; i < end; i++) {
+		r = count_block(scan, batch, piece, i);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 
@@ -90,7 +120,7 @@ static int post_batch(struct scan *scan, struct scan_batch *batch)
 	for (unsigned int i = 0; i < batch->piece_count; i++) {
 		r = count_piece(scan, batch, &batch->pieces[i]);
 		if (r < 0)
-			return failed(scan->options.command, "table of files", r, NULL);
+			return failed(scan->options.command, "table of files and blocks", r, NULL);
 	}
 	return EXIT_GOOD;
 }
@@ -303,5 +333,6 @@ int scan_run(const struct command *command, int argc, char **argv)
 		status = scan_and_report(&scan);
 	json_decref(scan.list.array);
 	file_table_free(&scan.table);
+	pair_set_free(&scan.extents);
 	return finish_output(command, status);
 }

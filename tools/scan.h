@@ -16,6 +16,7 @@
 
 #include <uds/index.h>
 
+#include "scan_extents.h"
 #include "scan_walk.h"
 #include "tool.h"
 
@@ -37,11 +38,12 @@ struct scan_file {
 	int descriptor; /* -1 once it is closed */
 	uint64_t size;
 	uint64_t inode;
-	unsigned int device; /* a small number, in the order they were met; at most LAST_DEVICE */
-	atomic_uint users;   /* pieces under way, the walk, the table */
-	atomic_uint readers; /* of these, who still needs the descriptor */
-	atomic_bool told;    /* a read error was reported: once is enough */
-	bool shares_key;     /* records cannot tell it from a later file */
+	uint64_t file_system; /* on which its blocks may be shared; 0: they are not */
+	unsigned int device;  /* a small number, in the order they were met; at most LAST_DEVICE */
+	atomic_uint users;    /* pieces under way, the walk, the table */
+	atomic_uint readers;  /* of these, who still needs the descriptor */
+	atomic_bool told;     /* a read error was reported: once is enough */
+	bool shares_key;      /* records cannot tell it from a later file */
 	uint64_t duplicate_bytes;
 };
 
@@ -66,7 +68,8 @@ struct scan_batch {
 	struct scan_piece pieces[BATCH_PIECES];
 	unsigned int piece_count;
 	struct uds_request requests[BATCH_BLOCKS];
-	uint64_t blocks[BATCH_BLOCKS]; /* of each request: its block number in the file */
+	uint64_t blocks[BATCH_BLOCKS];		 /* of each request: its block number in the file */
+	struct block_place places[BATCH_BLOCKS]; /* and where it lies, when that is shared */
 	unsigned int request_count;
 };
 
@@ -93,6 +96,7 @@ struct scan_totals {
 	uint64_t unique_blocks, unique_bytes;
 	uint64_t duplicate_blocks, duplicate_bytes; /* first seen in this scan */
 	uint64_t known_blocks, known_bytes;	    /* first seen in an earlier one */
+	uint64_t shared_blocks, shared_bytes;	    /* of both: stored once already */
 	uint64_t errors;
 	bool left_out; /* the index itself was met, and not read */
 	double seconds;

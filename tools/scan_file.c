@@ -23,6 +23,8 @@ struct scan_file *scan_file_make(const struct walked_file *walked, unsigned int 
 	file->descriptor = walked->descriptor;
 	file->size = walked->size;
 	file->inode = walked->inode & FIELD_MASK;
+	file->file_system =
+		walked->is_device ? 0 : sharing_file_system(walked->descriptor, walked->device);
 	file->device = device;
 	atomic_init(&file->users, 1);
 	atomic_init(&file->readers, 1);

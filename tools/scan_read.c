@@ -107,6 +107,28 @@ static void name_blocks(const struct scan_options *options, struct scan_batch *b
 	piece->request_count = batch->request_count - piece->first_request;
 }
 
+/* Finds out where a piece's blocks lie, where the file system may let others have them too. */
+static void place_blocks(const struct scan_options *options, struct scan_batch *batch,
+			 const struct scan_piece *piece)
+{
+	uint64_t start = piece->first_block << options->block_shift;
+	uint64_t end = start + piece->read_bytes;
+	struct extent_cursor cursor;
+
+	extents_start(&cursor, piece->file->descriptor, piece->file->file_system, start,
+		      piece->request_count == 0 ? 0 : piece->read_bytes);
+	for (uint32_t i = 0; i < piece->request_count; i++) {
+		uint32_t which = piece->first_request + i;
+		uint64_t offset = batch->blocks[which] << options->block_shift;
+		uint64_t bytes = options->block_bytes;
+
+		if (bytes > end - offset)
+			bytes = end - offset;
+		batch->places[which] = extents_place(&cursor, offset, bytes, options->block_shift,
+						     &batch->requests[which].name);
+	}
+}
+
 uint64_t read_batch(const struct scan_options *options, struct scan_batch *batch)
 {
 	struct waiting waiting = { NULL, NULL };
@@ -122,10 +144,15 @@ uint64_t read_batch(const struct scan_options *options, struct scan_batch *batch
 			continue;
 		}
 		errors += read_piece(options, piece, batch->buffer + piece->buffer_offset);
-		scan_file_release_descriptor(piece->file);
 		name_blocks(options, batch, piece, &waiting);
 	}
 	if (waiting.block != NULL)
 		hash_block(waiting.block, (size_t)options->block_bytes, waiting.name);
+	for (unsigned int i = 0; i < batch->piece_count; i++) {
+		if (batch->pieces[i].hole)
+			continue;
+		place_blocks(options, batch, &batch->pieces[i]);
+		scan_file_release_descriptor(batch->pieces[i].file);
+	}
 	return errors;
 }

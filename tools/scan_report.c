@@ -150,7 +150,7 @@ static json_t *json_table(const struct report_options *options, const struct fil
 
 static uint64_t saved_bytes(const struct scan_totals *totals)
 {
-	return totals->duplicate_bytes + totals->known_bytes;
+	return totals->duplicate_bytes + totals->known_bytes - totals->shared_bytes;
 }
 
 /* What there is to what must be stored, zeros apart; 0 when nothing must be stored. */
@@ -206,6 +206,9 @@ static void print_text(const struct report_options *options, const struct scan_t
 	if (options->scan->has_index)
 		print_blocks("  known", totals->known_blocks, totals->known_bytes,
 			     "   seen by an earlier scan");
+	if (totals->shared_blocks > 0)
+		print_blocks("  shared", totals->shared_blocks, totals->shared_bytes,
+			     "   of these, stored once already; not saved");
 	printf("\n  saved        %s", size_text(saved_bytes(totals)).text);
 	if (r > 0)
 		printf(", ratio %.2f : 1", r);
@@ -252,6 +255,8 @@ static json_t *json_totals(const struct report_options *options, const struct sc
 	json_object_set_new(o, "unique_bytes", json_unsigned(totals->unique_bytes));
 	json_object_set_new(o, "duplicate_bytes", json_unsigned(totals->duplicate_bytes));
 	json_object_set_new(o, "known_bytes", json_unsigned(totals->known_bytes));
+	json_object_set_new(o, "shared_blocks", json_unsigned(totals->shared_blocks));
+	json_object_set_new(o, "shared_bytes", json_unsigned(totals->shared_bytes));
 	json_object_set_new(o, "saved_bytes", json_unsigned(saved_bytes(totals)));
 	json_object_set_new(o, "ratio", r > 0 ? json_real(r) : json_null());
 	json_object_set_new(o, "estimate", json_true());

@@ -27,6 +27,7 @@ struct seen_run {
 	uint64_t first_block;
 	uint64_t blocks;
 	uint64_t bytes;		/* fewer where the file ends in a block */
+	bool shared;		/* stored once already */
 	struct first_seen seen; /* of the first one */
 };
 
@@ -40,7 +41,7 @@ struct seen_list {
 
 /* Adds a block that was seen before; @bytes: how much of it lies in the file. */
 void seen_list_add(struct seen_list *list, struct scan_file *file, uint64_t block, uint64_t bytes,
-		   const struct first_seen *seen);
+		   bool shared, const struct first_seen *seen);
 
 /* Puts out the last run. */
 void seen_list_end(struct seen_list *list);

@@ -45,6 +45,8 @@ static void print_run(const struct seen_list *list, const struct scan_file *orig
 	printf(": %llu bytes at %llu ", (unsigned long long)run->bytes,
 	       (unsigned long long)(run->first_block << list->scan->block_shift));
 	print_origin(list, origin);
+	if (run->shared)
+		printf(", shared already");
 	putchar('\n');
 }
 
@@ -58,6 +60,7 @@ static void append_run(const struct seen_list *list, const struct scan_file *ori
 	json_object_set_new(o, "offset",
 			    json_unsigned(run->first_block << list->scan->block_shift));
 	json_object_set_new(o, "length", json_unsigned(run->bytes));
+	json_object_set_new(o, "shared", json_boolean(run->shared));
 	if (origin != NULL) {
 		json_set_path(o, "first_path", origin->path);
 		json_object_set_new(o, "first_length", json_unsigned(first_length(run, origin)));
@@ -89,11 +92,11 @@ void seen_list_end(struct seen_list *list)
 }
 
 void seen_list_add(struct seen_list *list, struct scan_file *file, uint64_t block, uint64_t bytes,
-		   const struct first_seen *seen)
+		   bool shared, const struct first_seen *seen)
 {
 	struct seen_run *run = &list->run;
 
-	if (run->file == file && run->first_block + run->blocks == block &&
+	if (run->file == file && run->shared == shared && run->first_block + run->blocks == block &&
 	    run->seen.scan == seen->scan && run->seen.inode == seen->inode &&
 	    run->seen.device == seen->device && run->seen.block_shift == seen->block_shift &&
 	    run->seen.block + run->blocks == seen->block) {
@@ -106,5 +109,6 @@ void seen_list_add(struct seen_list *list, struct scan_file *file, uint64_t bloc
 	run->first_block = block;
 	run->blocks = 1;
 	run->bytes = bytes;
+	run->shared = shared;
 	run->seen = *seen;
 }

@@ -233,6 +233,7 @@ static int open_file(struct walker *walker, const struct place *place, struct st
 	ret_file->descriptor = descriptor;
 	ret_file->device = (uint64_t)ret_st->st_dev;
 	ret_file->inode = (uint64_t)ret_st->st_ino;
+	ret_file->is_device = S_ISBLK(ret_st->st_mode);
 	ret_file->size = (uint64_t)ret_st->st_size;
 	/* Looking for holes in a small file takes longer than reading it. */
 	ret_file->may_have_holes = ret_st->st_size > SMALL_FILE_BYTES;

@@ -48,6 +48,7 @@ struct walked_file {
 	int descriptor; /* the caller's: it closes it */
 	uint64_t size;	/* bytes */
 	uint64_t device, inode;
+	bool is_device; /* a block device */
 	bool may_have_holes;
 };
 

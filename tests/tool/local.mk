@@ -9,6 +9,7 @@ tool_tests = \
 	tests/tool/test_tool_names.py \
 	tests/tool/test_tool_requests.py \
 	tests/tool/test_tool_scan.py \
+	tests/tool/test_tool_scan_shared.py \
 	tests/tool/test_tool_scan_trees.py \
 	tests/tool/test_tool_snapshot.py \
 	tests/tool/test_tool_standard.py \
