@@ -171,7 +171,12 @@ int uds_exception_store_open(struct uds_io *cow, const struct uds_exception_stor
  */
 int uds_exception_store_close(struct uds_exception_store *store);
 
-/* Copies the sentence about the last failure on this store; empty when there was none. */
+/*
+ * Copies the sentence about the calling thread's last call on this store that returns a status, if that
+ * failed; empty when it did not (libuds(3), Errors).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 void uds_exception_store_error_message(struct uds_exception_store *store,
 				       struct uds_message *ret_message);
 

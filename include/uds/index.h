@@ -247,7 +247,14 @@ typedef int (*uds_record_fn)(void *context, const struct uds_record_name *name,
  */
 int uds_index_iterate(struct uds_index *index, uds_record_fn each, void *context);
 
-/* Copies the sentence about the last failure on this index; empty when there was none. */
+/*
+ * Copies the sentence about the calling thread's last call on this index that returns a status, if that
+ * failed; empty when it did not (libuds(3), Errors).
+ *
+ * After a batch that failed it is that of the first request that failed.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 void uds_index_error_message(struct uds_index *index, struct uds_message *ret_message);
 
 /* What lies on an I/O, without opening it as an index. */

@@ -119,7 +119,12 @@ int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
  */
 int uds_snapshot_close(struct uds_snapshot *snapshot);
 
-/* Copies the sentence about the last failure on this snapshot; empty when there was none. */
+/*
+ * Copies the sentence about the calling thread's last call on this snapshot that returns a status, if that
+ * failed; empty when it did not (libuds(3), Errors).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 void uds_snapshot_error_message(struct uds_snapshot *snapshot, struct uds_message *ret_message);
 
 struct uds_snapshot_status {

@@ -40,22 +40,25 @@ void index_unlock_others(struct uds_index *index, struct index_zone *zone)
 
 int index_failure(struct uds_index *index, int status, const struct uds_message *message)
 {
-	pthread_mutex_lock(&index->message_lock);
-	index->message = *message;
-	pthread_mutex_unlock(&index->message_lock);
+	/* Opening has not made the table when it fails early, and has its own message. */
+	if (index->failures != NULL && status < 0 && message->text[0] != '\0')
+		failures_keep(index->failures, status, message);
 	return status;
+}
+
+int index_end(struct uds_index *index, int status, const char *what)
+{
+	return failures_end(index->failures, status, "%s: %s", uds_io_name(index->io), what);
 }
 
 UDS_PUBLIC void uds_index_error_message(struct uds_index *index, struct uds_message *ret_message)
 {
-	pthread_mutex_lock(&index->message_lock);
-	*ret_message = index->message;
-	pthread_mutex_unlock(&index->message_lock);
+	failures_get(index->failures, ret_message);
 }
 
 int index_wait_for_writer(struct uds_index *index)
 {
-	struct uds_message message;
+	struct uds_message message = { "" };
 	int r;
 
 	if (index->writer == NULL)
@@ -91,7 +94,7 @@ static uint64_t oldest_after(const struct uds_index *index, uint64_t newest)
 static int swap_and_write(struct uds_index *index)
 {
 	struct open_zone *closed[MAXIMUM_ZONES];
-	struct uds_message message;
+	struct uds_message message = { "" };
 	uint64_t closing = index->newest;
 	int r;
 
@@ -130,5 +133,6 @@ int index_close_chapter(struct uds_index *index, struct index_zone *zone)
 
 UDS_PUBLIC int uds_index_flush(struct uds_index *index)
 {
-	return index_wait_for_writer(index);
+	failures_begin(index->failures);
+	return index_end(index, index_wait_for_writer(index), "writing a chapter");
 }

@@ -8,7 +8,6 @@
  *
  * Locks, in the order in which they are taken:
  *   zones[0].lock .. zones[Z-1].lock   all of them in this order, or one of them alone
- *   message_lock                       the sentence about the last failure
  * newest, oldest and what the volume index calls its windows change only under all zone locks, so
  * they can be read under any of them. The chapter writer's thread takes no zone lock.
  */
@@ -23,6 +22,7 @@
 #include <uds/index.h>
 
 #include "base/env.h"
+#include "base/failures.h"
 #include "chapter/open_zone.h"
 #include "geometry/geometry.h"
 #include "index/sparse_cache.h"
@@ -87,8 +87,7 @@ struct uds_index {
 	struct uds_message why_recovered; /* empty when a save was loaded */
 	bool save_damaged;		  /* there is a save that is not as it was written */
 
-	pthread_mutex_t message_lock;
-	struct uds_message message;
+	struct failures *failures; /* sentences, for each thread */
 };
 
 /* Every zone, in order. */
@@ -102,8 +101,16 @@ void index_unlock_all(struct uds_index *index);
 void index_lock_others(struct uds_index *index, struct index_zone *zone);
 void index_unlock_others(struct uds_index *index, struct index_zone *zone);
 
-/* Keeps the sentence about a failure. Any locks may be held. Returns @status. */
+/*
+ * Every public call on an index begins with failures_begin(index->failures) and ends with index_end().
+ *
+ * Keeps the calling thread's sentence about a failure, if there is one. Any locks may be held. Returns
+ * @status.
+ */
 int index_failure(struct uds_index *index, int status, const struct uds_message *message);
+
+/* @what: was to be done; for a failure without a sentence. Returns @status. */
+int index_end(struct uds_index *index, int status, const char *what);
 
 /*
  * Closes the open chapter in all zones and opens the next one (uds-format, 19.1), if @zone is full.

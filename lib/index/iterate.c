@@ -162,17 +162,11 @@ UDS_PUBLIC int uds_index_iterate(struct uds_index *index, uds_record_fn each, vo
 	struct walk walk = { index, each, context };
 	int r;
 
+	failures_begin(index->failures);
 	index_lock_all(index);
 	r = index_wait_for_writer(index);
 	if (r == 0)
 		r = walk_all(&walk);
-	if (r == -ENOMEM) {
-		struct uds_message message;
-
-		failure(&message, r, "%s: no memory to go through all records",
-			uds_io_name(index->io));
-		index_failure(index, r, &message);
-	}
 	index_unlock_all(index);
-	return r;
+	return index_end(index, r, "going through all records");
 }

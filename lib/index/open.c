@@ -162,8 +162,9 @@ int index_try_load(struct uds_io *io, const struct layout *layout, const struct 
 	index->layout = *layout;
 	index->geometry = layout->geometry;
 	index->sparse = geometry_is_sparse(&index->geometry);
-	pthread_mutex_init(&index->message_lock, NULL);
-	r = make_layers(index, &options);
+	r = failures_make(env, &index->failures);
+	if (r == 0)
+		r = make_layers(index, &options);
 	if (r == 0)
 		r = index_load(index, &message);
 	uds_index_close(index);
@@ -192,8 +193,9 @@ UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options 
 	index->io = io;
 	index->zone_count = o.zones > 0 ? o.zones : 1;
 	index->read_only = o.mode == UDS_INDEX_READ_ONLY;
-	pthread_mutex_init(&index->message_lock, NULL);
-	r = open_index(index, &o, &message);
+	r = failures_make(&env, &index->failures);
+	if (r == 0)
+		r = open_index(index, &o, &message);
 	if (r < 0) {
 		if (message.text[0] == '\0')
 			failure(&message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
@@ -220,7 +222,7 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	volume_index_free(index->volume_index);
 	free_zones(index);
 	volume_close(index->volume);
-	pthread_mutex_destroy(&index->message_lock);
+	failures_free(index->failures);
 	env_release(&env, index);
 	return r;
 }

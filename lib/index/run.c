@@ -8,6 +8,8 @@
  */
 #include "index/share.h"
 
+#include <stdio.h>
+
 #include "base/visibility.h"
 
 void share_prefetch(const struct share *share, size_t i)
@@ -19,6 +21,27 @@ void share_prefetch(const struct share *share, size_t i)
 			      stores ? VI_CHANGE : VI_LOOK);
 	if (stores)
 		__builtin_prefetch(open_zone_first_slot(share->zone->open, &work->request->name));
+}
+
+/* That the first request of a call that fails has a sentence, which the failures after it leave. */
+static void explain(const struct share *share, const struct uds_request *request, int status)
+{
+	static const char *const kinds[] = { "update", "query", "post", "peek", "delete" };
+	struct failures *failures = share->index->failures;
+	const char *io = uds_io_name(share->index->io);
+	char name[2 * sizeof(request->name.bytes) + 1];
+
+	for (size_t i = 0; i < sizeof(request->name.bytes); i++)
+		snprintf(name + 2 * i, 3, "%02x", request->name.bytes[i]);
+	if (request->kind > UDS_DELETE)
+		failures_hold(failures, status, "%s: %s: there is no request of kind %u", io, name,
+			      request->kind);
+	else if (status == UDS_ERR_READ_ONLY)
+		failures_hold(failures, status, "%s: %s of %s: the index was opened read-only", io,
+			      kinds[request->kind], name);
+	else
+		failures_hold(failures, status, "%s: %s of %s: %s", io, kinds[request->kind], name,
+			      uds_strerror(status));
 }
 
 /* Returns 0 or the first error; each request has its own status. */
@@ -43,8 +66,10 @@ static int run_share(struct share *share)
 		share->work[i].request->status = r;
 		if (r < 0)
 			share->work[i].request->found = false;
-		if (r < 0 && first_error == 0)
+		if (r < 0 && first_error == 0) {
 			first_error = r;
+			explain(share, share->work[i].request, r);
+		}
 	}
 	pthread_mutex_unlock(&share->zone->lock);
 	share_finish(share);
@@ -116,8 +141,12 @@ static int run_zones(struct uds_index *index, struct uds_request *requests, size
 
 UDS_PUBLIC int uds_index_run(struct uds_index *index, struct uds_request *requests, size_t count)
 {
-	return index->zone_count == 1 ? run_one_zone(index, requests, count)
-				      : run_zones(index, requests, count);
+	int r;
+
+	failures_begin(index->failures);
+	r = index->zone_count == 1 ? run_one_zone(index, requests, count)
+				   : run_zones(index, requests, count);
+	return index_end(index, r, "carrying out requests");
 }
 
 static int run_single(struct uds_index *index, struct uds_request *request)

@@ -387,6 +387,7 @@ UDS_PUBLIC int uds_index_save(struct uds_index *index)
 	struct uds_message message = { "" };
 	int r;
 
+	failures_begin(index->failures);
 	if (index->read_only) {
 		failure(&message, 0, "%s: opened read-only", uds_io_name(index->io));
 		return index_failure(index, UDS_ERR_READ_ONLY, &message);
@@ -403,5 +404,5 @@ UDS_PUBLIC int uds_index_save(struct uds_index *index)
 			index->must_save = false;
 	}
 	index_unlock_all(index);
-	return r;
+	return index_end(index, r, "saving");
 }

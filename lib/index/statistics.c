@@ -39,10 +39,12 @@ UDS_PUBLIC int uds_index_get_statistics(struct uds_index *index,
 	struct uds_index_statistics s = UDS_INDEX_STATISTICS_INIT;
 	struct chapter_writer_statistics writer;
 	struct vi_statistics vi = { 0 };
-	int r = STRUCT_OUT_CHECK(ret_statistics, uds_index_statistics, chapters_written, NULL);
+	struct uds_message message;
+	int r = STRUCT_OUT_CHECK(ret_statistics, uds_index_statistics, chapters_written, &message);
 
+	failures_begin(index->failures);
 	if (r < 0)
-		return r;
+		return index_failure(index, r, &message);
 	index_lock_all(index);
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		volume_index_add_statistics(index->volume_index, i, &vi);
@@ -73,10 +75,12 @@ UDS_PUBLIC int uds_index_get_configuration(struct uds_index *index,
 					   struct uds_configuration *ret_configuration)
 {
 	struct uds_configuration c;
-	int r = STRUCT_OUT_CHECK(ret_configuration, uds_configuration, remapped_physical, NULL);
+	struct uds_message message;
+	int r = STRUCT_OUT_CHECK(ret_configuration, uds_configuration, remapped_physical, &message);
 
+	failures_begin(index->failures);
 	if (r < 0)
-		return r;
+		return index_failure(index, r, &message);
 	geometry_configuration(&index->geometry, &c);
 	struct_out(ret_configuration, &c, sizeof(c));
 	return 0;

@@ -76,10 +76,8 @@ static bool is_wanted(const struct uds_index *index, const struct chapter_copy *
 /* Puts a chapter that was read into the cache. All zone locks are held. */
 static void take_in(struct uds_index *index, struct chapter_copy *copy)
 {
-	if (copy->damaged) {
+	if (copy->damaged)
 		env_log(&index->env, UDS_LOG_ERROR, "%s", copy->why.text);
-		index_failure(index, UDS_ERR_CORRUPT, &copy->why);
-	}
 	if (copy->recent)
 		sparse_cache_keep_recent(index->cache, copy);
 	else

@@ -33,19 +33,19 @@ struct device_state device_get_state(struct uds_snapshot *s)
 
 int device_failed(struct uds_snapshot *s, int status, const struct uds_message *message)
 {
-	if (status < 0) {
-		pthread_mutex_lock(&s->lock);
-		s->message = *message;
-		pthread_mutex_unlock(&s->lock);
-	}
+	if (status < 0 && message->text[0] != '\0')
+		failures_keep(s->failures, status, message);
 	return status;
+}
+
+int device_end(struct uds_snapshot *s, int status, const char *what)
+{
+	return failures_end(s->failures, status, "%s: %s", uds_io_name(s->cow), what);
 }
 
 UDS_PUBLIC void uds_snapshot_error_message(struct uds_snapshot *s, struct uds_message *ret_message)
 {
-	pthread_mutex_lock(&s->lock);
-	*ret_message = s->message;
-	pthread_mutex_unlock(&s->lock);
+	failures_get(s->failures, ret_message);
 }
 
 uint64_t device_chunk_length(const struct uds_snapshot *s, uint64_t chunk)
@@ -143,6 +143,7 @@ UDS_PUBLIC int uds_snapshot_flush(struct uds_snapshot *s)
 	struct uds_message message = { "" };
 	int r = 0, earlier;
 
+	failures_begin(s->failures);
 	if (s->read_only)
 		return 0;
 	if (!uds_io_is_read_only(s->origin))
@@ -156,7 +157,8 @@ UDS_PUBLIC int uds_snapshot_flush(struct uds_snapshot *s)
 	if (r == 0 && earlier < 0)
 		r = failure(&message, earlier, "%s: an earlier flush failed: %s",
 			    uds_io_name(s->origin), uds_strerror(earlier));
-	return device_failed(s, r, &message);
+	device_failed(s, r, &message);
+	return device_end(s, r, "flushing");
 }
 
 bool device_merge_runs(struct uds_snapshot *s, struct uds_message *message)
@@ -178,6 +180,7 @@ UDS_PUBLIC int uds_snapshot_invalidate(struct uds_snapshot *s)
 	bool running;
 	int r;
 
+	failures_begin(s->failures);
 	if (s->read_only || s->salvage)
 		return device_failed(s,
 				     failure(&message, UDS_ERR_READ_ONLY, "%s: opened to read only",
@@ -199,7 +202,8 @@ UDS_PUBLIC int uds_snapshot_invalidate(struct uds_snapshot *s)
 		pthread_mutex_unlock(&s->lock);
 	}
 	range_release(&s->ranges, &all);
-	return device_failed(s, r, &message);
+	device_failed(s, r, &message);
+	return device_end(s, r, "marking the snapshot invalid");
 }
 
 /* Two I/Os on one file would be copied over each other. */
@@ -263,6 +267,7 @@ static void release(struct uds_snapshot *s)
 {
 	struct uds_env env = s->env;
 
+	failures_free(s->failures);
 	transient_free(s->transient);
 	range_lock_destroy(&s->ranges);
 	pthread_cond_destroy(&s->changed);
@@ -305,6 +310,9 @@ UDS_PUBLIC int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 	range_lock_init(&s->ranges);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
+	r = failures_make(&env, &s->failures);
+	if (r < 0)
+		goto out;
 	r = uds_io_size(origin, &s->size_bytes);
 	if (r < 0)
 		failure(&message, r, "%s: its size: %s", uds_io_name(origin), uds_strerror(r));
@@ -312,6 +320,7 @@ UDS_PUBLIC int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 		r = open_stores(s, &options, &message);
 	if (r == 0)
 		r = check_origin(s, &message);
+out:
 	if (r < 0) {
 		uds_exception_store_close(s->store);
 		release(s);

@@ -15,6 +15,7 @@
 
 #include <uds/snapshot.h>
 
+#include "base/failures.h"
 #include "snapshot/copier.h"
 #include "snapshot/range_lock.h"
 #include "snapshot/store.h"
@@ -39,8 +40,8 @@ struct uds_snapshot {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct uds_message message;
-	bool given_up; /* invalid: the origin is passed through */
+	struct failures *failures; /* sentences, for each thread */
+	bool given_up;		   /* invalid: the origin is passed through */
 	bool overflow;
 	bool merging;
 	bool merge_running;
@@ -59,8 +60,15 @@ struct device_state {
 
 struct device_state device_get_state(struct uds_snapshot *s);
 
-/* Keeps the sentence for uds_snapshot_error_message(); returns @status. */
+/*
+ * Every public call on a snapshot begins with failures_begin(s->failures) and ends with device_end().
+ *
+ * Keeps the calling thread's sentence about a failure, if there is one; returns @status.
+ */
 int device_failed(struct uds_snapshot *s, int status, const struct uds_message *message);
+
+/* @what: was to be done; for a failure without a sentence. Returns @status. */
+int device_end(struct uds_snapshot *s, int status, const char *what);
 
 int device_check_range(struct uds_snapshot *s, size_t length, uint64_t offset);
 

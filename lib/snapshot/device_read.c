@@ -258,25 +258,33 @@ static int read_up_to_error(struct uds_snapshot *s, void *buffer, size_t length,
 UDS_PUBLIC int uds_snapshot_read(struct uds_snapshot *s, void *buffer, size_t length,
 				 uint64_t offset)
 {
-	return read_up_to_error(s, buffer, length, offset, true, NULL);
+	failures_begin(s->failures);
+	return device_end(s, read_up_to_error(s, buffer, length, offset, true, NULL),
+			  "reading the snapshot");
 }
 
 UDS_PUBLIC int uds_snapshot_read_partial(struct uds_snapshot *s, void *buffer, size_t length,
 					 uint64_t offset, size_t *ret_done)
 {
-	return read_up_to_error(s, buffer, length, offset, true, ret_done);
+	failures_begin(s->failures);
+	return device_end(s, read_up_to_error(s, buffer, length, offset, true, ret_done),
+			  "reading the snapshot");
 }
 
 UDS_PUBLIC int uds_snapshot_origin_read(struct uds_snapshot *s, void *buffer, size_t length,
 					uint64_t offset)
 {
-	return read_up_to_error(s, buffer, length, offset, false, NULL);
+	failures_begin(s->failures);
+	return device_end(s, read_up_to_error(s, buffer, length, offset, false, NULL),
+			  "reading the origin");
 }
 
 UDS_PUBLIC int uds_snapshot_origin_read_partial(struct uds_snapshot *s, void *buffer, size_t length,
 						uint64_t offset, size_t *ret_done)
 {
-	return read_up_to_error(s, buffer, length, offset, false, ret_done);
+	failures_begin(s->failures);
+	return device_end(s, read_up_to_error(s, buffer, length, offset, false, ret_done),
+			  "reading the origin");
 }
 
 /* What cannot be had, joined until something else follows. */
@@ -356,8 +364,10 @@ UDS_PUBLIC int uds_snapshot_salvage(struct uds_snapshot *s, void *buffer, size_t
 				    uint64_t *ret_lost_bytes)
 {
 	struct losses losses = { .each = each, .context = context };
-	int r = device_check_range(s, length, offset);
+	int r;
 
+	failures_begin(s->failures);
+	r = device_check_range(s, length, offset);
 	if (r == 0 && buffer != NULL)
 		r = read_past_errors(s, buffer, length, offset, &losses);
 	else if (r == 0)
@@ -366,5 +376,5 @@ UDS_PUBLIC int uds_snapshot_salvage(struct uds_snapshot *s, void *buffer, size_t
 		r = tell_loss(&losses);
 	if (r == 0 && ret_lost_bytes != NULL)
 		*ret_lost_bytes = losses.total;
-	return r;
+	return device_end(s, r, "salvaging");
 }

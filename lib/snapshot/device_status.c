@@ -114,10 +114,12 @@ UDS_PUBLIC int uds_snapshot_get_status(struct uds_snapshot *s,
 				       struct uds_snapshot_status *ret_status)
 {
 	struct uds_snapshot_status status = UDS_SNAPSHOT_STATUS_INIT;
-	int r = STRUCT_OUT_CHECK(ret_status, uds_snapshot_status, room, NULL);
+	struct uds_message message;
+	int r = STRUCT_OUT_CHECK(ret_status, uds_snapshot_status, room, &message);
 
+	failures_begin(s->failures);
 	if (r < 0)
-		return r;
+		return device_failed(s, r, &message);
 	status.transient = s->transient != NULL;
 	status.size_bytes = s->size_bytes;
 	status.chunk_bytes = s->chunk_bytes;
@@ -158,7 +160,9 @@ UDS_PUBLIC int uds_snapshot_status_line(struct uds_snapshot *s, char *ret_line, 
 			 status.allocated_sectors, status.total_sectors, status.metadata_sectors);
 	n = strlen(line) + 1;
 	if (n > room)
-		return -ENOSPC;
+		return failures_say(s->failures, -ENOSPC,
+				    "%s: the status line takes %zu bytes, there is room for %zu",
+				    uds_io_name(s->cow), n, room);
 	memcpy(ret_line, line, n);
 	return 0;
 }
@@ -176,8 +180,8 @@ static bool next_changed(struct uds_snapshot *s, uint64_t at, struct map_run *re
 	return found;
 }
 
-UDS_PUBLIC int uds_snapshot_changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t length,
-					   uds_snapshot_range_fn each, void *context)
+static int changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t length,
+			  uds_snapshot_range_fn each, void *context)
 {
 	uint64_t end = length < UINT64_MAX - offset ? offset + length : UINT64_MAX;
 	uint64_t from = 0, to = 0, at;
@@ -203,4 +207,12 @@ UDS_PUBLIC int uds_snapshot_changed_ranges(struct uds_snapshot *s, uint64_t offs
 		to = at < ceil_div(end, s->chunk_bytes) ? at * s->chunk_bytes : end;
 	}
 	return any && each(context, from, to - from) != 0 ? UDS_ERR_STOPPED : 0;
+}
+
+UDS_PUBLIC int uds_snapshot_changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t length,
+					   uds_snapshot_range_fn each, void *context)
+{
+	failures_begin(s->failures);
+	return device_end(s, changed_ranges(s, offset, length, each, context),
+			  "going through the changed ranges");
 }

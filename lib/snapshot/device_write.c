@@ -529,23 +529,30 @@ static int write_origin(struct uds_snapshot *s, const void *buffer, size_t lengt
 UDS_PUBLIC int uds_snapshot_write(struct uds_snapshot *s, const void *buffer, size_t length,
 				  uint64_t offset)
 {
-	return write_snapshot(s, buffer, length, offset, NULL);
+	failures_begin(s->failures);
+	return device_end(s, write_snapshot(s, buffer, length, offset, NULL),
+			  "writing the snapshot");
 }
 
 UDS_PUBLIC int uds_snapshot_write_partial(struct uds_snapshot *s, const void *buffer, size_t length,
 					  uint64_t offset, size_t *ret_done)
 {
-	return write_snapshot(s, buffer, length, offset, ret_done);
+	failures_begin(s->failures);
+	return device_end(s, write_snapshot(s, buffer, length, offset, ret_done),
+			  "writing the snapshot");
 }
 
 UDS_PUBLIC int uds_snapshot_origin_write(struct uds_snapshot *s, const void *buffer, size_t length,
 					 uint64_t offset)
 {
-	return write_origin(s, buffer, length, offset, NULL);
+	failures_begin(s->failures);
+	return device_end(s, write_origin(s, buffer, length, offset, NULL), "writing the origin");
 }
 
 UDS_PUBLIC int uds_snapshot_origin_write_partial(struct uds_snapshot *s, const void *buffer,
 						 size_t length, uint64_t offset, size_t *ret_done)
 {
-	return write_origin(s, buffer, length, offset, ret_done);
+	failures_begin(s->failures);
+	return device_end(s, write_origin(s, buffer, length, offset, ret_done),
+			  "writing the origin");
 }

@@ -110,9 +110,11 @@ UDS_PUBLIC int uds_snapshot_begin_merge(struct uds_snapshot *s)
 {
 	struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
 	struct uds_message message = { "" };
-	int r = begin(s, &options, &message);
+	int r;
 
-	return device_failed(s, r, &message);
+	failures_begin(s->failures);
+	r = device_failed(s, begin(s, &options, &message), &message);
+	return device_end(s, r, "beginning a merge");
 }
 
 UDS_PUBLIC int uds_snapshot_end_merge(struct uds_snapshot *s)
@@ -122,6 +124,7 @@ UDS_PUBLIC int uds_snapshot_end_merge(struct uds_snapshot *s)
 	bool running;
 	int r = 0;
 
+	failures_begin(s->failures);
 	if (device_merge_runs(s, &message))
 		return device_failed(s, UDS_ERR_BAD_STATE, &message);
 	range_acquire(&s->ranges, &all, 0, UINT64_MAX, true);
@@ -141,7 +144,8 @@ UDS_PUBLIC int uds_snapshot_end_merge(struct uds_snapshot *s)
 		pthread_mutex_unlock(&s->lock);
 	}
 	range_release(&s->ranges, &all);
-	return device_failed(s, r, &message);
+	device_failed(s, r, &message);
+	return device_end(s, r, "ending the merge");
 }
 
 UDS_PUBLIC void uds_snapshot_stop_merge(struct uds_snapshot *s)
@@ -521,6 +525,7 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 	struct merge m = { .s = s, .options = UDS_MERGE_OPTIONS_INIT };
 	int r = 0;
 
+	failures_begin(s->failures);
 	if (given != NULL)
 		r = STRUCT_IN(&m.options, given, uds_merge_options, progress_context, &m.message);
 	if (r == 0 && ret_result != NULL)
@@ -538,5 +543,6 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 	}
 	if (ret_result != NULL)
 		struct_out(ret_result, &m.result, sizeof(m.result));
-	return device_failed(s, r, &m.message);
+	device_failed(s, r, &m.message);
+	return device_end(s, r, "merging");
 }

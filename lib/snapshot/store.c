@@ -35,18 +35,20 @@ void store_release(struct uds_exception_store *store)
 
 int store_failed(struct uds_exception_store *store, int status, const struct uds_message *message)
 {
-	pthread_mutex_lock(&store->lock);
-	store->message = *message;
-	pthread_mutex_unlock(&store->lock);
+	if (status < 0 && message->text[0] != '\0')
+		failures_keep(store->failures, status, message);
 	return status;
+}
+
+int store_end(struct uds_exception_store *store, int status, const char *what)
+{
+	return failures_end(store->failures, status, "%s: %s", uds_io_name(store->io), what);
 }
 
 UDS_PUBLIC void uds_exception_store_error_message(struct uds_exception_store *store,
 						  struct uds_message *ret_message)
 {
-	pthread_mutex_lock(&store->lock);
-	*ret_message = store->message;
-	pthread_mutex_unlock(&store->lock);
+	failures_get(store->failures, ret_message);
 }
 
 bool store_is_damaged(const struct uds_exception_store *store)
@@ -221,6 +223,7 @@ static void release(struct uds_exception_store *store)
 {
 	struct uds_env env = store->env;
 
+	failures_free(store->failures);
 	map_free(store->map);
 	map_free(store->pending);
 	env_release(&env, store->area);
@@ -248,7 +251,9 @@ static int make(struct uds_io *cow, const struct uds_env *env, struct uds_except
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->changed, NULL);
 	pthread_rwlock_init(&store->map_lock, NULL);
-	r = map_make(env, &store->map);
+	r = failures_make(env, &store->failures);
+	if (r == 0)
+		r = map_make(env, &store->map);
 	if (r == 0)
 		r = map_make(env, &store->pending);
 	if (r < 0) {
@@ -385,8 +390,10 @@ UDS_PUBLIC int uds_exception_store_drop(struct uds_exception_store *store)
 	bool needed;
 	int r = 0;
 
+	failures_begin(store->failures);
 	if (store->read_only)
-		return UDS_ERR_READ_ONLY;
+		return failures_say(store->failures, UDS_ERR_READ_ONLY, "%s: opened to read only",
+				    uds_io_name(store->io));
 	store_acquire(store);
 	pthread_mutex_lock(&store->lock);
 	needed = store->valid || store->header_pending;
@@ -395,5 +402,6 @@ UDS_PUBLIC int uds_exception_store_drop(struct uds_exception_store *store)
 	if (needed)
 		r = write_invalid(store, &message);
 	store_release(store);
-	return r < 0 ? store_failed(store, r, &message) : 0;
+	store_failed(store, r, &message);
+	return store_end(store, r, "marking it invalid");
 }

@@ -22,6 +22,7 @@
 
 #include <uds/exception_store.h>
 
+#include "base/failures.h"
 #include "snapshot/cow_format.h"
 #include "snapshot/exception_map.h"
 
@@ -74,8 +75,8 @@ struct uds_exception_store {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool busy; /* the baton */
-	struct uds_message message;
+	bool busy;		   /* the baton */
+	struct failures *failures; /* sentences, for each thread */
 
 	bool valid;	     /* the header says so, and nothing since */
 	bool header_pending; /* invalid in memory, perhaps still valid on the device */
@@ -122,8 +123,15 @@ struct uds_exception_store {
 void store_acquire(struct uds_exception_store *store);
 void store_release(struct uds_exception_store *store);
 
-/* Keeps the sentence of a failure for uds_exception_store_error_message(); returns @status. */
+/*
+ * Every public call on a store begins with failures_begin(store->failures) and ends with store_end().
+ *
+ * Keeps the calling thread's sentence about a failure, if there is one; returns @status.
+ */
 int store_failed(struct uds_exception_store *store, int status, const struct uds_message *message);
+
+/* @what: was to be done; for a failure without a sentence. Returns @status. */
+int store_end(struct uds_exception_store *store, int status, const char *what);
 
 /* Whether entries can be read: 0, or UDS_ERR_INVALID_SNAPSHOT. */
 int store_readable(struct uds_exception_store *store);

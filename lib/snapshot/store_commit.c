@@ -151,13 +151,14 @@ static int refuse(struct uds_exception_store *store, int status, uint64_t old_ch
 	const char *name = uds_io_name(store->io);
 
 	if (status == UDS_ERR_NO_ROOM)
-		return failure(&store->message, status,
-			       "%s: full: no room for an exception for old chunk %" PRIu64
-			       " after new chunk %" PRIu64 " of %" PRIu64,
-			       name, old_chunk, store->next_free - 1,
-			       store->geometry.device_chunks);
-	return failure(&store->message, status, "%s: no exception for old chunk %" PRIu64 ": %s",
-		       name, old_chunk, uds_strerror(status));
+		return failures_say(store->failures, status,
+				    "%s: full: no room for an exception for old chunk %" PRIu64
+				    " after new chunk %" PRIu64 " of %" PRIu64,
+				    name, old_chunk, store->next_free - 1,
+				    store->geometry.device_chunks);
+	return failures_say(store->failures, status,
+			    "%s: no exception for old chunk %" PRIu64 ": %s", name, old_chunk,
+			    uds_strerror(status));
 }
 
 static bool has_exception(struct uds_exception_store *store, uint64_t old_chunk)
@@ -214,6 +215,7 @@ UDS_PUBLIC int uds_exception_store_prepare(struct uds_exception_store *store, ui
 {
 	int r;
 
+	failures_begin(store->failures);
 	pthread_mutex_lock(&store->lock);
 	r = prepare(store, old_chunk, ret_exception);
 	if (r < 0)
@@ -230,10 +232,10 @@ static int check_handed_in(struct uds_exception_store *store, const struct uds_e
 		const struct in_flight *f = ring_find(store, &e[i]);
 
 		if (f == NULL || f->waiter != NULL)
-			return failure(&store->message, -EINVAL,
-				       "%s: old chunk %" PRIu64 " -> new chunk %" PRIu64
-				       " was not given out, or is committed already",
-				       uds_io_name(store->io), e[i].old_chunk, e[i].new_chunk);
+			return failures_say(store->failures, -EINVAL,
+					    "%s: old chunk %" PRIu64 " -> new chunk %" PRIu64
+					    " was not given out, or is committed already",
+					    uds_io_name(store->io), e[i].old_chunk, e[i].new_chunk);
 	}
 	return 0;
 }
@@ -243,6 +245,7 @@ UDS_PUBLIC int uds_exception_store_abandon(struct uds_exception_store *store,
 {
 	int r;
 
+	failures_begin(store->failures);
 	pthread_mutex_lock(&store->lock);
 	r = check_handed_in(store, exceptions, count);
 	for (size_t i = 0; i < count && r == 0; i++) {
@@ -300,7 +303,6 @@ static void retire(struct uds_exception_store *store, size_t count, int status,
 		if (status < 0 && f->waiter->status == 0) {
 			f->waiter->status = status;
 			f->waiter->message = *message;
-			store->message = *message;
 		}
 		f->waiter->remaining--;
 		pending_erase(store, &f->exception);
@@ -501,6 +503,7 @@ UDS_PUBLIC int uds_exception_store_commit(struct uds_exception_store *store,
 	struct commit_waiter waiter = { count, 0, { "" } };
 	int r;
 
+	failures_begin(store->failures);
 	pthread_mutex_lock(&store->lock);
 	r = check_handed_in(store, exceptions, count);
 	for (size_t i = 0; i < count && r == 0; i++) {
@@ -523,5 +526,7 @@ UDS_PUBLIC int uds_exception_store_commit(struct uds_exception_store *store,
 		}
 	}
 	pthread_mutex_unlock(&store->lock);
-	return r < 0 ? r : waiter.status;
+	if (r == 0)
+		r = store_failed(store, waiter.status, &waiter.message);
+	return store_end(store, r, "committing exceptions");
 }

@@ -276,10 +276,12 @@ UDS_PUBLIC int uds_exception_store_end_merge(struct uds_exception_store *store)
 	struct uds_message message = { "" };
 	int r;
 
+	failures_begin(store->failures);
 	store_acquire(store);
 	r = store_end_merge(store, &message);
 	store_release(store);
-	return r < 0 ? store_failed(store, r, &message) : 0;
+	store_failed(store, r, &message);
+	return store_end(store, r, "ending a merge");
 }
 
 /* With the baton: the newest entries are those before committed of the area in memory. */
@@ -303,6 +305,7 @@ UDS_PUBLIC int uds_exception_store_prepare_merge(struct uds_exception_store *sto
 	uint64_t n = 0;
 	int r;
 
+	failures_begin(store->failures);
 	store_acquire(store);
 	r = prepare(store, &message);
 	if (r == 0 && store->committed > 0) {
@@ -319,7 +322,8 @@ UDS_PUBLIC int uds_exception_store_prepare_merge(struct uds_exception_store *sto
 		*ret_count = n;
 	}
 	store_release(store);
-	return r < 0 ? store_failed(store, r, &message) : 0;
+	store_failed(store, r, &message);
+	return store_end(store, r, "preparing a merge");
 }
 
 UDS_PUBLIC int uds_exception_store_prepare_merge_batch(struct uds_exception_store *store,
@@ -331,6 +335,7 @@ UDS_PUBLIC int uds_exception_store_prepare_merge_batch(struct uds_exception_stor
 	size_t n = 0;
 	int r;
 
+	failures_begin(store->failures);
 	store_acquire(store);
 	r = prepare(store, &message);
 	if (r == 0) {
@@ -344,7 +349,8 @@ UDS_PUBLIC int uds_exception_store_prepare_merge_batch(struct uds_exception_stor
 		*ret_count = n;
 	}
 	store_release(store);
-	return r < 0 ? store_failed(store, r, &message) : 0;
+	store_failed(store, r, &message);
+	return store_end(store, r, "preparing a merge");
 }
 
 UDS_PUBLIC int uds_exception_store_commit_merge(struct uds_exception_store *store, uint64_t count)
@@ -352,6 +358,7 @@ UDS_PUBLIC int uds_exception_store_commit_merge(struct uds_exception_store *stor
 	struct uds_message message = { "" };
 	int r = 0;
 
+	failures_begin(store->failures);
 	store_acquire(store);
 	if (store->prepared == 0)
 		r = failure(&message, UDS_ERR_BAD_STATE, "%s: no merge was prepared",
@@ -365,5 +372,6 @@ UDS_PUBLIC int uds_exception_store_commit_merge(struct uds_exception_store *stor
 		store->prepared = 0;
 	}
 	store_release(store);
-	return r < 0 ? store_failed(store, r, &message) : 0;
+	store_failed(store, r, &message);
+	return store_end(store, r, "taking merged exceptions off");
 }

@@ -107,10 +107,12 @@ UDS_PUBLIC int uds_exception_store_get_status(struct uds_exception_store *store,
 					      struct uds_exception_store_status *ret_status)
 {
 	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
-	int r = STRUCT_OUT_CHECK(ret_status, uds_exception_store_status, map_bytes, NULL);
+	struct uds_message message;
+	int r = STRUCT_OUT_CHECK(ret_status, uds_exception_store_status, map_bytes, &message);
 
+	failures_begin(store->failures);
 	if (r < 0)
-		return r;
+		return store_failed(store, r, &message);
 	pthread_mutex_lock(&store->lock);
 	store_look_at_size(store);
 	status.state = state_of(store);
@@ -143,7 +145,9 @@ UDS_PUBLIC int uds_exception_store_status_line(struct uds_exception_store *store
 		snprintf(line, sizeof(line), "Invalid");
 	n = strlen(line) + 1;
 	if (n > room)
-		return -ENOSPC;
+		return failures_say(store->failures, -ENOSPC,
+				    "%s: the status line takes %zu bytes, there is room for %zu",
+				    uds_io_name(store->io), n, room);
 	memcpy(ret_line, line, n);
 	return 0;
 }
@@ -178,6 +182,7 @@ UDS_PUBLIC int uds_exception_store_ranges(struct uds_exception_store *store, uin
 	uint64_t at = first_old;
 	bool more;
 
+	failures_begin(store->failures);
 	for (;;) {
 		/* The lock is not held while @each runs: it may take its time. */
 		pthread_rwlock_rdlock(&store->map_lock);
@@ -191,7 +196,7 @@ UDS_PUBLIC int uds_exception_store_ranges(struct uds_exception_store *store, uin
 		if (run.count > end - run.old_chunk)
 			run.count = end - run.old_chunk;
 		if (each(context, run.old_chunk, run.new_chunk, run.count) != 0)
-			return UDS_ERR_STOPPED;
+			return store_end(store, UDS_ERR_STOPPED, "going through its ranges");
 		at = run.old_chunk + run.count;
 	}
 }
@@ -243,10 +248,12 @@ UDS_PUBLIC int uds_exception_store_walk(struct uds_exception_store *store,
 	struct uds_message message = { "" };
 	int r = store_readable(store);
 
+	failures_begin(store->failures);
 	if (r < 0)
 		return r == UDS_ERR_INVALID_SNAPSHOT ? 0 : r;
 	store_acquire(store);
 	r = walk(store, each, context, &message);
 	store_release(store);
-	return r < 0 && r != UDS_ERR_STOPPED ? store_failed(store, r, &message) : r;
+	store_failed(store, r, &message);
+	return store_end(store, r, "going through its exceptions");
 }

@@ -114,7 +114,10 @@ static int run_steps(uint32_t steps)
 
 	while (r == 0 && life.history.count < end) {
 		before = small_index_open_chapter(life.index, NULL);
-		r = told(history_run(&life.history, life.index, 16));
+		r = history_run(&life.history, life.index, 16);
+		/* What it asked for the open chapter since then has taken its sentence from the index. */
+		if (r < 0)
+			life.message = life.history.message;
 		after = small_index_open_chapter(life.index, NULL);
 		/* A chapter is being written, so the save counts no more. */
 		if (after != before || r < 0)

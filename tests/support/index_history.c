@@ -188,6 +188,7 @@ int history_run(struct history *history, struct uds_index *index, size_t count)
 		make_request(history, first + i, &requests[i], &history->steps[first + i]);
 	least = open_chapter(index);
 	r = uds_index_run(index, requests, count);
+	uds_index_error_message(index, &history->message);
 	most = open_chapter(index);
 	time = history->clock == NULL ? 0 : history->clock(history->clock_context);
 	for (uint32_t i = 0; i < count; i++) {

@@ -46,6 +46,8 @@ struct history {
 	/* What time is it, for struct history_step; NULL: 0. For crash tests: events so far. */
 	uint64_t (*clock)(void *context);
 	void *clock_context;
+
+	struct uds_message message; /* of the last batch that failed */
 };
 
 /* What is certain to be there. */
@@ -66,7 +68,7 @@ void history_continue(const struct history *history, uint32_t issued, struct his
 
 /*
  * Runs one batch of @count (1 to 64) requests and checks the answers. Returns what uds_index_run()
- * returned; the caller decides whether an error was to be expected.
+ * returned; the caller decides whether an error was to be expected, whose sentence is in @history.
  */
 int history_run(struct history *history, struct uds_index *index, size_t count);
 

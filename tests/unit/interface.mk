@@ -13,3 +13,10 @@ tests_unit_test_options_SOURCES = tests/unit/test_options.c
 tests_unit_test_options_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_options_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_options_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_failures
+THREADED_TESTS += tests/unit/test_failures
+tests_unit_test_failures_SOURCES = tests/unit/test_failures.c
+tests_unit_test_failures_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_failures_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_failures_LDADD = $(TEST_LDADD)

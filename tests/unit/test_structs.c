@@ -629,6 +629,12 @@ START_TEST(no_struct_is_smaller_than_it_was)
 }
 END_TEST
 
+/* Those that the library makes and hands to a callback: their size says how much of them there is. */
+static bool is_for_callbacks(const char *name)
+{
+	return strcmp(name, "uds_snapshot_loss") == 0;
+}
+
 static bool in_table(const char *name)
 {
 	for (int i = 0; i < ROWS; i++) {
@@ -652,6 +658,8 @@ static int sized_structs(const char *header)
 		if (sscanf(line, "struct %127[a-z_0-9] {", name) == 1)
 			continue;
 		if (strncmp(line, "\tsize_t size;", 13) != 0)
+			continue;
+		if (is_for_callbacks(name))
 			continue;
 		ck_assert_msg(in_table(name), "struct %s of %s is not tested here", name, header);
 		count++;

@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The sentence of a failing call: each call leaves its own, a later one never finds it, and neither does
+ * another thread.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <uds.h>
+
+#include "base/env.h"
+#include "base/failures.h"
+#include "check_main.h"
+#include "torture_env.h"
+
+static struct uds_io *io;
+static struct uds_io *cow;
+static struct uds_index *the_index;
+static struct uds_index *read_only_index;
+static struct uds_exception_store *store;
+static struct uds_exception_store *read_only_store;
+static struct uds_snapshot *snapshot;
+static struct uds_snapshot *read_only_snapshot;
+static struct uds_message message;
+
+static struct uds_io *memory(uint64_t bytes)
+{
+	struct uds_io *made;
+
+	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, &made), 0);
+	return made;
+}
+
+static void open_indexes(void)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 2;
+	c.chapters_per_volume = 4;
+	io = memory(0);
+	ck_assert_int_eq(uds_index_create(io, &c, NULL, &message), 0);
+	options.zones = 2;
+	ck_assert_int_eq(uds_index_open(io, &options, &message, &the_index), 0);
+	options.mode = UDS_INDEX_READ_ONLY;
+	ck_assert_int_eq(uds_index_open(io, &options, &message, &read_only_index), 0);
+}
+
+static void open_snapshots(void)
+{
+	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+	struct uds_snapshot_options snapshot_options = UDS_SNAPSHOT_OPTIONS_INIT;
+
+	cow = memory(1 << 20);
+	ck_assert_int_eq(uds_exception_store_create(cow, NULL, &message), 0);
+	ck_assert_int_eq(uds_exception_store_open(cow, NULL, &message, &store), 0);
+	ck_assert_int_eq(uds_snapshot_open(io, cow, NULL, &message, &snapshot), 0);
+	options.read_only = true;
+	ck_assert_int_eq(uds_exception_store_open(cow, &options, &message, &read_only_store), 0);
+	snapshot_options.read_only = true;
+	ck_assert_int_eq(
+		uds_snapshot_open(io, cow, &snapshot_options, &message, &read_only_snapshot), 0);
+}
+
+static void close_all(void)
+{
+	uds_snapshot_close(read_only_snapshot);
+	uds_snapshot_close(snapshot);
+	uds_exception_store_close(read_only_store);
+	uds_exception_store_close(store);
+	uds_index_close(read_only_index);
+	uds_index_close(the_index);
+	uds_io_close(cow);
+	uds_io_close(io);
+}
+
+/* ---- the index ---- */
+
+static const struct uds_record_name name = { { 0xab, 0xcd } };
+static const struct uds_record_data data = { { 1 } };
+
+static int post_read_only(void)
+{
+	return uds_index_post(read_only_index, &name, &data, NULL, NULL);
+}
+
+static int update_read_only(void)
+{
+	return uds_index_update(read_only_index, &name, &data, NULL, NULL);
+}
+
+static int query_read_only(void)
+{
+	return uds_index_query(read_only_index, &name, NULL, NULL);
+}
+
+static int delete_read_only(void)
+{
+	return uds_index_delete(read_only_index, &name, NULL);
+}
+
+static int run_unknown_kind(void)
+{
+	struct uds_request requests[3] = { { .kind = UDS_POST }, { .kind = 9 }, { .kind = 200 } };
+
+	return uds_index_run(the_index, requests, 3);
+}
+
+static int save_read_only(void)
+{
+	return uds_index_save(read_only_index);
+}
+
+static int stop_record(void *context, const struct uds_record_name *n,
+		       const struct uds_record_data *d)
+{
+	(void)context;
+	(void)n;
+	(void)d;
+	return 1;
+}
+
+static int iterate_stopped(void)
+{
+	ck_assert_int_eq(uds_index_post(the_index, &name, &data, NULL, NULL), 0);
+	return uds_index_iterate(the_index, stop_record, NULL);
+}
+
+static int statistics_of_no_size(void)
+{
+	struct uds_index_statistics s = { .size = 0 };
+
+	return uds_index_get_statistics(the_index, &s);
+}
+
+static int configuration_of_no_size(void)
+{
+	struct uds_configuration c = { .size = 0 };
+
+	return uds_index_get_configuration(the_index, &c);
+}
+
+/* ---- the store ---- */
+
+static int drop_read_only(void)
+{
+	return uds_exception_store_drop(read_only_store);
+}
+
+static int prepare_read_only(void)
+{
+	struct uds_exception e;
+
+	return uds_exception_store_prepare(read_only_store, 5, &e);
+}
+
+static int prepare_twice(void)
+{
+	struct uds_exception e;
+
+	ck_assert_int_eq(uds_exception_store_prepare(store, 5, &e), 0);
+	return uds_exception_store_prepare(store, 5, &e);
+}
+
+static int prepare_too_far(void)
+{
+	struct uds_exception e;
+
+	return uds_exception_store_prepare(store, UINT64_C(1) << 55, &e);
+}
+
+static int commit_foreign(void)
+{
+	const struct uds_exception e = { 7, 77 };
+
+	return uds_exception_store_commit(store, &e, 1);
+}
+
+static int abandon_foreign(void)
+{
+	const struct uds_exception e = { 7, 77 };
+
+	return uds_exception_store_abandon(store, &e, 1);
+}
+
+static int merge_with_exceptions_out(void)
+{
+	struct uds_exception e;
+	uint64_t count;
+
+	ck_assert_int_eq(uds_exception_store_prepare(store, 6, &e), 0);
+	return uds_exception_store_prepare_merge(store, &e, &count);
+}
+
+static int merge_read_only(void)
+{
+	struct uds_exception e;
+	size_t count;
+
+	return uds_exception_store_prepare_merge_batch(read_only_store, &e, NULL, 1, &count);
+}
+
+static int commit_no_merge(void)
+{
+	return uds_exception_store_commit_merge(store, 1);
+}
+
+static int store_line_too_short(void)
+{
+	char line[4];
+
+	return uds_exception_store_status_line(store, line, sizeof(line));
+}
+
+static int store_status_of_no_size(void)
+{
+	struct uds_exception_store_status s = { .size = 0 };
+
+	return uds_exception_store_get_status(store, &s);
+}
+
+static void make_exception(void)
+{
+	struct uds_exception e;
+
+	ck_assert_int_eq(uds_exception_store_prepare(store, 9, &e), 0);
+	ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), 0);
+}
+
+static int stop_range(void *context, uint64_t o, uint64_t n, uint64_t count)
+{
+	(void)context;
+	(void)o;
+	(void)n;
+	(void)count;
+	return 1;
+}
+
+static int ranges_stopped(void)
+{
+	make_exception();
+	return uds_exception_store_ranges(store, 0, UINT64_MAX, stop_range, NULL);
+}
+
+static int stop_entry(void *context, uint64_t area, uint64_t i, const struct uds_exception *e)
+{
+	(void)context;
+	(void)area;
+	(void)i;
+	(void)e;
+	return 1;
+}
+
+static int walk_stopped(void)
+{
+	make_exception();
+	return uds_exception_store_walk(store, stop_entry, NULL);
+}
+
+/* ---- the snapshot ---- */
+
+static int read_past_the_end(void)
+{
+	char byte;
+
+	return uds_snapshot_read(snapshot, &byte, 1, UINT64_MAX);
+}
+
+static int read_origin_past_the_end(void)
+{
+	char byte;
+
+	return uds_snapshot_origin_read(snapshot, &byte, 1, UINT64_MAX);
+}
+
+static int write_past_the_end(void)
+{
+	return uds_snapshot_write(snapshot, "x", 1, UINT64_MAX);
+}
+
+static int write_read_only(void)
+{
+	return uds_snapshot_write(read_only_snapshot, "x", 1, 0);
+}
+
+static int write_origin_read_only(void)
+{
+	return uds_snapshot_origin_write(read_only_snapshot, "x", 1, 0);
+}
+
+static int invalidate_read_only(void)
+{
+	return uds_snapshot_invalidate(read_only_snapshot);
+}
+
+static int merge_read_only_snapshot(void)
+{
+	return uds_snapshot_merge(read_only_snapshot, NULL, NULL);
+}
+
+static int begin_merge_read_only(void)
+{
+	return uds_snapshot_begin_merge(read_only_snapshot);
+}
+
+static int line_too_short(void)
+{
+	char line[4];
+
+	return uds_snapshot_status_line(snapshot, line, sizeof(line));
+}
+
+static int status_of_no_size(void)
+{
+	struct uds_snapshot_status s = { .size = 0 };
+
+	return uds_snapshot_get_status(snapshot, &s);
+}
+
+static int stop_changed(void *context, uint64_t offset, uint64_t length)
+{
+	(void)context;
+	(void)offset;
+	(void)length;
+	return 1;
+}
+
+static int changed_ranges_stopped(void)
+{
+	ck_assert_int_eq(uds_snapshot_write(snapshot, "x", 1, 0), 0);
+	return uds_snapshot_changed_ranges(snapshot, 0, UINT64_MAX, stop_changed, NULL);
+}
+
+static int read_invalid(void)
+{
+	char byte;
+
+	ck_assert_int_eq(uds_snapshot_invalidate(snapshot), 0);
+	return uds_snapshot_read(snapshot, &byte, 1, 0);
+}
+
+static int changed_ranges_invalid(void)
+{
+	ck_assert_int_eq(uds_snapshot_invalidate(snapshot), 0);
+	return uds_snapshot_changed_ranges(snapshot, 0, UINT64_MAX, stop_changed, NULL);
+}
+
+/* ---- the table ---- */
+
+static void index_message(struct uds_message *ret)
+{
+	uds_index_error_message(the_index, ret);
+}
+
+static void read_only_index_message(struct uds_message *ret)
+{
+	uds_index_error_message(read_only_index, ret);
+}
+
+static void store_message(struct uds_message *ret)
+{
+	uds_exception_store_error_message(store, ret);
+}
+
+static void read_only_store_message(struct uds_message *ret)
+{
+	uds_exception_store_error_message(read_only_store, ret);
+}
+
+static void snapshot_message(struct uds_message *ret)
+{
+	uds_snapshot_error_message(snapshot, ret);
+}
+
+static void read_only_snapshot_message(struct uds_message *ret)
+{
+	uds_snapshot_error_message(read_only_snapshot, ret);
+}
+
+static int good_index(void)
+{
+	return uds_index_flush(the_index);
+}
+
+static int good_read_only_index(void)
+{
+	return uds_index_peek(read_only_index, &name, NULL, NULL);
+}
+
+static int good_store(void)
+{
+	struct uds_exception_store_status s = UDS_EXCEPTION_STORE_STATUS_INIT;
+
+	return uds_exception_store_get_status(store, &s);
+}
+
+static int good_read_only_store(void)
+{
+	char line[80];
+
+	return uds_exception_store_status_line(read_only_store, line, sizeof(line));
+}
+
+static int good_snapshot(void)
+{
+	char line[80];
+
+	return uds_snapshot_status_line(snapshot, line, sizeof(line));
+}
+
+static int good_read_only_snapshot(void)
+{
+	return uds_snapshot_flush(read_only_snapshot);
+}
+
+/* Each handle: how its sentence is had, and a call that succeeds. */
+static const struct handle {
+	void (*get)(struct uds_message *ret_message);
+	int (*good)(void);
+} handles[] = {
+	{ index_message, good_index },
+	{ read_only_index_message, good_read_only_index },
+	{ store_message, good_store },
+	{ read_only_store_message, good_read_only_store },
+	{ snapshot_message, good_snapshot },
+	{ read_only_snapshot_message, good_read_only_snapshot },
+};
+
+enum { INDEX, INDEX_RO, STORE, STORE_RO, SNAPSHOT, SNAPSHOT_RO };
+
+static const struct row {
+	int handle;
+	int (*call)(void);
+	int status;
+	const char *words; /* that the sentence must have */
+} rows[] = {
+	{ INDEX_RO, post_read_only, UDS_ERR_READ_ONLY, "post of abcd" },
+	{ INDEX_RO, update_read_only, UDS_ERR_READ_ONLY, "update of abcd" },
+	{ INDEX_RO, query_read_only, UDS_ERR_READ_ONLY, "query of abcd" },
+	{ INDEX_RO, delete_read_only, UDS_ERR_READ_ONLY, "delete of abcd" },
+	{ INDEX_RO, save_read_only, UDS_ERR_READ_ONLY, "read-only" },
+	{ INDEX, run_unknown_kind, -EINVAL, "no request of kind 9" },
+	{ INDEX, iterate_stopped, UDS_ERR_STOPPED, "going through all records" },
+	{ INDEX, statistics_of_no_size, -EINVAL, "struct uds_index_statistics" },
+	{ INDEX, configuration_of_no_size, -EINVAL, "struct uds_configuration" },
+	{ STORE_RO, drop_read_only, UDS_ERR_READ_ONLY, "read only" },
+	{ STORE_RO, prepare_read_only, UDS_ERR_READ_ONLY, "old chunk 5" },
+	{ STORE_RO, merge_read_only, UDS_ERR_READ_ONLY, "read only" },
+	{ STORE, prepare_twice, -EEXIST, "old chunk 5" },
+	{ STORE, prepare_too_far, -EINVAL, "old chunk 36028797018963968" },
+	{ STORE, commit_foreign, -EINVAL, "old chunk 7 -> new chunk 77" },
+	{ STORE, abandon_foreign, -EINVAL, "old chunk 7 -> new chunk 77" },
+	{ STORE, merge_with_exceptions_out, UDS_ERR_BAD_STATE, "1 exceptions are given out" },
+	{ STORE, commit_no_merge, UDS_ERR_BAD_STATE, "no merge was prepared" },
+	{ STORE, store_line_too_short, -ENOSPC, "room for 4" },
+	{ STORE, store_status_of_no_size, -EINVAL, "struct uds_exception_store_status" },
+	{ STORE, ranges_stopped, UDS_ERR_STOPPED, "ranges" },
+	{ STORE, walk_stopped, UDS_ERR_STOPPED, "stopped on request" },
+	{ SNAPSHOT, read_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, read_origin_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, write_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, line_too_short, -ENOSPC, "room for 4" },
+	{ SNAPSHOT, status_of_no_size, -EINVAL, "struct uds_snapshot_status" },
+	{ SNAPSHOT, changed_ranges_stopped, UDS_ERR_STOPPED, "changed ranges" },
+	{ SNAPSHOT, read_invalid, UDS_ERR_INVALID_SNAPSHOT, "invalid" },
+	{ SNAPSHOT, changed_ranges_invalid, UDS_ERR_INVALID_SNAPSHOT, "changed ranges" },
+	{ SNAPSHOT_RO, write_read_only, UDS_ERR_READ_ONLY, "read only" },
+	{ SNAPSHOT_RO, write_origin_read_only, UDS_ERR_READ_ONLY, "read only" },
+	{ SNAPSHOT_RO, invalidate_read_only, UDS_ERR_READ_ONLY, "read only" },
+	{ SNAPSHOT_RO, merge_read_only_snapshot, UDS_ERR_READ_ONLY, "read only" },
+	{ SNAPSHOT_RO, begin_merge_read_only, UDS_ERR_READ_ONLY, "read only" },
+};
+
+#define ROWS ((int)(sizeof(rows) / sizeof(rows[0])))
+
+START_TEST(each_failing_call_leaves_its_own_sentence)
+{
+	const struct row *row = &rows[_i];
+	const struct handle *handle = &handles[row->handle];
+
+	open_indexes();
+	open_snapshots();
+	handle->get(&message);
+	ck_assert_str_eq(message.text, "");
+	ck_assert_int_eq(row->call(), row->status);
+	handle->get(&message);
+	ck_assert_msg(strstr(message.text, row->words) != NULL, "\"%s\" has no \"%s\"",
+		      message.text, row->words);
+	ck_assert_int_eq(handle->good(), 0);
+	handle->get(&message);
+	ck_assert_str_eq(message.text, "");
+	close_all();
+}
+END_TEST
+
+/* ---- threads ---- */
+
+struct failing_thread {
+	pthread_t thread;
+	unsigned int number;
+	bool wrong;
+};
+
+#define THREADS 4
+#define ROUNDS	2000
+
+/* Fails with a kind of its own in each round, and in between asks what succeeds. */
+static void *fail_often(void *context)
+{
+	struct failing_thread *self = context;
+	struct uds_message text;
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint8_t kind = (uint8_t)(10 + self->number * 50 + i % 50);
+		struct uds_request request = { .kind = kind };
+		char expected[40];
+
+		if (uds_index_run(the_index, &request, 1) != -EINVAL)
+			self->wrong = true;
+		uds_index_error_message(the_index, &text);
+		snprintf(expected, sizeof(expected), "no request of kind %u", kind);
+		if (strstr(text.text, expected) == NULL)
+			self->wrong = true;
+		if (i % 7 == 0) {
+			(void)uds_index_peek(the_index, &name, NULL, NULL);
+			uds_index_error_message(the_index, &text);
+			if (text.text[0] != '\0')
+				self->wrong = true;
+		}
+	}
+	return NULL;
+}
+
+START_TEST(threads_that_fail_differently_read_their_own_sentences)
+{
+	struct failing_thread threads[THREADS];
+
+	open_indexes();
+	open_snapshots();
+	for (unsigned int i = 0; i < THREADS; i++) {
+		threads[i].number = i;
+		threads[i].wrong = false;
+		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, fail_often, &threads[i]),
+				 0);
+	}
+	for (unsigned int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i].thread, NULL);
+		ck_assert(!threads[i].wrong);
+	}
+	uds_index_error_message(the_index, &message);
+	ck_assert_str_eq(message.text, "");
+	close_all();
+}
+END_TEST
+
+/* ---- the table of sentences itself ---- */
+
+static struct failures *table;
+
+static void *say_once(void *context)
+{
+	struct uds_message *text = context;
+
+	failures_say(table, -EIO, "of a thread");
+	failures_get(table, text);
+	return NULL;
+}
+
+static void *only_get(void *context)
+{
+	failures_get(table, context);
+	return NULL;
+}
+
+static void run_thread(void *(*work)(void *), struct uds_message *text)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, work, text), 0);
+	pthread_join(thread, NULL);
+}
+
+START_TEST(sentences_of_dead_threads_are_bounded_and_found_by_nobody)
+{
+	struct uds_message text;
+	struct torture_env torture;
+	struct uds_env env;
+	uint64_t bytes;
+
+	torture_env_start(&torture);
+	ck_assert_int_eq(env_complete(&torture.env, &env), 0);
+	ck_assert_int_eq(failures_make(&env, &table), 0);
+	failures_say(table, -EIO, "the first");
+	for (int i = 0; i < FAILURES_MAX; i++) {
+		run_thread(say_once, &text);
+		ck_assert_str_eq(text.text, "of a thread");
+		run_thread(only_get, &text);
+		ck_assert_str_eq(text.text, "");
+	}
+	bytes = torture.bytes;
+	for (int i = 0; i < FAILURES_MAX; i++)
+		run_thread(say_once, &text);
+	ck_assert_uint_eq(torture.bytes, bytes);
+	failures_free(table);
+	torture_env_end(&torture);
+}
+END_TEST
+
+START_TEST(without_memory_the_text_of_the_status_stands_in)
+{
+	struct uds_message text;
+	struct torture_env torture;
+	struct uds_env env;
+
+	torture_env_start(&torture);
+	ck_assert_int_eq(env_complete(&torture.env, &env), 0);
+	ck_assert_int_eq(failures_make(&env, &table), 0);
+	torture_env_fail_at(&torture, 1, true);
+	failures_say(table, -EIO, "the whole sentence of the first thread");
+	failures_get(table, &text);
+	ck_assert_str_eq(text.text, "the whole sentence of the first thread");
+	run_thread(say_once, &text);
+	ck_assert_str_eq(text.text, uds_strerror(-EIO));
+	failures_free(table);
+	torture_env_end(&torture);
+}
+END_TEST
+
+START_TEST(a_held_sentence_stays_until_the_next_call)
+{
+	struct uds_message text;
+	struct uds_env env;
+
+	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(failures_make(&env, &table), 0);
+	failures_begin(table);
+	failures_say(table, -EIO, "exact");
+	failures_hold(table, -EIO, "general");
+	failures_say(table, -EINVAL, "later");
+	failures_get(table, &text);
+	ck_assert_str_eq(text.text, "exact");
+	ck_assert_int_eq(failures_end(table, -EIO, "what"), -EIO);
+	failures_get(table, &text);
+	ck_assert_str_eq(text.text, "exact");
+	failures_begin(table);
+	failures_get(table, &text);
+	ck_assert_str_eq(text.text, "");
+	ck_assert_int_eq(failures_end(table, -EIO, "what %d", 3), -EIO);
+	failures_get(table, &text);
+	ck_assert_msg(strncmp(text.text, "what 3: ", 8) == 0, "%s", text.text);
+	ck_assert_int_eq(failures_end(table, 0, "what"), 0);
+	failures_get(table, &text);
+	ck_assert_str_eq(text.text, "");
+	failures_free(table);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("failures");
+	TCase *tc = tcase_create("failures");
+
+	tcase_add_loop_test(tc, each_failing_call_leaves_its_own_sentence, 0, ROWS);
+	tcase_add_test(tc, threads_that_fail_differently_read_their_own_sentences);
+	tcase_add_test(tc, sentences_of_dead_threads_are_bounded_and_found_by_nobody);
+	tcase_add_test(tc, without_memory_the_text_of_the_status_stands_in);
+	tcase_add_test(tc, a_held_sentence_stays_until_the_next_call);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
