@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The uds command. It links the library's public names only; the hash of block names is the
-# library's file, compiled in.
+# The uds command. It links the library's public names only; the hash of block names and the
+# hashing of tables are the library's files, compiled in.
 if BUILD_TOOL
 bin_PROGRAMS += uds
 uds_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
@@ -42,5 +42,6 @@ uds_SOURCES = \
 	tools/standard.c tools/standard.h \
 	tools/target.c tools/target.h \
 	tools/text.c tools/text.h \
-	tools/verify.c
+	tools/verify.c \
+	lib/base/hash_key.c lib/base/hash_key.h
 endif

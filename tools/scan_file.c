@@ -62,8 +62,7 @@ void scan_file_release(struct scan_file *file)
 
 static size_t place_of(const struct file_table *table, unsigned int device, uint64_t inode)
 {
-	uint64_t h = (inode ^ (uint64_t)device << 44) * UINT64_C(0x9e3779b97f4a7c15);
-	size_t at = (size_t)(h >> 20) & (table->place_count - 1);
+	size_t at = (size_t)hash_key_apply(&table->key, inode, device) & (table->place_count - 1);
 
 	while (table->places[at] != 0) {
 		const struct scan_file *file = table->files[table->places[at] - 1];
@@ -84,6 +83,8 @@ static int grow(struct file_table *table)
 	if (files == NULL)
 		return -ENOMEM;
 	table->files = files;
+	if (table->place_count == 0)
+		hash_key_make(&table->key);
 	places = calloc(2 * room, sizeof(*places));
 	if (places == NULL)
 		return -ENOMEM;

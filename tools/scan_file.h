@@ -8,6 +8,7 @@
 #ifndef TOOLS_SCAN_FILE_H
 #define TOOLS_SCAN_FILE_H
 
+#include "base/hash_key.h"
 #include "scan.h"
 #include "scan_walk.h"
 
@@ -23,6 +24,7 @@ void scan_file_release(struct scan_file *file);
 
 /* Files that are kept for the report, found by what records say about them. */
 struct file_table {
+	struct hash_key key;
 	struct scan_file **files;
 	size_t count, room;
 	size_t *places; /* 1 + number in files; a hash table by linear probing */

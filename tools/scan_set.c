@@ -14,9 +14,7 @@ struct pair_group {
 
 static size_t place_of(const struct pair_set *set, uint64_t first, uint64_t number)
 {
-	uint64_t h = (number ^ (first << 40 | first >> 24)) * UINT64_C(0x9e3779b97f4a7c15);
-	size_t at =
-		(size_t)((h ^ h >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 16) & (set->places - 1);
+	size_t at = (size_t)hash_key_apply(&set->key, first, number) & (set->places - 1);
 
 	while (set->groups[at].members != 0 &&
 	       (set->groups[at].number != number || set->groups[at].first != first))
@@ -26,12 +24,15 @@ static size_t place_of(const struct pair_set *set, uint64_t first, uint64_t numb
 
 static int grow(struct pair_set *set)
 {
-	struct pair_set larger = { .places = set->places == 0 ? 256 : 2 * set->places,
+	struct pair_set larger = { .key = set->key,
+				   .places = set->places == 0 ? 256 : 2 * set->places,
 				   .count = set->count };
 
 	larger.groups = calloc(larger.places, sizeof(*larger.groups));
 	if (larger.groups == NULL)
 		return -ENOMEM;
+	if (set->places == 0)
+		hash_key_make(&larger.key);
 	for (size_t i = 0; i < set->places; i++) {
 		const struct pair_group *group = &set->groups[i];
 

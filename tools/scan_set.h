@@ -13,10 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/hash_key.h"
+
 struct pair_group;
 
 /* All zeros: an empty set. */
 struct pair_set {
+	struct hash_key key; /* once there are places */
 	struct pair_group *groups;
 	size_t places; /* a power of two, or 0 */
 	size_t count;  /* of groups in use */

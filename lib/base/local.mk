@@ -8,6 +8,7 @@ lib_libcore_la_SOURCES += \
 	lib/base/bytes.h \
 	lib/base/env.c lib/base/env.h \
 	lib/base/failures.c lib/base/failures.h \
+	lib/base/hash_key.c lib/base/hash_key.h \
 	lib/base/message.c lib/base/message.h \
 	lib/base/murmur3.c lib/base/murmur3.h \
 	lib/base/status.c \

@@ -44,6 +44,7 @@ int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zon
 	zone->env = *env;
 	zone->capacity = capacity;
 	zone->slot_mask = slot_count(capacity) - 1;
+	hash_key_make(&zone->key);
 	zone->slots =
 		env_allocate_aligned(env, sizeof(uint32_t) * ((uint64_t)zone->slot_mask + 1), 64);
 	zone->removed = env_allocate(env, removed_bytes(capacity), 1);
@@ -80,9 +81,9 @@ void open_zone_reset(struct open_zone *zone)
 }
 
 /* The upper bits of a slot: a part of the name that the place in the table does not tell. */
-static inline uint32_t name_tag(uint64_t chapter_bits)
+static inline uint32_t name_tag(uint64_t hash)
 {
-	return (uint32_t)(chapter_bits >> 16) & ~OPEN_ZONE_NUMBER_MASK;
+	return (uint32_t)(hash >> 32) & ~OPEN_ZONE_NUMBER_MASK;
 }
 
 static inline bool same_name(const struct uds_record_name *a, const struct uds_record_name *b)
@@ -92,19 +93,21 @@ static inline bool same_name(const struct uds_record_name *a, const struct uds_r
 
 /*
  * Finds the live record with a name. Returns its number, or 0 and the empty slot where the search ended.
+ *
+ * @ret_steps: the slots that were looked at.
  */
-static uint32_t probe(const struct open_zone *zone, const struct uds_record_name *name,
-		      uint32_t *ret_slot)
+static inline uint32_t probe_hash(const struct open_zone *zone, const struct uds_record_name *name,
+				  uint64_t hash, uint32_t *ret_slot, uint32_t *ret_steps)
 {
-	const uint64_t chapter_bits = name_chapter_bits(name);
-	const uint32_t tag = name_tag(chapter_bits);
-	uint32_t slot = (uint32_t)chapter_bits & zone->slot_mask;
+	const uint32_t tag = name_tag(hash);
+	uint32_t slot = (uint32_t)hash & zone->slot_mask;
 
 	for (uint32_t step = 1;; step++) {
 		const uint32_t content = zone->slots[slot];
 		const uint32_t number = content & OPEN_ZONE_NUMBER_MASK;
 
 		*ret_slot = slot;
+		*ret_steps = step;
 		if (number == 0)
 			return 0;
 		if ((content & ~OPEN_ZONE_NUMBER_MASK) == tag &&
@@ -113,6 +116,22 @@ static uint32_t probe(const struct open_zone *zone, const struct uds_record_name
 			return number;
 		slot = (slot + step) & zone->slot_mask;
 	}
+}
+
+static uint32_t probe(const struct open_zone *zone, const struct uds_record_name *name,
+		      uint32_t *ret_slot)
+{
+	uint32_t steps;
+
+	return probe_hash(zone, name, open_zone_hash(zone, name), ret_slot, &steps);
+}
+
+uint32_t open_zone_probes(const struct open_zone *zone, const struct uds_record_name *name)
+{
+	uint32_t slot, steps;
+
+	probe_hash(zone, name, open_zone_hash(zone, name), &slot, &steps);
+	return steps;
 }
 
 struct uds_record_data *open_zone_search(const struct open_zone *zone,
@@ -126,13 +145,14 @@ struct uds_record_data *open_zone_search(const struct open_zone *zone,
 int open_zone_put(struct open_zone *zone, const struct uds_record_name *name,
 		  const struct uds_record_data *data, uint32_t *ret_room)
 {
-	uint32_t slot, number = probe(zone, name, &slot);
+	const uint64_t hash = open_zone_hash(zone, name);
+	uint32_t slot, steps, number = probe_hash(zone, name, hash, &slot, &steps);
 
 	if (number == 0) {
 		if (open_zone_is_full(zone))
 			return UDS_ERR_OVERFLOW;
 		number = ++zone->size;
-		zone->slots[slot] = name_tag(name_chapter_bits(name)) | number;
+		zone->slots[slot] = name_tag(hash) | number;
 		zone->records[number - 1].name = *name;
 	}
 	zone->records[number - 1].data = *data;

@@ -3,6 +3,9 @@
  * One zone's share of the open chapter: records in the order of their arrival, and a hash table that
  * finds them (uds-format, 10.1 and 10.2).
  *
+ * The table is this library's own: its places follow from a random key, so that names cannot be made to
+ * meet in it. Everything on disk follows from the order of arrival alone, never from the table.
+ *
  * Record numbers count from 1 and are never used twice between two resets: a removed record keeps its
  * number, because the layout of the chapter on the volume follows from the numbers.
  *
@@ -20,7 +23,7 @@
 #include <uds/status.h>
 
 #include "base/bytes.h"
-#include "geometry/name_bits.h"
+#include "base/hash_key.h"
 
 /*
  * Slots of the hash table are record numbers (0: never used) with some more bits of the name, so that
@@ -31,6 +34,7 @@
 
 struct open_zone {
 	struct uds_env env;
+	struct hash_key key;
 	uint32_t capacity;  /* largest record number */
 	uint32_t size;	    /* highest record number in use */
 	uint32_t deletions; /* how many of them are removed */
@@ -90,6 +94,16 @@ static inline bool open_zone_is_full(const struct open_zone *zone)
 	return zone->size == zone->capacity;
 }
 
+/* What the slot and the further bits in it are taken from. */
+static inline uint64_t open_zone_hash(const struct open_zone *zone,
+				      const struct uds_record_name *name)
+{
+	return hash_key_apply(&zone->key, get_le64(name->bytes), get_le64(name->bytes + 8));
+}
+
+/* How many slots a search of the name looks at: for tests and benchmarks. */
+uint32_t open_zone_probes(const struct open_zone *zone, const struct uds_record_name *name);
+
 /*
  * The slot that a search or put of the name begins with: for callers to prefetch. (They do it
  * themselves: a compiler may take a function that only prefetches for one without any effect.)
@@ -97,7 +111,7 @@ static inline bool open_zone_is_full(const struct open_zone *zone)
 static inline const uint32_t *open_zone_first_slot(const struct open_zone *zone,
 						   const struct uds_record_name *name)
 {
-	return &zone->slots[name_chapter_bits(name) & zone->slot_mask];
+	return &zone->slots[open_zone_hash(zone, name) & zone->slot_mask];
 }
 
 /* When that slot has come: the record that it leads to. */

@@ -6,6 +6,7 @@ lib_libcore_la_SOURCES += \
 	lib/index/chapter_copy.c lib/index/chapter_copy.h \
 	lib/index/chapter_view.c lib/index/chapter_view.h \
 	lib/index/close_chapter.c \
+	lib/index/dropped_records.c lib/index/dropped_records.h \
 	lib/index/index.h \
 	lib/index/info.c \
 	lib/index/iterate.c \

@@ -15,75 +15,10 @@
 #include "base/visibility.h"
 #include "chapter/saved_chapter.h"
 #include "geometry/name_zone.h"
+#include "index/dropped_records.h"
 #include "volume/extent_stream.h"
 
 #define SECTOR_BYTES 512
-
-/* Names of records that a load had no room for. */
-struct dropped {
-	const struct uds_env *env;
-	struct uds_record_name *names;
-	size_t count;
-	size_t room;
-	bool no_memory;
-};
-
-static void remember_dropped(void *context, const struct uds_record *record)
-{
-	struct dropped *dropped = context;
-
-	if (dropped->count == dropped->room) {
-		size_t room = dropped->room > 0 ? 2 * dropped->room : 64;
-		struct uds_record_name *names = env_allocate(dropped->env, room, sizeof(*names));
-
-		if (names == NULL) {
-			dropped->no_memory = true;
-			return;
-		}
-		for (size_t i = 0; i < dropped->count; i++)
-			names[i] = dropped->names[i];
-		env_release(dropped->env, dropped->names);
-		dropped->names = names;
-		dropped->room = room;
-	}
-	dropped->names[dropped->count++] = record->name;
-}
-
-/* Whether a record that was loaded may be the one that an ordinary entry of this place is about. */
-static bool place_is_taken(struct uds_index *index, const struct vi_place *place)
-{
-	const struct open_zone *zone = index->zones[place->zone].open;
-
-	for (uint32_t n = 1; n <= zone->size; n++) {
-		const struct uds_record_name *name = &zone->records[n - 1].name;
-		struct vi_place other;
-
-		volume_index_locate(index->volume_index, name, &other);
-		if (other.sub == place->sub && other.list == place->list &&
-		    other.address == place->address)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Removes the volume index entries of records that were dropped. Left there, a collision entry would be
- * a promise that is not kept; an ordinary one only a hint in vain.
- */
-static void forget_dropped(struct uds_index *index, const struct dropped *dropped)
-{
-	for (size_t i = 0; i < dropped->count; i++) {
-		const struct uds_record_name *name = &dropped->names[i];
-		struct vi_record record;
-		struct vi_place place;
-
-		volume_index_locate(index->volume_index, name, &place);
-		volume_index_get(index->volume_index, &place, name, &record);
-		if (record.found && record.vcn == index->newest &&
-		    (record.collision || !place_is_taken(index, &place)))
-			volume_index_remove(index->volume_index, &record);
-	}
-}
 
 static int read_extent(struct uds_index *index, const struct extent *extent, const char *what,
 		       uint8_t *memory, uint64_t bytes, struct uds_message *message)
@@ -151,7 +86,7 @@ static int load_page_map(struct uds_index *index, const struct save *save,
 static int load_open_zones(struct uds_index *index, const uint8_t *memory, uint64_t bytes,
 			   struct uds_message *message)
 {
-	struct dropped dropped = { .env = &index->env };
+	struct dropped_records dropped = { .env = &index->env };
 	struct open_zone *zones[MAXIMUM_ZONES];
 	struct zone_chooser chooser;
 	int r;
@@ -160,13 +95,11 @@ static int load_open_zones(struct uds_index *index, const uint8_t *memory, uint6
 		zones[i] = index->zones[i].open;
 	zone_chooser_make(&index->geometry, index->zone_count, &chooser);
 	r = saved_chapter_load(&index->geometry, &chooser, zones, index->zone_count, memory,
-			       (size_t)bytes, remember_dropped, &dropped, &index->dropped_at_load,
+			       (size_t)bytes, dropped_records_add, &dropped, &index->dropped_at_load,
 			       message);
-	if (r == 0 && dropped.no_memory)
-		r = -ENOMEM;
 	if (r == 0)
-		forget_dropped(index, &dropped);
-	env_release(&index->env, dropped.names);
+		r = dropped_records_forget(&dropped, index);
+	dropped_records_free(&dropped);
 	return r;
 }
 

@@ -681,6 +681,105 @@ START_TEST(any_bytes_as_a_save_give_records_or_an_error)
 }
 END_TEST
 
+#define CRAFTED 100000
+
+/* Names that have all their bytes in common but for these; @i tells them apart. */
+static void crafted_name(const unsigned int free_bytes[3], uint32_t i,
+			 struct uds_record *ret_record)
+{
+	memset(ret_record, 0x5a, sizeof(*ret_record));
+	for (unsigned int b = 0; b < 3; b++)
+		ret_record->name.bytes[free_bytes[b]] = (uint8_t)(i >> 8 * b);
+}
+
+/* Puts all of them and looks at all: about 1.5 slots each, whatever the names are. */
+static void assert_few_probes(struct open_zone *zone, const unsigned int free_bytes[3],
+			      uint32_t step)
+{
+	uint64_t total = 0;
+	uint32_t most = 0, room;
+	struct uds_record record;
+
+	open_zone_reset(zone);
+	for (uint32_t i = 0; i < CRAFTED; i++) {
+		uint32_t probes;
+
+		crafted_name(free_bytes, i * step, &record);
+		probes = open_zone_probes(zone, &record.name);
+		ck_assert_int_eq(put(zone, &record, &room), 0);
+		total += probes;
+		most = probes > most ? probes : most;
+	}
+	ck_assert_msg(total < 3 * CRAFTED && most < 200, "free bytes %u %u %u, step %u: %d, %u",
+		      free_bytes[0], free_bytes[1], free_bytes[2], step, (int)total, most);
+}
+
+/*
+ * 100,000 names take three bytes to tell them apart, so names that are equal in any set of bytes are
+ * equal in all but three, or in fewer. All sets with UDS_TEST_SCALE, every ninth without.
+ */
+START_TEST(names_equal_in_all_but_three_bytes_take_few_probes)
+{
+	const unsigned int every = getenv("UDS_TEST_SCALE") != NULL ? 1 : 9;
+	struct open_zone *zone = make_zone(CRAFTED);
+	unsigned int n = 0, f[3];
+
+	for (f[0] = 0; f[0] < 16; f[0]++) {
+		for (f[1] = f[0] + 1; f[1] < 16; f[1]++) {
+			for (f[2] = f[1] + 1; f[2] < 16; f[2]++) {
+				if (n++ % every == 0)
+					assert_few_probes(zone, f, n % 2 == 0 ? 1 : 167);
+			}
+		}
+	}
+	ck_assert_uint_eq(n, 560);
+	open_zone_free(zone);
+}
+END_TEST
+
+/* The table is no part of what is saved: zones with different keys save the same bytes. */
+START_TEST(saves_do_not_depend_on_the_table)
+{
+	const struct geometry g = small_geometry(8);
+	uint8_t *first = NULL, *bytes;
+	uint64_t size = 0;
+	uint32_t room;
+
+	for (int turn = 0; turn < 4; turn++) {
+		struct open_zone *zone = make_zone(g.records_per_chapter);
+
+		for (uint64_t i = 0; i < 900; i++) {
+			struct uds_record record = record_of(5, i);
+
+			ck_assert_int_eq(put(zone, &record, &room), 0);
+			if (i % 7 == 3)
+				ck_assert(open_zone_remove(zone, &record.name));
+		}
+		size = saved_chapter_bytes(&zone, 1);
+		bytes = malloc((size_t)size);
+		ck_assert_int_eq(saved_chapter_write(&zone, 1, bytes, (size_t)size), 0);
+		if (first == NULL) {
+			first = bytes;
+		} else {
+			ck_assert_int_eq(memcmp(first, bytes, (size_t)size), 0);
+			free(bytes);
+		}
+		open_zone_free(zone);
+	}
+	free(first);
+}
+END_TEST
+
+START_TEST(tables_have_keys_of_their_own)
+{
+	struct open_zone *a = make_zone(16), *b = make_zone(16);
+
+	ck_assert_int_ne(memcmp(&a->key, &b->key, sizeof(a->key)), 0);
+	open_zone_free(a);
+	open_zone_free(b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("open_chapter");
@@ -706,6 +805,9 @@ int main(void)
 	tcase_add_test(tc, zones_of_one_record_load_one_record_each);
 	tcase_add_test(tc, damaged_saves_are_refused_and_leave_nothing__S8);
 	tcase_add_test(tc, any_bytes_as_a_save_give_records_or_an_error);
+	tcase_add_test(tc, names_equal_in_all_but_three_bytes_take_few_probes);
+	tcase_add_test(tc, saves_do_not_depend_on_the_table);
+	tcase_add_test(tc, tables_have_keys_of_their_own);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Forgetting the records that a load had no room for. */
+#include "index/dropped_records.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "index/index.h"
+
+struct dropped_name {
+	struct uds_record_name name;
+	struct vi_place place;
+	bool place_is_taken; /* a record that was loaded has the same place in the volume index */
+};
+
+void dropped_records_add(void *context, const struct uds_record *record)
+{
+	struct dropped_records *dropped = context;
+
+	if (dropped->count == dropped->room) {
+		size_t room = dropped->room > 0 ? 2 * dropped->room : 64;
+		struct dropped_name *names = env_allocate(dropped->env, room, sizeof(*names));
+
+		if (names == NULL) {
+			dropped->no_memory = true;
+			return;
+		}
+		for (size_t i = 0; i < dropped->count; i++)
+			names[i] = dropped->names[i];
+		env_release(dropped->env, dropped->names);
+		dropped->names = names;
+		dropped->room = room;
+	}
+	dropped->names[dropped->count++] = (struct dropped_name){ .name = record->name };
+}
+
+static int compare_places(const struct vi_place *a, const struct vi_place *b)
+{
+	if (a->sub != b->sub)
+		return a->sub < b->sub ? -1 : 1;
+	if (a->zone != b->zone)
+		return a->zone < b->zone ? -1 : 1;
+	if (a->list != b->list)
+		return a->list < b->list ? -1 : 1;
+	return a->address < b->address ? -1 : a->address > b->address;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct dropped_name *x = a, *y = b;
+
+	return compare_places(&x->place, &y->place);
+}
+
+/* Marks the first of the dropped names that have this place; they are sorted by place. */
+static void take_place(struct dropped_records *dropped, const struct vi_place *place)
+{
+	size_t low = 0, high = dropped->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_places(&dropped->names[middle].place, place) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < dropped->count && compare_places(&dropped->names[low].place, place) == 0)
+		dropped->names[low].place_is_taken = true;
+}
+
+static void find_taken_places(struct dropped_records *dropped, struct uds_index *index)
+{
+	for (unsigned int z = 0; z < index->zone_count; z++) {
+		const struct open_zone *zone = index->zones[z].open;
+
+		for (uint32_t n = 0; n < zone->size; n++) {
+			struct vi_place place;
+
+			volume_index_locate(index->volume_index, &zone->records[n].name, &place);
+			take_place(dropped, &place);
+		}
+	}
+	for (size_t i = 1; i < dropped->count; i++) {
+		struct dropped_name *names = &dropped->names[i];
+
+		if (compare_places(&names[-1].place, &names->place) == 0)
+			names->place_is_taken |= names[-1].place_is_taken;
+	}
+}
+
+/*
+ * A collision entry left there would be a promise that is not kept. An ordinary one may be that of a record
+ * which was loaded; then it stays, at worst as a hint in vain.
+ */
+static void forget(const struct dropped_name *dropped, struct uds_index *index)
+{
+	struct vi_record record;
+
+	volume_index_get(index->volume_index, &dropped->place, &dropped->name, &record);
+	if (record.found && record.vcn == index->newest &&
+	    (record.collision || !dropped->place_is_taken))
+		volume_index_remove(index->volume_index, &record);
+}
+
+int dropped_records_forget(struct dropped_records *dropped, struct uds_index *index)
+{
+	if (dropped->no_memory)
+		return -ENOMEM;
+	if (dropped->count == 0)
+		return 0;
+	for (size_t i = 0; i < dropped->count; i++)
+		volume_index_locate(index->volume_index, &dropped->names[i].name,
+				    &dropped->names[i].place);
+	qsort(dropped->names, dropped->count, sizeof(*dropped->names), compare_names);
+	find_taken_places(dropped, index);
+	for (size_t i = 0; i < dropped->count; i++)
+		forget(&dropped->names[i], index);
+	return 0;
+}
+
+void dropped_records_free(struct dropped_records *dropped)
+{
+	env_release(dropped->env, dropped->names);
+}
