@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Parts of uds scan: the set of what was met, and what its records can hold. */
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "check_main.h"
 #include "scan_data.h"
 #include "scan_set.h"
+#include "scan_tree.h"
 
 START_TEST(a_set_has_what_was_added_and_nothing_else)
 {
@@ -89,6 +94,147 @@ START_TEST(what_records_cannot_hold_is_known)
 }
 END_TEST
 
+#define DEPTH 30
+
+/* DEPTH folders "d" inside each other, each with a "z" that comes after; the top is a new one. */
+static void make_folders(char *ret_top, size_t room)
+{
+	char path[512];
+	size_t end;
+
+	snprintf(ret_top, room, "%s/tree-XXXXXX", scratch_dir());
+	ck_assert_ptr_nonnull(mkdtemp(ret_top));
+	end = (size_t)snprintf(path, sizeof(path), "%s", ret_top);
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		strcpy(path + end, "/z");
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+		strcpy(path + end, "/d");
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+		end += 2;
+	}
+}
+
+static void remove_folders(const char *top)
+{
+	char command[600];
+
+	snprintf(command, sizeof(command), "rm -r '%s'", top);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void go_down(struct tree *tree, int directory, const char *name)
+{
+	int descriptor = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+	int error;
+
+	ck_assert_int_ge(descriptor, 0);
+	ck_assert_int_eq(fstat(descriptor, &st), 0);
+	ck_assert_int_eq(tree_enter(tree, descriptor, &st, &error), 0);
+	ck_assert_int_eq(error, 0);
+}
+
+static void go_to_the_bottom(struct tree *tree, const char *top)
+{
+	const char *name;
+
+	ck_assert_int_eq(tree_start(tree, top), 0);
+	go_down(tree, AT_FDCWD, top);
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		ck_assert_int_eq(tree_next(tree, &name), 1);
+		ck_assert_str_eq(name, "d");
+		go_down(tree, tree_top(tree)->descriptor, name);
+	}
+	ck_assert_int_eq(tree_next(tree, &name), 0);
+}
+
+static unsigned int open_levels(const struct tree *tree)
+{
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < tree->depth; i++)
+		count += tree->levels[i].descriptor >= 0;
+	return count;
+}
+
+START_TEST(a_deep_tree_is_left_with_few_descriptors)
+{
+	struct tree tree = { 0 };
+	char top[300];
+	const char *name;
+
+	make_folders(top, sizeof(top));
+	go_to_the_bottom(&tree, top);
+	ck_assert_uint_le(open_levels(&tree), 14);
+	while (tree.depth > 1) {
+		ck_assert(tree_leave(&tree));
+		ck_assert_int_eq(tree_next(&tree, &name), 1);
+		ck_assert_str_eq(name, "z");
+		ck_assert_uint_eq(strlen(tree.path), strlen(top) + 2 * tree.depth);
+		ck_assert_int_eq(tree_next(&tree, &name), 0);
+	}
+	ck_assert(tree_leave(&tree));
+	tree_free(&tree);
+	remove_folders(top);
+}
+END_TEST
+
+START_TEST(a_folder_that_was_moved_is_not_taken_for_another)
+{
+	char top[300], from[400], to[400];
+	struct tree tree = { 0 };
+	unsigned int lost = 0;
+	const char *name;
+
+	make_folders(top, sizeof(top));
+	go_to_the_bottom(&tree, top);
+	/* The fifth goes to where the first one's "z" is: above it is not the fourth any more. */
+	snprintf(from, sizeof(from), "%s/d/d/d/d/d", top);
+	snprintf(to, sizeof(to), "%s/z/moved", top);
+	ck_assert_int_eq(rename(from, to), 0);
+	while (tree.depth > 1) {
+		bool good = tree_leave(&tree);
+		size_t level = tree.depth - 1;
+
+		lost += !good;
+		ck_assert_int_eq(good, level >= 5 || level == 0);
+		ck_assert_int_eq(tree_next(&tree, &name), good);
+		if (good)
+			ck_assert_str_eq(name, "z");
+	}
+	ck_assert_uint_eq(lost, 4);
+	tree_free(&tree);
+	remove_folders(top);
+}
+END_TEST
+
+START_TEST(long_paths_are_opened_bit_by_bit)
+{
+	char *path = malloc(20001);
+	const char *name;
+	int descriptor;
+
+	ck_assert_int_eq(open_start_of_path("short", &descriptor, &name), 0);
+	ck_assert_int_eq(descriptor, AT_FDCWD);
+	ck_assert_str_eq(name, "short");
+	for (unsigned int i = 0; i < 10000; i++)
+		memcpy(path + 2 * i, i == 0 ? "/." : "./", 2);
+	path[1] = '/';
+	strcpy(path + 20000 - 8, "/missing");
+	ck_assert_int_eq(open_start_of_path(path, &descriptor, &name), 0);
+	ck_assert_int_ge(descriptor, 0);
+	ck_assert_uint_lt(strlen(name), 4096);
+	ck_assert_int_eq(close(descriptor), 0);
+	memset(path, 'x', 20000);
+	ck_assert_int_lt(open_start_of_path(path, &descriptor, &name), 0);
+	memcpy(path, "/missing/", 9);
+	for (unsigned int i = 100; i < 20000; i += 100)
+		path[i] = '/';
+	ck_assert_int_lt(open_start_of_path(path, &descriptor, &name), 0);
+	free(path);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tool scan");
@@ -98,6 +244,9 @@ int main(void)
 	tcase_add_test(tests, a_set_takes_pairs_from_all_over);
 	tcase_add_test(tests, records_hold_the_ends_of_their_ranges);
 	tcase_add_test(tests, what_records_cannot_hold_is_known);
+	tcase_add_test(tests, a_deep_tree_is_left_with_few_descriptors);
+	tcase_add_test(tests, a_folder_that_was_moved_is_not_taken_for_another);
+	tcase_add_test(tests, long_paths_are_opened_bit_by_bit);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }
