@@ -22,7 +22,7 @@ _uds_options()
 	"snapshot create") echo "--chunk-size --size --force" ;;
 	"snapshot info") echo "--salvage" ;;
 	"snapshot list") echo "--ranges --salvage" ;;
-	"snapshot read") echo "--origin --offset --length --salvage" ;;
+	"snapshot read") echo "--origin --offset --length --output --sparse --salvage" ;;
 	"snapshot write" | "snapshot write-origin") echo "--origin --offset" ;;
 	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --salvage" ;;
 	"snapshot verify") echo "--origin" ;;

@@ -27,3 +27,4 @@ include lib/chapter/local.mk
 include lib/volume/local.mk
 include lib/index/local.mk
 include lib/snapshot/local.mk
+include lib/vdo/local.mk

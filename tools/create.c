@@ -29,12 +29,47 @@ static size_t first_content(const uint8_t *bytes, size_t length)
 	return i;
 }
 
+/* Looks at [@offset, @end) through a buffer of STEP_BYTES. */
+static int look_for_content(const struct command *command, struct uds_io *io, const char *uri,
+			    uint64_t offset, uint64_t end, uint8_t *buffer)
+{
+	struct progress progress;
+	int status = EXIT_GOOD;
+
+	progress_start(&progress, true, "looking for content", NULL);
+	for (uint64_t at = offset; at < end && status == EXIT_GOOD; at += STEP_BYTES) {
+		size_t step = end - at < STEP_BYTES ? (size_t)(end - at) : STEP_BYTES, found;
+		int r = uds_io_read(io, buffer, step, at);
+
+		if (r < 0) {
+			status = failed(command, uri, r, NULL);
+			break;
+		}
+		found = first_content(buffer, step);
+		if (found < step) {
+			complain(command,
+				 "%s: there is something at byte %llu already%s; --force writes "
+				 "over it",
+				 uri, (unsigned long long)(at + found),
+				 at == offset && memcmp(buffer, "dmvdo001", 8) == 0
+					 ? " (a VDO volume, which holds an index of its own)"
+					 : "");
+			status = EXIT_FAILED;
+		} else if (progress_report(&progress, at - offset, end - offset) != 0) {
+			complain(command, "interrupted: nothing was written");
+			status = EXIT_FAILED;
+		}
+	}
+	progress_end(&progress);
+	return status;
+}
+
 int refuse_content(const struct command *command, struct uds_io *io, const char *uri,
 		   uint64_t offset, uint64_t length)
 {
 	uint64_t size, end;
 	uint8_t *buffer;
-	int r;
+	int status, r;
 
 	r = uds_io_size(io, &size);
 	if (r < 0)
@@ -45,27 +80,9 @@ int refuse_content(const struct command *command, struct uds_io *io, const char 
 	buffer = aligned_alloc(65536, STEP_BYTES);
 	if (buffer == NULL)
 		return failed(command, uri, -ENOMEM, NULL);
-	for (uint64_t at = offset; at < end; at += STEP_BYTES) {
-		size_t step = end - at < STEP_BYTES ? (size_t)(end - at) : STEP_BYTES;
-		size_t found;
-
-		r = uds_io_read(io, buffer, step, at);
-		if (r < 0) {
-			free(buffer);
-			return failed(command, uri, r, NULL);
-		}
-		found = first_content(buffer, step);
-		if (found < step) {
-			complain(command,
-				 "%s: there is something at byte %llu already; --force writes over "
-				 "it",
-				 uri, (unsigned long long)(at + found));
-			free(buffer);
-			return EXIT_FAILED;
-		}
-	}
+	status = look_for_content(command, io, uri, offset, end, buffer);
 	free(buffer);
-	return EXIT_GOOD;
+	return status;
 }
 
 /* The path that a URI names; NULL for other schemes and for paths with options. */
@@ -244,6 +261,7 @@ int create_run(const struct command *command, int argc, char **argv)
 	if (status != EXIT_GOOD)
 		return status;
 	target_set(&target, &options, arguments[0]);
+	catch_interrupts();
 	status = open_to_create(command, target.uri, &target.env, &target.io, &made);
 	if (status != EXIT_GOOD)
 		return status;

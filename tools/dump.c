@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "document.h"
 #include "families.h"
 #include "lines.h"
 #include "output.h"
@@ -12,22 +13,30 @@
 
 #define BATCH 256
 
+struct dump {
+	struct progress progress; /* for those who ask: a bar would run through the lines */
+	uint64_t count;
+};
+
 static int dump_record(void *context, const struct uds_record_name *name,
 		       const struct uds_record_data *data)
 {
-	char line[2 * (UDS_NAME_BYTES + UDS_DATA_BYTES) + 3];
+	struct dump *dump = context;
+	char name_text[2 * UDS_NAME_BYTES + 1], data_text[2 * UDS_DATA_BYTES + 1];
 
-	(void)context;
-	format_hex(name->bytes, UDS_NAME_BYTES, line);
-	line[2 * UDS_NAME_BYTES] = ' ';
-	format_hex(data->bytes, UDS_DATA_BYTES, line + 2 * UDS_NAME_BYTES + 1);
-	puts(line);
+	format_hex(name->bytes, UDS_NAME_BYTES, name_text);
+	format_hex(data->bytes, UDS_DATA_BYTES, data_text);
+	if (document_wanted())
+		document_item(json_pack("{s:s, s:s}", "name", name_text, "data", data_text));
+	else
+		printf("%s %s\n", name_text, data_text);
 	/* Nobody reads any more, or the disk is full: no use in going on. */
-	return ferror(stdout) || was_interrupted();
+	return output_failed() || progress_report(&dump->progress, ++dump->count, 0) != 0;
 }
 
 int dump_run(const struct command *command, int argc, char **argv)
 {
+	struct dump dump = { .count = 0 };
 	struct target target = { 0 };
 	struct options options;
 	char **arguments;
@@ -42,9 +51,14 @@ int dump_run(const struct command *command, int argc, char **argv)
 	status = target_open(&target, UDS_INDEX_READ_ONLY);
 	if (status != EXIT_GOOD)
 		return status;
-	r = uds_index_iterate(target.index, dump_record, NULL);
+	if (options.json)
+		document_begin_items("records");
+	progress_start(&dump.progress, true, "printing", "records");
+	r = uds_index_iterate(target.index, dump_record, &dump);
+	progress_end(&dump.progress);
 	if (was_interrupted()) {
-		complain(command, "interrupted; not all records were printed");
+		complain(command,
+			 "interrupted; not all records were printed; the index is as it was");
 		status = EXIT_FAILED;
 	} else if (r < 0 && r != UDS_ERR_STOPPED) {
 		status = target_failed(&target, r);
@@ -106,13 +120,16 @@ static int load_lines(struct target *target, uint64_t *ret_count)
 {
 	struct uds_request batch[BATCH];
 	struct line_reader reader;
+	struct progress progress;
 	int status = EXIT_GOOD, stored;
 	size_t count = 0;
 	int r = 0;
 
 	*ret_count = 0;
 	lines_start(&reader, STDIN_FILENO);
+	progress_start(&progress, target->quiet, "storing", "records");
 	while (status == EXIT_GOOD && !was_interrupted() && (r = lines_next(&reader)) > 0) {
+		progress_report(&progress, reader.number, 0);
 		status = parse_record(target, &reader, &batch[count]);
 		if (status != EXIT_GOOD || ++count < BATCH)
 			continue;
@@ -120,6 +137,7 @@ static int load_lines(struct target *target, uint64_t *ret_count)
 		*ret_count += status == EXIT_GOOD ? count : 0;
 		count = 0;
 	}
+	progress_end(&progress);
 	if (r < 0) {
 		complain(target->command, "standard input, line %llu: %s",
 			 (unsigned long long)reader.number + 1, strerror(-r));
@@ -152,7 +170,9 @@ int load_run(const struct command *command, int argc, char **argv)
 		return status;
 	status = load_lines(&target, &count);
 	if (was_interrupted()) {
-		complain(command, "interrupted; the lines before are stored");
+		complain(command,
+			 no_save ? "interrupted; the lines before are stored, and not saved"
+				 : "interrupted; the lines before are stored, and being saved");
 		status = EXIT_FAILED;
 	}
 	status = target_close(&target, !no_save, status);

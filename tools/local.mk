@@ -9,6 +9,7 @@ uds_LDADD = libuds.la $(JANSSON_LIBS)
 uds_SOURCES = \
 	tools/commands.c tools/families.h \
 	tools/create.c tools/create.h \
+	tools/document.c tools/document.h \
 	tools/dump.c \
 	tools/info.c \
 	tools/lines.c tools/lines.h \

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "standard.h"
+#include "document.h"
+#include "progress.h"
 #include "tool.h"
 
 static const struct command *const families[] = { index_commands, request_commands,
@@ -89,6 +91,7 @@ static int unknown_command(int argc, char **argv)
 		}
 		complain(NULL, "unknown command '%s %s'", argv[0], argv[1]);
 	} else if (is_family(argv[0])) {
+		document_note("a command is missing");
 		list_commands(stderr, argv[0]);
 		return EXIT_USAGE;
 	} else if (argv[0][0] == '-') {
@@ -121,13 +124,11 @@ static int run_help(int argc, char **argv)
 	return unknown_command(argc, argv);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const struct command *command;
 	int words;
 
-	if (!fill_standard_descriptors())
-		return EXIT_FAILED;
 	if (argc < 2) {
 		list_commands(stderr, "");
 		return EXIT_USAGE;
@@ -143,5 +144,23 @@ int main(int argc, char **argv)
 	command = command_of(argc, argv, &words);
 	if (command == NULL)
 		return unknown_command(argc, argv);
+	answer_progress_requests(command->name);
 	return command->run(command, argc - words + 1, argv + words - 1);
+}
+
+/* As a shell says it of a process that a signal ended; what could be done in order, was. */
+static int status_of_end(int status)
+{
+	return status != EXIT_GOOD && was_interrupted() ? 128 + which_interrupt() : status;
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	if (!fill_standard_descriptors())
+		return EXIT_FAILED;
+	document_want(words_want_document(argc - 1, argv + 1));
+	status = document_end(status_of_end(run(argc, argv)));
+	return finish_output(&whole, status);
 }

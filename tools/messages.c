@@ -9,11 +9,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "document.h"
 #include "text.h"
 
 __attribute__((format(printf, 3, 0))) static void
 say(const struct command *command, const char *path, const char *format, va_list args)
 {
+	char sentence[2048];
+	size_t used = 0;
+	va_list again;
+
+	if (document_wanted()) {
+		if (path != NULL)
+			used = (size_t)snprintf(sentence, sizeof(sentence), "%.1500s: ", path);
+		va_copy(again, args);
+		vsnprintf(sentence + used, sizeof(sentence) - used, format, again);
+		va_end(again);
+		document_note(sentence);
+	}
+	if (document_is_beside_data())
+		return;
 	/* Several threads may have something to say, and a progress bar may be on the line. */
 	flockfile(stderr);
 	if (isatty(STDERR_FILENO))
@@ -56,6 +71,8 @@ int misused(const struct command *command, const char *format, ...)
 	va_start(args, format);
 	say(command, NULL, format, args);
 	va_end(args);
+	if (document_is_beside_data())
+		return EXIT_USAGE;
 	fprintf(stderr, "usage: uds %s %s\n", command->name, command->usage);
 	fprintf(stderr, "See `uds help %s`.\n", command->name);
 	return EXIT_USAGE;
@@ -88,13 +105,29 @@ void print_help(const struct command *command)
 	       "\nThe manual page uds(1) says more.\n");
 }
 
+/* Why standard output failed, as soon as that is seen: later calls forget it. */
+static int output_error;
+
+bool output_failed(void)
+{
+	if (ferror(stdout) && output_error == 0)
+		output_error = errno;
+	return output_error != 0;
+}
+
 int finish_output(const struct command *command, int status)
 {
 	static bool told; /* a command may ask again: one message is enough */
 	int error = fflush(stdout) == 0 ? 0 : errno;
 
+	if (output_error != 0)
+		error = output_error;
 	if (error == 0 && !ferror(stdout))
 		return status;
+	if (error == EPIPE) {
+		output_error = error;
+		return status == EXIT_GOOD ? EXIT_NO_READER : status;
+	}
 	/* It failed earlier, and why is forgotten; a descriptor that was closed still says so. */
 	if (error == 0 && write(STDOUT_FILENO, "", 0) < 0)
 		error = errno;

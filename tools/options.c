@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "document.h"
+
 #include "base/byte_count.h"
 
 void options_start(struct options *options, const struct command *command)
@@ -182,6 +184,7 @@ bool options_parse(struct options *options, int argc, char **argv, int low_count
 	optind = 1;
 	while ((c = getopt_long(argc, argv, ":hq", table, NULL)) != -1) {
 		if (c == 'h') {
+			document_want(false); /* help is text */
 			print_help(options->command);
 			*ret_status = finish_output(options->command, EXIT_GOOD);
 			return false;
@@ -204,6 +207,7 @@ bool options_parse(struct options *options, int argc, char **argv, int low_count
 						argv[optind + high_count]);
 		return false;
 	}
+	document_want(options->json);
 	*ret_arguments = argv + optind;
 	return true;
 }

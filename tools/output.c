@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "document.h"
 #include "text.h"
 
 struct size_text size_text(uint64_t bytes)
@@ -130,7 +131,7 @@ json_t *json_unsigned(uint64_t n)
 }
 
 /* jansson escapes C0 only. The ends of lines are its own: those in strings are escaped already. */
-static void print_json_text(const char *p, const char *end)
+static void print_json_text(FILE *out, const char *p, const char *end)
 {
 	while (p < end) {
 		uint32_t code = 0;
@@ -139,14 +140,14 @@ static void print_json_text(const char *p, const char *end)
 		if (n == 0)
 			n = 1; /* jansson lets in nothing but UTF-8 */
 		if (code != '\n' && is_control(code))
-			printf("\\u%04x", (unsigned int)code);
+			fprintf(out, "\\u%04x", (unsigned int)code);
 		else
-			fwrite(p, 1, n, stdout);
+			fwrite(p, 1, n, out);
 		p += n;
 	}
 }
 
-int print_json(json_t *object)
+int write_json(FILE *out, json_t *object, bool as_rest)
 {
 	char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2));
 	const char *p = text;
@@ -155,16 +156,28 @@ int print_json(json_t *object)
 	json_decref(object);
 	if (text == NULL)
 		return -1;
+	if (as_rest) {
+		fputc(',', out);
+		p++;
+	}
 	while ((mark = strstr(p, UNSIGNED_PRINTED)) != NULL) {
 		const char *digits = mark + strlen(UNSIGNED_PRINTED);
 		size_t count = strspn(digits, "0123456789");
 
-		print_json_text(p, mark);
-		fwrite(digits, 1, count, stdout);
+		print_json_text(out, p, mark);
+		fwrite(digits, 1, count, out);
 		p = digits + count + 1;
 	}
-	print_json_text(p, p + strlen(p));
-	putchar('\n');
+	print_json_text(out, p, p + strlen(p));
+	fputc('\n', out);
 	free(text);
+	return 0;
+}
+
+int print_json(json_t *object)
+{
+	if (object == NULL)
+		return -1;
+	document_set_result(object);
 	return 0;
 }

@@ -3,8 +3,10 @@
 #ifndef TOOLS_OUTPUT_H
 #define TOOLS_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <jansson.h>
 
@@ -32,7 +34,13 @@ void json_set_path(json_t *object, const char *key, const char *path);
 /* Any unsigned number as a JSON number; only print_json() prints it right. */
 json_t *json_unsigned(uint64_t n);
 
-/* Prints @object and a newline, and releases it. NULL (no memory) is an error. Returns 0 or -1. */
+/*
+ * Writes @object and a newline, and releases it. @as_rest: as the members that follow others, so
+ * with a comma instead of its opening brace. NULL (no memory) is an error. Returns 0 or -1.
+ */
+int write_json(FILE *out, json_t *object, bool as_rest);
+
+/* Takes @object as the result of the command: see document.h. NULL is an error. Returns 0 or -1. */
 int print_json(json_t *object);
 
 #endif

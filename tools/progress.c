@@ -2,6 +2,7 @@
 /* The progress bar, and orderly stops. */
 #include "progress.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "document.h"
 #include "output.h"
 #include "text.h"
 
@@ -18,13 +20,12 @@ static volatile sig_atomic_t interrupted;
 
 static void interrupt(int number)
 {
-	(void)number;
-	interrupted = 1;
+	interrupted = number;
 }
 
 void catch_interrupts(void)
 {
-	struct sigaction action;
+	struct sigaction action, before;
 
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = interrupt;
@@ -32,6 +33,13 @@ void catch_interrupts(void)
 	action.sa_flags = (int)SA_RESETHAND;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
+}
+
+int which_interrupt(void)
+{
+	return interrupted;
 }
 
 void outlive_readers(void)
@@ -52,6 +60,13 @@ double seconds_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* What the thread that answers looks at. */
+static struct {
+	pthread_mutex_t lock;
+	const char *command;
+	struct progress *current; /* NULL: none is under way */
+} watched = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
 void progress_start(struct progress *progress, bool quiet, const char *what, const char *unit)
 {
 	memset(progress, 0, sizeof(*progress));
@@ -59,6 +74,9 @@ void progress_start(struct progress *progress, bool quiet, const char *what, con
 	progress->what = what;
 	progress->unit = unit;
 	progress->started = seconds_now();
+	pthread_mutex_lock(&watched.lock);
+	watched.current = progress;
+	pthread_mutex_unlock(&watched.lock);
 }
 
 #define BAR_COLUMNS	  20
@@ -175,16 +193,83 @@ static void make_line(const struct progress *progress, uint64_t done, uint64_t t
 	}
 }
 
+/* Without the place: its text is the working thread's. */
+static void print_state(const struct progress *progress)
+{
+	const struct progress seen = { .what = progress->what,
+				       .unit = progress->unit,
+				       .started = progress->started,
+				       .first = progress->first };
+	struct line line;
+
+	make_line(&seen, progress->done, progress->total, seconds_now(), &line);
+	fwrite(line.text, 1, line.bytes, stderr);
+}
+
+/* A line of its own, on a terminal behind the bar. */
+static void answer(void)
+{
+	if (document_is_beside_data())
+		return;
+	pthread_mutex_lock(&watched.lock);
+	flockfile(stderr);
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+	fprintf(stderr, "uds %s: ", watched.command);
+	if (watched.current != NULL)
+		print_state(watched.current);
+	else
+		fputs("between two pieces of work", stderr);
+	fputc('\n', stderr);
+	funlockfile(stderr);
+	pthread_mutex_unlock(&watched.lock);
+}
+
+static void *wait_for_requests(void *context)
+{
+	const sigset_t *requests = context;
+	int number;
+
+	while (sigwait(requests, &number) == 0)
+		answer();
+	return NULL;
+}
+
+void answer_progress_requests(const char *name)
+{
+	static sigset_t requests;
+	sigset_t all, before;
+	pthread_t thread;
+
+	watched.command = name;
+	sigemptyset(&requests);
+	sigaddset(&requests, SIGUSR1);
+#ifdef SIGINFO
+	sigaddset(&requests, SIGINFO);
+#endif
+	/* The thread takes these signals only: others must reach a call that waits. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, wait_for_requests, &requests) == 0)
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_sigmask(SIG_BLOCK, &requests, NULL);
+}
+
 int progress_report(void *context, uint64_t done, uint64_t total)
 {
 	struct progress *progress = context;
 	struct line line;
 	double now;
 
+	pthread_mutex_lock(&watched.lock);
 	if (!progress->begun) {
 		progress->first = done;
 		progress->begun = true;
 	}
+	progress->done = done;
+	progress->total = total;
+	pthread_mutex_unlock(&watched.lock);
 	if (progress->shown) {
 		now = seconds_now();
 		if (now - progress->printed >= 0.2) {
@@ -199,6 +284,9 @@ int progress_report(void *context, uint64_t done, uint64_t total)
 
 void progress_end(struct progress *progress)
 {
+	pthread_mutex_lock(&watched.lock);
+	watched.current = NULL;
+	pthread_mutex_unlock(&watched.lock);
 	if (progress->shown && progress->printed > 0)
 		fputs("\r\033[K", stderr);
 	progress->shown = false;

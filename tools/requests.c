@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "document.h"
 #include "families.h"
 #include "lines.h"
 #include "output.h"
@@ -69,18 +70,22 @@ static const char *parse_request(const struct verb *verb, const char *line,
 	return *p == '\0' ? NULL : "something follows that does not belong there";
 }
 
+/* As JSON: null, the data as a string, or true for a delete that found its name. */
 static void print_answer(const struct uds_request *request)
 {
-	char text[2 * UDS_DATA_BYTES + 2];
+	char text[2 * UDS_DATA_BYTES + 2] = "-";
+	bool json = document_wanted();
 
-	if (!request->found) {
-		puts("-");
-	} else if (request->kind == UDS_DELETE) {
-		puts("+");
-	} else {
+	if (request->found && request->kind == UDS_DELETE)
+		strcpy(text, "+");
+	else if (request->found)
 		format_hex(request->old_data.bytes, UDS_DATA_BYTES, text);
+	if (!json)
 		puts(text);
-	}
+	else if (!request->found)
+		document_item(json_null());
+	else
+		document_item(request->kind == UDS_DELETE ? json_true() : json_string(text));
 }
 
 /* One line: parsed, done, answered. */
@@ -105,15 +110,21 @@ static int do_line(struct target *target, const struct verb *verb, struct line_r
 		return status;
 	}
 	print_answer(&request);
-	return EXIT_GOOD;
+	/* Nobody takes the answers any more: what follows is not carried out. */
+	return output_failed() ? finish_output(target->command, EXIT_GOOD) : EXIT_GOOD;
 }
 
 static int do_lines(struct target *target, const struct verb *verb)
 {
 	struct line_reader reader;
+	struct progress progress;
 	int status = EXIT_GOOD;
 	int r;
 
+	/* For those who ask: a bar would run through the answers. */
+	progress_start(&progress, true, "carrying out", "requests");
+	if (document_wanted())
+		document_begin_items("answers");
 	lines_start(&reader, STDIN_FILENO);
 	while (status == EXIT_GOOD && !was_interrupted()) {
 		if (lines_must_wait(&reader))
@@ -127,8 +138,10 @@ static int do_lines(struct target *target, const struct verb *verb)
 		if (r <= 0)
 			break;
 		status = do_line(target, verb, &reader);
+		progress_report(&progress, reader.number, 0);
 	}
 	lines_end(&reader);
+	progress_end(&progress);
 	return finish_output(target->command, status);
 }
 
@@ -155,7 +168,11 @@ int requests_run(const struct command *command, int argc, char **argv)
 		return status;
 	status = do_lines(&target, verb);
 	if (was_interrupted()) {
-		complain(command, "interrupted; the lines before were carried out");
+		complain(command,
+			 no_save ? "interrupted; the lines before were carried out, and are "
+				   "not saved"
+				 : "interrupted; the lines before were carried out, and "
+				   "are being saved");
 		status = EXIT_FAILED;
 	}
 	return target_close(&target, !no_save && !reading_only, status);

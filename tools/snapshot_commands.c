@@ -17,7 +17,11 @@ static const char list_options[] =
 
 static const char read_options[] = SNAPSHOT_ORIGIN_HELP
 	"  --offset BYTES        where to begin (0)\n"
-	"  --length BYTES        how much (to the end)\n" SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;
+	"  --length BYTES        how much (to the end)\n"
+	"  --output FILE         write to FILE instead of standard output\n"
+	"  --sparse              leave holes for zeros, and for what is missing\n"
+	"  --salvage             go on behind what cannot be read, and read an invalid "
+	"one\n" TARGET_COMMON_HELP;
 
 static const char write_options[] =
 	SNAPSHOT_ORIGIN_HELP "  --offset BYTES        where to begin\n" TARGET_COMMON_HELP;

@@ -1,24 +1,50 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `uds snapshot read`, `write` and `write-origin`: content in and out. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "document.h"
+#include "output.h"
 #include "snapshot_target.h"
 
 #define STEP_BYTES (UINT64_C(4) << 20)
+#define HOLE_BYTES ((size_t)4096)
 
-static int write_out(const struct snapshot_target *target, const uint8_t *buffer, size_t length)
+/* Where `read` puts the content. */
+struct sink {
+	const struct command *command;
+	const char *path; /* NULL: standard output */
+	int descriptor;
+	bool sparse;
+	uint64_t end; /* where the next byte goes, when it is sparse */
+};
+
+/* What could not be had; ranges that touch are one. */
+struct missing {
+	struct snapshot_target *target;
+	json_t *list;
+	uint64_t offset, length; /* of the last one; length 0: none */
+	uint64_t total;
+	struct uds_message sentence;
+};
+
+static int write_all(const struct sink *sink, const uint8_t *buffer, size_t length)
 {
 	while (length > 0) {
-		ssize_t n = write(STDOUT_FILENO, buffer, length);
+		ssize_t n = write(sink->descriptor, buffer, length);
 
 		if (n < 0 && errno == EINTR && !was_interrupted())
 			continue;
 		if (n < 0) {
-			complain(target->command, "standard output: %s", strerror(errno));
+			complain(sink->command, "%s: %s",
+				 sink->path == NULL ? "standard output" : sink->path,
+				 strerror(errno));
 			return EXIT_FAILED;
 		}
 		buffer += n;
@@ -27,30 +53,117 @@ static int write_out(const struct snapshot_target *target, const uint8_t *buffer
 	return EXIT_GOOD;
 }
 
-static int read_range(struct snapshot_target *target, uint64_t offset, uint64_t length)
+static bool all_zero(const uint8_t *bytes, size_t length)
+{
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
+}
+
+/* Zeros become holes in units of HOLE_BYTES. */
+static int write_out(struct sink *sink, const uint8_t *buffer, size_t length)
+{
+	int status = EXIT_GOOD;
+
+	if (!sink->sparse)
+		return write_all(sink, buffer, length);
+	while (length > 0 && status == EXIT_GOOD) {
+		size_t part = length < HOLE_BYTES ? length : HOLE_BYTES;
+
+		if (!all_zero(buffer, part)) {
+			if (lseek(sink->descriptor, (off_t)sink->end, SEEK_SET) < 0) {
+				complain(sink->command, "--sparse: %s", strerror(errno));
+				return EXIT_FAILED;
+			}
+			status = write_all(sink, buffer, part);
+		}
+		sink->end += part;
+		buffer += part;
+		length -= part;
+	}
+	return status;
+}
+
+static void tell_missing(struct missing *missing)
+{
+	uint64_t last = missing->offset + missing->length - 1;
+	json_t *o;
+
+	if (missing->length == 0)
+		return;
+	complain(missing->target->command,
+		 "%s: bytes %" PRIu64 " to %" PRIu64 " (%" PRIu64 ") are missing: %s",
+		 missing->target->cow_uri, missing->offset, last, missing->length,
+		 missing->sentence.text);
+	o = json_object();
+	json_object_set_new(o, "offset", json_unsigned(missing->offset));
+	json_object_set_new(o, "length", json_unsigned(missing->length));
+	json_object_set_new(o, "reason", json_path(missing->sentence.text));
+	json_array_append_new(missing->list, o);
+	missing->length = 0;
+}
+
+static int take_loss(void *context, const struct uds_snapshot_loss *loss)
+{
+	struct missing *missing = context;
+
+	missing->total += loss->length;
+	if (missing->length > 0 && missing->offset + missing->length == loss->offset) {
+		missing->length += loss->length;
+		return 0;
+	}
+	tell_missing(missing);
+	missing->offset = loss->offset;
+	missing->length = loss->length;
+	snprintf(missing->sentence.text, sizeof(missing->sentence.text), "%s", loss->sentence);
+	return was_interrupted();
+}
+
+/* Reads a step; what can be had of it goes out. @ret_done: that much. */
+static int read_step(struct snapshot_target *target, struct sink *sink, struct missing *missing,
+		     uint8_t *buffer, size_t step, uint64_t offset, size_t *ret_done)
+{
+	int status, out, r;
+
+	*ret_done = step;
+	if (target->salvage) {
+		r = uds_snapshot_salvage(target->snapshot, buffer, step, offset, take_loss, missing,
+					 NULL);
+		if (r < 0)
+			*ret_done = 0;
+		if (r == UDS_ERR_STOPPED)
+			return EXIT_FAILED;
+	} else {
+		r = uds_snapshot_read_partial(target->snapshot, buffer, step, offset, ret_done);
+	}
+	status = r < 0 ? snapshot_failed(target, r) : EXIT_GOOD;
+	out = write_out(sink, buffer, *ret_done);
+	if (r < 0)
+		complain(target->command, "%s: stopped at byte %" PRIu64 "%s", target->cow_uri,
+			 offset + *ret_done,
+			 target->salvage ? "" : "; --salvage reads on behind what cannot be had");
+	return status == EXIT_GOOD ? out : status;
+}
+
+static int read_range(struct snapshot_target *target, struct sink *sink, struct missing *missing,
+		      uint64_t offset, uint64_t length, uint64_t *ret_done)
 {
 	uint8_t *buffer = aligned_alloc(4096, STEP_BYTES);
 	struct progress progress;
 	int status = EXIT_GOOD;
-	uint64_t done = 0;
 
 	if (buffer == NULL)
 		return failed(target->command, target->cow_uri, -ENOMEM, NULL);
 	progress_start(&progress, target->quiet, "reading", NULL);
-	while (status == EXIT_GOOD && done < length) {
-		size_t step = length - done < STEP_BYTES ? (size_t)(length - done) : STEP_BYTES;
-		int r = uds_snapshot_read(target->snapshot, buffer, step, offset + done);
+	while (status == EXIT_GOOD && *ret_done < length) {
+		uint64_t left = length - *ret_done;
+		size_t step = left < STEP_BYTES ? (size_t)left : STEP_BYTES, done;
 
-		if (r < 0) {
-			status = snapshot_failed(target, r);
-			complain(target->command, "%s: stopped at byte %" PRIu64, target->cow_uri,
-				 offset + done);
-			break;
-		}
-		status = write_out(target, buffer, step);
-		done += step;
-		if (progress_report(&progress, done, length) != 0 && done < length) {
-			complain(target->command, "interrupted at byte %" PRIu64, offset + done);
+		status = read_step(target, sink, missing, buffer, step, offset + *ret_done, &done);
+		*ret_done += done;
+		if (progress_report(&progress, *ret_done, length) != 0 && *ret_done < length) {
+			complain(target->command,
+				 "interrupted at byte %" PRIu64 "; nothing of the snapshot is "
+				 "changed, and --offset goes on from there",
+				 offset + *ret_done);
 			status = EXIT_FAILED;
 		}
 	}
@@ -59,9 +172,112 @@ static int read_range(struct snapshot_target *target, uint64_t offset, uint64_t 
 	return status;
 }
 
+/* An origin shorter than the snapshot was: what lies behind its end is missing without a range. */
+static int check_length(struct snapshot_target *target)
+{
+	struct uds_exception_store_status s = { .size = sizeof(s) };
+
+	if (uds_exception_store_get_status(uds_snapshot_store(target->snapshot), &s) < 0 ||
+	    s.old_behind_origin == 0)
+		return EXIT_GOOD;
+	complain(target->command,
+		 "%s: ends at byte %" PRIu64 ", but %" PRIu64
+		 " saved chunks lie behind that, up to chunk %" PRIu64
+		 ": the snapshot was longer, and what lies behind is missing",
+		 target->origin_uri, uds_snapshot_size(target->snapshot), s.old_behind_origin,
+		 s.highest_old);
+	return EXIT_DAMAGE;
+}
+
+static bool is_descriptor_of(int descriptor, const char *path)
+{
+	struct stat a, b;
+
+	if (fstat(descriptor, &a) != 0 || stat(path, &b) != 0)
+		return false;
+	if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
+		return a.st_rdev == b.st_rdev;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Opens the output; a file is emptied only when it is known to be another. */
+static int open_sink(struct snapshot_target *target, struct sink *sink)
+{
+	struct stat status;
+
+	sink->descriptor = STDOUT_FILENO;
+	if (sink->path != NULL)
+		sink->descriptor = open(sink->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (sink->descriptor < 0 || fstat(sink->descriptor, &status) != 0) {
+		complain(sink->command, "%s: %s", sink->path, strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (is_descriptor_of(sink->descriptor, target->cow_uri) ||
+	    is_descriptor_of(sink->descriptor, target->origin_uri)) {
+		complain(sink->command, "the output is the origin or the COW device itself");
+		return EXIT_FAILED;
+	}
+	if (sink->path != NULL && S_ISREG(status.st_mode) && ftruncate(sink->descriptor, 0) != 0) {
+		complain(sink->command, "%s: %s", sink->path, strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (!sink->sparse)
+		return EXIT_GOOD;
+	sink->end = sink->path != NULL ? 0 : (uint64_t)lseek(sink->descriptor, 0, SEEK_CUR);
+	if (!S_ISREG(status.st_mode) || (fcntl(sink->descriptor, F_GETFL) & O_APPEND) != 0 ||
+	    (sink->path == NULL && (uint64_t)status.st_size > sink->end)) {
+		complain(sink->command,
+			 "--sparse: the output is no new file: there can be no holes in it");
+		return EXIT_FAILED;
+	}
+	return EXIT_GOOD;
+}
+
+/* Ends the output where the content ends, also behind a hole. */
+static int close_sink(struct sink *sink, int status)
+{
+	const char *name = sink->path == NULL ? "standard output" : sink->path;
+
+	if (sink->sparse && ftruncate(sink->descriptor, (off_t)sink->end) != 0) {
+		complain(sink->command, "%s: %s", name, strerror(errno));
+		status = status == EXIT_GOOD ? EXIT_FAILED : status;
+	}
+	if (sink->path != NULL && close(sink->descriptor) != 0 && status == EXIT_GOOD) {
+		complain(sink->command, "%s: %s", name, strerror(errno));
+		status = EXIT_FAILED;
+	}
+	return status;
+}
+
+static int read_and_tell(struct snapshot_target *target, struct sink *sink, uint64_t offset,
+			 uint64_t length)
+{
+	struct missing missing = { .target = target, .list = json_array() };
+	json_t *o = json_object();
+	uint64_t done = 0;
+	int status = open_sink(target, sink);
+
+	if (status == EXIT_GOOD) {
+		status = read_range(target, sink, &missing, offset, length, &done);
+		tell_missing(&missing);
+		status = close_sink(sink, status);
+	}
+	if (status == EXIT_GOOD && missing.total > 0)
+		status = EXIT_DAMAGE;
+	if (status == EXIT_GOOD)
+		status = check_length(target);
+	json_object_set_new(o, "offset", json_unsigned(offset));
+	json_object_set_new(o, "bytes", json_unsigned(done));
+	json_object_set_new(o, "missing_bytes", json_unsigned(missing.total));
+	json_object_set_new(o, "missing", missing.list);
+	print_json(o);
+	return status;
+}
+
 int snapshot_read_run(const struct command *command, int argc, char **argv)
 {
 	struct snapshot_target target = { 0 };
+	struct sink sink = { .command = command };
 	uint64_t offset = 0, length = UINT64_MAX, size;
 	struct options options;
 	char **arguments;
@@ -71,9 +287,15 @@ int snapshot_read_run(const struct command *command, int argc, char **argv)
 	snapshot_options(&target, &options, true);
 	options_bytes(&options, "offset", &offset, 0, INT64_MAX, 1);
 	options_bytes(&options, "length", &length, 0, UINT64_MAX, 1);
+	options_text(&options, "output", &sink.path);
+	options_flag(&options, "sparse", &sink.sparse);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
+	if (sink.path == NULL)
+		document_beside_data();
 	status = snapshot_set(&target, &options, arguments[0], true);
+	if (document_is_beside_data())
+		target.quiet = true;
 	if (status == EXIT_GOOD)
 		status = snapshot_open(&target, false, false);
 	if (status != EXIT_GOOD)
@@ -85,7 +307,7 @@ int snapshot_read_run(const struct command *command, int argc, char **argv)
 	}
 	if (length > size - offset)
 		length = size - offset;
-	return snapshot_close(&target, read_range(&target, offset, length));
+	return snapshot_close(&target, read_and_tell(&target, &sink, offset, length));
 }
 
 /* Fills the buffer as far as there is input. Returns bytes, or a negated errno. */
@@ -108,7 +330,7 @@ static ssize_t read_in(uint8_t *buffer, size_t room)
 }
 
 typedef int (*write_fn)(struct uds_snapshot *snapshot, const void *buffer, size_t length,
-			uint64_t offset);
+			uint64_t offset, size_t *ret_done);
 
 /* @ret_done: how many bytes went in. */
 static int write_input(struct snapshot_target *target, write_fn put, uint64_t offset,
@@ -123,6 +345,7 @@ static int write_input(struct snapshot_target *target, write_fn put, uint64_t of
 		return failed(target->command, target->cow_uri, -ENOMEM, NULL);
 	progress_start(&progress, target->quiet, "writing", NULL);
 	while (status == EXIT_GOOD && (n = read_in(buffer, STEP_BYTES)) != 0) {
+		size_t put_bytes;
 		int r;
 
 		if (n < 0) {
@@ -130,11 +353,12 @@ static int write_input(struct snapshot_target *target, write_fn put, uint64_t of
 			status = EXIT_FAILED;
 			break;
 		}
-		r = put(target->snapshot, buffer, (size_t)n, offset + *ret_done);
+		r = put(target->snapshot, buffer, (size_t)n, offset + *ret_done, &put_bytes);
+		*ret_done += put_bytes;
+		if (r == UDS_ERR_INVALID_SNAPSHOT)
+			*ret_done = 0;
 		if (r < 0)
 			status = snapshot_failed(target, r);
-		else
-			*ret_done += (uint64_t)n;
 		if (progress_report(&progress, *ret_done, 0) != 0)
 			break;
 	}
@@ -165,6 +389,7 @@ int snapshot_write_run(const struct command *command, int argc, char **argv)
 	struct options options;
 	char **arguments;
 	int status, r;
+	json_t *o;
 
 	options_start(&options, command);
 	snapshot_options(&target, &options, false);
@@ -178,18 +403,30 @@ int snapshot_write_run(const struct command *command, int argc, char **argv)
 		status = snapshot_open(&target, true, to_origin);
 	if (status != EXIT_GOOD)
 		return status;
-	status = write_input(&target, to_origin ? uds_snapshot_origin_write : uds_snapshot_write,
-			     offset, &done);
+	status = write_input(
+		&target, to_origin ? uds_snapshot_origin_write_partial : uds_snapshot_write_partial,
+		offset, &done);
 	r = uds_snapshot_flush(target.snapshot);
-	if (r < 0 && status == EXIT_GOOD)
-		status = snapshot_failed(&target, r);
+	if (r < 0) {
+		int flushing = snapshot_failed(&target, r);
+
+		complain(command, "%s: what was written may not be durable", target.cow_uri);
+		status = status == EXIT_GOOD ? flushing : status;
+	}
 	if (was_interrupted()) {
-		complain(command, "interrupted");
+		complain(command, "interrupted; both devices are whole");
 		status = EXIT_FAILED;
 	}
 	if (status != EXIT_GOOD)
-		complain(command, "%s: %" PRIu64 " bytes from byte %" PRIu64 " on were written",
-			 target.cow_uri, done, offset);
+		complain(command,
+			 "%s: %" PRIu64 " bytes of the input, from byte %" PRIu64
+			 " on, are written; to go on, leave them out and give --offset %" PRIu64,
+			 to_origin ? target.origin_uri : target.cow_uri, done, offset,
+			 offset + done);
+	o = json_object();
+	json_object_set_new(o, "offset", json_unsigned(offset));
+	json_object_set_new(o, "bytes_written", json_unsigned(done));
+	print_json(o);
 	if (to_origin)
 		status = check_validity(&target, status);
 	return snapshot_close(&target, status);

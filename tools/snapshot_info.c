@@ -58,6 +58,7 @@ int snapshot_create_run(const struct command *command, int argc, char **argv)
 			       "1073741824 (1G)",
 			       chunk_bytes);
 	snapshot_set(&target, &options, arguments[0], false);
+	catch_interrupts();
 	if (size_bytes > 0)
 		status = open_to_create(command, target.cow_uri, &target.env, &target.cow, &made);
 	else

@@ -165,7 +165,6 @@ static int verify_cow(struct snapshot_target *target, uint64_t origin_bytes, jso
 	uint64_t count = 0;
 	int r;
 
-	catch_interrupts();
 	progress_start(&progress, target->quiet, "verifying", "areas");
 	options.env = &target->env;
 	options.read_only = true;
@@ -175,6 +174,9 @@ static int verify_cow(struct snapshot_target *target, uint64_t origin_bytes, jso
 	r = uds_exception_store_verify(target->cow, &options, take_finding, &findings, &message,
 				       &count);
 	progress_end(&progress);
+	if (r == UDS_ERR_STOPPED)
+		complain(target->command, "interrupted: not everything was checked; nothing is "
+					  "ever written");
 	if (r < 0)
 		return failed(target->command, target->cow_uri, r, &message);
 	if (print_verdict(target, list, count) < 0)
@@ -196,6 +198,7 @@ int snapshot_verify_run(const struct command *command, int argc, char **argv)
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	snapshot_set(&target, &options, arguments[0], false);
+	catch_interrupts();
 	status = snapshot_open_io(&target, target.cow_uri, false, &target.cow);
 	if (status == EXIT_GOOD && target.origin_uri != NULL)
 		status = snapshot_open_io(&target, target.origin_uri, false, &target.origin);

@@ -87,6 +87,8 @@ int target_open(struct target *target, enum uds_index_mode mode)
 	if (r == 0)
 		return EXIT_GOOD;
 	status = failed(target->command, target->uri, r, &message);
+	if (r == UDS_ERR_STOPPED)
+		complain(target->command, "interrupted: the index is as it was");
 	uds_io_close(target->io);
 	target->io = NULL;
 	return status;

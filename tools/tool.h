@@ -9,6 +9,7 @@
 #ifndef TOOLS_TOOL_H
 #define TOOLS_TOOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <uds/status.h>
@@ -17,8 +18,9 @@
 enum exit_status {
 	EXIT_GOOD = 0,
 	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,	 /* the command line, or a geometry that no index can have */
-	EXIT_DAMAGE = 3, /* the bytes on the device contradict the format */
+	EXIT_USAGE = 2,	      /* the command line, or a geometry that no index can have */
+	EXIT_DAMAGE = 3,      /* the bytes on the device contradict the format */
+	EXIT_NO_READER = 141, /* nobody reads standard output any more: as if by SIGPIPE */
 };
 
 struct command {
@@ -66,7 +68,10 @@ void complain_about(const struct command *command, const char *subject, const ch
 /* The whole help text of a command, on standard output. */
 void print_help(const struct command *command);
 
-/* Flushes standard output. Returns @status, or EXIT_FAILED after a message when that failed. */
+/* Whether something could not be written to standard output; to be asked right after writing. */
+bool output_failed(void);
+
+/* Flushes standard output; that nobody reads it is no message. Returns @status, or EXIT_FAILED after a message when that failed. */
 int finish_output(const struct command *command, int status);
 
 #endif

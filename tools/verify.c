@@ -62,6 +62,9 @@ static int verify_io(struct target *target, json_t *list)
 	options.progress_context = &progress;
 	r = uds_index_verify(target->io, &options, take_finding, &findings, &message, &count);
 	progress_end(&progress);
+	if (r == UDS_ERR_STOPPED)
+		complain(target->command, "interrupted: not everything was checked; nothing is "
+					  "ever written");
 	if (r < 0)
 		return failed(target->command, target->uri, r, &message);
 	if (print_verdict(target, list, count) < 0)

@@ -10,6 +10,7 @@
 #include "base/message.h"
 #include "chapter/index_page.h"
 #include "volume/config_block.h"
+#include "vdo/geometry_block.h"
 
 static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_blocks, uint8_t *block,
 			    struct super_block *ret_super, struct uds_message *ret_message)
@@ -26,6 +27,8 @@ static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_bloc
 		return failure(ret_message, r, "super block: reading block %" PRIu64 ": %s", at,
 			       uds_strerror(r));
 	r = super_block_decode(block, at, ret_super, ret_message);
+	if (r == UDS_ERR_NOT_AN_INDEX && vdo_geometry_is_there(block))
+		return vdo_name_index(block, at, ret_message);
 	if (r == UDS_ERR_NOT_AN_INDEX)
 		return failure_in(ret_message, r, "not a UDS index: super block");
 	if (r < 0)

@@ -6,11 +6,14 @@ tool_tests = \
 	tests/tool/test_tool_completion.py \
 	tests/tool/test_tool_damage.py \
 	tests/tool/test_tool_index.py \
+	tests/tool/test_tool_json.py \
 	tests/tool/test_tool_names.py \
 	tests/tool/test_tool_requests.py \
+	tests/tool/test_tool_salvage.py \
 	tests/tool/test_tool_scan.py \
 	tests/tool/test_tool_scan_shared.py \
 	tests/tool/test_tool_scan_trees.py \
+	tests/tool/test_tool_signals.py \
 	tests/tool/test_tool_snapshot.py \
 	tests/tool/test_tool_standard.py \
 	tests/tool/test_tool_terminal.py \

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading the geometry block, in both versions that volumes in use have. */
+#include "vdo/geometry_block.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/message.h"
+
+#define MAGIC	       "dmvdo001"
+#define MAGIC_BYTES    8
+#define GEOMETRY_ID    5
+#define SIZE_VERSION_4 93 /* from the magic to the end of the checksum */
+#define SIZE_VERSION_5 101
+#define INDEX_REGION   0
+#define DATA_REGION    1
+#define USUAL_INDEX    1 /* the block where the index of every known volume begins */
+#define CHECKSUM_BYTES 4
+#define REGION_BYTES   12
+#define OFFSET_HEADER  8
+#define OFFSET_NONCE   32
+#define OFFSET_BIO     56 /* version 5 only; later fields lie 8 bytes earlier without it */
+#define POLYNOMIAL     UINT32_C(0xedb88320)
+
+/* zlib's crc32(0xffffffff, bytes, length): it begins with a register of zeros. */
+static uint32_t checksum(const uint8_t *bytes, size_t length)
+{
+	uint32_t crc = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
+	}
+	return ~crc;
+}
+
+bool vdo_geometry_is_there(const uint8_t *block)
+{
+	return memcmp(block, MAGIC, MAGIC_BYTES) == 0;
+}
+
+static int check_header(const uint8_t *block, uint32_t *ret_version, struct uds_message *message)
+{
+	uint32_t id = get_le32(block + OFFSET_HEADER), major = get_le32(block + OFFSET_HEADER + 4);
+	uint32_t minor = get_le32(block + OFFSET_HEADER + 8);
+	uint64_t size = get_le64(block + OFFSET_HEADER + 12), expected;
+
+	if (id != GEOMETRY_ID)
+		return failure(message, UDS_ERR_CORRUPT, "header id: expected %d, found %" PRIu32,
+			       GEOMETRY_ID, id);
+	if ((major != 4 && major != 5) || minor != 0)
+		return failure(message, UDS_ERR_UNSUPPORTED_VERSION,
+			       "version %" PRIu32 ".%" PRIu32 " is not known", major, minor);
+	expected = major == 4 ? SIZE_VERSION_4 : SIZE_VERSION_5;
+	if (size != expected)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "size: expected %" PRIu64 ", found %" PRIu64, expected, size);
+	*ret_version = major;
+	return 0;
+}
+
+int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
+			struct uds_message *message)
+{
+	struct vdo_geometry g = { .nonce = get_le64(block + OFFSET_NONCE) };
+	uint64_t bio_offset = 0;
+	const uint8_t *regions;
+	uint32_t found, sum;
+	size_t size;
+	int r;
+
+	if (!vdo_geometry_is_there(block))
+		return failure(message, UDS_ERR_CORRUPT, "no magic");
+	r = check_header(block, &g.version, message);
+	if (r < 0)
+		return r;
+	size = (g.version == 4 ? SIZE_VERSION_4 : SIZE_VERSION_5) - CHECKSUM_BYTES;
+	found = get_le32(block + size);
+	sum = checksum(block, size);
+	if (found != sum)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "checksum: expected 0x%08" PRIx32 ", found 0x%08" PRIx32, sum,
+			       found);
+	if (g.version == 5)
+		bio_offset = get_le64(block + OFFSET_BIO);
+	regions = block + OFFSET_BIO + (g.version == 5 ? 8 : 0);
+	g.index_block = get_le64(regions + 4) - bio_offset;
+	g.data_block = get_le64(regions + REGION_BYTES + 4) - bio_offset;
+	if (get_le32(regions) != INDEX_REGION || get_le32(regions + REGION_BYTES) != DATA_REGION ||
+	    g.index_block == 0 || g.index_block >= g.data_block ||
+	    g.data_block > INT64_MAX / VDO_BLOCK_BYTES)
+		return failure(message, UDS_ERR_CORRUPT, "its regions make no sense");
+	*ret_geometry = g;
+	return 0;
+}
+
+int vdo_name_index(const uint8_t *block, uint64_t start_block, struct uds_message *message)
+{
+	struct vdo_geometry g = { .index_block = USUAL_INDEX };
+	struct uds_message why = { "" };
+	uint64_t at;
+	int r = vdo_geometry_decode(block, &g, &why);
+
+	at = (start_block + g.index_block) * VDO_BLOCK_BYTES;
+	if (r < 0)
+		return failure(message, UDS_ERR_NOT_AN_INDEX,
+			       "this begins as a VDO volume, whose geometry block cannot be used "
+			       "(%s); the index of a VDO volume is usually at offset %" PRIu64
+			       " (--offset %" PRIu64 ")",
+			       why.text, at, at);
+	return failure(message, UDS_ERR_NOT_AN_INDEX,
+		       "this is a VDO volume; its index is at offset %" PRIu64 " (--offset %" PRIu64
+		       ")",
+		       at, at);
+}

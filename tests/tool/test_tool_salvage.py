@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What can still be had of a damaged snapshot, and how much of a write was done."""
+import os
+import random
+import sys
+import zlib
+
+from tool_support import DAMAGE, FAILED, SMALL, Folder, content, equal, has, main, uds
+
+CHUNK = 4096
+
+
+def make(folder, chunks, cow_chunks):
+    """The first @chunks chunks of the origin are replaced; returns the content as it was."""
+    origin, cow = os.path.join(folder, "o"), os.path.join(folder, "c")
+    before = random.Random(chunks).randbytes(1 << 20)
+    with open(origin, "wb") as file:
+        file.write(before)
+    uds("snapshot", "create", "--chunk-size", CHUNK, "--size", "8M", cow)
+    uds("snapshot", "write-origin", "--origin", origin, "--offset", 0, cow, binary=True,
+        stdin=random.Random(99).randbytes(chunks * CHUNK))
+    os.truncate(cow, cow_chunks)
+    return origin, cow, before
+
+
+def a_cut_device_gives_all_that_is_on_it():
+    for cut in (100 * CHUNK, 57 * CHUNK + 1536, 3 * CHUNK):
+        with Folder() as folder:
+            origin, cow, before = make(folder, 125, cut)
+            first, last = cut - 2 * CHUNK, 125 * CHUNK
+            wanted = before[:first] + bytes(last - first) + before[last:]
+            ran = uds("snapshot", "read", "--origin", origin, cow, status=DAMAGE, binary=True)
+            equal(ran.out == before[:first], True)
+            has(ran.err.decode(), "old chunk %d -> new chunk %d" % (first // CHUNK, cut // CHUNK))
+            ran = uds("snapshot", "read", "--salvage", "--origin", origin, cow, status=DAMAGE,
+                      binary=True)
+            equal(ran.out == wanted, True)
+            has(ran.err.decode(), "bytes %d to %d" % (first, last - 1))
+            # Into a file, with holes, and a document.
+            out = os.path.join(folder, "out")
+            found = uds("snapshot", "read", "--salvage", "--sparse", "--json", "--output", out,
+                        "--origin", origin, cow, status=DAMAGE).json
+            equal(content(out) == wanted, True)
+            equal([(m["offset"], m["length"]) for m in found["missing"]], [(first, last - first)])
+            equal(found["missing_bytes"], last - first)
+            if cut == 3 * CHUNK:
+                equal(os.stat(out).st_blocks * 512 < (1 << 20) - 400000, True)
+            # A part without what is missing is good.
+            ran = uds("snapshot", "read", "--origin", origin, "--length", first, cow, binary=True)
+            equal(ran.out == before[:first], True)
+
+
+def an_origin_that_was_cut_is_not_passed_off_as_whole():
+    with Folder() as folder:
+        origin, cow, before = make(folder, 125, 8 << 20)
+        os.truncate(origin, 50 * CHUNK)
+        ran = uds("snapshot", "read", "--origin", origin, cow, status=DAMAGE, binary=True)
+        equal(ran.out == before[:50 * CHUNK], True)
+        has(ran.err.decode(), "chunk 124")
+
+
+def a_write_says_exactly_how_much_went_in():
+    with Folder() as folder:
+        origin, cow = os.path.join(folder, "o"), os.path.join(folder, "c")
+        with open(origin, "wb") as file:
+            file.truncate(2 << 20)
+        uds("snapshot", "create", "--chunk-size", CHUNK, "--size", "1M", cow)
+        new = random.Random(1).randbytes(2 << 20)
+        ran = uds("snapshot", "write", "--json", "--origin", origin, "--offset", 0, cow, stdin=new,
+                  binary=True, status=FAILED)
+        has(ran.err.decode(), "1040384 bytes")
+        equal(ran.json["bytes_written"], 254 * CHUNK)
+        seen = uds("snapshot", "read", "--origin", origin, cow, binary=True).out
+        equal(seen == new[:254 * CHUNK] + bytes((2 << 20) - 254 * CHUNK), True)
+
+
+def geometry_block(version, start, bio=0, magic=b"dmvdo001"):
+    le = lambda n, size: n.to_bytes(size, "little")
+    block = magic + le(5, 4) + le(version, 4) + le(0, 4) + le(101 if version == 5 else 93, 8)
+    block += bytes(4) + le(4711, 8) + bytes(16) + (le(bio, 8) if version == 5 else b"")
+    block += le(0, 4) + le(start, 8) + le(1, 4) + le(start + 5000, 8) + le(0xffffff00, 4)
+    block += bytes(5)
+    block += le(zlib.crc32(block, 0xffffffff), 4)
+    equal(len(block), 101 if version == 5 else 93)
+    return block
+
+
+def a_vdo_volume_says_where_its_index_is():
+    with Folder() as folder:
+        volume = os.path.join(folder, "v")
+        for block, at in ((geometry_block(5, 1), 4096), (geometry_block(4, 1), 4096),
+                          (geometry_block(5, 9, 2), 7 * 4096), (geometry_block(4, 300), 1228800),
+                          (b"dmvdo001", 4096), (geometry_block(5, 3)[:-1] + b"?", 4096)):
+            with open(volume, "wb") as file:
+                file.truncate(32 << 20)
+            uds("create", "--offset", at, *SMALL, volume)
+            with open(volume, "r+b") as file:
+                file.write(block)
+            for command in ("info", "verify", "recover", "dump", "load", "exec", "peek"):
+                uds(command, volume, status=FAILED, says=["VDO volume", "--offset %d)" % at])
+            uds("scan", "--index", volume, folder, status=FAILED, says="--offset %d)" % at)
+            uds("create", *SMALL, volume, status=FAILED, says="VDO volume")
+            uds("info", "--offset", at, volume)
+
+
+if __name__ == "__main__":
+    sys.exit(main([a_cut_device_gives_all_that_is_on_it,
+                   an_origin_that_was_cut_is_not_passed_off_as_whole,
+                   a_write_says_exactly_how_much_went_in, a_vdo_volume_says_where_its_index_is]))
