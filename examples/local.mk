@@ -2,29 +2,30 @@
 #
 # Small programs against the public interface, each run by a script beside it (test_*).
 
+EXAMPLE_TESTS =
 EXAMPLES = examples/io_backend examples/io_copy
 examples_io_backend_SOURCES = examples/io_backend.c
 examples_io_backend_LDADD = libuds.la
 examples_io_copy_SOURCES = examples/io_copy.c
 examples_io_copy_LDADD = libuds.la
-TESTS += examples/test_io
+EXAMPLE_TESTS += examples/test_io
 EXTRA_DIST += examples/test_io
 
 EXAMPLES += examples/chapter_pages
 examples_chapter_pages_SOURCES = examples/chapter_pages.c
 examples_chapter_pages_LDADD = libuds.la
-TESTS += examples/test_chapter
+EXAMPLE_TESTS += examples/test_chapter
 EXTRA_DIST += examples/test_chapter
 
 EXAMPLES += examples/volume_history
 examples_volume_history_SOURCES = examples/volume_history.c
 examples_volume_history_LDADD = libuds.la
-TESTS += examples/test_volume
+EXAMPLE_TESTS += examples/test_volume
 EXTRA_DIST += examples/test_volume
 EXAMPLES += examples/index_dedup
 examples_index_dedup_SOURCES = examples/index_dedup.c
 examples_index_dedup_LDADD = libuds.la
-TESTS += examples/test_index
+EXAMPLE_TESTS += examples/test_index
 EXTRA_DIST += examples/test_index
 
 EXAMPLES += examples/exception_copy examples/snapshot_merge
@@ -32,7 +33,8 @@ examples_exception_copy_SOURCES = examples/exception_copy.c
 examples_exception_copy_LDADD = libuds.la
 examples_snapshot_merge_SOURCES = examples/snapshot_merge.c
 examples_snapshot_merge_LDADD = libuds.la
-TESTS += examples/test_snapshot
+EXAMPLE_TESTS += examples/test_snapshot
 EXTRA_DIST += examples/test_snapshot
 
 noinst_PROGRAMS += $(EXAMPLES)
+TESTS += $(EXAMPLE_TESTS)

@@ -19,7 +19,7 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHON3="$(PYTHON3)"; export PYTHON3; \
 	CK_DEFAULT_TIMEOUT="$${CK_DEFAULT_TIMEOUT-120}"; export CK_DEFAULT_TIMEOUT;
 
-EXTRA_DIST += tests/summary
+EXTRA_DIST += tests/summary tests/stages tests/cross/prepare
 
 # Those that use several threads: quickstart runs them again under the thread sanitizer.
 THREADED_TESTS =
@@ -55,3 +55,9 @@ include tests/tool/local.mk
 include tests/install/local.mk
 include tests/interop/local.mk
 include tests/model/local.mk
+
+# The test programs in C, which also run as code of other machines; and those that are worth running longer.
+C_TESTS = $(UNIT_TESTS) $(model_tests) $(index_vector_tests)
+LONG_TESTS = $(filter %_crash %_faults %_model %_volume_index %_volume_index_save %_threads,$(C_TESTS)) \
+	tests/format/test_exec_against_model.py tests/format/test_snapshot_against_model.py
+include tests/mutation/local.mk

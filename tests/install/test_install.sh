@@ -37,14 +37,19 @@ have() { command -v "$1" >/dev/null; }
 # The variable of the makefile.
 setting() { sed -n "s/^$1 = //p" "$builddir/Makefile" | head -n 1; }
 
-# The files of the source tree, relative to it: those that git knows, or all of a release.
+# Git also for a checkout that another user owns.
+tree_git() { git -c safe.directory='*' -C "$srcdir" "$@" 2>/dev/null; }
+
+# The files of the source tree, relative to it: those that git knows; all of a release, or where git cannot
+# be asked, but for what git and builds keep there.
 source_files() {
 	(
 		cd "$srcdir" || exit
-		if [ -n "$(git ls-files 2>/dev/null | head -n 1)" ]; then
-			git ls-files
+		if [ "${UDS_TEST_GIT:-yes}" = yes ] && [ -n "$(tree_git ls-files | head -n 1)" ]; then
+			tree_git ls-files
 		else
-			find . -type f | sed 's,^\./,,'
+			find . \( -name .git -o -path './build*' -o -path './_*' -o -name 'autom4te*' \
+				-o -name .libs -o -name __pycache__ \) -prune -o -type f -print | sed 's,^\./,,'
 		fi
 	) | grep -v -e '^_\?build' -e '^_inst' -e '^autom4te'
 }
@@ -217,11 +222,27 @@ every_source_file_has_a_licence_line() {
 		*.c | *.h | *.py | *.sh | *.mk | *.am | *.ac | *.map | *.1 | *.3 | *.5 | *.7) ;;
 		*) head -c 2 "$srcdir/$file" | grep -q '^#!' || continue ;;
 		esac
-		case $file in build-aux/* | m4/* | aclocal.m4 | configure | config.status) continue ;; esac
+		case $file in build-aux/* | m4/* | aclocal.m4 | configure | config.status | libtool) continue ;; esac
+		head -n 5 "$srcdir/$file" | grep -q 'temporary wrapper script' && continue # of libtool
 		head -n 4 "$srcdir/$file" | grep -q 'SPDX-License-Identifier: BSD-2-Clause' ||
 			{ echo "$file"; missing=1; }
 	done < <(source_files)
 	return $missing
+}
+
+# Without git the same files are looked at, and nothing of git's own.
+files_are_known_without_git() {
+	source_files >"$scratch/files.git"
+	UDS_TEST_GIT=no source_files | sort >"$scratch/files.found"
+	! grep -e '^\.git/' -e '/\.libs/' "$scratch/files.found" || return 1
+	[ -s "$scratch/files.git" ] && ! sort "$scratch/files.git" | comm -23 - "$scratch/files.found" | grep .
+}
+
+anothers_checkout_is_read() {
+	local srcdir=$scratch/theirs
+	mkdir "$srcdir" && git -C "$srcdir" init -q && : >"$srcdir/tracked" && : >"$srcdir/not" || return 1
+	git -C "$srcdir" add tracked && chown -R 65534 "$srcdir" || return 1
+	[ "$(source_files)" = tracked ]
 }
 
 manual_pages_have_no_lint() {
@@ -248,6 +269,12 @@ check every_exported_name_is_declared every_exported_name_is_declared
 check every_exported_name_has_a_manual_page every_exported_name_has_a_manual_page
 check manual_pages_describe_nothing_else manual_pages_describe_nothing_else
 check every_source_file_has_a_licence_line every_source_file_has_a_licence_line
+check files_are_known_without_git files_are_known_without_git
+if ! have git || [ "$(id -u)" != 0 ]; then
+	skip anothers_checkout_is_read "needs git, and root to give a folder away"
+else
+	check anothers_checkout_is_read anothers_checkout_is_read
+fi
 if have mandoc; then
 	check manual_pages_have_no_lint manual_pages_have_no_lint
 else
