@@ -43,10 +43,10 @@ START_TEST(fault_io_fails_the_nth_operation_of_its_kind)
 	ck_assert_int_eq(uds_io_read(io, &byte, 1, 1), 0);
 	ck_assert_int_eq(byte, 0); /* nothing of the failed write got through */
 
-	fault_plan_fail(&plan, FAULT_READ | FAULT_FLUSH, 2, UDS_ERR_CORRUPT, true);
+	fault_plan_fail(&plan, FAULT_READ | FAULT_FLUSH, 2, -ENOSPC, true);
 	ck_assert_int_eq(uds_io_flush(io), 0);
-	ck_assert_int_eq(uds_io_read(io, &byte, 1, 0), UDS_ERR_CORRUPT);
-	ck_assert_int_eq(uds_io_flush(io), UDS_ERR_CORRUPT);
+	ck_assert_int_eq(uds_io_read(io, &byte, 1, 0), -ENOSPC);
+	ck_assert_int_eq(uds_io_flush(io), -ENOSPC);
 	ck_assert_int_eq(uds_io_write(io, &byte, 1, 0), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	fault_plan_end(&plan);
