@@ -10,7 +10,7 @@
 struct dropped_name {
 	struct uds_record_name name;
 	struct vi_place place;
-	bool place_is_taken; /* a record that was loaded has the same place in the volume index */
+	bool place_is_taken; /* its place's ordinary entry is that of a record that was loaded */
 };
 
 void dropped_records_add(void *context, const struct uds_record *record)
@@ -52,8 +52,9 @@ static int compare_names(const void *a, const void *b)
 	return compare_places(&x->place, &y->place);
 }
 
-/* Marks the first of the dropped names that have this place; they are sorted by place. */
-static void take_place(struct dropped_records *dropped, const struct vi_place *place)
+/* The first of the dropped names that have this place, or NULL; they are sorted by place. */
+static struct dropped_name *find_place(const struct dropped_records *dropped,
+				       const struct vi_place *place)
 {
 	size_t low = 0, high = dropped->count;
 
@@ -65,8 +66,26 @@ static void take_place(struct dropped_records *dropped, const struct vi_place *p
 		else
 			high = middle;
 	}
-	if (low < dropped->count && compare_places(&dropped->names[low].place, place) == 0)
-		dropped->names[low].place_is_taken = true;
+	return low < dropped->count && compare_places(&dropped->names[low].place, place) == 0
+		       ? &dropped->names[low]
+		       : NULL;
+}
+
+/* A record that was loaded takes the ordinary entry of its place, unless it has a collision entry. */
+static void take_place(struct dropped_records *dropped, struct uds_index *index,
+		       const struct uds_record_name *name)
+{
+	struct dropped_name *same;
+	struct vi_record record;
+	struct vi_place place;
+
+	volume_index_locate(index->volume_index, name, &place);
+	same = find_place(dropped, &place);
+	if (same == NULL)
+		return;
+	volume_index_peek(index->volume_index, &place, name, &record);
+	if (!record.found || !record.collision)
+		same->place_is_taken = true;
 }
 
 static void find_taken_places(struct dropped_records *dropped, struct uds_index *index)
@@ -74,12 +93,8 @@ static void find_taken_places(struct dropped_records *dropped, struct uds_index 
 	for (unsigned int z = 0; z < index->zone_count; z++) {
 		const struct open_zone *zone = index->zones[z].open;
 
-		for (uint32_t n = 0; n < zone->size; n++) {
-			struct vi_place place;
-
-			volume_index_locate(index->volume_index, &zone->records[n].name, &place);
-			take_place(dropped, &place);
-		}
+		for (uint32_t n = 0; n < zone->size; n++)
+			take_place(dropped, index, &zone->records[n].name);
 	}
 	for (size_t i = 1; i < dropped->count; i++) {
 		struct dropped_name *names = &dropped->names[i];
@@ -90,8 +105,8 @@ static void find_taken_places(struct dropped_records *dropped, struct uds_index 
 }
 
 /*
- * A collision entry left there would be a promise that is not kept. An ordinary one may be that of a record
- * which was loaded; then it stays, at worst as a hint in vain.
+ * A collision entry left there would be a promise that is not kept, and an ordinary one a hint in vain. But
+ * an ordinary entry may be that of a record which was loaded.
  */
 static void forget(const struct dropped_name *dropped, struct uds_index *index)
 {

@@ -10,6 +10,7 @@ lib_libcore_la_SOURCES += \
 	lib/index/index.h \
 	lib/index/info.c \
 	lib/index/iterate.c \
+	lib/index/led_entries.c lib/index/led_entries.h \
 	lib/index/lookup.c \
 	lib/index/open.c \
 	lib/index/rebuild.c lib/index/rebuild.h \

@@ -19,6 +19,7 @@
 #include "geometry/name_bits.h"
 #include "index/chapter_view.h"
 #include "index/index.h"
+#include "index/led_entries.h"
 #include "index/save.h"
 #include "volume/chapter_stream.h"
 
@@ -28,6 +29,7 @@ struct verify {
 	uds_finding_fn found;
 	void *found_context;
 	uint64_t findings;
+	struct led_entries led;
 	uint64_t *hints; /* volume index entries for each chapter from index->oldest on */
 };
 
@@ -124,32 +126,28 @@ static uint64_t count_index_entries(const struct chapter_view *view)
 	return entries;
 }
 
-/* Of a record page: how many records the chapter index leads to, and the volume index to the chapter. */
+/* Of a record page: how many records the chapter index leads to; and which entries lead to the chapter. */
 static void count_led_to(struct verify *verify, const struct chapter_view *view, uint32_t page,
-			 uint64_t *by_index, uint64_t *by_volume_index)
+			 uint64_t *by_index)
 {
-	struct uds_index *index = verify->index;
 	const uint8_t *records = chapter_view_record_page(view, page);
-	uint32_t count = index->geometry.records_per_page;
+	uint32_t count = verify->index->geometry.records_per_page;
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct uds_record_name name;
-		struct vi_record record;
-		struct vi_place place;
 
 		memcpy(&name, records + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
 		if (find_in_page(records, count, &name) != i)
 			continue;
 		*by_index += chapter_view_leads_to(view, page, i);
-		volume_index_locate(index->volume_index, &name, &place);
-		volume_index_peek(index->volume_index, &place, &name, &record);
-		*by_volume_index += record.found && record.vcn == view->vcn;
+		led_entries_add(&verify->led, view->vcn, &name);
 	}
 }
 
 /*
- * Some volume index entries may lead to a chapter that does not have the record: records were dropped at a
- * load, or the format's origin made a second entry in a rebuild. But these are few.
+ * Some volume index entries may lead to a chapter that has no record of their place: the format's origin
+ * leaves those of records that it drops at a load, and makes a second entry for fill records in a recovery.
+ * But these are few, and an index of this library has none.
  */
 static uint64_t tolerated_hints(uint64_t hints)
 {
@@ -159,7 +157,7 @@ static uint64_t tolerated_hints(uint64_t hints)
 static void check_records(struct verify *verify, const struct chapter_view *view)
 {
 	struct uds_index *index = verify->index;
-	uint64_t entries = count_index_entries(view), led = 0, hinted = 0;
+	uint64_t entries = count_index_entries(view), led = 0, hinted;
 	uint64_t hints = verify->hints[view->vcn - index->oldest];
 
 	for (uint32_t p = 0; p < index->geometry.record_pages_per_chapter; p++) {
@@ -171,13 +169,14 @@ static void check_records(struct verify *verify, const struct chapter_view *view
 				"chapter %" PRIu64 " in slot %" PRIu32 ", record page %" PRIu32
 				": record %" PRIu32 " is out of order",
 				view->vcn, view->slot, p, bad);
-		count_led_to(verify, view, p, &led, &hinted);
+		count_led_to(verify, view, p, &led);
 	}
 	if (led < entries)
 		finding(verify,
 			"chapter %" PRIu64 " in slot %" PRIu32 ": %" PRIu64 " of %" PRIu64
 			" chapter index entries lead to no record",
 			view->vcn, view->slot, entries - led, entries);
+	hinted = led_entries_take(&verify->led);
 	if (hinted + tolerated_hints(hints) < hints)
 		finding(verify,
 			"chapter %" PRIu64 " in slot %" PRIu32 ": %" PRIu64 " of %" PRIu64
@@ -299,7 +298,10 @@ static int check_all(struct verify *verify, const struct uds_index_options *opti
 	check_open_chapter(verify);
 	r = count_hints(verify);
 	if (r == 0)
+		r = led_entries_make(verify->index, &verify->led);
+	if (r == 0)
 		r = check_chapters(verify, options);
+	led_entries_free(&verify->led);
 	env_release(&verify->index->env, verify->hints);
 	return r;
 }

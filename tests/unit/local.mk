@@ -184,3 +184,9 @@ tests_unit_test_index_recent_SOURCES = tests/unit/test_index_recent.c
 tests_unit_test_index_recent_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_recent_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_recent_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_index_crafted
+tests_unit_test_index_crafted_SOURCES = tests/unit/test_index_crafted.c
+tests_unit_test_index_crafted_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_crafted_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_crafted_LDADD = $(TEST_LDADD)

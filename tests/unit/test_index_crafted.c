@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names that share their places in the volume index or in chapters: records dropped at a load, and what
+ * verify says of indexes that are full of such names.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uds/index.h>
+
+#include "base/bytes.h"
+#include "check_main.h"
+#include "names.h"
+
+#define SEED	    UINT64_C(0xc01)
+#define PER_CHAPTER 512
+
+struct fixture {
+	struct uds_io *io;
+	struct uds_index *index;
+	char finding[600]; /* the first of verify */
+};
+
+static void open_with(struct fixture *f, unsigned int zones)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r;
+
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	options.zones = zones;
+	r = uds_index_open(f->io, &options, &message, &f->index);
+	ck_assert_msg(r == 0, "%s", message.text);
+}
+
+static void start(struct fixture *f, uint32_t sparse_chapters)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct uds_message message;
+
+	memset(f, 0, sizeof(*f));
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 4;
+	c.chapters_per_volume = 8;
+	c.sparse_chapters_per_volume = sparse_chapters;
+	c.sparse_sample_rate = sparse_chapters > 0 ? 4 : 0;
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_index_create(f->io, &c, NULL, &message), 0);
+	open_with(f, 1);
+}
+
+static void end(struct fixture *f)
+{
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	ck_assert_int_eq(uds_io_close(f->io), 0);
+}
+
+static void save_and_open(struct fixture *f, unsigned int zones)
+{
+	ck_assert_int_eq(uds_index_save(f->index), 0);
+	open_with(f, zones);
+}
+
+static struct uds_index_statistics statistics(struct fixture *f)
+{
+	struct uds_index_statistics s = { .size = sizeof(s) };
+
+	ck_assert_int_eq(uds_index_get_statistics(f->index, &s), 0);
+	return s;
+}
+
+/*
+ * Names of one class share a place in the volume index, and all places lie in the list, and so the zone,
+ * of a few first bytes. In chapters they are spread evenly.
+ */
+static void same_place_name(uint64_t class, uint64_t i, struct uds_record_name *ret_name)
+{
+	make_name(SEED, i, ret_name);
+	memset(ret_name->bytes, 0, 8);
+	put_le64(ret_name->bytes, class << 48);
+}
+
+static bool request(struct fixture *f, uint8_t kind, const struct uds_record_name *name, uint64_t i,
+		    uint32_t version, uint32_t *ret_version)
+{
+	struct uds_request r;
+	struct uds_record_data data;
+
+	memset(&r, 0, sizeof(r));
+	r.kind = kind;
+	r.name = *name;
+	make_data('n', i, version, &r.new_data);
+	ck_assert_int_eq(uds_index_run(f->index, &r, 1), 0);
+	if (r.found && kind != UDS_DELETE) {
+		uint32_t old = get_le32(r.old_data.bytes + 8);
+
+		/* Never the data of another name. */
+		make_data('n', i, old, &data);
+		ck_assert_int_eq(memcmp(&data, &r.old_data, sizeof(data)), 0);
+		if (ret_version != NULL)
+			*ret_version = old;
+	}
+	return r.found;
+}
+
+static void count_finding(void *context, const char *sentence)
+{
+	struct fixture *f = context;
+
+	if (f->finding[0] == '\0')
+		snprintf(f->finding, sizeof(f->finding), "%s", sentence);
+}
+
+static uint64_t findings(struct fixture *f, unsigned int zones)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	uint64_t found = 0;
+	int r;
+
+	f->finding[0] = '\0';
+	options.zones = zones;
+	r = uds_index_verify(f->io, &options, count_finding, f, &message, &found);
+	ck_assert_msg(r == 0, "%s", message.text);
+	return found;
+}
+
+#define PAIRS 300
+
+/*
+ * Two names a class: the even one in chapter 0 with the odd one; then the odd ones again, newer, in the
+ * open chapter, with new names of the same classes. Three quarters find no room at a load with 4 zones.
+ */
+START_TEST(dropped_record_is_not_found_or_with_older_data_of_its_own)
+{
+	uint64_t gone = 0, older = 0, newest = 0, fresh = 0;
+	struct uds_record_name name;
+	struct fixture f;
+	uint32_t version;
+
+	start(&f, 0);
+	for (uint64_t i = 0; i < 2 * (PER_CHAPTER / 2); i++) {
+		same_place_name(i / 2, i, &name);
+		ck_assert(!request(&f, UDS_POST, &name, i, 1, NULL));
+	}
+	for (uint64_t i = 1; i < PAIRS; i += 2) {
+		same_place_name(i / 2, i, &name);
+		ck_assert(request(&f, UDS_UPDATE, &name, i, 2, NULL));
+		same_place_name(i / 2, 10000 + i, &name);
+		ck_assert(!request(&f, UDS_POST, &name, 10000 + i, 1, NULL));
+	}
+	save_and_open(&f, 4);
+	ck_assert_uint_gt(statistics(&f).dropped_at_load, 100);
+	for (uint64_t i = 1; i < PAIRS; i += 2) {
+		same_place_name(i / 2, i, &name);
+		if (!request(&f, UDS_PEEK, &name, i, 0, &version))
+			gone++;
+		else if (version == 1)
+			older++;
+		else
+			newest++;
+		same_place_name(i / 2, 10000 + i, &name);
+		fresh += request(&f, UDS_PEEK, &name, 10000 + i, 0, NULL);
+	}
+	printf("%d gone, %d older, %d newest, %d of the new ones\n", (int)gone, (int)older,
+	       (int)newest, (int)fresh);
+	ck_assert_uint_eq(newest + fresh + statistics(&f).dropped_at_load, PAIRS);
+	ck_assert_uint_gt(older, 20);
+	/* All of them can be stored again, and are found then. */
+	for (uint64_t i = 1; i < PAIRS; i += 2) {
+		same_place_name(i / 2, i, &name);
+		request(&f, UDS_UPDATE, &name, i, 3, NULL);
+		ck_assert(request(&f, UDS_PEEK, &name, i, 0, &version));
+		ck_assert_uint_eq(version, 3);
+		same_place_name(i / 2, 10000 + i, &name);
+		request(&f, UDS_UPDATE, &name, 10000 + i, 3, NULL);
+		ck_assert(request(&f, UDS_PEEK, &name, 10000 + i, 0, &version));
+		ck_assert_uint_eq(version, 3);
+	}
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_uint_eq(findings(&f, 1), 0);
+	end(&f);
+}
+END_TEST
+
+/* Equal in the list and address of their chapters, so that most find no room in the chapter index. */
+static void same_chapter_place_name(uint64_t i, struct uds_record_name *ret_name)
+{
+	make_name(SEED, i, ret_name);
+	memset(ret_name->bytes + 8, 0x33, 6);
+}
+
+/*
+ * Records that their chapter cannot find are stored again, under entries of their own; the first entries
+ * stay and lead to the chapter. That is how it must be, and no finding.
+ */
+START_TEST(verify_finds_nothing_wrong_where_names_collide)
+{
+	struct uds_record_name name;
+	struct fixture f;
+
+	start(&f, _i == 0 ? 0 : 4);
+	for (unsigned int turn = 0; turn < 3; turn++) {
+		for (uint64_t i = 0; i < 2 * PER_CHAPTER; i++) {
+			same_chapter_place_name(i, &name);
+			request(&f, UDS_POST, &name, i, turn, NULL);
+			if (i % 5 == 0) {
+				same_place_name(i % 7, 50000 + i, &name);
+				request(&f, UDS_POST, &name, 50000 + i, turn, NULL);
+			}
+			if (i % 11 == 10) {
+				same_chapter_place_name(i - 7, &name);
+				request(&f, UDS_DELETE, &name, i - 7, 0, NULL);
+			}
+		}
+		ck_assert_int_eq(uds_index_save(f.index), 0);
+		ck_assert_msg(findings(&f, 1) == 0, "%s", f.finding);
+		ck_assert_msg(findings(&f, 4) == 0, "%s", f.finding);
+		open_with(&f, 1 + turn);
+	}
+	ck_assert_uint_gt(statistics(&f).collisions, 100);
+	end(&f);
+}
+END_TEST
+
+/* Overwrites the records of one page of a chapter by others, in order, of no such places. */
+static void replace_records(struct fixture *f, uint64_t chapter, uint32_t page)
+{
+	uint8_t bytes[4096];
+	uint64_t at = (2 + 1 + chapter * 5 + 1 + page) * 4096;
+
+	ck_assert_int_eq(uds_io_read(f->io, bytes, sizeof(bytes), at), 0);
+	/* The first eight bytes decide the order and the places; a shift of all keeps the order. */
+	for (size_t i = 0; i < sizeof(bytes); i += UDS_RECORD_BYTES)
+		bytes[i + 7] ^= 1;
+	ck_assert_int_eq(uds_io_write(f->io, bytes, sizeof(bytes), at), 0);
+}
+
+START_TEST(verify_finds_entries_without_records_among_colliding_names)
+{
+	struct uds_record_name name;
+	struct fixture f;
+
+	start(&f, 0);
+	for (uint64_t i = 0; i < 2 * PER_CHAPTER + 10; i++) {
+		same_place_name(i % 400, i, &name);
+		request(&f, UDS_POST, &name, i, 1, NULL);
+	}
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_msg(findings(&f, 1) == 0, "%s", f.finding);
+	replace_records(&f, 0, (uint32_t)_i);
+	ck_assert_uint_gt(findings(&f, 1), 0);
+	end(&f);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("crafted names");
+	TCase *tcase = tcase_create("crafted");
+
+	tcase_add_test(tcase, dropped_record_is_not_found_or_with_older_data_of_its_own);
+	tcase_add_loop_test(tcase, verify_finds_nothing_wrong_where_names_collide, 0, 2);
+	tcase_add_loop_test(tcase, verify_finds_entries_without_records_among_colliding_names, 0,
+			    4);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
