@@ -239,6 +239,8 @@ static int open_file(struct walker *walker, const struct place *place, struct st
 	ret_file->may_have_holes = ret_st->st_size > SMALL_FILE_BYTES;
 	if (S_ISBLK(ret_st->st_mode)) {
 		ret_file->may_have_holes = false;
+		/* What others wrote to the device does not reach what is cached of it. */
+		(void)posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
 		r = device_size(descriptor, &ret_file->size);
 		if (r < 0)
 			tell_error(walker, -r);

@@ -3,7 +3,6 @@
 #include "snapshot_target.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 static void print_log(void *context, enum uds_log_level level, const char *sentence)
 {
@@ -48,18 +47,26 @@ int snapshot_open_io(struct snapshot_target *target, const char *uri, bool write
 	return r < 0 ? failed(target->command, uri, r, &message) : EXIT_GOOD;
 }
 
-/* Said here because the second one would only be found to be in use. */
-static bool are_same_file(const char *one, const char *other)
+/* To look at only: without a lock, so that nobody is in the way. NULL when it cannot be opened. */
+static struct uds_io *open_to_look(struct snapshot_target *target, const char *uri)
 {
-	struct stat a, b;
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_io *io = NULL;
 
-	if (strcmp(one, other) == 0)
-		return true;
-	if (stat(one, &a) != 0 || stat(other, &b) != 0)
-		return false;
-	if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
-		return a.st_rdev == b.st_rdev;
-	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	options.no_lock = true;
+	return uds_io_open_uri(uri, &options, &target->env, NULL, &io) == 0 ? io : NULL;
+}
+
+/* Said before they are opened, because then the second one would only be found to be in use. */
+static bool have_common_bytes(struct snapshot_target *target)
+{
+	struct uds_io *cow = open_to_look(target, target->cow_uri);
+	struct uds_io *origin = open_to_look(target, target->origin_uri);
+	bool common = cow != NULL && origin != NULL && uds_io_overlap(cow, origin);
+
+	uds_io_close(cow);
+	uds_io_close(origin);
+	return common;
 }
 
 int snapshot_open_store(struct snapshot_target *target)
@@ -110,8 +117,11 @@ int snapshot_open(struct snapshot_target *target, bool write_cow, bool write_ori
 {
 	int status;
 
-	if (are_same_file(target->cow_uri, target->origin_uri)) {
-		complain(target->command, "%s: is origin and COW device at once", target->cow_uri);
+	if (have_common_bytes(target)) {
+		complain(target->command,
+			 "%s: has bytes in common with the origin %s: is origin and COW device at "
+			 "once",
+			 target->cow_uri, target->origin_uri);
 		return EXIT_FAILED;
 	}
 	catch_interrupts();

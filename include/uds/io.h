@@ -41,6 +41,26 @@ struct uds_io_request {
 };
 
 /*
+ * A place where bytes of an I/O lie, for telling whether two I/Os have bytes in common. An I/O may have
+ * several: a loop device is itself, a range of its file, and somewhere on the device below.
+ */
+enum uds_io_place_kind {
+	UDS_IO_PLACE_FILE = 1,	 /* device, object: st_dev and st_ino */
+	UDS_IO_PLACE_DEVICE = 2, /* device: st_rdev of a block device; object: 0 */
+	UDS_IO_PLACE_OTHER = 3,	 /* device, object: numbers that a backend chose, such as a hash */
+};
+
+struct uds_io_place {
+	uint32_t kind;
+	uint32_t within; /* 1: the bytes lie only somewhere in the range; 0: they are the range */
+	uint64_t device;
+	uint64_t object;
+	uint64_t offset;    /* bytes, in the file or device */
+	uint64_t length;    /* bytes; UINT64_MAX: to the end, wherever that is */
+	uint64_t unused[2]; /* 0 */
+};
+
+/*
  * What a backend does. Functions may be called from several threads at once, but for those that
  * take a queue: a queue is used by one thread at a time.
  *
@@ -89,11 +109,18 @@ struct uds_io_ops {
 	int (*submit)(void *queue, struct uds_io_request *const *requests, size_t count);
 	int (*reap)(void *queue, struct uds_io_request **ret_done, size_t room);
 	void (*close_queue)(void *queue);
+
+	/*
+	 * Where the bytes lie: fills at most @room of @ret_places and says how many there are. A backend on
+	 * top of another I/O hands on what uds_io_places() says of that.
+	 */
+	int (*identity)(void *context, struct uds_io_place *ret_places, size_t room,
+			size_t *ret_count);
 };
 
-#define UDS_IO_OPS_INIT                                                       \
-	{                                                                     \
-		sizeof(struct uds_io_ops), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define UDS_IO_OPS_INIT                                                          \
+	{                                                                        \
+		sizeof(struct uds_io_ops), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /* What a backend demands and is. */
@@ -176,6 +203,30 @@ bool uds_io_is_read_only(const struct uds_io *io);
 const char *uds_io_name(const struct uds_io *io);
 
 /*
+ * Where the bytes of an I/O lie, as far as its backend and the system can tell at this moment: itself and
+ * what it stands on.
+ *
+ * @ret_count: how many places there are, of which the first @room are in @ret_places.
+ *
+ * Returns 0, -EOPNOTSUPP for a backend that cannot tell (memory, for one), or what it said.
+ *
+ * Threads: any. Since 0.1.
+ */
+int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places, size_t room,
+		  size_t *ret_count);
+
+/*
+ * Whether two I/Os are known to have bytes in common: the same file or device by whatever name, a file
+ * and a loop device on it, two loop devices over one file, partitions and linear device-mapper devices
+ * whose ranges meet, a device and a file on it.
+ *
+ * False where the system does not tell, and for two things that merely lie on a third.
+ *
+ * Threads: any. Since 0.1.
+ */
+bool uds_io_overlap(struct uds_io *a, struct uds_io *b);
+
+/*
  * A queue for many requests at once, at most @depth (1 to 4096) in flight. Over a backend without
  * queues each request is carried out when it is submitted.
  *
@@ -240,7 +291,10 @@ struct uds_io_file_options {
  *
  * Opened to write it is locked against every other opener of this library; to read, against
  * writers. A block device is opened to write with O_EXCL, so one that is mounted or held by
- * device-mapper is refused. With O_DIRECT the block size is the device's logical sector size, or what
+ * device-mapper is refused, and so is a file that a loop device, a mount or swapping uses.
+ *
+ * What the page cache holds of a block device is dropped at the open, and a device that others use is read
+ * past it, so each open sees what is on the device now. With O_DIRECT the block size is the device's logical sector size, or what
  * the file system asks for.
  *
  * Returns 0, or

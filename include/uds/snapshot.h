@@ -101,7 +101,7 @@ struct uds_snapshot_options {
  * UDS_ERR_INVALID_SNAPSHOT, and the origin can be read and written without further ado.
  *
  * Returns 0, what uds_exception_store_open() returns, or
- *   -EINVAL            origin and COW are the same file; a transient chunk size that is not allowed
+ *   -EINVAL            origin and COW have bytes in common (uds_io_overlap()); a transient chunk size that is not allowed
  *   UDS_ERR_UNALIGNED  the chunk size is no multiple of the origin's block size, or the origin's
  *                      length is none (open the origin without O_DIRECT then)
  *

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -18,6 +19,9 @@
 
 /* The most that is handed to the system at once: a multiple of any block, below its own limit. */
 #define MAX_TRANSFER ((size_t)1 << 30)
+
+/* A multiple of any block, and at least two of them. */
+#define BOUNCE_BYTES ((size_t)1 << 18)
 
 int file_get_size(struct file_io *file, uint64_t *ret_bytes)
 {
@@ -60,9 +64,8 @@ static size_t progress_of(const struct file_io *file, size_t done, size_t asked)
 	return done == asked ? done : done & ~((size_t)file->block_bytes - 1);
 }
 
-static int file_read(void *context, void *buffer, size_t length, uint64_t offset)
+static int read_whole(struct file_io *file, void *buffer, size_t length, uint64_t offset)
 {
-	struct file_io *file = context;
 	uint8_t *at = buffer;
 
 	while (length > 0) {
@@ -84,6 +87,51 @@ static int file_read(void *context, void *buffer, size_t length, uint64_t offset
 		length -= progress;
 	}
 	return 0;
+}
+
+bool file_must_bounce(const struct file_io *file, const void *buffer, size_t length,
+		      uint64_t offset)
+{
+	return file->hidden_alignment != 0 &&
+	       (((uintptr_t)buffer | length | offset) & (file->hidden_alignment - 1)) != 0;
+}
+
+/* Reads the blocks around each part and copies the part out of them. */
+static int read_bouncing(struct file_io *file, uint8_t *to, size_t length, uint64_t offset)
+{
+	const uint32_t mask = file->hidden_alignment - 1;
+	uint8_t *bounce;
+	int r;
+
+	r = file_check_range(file, offset, length);
+	if (r < 0)
+		return r;
+	bounce = env_allocate_aligned(&file->env, BOUNCE_BYTES, file->hidden_alignment);
+	if (bounce == NULL)
+		return -ENOMEM;
+	while (r == 0 && length > 0) {
+		size_t skip = (size_t)(offset & mask);
+		size_t part = length < BOUNCE_BYTES - skip ? length : BOUNCE_BYTES - skip;
+
+		r = read_whole(file, bounce, (skip + part + mask) & ~(size_t)mask, offset - skip);
+		if (r < 0)
+			break;
+		memcpy(to, bounce + skip, part);
+		to += part;
+		offset += part;
+		length -= part;
+	}
+	env_release(&file->env, bounce);
+	return r;
+}
+
+int file_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	struct file_io *file = context;
+
+	if (file_must_bounce(file, buffer, length, offset))
+		return read_bouncing(file, buffer, length, offset);
+	return read_whole(file, buffer, length, offset);
 }
 
 static int file_write(void *context, const void *buffer, size_t length, uint64_t offset)
@@ -202,6 +250,7 @@ const struct uds_io_ops file_ops = {
 	.close = file_close,
 	.discard = file_discard,
 	.resize = file_resize,
+	.identity = file_identity,
 };
 
 #ifdef HAVE_LIBURING
@@ -214,6 +263,7 @@ static const struct uds_io_ops file_ops_uring = {
 	.close = file_close,
 	.discard = file_discard,
 	.resize = file_resize,
+	.identity = file_identity,
 	.open_queue = file_uring_open,
 	.submit = file_uring_submit,
 	.reap = file_uring_reap,

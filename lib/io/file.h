@@ -3,7 +3,9 @@
  * The inner side of the file backend: what its parts share.
  *
  *   file_open.c    opening a path, and undoing it when a later step fails
- *   file_lock.c    locks, and who stands in the way
+ *   file_lock.c    locks
+ *   file_users.c   who stands in the way
+ *   file_places.c  where the bytes lie: the identity
  *   file_direct.c  O_DIRECT and the alignment that it needs
  *   file.c         transfers, size, discard
  *   file_uring.c   queues by io_uring
@@ -24,6 +26,12 @@ struct file_io {
 	int fd;
 	bool block_device;
 	uint32_t block_bytes; /* what O_DIRECT demands of offsets and lengths; 1 without it */
+
+	/*
+	 * O_DIRECT that the caller did not ask for, to read what others change (0: no). What is not a multiple
+	 * of it, in offset, length or memory, is read by way of a buffer.
+	 */
+	uint32_t hidden_alignment;
 
 	/*
 	 * The last size that was looked up. Writes may not go past the end, and nobody but this handle
@@ -56,6 +64,23 @@ int file_check_range(struct file_io *file, uint64_t offset, uint64_t length);
  */
 int file_lock(int fd, const struct stat *st, bool write, const char *path,
 	      struct uds_message *message);
+
+/*
+ * A regular file that a loop device, a mount or swapping uses must not be written beside them: 0, or
+ * UDS_ERR_IN_USE and what uses it.
+ */
+int file_check_image(const struct stat *st, const char *path, struct uds_message *message);
+
+/* Whether the device, or what contains it or is contained in it, is mounted, stacked upon or swapped to. */
+bool file_device_has_user(dev_t device);
+
+/* Whether a read has to go by way of a buffer. */
+bool file_must_bounce(const struct file_io *file, const void *buffer, size_t length,
+		      uint64_t offset);
+
+/* uds_io_ops's read and identity, in file.c and file_places.c. */
+int file_read(void *context, void *buffer, size_t length, uint64_t offset);
+int file_identity(void *context, struct uds_io_place *ret_places, size_t room, size_t *ret_count);
 
 /* A block device that could not be opened exclusively: UDS_ERR_IN_USE, and who has it. */
 int file_device_in_use(dev_t device, const char *path, struct uds_message *message);

@@ -180,6 +180,32 @@ static int check_writable(int fd, const char *path, struct uds_message *message)
 	return 0;
 }
 
+/*
+ * Others that have a device write to it past its page cache: device-mapper to what it lies on, a disk to its
+ * partitions and the reverse, and the cache is kept for as long as anyone has the device open. So what
+ * is in it is dropped first (what is not written back yet is the newest there is, and stays), and a
+ * device that somebody uses now is read with O_DIRECT.
+ */
+static int refresh_device(int fd, const struct stat *st, const struct uds_io_file_options *options,
+			  const struct uds_env *env, const char *path, uint32_t *ret_alignment)
+{
+	struct uds_message unused;
+	uint32_t block, memory;
+	int r;
+
+	*ret_alignment = 0;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (options->write || options->direct != UDS_IO_DIRECT_NO ||
+	    !file_device_has_user(st->st_rdev))
+		return 0;
+	r = file_make_direct(fd, st, env, path, &block, &memory, &unused);
+	if (r == 0) {
+		*ret_alignment = block > memory ? block : memory;
+		env_log(env, UDS_LOG_INFO, "%s: in use, so it is read past the page cache", path);
+	}
+	return r == -ENOMEM ? r : 0;
+}
+
 /* Everything between the descriptor and the handle. */
 static int finish_open(int fd, const char *path, const struct uds_io_file_options *options,
 		       const struct uds_env *env, struct uds_message *message,
@@ -187,6 +213,7 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 {
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
 	struct file_io *file;
+	uint32_t hidden_alignment = 0;
 	struct stat st;
 	uint64_t bytes;
 	int r;
@@ -194,12 +221,19 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	if (fstat(fd, &st) < 0)
 		return cannot_open(path, -errno, message);
 	r = check_kind(path, &st, message);
+	if (r == 0 && options->write && S_ISREG(st.st_mode))
+		r = file_check_image(&st, path, message);
 	if (r == 0 && options->write && S_ISBLK(st.st_mode))
 		r = check_writable(fd, path, message);
 	if (r == 0 && !options->no_lock)
 		r = file_lock(fd, &st, options->write, path, message);
 	if (r < 0)
 		return r;
+	if (S_ISBLK(st.st_mode)) {
+		r = refresh_device(fd, &st, options, env, path, &hidden_alignment);
+		if (r < 0)
+			return cannot_open(path, r, message);
+	}
 	if (options->direct != UDS_IO_DIRECT_NO) {
 		r = file_make_direct(fd, &st, env, path, &limits.block_bytes,
 				     &limits.memory_alignment, message);
@@ -217,7 +251,8 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	file->env = *env;
 	file->fd = fd;
 	file->block_device = S_ISBLK(st.st_mode);
-	file->block_bytes = limits.block_bytes;
+	file->hidden_alignment = hidden_alignment;
+	file->block_bytes = hidden_alignment != 0 ? hidden_alignment : limits.block_bytes;
 	limits.read_only = !options->write;
 	limits.name = path;
 	r = file_get_size(file, &bytes);

@@ -167,6 +167,14 @@ int file_uring_submit(void *context, struct uds_io_request *const *requests, siz
 		slot->done = 0;
 		if (r == 0 && request->kind == UDS_IO_WRITE)
 			r = file_check_range(queue->file, request->offset, request->length);
+		if (r == 0 && request->kind == UDS_IO_READ &&
+		    file_must_bounce(queue->file, request->buffer, request->length,
+				     request->offset)) {
+			finish(queue, slot,
+			       file_read(queue->file, request->buffer, request->length,
+					 request->offset));
+			continue;
+		}
 		if (r < 0) {
 			finish(queue, slot, r);
 			continue;

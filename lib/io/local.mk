@@ -4,13 +4,18 @@ udsinclude_HEADERS += include/uds/io.h
 lib_libcore_la_SOURCES += \
 	lib/io/block_device.h \
 	lib/io/descriptor.c lib/io/descriptor.h \
+	lib/io/device_mapper.c lib/io/device_mapper.h \
 	lib/io/file.c lib/io/file.h \
 	lib/io/file_direct.c \
 	lib/io/file_lock.c \
 	lib/io/file_open.c \
+	lib/io/file_places.c \
+	lib/io/file_users.c \
 	lib/io/io.c lib/io/io.h \
 	lib/io/memory.c \
+	lib/io/place.c \
 	lib/io/queue.c \
+	lib/io/sysfs.c lib/io/sysfs.h \
 	lib/io/uri.c
 
 if HAVE_LIBURING

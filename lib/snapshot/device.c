@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/bits.h"
 #include "base/env.h"
@@ -206,20 +205,6 @@ UDS_PUBLIC int uds_snapshot_invalidate(struct uds_snapshot *s)
 	return device_end(s, r, "marking the snapshot invalid");
 }
 
-/* Two I/Os on one file would be copied over each other. */
-static bool same_file(struct uds_io *a, struct uds_io *b)
-{
-	struct stat sa, sb;
-
-	if (a == b)
-		return true;
-	if (stat(uds_io_name(a), &sa) != 0 || stat(uds_io_name(b), &sb) != 0)
-		return false;
-	if (S_ISBLK(sa.st_mode) && S_ISBLK(sb.st_mode))
-		return sa.st_rdev == sb.st_rdev;
-	return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-}
-
 static int check_origin(struct uds_snapshot *s, struct uds_message *message)
 {
 	uint32_t block = uds_io_block_bytes(s->origin);
@@ -293,9 +278,12 @@ UDS_PUBLIC int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 	r = env_take(options.env, ret_message, &env);
 	if (r < 0)
 		return r;
-	if (same_file(origin, cow))
-		return failure(ret_message, -EINVAL, "%s: origin and COW device are the same",
-			       uds_io_name(cow));
+	/* Origin and store would be copied over each other. */
+	if (uds_io_overlap(origin, cow))
+		return failure(ret_message, -EINVAL,
+			       "%s: COW device and origin %s have bytes in common, as if they were "
+			       "the same",
+			       uds_io_name(cow), uds_io_name(origin));
 	s = env_allocate_zeroed(&env, 1, sizeof(*s));
 	if (s == NULL)
 		return failure(ret_message, -ENOMEM, "%s: no memory", uds_io_name(cow));

@@ -20,8 +20,8 @@ struct loop_config {
 };
 #endif
 
-static int attach(int file, unsigned int sector_bytes, bool read_only, struct loop_device *loop,
-		  char *ret_reason, size_t room)
+static int attach(int file, unsigned int sector_bytes, bool read_only, uint64_t offset,
+		  uint64_t limit, struct loop_device *loop, char *ret_reason, size_t room)
 {
 	struct loop_config config;
 	int control, number;
@@ -35,6 +35,8 @@ static int attach(int file, unsigned int sector_bytes, bool read_only, struct lo
 	memset(&config, 0, sizeof(config));
 	config.fd = (__u32)file;
 	config.block_size = sector_bytes;
+	config.info.lo_offset = offset;
+	config.info.lo_sizelimit = limit;
 	config.info.lo_flags = LO_FLAGS_AUTOCLEAR | (read_only ? LO_FLAGS_READ_ONLY : 0);
 	/* Another test may take the free one first: then the next. */
 	for (int tries = 0; tries < 20; tries++) {
@@ -71,7 +73,22 @@ int loop_attach(const char *file, uint64_t bytes, unsigned int sector_bytes, boo
 			close(fd);
 		return -1;
 	}
-	r = attach(fd, sector_bytes, read_only, ret_loop, ret_reason, room);
+	r = attach(fd, sector_bytes, read_only, 0, 0, ret_loop, ret_reason, room);
+	close(fd);
+	return r;
+}
+
+int loop_attach_over(const char *file, uint64_t offset, uint64_t limit,
+		     struct loop_device *ret_loop, char *ret_reason, size_t room)
+{
+	int fd, r;
+
+	fd = open(file, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		snprintf(ret_reason, room, "%s: %s", file, strerror(errno));
+		return -1;
+	}
+	r = attach(fd, 512, false, offset, limit, ret_loop, ret_reason, room);
 	close(fd);
 	return r;
 }

@@ -28,6 +28,13 @@ struct loop_device {
 int loop_attach(const char *file, uint64_t bytes, unsigned int sector_bytes, bool read_only,
 		struct loop_device *ret_loop, char *ret_reason, size_t room);
 
+/*
+ * Over a file that is there, from @offset on (a multiple of the sector), for at most @limit bytes (0: to its
+ * end). Several may lie over one file.
+ */
+int loop_attach_over(const char *file, uint64_t offset, uint64_t limit,
+		     struct loop_device *ret_loop, char *ret_reason, size_t room);
+
 void loop_detach(struct loop_device *loop);
 
 #endif

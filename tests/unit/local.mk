@@ -38,6 +38,12 @@ tests_unit_test_io_memory_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_memory_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_io_places
+tests_unit_test_io_places_SOURCES = tests/unit/test_io_places.c
+tests_unit_test_io_places_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_places_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_places_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_races
 tests_unit_test_io_races_SOURCES = tests/unit/test_io_races.c
 tests_unit_test_io_races_CPPFLAGS = $(TEST_CPPFLAGS)

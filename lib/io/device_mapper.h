@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where a device of device-mapper leads, as far as its table is of linear targets only. */
+#ifndef IO_DEVICE_MAPPER_H
+#define IO_DEVICE_MAPPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define DM_LINEAR_MAX 64
+
+/* All in bytes: @length from @begin on are those of @device from @offset on. */
+struct dm_linear {
+	uint64_t begin;
+	uint64_t length;
+	dev_t device;
+	uint64_t offset;
+};
+
+/*
+ * False when it is no such device, has another kind of target or too many, or nobody may ask (who is
+ * not root).
+ */
+bool dm_read_linear(dev_t device, struct dm_linear ret_targets[DM_LINEAR_MAX], size_t *ret_count);
+
+#endif

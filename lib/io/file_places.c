@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The identity of a file or block device: every place where its bytes are known to lie, from the thing
+ * itself down to what it stands on.
+ *
+ *	a file		   somewhere on the device of its file system
+ *	a loop device	   a range of its file, and what is below that
+ *	a partition	   a range of its disk, and what is below that
+ *	device-mapper	   of linear targets the ranges; else somewhere on what it is made of
+ *
+ * Where the system does not tell, the list ends.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "io/descriptor.h"
+#include "io/device_mapper.h"
+#include "io/file.h"
+#include "io/sysfs.h"
+
+/* Stacks that are deeper than this are followed no further. */
+#define MAX_DEPTH 12
+
+#define TO_THE_END UINT64_MAX
+
+struct collector {
+	struct uds_io_place *places;
+	size_t room;
+	size_t count;
+	unsigned int depth;
+};
+
+/* A range of the thing that is looked at; @within: only somewhere in it. */
+struct range {
+	uint64_t offset;
+	uint64_t length;
+	bool within;
+};
+
+static const struct range somewhere = { 0, TO_THE_END, true };
+
+static void add_device(struct collector *c, dev_t device, struct range range);
+
+static void add(struct collector *c, uint32_t kind, uint64_t device, uint64_t object,
+		struct range range)
+{
+	if (c->count < c->room) {
+		struct uds_io_place *place = &c->places[c->count];
+
+		memset(place, 0, sizeof(*place));
+		place->kind = kind;
+		place->within = range.within;
+		place->device = device;
+		place->object = object;
+		place->offset = range.offset;
+		place->length = range.length;
+	}
+	c->count++;
+}
+
+/*
+ * What a file system was mounted from, when its number is not the device's. @mount: which mount it is,
+ * where that is known (a file system may give each of its parts a number of its own); else 0.
+ */
+static bool mount_source(dev_t device, int mount, struct stat *ret_st)
+{
+	struct mount_line line;
+	bool found = false;
+	FILE *mounts;
+
+	mounts = mounts_open();
+	if (mounts == NULL)
+		return false;
+	while (!found && mounts_next(mounts, &line))
+		found = (mount != 0 ? line.id == mount : line.device == device) &&
+			line.source[0] == '/' && stat(line.source, ret_st) == 0 &&
+			(S_ISBLK(ret_st->st_mode) || S_ISREG(ret_st->st_mode));
+	fclose(mounts);
+	return found;
+}
+
+static void add_file(struct collector *c, dev_t device, ino_t inode, int mount, struct range range)
+{
+	struct stat source;
+
+	add(c, UDS_IO_PLACE_FILE, device, inode, range);
+	if (c->depth == MAX_DEPTH)
+		return;
+	c->depth++;
+	if (major(device) != 0)
+		add_device(c, device, somewhere);
+	else if (mount_source(device, mount, &source) && S_ISBLK(source.st_mode))
+		add_device(c, source.st_rdev, somewhere);
+	else if (mount_source(device, mount, &source))
+		add_file(c, source.st_dev, source.st_ino, 0, somewhere);
+	c->depth--;
+}
+
+/* @range of a thing that lies at @offset of another. */
+static struct range moved(struct range range, uint64_t offset)
+{
+	range.offset += offset;
+	return range;
+}
+
+/* The part of @range that a target holds, as a range of the device that it leads to. */
+static bool through_target(struct range range, const struct dm_linear *target,
+			   struct range *ret_range)
+{
+	uint64_t end = range.length == TO_THE_END ? TO_THE_END : range.offset + range.length;
+	uint64_t target_end = target->begin + target->length;
+	uint64_t from = range.offset > target->begin ? range.offset : target->begin;
+	uint64_t to = end < target_end ? end : target_end;
+
+	if (from >= to)
+		return false;
+	ret_range->offset = from - target->begin + target->offset;
+	ret_range->length = to - from;
+	ret_range->within = range.within;
+	return true;
+}
+
+static bool add_linear_targets(struct collector *c, dev_t device, struct range range)
+{
+	struct dm_linear targets[DM_LINEAR_MAX];
+	struct range part;
+	size_t count;
+
+	if (!dm_read_linear(device, targets, &count))
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (through_target(range, &targets[i], &part))
+			add_device(c, targets[i].device, part);
+	}
+	return true;
+}
+
+static void add_slaves(struct collector *c, dev_t device)
+{
+	struct dirent *entry;
+	DIR *dir;
+
+	dir = descriptor_open_directory(sysfs_path(device, "/slaves").text);
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		char path[300];
+		dev_t slave;
+
+		snprintf(path, sizeof(path), "/sys/class/block/%s/dev", entry->d_name);
+		if (entry->d_name[0] != '.' && sysfs_read_device(path, &slave))
+			add_device(c, slave, somewhere);
+	}
+	closedir(dir);
+}
+
+static void add_device(struct collector *c, dev_t device, struct range range)
+{
+	struct loop_backing loop;
+	bool is_loop;
+	uint64_t start;
+	dev_t disk;
+
+	add(c, UDS_IO_PLACE_DEVICE, device, 0, range);
+	if (c->depth == MAX_DEPTH)
+		return;
+	c->depth++;
+	is_loop = loop_backing_of(device, &loop);
+	if (is_loop && loop.below != 0)
+		add_device(c, loop.below, moved(range, loop.offset));
+	else if (is_loop)
+		add_file(c, loop.file_device, loop.file_inode, 0, moved(range, loop.offset));
+	else if (sysfs_is_partition(device, &disk) && sysfs_read_number(device, "/start", &start))
+		add_device(c, disk, moved(range, start * 512));
+	else if (!add_linear_targets(c, device, range))
+		add_slaves(c, device);
+	c->depth--;
+}
+
+/* The mount that an open file belongs to; 0: not known. */
+static int mount_of(int fd)
+{
+	char path[64], line[128];
+	int mount = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = descriptor_open_stream(path);
+	if (f == NULL)
+		return 0;
+	while (mount == 0 && fgets(line, sizeof(line), f) != NULL)
+		(void)sscanf(line, "mnt_id: %d", &mount);
+	fclose(f);
+	return mount;
+}
+
+int file_identity(void *context, struct uds_io_place *ret_places, size_t room, size_t *ret_count)
+{
+	struct collector c = { .places = ret_places, .room = room };
+	struct file_io *file = context;
+	struct range whole = { 0, 0, false };
+	struct stat st;
+	int r;
+
+	if (fstat(file->fd, &st) < 0)
+		return -errno;
+	/* A file may grow; a device is known to end. */
+	whole.length = TO_THE_END;
+	if (file->block_device) {
+		r = file_get_size(file, &whole.length);
+		if (r < 0)
+			return r;
+		add_device(&c, st.st_rdev, whole);
+	} else {
+		add_file(&c, st.st_dev, st.st_ino, mount_of(file->fd), whole);
+	}
+	*ret_count = c.count;
+	return 0;
+}

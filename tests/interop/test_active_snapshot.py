@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A snapshot that the kernel has active, and writes to, is read as it is on the device at that moment.
+
+The kernel's writes to a COW device, and to an origin, pass the page cache of that device, which keeps
+what anybody read from it before. In a virtual machine (UDS_KERNEL_GUEST) LVM makes a snapshot; before
+and after each round of writes the command must say about it what the kernel says. A COW device that the
+kernel has given back, but that somebody kept open, is the same: there a merge would write what is stale.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
+from support import Results, Skip, equal  # noqa: E402
+
+GUEST = os.environ.get("UDS_KERNEL_GUEST", "")
+BUILD = os.environ.get("UDS_BUILDDIR", ".")
+ROUNDS = 2
+
+LVM = r"""
+export LD_LIBRARY_PATH=$PWD
+exec 2>/dev/null # or the console shows progress bars
+pvcreate -q /dev/pv0 >/dev/null && vgcreate -q vg /dev/pv0 >/dev/null &&
+lvcreate -q -y -Wn -Zn -L 12M -n origin vg /dev/pv0 >/dev/null 2>&1 &&
+lvcreate -q -y -s -c 4k -L 24M -n snap vg/origin >/dev/null 2>&1 || { echo not-made; exit 9; }
+cow=/dev/mapper/vg-snap-cow; org=/dev/mapper/vg-origin-real
+for round in $(seq 1 ROUNDS); do
+  echo "status $round $(dmsetup status vg-snap | cut -d' ' -f4-)"
+  echo "info $round $(uds snapshot info $cow | sed -n 's/ *device-mapper *//p')"
+  echo "list $round $(uds snapshot list $cow | sha256sum)"
+  echo "count $round $(uds snapshot list $cow | wc -l)"
+  dd if=$cow of=/tmp/copy bs=1M iflag=direct 2>/dev/null
+  echo "copy $round $(uds snapshot list /tmp/copy | sha256sum)"
+  echo "verify $round $(uds snapshot verify --origin $org $cow)"
+  echo "read $round $(uds snapshot read --origin $org $cow | sha256sum)"
+  echo "part $round $(uds snapshot read --offset 12345 --length 7777777 --origin $org $cow | sha256sum)"
+  dd if=/dev/mapper/vg-snap of=/tmp/view bs=1M iflag=direct 2>/dev/null
+  echo "view $round $(sha256sum < /tmp/view)"
+  echo "view-part $round $(tail -c +12346 /tmp/view | head -c 7777777 | sha256sum)"
+  dd if=$cow of=/dev/null bs=1M 2>/dev/null; dd if=$org of=/dev/null bs=1M 2>/dev/null
+  dd if=/dev/urandom of=/dev/mapper/vg-origin bs=4096 count=500 seek=$((round*600)) oflag=direct conv=notrunc 2>/dev/null
+  dd if=/dev/urandom of=/dev/mapper/vg-snap bs=4096 count=300 seek=$((round*800+1000)) oflag=direct conv=notrunc 2>/dev/null
+done
+for pair in "vg-origin-real vg-snap-cow" "vg-origin vg-snap-cow" "vg-origin-real vg-origin-real" "vg-snap vg-snap-cow"; do
+  set -- $pair
+  echo "pair $1+$2 $(uds snapshot read --length 0 --origin /dev/mapper/$1 /dev/mapper/$2 2>&1)"
+done
+vgchange -q -an vg >/dev/null
+dmsetup create l1 --table "0 4096 linear /dev/pv0 2048"
+dmsetup create l2 --table "0 4096 linear /dev/pv0 6000"
+dmsetup create l3 --table "0 4096 linear /dev/pv0 6144"
+for pair in "l1 l2" "l1 l3" "l2 l3"; do
+  set -- $pair
+  echo "pair $1+$2 $(uds snapshot read --length 0 --origin /dev/mapper/$1 /dev/mapper/$2 2>&1)"
+done
+"""
+
+GIVEN_BACK = r"""
+sleep 1000 < /dev/c & sleep 1000 < /dev/o &
+snap s /dev/o /dev/c P 8 && origin b /dev/o
+dd if=/dev/urandom of=/dev/mapper/b bs=4096 count=20 seek=30 oflag=direct conv=notrunc 2>/dev/null
+dd if=/dev/c of=/dev/null bs=1M 2>/dev/null; dd if=/dev/o of=/dev/null bs=1M 2>/dev/null
+dd if=/dev/urandom of=/dev/mapper/b bs=4096 count=400 seek=100 oflag=direct conv=notrunc 2>/dev/null
+dd if=/dev/urandom of=/dev/mapper/s bs=4096 count=100 seek=600 oflag=direct conv=notrunc 2>/dev/null
+echo "given-status 0 $(dmsetup status s | cut -d' ' -f4-)"
+dd if=/dev/mapper/s of=/tmp/given bs=1M iflag=direct 2>/dev/null
+dmsetup remove s; dmsetup remove b
+echo "given-info 0 $(uds snapshot info /dev/c | sed -n 's/ *device-mapper *//p')"
+echo "given-view 0 $(sha256sum < /tmp/given)"
+echo "given-read 0 $(uds snapshot read --origin /dev/o /dev/c | sha256sum)"
+uds snapshot merge --origin /dev/o /dev/c >/dev/null
+dd if=/dev/o of=/tmp/merged bs=1M iflag=direct 2>/dev/null
+echo "given-merged 0 $(sha256sum < /tmp/merged)"
+"""
+
+
+def tool():
+    """The command without libtool's wrapper, and the library that goes with it (ask_guest() sets
+    LD_LIBRARY_PATH so that what these two need is found and taken along)."""
+    inner = os.path.join(BUILD, ".libs", "uds")
+    library = os.path.join(BUILD, ".libs", "libuds.so.0")
+    if os.path.exists(inner) and os.path.exists(library):
+        return ["--tool", inner, "-f", library]
+    return ["--tool", os.path.join(BUILD, "uds")]
+
+
+def available():
+    if not GUEST or not os.access(GUEST, os.X_OK):
+        raise Skip("no kernel guest (UDS_KERNEL_GUEST)")
+    if not os.access(os.path.join(BUILD, "uds"), os.X_OK):
+        raise Skip("the uds command is not built")
+    for options in (["--lvm", "--check"], ["--fetch-only"]):
+        done = subprocess.run([GUEST, *options], capture_output=True, timeout=600, check=False)
+        if done.returncode:
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            raise Skip(lines[0] if lines else "kernel guest: status %d" % done.returncode)
+
+
+def ask_guest(folder):
+    """What the commands print, as {(key, round): rest of the line}."""
+    disks = []
+    for name, size in (("pv0", 64 << 20), ("o", 4 << 20), ("c", 8 << 20)):
+        path = os.path.join(folder, name)
+        with open(path, "wb") as file:
+            file.truncate(size)
+        disks += ["-d", "%s=%s" % (name, path)]
+    done = subprocess.run([GUEST, "--lvm", "--mem", "768", "-q", "--timeout", "300", *tool(), *disks,
+                           LVM.replace("ROUNDS", str(ROUNDS)) + GIVEN_BACK],
+                          capture_output=True, timeout=400, check=False,
+                          env=dict(os.environ, LD_LIBRARY_PATH=os.path.join(BUILD, ".libs")))
+    output = done.stdout.decode(errors="replace")
+    if done.returncode >= 64:
+        raise Skip("the kernel guest did not run: status %d: %s" %
+                   (done.returncode, done.stderr.decode(errors="replace")[-300:]))
+    if "not-made" in output:
+        raise Skip("the guest could make no LVM snapshot")
+    words = [line.split() for line in output.splitlines()]
+    said = {(w[0], w[1]): " ".join(w[2:]) for w in words if len(w) > 1}
+    if ("given-merged", "0") not in said:
+        raise AssertionError(output + done.stderr.decode(errors="replace"))
+    return said
+
+
+def figures_are_the_kernels(said):
+    for i in map(str, range(1, ROUNDS + 1)):
+        equal(said["info", i], said["status", i], "round " + i)
+        used = said["status", i].split()
+        allocated, metadata = int(used[0].split("/")[0]), int(used[1])
+        equal(int(said["count", i]), (allocated - metadata) // 8, "exceptions, round " + i)
+    if said["status", "1"] == said["status", str(ROUNDS)]:
+        raise AssertionError("nothing was written")
+
+
+def lists_are_those_of_the_bytes_on_the_device(said):
+    for i in map(str, range(1, ROUNDS + 1)):
+        equal(said["list", i], said["copy", i], "round " + i)
+
+
+def content_is_the_kernels_view(said):
+    for i in map(str, range(1, ROUNDS + 1)):
+        equal(said["read", i], said["view", i], "round " + i)
+        equal(said["part", i], said["view-part", i], "round " + i)
+
+
+def an_active_store_verifies(said):
+    for i in map(str, range(1, ROUNDS + 1)):
+        equal("no damage found" in said["verify", i], True, said["verify", i])
+
+
+def a_store_that_was_given_back_is_not_read_from_the_cache(said):
+    equal(said["given-info", "0"], said["given-status", "0"])
+    equal(said["given-read", "0"], said["given-view", "0"])
+    equal(said["given-merged", "0"], said["given-view", "0"])
+
+
+def devices_with_common_bytes_are_refused(said):
+    for pair, common in (("vg-origin-real+vg-snap-cow", False), ("vg-origin+vg-snap-cow", False),
+                         ("vg-origin-real+vg-origin-real", True), ("vg-snap+vg-snap-cow", True),
+                         ("l1+l2", True), ("l1+l3", False), ("l2+l3", True)):
+        equal("bytes in common" in said["pair", pair], common, "%s: %s" % (pair, said["pair", pair]))
+
+
+TESTS = (figures_are_the_kernels, lists_are_those_of_the_bytes_on_the_device,
+         content_is_the_kernels_view, an_active_store_verifies,
+         a_store_that_was_given_back_is_not_read_from_the_cache,
+         devices_with_common_bytes_are_refused)
+
+
+def main():
+    results = Results()
+    try:
+        available()
+        with tempfile.TemporaryDirectory(prefix="uds-active-") as folder:
+            said = ask_guest(folder)
+    except Skip as reason:
+        for test in TESTS:
+            print("skipped: %s: %s" % (test.__name__, reason))
+        results.skipped += len(TESTS)
+        return results.finish()
+    for test in TESTS:
+        results.run(test.__name__, test, said)
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
