@@ -10,7 +10,7 @@ from tool_support import FAILED, GOOD, SMALL, Folder, content, data, equal, has,
 
 CLOSE = {0: "<&-", 1: ">&-", 2: "2>&-"}
 SUBSETS = [s for n in range(1, 4) for s in itertools.combinations(range(3), n)]
-SAVE_TIME = ["--save-time", "1000000000000"]
+SAVE_TIME = ["--save-time", "1700000000000"]
 RECORDS = 300  # more than stdio's buffer holds when they are printed
 
 # words, what goes in, whether it prints; the files are those of prepare().
@@ -19,7 +19,7 @@ INDEX = [
     (["info", "index"], None, True), (["verify", "index"], None, True),
     (["info", "--json", "index"], None, True), (["verify", "--json", "index"], None, True),
     (["dump", "index"], None, True), (["recover", *SAVE_TIME, "index"], None, True),
-    (["scan", "--index", "index", "--save-time", "1000000000000", "tree"], None, True),
+    (["scan", "--index", "index", "--save-time", "1700000000000", "tree"], None, True),
     (["scan", "tree"], None, True),
     (["load", *SAVE_TIME, "index"], "\n".join("%s %s" % (name(-i), data(i)) for i in range(9)),
      True),
