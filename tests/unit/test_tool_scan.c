@@ -15,9 +15,10 @@
 START_TEST(a_set_has_what_was_added_and_nothing_else)
 {
 	static const uint64_t firsts[] = { 0, 1, 2049, UINT64_MAX };
-	struct pair_set set = { NULL, 0, 0 };
+	struct pair_set set;
 	bool *added = calloc(4 * 4096, sizeof(*added));
 
+	memset(&set, 0, sizeof(set));
 	ck_assert(!pair_set_has(&set, 0, 0));
 	srand(7);
 	for (unsigned int i = 0; i < 6000; i++) {
@@ -37,9 +38,10 @@ END_TEST
 
 START_TEST(a_set_takes_pairs_from_all_over)
 {
-	struct pair_set set = { NULL, 0, 0 };
+	struct pair_set set;
 	uint64_t z = 1;
 
+	memset(&set, 0, sizeof(set));
 	for (int pass = 0; pass < 2; pass++) {
 		z = 1;
 		for (unsigned int i = 0; i < 50000; i++) {
