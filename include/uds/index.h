@@ -58,7 +58,7 @@ enum uds_index_mode {
 	UDS_INDEX_LOAD_OR_RECOVER = 0, /* load the save; recover when there is none that is valid */
 	UDS_INDEX_LOAD = 1,	       /* load the save or fail with UDS_ERR_NEEDS_RECOVERY */
 	UDS_INDEX_READ_ONLY = 2,       /* as LOAD_OR_RECOVER, but nothing is ever written */
-	UDS_INDEX_RECOVER = 3,	       /* recover in any case: look at no save */
+	UDS_INDEX_RECOVER = 3, /* recover in any case: look at no save, lose what only it has */
 };
 
 struct uds_index_options {
@@ -78,12 +78,24 @@ struct uds_index_options {
 	/* Recovery tells chapters read and chapters to read. */
 	uds_progress_fn progress;
 	void *progress_context;
+
+	/*
+	 * Give up records that only a damaged save has, rather than fail with UDS_ERR_WOULD_LOSE_RECORDS.
+	 * Mode RECOVER gives them up in any case.
+	 */
+	bool lose_records;
+
+	/*
+	 * Give up what cannot be read, rather than fail with what the I/O said: a chapter, or a save. What a
+	 * passed over chapter had is not found, and what a passed over save had is lost with the next save.
+	 */
+	bool skip_unreadable;
 };
 
 #define UDS_INDEX_OPTIONS_INIT                                                                     \
 	{                                                                                          \
 		sizeof(struct uds_index_options), 0, 0, 0, UDS_INDEX_LOAD_OR_RECOVER, false, 0, 0, \
-			0, 0                                                                       \
+			0, 0, false, false                                                         \
 	}
 
 struct uds_index_create_options {
@@ -118,6 +130,11 @@ int uds_index_create(struct uds_io *io, const struct uds_configuration *configur
  * Opens an index. The I/O is borrowed: the caller closes it after the index.
  * Its configuration is read from the I/O. Nothing is written before the first chapter closes or a save.
  *
+ * A recovery reads all chapters. It is made when there is no save, when chapters were written since, or when
+ * the save is damaged. From a damaged save the records of the open chapter are kept if they are intact;
+ * otherwise opening fails with UDS_ERR_WOULD_LOSE_RECORDS. What cannot be read is not damaged: an error of
+ * the I/O, or of memory, fails the open, in every mode.
+ *
  * Returns 0, or
  *   UDS_ERR_NOT_AN_INDEX          no super block at the offset
  *   UDS_ERR_UNSUPPORTED_VERSION   a super block or config block of another version
@@ -127,6 +144,8 @@ int uds_index_create(struct uds_io *io, const struct uds_configuration *configur
  *   UDS_ERR_MISMATCH              the save is that of a sparse index and the config block that of a dense
  *                                 one, or the reverse, or the sample rates differ: a recovery would
  *                                 believe the config block, so it must be asked for, with mode RECOVER
+ *   UDS_ERR_WOULD_LOSE_RECORDS    the save is damaged, and so are records that only it has; the message
+ *                                 says how many. Ask for it with lose_records, or with mode RECOVER
  *   UDS_ERR_READ_ONLY             the I/O is read-only and the mode is not
  *   UDS_ERR_STOPPED               the progress callback ended the recovery
  *   -ENOMEM, -EIO, ...
@@ -277,6 +296,8 @@ struct uds_index_info {
 	uint64_t size_bytes;   /* of the whole index on the I/O */
 	uint64_t memory_bytes; /* what an open index of this configuration takes when full */
 	uint64_t records;      /* in the volume and the saved open chapter, an upper bound */
+	uint64_t
+		saved_records; /* that only the save has: in its open chapter; 0 when it does not count */
 };
 
 #define UDS_INDEX_INFO_INIT                                                                       \

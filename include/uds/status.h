@@ -44,6 +44,8 @@ enum uds_status {
 		-4118, /* two parts contradict each other, and neither is known to be right */
 	UDS_ERR_NO_ROOM =
 		-4119, /* the store is full; what a device says about its space is -ENOSPC */
+	UDS_ERR_WOULD_LOSE_RECORDS =
+		-4120, /* opening would lose records that a damaged save has; it must be asked for */
 };
 
 /*

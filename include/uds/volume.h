@@ -44,11 +44,14 @@ struct uds_volume_options {
 	/* Opening tells slots read and slots to read. */
 	uds_progress_fn progress;
 	void *progress_context;
+
+	/* A slot that cannot be read is passed over: its chapter is lost. Otherwise that is an error. */
+	bool skip_unreadable;
 };
 
-#define UDS_VOLUME_OPTIONS_INIT                                  \
-	{                                                        \
-		sizeof(struct uds_volume_options), 0, 0, 0, 0, 0 \
+#define UDS_VOLUME_OPTIONS_INIT                                         \
+	{                                                               \
+		sizeof(struct uds_volume_options), 0, 0, 0, 0, 0, false \
 	}
 
 /*

@@ -73,6 +73,8 @@ UDS_PUBLIC const char *uds_strerror(int status)
 		return "two parts contradict each other";
 	case UDS_ERR_NO_ROOM:
 		return "the store has no room left";
+	case UDS_ERR_WOULD_LOSE_RECORDS:
+		return "records that a damaged save has would be lost";
 	}
 	return "unknown status";
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <uds/env.h>
 #include <uds/record.h>
@@ -38,6 +39,22 @@ void record_page_encode(struct record_page_encoder *encoder,
 /* Finds a name. Returns whether it is there. The page's bytes may be anything. */
 bool record_page_search(const uint8_t *page, uint32_t records_per_page,
 			const struct uds_record_name *name, struct uds_record_data *ret_data);
+
+/* Where a search of a page for a name ends; not less than @count when the page does not have it. */
+static inline uint32_t find_in_page(const uint8_t *page, uint32_t count,
+				    const struct uds_record_name *name)
+{
+	uint32_t i = 0;
+
+	while (i < count) {
+		int order = memcmp(name, page + (size_t)i * UDS_RECORD_BYTES, sizeof(*name));
+
+		if (order == 0)
+			break;
+		i = 2 * i + (order < 0 ? 1 : 2);
+	}
+	return i;
+}
 
 /*
  * Checks that a search finds every record of the page: names do not decrease, and equal names have equal

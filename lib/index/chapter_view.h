@@ -46,22 +46,6 @@ static inline const uint8_t *chapter_view_record_page(const struct chapter_view 
 				 view->volume->geometry.index_pages_per_chapter + record_page);
 }
 
-/* Where a search of a record page for a name that it has ends. */
-static inline uint32_t find_in_page(const uint8_t *page, uint32_t count,
-				    const struct uds_record_name *name)
-{
-	uint32_t i = 0;
-
-	while (i < count) {
-		int order = memcmp(name, page + (size_t)i * UDS_RECORD_BYTES, sizeof(*name));
-
-		if (order == 0)
-			break;
-		i = 2 * i + (order < 0 ? 1 : 2);
-	}
-	return i;
-}
-
 /*
  * Searches the index of the chapter. Returns 1 and the record page that may have the name,
  * or 0.
@@ -74,18 +58,5 @@ int chapter_view_search(const struct chapter_view *view, const struct uds_record
  * false for copies of the fill record and for what the chapter index does not have.
  */
 bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i);
-
-/*
- * Whether a search of the chapter for the name of record @i of a record page ends at this record or at
- * one that is the same, on whichever page: true for copies of the fill record.
- */
-bool chapter_view_finds(const struct chapter_view *view, uint32_t record_page, uint32_t i);
-
-/*
- * Whether a record page seems to be of this chapter as a whole: its records are in order, which those of
- * two chapters mixed are not, and the chapter finds most of them. (Some may have been left out when their
- * index page ran full.)
- */
-bool chapter_view_owns_page(const struct chapter_view *view, uint32_t record_page);
 
 #endif

@@ -131,7 +131,8 @@ int index_set_open_chapter(struct uds_index *index, uint64_t newest);
  * Loads the latest save, as opening does, and gives everything back. Returns what index_load() returns:
  * 0 when the index opens without recovery.
  */
-int index_try_load(struct uds_io *io, const struct layout *layout, const struct uds_env *env);
+int index_try_load(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
+		   struct uds_message *message);
 
 /* Where a name is that the volume index finds in chapter @vcn (17). A zone lock is held. */
 static inline enum uds_location index_location(const struct uds_index *index, uint64_t vcn)

@@ -8,9 +8,8 @@
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
-#include "chapter/saved_chapter.h"
+#include "index/saved_records.h"
 #include "volume/find_chapters.h"
-#include "volume/extent_stream.h"
 
 /*
  * A configuration lies inside of struct uds_index_info, so it cannot grow without moving what comes
@@ -20,35 +19,14 @@ _Static_assert(sizeof(struct uds_configuration) ==
 		       STRUCT_FIRST_SIZE(uds_configuration, remapped_physical),
 	       "new members go to a struct of their own");
 
-/* Whether the open chapter of a save is still there, and how many records it has. */
-static int look_at_open_chapter(struct uds_io *io, const struct layout *layout,
-				const struct save *save, uint64_t *ret_records)
-{
-	uint8_t head[SAVED_CHAPTER_HEAD_BYTES];
-	struct extent_reader reader;
-	uint64_t bytes;
-	int r;
-
-	r = extent_reader_open(&reader, io, save->open_chapter, "saved open chapter");
-	if (r < 0)
-		return r;
-	r = extent_reader_take(&reader, head, sizeof(head));
-	extent_reader_close(&reader);
-	if (r == 0)
-		r = saved_chapter_check_head(&layout->geometry, head, &bytes, NULL);
-	if (r == 0)
-		*ret_records = (bytes - SAVED_CHAPTER_HEAD_BYTES) / UDS_RECORD_BYTES;
-	return r;
-}
-
 /* Of an index without a valid save: what is on the volume. */
 static int look_at_volume(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
-			  struct uds_index_info *info)
+			  struct uds_message *message, struct uds_index_info *info)
 {
 	bool never_saved = true;
 	struct found_chapters found;
 	struct volume *volume;
-	int r;
+	int r, empty = 0;
 
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++)
 		never_saved = never_saved && layout->saves.slots[i].state == SLOT_UNSAVED;
@@ -56,10 +34,14 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	r = volume_open(io, layout, 0, env, &volume);
 	if (r < 0)
 		return r;
-	if (never_saved && volume_is_empty(volume, NULL) == 1) {
+	if (never_saved)
+		empty = volume_is_empty(volume, message);
+	if (empty < 0) {
+		r = empty;
+	} else if (empty == 1) {
 		info->state = UDS_INDEX_NEW;
 	} else {
-		r = volume_find_chapters(volume, NULL, NULL, NULL, &found);
+		r = volume_find_chapters(volume, NULL, message, &found);
 		if (r == 0) {
 			info->newest_chapter = found.newest;
 			info->oldest_chapter = found.oldest;
@@ -70,30 +52,36 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	return r;
 }
 
+/* A save that can be loaded, or whose open chapter would be kept. */
 static int look_at_saves(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
-			 struct uds_index_info *info)
+			 struct uds_message *message, struct uds_index_info *info)
 {
+	struct saved_records saved = { 0 };
 	const struct save *save;
-	uint64_t open_records = 0;
 	int r;
 
+	r = saves_check_readable(&layout->saves, message);
+	if (r == 0)
+		r = saved_records_find(io, layout, env, false, message, &saved);
+	if (r < 0)
+		return r;
+	info->saved_records = saved.there ? saved.count : 0;
 	r = saves_latest(&layout->saves, &layout->geometry, NULL, &save);
 	if (r == 0) {
 		info->saved_zones = save->zones;
 		info->newest_chapter = save->newest;
 		info->oldest_chapter = save->oldest;
-		r = look_at_open_chapter(io, layout, save, &open_records);
+		r = index_try_load(io, layout, env, message);
 	}
 	/* Without the memory to load it, what its headers say has to do. */
-	if (r == 0)
-		r = index_try_load(io, layout, env);
 	if (r == 0 || r == -ENOMEM)
 		info->state = UDS_INDEX_CLEAN;
-	else
-		r = look_at_volume(io, layout, env, info);
-	info->records = open_records + (info->newest_chapter - info->oldest_chapter) *
-					       layout->geometry.records_per_chapter;
-	return r;
+	else if (r == UDS_ERR_NEEDS_RECOVERY || r == UDS_ERR_WOULD_LOSE_RECORDS ||
+		 r == UDS_ERR_MISMATCH)
+		r = look_at_volume(io, layout, env, message, info);
+	info->records = info->saved_records + (info->newest_chapter - info->oldest_chapter) *
+						      layout->geometry.records_per_chapter;
+	return r == -ENOMEM && info->state == UDS_INDEX_CLEAN ? 0 : r;
 }
 
 /* What an index of one zone takes when it is full. */
@@ -117,6 +105,7 @@ UDS_PUBLIC int uds_index_read_info(struct uds_io *io, uint64_t offset, const str
 				   struct uds_message *ret_message, struct uds_index_info *ret_info)
 {
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+	struct uds_message message = { "" };
 	struct layout layout;
 	struct uds_env full;
 	int r;
@@ -134,10 +123,11 @@ UDS_PUBLIC int uds_index_read_info(struct uds_io *io, uint64_t offset, const str
 	info.volume_nonce = layout.super.volume_nonce;
 	info.size_bytes = layout_bytes(&layout);
 	info.memory_bytes = full_memory(&layout.geometry);
-	r = look_at_saves(io, &layout, &full, &info);
+	r = look_at_saves(io, &layout, &full, &message, &info);
 	if (r < 0)
-		return failure(ret_message, r, "%s: the volume cannot be looked at: %s",
-			       uds_io_name(io), uds_strerror(r));
+		return failure(ret_message, r, "%s: it cannot be looked at: %.400s",
+			       uds_io_name(io),
+			       message.text[0] != '\0' ? message.text : uds_strerror(r));
 	struct_out(ret_info, &info, sizeof(info));
 	return 0;
 }

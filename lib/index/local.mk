@@ -18,6 +18,7 @@ lib_libcore_la_SOURCES += \
 	lib/index/request.c \
 	lib/index/run.c \
 	lib/index/save.c lib/index/save.h \
+	lib/index/saved_records.c lib/index/saved_records.h \
 	lib/index/share.h \
 	lib/index/sparse_cache.c lib/index/sparse_cache.h \
 	lib/index/statistics.c \

@@ -3,6 +3,7 @@
 #include "index/index.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/message.h"
@@ -10,6 +11,7 @@
 #include "base/visibility.h"
 #include "index/rebuild.h"
 #include "index/save.h"
+#include "index/saved_records.h"
 
 UDS_PUBLIC int uds_index_create(struct uds_io *io, const struct uds_configuration *configuration,
 				const struct uds_index_create_options *options,
@@ -78,26 +80,117 @@ static int make_layers(struct uds_index *index, const struct uds_index_options *
 	return r;
 }
 
-static int load_or_recover(struct uds_index *index, const struct uds_index_options *options,
-			   struct uds_message *message)
+/* Records of a saved open chapter that are gone, or would be. */
+static int lose_saved_records(struct uds_index *index, const struct saved_records *saved,
+			      const struct uds_index_options *options, struct uds_message *message)
+{
+	struct uds_message sentence;
+
+	failure(&sentence, 0,
+		"%s: save %u is damaged (%.300s), and a recovery loses the %s%" PRIu64
+		" records of its open chapter",
+		uds_io_name(index->io), saved->save.slot, saved->why.text,
+		saved->intact ? "" : "up to ", saved->count);
+	if (!options->lose_records) {
+		*message = sentence;
+		return UDS_ERR_WOULD_LOSE_RECORDS;
+	}
+	env_log(&index->env, UDS_LOG_WARNING, "%s", sentence.text);
+	return 0;
+}
+
+/* After a rebuild: puts the records back that only the save has. */
+static int keep_saved_records(struct uds_index *index, struct saved_records *saved,
+			      const struct rebuild_options *rebuild,
+			      const struct uds_index_options *options, struct uds_message *message)
+{
+	int r;
+
+	/* Chapters were written since: they have these records, or newer ones. */
+	if (!saved->there || index->newest > saved->save.newest)
+		return 0;
+	if (!saved->intact)
+		return lose_saved_records(index, saved, options, message);
+	r = index_load_saved_records(index, &saved->save, &saved->why);
+	if (r == UDS_ERR_CORRUPT || (r < 0 && r != -ENOMEM && options->skip_unreadable))
+		return lose_saved_records(index, saved, options, message);
+	if (r < 0) {
+		*message = saved->why;
+		return r;
+	}
+	r = index_enter_open_chapter(index, rebuild);
+	if (r < 0)
+		return r;
+	index->layout.saves.slots[saved->save.slot].precious = true;
+	/* Its volume index, if it has one, is not loaded: it uses no slot. */
+	index->layout.saves.slots[saved->save.slot].save.lowest = index->newest;
+	env_log(&index->env, UDS_LOG_NOTICE,
+		"%s: the %" PRIu64 " records of the open chapter of save %u are kept",
+		uds_io_name(index->io), saved->count, saved->save.slot);
+	return 0;
+}
+
+static int recover(struct uds_index *index, const struct uds_index_options *options,
+		   struct uds_message *message)
+{
+	struct rebuild_options rebuild = {
+		.skip_unreadable = options->skip_unreadable,
+		.progress = options->progress,
+		.progress_context = options->progress_context,
+	};
+	struct saved_records saved = { 0 };
+	int r = 0;
+
+	if (options->mode != UDS_INDEX_RECOVER)
+		r = saved_records_find(index->io, &index->layout, &index->env,
+				       options->skip_unreadable, message, &saved);
+	if (r < 0)
+		return r;
+	rebuild.durable = saved.save.newest;
+	/* That a crash needs a recovery is in order; that a save is damaged is not. */
+	env_log(&index->env, index->save_damaged ? UDS_LOG_WARNING : UDS_LOG_NOTICE,
+		"%.400s; the index is recovered from its chapters", index->why_recovered.text);
+	r = index_rebuild(index, &rebuild, message);
+	if (r < 0)
+		return r;
+	return keep_saved_records(index, &saved, &rebuild, options, message);
+}
+
+/* A load that met an error ends there; but with a save that is passed over goes on like a damaged one. */
+static int load(struct uds_index *index, const struct uds_index_options *options,
+		struct uds_message *message)
 {
 	int r;
 
 	if (options->mode == UDS_INDEX_RECOVER)
-		r = failure(message, UDS_ERR_NEEDS_RECOVERY, "%s: its saves are not to be used",
-			    uds_io_name(index->io));
-	else
-		r = index_load(index, message);
+		return failure(message, UDS_ERR_NEEDS_RECOVERY, "%s: its saves are not to be used",
+			       uds_io_name(index->io));
+	r = index_load(index, message);
+	if (r == 0 && !options->lose_records)
+		return index_check_headless_saves(index, options->skip_unreadable, message);
+	if (r >= 0 || r == -ENOMEM || r == -EINVAL || r == UDS_ERR_MISMATCH)
+		return r;
+	return options->skip_unreadable ? UDS_ERR_NEEDS_RECOVERY : r;
+}
+
+static int load_or_recover(struct uds_index *index, const struct uds_index_options *options,
+			   struct uds_message *message)
+{
+	int r, empty;
+
+	r = load(index, options, message);
 	if (r != UDS_ERR_NEEDS_RECOVERY)
 		return r;
 	index->must_save = true;
 	index->why_recovered = *message;
-	if (options->mode == UDS_INDEX_LOAD && !index_is_empty(index))
-		return r;
-	/* That a crash needs a recovery is in order; that a save is damaged is not. */
-	env_log(&index->env, index->save_damaged ? UDS_LOG_WARNING : UDS_LOG_NOTICE,
-		"%.400s; the index is recovered from its chapters", message->text);
-	return index_rebuild(index, options->progress, options->progress_context, message);
+	if (options->mode == UDS_INDEX_LOAD) {
+		empty = index_is_empty(index, message);
+		if (empty < 0)
+			return empty;
+		if (empty == 0)
+			return r;
+	}
+	return recover(index, options, message);
 }
 
 static int read_layout(struct uds_index *index, const struct uds_index_options *options,
@@ -138,6 +231,8 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	r = check_options(index->io, options, message);
 	if (r == 0)
 		r = read_layout(index, options, message);
+	if (r == 0 && !options->skip_unreadable)
+		r = saves_check_readable(&index->layout.saves, message);
 	if (r == 0)
 		r = make_layers(index, options);
 	if (r == 0)
@@ -145,10 +240,10 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	return r;
 }
 
-int index_try_load(struct uds_io *io, const struct layout *layout, const struct uds_env *env)
+int index_try_load(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
+		   struct uds_message *message)
 {
 	const struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
-	struct uds_message message = { "" };
 	struct uds_index *index;
 	int r;
 
@@ -166,7 +261,9 @@ int index_try_load(struct uds_io *io, const struct layout *layout, const struct 
 	if (r == 0)
 		r = make_layers(index, &options);
 	if (r == 0)
-		r = index_load(index, &message);
+		r = index_load(index, message);
+	if (r == 0)
+		r = index_check_headless_saves(index, false, message);
 	uds_index_close(index);
 	return r;
 }

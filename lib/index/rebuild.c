@@ -8,18 +8,18 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "index/chapter_view.h"
+#include "base/message.h"
 #include "index/replay.h"
 #include "volume/chapter_stream.h"
 #include "volume/find_chapters.h"
 
-bool index_is_empty(struct uds_index *index)
+int index_is_empty(struct uds_index *index, struct uds_message *message)
 {
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
 		if (index->layout.saves.slots[i].state != SLOT_UNSAVED)
-			return false;
+			return 0;
 	}
-	return volume_is_empty(index->volume, NULL) == 1;
+	return volume_is_empty(index->volume, message);
 }
 
 /*
@@ -44,6 +44,7 @@ static int report(void *context, uint64_t done, uint64_t total)
 
 struct rebuild {
 	struct uds_index *index;
+	const struct rebuild_options *options;
 	struct halves halves;
 	struct found_chapters found;
 	struct replay *replay;
@@ -52,83 +53,37 @@ struct rebuild {
 };
 
 /* A chapter whose index pages could be read and whose records cannot be. */
-static void log_lost(struct rebuild *rebuild, uint64_t vcn, const struct streamed_chapter *chapter)
+static int lose_chapter(struct rebuild *rebuild, uint64_t vcn,
+			const struct streamed_chapter *chapter, struct uds_message *message)
 {
 	struct uds_index *index = rebuild->index;
 
+	if (!rebuild->options->skip_unreadable)
+		return failure(
+			message, chapter->status,
+			"%s: chapter %" PRIu64 " (slot %" PRIu32 "): reading its records: %s",
+			uds_io_name(index->io), vcn, chapter->slot, uds_strerror(chapter->status));
 	env_log(&index->env, UDS_LOG_WARNING,
 		"%s: chapter %" PRIu64 " (slot %" PRIu32 ") is lost: reading its records: %s",
 		uds_io_name(index->io), vcn, chapter->slot, uds_strerror(chapter->status));
+	return 0;
 }
 
-/* A chapter that is not there, or cannot be read, is passed over; its loss is in the log. */
+/* A chapter that is not there is passed over; its loss is in the log. */
 static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
-			   const struct streamed_chapter *chapter)
+			   const struct streamed_chapter *chapter, struct uds_message *message)
 {
 	int r;
 
 	r = index_set_open_chapter(rebuild->index, vcn);
 	if (r < 0 || rebuild->found.vcns[chapter->slot] != vcn)
 		return r;
-	if (chapter->status < 0) {
-		log_lost(rebuild, vcn, chapter);
-		return 0;
-	}
+	if (chapter->status < 0)
+		return lose_chapter(rebuild, vcn, chapter, message);
 	return replay_chapter(rebuild->replay, vcn, chapter->pages);
 }
 
-/* @pages: all pages of chapter @vcn. */
-static int rebuild_from_pages(struct rebuild *rebuild, uint64_t vcn, const uint8_t *pages)
-{
-	struct uds_index *index = rebuild->index;
-	struct uds_message message;
-	struct chapter_view view;
-	int r;
-
-	r = chapter_view_make(index->volume, &view);
-	if (r < 0)
-		return r;
-	r = chapter_view_set(&view, vcn, pages, &message);
-	if (r == 0) {
-		r = replay_chapter_in_doubt(rebuild->replay, &view);
-	} else { /* found good before, and now it is not: lost, like any other that cannot be read */
-		env_log(&index->env, UDS_LOG_WARNING, "%s", message.text);
-		r = 0;
-	}
-	chapter_view_free(&view);
-	return r;
-}
-
-/*
- * The newest chapter may have been on its way to the device when the power failed. Its index pages are
- * there, or it would not have been found; its records may be or not.
- */
-static int rebuild_newest_chapter(struct rebuild *rebuild)
-{
-	struct uds_index *index = rebuild->index;
-	uint64_t vcn = index->newest - 1;
-	uint32_t slot = geometry_physical_chapter(&index->geometry, vcn);
-	struct streamed_chapter chapter;
-	struct chapter_stream *stream;
-	int r;
-
-	r = index_set_open_chapter(index, vcn);
-	if (r < 0 || rebuild->found.vcns[slot] != vcn)
-		return r;
-	r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, &slot, 1, &stream);
-	if (r < 0)
-		return r;
-	if (chapter_stream_next(stream, &chapter)) {
-		if (chapter.status < 0)
-			log_lost(rebuild, vcn, &chapter);
-		else
-			r = rebuild_from_pages(rebuild, vcn, chapter.pages);
-	}
-	chapter_stream_close(stream);
-	return r;
-}
-
-static int rebuild_chapters(struct rebuild *rebuild)
+static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message)
 {
 	struct uds_index *index = rebuild->index;
 	uint64_t vcn = index->oldest;
@@ -138,10 +93,8 @@ static int rebuild_chapters(struct rebuild *rebuild)
 	while (r == 0 && chapter_stream_next(rebuild->stream, &chapter)) {
 		if (report(&rebuild->halves, vcn - index->oldest, 0) != 0)
 			return UDS_ERR_STOPPED;
-		r = rebuild_chapter(rebuild, vcn++, &chapter);
+		r = rebuild_chapter(rebuild, vcn++, &chapter, message);
 	}
-	if (r == 0 && index->newest > index->oldest)
-		r = rebuild_newest_chapter(rebuild);
 	return r;
 }
 
@@ -152,7 +105,6 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 	uint32_t count = (uint32_t)(index->newest - index->oldest);
 	int r;
 
-	count -= count > 0; /* the newest one is read by itself */
 	rebuild->slots = env_allocate(&index->env, count + 1, sizeof(*rebuild->slots));
 	if (rebuild->slots == NULL)
 		return -ENOMEM;
@@ -161,7 +113,7 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 	r = volume_index_make(&index->env, &index->geometry, index->zone_count,
 			      index->layout.super.volume_nonce, message, &index->volume_index);
 	if (r == 0)
-		r = replay_make(index, &rebuild->replay);
+		r = replay_make(index, rebuild->options->skip_unreadable, &rebuild->replay);
 	if (r == 0)
 		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, rebuild->slots, count,
 					&rebuild->stream);
@@ -179,7 +131,7 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 	halves->done_before = halves->slots;
 	r = start_replay(rebuild, message);
 	if (r == 0)
-		r = rebuild_chapters(rebuild);
+		r = rebuild_chapters(rebuild, message);
 	if (r == 0)
 		r = index_set_open_chapter(index, index->newest);
 	if (r == 0 && report(halves, halves->slots, 0) != 0)
@@ -190,19 +142,38 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 	return r;
 }
 
-int index_rebuild(struct uds_index *index, uds_progress_fn progress, void *progress_context,
+int index_rebuild(struct uds_index *index, const struct rebuild_options *options,
 		  struct uds_message *message)
 {
-	struct rebuild rebuild = { .index = index };
+	struct rebuild rebuild = { .index = index, .options = options };
+	struct find_options find_options = {
+		.durable = options->durable,
+		.skip_unreadable = options->skip_unreadable,
+		.progress = report,
+		.progress_context = &rebuild.halves,
+	};
 	int r;
 
-	rebuild.halves.progress = progress;
-	rebuild.halves.context = progress_context;
+	rebuild.halves.progress = options->progress;
+	rebuild.halves.context = options->progress_context;
 	rebuild.halves.slots = index->geometry.chapters_per_volume;
-	r = volume_find_chapters(index->volume, report, &rebuild.halves, message, &rebuild.found);
+	r = volume_find_chapters(index->volume, &find_options, message, &rebuild.found);
 	if (r < 0)
 		return r;
 	r = replay_all(&rebuild, message);
 	found_chapters_free(index->volume, &rebuild.found);
+	return r;
+}
+
+int index_enter_open_chapter(struct uds_index *index, const struct rebuild_options *options)
+{
+	struct replay *replay;
+	int r;
+
+	r = replay_make(index, options->skip_unreadable, &replay);
+	if (r < 0)
+		return r;
+	r = replay_open_chapter(replay);
+	replay_free(replay);
 	return r;
 }

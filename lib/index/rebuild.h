@@ -7,17 +7,32 @@
 
 #include "index/index.h"
 
-/* Whether there is no chapter on the volume. */
-bool index_is_empty(struct uds_index *index);
+/*
+ * Whether an index was never saved and has no chapter on the volume. Returns 1, 0, or what the I/O said.
+ */
+int index_is_empty(struct uds_index *index, struct uds_message *message);
+
+struct rebuild_options {
+	uint64_t durable;	  /* chapters below are known to have been written whole */
+	bool skip_unreadable;	  /* pass over what cannot be read; otherwise it is an error */
+	uds_progress_fn progress; /* in chapters; may be NULL */
+	void *progress_context;
+};
 
 /*
  * Fills an index that has empty zones and no volume index. Writes nothing.
  *
- * @progress: in chapters; may be NULL.
- *
  * Returns 0, UDS_ERR_STOPPED, UDS_ERR_CORRUPT, -ENOMEM, -EIO, ...
  */
-int index_rebuild(struct uds_index *index, uds_progress_fn progress, void *progress_context,
+int index_rebuild(struct uds_index *index, const struct rebuild_options *options,
 		  struct uds_message *message);
+
+/*
+ * After a rebuild: enters the records that were put into the zones' open chapter, newer than all others,
+ * into the volume index. Those for which it has no room are removed.
+ *
+ * Returns 0, -ENOMEM, or what the I/O said.
+ */
+int index_enter_open_chapter(struct uds_index *index, const struct rebuild_options *options);
 
 #endif

@@ -24,12 +24,12 @@
 struct replay {
 	struct uds_index *index;
 	uint32_t records_per_page;
+	bool skip_unreadable;
 
 	/* The chapter. */
 	uint64_t vcn;
-	bool samples_only; /* it is sparse: other names are passed over */
-	const uint8_t *record_pages;
-	const struct chapter_view *doubted; /* all of it, when it may not be whole; else NULL */
+	bool samples_only;	     /* it is sparse: other names are passed over */
+	const uint8_t *record_pages; /* NULL: the open chapter, which has each name once */
 
 	/* The page. */
 	uint32_t page;
@@ -42,7 +42,7 @@ struct replay {
 	struct volume_search *searches;
 };
 
-int replay_make(struct uds_index *index, struct replay **ret_replay)
+int replay_make(struct uds_index *index, bool skip_unreadable, struct replay **ret_replay)
 {
 	const struct uds_env *env = &index->env;
 	uint32_t n = index->geometry.records_per_page;
@@ -52,6 +52,7 @@ int replay_make(struct uds_index *index, struct replay **ret_replay)
 		return -ENOMEM;
 	replay->index = index;
 	replay->records_per_page = n;
+	replay->skip_unreadable = skip_unreadable;
 	replay->names = env_allocate(env, n, sizeof(*replay->names));
 	replay->numbers = env_allocate(env, n, sizeof(*replay->numbers));
 	replay->places = env_allocate(env, n, sizeof(*replay->places));
@@ -100,8 +101,6 @@ static void take_page(struct replay *replay, uint32_t page)
 		memcpy(name, records + (size_t)i * UDS_RECORD_BYTES, sizeof(*name));
 		if (replay->samples_only && !is_sample(&index->geometry, name))
 			continue;
-		if (replay->doubted != NULL && !chapter_view_finds(replay->doubted, page, i))
-			continue;
 		volume_index_locate(index->volume_index, name, &replay->places[replay->count]);
 		replay->numbers[replay->count] = i;
 		replay->question[replay->count++] = NOT_ASKED;
@@ -114,8 +113,11 @@ static bool is_question(const struct vi_record *record, uint64_t vcn)
 	return record->found && !record->collision && record->vcn != vcn;
 }
 
-/* Asks all questions that records from @i on have at this moment. Errors stay with their searches. */
-static void ask(struct replay *replay, uint32_t i)
+/*
+ * Asks all questions that records from @i on have at this moment. What is damaged, or may be passed over,
+ * stays with its search; any other error is returned.
+ */
+static int ask(struct replay *replay, uint32_t i)
 {
 	struct uds_index *index = replay->index;
 	struct uds_message message;
@@ -135,24 +137,33 @@ static void ask(struct replay *replay, uint32_t i)
 		replay->question[i] = replay->searches_count++;
 	}
 	volume_search_many(index->volume, replay->searches, replay->searches_count, &message);
+	for (uint32_t n = 0; n < replay->searches_count; n++) {
+		int status = replay->searches[n].status;
+
+		if (status == -ENOMEM ||
+		    (status < 0 && status != UDS_ERR_CORRUPT && !replay->skip_unreadable))
+			return status;
+	}
+	return 0;
 }
 
 /*
- * The answer for record @i, asking if need be. A chapter that cannot be read is taken to have it: another
- * name at the same place is one in a million, and could not be read either; but a second entry for this
+ * The answer for record @i, asking if need be. A damaged chapter, and one that cannot be read and is to be
+ * passed over, is taken to have it: another name at the same place is one in a million, and could not be read either; but a second entry for this
  * name would come to light when the chapter can be read again, and give an old answer.
  */
 static int is_copy(struct replay *replay, uint32_t i, const struct vi_record *record,
 		   bool *ret_copy)
 {
 	const struct volume_search *search;
+	int r = 0;
 
 	if (replay->question[i] == NOT_ASKED ||
 	    replay->searches[replay->question[i]].vcn != record->vcn)
-		ask(replay, i);
+		r = ask(replay, i);
+	if (r < 0)
+		return r;
 	search = &replay->searches[replay->question[i]];
-	if (search->status == -ENOMEM)
-		return -ENOMEM;
 	*ret_copy = search->status < 0 || search->found;
 	return 0;
 }
@@ -166,6 +177,8 @@ static bool came_before(const struct replay *replay, uint32_t i)
 	uint32_t n = replay->records_per_page;
 	struct uds_record_data data;
 
+	if (replay->record_pages == NULL)
+		return false;
 	if (find_in_page(page_at(replay, replay->page), n, &replay->names[i]) != replay->numbers[i])
 		return true;
 	for (uint32_t page = 0; page < replay->page; page++) {
@@ -173,6 +186,15 @@ static bool came_before(const struct replay *replay, uint32_t i)
 			return true;
 	}
 	return false;
+}
+
+/* A record of the open chapter without an entry is none: as when a request finds no room for it. */
+static void drop_open_record(struct replay *replay, uint32_t i)
+{
+	struct index_zone *zone = &replay->index->zones[replay->places[i].zone];
+
+	open_zone_remove(zone->open, &replay->names[i]);
+	zone->counters.overflows++;
 }
 
 /*
@@ -202,15 +224,16 @@ static int enter(struct replay *replay, uint32_t i)
 		r = record.vcn == vcn ? 0 : volume_index_set(vi, &record, vcn);
 	else
 		r = volume_index_put(vi, &record, name, vcn);
+	if (r == UDS_ERR_OVERFLOW && replay->record_pages == NULL)
+		drop_open_record(replay, i);
 	return r == UDS_ERR_OVERFLOW || r == UDS_ERR_DUPLICATE_NAME ? 0 : r;
 }
 
-static int replay_page(struct replay *replay, uint32_t page)
+static int enter_all(struct replay *replay)
 {
 	const struct volume_index *vi = replay->index->volume_index;
 	int r = 0;
 
-	take_page(replay, page);
 	for (uint32_t i = 0; i < replay->count && i < AHEAD; i++)
 		volume_index_prefetch(vi, &replay->places[i], VI_CHANGE);
 	for (uint32_t i = 0; r == 0 && i < replay->count; i++) {
@@ -221,43 +244,53 @@ static int replay_page(struct replay *replay, uint32_t page)
 	return r;
 }
 
-static void start_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages,
-			  const struct chapter_view *doubted)
-{
-	const struct uds_index *index = replay->index;
-
-	replay->vcn = vcn;
-	replay->samples_only =
-		geometry_is_chapter_sparse(&index->geometry, index->oldest, index->newest, vcn);
-	replay->record_pages = record_pages;
-	replay->doubted = doubted;
-}
-
 int replay_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages)
 {
 	struct uds_index *index = replay->index;
 	int r = 0;
 
-	start_chapter(replay, vcn, record_pages, NULL);
-	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++)
-		r = replay_page(replay, p);
+	replay->vcn = vcn;
+	replay->samples_only =
+		geometry_is_chapter_sparse(&index->geometry, index->oldest, index->newest, vcn);
+	replay->record_pages = record_pages;
+	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++) {
+		take_page(replay, p);
+		r = enter_all(replay);
+	}
 	return r;
 }
 
-int replay_chapter_in_doubt(struct replay *replay, const struct chapter_view *view)
+/* Takes live records of a zone from number @n on. Returns the number behind the last one. */
+static uint32_t take_open_records(struct replay *replay, const struct open_zone *zone, uint32_t n)
+{
+	replay->count = 0;
+	replay->searches_count = 0;
+	for (; n <= zone->size && replay->count < replay->records_per_page; n++) {
+		const struct uds_record_name *name = &zone->records[n - 1].name;
+
+		if (open_zone_is_removed(zone, n))
+			continue;
+		replay->names[replay->count] = *name;
+		volume_index_locate(replay->index->volume_index, name,
+				    &replay->places[replay->count]);
+		replay->question[replay->count++] = NOT_ASKED;
+	}
+	return n;
+}
+
+int replay_open_chapter(struct replay *replay)
 {
 	struct uds_index *index = replay->index;
 	int r = 0;
 
-	start_chapter(replay, view->vcn, chapter_view_record_page(view, 0), view);
-	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++) {
-		if (chapter_view_owns_page(view, p))
-			r = replay_page(replay, p);
-		else
-			env_log(&index->env, UDS_LOG_WARNING,
-				"%s: chapter %" PRIu64
-				" was not written whole: record page %" PRIu32 " is not its own",
-				uds_io_name(index->io), view->vcn, p);
+	replay->vcn = index->newest;
+	replay->samples_only = false;
+	replay->record_pages = NULL;
+	for (unsigned int z = 0; r == 0 && z < index->zone_count; z++) {
+		for (uint32_t n = 1; r == 0 && n <= index->zones[z].open->size;) {
+			n = take_open_records(replay, index->zones[z].open, n);
+			r = enter_all(replay);
+		}
 	}
 	return r;
 }

@@ -6,13 +6,17 @@
 #ifndef INDEX_REPLAY_H
 #define INDEX_REPLAY_H
 
-#include "index/chapter_view.h"
 #include "index/index.h"
 
 struct replay;
 
-/* @index: has a volume index. Returns 0 or -ENOMEM. */
-int replay_make(struct uds_index *index, struct replay **ret_replay);
+/*
+ * @index: has a volume index. @skip_unreadable: chapters that cannot be read, when a record of another one
+ * leads to them, are no error.
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int replay_make(struct uds_index *index, bool skip_unreadable, struct replay **ret_replay);
 void replay_free(struct replay *replay);
 
 /*
@@ -21,15 +25,14 @@ void replay_free(struct replay *replay);
  *
  * @record_pages: all of them, one behind the other.
  *
- * Returns 0 or -ENOMEM.
+ * Returns 0, -ENOMEM, or what the I/O said.
  */
 int replay_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages);
 
 /*
- * The same for a chapter that may not have been written whole before the power failed. Where its records are
- * missing, those of the chapter that was in the slot before lie there still; entering them would hide
- * the copies elsewhere that are good. So only what the chapter itself finds is entered.
+ * Enters the records that are in the zones' open chapter. All chapters are in the volume index, and its
+ * open chapter is index->newest. Returns as replay_chapter().
  */
-int replay_chapter_in_doubt(struct replay *replay, const struct chapter_view *view);
+int replay_open_chapter(struct replay *replay);
 
 #endif

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/message.h"
 #include "base/visibility.h"
@@ -17,8 +18,6 @@
 #include "geometry/name_zone.h"
 #include "index/dropped_records.h"
 #include "volume/extent_stream.h"
-
-#define SECTOR_BYTES 512
 
 static int read_extent(struct uds_index *index, const struct extent *extent, const char *what,
 		       uint8_t *memory, uint64_t bytes, struct uds_message *message)
@@ -134,20 +133,38 @@ static int load_open_chapter(struct uds_index *index, const struct save *save,
 }
 
 /* The first sector tells: the others may still be as they were when the power went away. */
-bool save_was_invalidated(struct uds_index *index, const struct save *save)
+int save_was_invalidated(struct uds_index *index, const struct save *save,
+			 struct uds_message *message)
 {
 	uint8_t *block = io_allocate_buffer(index->io, &index->env, BLOCK_BYTES);
-	bool zero = false;
+	int r;
 
 	if (block == NULL)
-		return false;
-	if (io_read(index->io, block, BLOCK_BYTES, save->open_chapter.offset, NULL) == 0) {
-		zero = true;
-		for (size_t i = 0; i < SECTOR_BYTES; i++)
-			zero = zero && block[i] == 0;
+		return -ENOMEM;
+	r = io_read(index->io, block, BLOCK_BYTES, save->open_chapter.offset, message);
+	for (size_t i = 0; r == 0 && i < SAVE_SECTOR_BYTES; i++) {
+		if (block[i] != 0) {
+			env_release(&index->env, block);
+			return 0;
+		}
 	}
 	env_release(&index->env, block);
-	return zero;
+	return r < 0 ? r : 1;
+}
+
+/* The lowest chapter that the volume index may name. */
+static uint64_t lowest_named(struct uds_index *index)
+{
+	uint64_t lowest = index->newest, low, high;
+
+	for (unsigned int zone = 0; zone < index->zone_count; zone++) {
+		for (int sub = 0; sub < (index->sparse ? 2 : 1); sub++) {
+			volume_index_window(index->volume_index, (enum sub_index)sub, zone, &low,
+					    &high);
+			lowest = low < lowest ? low : lowest;
+		}
+	}
+	return lowest;
 }
 
 /* Back to nothing, for a recovery to start on. */
@@ -160,6 +177,38 @@ static void unload(struct uds_index *index)
 	index->newest = 0;
 	index->oldest = 0;
 	index->dropped_at_load = 0;
+}
+
+/* Statuses that say what the bytes are, and not that they could not be had. */
+static bool is_damage(int status)
+{
+	return status == UDS_ERR_CORRUPT || status == UDS_ERR_OUT_OF_RANGE ||
+	       status == UDS_ERR_OVERFLOW || status == UDS_ERR_UNSUPPORTED_VERSION;
+}
+
+/* After a load that failed with @status. */
+static int judge_failed_load(struct uds_index *index, const struct save *save, int status,
+			     struct uds_message *message)
+{
+	struct uds_message ignored = { "" };
+	int invalidated;
+
+	if (status == -ENOMEM || status == -EINVAL)
+		return status;
+	if (status == UDS_ERR_MISMATCH)
+		return failure_in(message, status, "%s: save %u does not fit the config block",
+				  uds_io_name(index->io), save->slot);
+	if (!is_damage(status))
+		return failure_in(message, status, "%s: save %u cannot be read",
+				  uds_io_name(index->io), save->slot);
+	invalidated = save_was_invalidated(index, save, &ignored);
+	if (invalidated < 0) {
+		*message = ignored;
+		return invalidated;
+	}
+	index->save_damaged |= invalidated == 0;
+	return failure_in(message, UDS_ERR_NEEDS_RECOVERY, "%s: save %u cannot be loaded",
+			  uds_io_name(index->io), save->slot);
 }
 
 int index_load(struct uds_index *index, struct uds_message *message)
@@ -182,17 +231,24 @@ int index_load(struct uds_index *index, struct uds_message *message)
 		r = load_page_map(index, save, message);
 	if (r == 0)
 		r = load_open_chapter(index, save, message);
-	if (r == 0)
+	if (r == 0) {
+		saves_latest_slot(&index->layout.saves)->save.lowest = lowest_named(index);
+		/* A save, if one is asked for, ends the doubt about a damaged header. */
+		for (unsigned int i = 0; i < SAVE_SLOTS; i++)
+			index->must_save |= index->layout.saves.slots[i].state == SLOT_DAMAGED;
 		return 0;
-	index->save_damaged |= !save_was_invalidated(index, save);
+	}
 	unload(index);
-	if (r == -ENOMEM || r == -EINVAL)
-		return r;
-	if (r == UDS_ERR_MISMATCH)
-		return failure_in(message, r, "%s: save %u does not fit the config block",
-				  uds_io_name(index->io), save->slot);
-	return failure_in(message, UDS_ERR_NEEDS_RECOVERY, "%s: save %u cannot be loaded",
-			  uds_io_name(index->io), save->slot);
+	return judge_failed_load(index, save, r, message);
+}
+
+int index_load_saved_records(struct uds_index *index, const struct save *save,
+			     struct uds_message *message)
+{
+	int r;
+
+	r = load_open_chapter(index, save, message);
+	return is_damage(r) ? UDS_ERR_CORRUPT : r;
 }
 
 /* Writes one part of a save that lies in memory, durably. */
@@ -283,6 +339,36 @@ static int save_page_map(struct uds_index *index, const struct save *save,
 	return r;
 }
 
+/*
+ * Makes harmless what a recovery did not take for a chapter and a foreign reader might: the head of a
+ * chapter that a power cut tore, or of a stray with a number that fits no other, in the slot that belongs
+ * to the open chapter. With it the save would look like one that the volume has left behind.
+ */
+static int clear_open_slot(struct uds_index *index, struct uds_message *message)
+{
+	const struct chapter_reader reader = volume_chapter_reader(index->volume);
+	uint32_t slot = geometry_physical_chapter(&index->geometry, index->newest);
+	uint64_t vcn = 0;
+	uint8_t *block;
+	int r;
+
+	r = chapter_read_head(&reader, slot, &vcn, message);
+	if (r == UDS_ERR_CORRUPT || (r == 0 && vcn < index->newest))
+		return 0;
+	if (r < 0)
+		return r;
+	block = io_allocate_buffer(index->io, &index->env, BLOCK_BYTES);
+	if (block == NULL)
+		return -ENOMEM;
+	memset(block, 0, BLOCK_BYTES);
+	r = io_write(index->io, block, BLOCK_BYTES, volume_page_offset(index->volume, slot, 0),
+		     message);
+	if (r == 0)
+		r = io_flush(index->io, message);
+	env_release(&index->env, block);
+	return r;
+}
+
 /* All locks are held and the writer has nothing to do. */
 static int save_all(struct uds_index *index, struct uds_message *message)
 {
@@ -290,12 +376,16 @@ static int save_all(struct uds_index *index, struct uds_message *message)
 	struct save save;
 	int r;
 
+	r = clear_open_slot(index, message);
+	if (r < 0)
+		return r;
 	r = saves_begin(&layout->saves, index->io, &layout->super, index->zone_count,
 			env_now_ms(&index->env), message, &save);
 	if (r < 0)
 		return r;
 	save.newest = index->newest;
 	save.oldest = index->oldest;
+	save.lowest = lowest_named(index);
 	r = save_open_chapter(index, &save, message);
 	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
 		r = save_volume_index_zone(index, &save, i, message);

@@ -8,16 +8,31 @@
 
 #include "index/index.h"
 
+/* What any device writes whole, or not at all. */
+#define SAVE_SECTOR_BYTES 512
+
 /*
  * Fills an index that has empty zones and no volume index from the latest save.
  *
  * Returns 0; -ENOMEM; -EINVAL when the index cannot have so many zones; UDS_ERR_MISMATCH when the save is
- * that of another configuration; UDS_ERR_NEEDS_RECOVERY with the reason for everything else. When it fails
- * there is no volume index, and the zones are empty.
+ * that of another configuration; UDS_ERR_NEEDS_RECOVERY with the reason when there is no save to load or it is
+ * damaged; or what the I/O said. When it fails there is no volume index, and the zones are empty.
  */
 int index_load(struct uds_index *index, struct uds_message *message);
 
-/* Whether a save's open chapter was overwritten on purpose: what is saved is older than the volume. */
-bool save_was_invalidated(struct uds_index *index, const struct save *save);
+/*
+ * Loads nothing but the open chapter of a save, into the zones of an index that has a volume index.
+ *
+ * Returns 0, UDS_ERR_CORRUPT when it is damaged, -ENOMEM, or what the I/O said; the zones are empty then.
+ */
+int index_load_saved_records(struct uds_index *index, const struct save *save,
+			     struct uds_message *message);
+
+/*
+ * Whether a save's open chapter was overwritten on purpose: what is saved is older than the volume.
+ * Returns 1, 0, -ENOMEM, or what the I/O said.
+ */
+int save_was_invalidated(struct uds_index *index, const struct save *save,
+			 struct uds_message *message);
 
 #endif

@@ -61,10 +61,11 @@ static void finding_as_is(struct verify *verify, const struct uds_message *messa
 }
 
 /* Slots that contradict the format, and a save that counts but cannot be loaded. */
-static void check_saves(struct verify *verify)
+static int check_saves(struct verify *verify)
 {
 	struct uds_index *index = verify->index;
 	const struct save *save;
+	int invalidated;
 
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
 		const struct save_slot *slot = &index->layout.saves.slots[i];
@@ -72,10 +73,15 @@ static void check_saves(struct verify *verify)
 		if (slot->state == SLOT_DAMAGED || slot->state == SLOT_UNKNOWN)
 			finding(verify, "save %u: %s", i, slot->why.text);
 	}
-	if (index->why_recovered.text[0] != '\0' &&
-	    saves_latest(&index->layout.saves, &index->geometry, NULL, &save) == 0 &&
-	    !save_was_invalidated(index, save))
+	if (index->why_recovered.text[0] == '\0' ||
+	    saves_latest(&index->layout.saves, &index->geometry, NULL, &save) < 0)
+		return 0;
+	invalidated = save_was_invalidated(index, save, NULL);
+	if (invalidated == -ENOMEM)
+		return invalidated;
+	if (invalidated != 1)
 		finding_as_is(verify, &index->why_recovered);
+	return 0;
 }
 
 /* The lists of each index page, against the page map of the save. */
@@ -101,34 +107,8 @@ static void check_page_map(struct verify *verify, const struct chapter_view *vie
 	}
 }
 
-static uint64_t count_index_entries(const struct chapter_view *view)
-{
-	const struct index_page_code *code = &view->volume->code;
-	uint64_t entries = 0;
-
-	for (uint32_t p = 0; p < view->volume->geometry.index_pages_per_chapter; p++) {
-		const struct index_page_head *head = &view->heads[p];
-
-		for (uint32_t i = 0; i < head->list_count; i++) {
-			struct delta_reader reader;
-			struct delta_entry entry;
-			uint32_t start, bits;
-
-			if (index_page_find_list(code, head, chapter_view_page(view, p),
-						 head->first_list + i, &start, &bits) < 0)
-				continue;
-			delta_reader_start(&reader, &code->delta, chapter_view_page(view, p), start,
-					   bits);
-			while (delta_reader_next(&reader, &entry) == 1)
-				entries++;
-		}
-	}
-	return entries;
-}
-
-/* Of a record page: how many records the chapter index leads to; and which entries lead to the chapter. */
-static void count_led_to(struct verify *verify, const struct chapter_view *view, uint32_t page,
-			 uint64_t *by_index)
+/* Of a record page: which entries of the volume index lead to the chapter. */
+static void note_led_to(struct verify *verify, const struct chapter_view *view, uint32_t page)
 {
 	const uint8_t *records = chapter_view_record_page(view, page);
 	uint32_t count = verify->index->geometry.records_per_page;
@@ -139,7 +119,6 @@ static void count_led_to(struct verify *verify, const struct chapter_view *view,
 		memcpy(&name, records + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
 		if (find_in_page(records, count, &name) != i)
 			continue;
-		*by_index += chapter_view_leads_to(view, page, i);
 		led_entries_add(&verify->led, view->vcn, &name);
 	}
 }
@@ -154,11 +133,15 @@ static uint64_t tolerated_hints(uint64_t hints)
 	return hints / 64 + 16;
 }
 
-static void check_records(struct verify *verify, const struct chapter_view *view)
+/*
+ * What makes a chapter whole (whole_chapter.h), place by place; and whether the volume index agrees.
+ */
+static int check_records(struct verify *verify, const struct chapter_view *view)
 {
 	struct uds_index *index = verify->index;
-	uint64_t entries = count_index_entries(view), led = 0, hinted;
+	uint64_t entries = 0, astray = 0, hinted;
 	uint64_t hints = verify->hints[view->vcn - index->oldest];
+	int r;
 
 	for (uint32_t p = 0; p < index->geometry.record_pages_per_chapter; p++) {
 		uint32_t bad;
@@ -169,37 +152,42 @@ static void check_records(struct verify *verify, const struct chapter_view *view
 				"chapter %" PRIu64 " in slot %" PRIu32 ", record page %" PRIu32
 				": record %" PRIu32 " is out of order",
 				view->vcn, view->slot, p, bad);
-		count_led_to(verify, view, p, &led);
+		note_led_to(verify, view, p);
 	}
-	if (led < entries)
+	r = chapter_count_astray(&index->env, &index->geometry, &index->volume->code, view->heads,
+				 view->pages, &entries, &astray);
+	if (r < 0)
+		return r;
+	if (astray > 0)
 		finding(verify,
 			"chapter %" PRIu64 " in slot %" PRIu32 ": %" PRIu64 " of %" PRIu64
 			" chapter index entries lead to no record",
-			view->vcn, view->slot, entries - led, entries);
+			view->vcn, view->slot, astray, entries);
 	hinted = led_entries_take(&verify->led);
 	if (hinted + tolerated_hints(hints) < hints)
 		finding(verify,
 			"chapter %" PRIu64 " in slot %" PRIu32 ": %" PRIu64 " of %" PRIu64
 			" volume index entries for it lead to no record",
 			view->vcn, view->slot, hints - hinted, hints);
+	return 0;
 }
 
-static void check_chapter(struct verify *verify, struct chapter_view *view, uint64_t vcn,
-			  const struct streamed_chapter *streamed)
+static int check_chapter(struct verify *verify, struct chapter_view *view, uint64_t vcn,
+			 const struct streamed_chapter *streamed)
 {
 	struct uds_message message;
 
 	if (streamed->status < 0) {
 		finding(verify, "chapter %" PRIu64 " in slot %" PRIu32 ": %s", vcn, streamed->slot,
 			uds_strerror(streamed->status));
-		return;
+		return 0;
 	}
 	if (chapter_view_set(view, vcn, streamed->pages, &message) < 0) {
 		finding_as_is(verify, &message);
-		return;
+		return 0;
 	}
 	check_page_map(verify, view);
-	check_records(verify, view);
+	return check_records(verify, view);
 }
 
 static int check_chapters(struct verify *verify, const struct uds_index_options *options)
@@ -225,7 +213,7 @@ static int check_chapters(struct verify *verify, const struct uds_index_options 
 		    options->progress(options->progress_context, i, count) != 0)
 			r = UDS_ERR_STOPPED;
 		else
-			check_chapter(verify, &view, index->oldest + i, &streamed);
+			r = check_chapter(verify, &view, index->oldest + i, &streamed);
 	}
 	chapter_stream_close(stream);
 	chapter_view_free(&view);
@@ -294,9 +282,10 @@ static int check_all(struct verify *verify, const struct uds_index_options *opti
 {
 	int r;
 
-	check_saves(verify);
+	r = check_saves(verify);
 	check_open_chapter(verify);
-	r = count_hints(verify);
+	if (r == 0)
+		r = count_hints(verify);
 	if (r == 0)
 		r = led_entries_make(verify->index, &verify->led);
 	if (r == 0)
@@ -333,6 +322,9 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 	env.log = say_nothing;
 	o.env = &env;
 	o.mode = UDS_INDEX_READ_ONLY;
+	/* What is damaged, and what cannot be read, is what is looked for. */
+	o.lose_records = true;
+	o.skip_unreadable = true;
 	r = uds_index_open(io, &o, &message, &verify.index);
 	if (r == UDS_ERR_CORRUPT) {
 		finding_as_is(&verify, &message);

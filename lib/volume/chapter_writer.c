@@ -34,8 +34,8 @@ struct chapter_writer {
 };
 
 /*
- * The record pages go first: a chapter whose index pages are good is one that a rebuild counts, and
- * it must not count one for whose records there was no room on the disk.
+ * The record pages go first, and are durable before the index pages: a chapter whose index pages are good
+ * is one that a rebuild counts, and it must not count one whose records are not there.
  */
 static int write_pages(struct chapter_writer *writer, uint64_t vcn, uint32_t slot,
 		       struct uds_message *message)
@@ -48,6 +48,8 @@ static int write_pages(struct chapter_writer *writer, uint64_t vcn, uint32_t slo
 
 	r = io_write(volume->io, writer->builder->pages + index_bytes, record_bytes,
 		     volume_page_offset(volume, slot, geometry->index_pages_per_chapter), message);
+	if (r == 0)
+		r = io_flush(volume->io, message);
 	if (r == 0)
 		r = io_write(volume->io, writer->builder->pages, index_bytes,
 			     volume_page_offset(volume, slot, 0), message);
@@ -67,18 +69,30 @@ static void note_built(struct chapter_writer *writer)
 	pthread_mutex_unlock(&writer->lock);
 }
 
+static int invalidate_saves(struct chapter_writer *writer, struct uds_message *message)
+{
+	return saves_invalidate(&writer->layout->saves, writer->volume->io, &writer->layout->super,
+				message);
+}
+
+/*
+ * A save that has this chapter open is the only place of the records in it, so it stays until the chapter
+ * is durable.
+ */
 static int write_chapter(struct chapter_writer *writer, struct uds_message *message)
 {
 	struct volume *volume = writer->volume;
 	uint64_t vcn = writer->vcn;
 	uint32_t slot = geometry_physical_chapter(&volume->geometry, vcn);
+	bool outlast = saves_outlast_chapter(&writer->layout->saves, &volume->geometry, vcn);
 	int r;
 
 	r = chapter_builder_run(writer->builder, vcn, writer->zones, writer->zone_count, message);
 	if (r < 0)
 		return r;
 	note_built(writer);
-	r = saves_invalidate(&writer->layout->saves, volume->io, &writer->layout->super, message);
+	if (!outlast)
+		r = invalidate_saves(writer, message);
 	if (r < 0)
 		return failure_in(message, r, "chapter %" PRIu64 ": not written", vcn);
 	volume_begin_write(volume, slot);
@@ -86,6 +100,10 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 	r = write_pages(writer, vcn, slot, message);
 	if (r < 0)
 		return r; /* the slot stays closed: nobody knows what is in it */
+	if (outlast)
+		r = invalidate_saves(writer, message);
+	if (r < 0)
+		return failure_in(message, r, "chapter %" PRIu64 ": written", vcn);
 	volume_end_write(volume, slot);
 	return 0;
 }

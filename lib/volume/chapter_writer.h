@@ -6,8 +6,8 @@
  * is written. Who hands over the next one waits until then: that keeps callers from running ahead
  * of the device.
  *
- * Before the first page is written, the save that a crash would bring back is made invalid
- * (saves.h). When the writer says that a chapter is written, it is durable.
+ * A save that a crash would bring back is made invalid (saves.h) when the chapter that it has open is
+ * durable, and before the next one is begun. When the writer says that a chapter is written, both are done.
  *
  * The first error is remembered and told to everybody who comes later; nothing is written any more.
  * The volume stays readable but for the chapter's slot.

@@ -122,6 +122,8 @@ static int refill(struct extent_reader *reader)
 			       reader->what, reader->extent.bytes);
 	r = io_read(reader->io, reader->buffer, length, reader->extent.offset + reader->next,
 		    &reader->message);
+	if (r == UDS_ERR_OUT_OF_RANGE)
+		r = -EIO; /* the device's end, which is none of the content's business */
 	if (r < 0)
 		return failure_in(&reader->message, r, "%s", reader->what);
 	reader->next += length;

@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "volume/chapter_stream.h"
+#include "volume/whole_chapter.h"
 
 /* How many slots volume_is_empty() looks at. */
 #define FIRST_SLOTS 64u
@@ -17,62 +18,18 @@
 /* How many lost chapters are logged one by one. */
 #define LOGGED_CHAPTERS 100u
 
-static int check_page(const struct volume *volume, const uint8_t *page, uint32_t next_list,
-		      struct index_page_head *ret_head, struct uds_message *ret_message)
-{
-	int r;
-
-	r = index_page_open(&volume->code, page, ret_head, ret_message);
-	if (r < 0)
-		return r;
-	if (ret_head->first_list != next_list)
-		return failure(ret_message, UDS_ERR_CORRUPT,
-			       "first list: expected %" PRIu32 ", found %" PRIu32, next_list,
-			       ret_head->first_list);
-	/* The page map has no way to say that the first page is empty; no writer leaves it so. */
-	if (next_list == 0 && ret_head->list_count == 0)
-		return failure(ret_message, UDS_ERR_CORRUPT, "the first page has no lists");
-	return index_page_validate(&volume->code, ret_head, page, ret_message);
-}
-
-int chapter_check_index(const struct volume *volume, uint32_t slot, const uint8_t *pages,
-			uint64_t *ret_vcn, uint16_t *ret_last_lists,
-			struct uds_message *ret_message)
-{
-	const struct geometry *geometry = &volume->geometry;
-	uint32_t next = 0;
-	uint64_t vcn = 0;
-	int r;
-
-	for (uint32_t page = 0; page < geometry->index_pages_per_chapter; page++) {
-		struct index_page_head head;
-
-		r = check_page(volume, pages + (size_t)page * geometry->page_bytes, next, &head,
-			       ret_message);
-		if (r == 0 && page > 0 && head.vcn != vcn)
-			r = failure(ret_message, UDS_ERR_CORRUPT,
-				    "chapter number: expected %" PRIu64
-				    ", as on the first page, found %" PRIu64,
-				    vcn, head.vcn);
-		if (r < 0)
-			return failure_in(ret_message, r, "index page %" PRIu32, page);
-		vcn = head.vcn;
-		next += head.list_count;
-		if (page + 1 < geometry->index_pages_per_chapter)
-			ret_last_lists[page] = (uint16_t)(next - 1);
-	}
-	if (next != geometry->delta_lists_per_chapter)
-		return failure(ret_message, UDS_ERR_CORRUPT,
-			       "lists on all index pages: expected %" PRIu32 ", found %" PRIu32,
-			       geometry->delta_lists_per_chapter, next);
-	if (vcn >= CHAPTER_LIMIT || geometry_physical_chapter(geometry, vcn) != slot)
-		return failure(ret_message, UDS_ERR_CORRUPT,
-			       "chapter number: found %" PRIu64
-			       ", which does not belong into this slot",
-			       vcn);
-	*ret_vcn = vcn;
-	return 0;
-}
+/* What all steps of a search share. */
+struct finder {
+	struct volume *volume;
+	const struct find_options *options;
+	struct found_chapters found;
+	bool *unreadable; /* for each slot whether reading it failed */
+	uint64_t *sorted; /* scratch: an element for each slot */
+	struct index_page_head *heads;
+	uint16_t *last_lists;
+	uint8_t *pages; /* room for the index pages of a slot */
+	struct uds_message message;
+};
 
 static int compare_vcns(const void *a, const void *b)
 {
@@ -131,105 +88,167 @@ static void pass_over_unreadable(const struct geometry *geometry, const bool *un
 	}
 }
 
-/*
- * From the chapters of all slots to the valid range. @sorted: scratch, an element for each slot.
- * @unreadable: for each slot whether reading it failed.
- */
-static void set_range(struct volume *volume, const bool *unreadable, struct found_chapters *found,
-		      uint64_t *sorted)
+/* From the chapters of all slots to the valid range. */
+static void set_range(struct finder *finder)
 {
-	const uint32_t chapters = volume->geometry.chapters_per_volume;
+	const struct geometry *geometry = &finder->volume->geometry;
+	struct found_chapters *found = &finder->found;
 	uint32_t count = 0;
 
 	for (uint32_t slot = 0; slot < found->slots; slot++) {
 		if (found->vcns[slot] != NO_CHAPTER)
-			sorted[count++] = found->vcns[slot];
+			finder->sorted[count++] = found->vcns[slot];
 	}
+	found->newest = 0;
 	if (count > 0)
-		found->newest = choose_round(sorted, count, chapters) + 1;
-	pass_over_unreadable(&volume->geometry, unreadable, found);
+		found->newest =
+			choose_round(finder->sorted, count, geometry->chapters_per_volume) + 1;
+}
+
+/*
+ * The newest chapter may have been on its way to the device when the power failed. The one before it was
+ * durable by then.
+ */
+static int check_newest(struct finder *finder)
+{
+	struct volume *volume = finder->volume;
+	struct found_chapters *found = &finder->found;
+	const struct chapter_reader reader = volume_chapter_reader(volume);
+	uint64_t vcn = found->newest - 1;
+	uint32_t slot;
+	int r;
+
+	if (found->newest == 0 || vcn < finder->options->durable)
+		return 0;
+	slot = geometry_physical_chapter(&volume->geometry, vcn);
+	r = chapter_read_whole(&reader, slot, &vcn, &finder->message);
+	if (r == UDS_ERR_CORRUPT) {
+		env_log(&volume->env, UDS_LOG_WARNING,
+			"%s: chapter %" PRIu64 " (slot %" PRIu32
+			") was not written whole, and does not count: %.400s",
+			uds_io_name(volume->io), vcn, slot, finder->message.text);
+		found->vcns[slot] = NO_CHAPTER;
+		set_range(finder);
+		return 0;
+	}
+	if (r == -ENOMEM || (r < 0 && !finder->options->skip_unreadable))
+		return failure_in(&finder->message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")",
+				  vcn, slot);
+	return 0; /* whoever reads its records says that they cannot be read */
+}
+
+/* The oldest valid chapter; and which are strays. */
+static void set_oldest(struct finder *finder)
+{
+	const struct geometry *geometry = &finder->volume->geometry;
+	struct found_chapters *found = &finder->found;
+
 	/* The slot of the oldest one of a full round belongs to the open chapter. */
 	found->oldest = found->newest;
 	for (uint32_t slot = 0; slot < found->slots; slot++) {
 		uint64_t vcn = found->vcns[slot];
 
-		if (vcn < found->oldest && found->newest - vcn < chapters)
+		if (vcn < found->oldest && found->newest - vcn < geometry->chapters_per_volume)
 			found->oldest = vcn;
-		if (is_stray(&volume->geometry, found, vcn))
+		if (is_stray(geometry, found, vcn))
 			found->strays++;
 	}
 }
 
-/* Forgets in the page map what is not valid, and logs what should be there and is not. */
-static int settle(struct volume *volume, struct found_chapters *found, uint8_t *pages,
-		  uint16_t *last_lists)
+/* Says why a chapter that should be there is not. */
+static int log_lost(struct finder *finder, uint64_t vcn)
 {
+	struct volume *volume = finder->volume;
 	const struct geometry *geometry = &volume->geometry;
+	uint32_t slot = geometry_physical_chapter(geometry, vcn);
 	struct uds_message message = { "" };
-	uint64_t vcn, ignored;
+	uint64_t other = 0;
 	int r;
+
+	r = io_read(volume->io, finder->pages,
+		    (size_t)geometry->index_pages_per_chapter * geometry->page_bytes,
+		    volume_page_offset(volume, slot, 0), &message);
+	if (r < 0 && !finder->options->skip_unreadable)
+		return failure(&finder->message, r, "slot %" PRIu32 ": %.400s", slot, message.text);
+	if (r == 0)
+		r = chapter_check_index(geometry, &volume->code, slot, finder->pages, &other,
+					finder->heads, &message);
+	if (r == 0)
+		failure(&message, 0, "the slot holds chapter %" PRIu64, other);
+	env_log(&volume->env, UDS_LOG_WARNING,
+		"%s: chapter %" PRIu64 " (slot %" PRIu32 ") is lost: %.400s",
+		uds_io_name(volume->io), vcn, slot, message.text);
+	return 0;
+}
+
+/* Forgets in the page map what is not valid, and logs what should be there and is not. */
+static int settle(struct finder *finder)
+{
+	struct volume *volume = finder->volume;
+	struct found_chapters *found = &finder->found;
+	int r = 0;
 
 	for (uint32_t slot = 0; slot < found->slots; slot++) {
 		if (found->vcns[slot] < found->oldest || found->vcns[slot] >= found->newest)
 			page_map_clear(volume->map, slot);
 	}
-	for (vcn = found->oldest; vcn < found->newest; vcn++) {
-		uint32_t slot = geometry_physical_chapter(geometry, vcn);
-
-		if (found->vcns[slot] == vcn)
+	for (uint64_t vcn = found->oldest; vcn < found->newest && r == 0; vcn++) {
+		if (found->vcns[geometry_physical_chapter(&volume->geometry, vcn)] == vcn)
 			continue;
-		if (++found->lost > LOGGED_CHAPTERS)
-			continue;
-		r = io_read(volume->io, pages,
-			    (size_t)geometry->index_pages_per_chapter * geometry->page_bytes,
-			    volume_page_offset(volume, slot, 0), &message);
-		if (r == 0)
-			r = chapter_check_index(volume, slot, pages, &ignored, last_lists,
-						&message);
-		if (r == 0)
-			failure(&message, 0, "the slot holds chapter %" PRIu64, ignored);
-		env_log(&volume->env, UDS_LOG_WARNING,
-			"%s: chapter %" PRIu64 " (slot %" PRIu32 ") is lost: %.400s",
-			uds_io_name(volume->io), vcn, slot, message.text);
+		if (++found->lost <= LOGGED_CHAPTERS)
+			r = log_lost(finder, vcn);
 	}
 	page_map_set_last_update(volume->map, found->newest > 0 ? found->newest - 1 : 0);
+	return r;
+}
+
+/* Takes note of what a slot holds. */
+static int take_slot(struct finder *finder, const struct streamed_chapter *chapter)
+{
+	struct volume *volume = finder->volume;
+	uint32_t slot = chapter->slot;
+	uint64_t vcn = NO_CHAPTER;
+
+	if (chapter->status < 0 && !finder->options->skip_unreadable)
+		return failure(&finder->message, chapter->status,
+			       "slot %" PRIu32 ": reading its index pages: %s", slot,
+			       uds_strerror(chapter->status));
+	if (chapter->status < 0) {
+		env_log(&volume->env, UDS_LOG_WARNING,
+			"%s: slot %" PRIu32 ": reading its index pages: %s",
+			uds_io_name(volume->io), slot, uds_strerror(chapter->status));
+	} else if (chapter_check_index(&volume->geometry, &volume->code, slot, chapter->pages, &vcn,
+				       finder->heads, NULL) == 0) {
+		chapter_last_lists(&volume->geometry, finder->heads, finder->last_lists);
+		page_map_set(volume->map, slot, vcn, finder->last_lists);
+	}
+	finder->unreadable[slot] = chapter->status < 0;
+	finder->found.vcns[slot] = vcn;
 	return 0;
 }
 
 /* Reads all slots: fills vcns and the page map. */
-static int read_slots(struct volume *volume, uds_progress_fn progress, void *progress_context,
-		      struct found_chapters *found, bool *unreadable, uint16_t *last_lists)
+static int read_slots(struct finder *finder)
 {
-	struct chapter_stream *stream;
+	const struct find_options *options = finder->options;
+	const uint32_t count = finder->found.slots;
+	struct volume *volume = finder->volume;
+	struct chapter_stream *stream = NULL;
 	struct streamed_chapter chapter;
 	uint32_t *slots, done = 0;
 	int r;
 
-	slots = env_allocate(&volume->env, found->slots, sizeof(slots[0]));
+	slots = env_allocate(&volume->env, count, sizeof(slots[0]));
 	if (slots == NULL)
 		return -ENOMEM;
-	for (uint32_t slot = 0; slot < found->slots; slot++)
+	for (uint32_t slot = 0; slot < count; slot++)
 		slots[slot] = slot;
-	r = chapter_stream_open(volume, CHAPTER_INDEX_PAGES, slots, found->slots, &stream);
-	if (r < 0) {
-		env_release(&volume->env, slots);
-		return r;
-	}
+	r = chapter_stream_open(volume, CHAPTER_INDEX_PAGES, slots, count, &stream);
 	while (r == 0 && chapter_stream_next(stream, &chapter)) {
-		uint64_t vcn = NO_CHAPTER;
-
-		if (chapter.status == 0 && chapter_check_index(volume, chapter.slot, chapter.pages,
-							       &vcn, last_lists, NULL) == 0)
-			page_map_set(volume->map, chapter.slot, vcn, last_lists);
-		if (chapter.status < 0)
-			env_log(&volume->env, UDS_LOG_WARNING,
-				"%s: slot %" PRIu32 ": reading its index pages: %s",
-				uds_io_name(volume->io), chapter.slot,
-				uds_strerror(chapter.status));
-		unreadable[chapter.slot] = chapter.status < 0;
-		found->vcns[chapter.slot] = vcn;
+		r = take_slot(finder, &chapter);
 		done++;
-		if (progress != NULL && progress(progress_context, done, found->slots) != 0)
+		if (r == 0 && options->progress != NULL &&
+		    options->progress(options->progress_context, done, count) != 0)
 			r = UDS_ERR_STOPPED;
 	}
 	chapter_stream_close(stream);
@@ -237,39 +256,68 @@ static int read_slots(struct volume *volume, uds_progress_fn progress, void *pro
 	return r;
 }
 
-int volume_find_chapters(struct volume *volume, uds_progress_fn progress, void *progress_context,
+static int make_finder(struct finder *finder)
+{
+	const struct geometry *geometry = &finder->volume->geometry;
+	const struct uds_env *env = &finder->volume->env;
+	uint32_t slots = geometry->chapters_per_volume;
+	uint32_t pages = geometry->index_pages_per_chapter;
+
+	finder->found.slots = slots;
+	finder->found.vcns = env_allocate(env, slots, sizeof(finder->found.vcns[0]));
+	finder->sorted = env_allocate(env, slots, sizeof(finder->sorted[0]));
+	finder->unreadable = env_allocate(env, slots, sizeof(finder->unreadable[0]));
+	finder->heads = env_allocate(env, pages, sizeof(finder->heads[0]));
+	finder->last_lists = env_allocate(env, pages, sizeof(finder->last_lists[0]));
+	finder->pages =
+		io_allocate_buffer(finder->volume->io, env, (uint64_t)pages * geometry->page_bytes);
+	return finder->found.vcns == NULL || finder->sorted == NULL || finder->unreadable == NULL ||
+			       finder->heads == NULL || finder->last_lists == NULL ||
+			       finder->pages == NULL
+		       ? -ENOMEM
+		       : 0;
+}
+
+static int find_all(struct finder *finder)
+{
+	int r;
+
+	r = make_finder(finder);
+	if (r == 0)
+		r = read_slots(finder);
+	if (r < 0)
+		return r;
+	set_range(finder);
+	r = check_newest(finder);
+	if (r < 0)
+		return r;
+	pass_over_unreadable(&finder->volume->geometry, finder->unreadable, &finder->found);
+	set_oldest(finder);
+	return settle(finder);
+}
+
+int volume_find_chapters(struct volume *volume, const struct find_options *options,
 			 struct uds_message *ret_message, struct found_chapters *ret_found)
 {
-	const struct geometry *geometry = &volume->geometry;
-	struct found_chapters found = { .slots = geometry->chapters_per_volume };
+	static const struct find_options defaults = { 0 };
+	struct finder finder = { .volume = volume,
+				 .options = options == NULL ? &defaults : options };
 	const struct uds_env *env = &volume->env;
-	uint64_t *sorted = env_allocate(env, found.slots, sizeof(sorted[0]));
-	uint16_t *last_lists =
-		env_allocate(env, geometry->index_pages_per_chapter, sizeof(last_lists[0]));
-	uint8_t *pages = io_allocate_buffer(volume->io, env,
-					    (uint64_t)geometry->index_pages_per_chapter *
-						    geometry->page_bytes);
-	bool *unreadable = env_allocate(env, found.slots, sizeof(unreadable[0]));
-	int r = -ENOMEM;
+	int r;
 
-	found.vcns = env_allocate(env, found.slots, sizeof(found.vcns[0]));
-	if (found.vcns != NULL && sorted != NULL && last_lists != NULL && pages != NULL &&
-	    unreadable != NULL)
-		r = read_slots(volume, progress, progress_context, &found, unreadable, last_lists);
-	if (r == 0) {
-		set_range(volume, unreadable, &found, sorted);
-		r = settle(volume, &found, pages, last_lists);
-	}
-	env_release(env, unreadable);
-	env_release(env, pages);
-	env_release(env, last_lists);
-	env_release(env, sorted);
+	r = find_all(&finder);
+	env_release(env, finder.pages);
+	env_release(env, finder.last_lists);
+	env_release(env, finder.heads);
+	env_release(env, finder.unreadable);
+	env_release(env, finder.sorted);
 	if (r < 0) {
-		env_release(env, found.vcns);
-		return failure(ret_message, r, "%s: looking for chapters: %s",
-			       uds_io_name(volume->io), uds_strerror(r));
+		env_release(env, finder.found.vcns);
+		return failure(
+			ret_message, r, "%s: looking for chapters: %.400s", uds_io_name(volume->io),
+			finder.message.text[0] != '\0' ? finder.message.text : uds_strerror(r));
 	}
-	*ret_found = found;
+	*ret_found = finder.found;
 	return 0;
 }
 

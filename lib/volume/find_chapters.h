@@ -9,6 +9,7 @@
 #ifndef VOLUME_FIND_CHAPTERS_H
 #define VOLUME_FIND_CHAPTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <uds/env.h>
@@ -25,30 +26,35 @@ struct found_chapters {
 	uint64_t *vcns; /* for each slot the chapter that it holds, NO_CHAPTER: none that is good */
 };
 
-/*
- * Checks the index pages of a slot: each page verifies, its lists decode, and together they hold
- * every list of one chapter that belongs into the slot.
- *
- * @pages: the index pages. @ret_last_lists: what page_map_set() takes; room for all index pages.
- *
- * Returns 0, or UDS_ERR_CORRUPT and the page with what is wrong, without the slot.
- */
-int chapter_check_index(const struct volume *volume, uint32_t slot, const uint8_t *pages,
-			uint64_t *ret_vcn, uint16_t *ret_last_lists,
-			struct uds_message *ret_message);
+struct find_options {
+	/*
+	 * Chapters below this number are known to be durable: a save says so that came after them. What is
+	 * wrong with the records of such a chapter is damage, not a write that a power cut tore.
+	 */
+	uint64_t durable;
+
+	/*
+	 * Pass over slots that cannot be read: their chapters are lost, and newest passes over them, so that
+	 * they are not overwritten before their time. Otherwise that is an error.
+	 */
+	bool skip_unreadable;
+
+	uds_progress_fn progress; /* NULL, or called with (slots read, total slots) */
+	void *progress_context;
+};
 
 /*
- * Finds all chapters, and fills the page map for those that are valid. Lost chapters are logged
- * with the reason. No other thread uses the volume.
+ * Finds all chapters, and fills the page map for those that are valid. Lost chapters are logged with the
+ * reason. A slot whose index pages are good holds a chapter; but the newest one, which a power cut may have
+ * torn, counts only when it is whole (whole_chapter.h). No other thread uses the volume.
  *
- * @progress: NULL, or told of slots read and all slots.
+ * @options: NULL: nothing is known to be durable, nothing is passed over.
  * @ret_found: freed with found_chapters_free().
  *
- * Returns 0, UDS_ERR_STOPPED, -ENOMEM, or what the system said when it has no more threads. What
- * cannot be read is lost, and no error; but newest passes over it, so that it is not overwritten
- * before its time.
+ * Returns 0, UDS_ERR_STOPPED, -ENOMEM, what the I/O said, or what the system said when it has no more
+ * threads.
  */
-int volume_find_chapters(struct volume *volume, uds_progress_fn progress, void *progress_context,
+int volume_find_chapters(struct volume *volume, const struct find_options *options,
 			 struct uds_message *ret_message, struct found_chapters *ret_found);
 
 void found_chapters_free(const struct volume *volume, struct found_chapters *found);

@@ -11,6 +11,7 @@
 #include "chapter/index_page.h"
 #include "volume/config_block.h"
 #include "vdo/geometry_block.h"
+#include "volume/whole_chapter.h"
 
 static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_blocks, uint8_t *block,
 			    struct super_block *ret_super, struct uds_message *ret_message)
@@ -130,31 +131,55 @@ static int check_remapped(const struct layout *layout, struct uds_message *ret_m
 }
 
 /*
- * Finds saves that the volume has left behind: the slot of the chapter that such a save has open holds it
- * already. That does not happen where each save was invalidated in time, but the format's origin does not
- * care whether that worked (uds-format, 20.2, R4). What cannot be read is no chapter.
+ * Whether the volume holds chapter @vcn: whole, or with the next one behind it, which was begun only when
+ * this one was durable. Returns 1, 0, or an error.
  */
-static void find_outdated_saves(struct uds_io *io, uint8_t *block, struct layout *layout)
+static int has_chapter(const struct chapter_reader *reader, uint64_t vcn,
+		       struct uds_message *ret_message)
 {
-	const struct geometry *geometry = &layout->geometry;
-	struct index_page_head head;
+	uint32_t slot = geometry_physical_chapter(reader->geometry, vcn);
+	uint64_t found = 0;
+	int r;
+
+	r = chapter_read_head(reader, slot, &found, ret_message);
+	if (r == 0 && found >= vcn)
+		r = chapter_read_whole(reader, slot, &found, ret_message);
+	if (r == 0 && found >= vcn)
+		return 1;
+	if (r < 0 && r != UDS_ERR_CORRUPT)
+		return r;
+	slot = geometry_physical_chapter(reader->geometry, vcn + 1);
+	r = chapter_read_head(reader, slot, &found, ret_message);
+	if (r < 0)
+		return r == UDS_ERR_CORRUPT ? 0 : r;
+	return found == vcn + 1;
+}
+
+/*
+ * Finds out whether the volume has left the latest save behind: whether it holds the chapter already that
+ * this save has open. That is so when the power failed between a chapter and the invalidation of the save
+ * before it; and the format's origin does not care whether that worked (uds-format, 20.2, R4).
+ */
+static int find_outdated_save(struct uds_io *io, struct layout *layout,
+			      struct uds_message *ret_message)
+{
+	struct save_slot *slot = saves_latest_slot(&layout->saves);
 	struct index_page_code code;
+	const struct chapter_reader reader = { io, &io->env, &layout->geometry, &code,
+					       layout_volume_offset(layout) };
+	int r;
 
-	index_page_code_make(geometry, layout->super.volume_nonce, &code);
-	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
-		struct save_slot *slot = &layout->saves.slots[i];
-		uint64_t newest = slot->save.newest, page;
-
-		if (slot->state != SLOT_VALID)
-			continue;
-		page = geometry_physical_page(geometry, geometry_physical_chapter(geometry, newest),
-					      0);
-		if (uds_io_read(io, block, BLOCK_BYTES,
-				layout_volume_offset(layout) + page * geometry->page_bytes) < 0)
-			continue;
-		slot->outdated = index_page_read_head(&code, block, &head, NULL) == 0 &&
-				 head.vcn >= newest && head.vcn < CHAPTER_LIMIT;
-	}
+	if (slot == NULL || slot->save.newest >= CHAPTER_LIMIT)
+		return 0;
+	index_page_code_make(&layout->geometry, layout->super.volume_nonce, &code);
+	r = has_chapter(&reader, slot->save.newest, &slot->why);
+	if (r == -ENOMEM)
+		return failure(ret_message, r, "%s", uds_strerror(r));
+	if (r < 0)
+		saves_set_unreadable(slot, r);
+	else
+		slot->outdated = r == 1;
+	return 0;
 }
 
 int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_message,
@@ -191,10 +216,10 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 		saves_read(io, &layout.super, block, &layout.saves);
 		r = check_remapped(&layout, ret_message);
 	}
-	if (r == 0) {
-		find_outdated_saves(io, block, &layout);
+	if (r == 0)
+		r = find_outdated_save(io, &layout, ret_message);
+	if (r == 0)
 		*ret_layout = layout;
-	}
 	env_release(&io->env, block);
 	return r < 0 ? failure_in(ret_message, r, "%s", uds_io_name(io)) : 0;
 }

@@ -21,4 +21,5 @@ lib_libcore_la_SOURCES += \
 	lib/volume/super_block.c lib/volume/super_block.h \
 	lib/volume/volume.c lib/volume/volume.h \
 	lib/volume/volume_batch.c lib/volume/volume_batch.h \
-	lib/volume/volume_search.c lib/volume/volume_search.h
+	lib/volume/volume_search.c lib/volume/volume_search.h \
+	lib/volume/whole_chapter.c lib/volume/whole_chapter.h

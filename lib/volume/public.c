@@ -35,11 +35,15 @@ struct uds_volume {
 static int find(struct uds_volume *volume, const struct uds_volume_options *options,
 		struct uds_message *ret_message)
 {
+	struct find_options find_options = {
+		.skip_unreadable = options->skip_unreadable,
+		.progress = options->progress,
+		.progress_context = options->progress_context,
+	};
 	struct found_chapters found;
 	int r;
 
-	r = volume_find_chapters(volume->volume, options->progress, options->progress_context,
-				 ret_message, &found);
+	r = volume_find_chapters(volume->volume, &find_options, ret_message, &found);
 	if (r < 0)
 		return r;
 	volume->vcns = env_allocate(&volume->env, found.slots, sizeof(volume->vcns[0]));
@@ -289,6 +293,10 @@ static int write_chapter(struct uds_volume *volume, struct open_zone *const *zon
 	if (uds_io_is_read_only(volume->io))
 		return failure(ret_message, UDS_ERR_READ_ONLY, "%s: %s", uds_io_name(volume->io),
 			       uds_strerror(UDS_ERR_READ_ONLY));
+	/* Writing makes the saves invalid, and that one may be good. */
+	r = saves_check_readable(&volume->layout.saves, ret_message);
+	if (r < 0)
+		return failure_in(ret_message, r, "%s", uds_io_name(volume->io));
 	r = collation_start(&collation, &volume->layout.geometry, zones, count);
 	if (r < 0)
 		return failure(ret_message, r, "a chapter without records is not written");

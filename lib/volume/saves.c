@@ -13,6 +13,15 @@
 /* What any device writes whole, or not at all. */
 #define SMALLEST_SECTOR_BYTES 512
 
+/* Where no chapter of a save is known, none is the one that it has open. */
+void saves_set_unreadable(struct save_slot *slot, int status)
+{
+	slot->state = SLOT_UNKNOWN;
+	slot->status = status;
+	slot->save.newest = NO_CHAPTER;
+	slot->save.timestamp = UINT64_MAX;
+}
+
 void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *block,
 		struct saves *ret_saves)
 {
@@ -25,7 +34,8 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 
 		r = io_read(io, block, BLOCK_BYTES, at, &slot->why);
 		if (r < 0) {
-			slot->state = SLOT_UNKNOWN;
+			slot->save.slot = i;
+			saves_set_unreadable(slot, r);
 			failure_in(&slot->why, r, "save %u header", i);
 			continue;
 		}
@@ -40,7 +50,6 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 	*ret_saves = saves;
 }
 
-/* The valid slot with the greatest time stamp; the first one of equals. NULL: none is valid. */
 static const struct save_slot *latest_slot(const struct saves *saves)
 {
 	const struct save_slot *latest = NULL;
@@ -54,6 +63,13 @@ static const struct save_slot *latest_slot(const struct saves *saves)
 			latest = slot;
 	}
 	return latest;
+}
+
+struct save_slot *saves_latest_slot(struct saves *saves)
+{
+	const struct save_slot *latest = latest_slot(saves);
+
+	return latest == NULL ? NULL : &saves->slots[latest - saves->slots];
 }
 
 /* Says why no slot is valid: the first damage, if there is any. */
@@ -91,6 +107,17 @@ static int check_chapters(const struct save *save, const struct geometry *geomet
 	return 0;
 }
 
+int saves_check_readable(const struct saves *saves, struct uds_message *ret_message)
+{
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		const struct save_slot *slot = &saves->slots[i];
+
+		if (slot->state == SLOT_UNKNOWN)
+			return failure(ret_message, slot->status, "%s", slot->why.text);
+	}
+	return 0;
+}
+
 int saves_latest(const struct saves *saves, const struct geometry *geometry,
 		 struct uds_message *ret_message, const struct save **ret_save)
 {
@@ -120,6 +147,15 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
 	return 0;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (bytes[i] != 0)
+			return false;
+	}
+	return true;
+}
+
 /* Writes one block durably. */
 static int write_block(struct uds_io *io, const uint8_t *block, uint64_t at, const char *what,
 		       unsigned int slot, struct uds_message *ret_message)
@@ -134,6 +170,39 @@ static int write_block(struct uds_io *io, const uint8_t *block, uint64_t at, con
 	return 0;
 }
 
+/*
+ * Writes the header of a slot. One for many zones is longer than a sector, and a power cut may leave the
+ * new bytes in one sector and the old ones in the other: a header that is damaged. So what lies behind the
+ * first sector is changed only while the first one says that there is no save, which needs no more.
+ *
+ * @now: the save that the header is to tell, or NULL: none. @block: scratch.
+ */
+static int write_header(struct saves *saves, struct uds_io *io, const struct super_block *super,
+			unsigned int i, const struct save *now, uint8_t *block,
+			struct uds_message *ret_message)
+{
+	uint64_t at = super_block_save_at(super, i) * BLOCK_BYTES;
+	const struct save_slot *slot = &saves->slots[i];
+	uint8_t unsaved[SMALLEST_SECTOR_BYTES];
+	int r = 0;
+
+	save_header_encode_unsaved(super, i, block);
+	memcpy(unsaved, block, sizeof(unsaved));
+	if (now != NULL)
+		save_header_encode(super, now, block);
+	else if (slot->state == SLOT_VALID)
+		save_header_encode(super, &slot->save, block);
+	if (!is_zero(block + sizeof(unsaved), BLOCK_BYTES - sizeof(unsaved))) {
+		memcpy(block, unsaved, sizeof(unsaved));
+		r = write_block(io, block, at, "header", i, ret_message);
+	}
+	if (now != NULL)
+		save_header_encode(super, now, block);
+	else
+		save_header_encode_unsaved(super, i, block);
+	return r < 0 ? r : write_block(io, block, at, "header", i, ret_message);
+}
+
 /* After this the slot holds no save, whatever was there. */
 static int write_unsaved(struct saves *saves, struct uds_io *io, const struct super_block *super,
 			 unsigned int i, uint8_t *block, struct uds_message *ret_message)
@@ -141,17 +210,17 @@ static int write_unsaved(struct saves *saves, struct uds_io *io, const struct su
 	struct save_slot *slot = &saves->slots[i];
 	int r;
 
-	save_header_encode_unsaved(super, i, block);
-	r = write_block(io, block, super_block_save_at(super, i) * BLOCK_BYTES, "header", i,
-			ret_message);
+	r = write_header(saves, io, super, i, NULL, block, ret_message);
 	if (r < 0) {
 		slot->state = SLOT_UNKNOWN;
+		slot->status = r;
 		failure(&slot->why, r, "save %u header could not be written: %s", i,
 			uds_strerror(r));
 		return r;
 	}
 	slot->state = SLOT_UNSAVED;
 	slot->wiped = false;
+	slot->precious = false;
 	return 0;
 }
 
@@ -165,6 +234,8 @@ static unsigned int victim_slot(const struct saves *saves)
 		const struct save_slot *slot = &saves->slots[i];
 		uint64_t timestamp = slot->state == SLOT_VALID ? slot->save.timestamp : 0;
 
+		if (slot->precious)
+			continue;
 		if (timestamp <= least) {
 			least = timestamp;
 			victim = i;
@@ -215,18 +286,24 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	slot->save.last_save = save->newest == 0 ? NO_CHAPTER : save->newest - 1;
 	slot->wiped = false;
 	slot->outdated = false;
+	slot->precious = false;
 	saves->last_timestamp = save->timestamp;
-	save_header_encode(super, &slot->save, block);
-	r = write_block(io, block, super_block_save_at(super, save->slot) * BLOCK_BYTES, "header",
-			save->slot, ret_message);
+	r = write_header(saves, io, super, save->slot, &slot->save, block, ret_message);
+	if (r == 0)
+		slot->state = SLOT_VALID;
+	for (unsigned int i = 0; r == 0 && i < SAVE_SLOTS; i++) {
+		saves->slots[i].precious = false;
+		if (saves->slots[i].state == SLOT_DAMAGED)
+			r = write_unsaved(saves, io, super, i, block, ret_message);
+	}
 	env_release(&io->env, block);
-	if (r < 0) {
+	if (r < 0 && slot->state != SLOT_VALID) {
 		slot->state = SLOT_UNKNOWN;
+		slot->status = r;
 		return failure(&slot->why, r, "save %u header could not be written: %s", save->slot,
 			       uds_strerror(r));
 	}
-	slot->state = SLOT_VALID;
-	return 0;
+	return r;
 }
 
 /*
@@ -250,6 +327,43 @@ static int wipe_open_chapter(struct uds_io *io, const struct save *save, uint8_t
 		return r;
 	memset(block, 0, BLOCK_BYTES);
 	return write_block(io, block, at, what, save->slot, ret_message);
+}
+
+/*
+ * Whether the slot of the open chapter holds one that the save's volume index may name. Only that of a
+ * converted volume reaches so far back: by as many chapters as there are slots, or one less.
+ */
+static bool uses_open_slot(const struct save *save, const struct geometry *geometry)
+{
+	uint32_t slot = geometry_physical_chapter(geometry, save->newest);
+	uint64_t back = geometry->chapters_per_volume;
+
+	for (uint64_t n = back - 1; geometry->reduced && n <= back && n <= save->newest; n++) {
+		uint64_t vcn = save->newest - n;
+
+		if (vcn >= save->lowest && geometry_physical_chapter(geometry, vcn) == slot)
+			return true;
+	}
+	return false;
+}
+
+bool saves_outlast_chapter(const struct saves *saves, const struct geometry *geometry, uint64_t vcn)
+{
+	const struct save_slot *latest = latest_slot(saves);
+
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		const struct save_slot *slot = &saves->slots[i];
+
+		if (slot->state != SLOT_VALID && slot->state != SLOT_UNKNOWN)
+			continue;
+		/* An older one is never loaded while the latest is there. */
+		if (latest != NULL && slot->save.timestamp < latest->save.timestamp)
+			continue;
+		if (slot->outdated || slot->save.newest != vcn ||
+		    (!slot->wiped && uses_open_slot(&slot->save, geometry)))
+			return false;
+	}
+	return true;
 }
 
 int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_block *super,

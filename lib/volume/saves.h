@@ -3,9 +3,11 @@
  * The two save slots: what is in them, which one to load, how a new save comes in, and how a save
  * is made invalid when the volume moves on (uds-format, 14.7 and 15.2 to 15.4).
  *
- * What is kept here mirrors the device. A header of which nobody knows what the device holds (it
- * could not be read, or writing it failed) is SLOT_UNKNOWN: no save is loaded then, and the header
- * is overwritten before the next chapter is written.
+ * What is kept here mirrors the device. A header of which nobody knows what the device holds (writing it
+ * failed), and a save of which nobody knows whether it counts (it, or the chapter slot that would tell,
+ * cannot be read), are SLOT_UNKNOWN: no save is loaded then, and the header is overwritten when the next
+ * chapter is written. So an index with a save that cannot be read is opened only by those who ask to give
+ * up what cannot be read: see saves_check_readable().
  *
  * Threads: one at a time. The chapter writer invalidates; a save is made while the chapter writer
  * is idle.
@@ -46,6 +48,7 @@ struct save {
 	uint64_t newest; /* chapter, the open one */
 	uint64_t oldest;
 	uint64_t last_save; /* newest - 1, or NO_CHAPTER */
+	uint64_t lowest;    /* chapter that its volume index may name; 0 when that is not known */
 	struct extent page_map;
 	struct extent volume_index[MAXIMUM_ZONES]; /* [0] to [zones - 1] */
 	struct extent open_chapter;
@@ -53,8 +56,10 @@ struct save {
 
 struct save_slot {
 	enum slot_state state;
+	int status;		/* when SLOT_UNKNOWN: what reading or writing it came to */
 	bool wiped;		/* the open chapter was overwritten: no longer to be loaded */
 	bool outdated;		/* the volume has a chapter that the save does not know of */
+	bool precious;		/* the index has records that nothing else on the device has */
 	struct save save;	/* when SLOT_VALID */
 	struct uds_message why; /* when damaged or unknown: the reason */
 };
@@ -70,6 +75,15 @@ struct saves {
  */
 void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *block,
 		struct saves *ret_saves);
+
+/* Says that nobody knows whether the save of a slot counts, because of an error. slot->why is the caller's. */
+void saves_set_unreadable(struct save_slot *slot, int status);
+
+/* Returns 0, or the error that reading one of the saves met. */
+int saves_check_readable(const struct saves *saves, struct uds_message *ret_message);
+
+/* The valid slot with the greatest time stamp; the first one of equals. NULL: none is valid. */
+struct save_slot *saves_latest_slot(struct saves *saves);
 
 /*
  * The save that a load uses: the valid one with the greatest time stamp.
@@ -97,7 +111,9 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
 		struct save *ret_save);
 
 /*
- * Ends it: writes the header, durably. @save: from saves_begin(), with newest and oldest filled in.
+ * Ends it: writes the header, durably. @save: from saves_begin(), with newest and oldest filled in. A
+ * damaged header in the other slot is overwritten then: it must not raise the question any more whether
+ * that save is the later one.
  *
  * Returns 0, or what the I/O said: the slot is SLOT_UNKNOWN then.
  */
@@ -105,10 +121,23 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 		 const struct save *save, struct uds_message *ret_message);
 
 /*
- * To be called before anything on the volume changes: makes sure, durably, that no save on the
- * device will be loaded after a crash. Does nothing when that is so already.
+ * Whether chapter @vcn may be written before the saves are made invalid: every save that a load might
+ * choose has this very chapter open, and does not use its slot. While the chapter is not whole, such a
+ * save is the one to load; as soon as it is, the save is out of date.
  *
- * Returns 0, or what the I/O said: the volume must not be written then.
+ * False also for a save of a converted volume whose volume index still names the chapter that lies in the
+ * slot (uds-format, 11.4).
+ */
+bool saves_outlast_chapter(const struct saves *saves, const struct geometry *geometry,
+			   uint64_t vcn);
+
+/*
+ * Makes sure, durably, that no save on the device will be loaded any more. Does nothing when that is so
+ * already. To be called before anything of the volume changes that a save uses; when
+ * saves_outlast_chapter() says so, only when the chapter is durable: until then the save is the only place
+ * of the records that it has in its open chapter.
+ *
+ * Returns 0, or what the I/O said: no other chapter must be written then.
  */
 int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_block *super,
 		     struct uds_message *ret_message);

@@ -31,6 +31,7 @@
 #include "volume/page_cache.h"
 #include "volume/page_map.h"
 #include "volume/slot_table.h"
+#include "volume/whole_chapter.h"
 
 struct volume_batch;
 
@@ -133,6 +134,15 @@ static inline uint64_t volume_page_offset(const struct volume *volume, uint32_t 
 {
 	return volume->start +
 	       geometry_physical_page(&volume->geometry, slot, page) * volume->geometry.page_bytes;
+}
+
+/* For whole_chapter.h. */
+static inline struct chapter_reader volume_chapter_reader(const struct volume *volume)
+{
+	struct chapter_reader reader = { volume->io, &volume->env, &volume->geometry, &volume->code,
+					 volume->start };
+
+	return reader;
 }
 
 /* The rest is for the files of this folder. */

@@ -301,12 +301,14 @@ static void apply(struct image *image, const struct event *event, size_t length)
 		image_write(image, event->bytes, length, event->offset);
 }
 
-static void apply_sectors(struct image *image, const struct event *event, uint64_t *random)
+/* A coin for each unit of the device. */
+static void apply_units(struct image *image, const struct event *event, size_t unit,
+			uint64_t *random)
 {
 	size_t part;
 
 	for (size_t at = 0; at < event->length; at += part) {
-		part = CRASH_SECTOR - (event->offset + at) % CRASH_SECTOR;
+		part = unit - (event->offset + at) % unit;
 		if (part > event->length - at)
 			part = event->length - at;
 		if ((next_random(random) & 1) != 0)
@@ -371,12 +373,15 @@ static void apply_pending(const struct device *device, size_t cut, enum crash_va
 		if (!is_change(event, device->number))
 			continue;
 		if (event->kind == EVENT_WRITE && variant == CRASH_SECTORS)
-			apply_sectors(image, event, random);
+			apply_units(image, event, CRASH_SECTOR, random);
+		else if (event->kind == EVENT_WRITE && variant == CRASH_BLOCKS)
+			apply_units(image, event, CRASH_BLOCK, random);
 		else if (event->kind == EVENT_WRITE && variant == CRASH_TORN && i == last)
 			apply(image, event, torn_length(event, random));
 		else if (variant == CRASH_KEEP || variant == CRASH_TORN ||
 			 (variant == CRASH_ONLY_LAST && i == last) ||
-			 ((variant == CRASH_WRITES || variant == CRASH_SECTORS) &&
+			 ((variant == CRASH_WRITES || variant == CRASH_SECTORS ||
+			   variant == CRASH_BLOCKS) &&
 			  (next_random(random) & 1) != 0))
 			apply(image, event, event->length);
 	}
@@ -418,7 +423,7 @@ void crash_sweep_start(struct crash_sweep *sweep, struct crash_log *log, uint64_
 static bool throws_coins(enum crash_variant variant)
 {
 	return variant == CRASH_TORN || variant == CRASH_WRITES || variant == CRASH_SECTORS ||
-	       variant == CRASH_MIXED;
+	       variant == CRASH_BLOCKS || variant == CRASH_MIXED;
 }
 
 /* Whether the variant can leave something else here than those before it. */
@@ -442,6 +447,7 @@ static bool matters(const struct crash_sweep *sweep)
 	case CRASH_DROP:
 	case CRASH_TORN:
 	case CRASH_SECTORS:
+	case CRASH_BLOCKS:
 		return most > 0;
 	case CRASH_ONLY_LAST:
 	case CRASH_WRITES:
@@ -480,8 +486,8 @@ static bool advance(struct crash_sweep *sweep)
 static void describe(struct crash_sweep *sweep, uint64_t seed)
 {
 	static const char *const kinds[] = { "write", "flush", "resize", "mark" };
-	static const char *const variants[] = { "keep",	  "drop",    "torn", "only-last",
-						"writes", "sectors", "mixed" };
+	static const char *const variants[] = { "keep",	  "drop",    "torn",   "only-last",
+						"writes", "sectors", "blocks", "mixed" };
 	const struct event *event = sweep->cut > 0 ? &sweep->log->events[sweep->cut - 1] : NULL;
 
 	snprintf(sweep->text, sizeof(sweep->text),

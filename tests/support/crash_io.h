@@ -40,6 +40,7 @@
 
 #define CRASH_DEVICES 4
 #define CRASH_SECTOR  512
+#define CRASH_BLOCK   4096
 
 /* Which of the writes after the last flush are on the device. */
 enum crash_variant {
@@ -49,8 +50,9 @@ enum crash_variant {
 	CRASH_ONLY_LAST, /* the last one alone: it overtook the others */
 	CRASH_WRITES,	 /* any: a coin for each write */
 	CRASH_SECTORS,	 /* any: a coin for each sector of each write */
-	CRASH_MIXED,	 /* for each device another of the above */
-	CRASH_VARIANTS,	 /* how many */
+	CRASH_BLOCKS, /* any: a coin for each block of 4 KiB of each write, as page caches write */
+	CRASH_MIXED,  /* for each device another of the above */
+	CRASH_VARIANTS, /* how many */
 };
 
 struct crash_log;

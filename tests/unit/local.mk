@@ -196,3 +196,9 @@ tests_unit_test_index_crafted_SOURCES = tests/unit/test_index_crafted.c
 tests_unit_test_index_crafted_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_crafted_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_crafted_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_index_recovery
+tests_unit_test_index_recovery_SOURCES = tests/unit/test_index_recovery.c
+tests_unit_test_index_recovery_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_recovery_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_recovery_LDADD = $(TEST_LDADD)

@@ -14,11 +14,13 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "check_main.h"
+#include "crash_io.h"
 #include "fault_io.h"
 #include "io/io.h"
 #include "vector_file.h"
 #include "volume/chapter_writer.h"
 #include "volume/find_chapters.h"
+#include "volume/save_header.h"
 
 #define ZONES 3u
 
@@ -199,7 +201,7 @@ START_TEST(written_chapters_are_found_and_the_oldest_make_way)
 		check_chapter(&index, vcn);
 	ck_assert_int_eq(look_up(&index, 8, 5, &message), 0);
 
-	ck_assert_int_eq(volume_find_chapters(index.volume, NULL, NULL, &message, &found), 0);
+	ck_assert_int_eq(volume_find_chapters(index.volume, NULL, &message, &found), 0);
 	ck_assert_uint_eq(found.newest, 15);
 	ck_assert_uint_eq(found.oldest, 10);
 	for (uint64_t vcn = found.oldest; vcn < 15; vcn++)
@@ -232,7 +234,25 @@ START_TEST(defect_R13_what_was_read_of_a_slot_is_forgotten_when_it_is_overwritte
 }
 END_TEST
 
-START_TEST(the_save_is_invalid_before_a_chapter_is_on_the_volume)
+/* A save of chapter @newest, as far as the chapter writer is concerned with it. */
+static struct save make_save(struct index *index, uint64_t newest, unsigned int zones, uint64_t now)
+{
+	struct uds_message message = { "" };
+	struct save save;
+	int r;
+
+	r = saves_begin(&index->layout.saves, index->io, &index->layout.super, zones, now, &message,
+			&save);
+	ck_assert_msg(r == 0, "%s", message.text);
+	save.newest = save.oldest = newest;
+	ck_assert_int_eq(uds_io_write(index->io, "ALBOC02.", 8, save.open_chapter.offset), 0);
+	r = saves_commit(&index->layout.saves, index->io, &index->layout.super, &save, &message);
+	ck_assert_msg(r == 0, "%s", message.text);
+	return save;
+}
+
+/* The records in the open chapter of a save have no other place until that chapter is durable. */
+START_TEST(a_save_lasts_until_the_chapter_it_has_open_is_on_the_volume)
 {
 	struct uds_message message = { "" };
 	const struct save *latest;
@@ -246,25 +266,38 @@ START_TEST(the_save_is_invalid_before_a_chapter_is_on_the_volume)
 	fault_plan_start(&plan);
 	ck_assert_int_eq(fault_io_open(&plan, memory_io(1), NULL, &io), 0);
 	make_index(&index, io, 4096);
-	ck_assert_int_eq(
-		saves_begin(&index.layout.saves, io, &index.layout.super, 1, 5, NULL, &save), 0);
-	save.newest = save.oldest = 0;
-	uds_io_write(io, "ALBOC02.", 8, save.open_chapter.offset);
-	ck_assert_int_eq(saves_commit(&index.layout.saves, io, &index.layout.super, &save, NULL),
-			 0);
+	save = make_save(&index, 0, 1, 5);
+
+	/* While the chapter cannot be written the save is as good as before. */
+	fault_plan_fail(&plan, FAULT_WRITE, 2, -EIO, false);
+	write_chapter(&index, 0);
+	ck_assert_int_eq(chapter_writer_wait(index.writer, &message), -EIO);
+	ck_assert_int_eq(submit(&index, 1, &message), -EIO);
+	ck_assert_int_eq(layout_read(io, 0, &message, &again), 0);
+	ck_assert_int_eq(saves_latest(&again.saves, &again.geometry, &message, &latest), 0);
+	uds_io_read(io, bytes, 8, save.open_chapter.offset);
+	ck_assert_mem_eq(bytes, "ALBOC02.", 8);
+	chapter_writer_free(index.writer);
 
 	/*
-	 * When the wipe fails, nothing is written to the volume, and everybody is told (20.2,
-	 * R4).
+	 * When the chapter is there and the save cannot be wiped, everybody is told (20.2, R4); the save
+	 * is known to be out of date all the same.
 	 */
-	fault_plan_fail(&plan, FAULT_WRITE, 1, -EIO, false);
+	ck_assert_int_eq(chapter_writer_make(index.volume, &index.layout, note_written, &index,
+					     &index.writer),
+			 0);
+	fault_plan_fail(&plan, FAULT_WRITE, 3, -EIO, false);
 	write_chapter(&index, 0);
 	ck_assert_int_eq(chapter_writer_wait(index.writer, &message), -EIO);
 	ck_assert_ptr_nonnull(strstr(message.text, "invalidating its open chapter"));
 	ck_assert_int_eq(index.last_status, -EIO);
 	ck_assert_int_eq(submit(&index, 1, &message), -EIO);
 	ck_assert_int_eq(chapter_writer_status(index.writer, NULL), -EIO);
-	ck_assert_int_eq(volume_is_empty(index.volume, NULL), 1);
+	ck_assert_int_eq(layout_read(io, 0, &message, &again), 0);
+	ck_assert(again.saves.slots[0].outdated);
+	ck_assert_int_eq(saves_latest(&again.saves, &again.geometry, &message, &latest),
+			 UDS_ERR_NEEDS_RECOVERY);
+	ck_assert_ptr_nonnull(strstr(message.text, "chapter 0, which is to come next, is on the"));
 	chapter_writer_free(index.writer);
 
 	ck_assert_int_eq(chapter_writer_make(index.volume, &index.layout, note_written, &index,
@@ -274,14 +307,129 @@ START_TEST(the_save_is_invalid_before_a_chapter_is_on_the_volume)
 	ck_assert_int_eq(chapter_writer_wait(index.writer, &message), 0);
 	uds_io_read(io, bytes, 8, save.open_chapter.offset);
 	ck_assert_uint_eq(get_le64(bytes), 0);
-	ck_assert_int_eq(layout_read(io, 0, &message, &again), 0);
-	/* Had the wipe gone wrong without a word, the save would still be known to be out of date. */
-	ck_assert(again.saves.slots[0].outdated);
-	ck_assert_int_eq(saves_latest(&again.saves, &again.geometry, &message, &latest),
-			 UDS_ERR_NEEDS_RECOVERY);
-	ck_assert_ptr_nonnull(strstr(message.text, "chapter 0, which is to come next, is on the"));
 	free_index(&index);
 	fault_plan_end(&plan);
+}
+END_TEST
+
+/* A save that has another chapter open may use the slot that is written to. */
+START_TEST(a_save_of_another_chapter_is_invalid_before_anything_is_written)
+{
+	struct uds_message message = { "" };
+	struct fault_plan plan;
+	struct index index;
+	struct uds_io *io;
+
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, memory_io(1), NULL, &io), 0);
+	make_index(&index, io, 4096);
+	make_save(&index, 3, 1, 5);
+	fault_plan_fail(&plan, FAULT_WRITE, 1, -EIO, false);
+	write_chapter(&index, 0);
+	ck_assert_int_eq(chapter_writer_wait(index.writer, &message), -EIO);
+	ck_assert_ptr_nonnull(strstr(message.text, "chapter 0: not written"));
+	ck_assert_ptr_nonnull(strstr(message.text, "invalidating its open chapter"));
+	ck_assert_int_eq(volume_is_empty(index.volume, NULL), 1);
+	free_index(&index);
+	fault_plan_end(&plan);
+}
+END_TEST
+
+/* The bytes of all devices after every cut of @log from event @first on, as sectors may have been torn. */
+static unsigned int sweep_sectors(struct crash_log *log, size_t first,
+				  void (*check)(const uint8_t *bytes, const char *text))
+{
+	struct crash_sweep sweep;
+	struct crash_log *after;
+	unsigned int states = 0;
+
+	crash_sweep_start(&sweep, log, 7);
+	sweep.first = first;
+	sweep.rounds = 40;
+	while ((after = crash_sweep_next(&sweep)) != NULL) {
+		check(crash_log_bytes(after, 0, NULL), sweep.text);
+		crash_log_free(after);
+		states++;
+	}
+	return states;
+}
+
+static uint64_t torn_at; /* the open chapter of the save that is made invalid */
+
+/* What looks like a saved open chapter by its first sector must be all of one. */
+static void check_open_chapter(const uint8_t *bytes, const char *text)
+{
+	const uint8_t *block = bytes + torn_at;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		if (block[i] != 'A' + i && block[0] != 0)
+			ck_abort_msg("%s: byte %u of the magic", text, i);
+	}
+	for (unsigned int i = 8; block[0] != 0 && i < BLOCK_BYTES; i++)
+		ck_assert_msg(block[i] == (uint8_t)(i % 251 + 1), "%s: byte %u is gone", text, i);
+}
+
+START_TEST(no_cut_leaves_a_saved_open_chapter_with_holes_behind_its_magic)
+{
+	struct crash_log *log = crash_log_new();
+	struct uds_message message = { "" };
+	uint8_t block[BLOCK_BYTES];
+	struct index index;
+	struct uds_io *io;
+	size_t first;
+
+	crash_log_add(log, NULL, 4 << 20, 1);
+	ck_assert_int_eq(crash_log_open(log, 0, NULL, &io), 0);
+	make_index(&index, io, 4096);
+	torn_at = make_save(&index, 0, 1, 5).open_chapter.offset;
+	for (unsigned int i = 0; i < BLOCK_BYTES; i++)
+		block[i] = (uint8_t)(i < 8 ? 'A' + i : i % 251 + 1);
+	ck_assert_int_eq(uds_io_write(io, block, sizeof(block), torn_at), 0);
+	ck_assert_int_eq(uds_io_flush(io), 0);
+	first = crash_log_events(log);
+	ck_assert_int_eq(saves_invalidate(&index.layout.saves, io, &index.layout.super, &message),
+			 0);
+	ck_assert_uint_gt(sweep_sectors(log, first, check_open_chapter), 40);
+	free_index(&index);
+	crash_log_free(log);
+}
+END_TEST
+
+static struct super_block torn_super;
+
+static void check_headers(const uint8_t *bytes, const char *text)
+{
+	struct uds_message message = { "" };
+	struct save save;
+
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		int r = save_header_decode(bytes + super_block_save_at(&torn_super, i) *
+							   BLOCK_BYTES,
+					   &torn_super, i, &save, &message);
+
+		ck_assert_msg(r >= 0, "%s: %s", text, message.text);
+	}
+}
+
+/* With 14 zones and more a header is longer than a sector. */
+START_TEST(no_cut_leaves_a_damaged_save_header)
+{
+	static const unsigned int zones[] = { 1, 13, 14, 16 };
+	struct crash_log *log = crash_log_new();
+	struct index index;
+	struct uds_io *io;
+	size_t first;
+
+	crash_log_add(log, NULL, 4 << 20, 1);
+	ck_assert_int_eq(crash_log_open(log, 0, NULL, &io), 0);
+	make_index(&index, io, 4096);
+	torn_super = index.layout.super;
+	first = crash_log_events(log);
+	for (unsigned int n = 0; n < 4; n++)
+		make_save(&index, 0, zones[(_i + n) % 4], 5 + n);
+	ck_assert_uint_gt(sweep_sectors(log, first, check_headers), 400);
+	free_index(&index);
+	crash_log_free(log);
 }
 END_TEST
 
@@ -297,21 +445,17 @@ START_TEST(defect_R12_a_save_that_could_not_be_read_is_invalid_before_a_chapter_
 	struct layout layout;
 	struct index index;
 	struct uds_io *io;
-	struct save save;
 
 	fault_plan_start(&plan);
 	ck_assert_int_eq(fault_io_open(&plan, memory_io(1), NULL, &io), 0);
 	make_index(&index, io, 4096);
-	ck_assert_int_eq(
-		saves_begin(&index.layout.saves, io, &index.layout.super, 1, 5, NULL, &save), 0);
-	save.newest = save.oldest = 0;
-	ck_assert_int_eq(saves_commit(&index.layout.saves, io, &index.layout.super, &save, NULL),
-			 0);
-
+	make_save(&index, 0, 1, 5);
 	fault_plan_fail(&plan, FAULT_READ, 3, -EIO, false); /* super block, config, then save 0 */
 	ck_assert_int_eq(layout_read(io, 0, &message, &index.layout), 0);
 	ck_assert_uint_eq(plan.failed, 1);
 	ck_assert_int_eq(index.layout.saves.slots[0].state, SLOT_UNKNOWN);
+	ck_assert_int_eq(saves_check_readable(&index.layout.saves, &message), -EIO);
+	ck_assert_ptr_nonnull(strstr(message.text, "save 0 header"));
 	ck_assert_int_eq(
 		saves_latest(&index.layout.saves, &index.layout.geometry, &message, &latest),
 		UDS_ERR_NEEDS_RECOVERY);
@@ -478,7 +622,10 @@ int main(void)
 	tcase_add_loop_test(tc, written_chapters_are_found_and_the_oldest_make_way, 0, 12);
 	tcase_add_loop_test(
 		tc, defect_R13_what_was_read_of_a_slot_is_forgotten_when_it_is_overwritten, 0, 2);
-	tcase_add_test(tc, the_save_is_invalid_before_a_chapter_is_on_the_volume);
+	tcase_add_test(tc, a_save_lasts_until_the_chapter_it_has_open_is_on_the_volume);
+	tcase_add_test(tc, a_save_of_another_chapter_is_invalid_before_anything_is_written);
+	tcase_add_test(tc, no_cut_leaves_a_saved_open_chapter_with_holes_behind_its_magic);
+	tcase_add_loop_test(tc, no_cut_leaves_a_damaged_save_header, 0, 4);
 	tcase_add_test(
 		tc,
 		defect_R12_a_save_that_could_not_be_read_is_invalid_before_a_chapter_is_written);

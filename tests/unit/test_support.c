@@ -225,9 +225,9 @@ START_TEST(crash_io_sweeps_every_cut_and_says_where_it_is)
 	}
 	for (int i = 0; i <= 6; i++)
 		ck_assert_int_eq(cuts[i], i != 3); /* the flush with its mark is one */
-	ck_assert_int_eq(at_last_cut, 6);	   /* all but mixed: one device */
-	/* 1 at the start and after the flush, 4 with one pending write, 6 with two. */
-	ck_assert_int_eq(points, 1 + 4 + 6 + 1 + 4 + 6);
+	ck_assert_int_eq(at_last_cut, 7);	   /* all but mixed: one device */
+	/* 1 at the start and after the flush, 5 with one pending write, 7 with two. */
+	ck_assert_int_eq(points, 1 + 5 + 7 + 1 + 5 + 7);
 	crash_log_free(log);
 }
 END_TEST

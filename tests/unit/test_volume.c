@@ -59,7 +59,7 @@ static struct found_chapters find(struct opened *o)
 {
 	struct uds_message message = { "" };
 	struct found_chapters found;
-	int r = volume_find_chapters(o->volume, NULL, NULL, &message, &found);
+	int r = volume_find_chapters(o->volume, NULL, &message, &found);
 
 	ck_assert_msg(r == 0, "%s", message.text);
 	return found;
@@ -691,6 +691,7 @@ static int stop_at_third(void *context, uint64_t done, uint64_t total)
 
 START_TEST(looking_for_chapters_can_be_stopped_and_survives_bad_sectors)
 {
+	struct find_options options = { .progress = stop_at_third };
 	struct found_chapters found = { .newest = 77 };
 	struct uds_message message = { "" };
 	struct fault_plan plan;
@@ -704,11 +705,18 @@ START_TEST(looking_for_chapters_can_be_stopped_and_survives_bad_sectors)
 	fault_plan_start(&plan);
 	ck_assert_int_eq(fault_io_open(&plan, o.io, NULL, &o.io), 0);
 	open_io(&o, o.image.offset);
-	ck_assert_int_eq(volume_find_chapters(o.volume, stop_at_third, NULL, &message, &found),
+	ck_assert_int_eq(volume_find_chapters(o.volume, &options, &message, &found),
 			 UDS_ERR_STOPPED);
 	ck_assert_uint_eq(found.newest, 77);
+	options.progress = NULL;
 	fault_plan_fail(&plan, FAULT_READ, 4, -EIO, false); /* slot 3 */
-	found = find(&o);
+	ck_assert_int_eq(volume_find_chapters(o.volume, &options, &message, &found), -EIO);
+	ck_assert_ptr_nonnull(strstr(message.text, "slot 3: reading its index pages"));
+	ck_assert_uint_eq(found.newest, 77);
+	/* Who asks for it gets the others. */
+	options.skip_unreadable = true;
+	fault_plan_fail(&plan, FAULT_READ, 4, -EIO, false);
+	ck_assert_int_eq(volume_find_chapters(o.volume, &options, &message, &found), 0);
 	ck_assert_uint_eq(found.vcns[3], NO_CHAPTER);
 	ck_assert_uint_eq(found.lost, 1);
 	ck_assert_uint_eq(found.newest, 9);

@@ -341,7 +341,7 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 			r = chapter_writer_wait(writer, &message);
 	}
 	if (r == 0)
-		r = volume_find_chapters(volume, NULL, NULL, &message, &found);
+		r = volume_find_chapters(volume, NULL, &message, &found);
 	if (r == 0)
 		atomic_store(&volume->slowness, slow ? 1 << 30 : -(1 << 30));
 	for (uint64_t n = 0; n < 4 && r == 0; n++) {

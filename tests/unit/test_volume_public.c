@@ -2,7 +2,9 @@
 /* uds/volume.h: reading the volumes of the reference's images, writing chapters, and what is refused. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <uds/index.h>
@@ -262,7 +264,8 @@ START_TEST(what_is_not_there_is_refused_by_name)
 
 	options.offset = 4096;
 	ck_assert_int_eq(uds_volume_open(io, &options, &message, &volume), UDS_ERR_NOT_AN_INDEX);
-	options.size = sizeof(options) - 1;
+	/* Shorter than it was when it was published. */
+	options.size = offsetof(struct uds_volume_options, skip_unreadable) - 1;
 	ck_assert_int_eq(uds_volume_open(io, &options, &message, &volume), -EINVAL);
 	uds_volume_close(NULL);
 	uds_io_close(io);

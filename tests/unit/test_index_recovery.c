@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a recovery keeps: the records of a damaged save's open chapter; and every record of the newest
+ * chapter that can be found, also where the chapter index has no room for others. And what it does not lose
+ * without being asked to.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uds/index.h>
+
+#include "check_main.h"
+#include "names.h"
+#include "volume/layout.h"
+
+#define SEED	    UINT64_C(0x5e1)
+#define PER_CHAPTER 512
+#define OPEN	    57 /* records in the open chapter */
+
+struct fixture {
+	struct uds_io *io;
+	struct uds_index *index;
+	struct uds_message message;
+};
+
+static void start(struct fixture *f, bool sparse, uint32_t chapters)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+
+	memset(f, 0, sizeof(*f));
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 4;
+	c.chapters_per_volume = chapters;
+	c.cache_chapters = 3;
+	if (sparse) {
+		c.sparse_chapters_per_volume = 5;
+		c.sparse_sample_rate = 4;
+	}
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_index_create(f->io, &c, NULL, &f->message), 0);
+	ck_assert_int_eq(uds_index_open(f->io, NULL, &f->message, &f->index), 0);
+}
+
+static void end(struct fixture *f)
+{
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	ck_assert_int_eq(uds_io_close(f->io), 0);
+}
+
+static int reopen(struct fixture *f, enum uds_index_mode mode, unsigned int zones,
+		  bool lose_records)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	int r;
+
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	f->index = NULL;
+	options.mode = mode;
+	options.zones = zones;
+	options.lose_records = lose_records;
+	r = uds_index_open(f->io, &options, &f->message, &f->index);
+	ck_assert(r == 0 || f->message.text[0] != '\0');
+	return r;
+}
+
+/* Stores names [from, to) in a version. */
+static void store(struct fixture *f, uint64_t from, uint64_t to, uint32_t version)
+{
+	for (uint64_t i = from; i < to; i++) {
+		struct uds_record_name name;
+		struct uds_record_data data;
+
+		make_name(SEED, i, &name);
+		make_data('n', i, version, &data);
+		ck_assert_int_eq(uds_index_update(f->index, &name, &data, NULL, NULL), 0);
+	}
+}
+
+static uint64_t count_version(struct fixture *f, uint64_t from, uint64_t to, uint32_t version)
+{
+	uint64_t count = 0;
+
+	for (uint64_t i = from; i < to; i++) {
+		struct uds_record_data data, expected;
+		struct uds_record_name name;
+		bool found = false;
+
+		make_name(SEED, i, &name);
+		make_data('n', i, version, &expected);
+		ck_assert_int_eq(uds_index_peek(f->index, &name, &data, &found), 0);
+		count += found && memcmp(&data, &expected, sizeof(data)) == 0;
+	}
+	return count;
+}
+
+static struct save latest_save(struct fixture *f)
+{
+	struct layout layout;
+
+	ck_assert_int_eq(layout_read(f->io, 0, &f->message, &layout), 0);
+	ck_assert_ptr_nonnull(saves_latest_slot(&layout.saves));
+	return saves_latest_slot(&layout.saves)->save;
+}
+
+static void damage(struct fixture *f, uint64_t at)
+{
+	uint8_t byte;
+
+	ck_assert_int_eq(uds_io_read(f->io, &byte, 1, at), 0);
+	byte ^= 0x5a;
+	ck_assert_int_eq(uds_io_write(f->io, &byte, 1, at), 0);
+}
+
+static void no_finding(void *context, const char *sentence)
+{
+	(void)context;
+	ck_abort_msg("finding: %s", sentence);
+}
+
+static void save_and_verify(struct fixture *f)
+{
+	uint64_t findings = 0;
+
+	ck_assert_int_eq(uds_index_save(f->index), 0);
+	ck_assert_int_eq(uds_index_verify(f->io, NULL, no_finding, NULL, &f->message, &findings),
+			 0);
+	ck_assert_uint_eq(findings, 0);
+}
+
+/* Four chapters, an update of some of them in the open chapter, and new names. */
+static void fill_and_save(struct fixture *f)
+{
+	store(f, 0, 4 * PER_CHAPTER, 1);
+	store(f, 1000, 1000 + OPEN - 7, 2);
+	store(f, 9000, 9007, 1);
+	ck_assert_int_eq(uds_index_save(f->index), 0);
+}
+
+/* Where the save is damaged: each of its parts but for the open chapter. */
+static uint64_t place_in_save(struct fixture *f, int part)
+{
+	struct save save = latest_save(f);
+	struct layout layout;
+
+	ck_assert_int_eq(layout_read(f->io, 0, &f->message, &layout), 0);
+	switch (part) {
+	case 0:
+		return save.volume_index[0].offset + 3;
+	case 1:
+		return save.page_map.offset + 3;
+	case 2: /* region count of the header */
+		return super_block_save_at(&layout.super, save.slot) * BLOCK_BYTES + 20;
+	case 3: /* time stamp of a header for one zone */
+		return super_block_save_at(&layout.super, save.slot) * BLOCK_BYTES + 24 + 24 * 4;
+	default: /* newest chapter in the volume index's own header */
+		return save.volume_index[0].offset + (part == 4 ? 24 : 16);
+	}
+}
+
+START_TEST(a_damaged_save_does_not_take_its_open_chapter_with_it)
+{
+	bool sparse = _i % 2 != 0;
+	unsigned int zones = _i / 2 % 2 == 0 ? 1 : 3;
+	struct uds_index_info info = { .size = sizeof(info) };
+	struct fixture f;
+
+	start(&f, sparse, 10);
+	fill_and_save(&f);
+	damage(&f, place_in_save(&f, _i / 4));
+	ck_assert_int_eq(uds_index_read_info(f.io, 0, NULL, &f.message, &info), 0);
+	ck_assert_int_eq(info.state, UDS_INDEX_NEEDS_RECOVERY);
+	ck_assert_uint_eq(info.saved_records, OPEN);
+	ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, zones, false), UDS_ERR_NEEDS_RECOVERY);
+	for (int mode = UDS_INDEX_READ_ONLY; mode >= UDS_INDEX_LOAD_OR_RECOVER; mode -= 2) {
+		int r = reopen(&f, (enum uds_index_mode)mode, zones, false);
+
+		ck_assert_msg(r == 0, "%s", f.message.text);
+		ck_assert_uint_eq(count_version(&f, 1000, 1000 + OPEN - 7, 2), OPEN - 7);
+		ck_assert_uint_eq(count_version(&f, 9000, 9007, 1), 7);
+		if (!sparse)
+			ck_assert_uint_eq(count_version(&f, 0, 1000, 1), 1000);
+	}
+	/* And they are there after the chapter closes, and after all that can happen then. */
+	save_and_verify(&f);
+	ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, 1, false), 0);
+	ck_assert_uint_eq(count_version(&f, 1000, 1000 + OPEN - 7, 2), OPEN - 7);
+	store(&f, 20000, 20000 + PER_CHAPTER, 1);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD_OR_RECOVER, zones, false), 0);
+	ck_assert_uint_eq(count_version(&f, 1000, 1000 + OPEN - 7, 2), OPEN - 7);
+	save_and_verify(&f);
+	end(&f);
+}
+END_TEST
+
+START_TEST(records_that_would_be_lost_are_counted_and_must_be_given_up)
+{
+	static const enum uds_index_mode modes[] = { UDS_INDEX_LOAD_OR_RECOVER,
+						     UDS_INDEX_READ_ONLY };
+	struct uds_message expected;
+	struct fixture f;
+	struct save save;
+
+	start(&f, false, 8);
+	fill_and_save(&f);
+	save = latest_save(&f);
+	damage(&f, save.open_chapter.offset + 1);
+	snprintf(expected.text, sizeof(expected.text), "loses the up to %d records", OPEN);
+	for (unsigned int i = 0; i < 2; i++) {
+		ck_assert_int_eq(reopen(&f, modes[i], 1, false), UDS_ERR_WOULD_LOSE_RECORDS);
+		ck_assert_msg(strstr(f.message.text, expected.text) != NULL, "%s", f.message.text);
+	}
+	ck_assert_int_eq(
+		reopen(&f, _i == 0 ? UDS_INDEX_LOAD_OR_RECOVER : UDS_INDEX_RECOVER, 1, _i == 0), 0);
+	ck_assert_uint_eq(count_version(&f, 1000, 1000 + OPEN - 7, 1), OPEN - 7);
+	ck_assert_uint_eq(count_version(&f, 9000, 9007, 1), 0);
+	save_and_verify(&f);
+	end(&f);
+}
+END_TEST
+
+/* A crash is no reason to ask: what the save has is on the volume. */
+START_TEST(a_crash_is_recovered_without_a_question)
+{
+	struct fixture f;
+
+	start(&f, false, 8);
+	fill_and_save(&f);
+	store(&f, 30000, 30000 + PER_CHAPTER, 1);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD_OR_RECOVER, 1, false), 0);
+	ck_assert_uint_eq(count_version(&f, 9000, 9007, 1), 7);
+	end(&f);
+}
+END_TEST
+
+/* Two saves of one chapter: nobody knows which is the later one when a header is damaged. */
+START_TEST(a_save_without_its_header_is_not_passed_over_for_an_older_one)
+{
+	struct layout layout;
+	struct fixture f;
+	uint64_t header;
+
+	start(&f, false, 8);
+	store(&f, 0, 700, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	if (_i == 0)
+		store(&f, 700, 711, 1);
+	else /* stored once more, and the same */
+		store(&f, 600, 601, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_int_eq(layout_read(f.io, 0, &f.message, &layout), 0);
+	header = super_block_save_at(&layout.super, latest_save(&f).slot) * BLOCK_BYTES;
+	damage(&f, header + 20);
+	if (_i != 0) {
+		ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, 1, false), 0);
+	} else {
+		ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, 1, false), UDS_ERR_WOULD_LOSE_RECORDS);
+		ck_assert_msg(strstr(f.message.text, "11 of its records") != NULL, "%s",
+			      f.message.text);
+		ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, 1, true), 0);
+	}
+	ck_assert_uint_eq(count_version(&f, 0, 700, 1), 700);
+	/* The next save is the latest, and the question does not come up again. */
+	store(&f, 800, 801, 1);
+	save_and_verify(&f);
+	ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, 1, false), 0);
+	ck_assert_uint_eq(count_version(&f, 800, 801, 1), 1);
+	end(&f);
+}
+END_TEST
+
+/* Names of which many are equal in the bits of the chapter index, so that a list has to be emptied. */
+static void make_crowded_name(int i, struct uds_record_name *ret_name)
+{
+	make_name(SEED, (uint64_t)i, ret_name);
+	if (i < 400 && i % 4 != 0)
+		memset(ret_name->bytes + 8, 7, 6);
+}
+
+static uint32_t count_crowded(struct fixture *f, bool crowd)
+{
+	uint32_t count = 0;
+
+	for (int i = 0; i < PER_CHAPTER; i++) {
+		struct uds_record_name name;
+		bool found = false;
+
+		make_crowded_name(i, &name);
+		ck_assert_int_eq(uds_index_peek(f->index, &name, NULL, &found), 0);
+		count += found && crowd == (i < 400 && i % 4 != 0);
+	}
+	return count;
+}
+
+START_TEST(a_recovery_keeps_every_record_of_a_crowded_chapter_that_can_be_found)
+{
+	struct uds_record_data data = { { 7 } };
+	uint32_t spread[2], crowd[2];
+
+	for (int saved = 0; saved < 2; saved++) {
+		struct fixture f;
+
+		start(&f, false, 8);
+		for (int i = 0; i < PER_CHAPTER; i++) {
+			struct uds_record_name name;
+
+			make_crowded_name(i, &name);
+			ck_assert_int_eq(uds_index_post(f.index, &name, &data, NULL, NULL), 0);
+		}
+		ck_assert_int_eq(saved ? uds_index_save(f.index) : uds_index_flush(f.index), 0);
+		ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD_OR_RECOVER, 1, false), 0);
+		spread[saved] = count_crowded(&f, false);
+		crowd[saved] = count_crowded(&f, true);
+		end(&f);
+	}
+	ck_assert_uint_gt(spread[1], 150);
+	ck_assert_uint_eq(spread[0], spread[1]);
+	ck_assert_uint_eq(crowd[0], crowd[1]);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("index_recovery");
+	TCase *tc = tcase_create("recovery");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, a_damaged_save_does_not_take_its_open_chapter_with_it, 0, 16);
+	tcase_add_loop_test(tc, records_that_would_be_lost_are_counted_and_must_be_given_up, 0, 2);
+	tcase_add_test(tc, a_crash_is_recovered_without_a_question);
+	tcase_add_loop_test(tc, a_save_without_its_header_is_not_passed_over_for_an_older_one, 0,
+			    2);
+	tcase_add_test(tc, a_recovery_keeps_every_record_of_a_crowded_chapter_that_can_be_found);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
