@@ -17,7 +17,7 @@ _uds_options()
 		;;
 	verify) echo "$index" ;;
 	dump) echo "--nonce $index" ;;
-	recover) echo "--ignore-saves --nonce $index $save" ;;
+	recover) echo "--ignore-saves --lose-records --skip-unreadable --nonce $index $save" ;;
 	load | exec | post | update | query | peek | delete) echo "--no-save --nonce $index $save" ;;
 	"snapshot create") echo "--chunk-size --size --force" ;;
 	"snapshot info") echo "--salvage" ;;

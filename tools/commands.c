@@ -39,7 +39,9 @@ static const char scan_options[] =
 static const char reading_options[] = TARGET_HELP TARGET_COMMON_HELP;
 static const char dump_options[] = TARGET_HELP TARGET_NONCE_HELP TARGET_COMMON_HELP;
 static const char recover_options[] =
-	"  --ignore-saves        read the volume in any case, whatever was saved\n" TARGET_HELP
+	"  --ignore-saves        read the volume in any case, whatever was saved\n"
+	"  --lose-records        give up records that only a save has\n"
+	"  --skip-unreadable     give up chapters and saves that cannot be read\n" TARGET_HELP
 		TARGET_NONCE_HELP TARGET_SAVE_HELP TARGET_COMMON_HELP;
 static const char request_options[] =
 	TARGET_HELP TARGET_NONCE_HELP TARGET_SAVE_HELP NO_SAVE_HELP TARGET_COMMON_HELP;

@@ -145,6 +145,7 @@ static int print_object(const struct uds_index_info *info, const struct uds_geom
 	json_object_set_new(o, "records_per_chapter", json_unsigned(geometry->records_per_chapter));
 	json_object_set_new(o, "records_per_volume", json_unsigned(geometry->records_per_volume));
 	json_object_set_new(o, "records", json_unsigned(info->records));
+	json_object_set_new(o, "saved_records", json_unsigned(info->saved_records));
 	json_object_set_new(o, "newest_chapter", json_unsigned(info->newest_chapter));
 	json_object_set_new(o, "oldest_chapter", json_unsigned(info->oldest_chapter));
 	json_object_set_new(o, "super_version", json_unsigned(info->super_version));

@@ -30,8 +30,8 @@ static int print_recovery(const struct target *target, bool json, bool recovered
 	return print_json(o);
 }
 
-/* Whether the index opens without recovery; an exit status after a message when it is none. */
-static int read_state(struct target *target, enum uds_index_state *ret_state)
+/* What is there before; an exit status after a message when it is no index. */
+static int read_state(struct target *target, struct uds_index_info *ret_info)
 {
 	struct uds_index_info info = { .size = sizeof(info) };
 	struct uds_message message = { "" };
@@ -42,17 +42,27 @@ static int read_state(struct target *target, enum uds_index_state *ret_state)
 	if (status != EXIT_GOOD)
 		return status;
 	r = uds_index_read_info(target->io, target->offset, &target->env, &message, &info);
-	if (r < 0)
+	if (r == 0)
+		*ret_info = info;
+	else if (!target->skip_unreadable) /* otherwise opening says what can be done without */
 		status = failed(target->command, target->uri, r, &message);
-	else
-		*ret_state = info.state;
 	return target_close(target, false, status);
+}
+
+/* A save that is ignored takes the records of its open chapter with it: only when told so twice. */
+static int refuse_loss(const struct target *target, const struct uds_index_info *info)
+{
+	complain(target->command,
+		 "%s: its save has %llu records that are nowhere else; recover without "
+		 "--ignore-saves to keep them, or add --lose-records to give them up",
+		 target->uri, (unsigned long long)info->saved_records);
+	return EXIT_FAILED;
 }
 
 int recover_run(const struct command *command, int argc, char **argv)
 {
 	struct uds_index_statistics statistics = { .size = sizeof(statistics) };
-	enum uds_index_state state = UDS_INDEX_CLEAN;
+	struct uds_index_info info = { .state = UDS_INDEX_NEEDS_RECOVERY };
 	struct target target = { 0 };
 	struct options options;
 	char **arguments;
@@ -64,16 +74,20 @@ int recover_run(const struct command *command, int argc, char **argv)
 	target_options(&target, &options, true);
 	target_nonce_option(&target, &options);
 	options_flag(&options, "ignore-saves", &ignore_saves);
+	options_flag(&options, "lose-records", &target.lose_records);
+	options_flag(&options, "skip-unreadable", &target.skip_unreadable);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	target_set(&target, &options, arguments[0]);
-	status = read_state(&target, &state);
+	status = read_state(&target, &info);
+	if (status == EXIT_GOOD && ignore_saves && !target.lose_records && info.saved_records > 0)
+		status = refuse_loss(&target, &info);
 	if (status != EXIT_GOOD)
 		return status;
 	status = target_open(&target, ignore_saves ? UDS_INDEX_RECOVER : UDS_INDEX_LOAD_OR_RECOVER);
 	if (status != EXIT_GOOD)
 		return status;
-	recovered = ignore_saves || state != UDS_INDEX_CLEAN;
+	recovered = ignore_saves || info.state != UDS_INDEX_CLEAN;
 	uds_index_get_statistics(target.index, &statistics);
 	status = target_close(&target, recovered, EXIT_GOOD);
 	if (status != EXIT_GOOD)

@@ -80,6 +80,8 @@ int target_open(struct target *target, enum uds_index_mode mode)
 	options.mode = mode;
 	options.check_nonce = target->check_nonce;
 	options.nonce = target->nonce;
+	options.lose_records = target->lose_records;
+	options.skip_unreadable = target->skip_unreadable;
 	options.progress = progress_report;
 	options.progress_context = &progress;
 	r = uds_index_open(target->io, &options, &message, &target->index);
@@ -89,6 +91,9 @@ int target_open(struct target *target, enum uds_index_mode mode)
 	status = failed(target->command, target->uri, r, &message);
 	if (r == UDS_ERR_STOPPED)
 		complain(target->command, "interrupted: the index is as it was");
+	if (r == UDS_ERR_WOULD_LOSE_RECORDS)
+		complain(target->command, "to give them up: uds recover --lose-records %s",
+			 target->uri);
 	uds_io_close(target->io);
 	target->io = NULL;
 	return status;

@@ -28,6 +28,7 @@ struct target {
 	uint64_t save_time; /* what the clock says when it was given */
 	bool fixed_time;
 	bool check_nonce;
+	bool lose_records, skip_unreadable; /* as in struct uds_index_options */
 	uint64_t nonce;
 };
 

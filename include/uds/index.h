@@ -296,14 +296,13 @@ struct uds_index_info {
 	uint64_t size_bytes;   /* of the whole index on the I/O */
 	uint64_t memory_bytes; /* what an open index of this configuration takes when full */
 	uint64_t records;      /* in the volume and the saved open chapter, an upper bound */
-	uint64_t
-		saved_records; /* that only the save has: in its open chapter; 0 when it does not count */
+	uint64_t saved_records; /* that only the save has; 0 when it does not count */
 };
 
 #define UDS_INDEX_INFO_INIT                                                                       \
 	{                                                                                         \
 		sizeof(struct uds_index_info), UDS_CONFIGURATION_INIT, UDS_INDEX_NEW, 0, 0, 0, 0, \
-			0, 0, 0, 0, 0                                                             \
+			0, 0, 0, 0, 0, 0                                                          \
 	}
 
 /*

@@ -246,8 +246,36 @@ def a_save_of_another_configuration_is_refused_until_told_to_ignore_it():
         for command in ("exec", "query", "dump", "recover"):
             uds(command, path, status=DAMAGE, says=[path, "sample rate is 4, the index has 8"])
             equal(content(path), before)
-        has(uds("recover", "--ignore-saves", path).out, "recovered and saved")
+        count = json.loads(uds("info", "--json", path).out)["saved_records"]
+        equal(count > 0, True)
+        uds("recover", "--ignore-saves", path, status=FAILED,
+            says=[path, "its save has %d records that are nowhere else" % count, "--lose-records"])
+        equal(content(path), before)
+        has(uds("recover", "--ignore-saves", "--lose-records", path).out, "recovered and saved")
         equal(json.loads(uds("info", "--json", path).out)["state"], "clean")
+
+
+def records_that_only_a_damaged_save_has_are_kept_or_given_up_on_request():
+    with Folder() as folder:
+        path = os.path.join(folder, "x")
+        uds("create", *SMALL, path)
+        uds("post", path, stdin=records(0, 2000))
+        count = json.loads(uds("info", "--json", path).out)["saved_records"]
+        equal(count > 0, True)
+        lines = sorted(uds("dump", path).out.splitlines())
+        uds("recover", "--ignore-saves", path, status=FAILED, says=["%d records" % count])
+        damage(path, content(path).index(b"MI5-0005") + 16, b"\xff" * 8)
+        equal(sorted(uds("dump", path).out.splitlines()), lines)
+        damage(path, content(path).index(b"ALBOC02.00") + 2, b"x")
+        before = content(path)
+        for command in ("exec", "query", "dump", "recover"):
+            uds(command, path, status=FAILED,
+                says=["up to %d records" % count, "uds recover --lose-records " + path])
+            equal(content(path), before)
+        uds("verify", path, status=DAMAGE, says=["save"])
+        has(uds("recover", "--lose-records", path).out, "recovered and saved")
+        equal(len(uds("dump", path).out.splitlines()), 2000 - count)
+        equal(uds("verify", path).status, 0)
 
 
 def what_is_not_an_index_is_named():
@@ -446,7 +474,11 @@ if __name__ == "__main__":
         an_index_may_start_at_an_offset, sparse_indexes_say_what_they_are,
         another_nonce_is_refused_when_one_is_asked_for,
         verify_finds_no_damage_in_good_indexes,
-        verify_names_what_is_damaged, what_is_not_an_index_is_named,
+        verify_names_what_is_damaged,
+        a_damaged_save_is_not_called_clean_and_recover_saves_anew,
+        a_save_of_another_configuration_is_refused_until_told_to_ignore_it,
+        records_that_only_a_damaged_save_has_are_kept_or_given_up_on_request,
+        what_is_not_an_index_is_named,
         damaged_and_foreign_indexes_are_named, a_directory_is_refused,
         a_file_without_permission_is_refused, a_place_that_is_too_small_is_refused,
         an_index_lives_on_a_block_device, a_second_opener_is_told,

@@ -114,9 +114,23 @@ def has(text, *parts):
             raise AssertionError("%r is not in %r" % (part, text[-2000:]))
 
 
+def forgotten(tests):
+    """Functions of the program that nothing calls and that are no tests: tests left off the list."""
+    functions = {name: value for name, value in vars(sys.modules["__main__"]).items()
+                 if getattr(value, "__module__", "") == "__main__" and hasattr(value, "__code__")}
+    codes, used = [value.__code__ for value in functions.values()], set()
+    while codes:
+        code = codes.pop()
+        used.update(code.co_names)
+        codes += [part for part in code.co_consts if hasattr(part, "co_names")]
+    return [name for name, value in functions.items() if value not in tests and name not in used]
+
+
 def main(tests, budget_seconds=None):
     """Runs the functions @tests, each named after a behaviour."""
     results = Results(budget_seconds)
+    if forgotten(tests):
+        raise AssertionError("never called: " + ", ".join(forgotten(tests)))
     for test in tests:
         def run(test=test):
             if not os.access(TOOL, os.X_OK):
