@@ -36,6 +36,7 @@ tests_libsupport_la_SOURCES += tests/support/index_image.c tests/support/index_i
 tests_libsupport_la_SOURCES += tests/support/names.h
 tests_libsupport_la_SOURCES += tests/support/snap_image.c tests/support/snap_image.h
 tests_libsupport_la_SOURCES += tests/support/trace_io.c tests/support/trace_io.h
+tests_libsupport_la_SOURCES += tests/support/word_io.c tests/support/word_io.h
 tests_libsupport_la_SOURCES += tests/support/index_history.c tests/support/index_history.h
 tests_libsupport_la_SOURCES += tests/support/small_index.c tests/support/small_index.h
 tests_libsupport_la_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -73,7 +73,8 @@ static int merge_snapshot(struct snapshot_target *target, const struct uds_merge
 	progress_end(&progress.progress);
 	if (r == UDS_ERR_STOPPED) {
 		complain(target->command,
-			 "interrupted: the snapshot is whole, and merging can go on from here");
+			 "interrupted: what was copied is kept, the snapshot is whole, and "
+			 "merging can go on from here");
 		status = EXIT_FAILED;
 	} else if (r < 0) {
 		status = snapshot_failed(target, r);

@@ -331,7 +331,8 @@ struct uds_merge_options {
 
 	/*
 	 * In exceptions copied or merged, and exceptions to merge in this call. Between rounds and
-	 * within them. What is copied and not committed when it is stopped, is copied again later.
+	 * within them. When it asks to stop, it is not called again, and the merge ends as
+	 * uds_snapshot_stop_merge() says.
 	 */
 	uds_progress_fn progress;
 	void *progress_context;
@@ -382,8 +383,9 @@ int uds_snapshot_begin_merge(struct uds_snapshot *snapshot);
  *
  * Returns 0: all, or the limit, is merged (see remaining); or
  *   what uds_snapshot_begin_merge() returns
- *   UDS_ERR_STOPPED    the progress callback or uds_snapshot_stop_merge() asked for it; the
- *                      round in flight was finished
+ *   UDS_ERR_STOPPED    the progress callback or uds_snapshot_stop_merge() asked for it, and
+ *                      something is left to merge; at least one round was merged, and nothing
+ *                      that was copied is lost
  *   UDS_ERR_BAD_STATE  another thread is merging
  *   -EIO, ...          the state is UDS_SNAPSHOT_MERGE_FAILED; nothing is lost, and calling it
  *                      again goes on where it stood
@@ -393,7 +395,14 @@ int uds_snapshot_begin_merge(struct uds_snapshot *snapshot);
 int uds_snapshot_merge(struct uds_snapshot *snapshot, const struct uds_merge_options *options,
 		       struct uds_merge_result *ret_result);
 
-/* Asks a merge that runs in another thread to stop at the end of its round. Does not wait. */
+/*
+ * Asks a merge that runs in another thread to stop. Does not wait.
+ *
+ * The merge ends when the round that is being copied is committed, so that what is copied is kept:
+ * after some ten seconds at most with rounds of the default size. A call that is stopped before its
+ * first round does one, so each call makes progress, however often it is stopped; only a dry run
+ * ends at once. When nothing is left then, the merge returns 0.
+ */
 void uds_snapshot_stop_merge(struct uds_snapshot *snapshot);
 
 /*

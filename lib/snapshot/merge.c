@@ -38,6 +38,7 @@ struct merge {
 	uint64_t settled_rounds;
 	uint64_t round_bytes; /* what a group may have: grows with the speed, unless it was given */
 	bool hurried;	      /* a writer had to wait: small groups from now on */
+	bool stopping;	      /* somebody asked for it: the group in work is the last one */
 	bool give_up;	      /* the group that is copied is too large: again with less */
 	uint64_t shown;	      /* progress */
 
@@ -217,23 +218,30 @@ static uint64_t show(struct merge *m)
 	return m->shown;
 }
 
-/* Between transfers and between groups: progress, and whether to stop. */
+/* Shows the progress; whether somebody wants the merge to stop, now or before. */
+static bool asked_to_stop(struct merge *m)
+{
+	update_result(m);
+	pthread_mutex_lock(&m->s->lock);
+	m->stopping = m->stopping || m->s->stop_merge;
+	pthread_mutex_unlock(&m->s->lock);
+	if (!m->stopping && m->options.progress != NULL)
+		m->stopping =
+			m->options.progress(m->options.progress_context, show(m), m->wanted) != 0;
+	return m->stopping;
+}
+
+/*
+ * Between transfers. A stop does not end a copy: what is copied would be lost, and who stops often
+ * would merge nothing.
+ */
 static int tick(void *context)
 {
 	struct merge *m = context;
-	bool stop;
 
-	update_result(m);
-	pthread_mutex_lock(&m->s->lock);
-	stop = m->s->stop_merge;
-	pthread_mutex_unlock(&m->s->lock);
-	if (stop)
-		return 1;
+	(void)asked_to_stop(m);
 	m->give_up = is_too_large(m);
-	if (m->give_up)
-		return 1;
-	return m->options.progress != NULL &&
-	       m->options.progress(m->options.progress_context, show(m), m->wanted) != 0;
+	return m->give_up;
 }
 
 static int stopped(struct merge *m)
@@ -242,21 +250,24 @@ static int stopped(struct merge *m)
 		       uds_io_name(m->s->cow));
 }
 
-/* Sleeps while the copies are ahead of the rate that was asked for. */
+/*
+ * Sleeps while the copies are ahead of the rate that was asked for. Between groups a merge can be
+ * stopped, but not before it has done one: each call makes progress.
+ */
 static int keep_to_rate(struct merge *m)
 {
 	const double longest = 0.1;
 
-	if (m->options.bytes_per_second == 0)
-		return tick(m) != 0 ? stopped(m) : 0;
 	for (;;) {
-		double due = (double)m->gathered * (double)m->s->chunk_bytes /
-			     (double)m->options.bytes_per_second;
-		double ahead = due - seconds_since(&m->began);
+		double due = 0, ahead;
 		struct timespec until;
 
-		if (tick(m) != 0)
+		if (asked_to_stop(m) && m->gathered > 0)
 			return stopped(m);
+		if (m->options.bytes_per_second != 0)
+			due = (double)m->gathered * (double)m->s->chunk_bytes /
+			      (double)m->options.bytes_per_second;
+		ahead = due - seconds_since(&m->began);
 		if (ahead <= 0)
 			return 0;
 		if (ahead > longest)
@@ -274,6 +285,8 @@ static uint64_t group_bytes(struct merge *m)
 	/* A writer waits: let it in soon. */
 	if (m->hurried || (bytes > HURRIED_ROUND_BYTES && range_claims_in_the_way(&m->s->ranges)))
 		bytes = bytes < HURRIED_ROUND_BYTES ? bytes : HURRIED_ROUND_BYTES;
+	if (m->stopping && bytes > LEAST_ROUND_BYTES)
+		bytes = LEAST_ROUND_BYTES;
 	/* A slow merge goes in small steps. */
 	if (m->options.bytes_per_second != 0 && bytes > m->options.bytes_per_second / 4)
 		bytes = m->options.bytes_per_second / 4;
@@ -327,8 +340,8 @@ static int copy(struct merge *m, struct merge_group *group)
 	m->job_bytes = (group->entries - group->hidden) * m->s->chunk_bytes;
 	r = copier_run(m->copier, &job, &m->message);
 	m->job = NULL;
-	if (r == UDS_ERR_STOPPED)
-		return stopped(m);
+	if (m->give_up)
+		return r; /* what it copied is copied again */
 	for (size_t i = 0; i < group->run_count; i++)
 		chunks += group->runs[i].count;
 	equal = job.equal_units * job.skip_equal_unit / m->s->chunk_bytes;
@@ -410,7 +423,7 @@ static int merge_group(struct merge *m, struct merge_group *group)
 	if (r == 0)
 		return commit(m, group);
 	range_unclaim(&m->s->ranges, &group->claim);
-	return r == UDS_ERR_STOPPED && m->give_up ? begin_again(m) : r;
+	return m->give_up && r == UDS_ERR_STOPPED ? begin_again(m) : r;
 }
 
 static int merge_groups(struct merge *m)
@@ -467,7 +480,7 @@ static int merge_dry(struct merge *m)
 		m->result.chunks_hidden += group->hidden;
 		m->result.exceptions += group->entries;
 		m->result.rounds += group->part_count;
-		if (tick(m) != 0)
+		if (asked_to_stop(m))
 			r = stopped(m);
 	}
 	return r;

@@ -13,7 +13,7 @@
 #include "snapshot/device.h"
 
 struct merge_group {
-	struct area_cut *parts; /* a content: where the area is not the current one yet */
+	struct area_cut *parts; /* one an area; a content where it is not the current one yet */
 	size_t part_count;
 	size_t part_room;
 
@@ -34,7 +34,7 @@ struct merge_cursor {
 	struct area_reader *reader; /* NULL: there is no area before the first one */
 	uint64_t area;
 	uint64_t left; /* entries of the area that no group has */
-	bool entered;  /* the area is not the store's current one */
+	bool entered; /* no part has the area's content yet, and it is not the store's current one */
 	uint8_t *content;
 };
 

@@ -79,11 +79,19 @@ static void *grown(const struct uds_env *env, void *old, size_t count, size_t ro
 	return fresh;
 }
 
+/*
+ * The next @count entries of the cursor's area go too. An area is in a group once, however often
+ * the group is added to: what takes several areas off at once relies on it.
+ */
 static int group_add_part(struct merge_group *group, struct merge_cursor *cursor, uint64_t count)
 {
 	const struct uds_env *env = &cursor->s->env;
 	struct area_cut *part;
 
+	if (group->part_count > 0 && !cursor->entered) {
+		group->parts[group->part_count - 1].count += count;
+		return 0;
+	}
 	if (group->part_count == group->part_room) {
 		size_t room = group->part_room == 0 ? 8 : group->part_room * 2;
 

@@ -32,6 +32,8 @@ struct load {
 	struct uds_exception_store *store;
 	struct batch batch;
 	bool strict;
+	bool singly;	      /* entries are not joined to runs */
+	bool again;	      /* runs of a batch overlap: the list must be read singly */
 	uint64_t highest_new; /* so far; 0: none */
 };
 
@@ -121,6 +123,23 @@ static int overlap(void *context, const struct map_run *refused, const struct ma
 	return 0;
 }
 
+/*
+ * Whether a run reaches into one that starts later. Their order in the list is lost by sorting,
+ * though it says which of two entries for a chunk is in force: only equal old chunks keep it.
+ */
+static bool runs_overlap(const struct map_run *sorted, size_t count)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (sorted[i].old_chunk < end && (sorted[i].count > 1 || sorted[i - 1].count > 1))
+			return true;
+		if (sorted[i].old_chunk + sorted[i].count > end)
+			end = sorted[i].old_chunk + sorted[i].count;
+	}
+	return false;
+}
+
 static int batch_flush(struct load *load)
 {
 	struct batch *batch = &load->batch;
@@ -128,6 +147,9 @@ static int batch_flush(struct load *load)
 	size_t count = batch->count;
 
 	batch->count = 0;
+	load->again = load->again || runs_overlap(sorted, count);
+	if (load->again)
+		return 0;
 	return map_add_sorted(load->store->map, sorted, count, overlap, load->store);
 }
 
@@ -164,7 +186,7 @@ static int batch_add(struct load *load, uint64_t old_chunk, uint64_t new_chunk)
 	struct map_run *last;
 	int r;
 
-	if (batch->count > 0) {
+	if (batch->count > 0 && !load->singly) {
 		last = &batch->runs[batch->count - 1];
 		if (last->old_chunk + last->count == old_chunk &&
 		    last->new_chunk + last->count == new_chunk &&
@@ -402,6 +424,8 @@ static int finish(struct load *load, struct uds_message *message)
 	struct uds_exception_store *store = load->store;
 	int r = batch_flush(load);
 
+	if (r == 0 && load->again)
+		return 0;
 	if (r == 0)
 		r = count_shared(store);
 	if (r < 0)
@@ -416,10 +440,10 @@ static int finish(struct load *load, struct uds_message *message)
 	return load->strict ? refuse_doubles(store, message) : 0;
 }
 
-int store_load(struct uds_exception_store *store, const struct uds_exception_store_options *options,
-	       struct uds_message *message)
+static int load_list(struct load *load, const struct uds_exception_store_options *options,
+		     struct uds_message *message)
 {
-	struct load load = { .store = store, .strict = options->strict };
+	struct uds_exception_store *store = load->store;
 	struct area_reader *reader;
 	int r;
 
@@ -427,10 +451,45 @@ int store_load(struct uds_exception_store *store, const struct uds_exception_sto
 			     &reader);
 	if (r < 0)
 		return r;
-	r = load_areas(&load, reader, options, message);
+	r = load_areas(load, reader, options, message);
 	area_reader_close(reader);
-	if (r == 0)
-		r = finish(&load, message);
+	return r == 0 ? finish(load, message) : r;
+}
+
+/* As if nothing had been read. */
+static int forget(struct uds_exception_store *store)
+{
+	struct exception_map *map;
+	int r = map_make(&store->env, &map);
+
+	if (r < 0)
+		return r;
+	map_free(store->map);
+	store->map = map;
+	memset(&store->damage, 0, sizeof(store->damage));
+	store->repeated_count = 0;
+	store->current_area = 0;
+	store->committed = 0;
+	store->exceptions = 0;
+	store->unordered = 0;
+	return 0;
+}
+
+int store_load(struct uds_exception_store *store, const struct uds_exception_store_options *options,
+	       struct uds_message *message)
+{
+	struct load load = { .store = store, .strict = options->strict };
+	int r = load_list(&load, options, message);
+
+	if (r == 0 && load.again) {
+		load.singly = true;
+		load.again = false;
+		load.highest_new = 0;
+		load.batch.count = 0;
+		r = forget(store);
+		if (r == 0)
+			r = load_list(&load, options, message);
+	}
 	env_release(&store->env, load.batch.runs);
 	env_release(&store->env, load.batch.scratch);
 	return r;

@@ -64,3 +64,10 @@ tests_unit_test_snapshot_partial_SOURCES = tests/unit/test_snapshot_partial.c
 tests_unit_test_snapshot_partial_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_snapshot_partial_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_partial_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_merge_sizes
+tests_unit_test_merge_sizes_SOURCES = tests/unit/test_merge_sizes.c
+tests_unit_test_merge_sizes_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_merge_sizes_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_merge_sizes_LDADD = $(TEST_LDADD)
+THREADED_TESTS += tests/unit/test_merge_sizes
