@@ -24,7 +24,7 @@ _uds_options()
 	"snapshot list") echo "--ranges --salvage" ;;
 	"snapshot read") echo "--origin --offset --length --output --sparse --salvage" ;;
 	"snapshot write" | "snapshot write-origin") echo "--origin --offset" ;;
-	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --salvage" ;;
+	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --force --salvage" ;;
 	"snapshot verify") echo "--origin" ;;
 	*) return ;;
 	esac

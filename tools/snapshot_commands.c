@@ -26,12 +26,15 @@ static const char read_options[] = SNAPSHOT_ORIGIN_HELP
 static const char write_options[] =
 	SNAPSHOT_ORIGIN_HELP "  --offset BYTES        where to begin\n" TARGET_COMMON_HELP;
 
-static const char merge_options[] =
-	SNAPSHOT_ORIGIN_HELP "  --limit CHUNKS        stop after that many exceptions\n"
-			     "  --dry-run             only say what would be copied\n"
-			     "  --rate BYTES          copy at most so much a second\n"
-			     "  --skip-equal          read the origin first, and do not write what "
-			     "is equal\n" SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;
+static const char merge_options[] = SNAPSHOT_ORIGIN_HELP
+	"  --limit CHUNKS        stop after that many exceptions\n"
+	"  --dry-run             only say what would be copied\n"
+	"  --rate BYTES          copy at most so much a second\n"
+	"  --skip-equal          read the origin first, and do not write what "
+	"is equal\n"
+	"  --force               also into an origin that ends inside a chunk, "
+	"at a length\n"
+	"                        that no device has\n" SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;
 
 static const char verify_options[] = SNAPSHOT_ORIGIN_HELP TARGET_COMMON_HELP;
 

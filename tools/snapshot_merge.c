@@ -33,6 +33,9 @@ static void print_text(const struct snapshot_target *target, bool dry_run,
 	print_path(stdout, target->origin_uri);
 	if (result->chunks_equal > 0)
 		printf(", %" PRIu64 " chunks were equal", result->chunks_equal);
+	if (result->bytes_cut > 0)
+		printf(", the last %" PRIu64 " bytes of a chunk are behind its end",
+		       result->bytes_cut);
 	if (result->chunks_hidden > 0)
 		printf(", %" PRIu64 " were hidden by earlier ones", result->chunks_hidden);
 	putchar('\n');
@@ -50,6 +53,7 @@ static int print_object(bool dry_run, const struct uds_merge_result *result)
 	json_object_set_new(o, "chunks_equal", json_unsigned(result->chunks_equal));
 	json_object_set_new(o, "chunks_hidden", json_unsigned(result->chunks_hidden));
 	json_object_set_new(o, "rounds", json_unsigned(result->rounds));
+	json_object_set_new(o, "bytes_cut", json_unsigned(result->bytes_cut));
 	return print_json(o);
 }
 
@@ -78,6 +82,9 @@ static int merge_snapshot(struct snapshot_target *target, const struct uds_merge
 		status = EXIT_FAILED;
 	} else if (r < 0) {
 		status = snapshot_failed(target, r);
+		if (r == UDS_ERR_OUT_OF_RANGE && result.bytes_cut > 0 && !merge.allow_cut)
+			complain(target->command, "%s: --force merges all the same, and drops them",
+				 target->origin_uri);
 		if (result.exceptions == 0)
 			return status;
 	}
@@ -102,6 +109,7 @@ int snapshot_merge_run(const struct command *command, int argc, char **argv)
 	options_bytes(&options, "rate", &merge.bytes_per_second, 1, UINT64_MAX, 1);
 	options_flag(&options, "dry-run", &merge.dry_run);
 	options_flag(&options, "skip-equal", &merge.skip_equal);
+	options_flag(&options, "force", &merge.allow_cut);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	status = snapshot_set(&target, &options, arguments[0], true);

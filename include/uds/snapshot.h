@@ -336,11 +336,18 @@ struct uds_merge_options {
 	 */
 	uds_progress_fn progress;
 	void *progress_context;
+
+	/*
+	 * The origin may end inside a chunk that has an exception, at a length that is no multiple
+	 * of 512 bytes. No block device has such a length, so the origin is a file that was cut, or
+	 * another one. What the snapshot has behind the origin's end is dropped.
+	 */
+	bool allow_cut;
 };
 
-#define UDS_MERGE_OPTIONS_INIT                                                       \
-	{                                                                            \
-		sizeof(struct uds_merge_options), 0, 0, false, false, false, 0, 0, 0 \
+#define UDS_MERGE_OPTIONS_INIT                                                              \
+	{                                                                                   \
+		sizeof(struct uds_merge_options), 0, 0, false, false, false, 0, 0, 0, false \
 	}
 
 struct uds_merge_result {
@@ -352,11 +359,17 @@ struct uds_merge_result {
 	uint64_t chunks_equal;	/* left out because they were equal */
 	uint64_t chunks_hidden; /* left out because an earlier exception hides them */
 	uint64_t rounds;	/* writes of areas */
+
+	/*
+	 * How much of a chunk that has an exception lies behind the origin's end: this much of it is
+	 * dropped when it is merged. Known before anything is written, also when that is refused.
+	 */
+	uint64_t bytes_cut;
 };
 
-#define UDS_MERGE_RESULT_INIT                                        \
-	{                                                            \
-		sizeof(struct uds_merge_result), 0, 0, 0, 0, 0, 0, 0 \
+#define UDS_MERGE_RESULT_INIT                                           \
+	{                                                               \
+		sizeof(struct uds_merge_result), 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /*
@@ -365,10 +378,16 @@ struct uds_merge_result {
  * can be read but not written. uds_snapshot_merge() does this by itself. Fine when it is so
  * already.
  *
+ * The format allows an origin that ends inside a chunk, and cannot tell it from one that was cut.
+ * When that chunk has an exception, a merge drops what lies behind the end; a warning is logged
+ * before anything is written.
+ *
  * Returns 0, or what makes a merge impossible, before anything is written:
  *   UDS_ERR_INVALID_SNAPSHOT  the store is invalid (without salvage and force)
  *   UDS_ERR_CORRUPT           an exception cannot be merged; the message names it
- *   UDS_ERR_OUT_OF_RANGE      the origin is smaller than the chunks demand
+ *   UDS_ERR_OUT_OF_RANGE      the origin is smaller than the chunks demand; or it ends inside a
+ *                             chunk that has an exception, at a length that is no multiple of 512
+ *                             (see allow_cut)
  *   UDS_ERR_READ_ONLY         the origin or the COW device cannot be written
  *   UDS_ERR_BAD_STATE         a transient store
  */

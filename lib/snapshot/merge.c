@@ -51,6 +51,41 @@ struct merge {
 	struct uds_message message;
 };
 
+/* How much of the origin's last chunk is dropped: 0 where it is whole, or has no exception. */
+static uint64_t bytes_cut(struct uds_snapshot *s)
+{
+	uint64_t there = s->size_bytes % s->chunk_bytes;
+	struct map_run run;
+
+	if (there == 0 || !device_lookup(s, s->size_bytes / s->chunk_bytes, &run))
+		return 0;
+	return s->chunk_bytes - there;
+}
+
+/* Says that a chunk will be cut; refuses it where the origin's length is none of a device. */
+static int check_cut(struct uds_snapshot *s, const struct uds_merge_options *options,
+		     struct uds_message *message)
+{
+	uint64_t cut = bytes_cut(s), chunk = s->size_bytes / s->chunk_bytes;
+
+	if (cut == 0)
+		return 0;
+	if (s->size_bytes % SECTOR_BYTES != 0 && !options->allow_cut)
+		return failure(message, UDS_ERR_OUT_OF_RANGE,
+			       "%s: its %" PRIu64
+			       " bytes are no multiple of 512, as if it had been "
+			       "cut, and end inside chunk %" PRIu64 " of %" PRIu64
+			       " bytes, which has an exception: merging drops the last %" PRIu64
+			       " bytes of that chunk, and must be forced",
+			       uds_io_name(s->origin), s->size_bytes, chunk, s->chunk_bytes, cut);
+	env_log(&s->env, UDS_LOG_WARNING,
+		"%s: its %" PRIu64 " bytes end inside chunk %" PRIu64 " of %" PRIu64
+		" bytes, which has an exception: merging drops the last %" PRIu64
+		" bytes of that chunk",
+		uds_io_name(s->origin), s->size_bytes, chunk, s->chunk_bytes, cut);
+	return 0;
+}
+
 static int check_can_merge(struct uds_snapshot *s, const struct uds_merge_options *options,
 			   struct uds_message *message)
 {
@@ -82,7 +117,7 @@ static int check_can_merge(struct uds_snapshot *s, const struct uds_merge_option
 			       " of %" PRIu64 " bytes",
 			       uds_io_name(s->origin), s->size_bytes, status.old_behind_origin,
 			       status.highest_old, s->chunk_bytes);
-	return 0;
+	return check_cut(s, options, message);
 }
 
 /* Takes the role of the kernel's snapshot-merge: when nobody is in the middle of a request. */
@@ -547,6 +582,8 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 		return device_failed(s, r, &m.message);
 	m.round_bytes = m.options.round_bytes != 0 ? m.options.round_bytes : MOST_ROUND_BYTES;
 	r = enter(s, &m.message);
+	if (r == 0 && s->store != NULL)
+		m.result.bytes_cut = bytes_cut(s);
 	if (r == 0) {
 		r = m.options.dry_run ? check_can_merge(s, &m.options, &m.message)
 				      : begin(s, &m.options, &m.message);

@@ -313,6 +313,24 @@ def an_origin_that_is_too_small_is_refused_before_anything_is_written():
         equal((content(origin), content(cow)) == before, True)
 
 
+def an_origin_that_ends_inside_a_chunk_is_named_before_it_is_merged():
+    for size in (1000, 16384 * 2 + 77, 16384 * 3 - 512):
+        with Pair(origin_bytes=size, chunk=16384) as (origin, cow):
+            put("write", origin, cow, size - 1, b"x")
+            expected, cut = view(origin, cow), 16384 - size % 16384
+            before = open(origin, "rb").read(), open(cow, "rb").read()
+            merge = ["snapshot", "merge", "--origin", origin]
+            drops = [origin, "drops the last %d bytes" % cut]
+            if size % 512 != 0:
+                uds(*merge, cow, status=FAILED, says=drops + ["--force"])
+                uds(*merge, "--dry-run", cow, status=FAILED, says=drops + ["--force"])
+                merge.append("--force")
+            equal(uds(*merge, "--dry-run", "--json", cow, says=drops).json["bytes_cut"], cut)
+            equal((open(origin, "rb").read(), open(cow, "rb").read()), before)
+            uds(*merge, cow, says=drops)
+            equal(open(origin, "rb").read(), expected)
+
+
 def two_users_at_once_are_refused():
     with Pair() as (origin, cow):
         with subprocess.Popen([TOOL, "snapshot", "write", "--origin", origin, "--offset", "0",
@@ -501,6 +519,7 @@ def main():
                  create_checks_before_it_writes, foreign_content_is_refused_and_never_made_a_store,
                  origin_and_cow_must_be_two,
                  an_origin_that_is_too_small_is_refused_before_anything_is_written,
+                 an_origin_that_ends_inside_a_chunk_is_named_before_it_is_merged,
                  two_users_at_once_are_refused, a_closed_file_is_refused,
                  a_mounted_device_is_refused, output_that_nobody_takes_is_an_error,
                  a_full_disk_leaves_the_snapshot_as_it_was):

@@ -70,4 +70,15 @@ tests_unit_test_merge_sizes_SOURCES = tests/unit/test_merge_sizes.c
 tests_unit_test_merge_sizes_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_merge_sizes_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_merge_sizes_LDADD = $(TEST_LDADD)
-THREADED_TESTS += tests/unit/test_merge_sizes
+
+UNIT_TESTS += tests/unit/test_snapshot_cut
+tests_unit_test_snapshot_cut_SOURCES = tests/unit/test_snapshot_cut.c
+tests_unit_test_snapshot_cut_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_cut_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_cut_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_store_list
+tests_unit_test_store_list_SOURCES = tests/unit/test_store_list.c
+tests_unit_test_store_list_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_store_list_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_store_list_LDADD = $(TEST_LDADD)

@@ -497,8 +497,12 @@ START_TEST(dry_run_says_what_a_merge_would_do)
 	options.read_only = true;
 	ck_assert_int_eq(uds_snapshot_open(origin, cow, &options, &message, &s), 0);
 	merge.dry_run = true;
+	/* The origin ends inside a chunk, at a length that is no device's. */
+	ck_assert_int_eq(uds_snapshot_merge(s, &merge, &result), UDS_ERR_OUT_OF_RANGE);
+	merge.allow_cut = true;
 	ck_assert_int_eq(uds_snapshot_merge(s, &merge, &result), 0);
 	ck_assert_uint_eq(result.exceptions, 36);
+	ck_assert_uint_eq(result.bytes_cut, CHUNK - 10);
 	ck_assert_uint_eq(result.chunks_copied, 35);
 	ck_assert_uint_eq(result.chunks_hidden, 1);
 	ck_assert_uint_eq(result.bytes_copied, 34 * CHUNK + 10);

@@ -221,6 +221,7 @@ static void step_merge(struct world *w)
 
 	for (size_t c = 0; c < chunks; c++)
 		before[c] = has_exception(w, c);
+	options.allow_cut = true; /* some origins end inside a chunk */
 	options.limit = next_random(&w->random) % 20;
 	options.round_bytes = (1 + next_random(&w->random) % 8) * chunk_bytes;
 	options.skip_equal = next_random(&w->random) % 2 == 0;

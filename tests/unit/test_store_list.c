@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The list of an exception store where it is easily got wrong: after a write of an area that failed
+ * when it was through, with chunks that are named twice, and when a merge is left half way.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uds/exception_store.h>
+
+#include "base/bytes.h"
+#include "check_main.h"
+#include "fault_io.h"
+#include "snap_image.h"
+
+#define CHUNK	 16384u
+#define PER_AREA (CHUNK / 16)
+#define CHUNKS	 1500u
+
+struct fixture {
+	struct fault_plan plan;
+	struct uds_io *cow;
+	struct uds_exception_store *store;
+};
+
+static void open_store(struct fixture *f)
+{
+	ck_assert_int_eq(uds_exception_store_open(f->cow, NULL, NULL, &f->store), 0);
+}
+
+static void setup(struct fixture *f)
+{
+	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_io *io;
+
+	fault_plan_start(&f->plan);
+	create.chunk_bytes = CHUNK;
+	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 512, NULL, &io), 0);
+	ck_assert_int_eq(fault_io_open(&f->plan, io, NULL, &f->cow), 0);
+	ck_assert_int_eq(uds_exception_store_create(f->cow, &create, NULL), 0);
+	open_store(f);
+}
+
+static void teardown(struct fixture *f)
+{
+	uds_exception_store_close(f->store);
+	uds_io_close(f->cow);
+	fault_plan_end(&f->plan);
+}
+
+/* Makes exceptions for old chunks [first, first + count), without data. */
+static int commit(struct fixture *f, uint64_t first, size_t count)
+{
+	struct uds_exception *e = malloc(count * sizeof(*e));
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		ck_assert_int_eq(uds_exception_store_prepare(f->store, first + i, &e[i]), 0);
+	r = uds_exception_store_commit(f->store, e, count);
+	free(e);
+	return r;
+}
+
+static uint64_t exceptions(struct fixture *f)
+{
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
+
+	ck_assert_int_eq(uds_exception_store_get_status(f->store, &status), 0);
+	return status.exceptions;
+}
+
+/* How many entries of area 0 on the device are not zero. */
+static unsigned int entries_on_device(struct fixture *f)
+{
+	uint8_t *area = aligned_alloc(4096, CHUNK);
+	unsigned int count = 0;
+
+	ck_assert_int_eq(uds_io_read(f->cow, area, CHUNK, CHUNK), 0);
+	for (unsigned int i = 0; i < PER_AREA; i++)
+		count += get_le64(area + 16 * i + 8) != 0;
+	free(area);
+	return count;
+}
+
+/* Loop: the write or the flush after it is said to have failed. */
+START_TEST(an_area_that_failed_is_written_whole_by_the_next_commit)
+{
+	struct fixture f;
+
+	setup(&f);
+	/* All of it arrives, and nobody is told so. */
+	f.plan.partial_bytes = SIZE_MAX;
+	fault_plan_fail(&f.plan, _i == 0 ? FAULT_WRITE : FAULT_FLUSH, _i == 0 ? 1 : 2, -EIO, false);
+	ck_assert_int_eq(commit(&f, 0, 600), -EIO);
+	ck_assert_uint_eq(f.plan.failed, 1);
+	ck_assert_uint_eq(entries_on_device(&f), 600);
+	ck_assert_uint_eq(exceptions(&f), 0);
+	/* One entry needs one sector; behind it nothing of the others may stay. */
+	ck_assert_int_eq(commit(&f, 5000, 1), 0);
+	ck_assert_uint_eq(entries_on_device(&f), 1);
+	/* The list grows over the place where the others were, and stops where it ends. */
+	ck_assert_int_eq(commit(&f, 6000, 40), 0);
+	ck_assert_int_eq(uds_exception_store_close(f.store), 0);
+	open_store(&f);
+	ck_assert_uint_eq(exceptions(&f), 41);
+	ck_assert_int_eq(uds_exception_store_lookup(f.store, 3, &(uint64_t){ 0 }, NULL), 0);
+	teardown(&f);
+}
+END_TEST
+
+struct pair {
+	uint64_t old, new;
+};
+
+static void plant(struct fixture *f, const struct pair *pairs, size_t count)
+{
+	uint8_t *area = aligned_alloc(4096, CHUNK);
+
+	memset(area, 0, CHUNK);
+	for (size_t i = 0; i < count; i++) {
+		put_le64(area + 16 * i, pairs[i].old);
+		put_le64(area + 16 * i + 8, pairs[i].new);
+	}
+	ck_assert_int_eq(uds_exception_store_close(f->store), 0);
+	ck_assert_int_eq(uds_io_write(f->cow, area, CHUNK, CHUNK), 0);
+	free(area);
+	open_store(f);
+}
+
+START_TEST(one_new_chunk_for_two_old_ones_in_a_row_is_damage)
+{
+	static const struct pair pairs[] = { { 10, 2 }, { 20, 3 }, { 30, 3 }, { 40, 4 } };
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
+	struct uds_exception_store_options strict = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+	struct uds_exception_store *refused;
+	struct uds_exception e;
+	struct fixture f;
+
+	setup(&f);
+	plant(&f, pairs, 4);
+	uds_exception_store_get_status(f.store, &status);
+	ck_assert_uint_eq(status.new_twice, 1);
+	ck_assert_uint_eq(status.unordered, 1);
+	ck_assert_int_eq(status.state, UDS_STORE_DAMAGED);
+	ck_assert_int_eq(uds_exception_store_prepare(f.store, 50, &e), UDS_ERR_CORRUPT);
+	strict.strict = true;
+	ck_assert_int_eq(uds_exception_store_open(f.cow, &strict, NULL, &refused), UDS_ERR_CORRUPT);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(the_first_of_two_entries_counts_also_against_a_run)
+{
+	/* The run of 8 to 10 begins below 9, which stood before it. */
+	static const struct pair pairs[] = { { 9, 2 },	{ 8, 3 },  { 9, 4 }, { 10, 5 },
+					     { 20, 6 }, { 21, 7 }, { 21, 8 } };
+	static const struct pair right[] = { { 8, 3 }, { 9, 2 }, { 10, 5 }, { 20, 6 }, { 21, 7 } };
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
+	struct fixture f;
+	uint64_t new;
+
+	setup(&f);
+	plant(&f, pairs, 7);
+	for (size_t i = 0; i < 5; i++) {
+		ck_assert_int_eq(uds_exception_store_lookup(f.store, right[i].old, &new, NULL), 1);
+		ck_assert_uint_eq(new, right[i].new);
+	}
+	uds_exception_store_get_status(f.store, &status);
+	ck_assert_uint_eq(status.exceptions, 7);
+	ck_assert_uint_eq(status.old_twice, 2);
+	ck_assert_uint_eq(status.new_twice, 0);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(a_merge_that_is_ended_gives_its_places_back)
+{
+	struct uds_exception last, e;
+	struct fixture f;
+	uint64_t count;
+
+	setup(&f);
+	ck_assert_int_eq(uds_exception_store_end_merge(f.store), 0); /* none has begun */
+	ck_assert_int_eq(commit(&f, 100, 10), 0);
+	ck_assert_int_eq(uds_exception_store_prepare_merge(f.store, &last, &count), 0);
+	ck_assert_uint_eq(count, 10);
+	ck_assert_uint_eq(last.new_chunk, 11);
+	ck_assert_int_eq(uds_exception_store_prepare(f.store, 500, &e), UDS_ERR_BAD_STATE);
+	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 4), 0);
+	ck_assert_int_eq(uds_exception_store_prepare(f.store, 500, &e), UDS_ERR_BAD_STATE);
+	ck_assert_int_eq(uds_exception_store_prepare_merge(f.store, &last, &count), 0);
+	ck_assert_int_eq(uds_exception_store_end_merge(f.store), 0);
+	/* What was prepared is so no longer; new exceptions go where the merged ones were. */
+	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 1), UDS_ERR_BAD_STATE);
+	ck_assert_int_eq(uds_exception_store_prepare(f.store, 500, &e), 0);
+	ck_assert_uint_eq(e.new_chunk, 8);
+	ck_assert_int_eq(uds_exception_store_commit(f.store, &e, 1), 0);
+	ck_assert_int_eq(uds_exception_store_end_merge(f.store), 0);
+	ck_assert_uint_eq(exceptions(&f), 7);
+	ck_assert_int_eq(uds_exception_store_close(f.store), 0);
+	open_store(&f);
+	ck_assert_uint_eq(exceptions(&f), 7);
+	ck_assert_int_eq(uds_exception_store_lookup(f.store, 500, &count, NULL), 1);
+	ck_assert_uint_eq(count, 8);
+	teardown(&f);
+}
+END_TEST
+
+/* An area whose clearing failed is written again first; when that fails too, the merge goes on. */
+START_TEST(ending_a_merge_settles_what_failed_or_says_so)
+{
+	struct uds_exception last, e;
+	struct fixture f;
+	uint64_t count;
+
+	setup(&f);
+	ck_assert_int_eq(commit(&f, 100, 10), 0);
+	ck_assert_int_eq(uds_exception_store_prepare_merge(f.store, &last, &count), 0);
+	f.plan.partial_bytes = SIZE_MAX;
+	fault_plan_fail(&f.plan, FAULT_WRITE, 1, -EIO, false);
+	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 10), -EIO);
+	ck_assert_uint_eq(entries_on_device(&f), 0);
+	fault_plan_fail(&f.plan, FAULT_WRITE, 1, -ENOSPC, false);
+	f.plan.partial_bytes = 0;
+	ck_assert_int_eq(uds_exception_store_end_merge(f.store), -ENOSPC);
+	ck_assert_int_eq(uds_exception_store_prepare(f.store, 500, &e), UDS_ERR_BAD_STATE);
+	ck_assert_int_eq(uds_exception_store_end_merge(f.store), 0);
+	ck_assert_uint_eq(entries_on_device(&f), 10);
+	ck_assert_uint_eq(exceptions(&f), 10);
+	ck_assert_int_eq(uds_exception_store_prepare(f.store, 500, &e), 0);
+	ck_assert_uint_eq(e.new_chunk, 12);
+	teardown(&f);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("store list");
+	TCase *tc = tcase_create("list");
+
+	tcase_add_loop_test(tc, an_area_that_failed_is_written_whole_by_the_next_commit, 0, 2);
+	tcase_add_test(tc, one_new_chunk_for_two_old_ones_in_a_row_is_damage);
+	tcase_add_test(tc, the_first_of_two_entries_counts_also_against_a_run);
+	tcase_add_test(tc, a_merge_that_is_ended_gives_its_places_back);
+	tcase_add_test(tc, ending_a_merge_settles_what_failed_or_says_so);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
