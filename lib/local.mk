@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # lib/libcore.la holds all layers; libuds.la shows its public names only. Tests of internal
-# functions link libcore.la.
+# functions link libcore.la. The static libuds.a is made one object, whose hidden names are local.
 
 noinst_LTLIBRARIES += lib/libcore.la
 lib_libcore_la_SOURCES =
@@ -12,8 +12,11 @@ libuds_la_SOURCES =
 libuds_la_LIBADD = lib/libcore.la
 libuds_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(UDS_LT_VERSION) -no-undefined \
 	-Wl,--version-script=$(top_srcdir)/lib/libuds.map
-EXTRA_libuds_la_DEPENDENCIES = $(top_srcdir)/lib/libuds.map
-EXTRA_DIST += lib/libuds.map
+libuds_la_LINK = AR="$(AR)" RANLIB="$(RANLIB)" $(SHELL) $(top_srcdir)/lib/one_object "$(OBJCOPY)" "$(CC) $(CFLAGS)" -- \
+	$(LIBTOOL) $(AM_V_lt) --tag=CC $(AM_LIBTOOLFLAGS) $(LIBTOOLFLAGS) --mode=link \
+	$(CC) $(AM_CFLAGS) $(CFLAGS) $(libuds_la_LDFLAGS) $(LDFLAGS) -o $@
+EXTRA_libuds_la_DEPENDENCIES = $(top_srcdir)/lib/libuds.map $(top_srcdir)/lib/one_object
+EXTRA_DIST += lib/libuds.map lib/one_object
 
 include_HEADERS = include/uds.h
 udsincludedir = $(includedir)/uds

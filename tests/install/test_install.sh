@@ -80,6 +80,59 @@ exactly_the_promised_names_are_exported() {
 	[ -n "$(promised)" ] && diff <(promised) <(exported)
 }
 
+static_library() { echo "$root$(setting prefix)/lib/libuds.a"; }
+
+# A static library shows each global name of its objects to the program that links it.
+static_library_shows_only_the_promised_names() {
+	diff <(promised) <(nm -g --defined-only "$(static_library)" | awk 'NF == 3 { print $3 }' | sort)
+}
+
+# The names that the parts of the library have for each other.
+inner_names() {
+	nm -g --defined-only "$builddir/lib/.libs/libcore.a" | awk 'NF == 3 { print $3 }' | sort -u |
+		grep -vx -F -f <(promised)
+}
+
+# Each of them is the program's own here, and ends it.
+program_with_the_same_names() {
+	local program=$scratch/bin/same-names-$1
+	[ "$(inner_names | wc -l)" -gt 100 ] || { echo "no names found in libcore.a"; return 1; }
+	{
+		printf '#include <stdlib.h>\n'
+		inner_names | sed 's/.*/void &(void);\nvoid &(void) { abort(); }/'
+	} >"$scratch/names.c"
+	cat >"$scratch/program.c" <<-'END'
+		#include <uds.h>
+		int main(void)
+		{
+			struct uds_configuration c = UDS_CONFIGURATION_INIT;
+			const struct uds_record_name name = { { 1 } };
+			const struct uds_record_data data = { { 2 } };
+			struct uds_index *index;
+			struct uds_io *io, *cow;
+			bool found = true;
+
+			c.page_bytes = 4096;
+			c.record_pages_per_chapter = 2;
+			c.chapters_per_volume = 4;
+			if (uds_io_open_uri("mem:", NULL, NULL, NULL, &io) != 0 ||
+			    uds_io_open_uri("mem:?size=1048576", NULL, NULL, NULL, &cow) != 0 ||
+			    uds_index_create(io, &c, NULL, NULL) != 0 ||
+			    uds_index_open(io, NULL, NULL, &index) != 0 ||
+			    uds_index_post(index, &name, &data, NULL, &found) != 0 || found ||
+			    uds_index_save(index) != 0 || uds_index_close(index) != 0 ||
+			    uds_exception_store_create(cow, NULL, NULL) != 0)
+				return 1;
+			c.page_bytes = 1; /* a failure: the library's failure() is called */
+			return uds_index_create(io, &c, NULL, NULL) < 0 ? 0 : 1;
+		}
+	END
+	# shellcheck disable=SC2046
+	"$1" -std=c11 -fno-builtin -w $(flags cflags) "$scratch/program.c" "$scratch/names.c" \
+		"$(static_library)" $(flags libs --static | tr ' ' '\n' | grep '^-l' | grep -vx -e -luds) \
+		-o "$program" && "$program"
+}
+
 version_script_is_sorted() {
 	diff <(sed -n 's/^[ \t]*\(uds_[a-z0-9_]*\);$/\1/p' "$srcdir/lib/libuds.map") <(promised)
 }
@@ -260,6 +313,21 @@ if [ "$failed" = 0 ]; then
 		skip "programs from what is installed" "no pkg-config"
 	else
 		check exactly_the_promised_names_are_exported exactly_the_promised_names_are_exported
+		if [ -f "$(static_library)" ]; then
+			check static_library_shows_only_the_promised_names \
+				static_library_shows_only_the_promised_names
+			mkdir -p "$scratch/bin"
+			for compiler in gcc clang; do
+				if have $compiler; then
+					check "program_with_the_same_names: $compiler" \
+						program_with_the_same_names $compiler
+				else
+					skip "program_with_the_same_names: $compiler" "not installed"
+				fi
+			done
+		else
+			skip static_library_shows_only_the_promised_names "only a shared library is built"
+		fi
 		programs
 	fi
 	check uninstall_leaves_nothing uninstall_leaves_nothing
