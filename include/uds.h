@@ -16,6 +16,7 @@
 #include <uds/record.h>
 #include <uds/snapshot.h>
 #include <uds/status.h>
+#include <uds/version.h>
 #include <uds/volume.h>
 
 #endif

@@ -5,7 +5,7 @@
 
 TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support $(CHECK_CFLAGS)
 # Check's macros do not keep all the warnings that the library keeps.
-TEST_CFLAGS = -Wall -Wextra -Wshadow $(UDS_SANITIZE)
+TEST_CFLAGS = -Wall -Wextra -Wshadow $(UDS_WERROR) $(UDS_SANITIZE)
 TEST_LDADD = tests/libsupport.la lib/libcore.la $(CHECK_LIBS)
 
 # The golden vectors stand beside the source tree where they are there at all.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 udsinclude_HEADERS += include/uds/env.h include/uds/status.h
+nodist_udsinclude_HEADERS += include/uds/version.h
 
 lib_libcore_la_SOURCES += \
 	lib/base/bits.h \
@@ -14,4 +15,5 @@ lib_libcore_la_SOURCES += \
 	lib/base/status.c \
 	lib/base/stream.h \
 	lib/base/struct_size.c lib/base/struct_size.h \
+	lib/base/version.c \
 	lib/base/visibility.h

@@ -64,7 +64,7 @@ uninstall_leaves_nothing() {
 }
 
 every_public_header_is_installed() {
-	diff <(cd "$srcdir/include" && find . -name '*.h' | sort) \
+	diff <(cd "$srcdir/include" && find . -name '*.h' -o -name '*.h.in' | sed 's/\.in$//' | sort -u) \
 		<(cd "$root$(setting prefix)/include" && find . -name '*.h' | sort)
 }
 
@@ -162,6 +162,32 @@ manual_pages_describe_nothing_else() {
 	return $missing
 }
 
+# Headers, library, command and pkg-config have the same version.
+versions_agree() {
+	local version
+	version=$(setting VERSION)
+	[ -n "$version" ] || return 1
+	cat >"$scratch/version.c" <<-'END'
+		#include <stdio.h>
+		#include <uds.h>
+		#if UDS_VERSION < UDS_VERSION_NUMBER(0, 1, 0)
+		#error "older than the first version"
+		#endif
+		int main(void)
+		{
+			printf("%d.%d.%d %s %s\n", UDS_VERSION_MAJOR, UDS_VERSION_MINOR,
+			       UDS_VERSION_PATCH, UDS_VERSION_STRING, uds_version());
+			return 0;
+		}
+	END
+	mkdir -p "$scratch/bin"
+	build version gcc -std=c11 "$scratch/version.c" || return 1
+	[ "$(LD_LIBRARY_PATH=$root$(setting prefix)/lib "$scratch/bin/version")" = \
+		"$version $version $version" ] || return 1
+	[ "$(flags modversion)" = "$version" ] || return 1
+	[ ! -x "$builddir/uds" ] || "$builddir/uds" --version | grep -qw -F "$version"
+}
+
 # ---- programs ----
 
 flags() { # flags cflags|libs [--static]
@@ -229,6 +255,28 @@ examples_run() {
 	return $r
 }
 
+# The program of the README, word for word: what it stores is initialised, and a second run finds it.
+readme_program_works() {
+	local file=$scratch/readme.c index=$scratch/readme.uds memcheck=
+	sed -n '/^```c$/,/^```$/p' "$srcdir/README.md" | sed '/^```/d' >"$file"
+	grep -q '^int main(' "$file" || { echo "no program in README.md"; return 1; }
+	mkdir -p "$scratch/bin"
+	build readme gcc -std=c11 -g "$file" || return 1
+	"$builddir/uds" create --chapters 8 --record-pages 4 --page-size 4096 "$index" || return 1
+	head -c 1048576 /dev/urandom >"$scratch/readme.data"
+	if have valgrind; then
+		# Kept bytes that were never set are seen where they are written: by write(2).
+		memcheck="valgrind -q --error-exitcode=9 --leak-check=full"
+	fi
+	local -x LD_LIBRARY_PATH=$root$(setting prefix)/lib
+	[ "$($memcheck "$scratch/bin/readme" "$index" "$scratch/readme.data")" = \
+		"0 blocks are known already" ] || return 1
+	[ "$($memcheck "$scratch/bin/readme" "$index" "$scratch/readme.data")" = \
+		"256 blocks are known already" ] || return 1
+	! "$scratch/bin/readme" "$scratch/absent/x.uds" "$scratch/readme.data" 2>"$scratch/err" || return 1
+	grep -q 'absent/x.uds' "$scratch/err"
+}
+
 programs() {
 	local compiler linking file name
 	for compiler in gcc clang; do
@@ -249,7 +297,7 @@ programs() {
 			done
 			check "examples_run_$linking: $compiler" examples_run
 		done
-		for file in $(cd "$srcdir/include" && find . -name '*.h' | sed 's,^\./,,' | sort); do
+		for file in $(cd "$root$(setting prefix)/include" && find . -name '*.h' | sed 's,^\./,,' | sort); do
 			check "header_stands_alone: $file, $compiler" \
 				header_stands_alone "$file" $compiler -std=c11
 		done
@@ -259,11 +307,29 @@ programs() {
 	for compiler in g++ clang++; do
 		have $compiler || { skip "programs with $compiler" "not installed"; continue; }
 		check "program_in_cxx: $compiler" program_in_cxx $compiler
-		for file in $(cd "$srcdir/include" && find . -name '*.h' | sed 's,^\./,,' | sort); do
+		for file in $(cd "$root$(setting prefix)/include" && find . -name '*.h' | sed 's,^\./,,' | sort); do
 			check "header_stands_alone: $file, $compiler" \
 				header_stands_alone "$file" $compiler -x c++ -std=c++11
 		done
 	done
+}
+
+# ---- the release ----
+
+# What would make two releases of one commit differ: times, owners, modes, the order of files.
+release_is_reproducible() {
+	local name=libuds-test-$$ list=$scratch/list
+	(umask 077 && env -u MAKEFLAGS -u MAKELEVEL make -s -C "$builddir" dist \
+		SOURCE_DATE_EPOCH=1234567890 distdir="$name") >/dev/null || return 1
+	mv "$builddir/$name.tar.xz" "$scratch/release.tar.xz" || return 1
+	tar -tvJf "$scratch/release.tar.xz" --numeric-owner --full-time --utc >"$list" || return 1
+	[ "$(wc -l <"$list")" -gt 100 ] || return 1
+	awk '$2 != "0/0" || $4 != "2009-02-13" || $5 != "23:31:30" { print; bad = 1 }
+		$1 !~ /^(-rw-r--r--|[-d]rwxr-xr-x)$/ { print; bad = 1 } END { exit bad }' "$list" ||
+		return 1
+	# Folder by folder: a slash sorts before everything else.
+	tar -tJf "$scratch/release.tar.xz" | sed 's,/$,,' | tr / '\001' >"$list"
+	diff "$list" <(sort "$list")
 }
 
 # ---- the source tree ----
@@ -328,10 +394,18 @@ if [ "$failed" = 0 ]; then
 		else
 			skip static_library_shows_only_the_promised_names "only a shared library is built"
 		fi
+		check versions_agree versions_agree
+		if [ -x "$builddir/uds" ]; then
+			check readme_program_works readme_program_works
+			have valgrind || skip "readme_program_works under valgrind" "not installed"
+		else
+			skip readme_program_works "the uds command is not built"
+		fi
 		programs
 	fi
 	check uninstall_leaves_nothing uninstall_leaves_nothing
 fi
+check release_is_reproducible release_is_reproducible
 check version_script_is_sorted version_script_is_sorted
 check every_exported_name_is_declared every_exported_name_is_declared
 check every_exported_name_has_a_manual_page every_exported_name_has_a_manual_page
