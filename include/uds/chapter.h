@@ -56,6 +56,15 @@ int uds_open_chapter_make(const struct uds_configuration *configuration, unsigne
 /* Gives the memory back. NULL is fine. Since 0.1. */
 void uds_open_chapter_free(struct uds_open_chapter *chapter);
 
+/*
+ * Copies the sentence about the calling thread's last call on this chapter that returns a status, if that
+ * failed; empty when it did not (libuds(3), Errors).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
+void uds_open_chapter_error_message(const struct uds_open_chapter *chapter,
+				    struct uds_message *ret_message);
+
 /* Forgets all records: the next chapter. Since 0.1. */
 void uds_open_chapter_reset(struct uds_open_chapter *chapter);
 
@@ -183,6 +192,10 @@ int uds_chapter_index_make(const struct uds_configuration *configuration, uint64
 /* NULL is fine. Since 0.1. */
 void uds_chapter_index_free(struct uds_chapter_index *index);
 
+/* As uds_open_chapter_error_message(). Since 0.1. */
+void uds_chapter_index_error_message(const struct uds_chapter_index *index,
+				     struct uds_message *ret_message);
+
 /* Forgets everything and starts on another chapter, by its virtual number. Since 0.1. */
 void uds_chapter_index_reset(struct uds_chapter_index *index, uint64_t virtual_chapter);
 
@@ -263,6 +276,10 @@ int uds_page_format_make(const struct uds_configuration *configuration, uint64_t
 
 /* NULL is fine. Since 0.1. */
 void uds_page_format_free(struct uds_page_format *format);
+
+/* As uds_open_chapter_error_message(); the calls are those below that take the format. Since 0.1. */
+void uds_page_format_error_message(const struct uds_page_format *format,
+				   struct uds_message *ret_message);
 
 /* An index page that was looked over. It borrows the page's memory. */
 struct uds_index_page {

@@ -161,6 +161,15 @@ int uds_io_create(const struct uds_io_ops *ops, void *context, const struct uds_
 int uds_io_close(struct uds_io *io);
 
 /*
+ * Copies the sentence about the calling thread's last call on this I/O or one of its queues, if that
+ * failed; empty when it did not (libuds(3), Errors). Calls that the library makes count, too: an index
+ * or a snapshot on the I/O has sentences of its own. Requests of a queue have only their status.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
+void uds_io_error_message(struct uds_io *io, struct uds_message *ret_message);
+
+/*
  * Reads or writes exactly @length bytes.
  *
  * Returns 0, or

@@ -74,6 +74,14 @@ struct uds_volume_options {
 int uds_volume_open(struct uds_io *io, const struct uds_volume_options *options,
 		    struct uds_message *ret_message, struct uds_volume **ret_volume);
 
+/*
+ * Copies the sentence about the calling thread's last call on this volume that returns a status, if that
+ * failed; empty when it did not (libuds(3), Errors).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
+void uds_volume_error_message(struct uds_volume *volume, struct uds_message *ret_message);
+
 /* Gives the memory back. NULL is fine. No other thread may be using the volume. Since 0.1. */
 void uds_volume_close(struct uds_volume *volume);
 

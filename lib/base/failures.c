@@ -223,6 +223,18 @@ int failures_end_slowly(struct failures *failures, int status, const char *what,
 	return status;
 }
 
+int failures_give(struct failures *failures, int status, struct uds_message *message,
+		  struct uds_message *ret_message)
+{
+	if (status >= 0)
+		return status;
+	if (message->text[0] == '\0')
+		snprintf(message->text, sizeof(message->text), "%s", uds_strerror(status));
+	if (ret_message != NULL)
+		*ret_message = *message;
+	return failures_keep(failures, status, message);
+}
+
 void failures_get(struct failures *failures, struct uds_message *ret_message)
 {
 	struct table *table = table_of(failures);

@@ -69,10 +69,28 @@ void failures_hold(struct failures *failures, int status, const char *format, ..
 int failures_end_slowly(struct failures *failures, int status, const char *what, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define failures_end(failures, status, ...)                                                     \
-	((status) >= 0 && atomic_load_explicit(&(failures)->threads, memory_order_relaxed) == 0 \
-		 ? (status)                                                                     \
-		 : failures_end_slowly(failures, status, __VA_ARGS__))
+static inline bool failures_quiet(const struct failures *failures, int status)
+{
+	return status >= 0 && atomic_load_explicit(&failures->threads, memory_order_relaxed) == 0;
+}
+
+/* A macro, so that nothing is formatted, or even passed, while nothing has failed. */
+#define failures_end(table, status, ...)                                           \
+	__extension__({                                                            \
+		struct failures *end_table = (table);                              \
+		int end_status = (status);                                         \
+                                                                                   \
+		failures_quiet(end_table, end_status)                              \
+			? end_status                                               \
+			: failures_end_slowly(end_table, end_status, __VA_ARGS__); \
+	})
+
+/*
+ * Ends a call that has found its sentence itself, and gives it to the caller, too. An empty one becomes
+ * the status's own text. @ret_message: may be NULL; untouched by a success. Returns @status.
+ */
+int failures_give(struct failures *failures, int status, struct uds_message *message,
+		  struct uds_message *ret_message);
 
 /* The calling thread's sentence; empty when its last call did not fail. */
 void failures_get(struct failures *failures, struct uds_message *ret_message);

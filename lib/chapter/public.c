@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/env.h"
+#include "base/failures.h"
 #include "base/message.h"
 #include "base/visibility.h"
 #include "chapter/closed_chapter.h"
@@ -20,6 +21,7 @@ struct uds_open_chapter {
 	struct geometry geometry;
 	struct zone_chooser chooser;
 	struct open_zone *zones[MAXIMUM_ZONES];
+	struct failures *failures;
 };
 
 static unsigned int zone_count(const struct uds_open_chapter *chapter)
@@ -69,6 +71,11 @@ UDS_PUBLIC int uds_open_chapter_make(const struct uds_configuration *configurati
 		return failure(ret_message, -ENOMEM, "no memory for an open chapter");
 	chapter->env = full_env;
 	chapter->geometry = g;
+	r = failures_make(&full_env, &chapter->failures);
+	if (r < 0) {
+		env_release(&full_env, chapter);
+		return failure(ret_message, r, "no memory for an open chapter");
+	}
 	zone_chooser_make(&g, zones, &chapter->chooser);
 	for (unsigned int z = 0; z < zones; z++) {
 		r = open_zone_make(&full_env, g.records_per_chapter / zones, &chapter->zones[z]);
@@ -91,7 +98,14 @@ UDS_PUBLIC void uds_open_chapter_free(struct uds_open_chapter *chapter)
 	env = chapter->env;
 	for (unsigned int z = 0; z < zone_count(chapter); z++)
 		open_zone_free(chapter->zones[z]);
+	failures_free(chapter->failures);
 	env_release(&env, chapter);
+}
+
+UDS_PUBLIC void uds_open_chapter_error_message(const struct uds_open_chapter *chapter,
+					       struct uds_message *ret_message)
+{
+	failures_get(chapter->failures, ret_message);
 }
 
 UDS_PUBLIC void uds_open_chapter_reset(struct uds_open_chapter *chapter)
@@ -120,11 +134,15 @@ UDS_PUBLIC int uds_open_chapter_put(struct uds_open_chapter *chapter,
 				    const struct uds_record_data *data, uint32_t *ret_room)
 {
 	uint32_t room;
-	int r = open_zone_put(zone_of(chapter, name), name, data, &room);
+	int r;
 
+	failures_begin(chapter->failures);
+	r = open_zone_put(zone_of(chapter, name), name, data, &room);
 	if (r == 0 && ret_room != NULL)
 		*ret_room = room;
-	return r;
+	return failures_end(chapter->failures, r,
+			    "open chapter: a new record in zone %u, which is full",
+			    name_zone(&chapter->chooser, name));
 }
 
 UDS_PUBLIC bool uds_open_chapter_search(const struct uds_open_chapter *chapter,
@@ -155,24 +173,30 @@ UDS_PUBLIC int uds_open_chapter_close(const struct uds_open_chapter *chapter,
 	struct collation collation;
 	int r;
 
+	failures_begin(chapter->failures);
 	if (!public_index_has_geometry(index, g))
-		return -EINVAL;
+		return failures_say(chapter->failures, -EINVAL,
+				    "open chapter: the chapter index is of another configuration");
 	if (!public_index_is_empty(index))
-		return UDS_ERR_BAD_STATE;
+		return failures_say(chapter->failures, UDS_ERR_BAD_STATE,
+				    "open chapter: the chapter index was not reset");
 	if (bytes / g->page_bytes < g->record_pages_per_chapter)
-		return UDS_ERR_OVERFLOW;
+		return failures_say(chapter->failures, UDS_ERR_OVERFLOW,
+				    "open chapter: %zu bytes are less than %u record pages of %u",
+				    bytes, g->record_pages_per_chapter, g->page_bytes);
 	r = collation_start(&collation, g, chapter->zones, zone_count(chapter));
 	if (r < 0)
-		return r;
+		return failures_say(chapter->failures, r,
+				    "open chapter: without a live record it is not closed");
 	r = record_page_encoder_make(&chapter->env, g->records_per_page, &encoder);
 	if (r < 0)
-		return r;
+		return failures_end(chapter->failures, r, "open chapter: closing it");
 	for (uint32_t page = 0; page < g->record_pages_per_chapter && r == 0; page++)
 		r = closed_chapter_encode_page(&collation, page, public_index_inner(index), encoder,
 					       (uint8_t *)ret_record_pages +
 						       (size_t)page * g->page_bytes);
 	record_page_encoder_free(encoder);
-	return r;
+	return failures_end(chapter->failures, r, "open chapter: closing it");
 }
 
 UDS_PUBLIC size_t uds_open_chapter_saved_bytes(const struct uds_open_chapter *chapter)
@@ -183,7 +207,11 @@ UDS_PUBLIC size_t uds_open_chapter_saved_bytes(const struct uds_open_chapter *ch
 UDS_PUBLIC int uds_open_chapter_save(const struct uds_open_chapter *chapter, void *memory,
 				     size_t room)
 {
-	return saved_chapter_write(chapter->zones, zone_count(chapter), memory, room);
+	int r;
+
+	failures_begin(chapter->failures);
+	r = saved_chapter_write(chapter->zones, zone_count(chapter), memory, room);
+	return failures_end(chapter->failures, r, "open chapter: saving it into %zu bytes", room);
 }
 
 UDS_PUBLIC int uds_open_chapter_load(struct uds_open_chapter *chapter, const void *memory,
@@ -191,12 +219,15 @@ UDS_PUBLIC int uds_open_chapter_load(struct uds_open_chapter *chapter, const voi
 				     void *dropped_context, uint64_t *ret_dropped,
 				     struct uds_message *ret_message)
 {
+	struct uds_message message = { "" };
 	uint64_t drops;
-	int r = saved_chapter_load(&chapter->geometry, &chapter->chooser, chapter->zones,
-				   zone_count(chapter), memory, bytes, dropped, dropped_context,
-				   &drops, ret_message);
+	int r;
 
+	failures_begin(chapter->failures);
+	r = saved_chapter_load(&chapter->geometry, &chapter->chooser, chapter->zones,
+			       zone_count(chapter), memory, bytes, dropped, dropped_context, &drops,
+			       &message);
 	if (r == 0 && ret_dropped != NULL)
 		*ret_dropped = drops;
-	return r;
+	return failures_give(chapter->failures, r, &message, ret_message);
 }

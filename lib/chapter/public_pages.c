@@ -6,9 +6,11 @@
 #include <uds/chapter.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/env.h"
+#include "base/failures.h"
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
@@ -23,12 +25,14 @@ struct uds_chapter_index {
 	struct geometry geometry;
 	struct chapter_index *inner;
 	bool empty; /* nothing was put since it was reset */
+	struct failures *failures;
 };
 
 struct uds_page_format {
 	struct uds_env env;
 	struct geometry geometry;
 	struct index_page_code code;
+	struct failures *failures;
 };
 
 bool public_index_has_geometry(const struct uds_chapter_index *index, const struct geometry *g)
@@ -69,8 +73,11 @@ UDS_PUBLIC int uds_chapter_index_make(const struct uds_configuration *configurat
 		return failure(ret_message, -ENOMEM, "no memory for a chapter index");
 	index->env = full_env;
 	index->geometry = g;
-	r = chapter_index_make(&full_env, &g, volume_nonce, &index->inner);
+	r = failures_make(&full_env, &index->failures);
+	if (r == 0)
+		r = chapter_index_make(&full_env, &g, volume_nonce, &index->inner);
 	if (r < 0) {
+		failures_free(index->failures);
 		env_release(&full_env, index);
 		return failure(ret_message, r, "no memory for a chapter index");
 	}
@@ -87,7 +94,14 @@ UDS_PUBLIC void uds_chapter_index_free(struct uds_chapter_index *index)
 		return;
 	env = index->env;
 	chapter_index_free(index->inner);
+	failures_free(index->failures);
 	env_release(&env, index);
+}
+
+UDS_PUBLIC void uds_chapter_index_error_message(const struct uds_chapter_index *index,
+						struct uds_message *ret_message)
+{
+	failures_get(index->failures, ret_message);
 }
 
 UDS_PUBLIC void uds_chapter_index_reset(struct uds_chapter_index *index, uint64_t virtual_chapter)
@@ -99,20 +113,28 @@ UDS_PUBLIC void uds_chapter_index_reset(struct uds_chapter_index *index, uint64_
 UDS_PUBLIC int uds_chapter_index_put(struct uds_chapter_index *index,
 				     const struct uds_record_name *name, uint32_t record_page)
 {
-	int r = chapter_index_put(index->inner, name, record_page);
+	int r;
 
+	failures_begin(index->failures);
+	r = chapter_index_put(index->inner, name, record_page);
 	if (r == 0)
 		index->empty = false;
-	return r;
+	return failures_end(index->failures, r, "chapter index: putting a name of record page %u",
+			    record_page);
 }
 
 UDS_PUBLIC int uds_chapter_index_pack_page(struct uds_chapter_index *index, uint32_t first_list,
 					   bool last_page, void *ret_page, uint32_t *ret_lists,
 					   struct uds_message *ret_message)
 {
+	struct uds_message message = { "" };
+	int r;
+
+	failures_begin(index->failures);
 	index->empty = false;
-	return chapter_index_pack_page(index->inner, first_list, last_page, ret_page, ret_lists,
-				       ret_message);
+	r = chapter_index_pack_page(index->inner, first_list, last_page, ret_page, ret_lists,
+				    &message);
+	return failures_give(index->failures, r, &message, ret_message);
 }
 
 UDS_PUBLIC int uds_chapter_index_get_statistics(const struct uds_chapter_index *index,
@@ -120,10 +142,12 @@ UDS_PUBLIC int uds_chapter_index_get_statistics(const struct uds_chapter_index *
 {
 	struct uds_chapter_index_statistics out = { 0 };
 	struct chapter_index_statistics inner;
-	int r = STRUCT_OUT_CHECK(ret_statistics, uds_chapter_index_statistics, removed, NULL);
+	struct uds_message message;
+	int r = STRUCT_OUT_CHECK(ret_statistics, uds_chapter_index_statistics, removed, &message);
 
+	failures_begin(index->failures);
 	if (r < 0)
-		return r;
+		return failures_keep(index->failures, r, &message);
 	chapter_index_get_statistics(index->inner, &inner);
 	out.entries = inner.entries;
 	out.collisions = inner.collisions;
@@ -152,6 +176,11 @@ UDS_PUBLIC int uds_page_format_make(const struct uds_configuration *configuratio
 	format = env_allocate_zeroed(&full_env, 1, sizeof(*format));
 	if (format == NULL)
 		return failure(ret_message, -ENOMEM, "no memory for a page format");
+	r = failures_make(&full_env, &format->failures);
+	if (r < 0) {
+		env_release(&full_env, format);
+		return failure(ret_message, r, "no memory for a page format");
+	}
 	format->env = full_env;
 	format->geometry = g;
 	index_page_code_make(&g, volume_nonce, &format->code);
@@ -166,7 +195,14 @@ UDS_PUBLIC void uds_page_format_free(struct uds_page_format *format)
 	if (format == NULL)
 		return;
 	env = format->env;
+	failures_free(format->failures);
 	env_release(&env, format);
+}
+
+UDS_PUBLIC void uds_page_format_error_message(const struct uds_page_format *format,
+					      struct uds_message *ret_message)
+{
+	failures_get(format->failures, ret_message);
 }
 
 UDS_PUBLIC int uds_chapter_index_initialize_page(const struct uds_page_format *format,
@@ -174,14 +210,16 @@ UDS_PUBLIC int uds_chapter_index_initialize_page(const struct uds_page_format *f
 						 struct uds_index_page *ret_page)
 {
 	struct uds_index_page out = UDS_INDEX_PAGE_INIT;
+	struct uds_message message = { "" };
 	struct index_page_head head;
 	int r;
 
-	r = STRUCT_OUT_CHECK(ret_page, uds_index_page, list_count, ret_message);
+	failures_begin(format->failures);
+	r = STRUCT_OUT_CHECK(ret_page, uds_index_page, list_count, &message);
 	if (r == 0)
-		r = index_page_open(&format->code, page, &head, ret_message);
+		r = index_page_open(&format->code, page, &head, &message);
 	if (r < 0)
-		return r;
+		return failures_give(format->failures, r, &message, ret_message);
 	out.bytes = page;
 	out.virtual_chapter = head.vcn;
 	out.first_list = head.first_list;
@@ -210,11 +248,16 @@ UDS_PUBLIC int uds_chapter_index_validate_page(const struct uds_page_format *for
 					       const struct uds_index_page *page,
 					       struct uds_message *ret_message)
 {
+	struct uds_message message = { "" };
 	struct index_page_head head;
 	const void *bytes;
-	int r = take_page(page, ret_message, &head, &bytes);
+	int r;
 
-	return r < 0 ? r : index_page_validate(&format->code, &head, bytes, ret_message);
+	failures_begin(format->failures);
+	r = take_page(page, &message, &head, &bytes);
+	if (r == 0)
+		r = index_page_validate(&format->code, &head, bytes, &message);
+	return failures_give(format->failures, r, &message, ret_message);
 }
 
 UDS_PUBLIC int uds_chapter_index_search_page(const struct uds_page_format *format,
@@ -222,15 +265,21 @@ UDS_PUBLIC int uds_chapter_index_search_page(const struct uds_page_format *forma
 					     const struct uds_record_name *name, bool *ret_found,
 					     uint32_t *ret_record_page)
 {
+	struct uds_message message = { "" };
 	struct index_page_head head;
 	const void *bytes;
-	int r = take_page(page, NULL, &head, &bytes);
+	int r;
 
-	if (r == 0)
-		r = index_page_search(&format->geometry, &format->code, &head, bytes, name,
-				      ret_record_page);
+	failures_begin(format->failures);
+	r = take_page(page, &message, &head, &bytes);
 	if (r < 0)
-		return r;
+		return failures_keep(format->failures, r, &message);
+	r = index_page_search(&format->geometry, &format->code, &head, bytes, name,
+			      ret_record_page);
+	if (r < 0)
+		return failures_end(format->failures, r,
+				    "index page of chapter %" PRIu64 ", searching list %u",
+				    head.vcn, chapter_list(&format->geometry, name));
 	*ret_found = r == 1;
 	return 0;
 }

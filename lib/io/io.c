@@ -57,7 +57,8 @@ UDS_PUBLIC int uds_io_create(const struct uds_io_ops *ops, void *context,
 	}
 	name_bytes = strlen(known.name) + 1;
 	io->name = env_allocate(&env, name_bytes, 1);
-	if (io->name == NULL) {
+	if (io->name == NULL || failures_make(&env, &io->failures) < 0) {
+		env_release(&env, io->name);
 		env_release(&env, io);
 		return -ENOMEM;
 	}
@@ -80,9 +81,15 @@ UDS_PUBLIC int uds_io_close(struct uds_io *io)
 		return 0;
 	env = io->env;
 	r = io_status(io, "close", io->ops.close(io->context));
+	failures_free(io->failures);
 	env_release(&env, io->name);
 	env_release(&env, io);
 	return r;
+}
+
+UDS_PUBLIC void uds_io_error_message(struct uds_io *io, struct uds_message *ret_message)
+{
+	failures_get(io->failures, ret_message);
 }
 
 int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void *buffer,
@@ -118,38 +125,50 @@ int io_status(const struct uds_io *io, const char *operation, int said)
 
 UDS_PUBLIC int uds_io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset)
 {
-	int r = io_check_transfer(io, UDS_IO_READ, buffer, length, offset);
+	int r;
 
-	if (r < 0 || length == 0)
-		return r;
-	return io_status(io, "read", io->ops.read(io->context, buffer, length, offset));
+	failures_begin(io->failures);
+	r = io_check_transfer(io, UDS_IO_READ, buffer, length, offset);
+	if (r == 0 && length > 0)
+		r = io_status(io, "read", io->ops.read(io->context, buffer, length, offset));
+	return failures_end(io->failures, r, "%s: reading %zu bytes at %" PRIu64, io->name, length,
+			    offset);
 }
 
 UDS_PUBLIC int uds_io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t offset)
 {
-	int r = io_check_transfer(io, UDS_IO_WRITE, buffer, length, offset);
+	int r;
 
-	if (r < 0 || length == 0)
-		return r;
-	return io_status(io, "write", io->ops.write(io->context, buffer, length, offset));
+	failures_begin(io->failures);
+	r = io_check_transfer(io, UDS_IO_WRITE, buffer, length, offset);
+	if (r == 0 && length > 0)
+		r = io_status(io, "write", io->ops.write(io->context, buffer, length, offset));
+	return failures_end(io->failures, r, "%s: writing %zu bytes at %" PRIu64, io->name, length,
+			    offset);
 }
 
 UDS_PUBLIC int uds_io_flush(struct uds_io *io)
 {
-	return io_status(io, "flush", io->ops.flush(io->context));
+	int r;
+
+	failures_begin(io->failures);
+	r = io_status(io, "flush", io->ops.flush(io->context));
+	return failures_end(io->failures, r, "%s: flushing", io->name);
 }
 
 UDS_PUBLIC int uds_io_size(struct uds_io *io, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
-	int r = io_status(io, "get_size", io->ops.get_size(io->context, &bytes));
+	int r;
 
+	failures_begin(io->failures);
+	r = io_status(io, "get_size", io->ops.get_size(io->context, &bytes));
 	if (r == 0)
 		*ret_bytes = bytes;
-	return r;
+	return failures_end(io->failures, r, "%s: asking for its size", io->name);
 }
 
-UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t length)
+static int discard(struct uds_io *io, uint64_t offset, uint64_t length)
 {
 	if (io->ops.discard == NULL)
 		return -EOPNOTSUPP;
@@ -160,7 +179,15 @@ UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t lengt
 	return io_status(io, "discard", io->ops.discard(io->context, offset, length));
 }
 
-UDS_PUBLIC int uds_io_resize(struct uds_io *io, uint64_t bytes)
+UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t length)
+{
+	failures_begin(io->failures);
+	return failures_end(io->failures, discard(io, offset, length),
+			    "%s: discarding %" PRIu64 " bytes at %" PRIu64, io->name, length,
+			    offset);
+}
+
+static int resize(struct uds_io *io, uint64_t bytes)
 {
 	if (io->ops.resize == NULL)
 		return -EOPNOTSUPP;
@@ -171,11 +198,22 @@ UDS_PUBLIC int uds_io_resize(struct uds_io *io, uint64_t bytes)
 	return io_status(io, "resize", io->ops.resize(io->context, bytes));
 }
 
+UDS_PUBLIC int uds_io_resize(struct uds_io *io, uint64_t bytes)
+{
+	failures_begin(io->failures);
+	return failures_end(io->failures, resize(io, bytes), "%s: resizing it to %" PRIu64 " bytes",
+			    io->name, bytes);
+}
+
 UDS_PUBLIC int uds_io_map(struct uds_io *io, uint64_t offset, size_t length, const void **ret_view)
 {
-	if (io->ops.map == NULL)
-		return -EOPNOTSUPP;
-	return io_status(io, "map", io->ops.map(io->context, offset, length, ret_view));
+	int r = -EOPNOTSUPP;
+
+	failures_begin(io->failures);
+	if (io->ops.map != NULL)
+		r = io_status(io, "map", io->ops.map(io->context, offset, length, ret_view));
+	return failures_end(io->failures, r, "%s: mapping %zu bytes at %" PRIu64, io->name, length,
+			    offset);
 }
 
 UDS_PUBLIC uint32_t uds_io_block_bytes(const struct uds_io *io)

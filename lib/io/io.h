@@ -2,18 +2,22 @@
 /*
  * The inner side of an I/O, and helpers that all stores share.
  *
- * A struct uds_io may be used by any number of threads; nothing in it changes after it was made.
+ * A struct uds_io may be used by any number of threads; but for the sentences of failures nothing in it
+ * changes after it was made.
  */
 #ifndef IO_IO_H
 #define IO_IO_H
 
 #include <uds/io.h>
 
+#include "base/failures.h"
+
 struct uds_io {
 	struct uds_env env;
 	struct uds_io_ops ops;
 	void *context;
 	char *name;
+	struct failures *failures; /* of calls on it and on its queues, for each thread */
 	uint32_t block_bytes;
 	uint32_t memory_alignment;
 	bool read_only;

@@ -32,11 +32,15 @@ UDS_PUBLIC int uds_io_queue_open(struct uds_io *io, unsigned int depth,
 	struct uds_io_queue *queue;
 	int r;
 
+	failures_begin(io->failures);
 	if (depth == 0 || depth > MAX_DEPTH)
-		return -EINVAL;
+		return failures_say(io->failures, -EINVAL,
+				    "%s: a queue of depth %u: 1 to %d are possible", io->name,
+				    depth, MAX_DEPTH);
 	queue = env_allocate_zeroed(&io->env, 1, sizeof(*queue) + depth * sizeof(queue->done[0]));
 	if (queue == NULL)
-		return -ENOMEM;
+		return failures_say(io->failures, -ENOMEM, "%s: no memory for a queue of depth %u",
+				    io->name, depth);
 	queue->io = io;
 	queue->depth = depth;
 	if (io->ops.open_queue != NULL) {
@@ -44,7 +48,8 @@ UDS_PUBLIC int uds_io_queue_open(struct uds_io *io, unsigned int depth,
 			      io->ops.open_queue(io->context, depth, &queue->backend));
 		if (r < 0 && r != -EOPNOTSUPP) {
 			env_release(&io->env, queue);
-			return r;
+			return failures_end(io->failures, r, "%s: opening a queue of depth %u",
+					    io->name, depth);
 		}
 		if (r == -EOPNOTSUPP)
 			queue->backend = NULL;
@@ -109,10 +114,14 @@ static void submit(struct uds_io_queue *queue, struct uds_io_request *const *req
 UDS_PUBLIC int uds_io_queue_submit(struct uds_io_queue *queue,
 				   struct uds_io_request *const *requests, size_t count)
 {
+	struct failures *failures = queue->io->failures;
 	size_t first = 0;
 
+	failures_begin(failures);
 	if (count > queue->depth - queue->in_flight)
-		return -EBUSY;
+		return failures_say(failures, -EBUSY,
+				    "%s: %zu requests for a queue of depth %u with %u in flight",
+				    queue->io->name, count, queue->depth, queue->in_flight);
 	for (size_t i = 0; i < count && queue->backend == NULL; i++) {
 		requests[i]->status = carry_out(queue->io, requests[i]);
 		keep_done(queue, requests[i]);
@@ -129,7 +138,8 @@ UDS_PUBLIC int uds_io_queue_submit(struct uds_io_queue *queue,
 		first = end;
 	}
 	queue->in_flight += (unsigned int)count;
-	return 0;
+	/* What failed here is the status of a request, not of this call. */
+	return failures_end(failures, 0, "submitting");
 }
 
 /* Waits for the backend: how many requests it gave back, or an error. */
@@ -166,6 +176,7 @@ UDS_PUBLIC int uds_io_queue_reap(struct uds_io_queue *queue, struct uds_io_reque
 	size_t count = 0;
 	int r;
 
+	failures_begin(queue->io->failures);
 	while (count < room && queue->done_count > 0) {
 		ret_done[count++] = queue->done[queue->first_done];
 		queue->first_done = (queue->first_done + 1) % queue->depth;
@@ -174,7 +185,9 @@ UDS_PUBLIC int uds_io_queue_reap(struct uds_io_queue *queue, struct uds_io_reque
 	if (count == 0 && room > 0 && queue->in_backend > 0) {
 		r = reap_backend(queue, ret_done, room);
 		if (r < 0)
-			return r;
+			return failures_end(queue->io->failures, r,
+					    "%s: waiting for %u requests of a queue",
+					    queue->io->name, queue->in_backend);
 		count = (size_t)r;
 	}
 	queue->in_flight -= (unsigned int)count;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/env.h"
+#include "base/failures.h"
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
@@ -20,6 +21,7 @@
 
 struct uds_volume {
 	struct uds_env env;
+	struct failures *failures;
 	struct uds_io *io;
 	struct layout layout;
 	struct volume *volume;
@@ -80,7 +82,11 @@ UDS_PUBLIC int uds_volume_open(struct uds_io *io, const struct uds_volume_option
 	volume->env = env;
 	volume->io = io;
 	pthread_mutex_init(&volume->write_lock, NULL);
-	r = layout_read(io, options.offset, ret_message, &volume->layout);
+	r = failures_make(&env, &volume->failures);
+	if (r < 0)
+		failure(ret_message, r, "%s: no memory for a volume", uds_io_name(io));
+	else
+		r = layout_read(io, options.offset, ret_message, &volume->layout);
 	if (r == 0) {
 		r = volume_open(io, &volume->layout, options.cache_bytes, &env, &volume->volume);
 		if (r < 0)
@@ -106,19 +112,27 @@ UDS_PUBLIC void uds_volume_close(struct uds_volume *volume)
 	chapter_writer_free(volume->writer);
 	volume_close(volume->volume);
 	pthread_mutex_destroy(&volume->write_lock);
+	failures_free(volume->failures);
 	env_release(&env, volume->vcns);
 	env_release(&env, volume);
+}
+
+UDS_PUBLIC void uds_volume_error_message(struct uds_volume *volume, struct uds_message *ret_message)
+{
+	failures_get(volume->failures, ret_message);
 }
 
 UDS_PUBLIC int uds_volume_get_configuration(struct uds_volume *volume,
 					    struct uds_configuration *ret_configuration)
 {
-	int r = STRUCT_OUT_CHECK(ret_configuration, uds_configuration, remapped_physical, NULL);
+	struct uds_message message;
+	int r = STRUCT_OUT_CHECK(ret_configuration, uds_configuration, remapped_physical, &message);
 
+	failures_begin(volume->failures);
 	if (r == 0)
 		struct_out(ret_configuration, &volume->layout.configuration,
 			   sizeof(volume->layout.configuration));
-	return r;
+	return r < 0 ? failures_keep(volume->failures, r, &message) : 0;
 }
 
 UDS_PUBLIC int uds_volume_get_info(struct uds_volume *volume, struct uds_volume_info *ret_info)
@@ -131,11 +145,13 @@ UDS_PUBLIC int uds_volume_get_info(struct uds_volume *volume, struct uds_volume_
 		.volume_nonce = volume->layout.super.volume_nonce,
 		.start = layout_volume_offset(&volume->layout),
 	};
-	int r = STRUCT_OUT_CHECK(ret_info, uds_volume_info, start, NULL);
+	struct uds_message message;
+	int r = STRUCT_OUT_CHECK(ret_info, uds_volume_info, start, &message);
 
+	failures_begin(volume->failures);
 	if (r == 0)
 		struct_out(ret_info, &info, sizeof(info));
-	return r;
+	return r < 0 ? failures_keep(volume->failures, r, &message) : 0;
 }
 
 /* Whether a chapter is there, and its slot. */
@@ -207,9 +223,8 @@ static int check_page(const struct uds_volume *volume, uint32_t page, uint32_t c
 		       uds_io_name(volume->io), kind, page, count);
 }
 
-UDS_PUBLIC int uds_volume_read_index_page(struct uds_volume *volume, uint64_t virtual_chapter,
-					  uint32_t page, void *ret_page,
-					  struct uds_message *ret_message)
+static int read_index_page(struct uds_volume *volume, uint64_t virtual_chapter, uint32_t page,
+			   void *ret_page, struct uds_message *ret_message)
 {
 	int r;
 
@@ -218,9 +233,20 @@ UDS_PUBLIC int uds_volume_read_index_page(struct uds_volume *volume, uint64_t vi
 	return r < 0 ? r : read_page(volume, virtual_chapter, page, ret_page, ret_message);
 }
 
-UDS_PUBLIC int uds_volume_read_record_page(struct uds_volume *volume, uint64_t virtual_chapter,
-					   uint32_t page, void *ret_page,
-					   struct uds_message *ret_message)
+UDS_PUBLIC int uds_volume_read_index_page(struct uds_volume *volume, uint64_t virtual_chapter,
+					  uint32_t page, void *ret_page,
+					  struct uds_message *ret_message)
+{
+	struct uds_message message = { "" };
+
+	failures_begin(volume->failures);
+	return failures_give(volume->failures,
+			     read_index_page(volume, virtual_chapter, page, ret_page, &message),
+			     &message, ret_message);
+}
+
+static int read_record_page(struct uds_volume *volume, uint64_t virtual_chapter, uint32_t page,
+			    void *ret_page, struct uds_message *ret_message)
 {
 	const struct geometry *geometry = &volume->layout.geometry;
 	int r;
@@ -232,9 +258,21 @@ UDS_PUBLIC int uds_volume_read_record_page(struct uds_volume *volume, uint64_t v
 			 ret_page, ret_message);
 }
 
-UDS_PUBLIC int uds_volume_search(struct uds_volume *volume, uint64_t virtual_chapter,
-				 const struct uds_record_name *name, bool *ret_found,
-				 struct uds_record_data *ret_data, struct uds_message *ret_message)
+UDS_PUBLIC int uds_volume_read_record_page(struct uds_volume *volume, uint64_t virtual_chapter,
+					   uint32_t page, void *ret_page,
+					   struct uds_message *ret_message)
+{
+	struct uds_message message = { "" };
+
+	failures_begin(volume->failures);
+	return failures_give(volume->failures,
+			     read_record_page(volume, virtual_chapter, page, ret_page, &message),
+			     &message, ret_message);
+}
+
+static int search(struct uds_volume *volume, uint64_t virtual_chapter,
+		  const struct uds_record_name *name, bool *ret_found,
+		  struct uds_record_data *ret_data, struct uds_message *ret_message)
 {
 	struct uds_record_data data;
 	uint32_t slot;
@@ -251,6 +289,18 @@ UDS_PUBLIC int uds_volume_search(struct uds_volume *volume, uint64_t virtual_cha
 	if (found && ret_data != NULL)
 		*ret_data = data;
 	return 0;
+}
+
+UDS_PUBLIC int uds_volume_search(struct uds_volume *volume, uint64_t virtual_chapter,
+				 const struct uds_record_name *name, bool *ret_found,
+				 struct uds_record_data *ret_data, struct uds_message *ret_message)
+{
+	struct uds_message message = { "" };
+
+	failures_begin(volume->failures);
+	return failures_give(volume->failures,
+			     search(volume, virtual_chapter, name, ret_found, ret_data, &message),
+			     &message, ret_message);
 }
 
 /* The lock is held. */
@@ -309,10 +359,8 @@ static int write_chapter(struct uds_volume *volume, struct open_zone *const *zon
 	return r;
 }
 
-UDS_PUBLIC int uds_volume_write_chapter(struct uds_volume *volume,
-					const struct uds_open_chapter *chapter,
-					uint64_t *ret_virtual_chapter,
-					struct uds_message *ret_message)
+static int write_open_chapter(struct uds_volume *volume, const struct uds_open_chapter *chapter,
+			      uint64_t *ret_virtual_chapter, struct uds_message *ret_message)
 {
 	const struct geometry *own = &volume->layout.geometry;
 	const struct geometry *other = public_chapter_geometry(chapter);
@@ -330,9 +378,22 @@ UDS_PUBLIC int uds_volume_write_chapter(struct uds_volume *volume,
 	return write_chapter(volume, zones, count, ret_virtual_chapter, ret_message);
 }
 
-UDS_PUBLIC int uds_volume_write_records(struct uds_volume *volume, const struct uds_record *records,
-					uint32_t count, uint64_t *ret_virtual_chapter,
+UDS_PUBLIC int uds_volume_write_chapter(struct uds_volume *volume,
+					const struct uds_open_chapter *chapter,
+					uint64_t *ret_virtual_chapter,
 					struct uds_message *ret_message)
+{
+	struct uds_message message = { "" };
+
+	failures_begin(volume->failures);
+	return failures_give(volume->failures,
+			     write_open_chapter(volume, chapter, ret_virtual_chapter, &message),
+			     &message, ret_message);
+}
+
+static int write_records(struct uds_volume *volume, const struct uds_record *records,
+			 uint32_t count, uint64_t *ret_virtual_chapter,
+			 struct uds_message *ret_message)
 {
 	const uint32_t most = volume->layout.geometry.records_per_chapter;
 	struct open_zone *zone;
@@ -357,4 +418,16 @@ UDS_PUBLIC int uds_volume_write_records(struct uds_volume *volume, const struct 
 		r = write_chapter(volume, &zone, 1, ret_virtual_chapter, ret_message);
 	open_zone_free(zone);
 	return r;
+}
+
+UDS_PUBLIC int uds_volume_write_records(struct uds_volume *volume, const struct uds_record *records,
+					uint32_t count, uint64_t *ret_virtual_chapter,
+					struct uds_message *ret_message)
+{
+	struct uds_message message = { "" };
+
+	failures_begin(volume->failures);
+	return failures_give(volume->failures,
+			     write_records(volume, records, count, ret_virtual_chapter, &message),
+			     &message, ret_message);
 }

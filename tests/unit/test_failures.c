@@ -23,6 +23,11 @@ static struct uds_exception_store *store;
 static struct uds_exception_store *read_only_store;
 static struct uds_snapshot *snapshot;
 static struct uds_snapshot *read_only_snapshot;
+static struct uds_io *sealed; /* an I/O that cannot do much */
+static struct uds_volume *volume;
+static struct uds_open_chapter *chapter;
+static struct uds_chapter_index *chapter_index;
+static struct uds_page_format *format;
 static struct uds_message message;
 
 static struct uds_io *memory(uint64_t bytes)
@@ -63,6 +68,64 @@ static void open_snapshots(void)
 	snapshot_options.read_only = true;
 	ck_assert_int_eq(
 		uds_snapshot_open(io, cow, &snapshot_options, &message, &read_only_snapshot), 0);
+}
+
+static int sealed_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	(void)context;
+	(void)offset;
+	memset(buffer, 0, length);
+	return 0;
+}
+
+static int sealed_flush(void *context)
+{
+	(void)context;
+	return -EIO;
+}
+
+static int sealed_size(void *context, uint64_t *ret_bytes)
+{
+	(void)context;
+	*ret_bytes = 1 << 20;
+	return 0;
+}
+
+static int sealed_close(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static void open_parts(void)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+
+	ops.read = sealed_read;
+	ops.flush = sealed_flush;
+	ops.get_size = sealed_size;
+	ops.close = sealed_close;
+	limits.block_bytes = 512;
+	limits.name = "sealed";
+	ck_assert_int_eq(uds_io_create(&ops, NULL, &limits, NULL, &sealed), 0);
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 2;
+	c.chapters_per_volume = 4;
+	ck_assert_int_eq(uds_volume_open(io, NULL, &message, &volume), 0);
+	ck_assert_int_eq(uds_open_chapter_make(&c, 1, NULL, &message, &chapter), 0);
+	ck_assert_int_eq(uds_chapter_index_make(&c, 1, NULL, &message, &chapter_index), 0);
+	ck_assert_int_eq(uds_page_format_make(&c, 1, NULL, &message, &format), 0);
+}
+
+static void close_parts(void)
+{
+	uds_page_format_free(format);
+	uds_chapter_index_free(chapter_index);
+	uds_open_chapter_free(chapter);
+	uds_volume_close(volume);
+	uds_io_close(sealed);
 }
 
 static void close_all(void)
@@ -348,6 +411,199 @@ static int changed_ranges_invalid(void)
 	return uds_snapshot_changed_ranges(snapshot, 0, UINT64_MAX, stop_changed, NULL);
 }
 
+/* ---- I/Os and their queues ---- */
+
+static int io_read_past_the_end(void)
+{
+	char byte;
+
+	return uds_io_read(cow, &byte, 1, UINT64_C(1) << 40);
+}
+
+static int io_write_read_only(void)
+{
+	return uds_io_write(sealed, "x", 1, 0);
+}
+
+static int io_read_unaligned(void)
+{
+	char bytes[3];
+
+	return uds_io_read(sealed, bytes, 3, 5);
+}
+
+static int io_map_not_there(void)
+{
+	const void *view;
+
+	return uds_io_map(sealed, 0, 512, &view);
+}
+
+static int io_discard_not_there(void)
+{
+	return uds_io_discard(sealed, 0, 512);
+}
+
+static int io_resize_not_there(void)
+{
+	return uds_io_resize(sealed, 512);
+}
+
+static int io_flush_fails(void)
+{
+	return uds_io_flush(sealed);
+}
+
+static int queue_too_deep(void)
+{
+	struct uds_io_queue *queue;
+
+	return uds_io_queue_open(cow, 5000, &queue);
+}
+
+static int queue_full(void)
+{
+	char byte;
+	struct uds_io_request request = { .kind = UDS_IO_READ, .buffer = &byte, .length = 1 };
+	struct uds_io_request *requests[2] = { &request, &request };
+	struct uds_io_queue *queue;
+	int r;
+
+	ck_assert_int_eq(uds_io_queue_open(cow, 1, &queue), 0);
+	r = uds_io_queue_submit(queue, requests, 2);
+	uds_io_queue_close(queue);
+	return r;
+}
+
+/* ---- volume and chapters ---- */
+
+static int volume_info_of_no_size(void)
+{
+	struct uds_volume_info info = { .size = 0 };
+
+	return uds_volume_get_info(volume, &info);
+}
+
+static int volume_configuration_of_no_size(void)
+{
+	struct uds_configuration c = { .size = 0 };
+
+	return uds_volume_get_configuration(volume, &c);
+}
+
+static int volume_search_nowhere(void)
+{
+	bool found;
+	int r = uds_volume_search(volume, 77, &name, &found, NULL, &message);
+
+	ck_assert_ptr_nonnull(strstr(message.text, "chapter 77"));
+	return r;
+}
+
+static int volume_page_nowhere(void)
+{
+	uint8_t page[4096];
+
+	return uds_volume_read_record_page(volume, 0, 99, page, NULL);
+}
+
+static int volume_write_nothing(void)
+{
+	return uds_volume_write_chapter(volume, chapter, NULL, NULL);
+}
+
+static int volume_write_too_many(void)
+{
+	return uds_volume_write_records(volume, NULL, 100000, NULL, NULL);
+}
+
+static int chapter_put_full(void)
+{
+	struct uds_record_name n = name;
+	int r = 0;
+
+	for (unsigned int i = 0; i < 1000 && r == 0; i++) {
+		n.bytes[0] = (uint8_t)i;
+		n.bytes[1] = (uint8_t)(i >> 8);
+		r = uds_open_chapter_put(chapter, &n, &data, NULL);
+	}
+	return r;
+}
+
+static int chapter_save_too_short(void)
+{
+	char bytes[4];
+
+	ck_assert_int_eq(uds_open_chapter_put(chapter, &name, &data, NULL), 0);
+	return uds_open_chapter_save(chapter, bytes, sizeof(bytes));
+}
+
+static int chapter_close_empty(void)
+{
+	static uint8_t pages[8192];
+
+	return uds_open_chapter_close(chapter, chapter_index, pages, sizeof(pages));
+}
+
+static int chapter_close_too_short(void)
+{
+	char byte;
+
+	return uds_open_chapter_close(chapter, chapter_index, &byte, 1);
+}
+
+static int chapter_load_damaged(void)
+{
+	return uds_open_chapter_load(chapter, "nothing of this kind", 20, NULL, NULL, NULL, NULL);
+}
+
+static int chapter_index_put_nowhere(void)
+{
+	return uds_chapter_index_put(chapter_index, &name, 2);
+}
+
+static int chapter_index_pack_nothing(void)
+{
+	uint8_t page[4096];
+	uint32_t lists;
+
+	return uds_chapter_index_pack_page(chapter_index, 100000, true, page, &lists, NULL);
+}
+
+static int chapter_index_statistics_of_no_size(void)
+{
+	struct uds_chapter_index_statistics s = { .size = 0 };
+
+	return uds_chapter_index_get_statistics(chapter_index, &s);
+}
+
+static int page_damaged(void)
+{
+	struct uds_index_page page = UDS_INDEX_PAGE_INIT;
+	static const uint8_t bytes[4096];
+
+	return uds_chapter_index_initialize_page(format, bytes, NULL, &page);
+}
+
+static int page_validate_of_no_size(void)
+{
+	struct uds_index_page page = { .size = 0 };
+
+	return uds_chapter_index_validate_page(format, &page, NULL);
+}
+
+static int page_search_elsewhere(void)
+{
+	struct uds_index_page page = UDS_INDEX_PAGE_INIT;
+	static const uint8_t bytes[4096];
+	uint32_t record_page;
+	bool found;
+
+	page.bytes = bytes;
+	page.first_list = 100000;
+	return uds_chapter_index_search_page(format, &page, &name, &found, &record_page);
+}
+
 /* ---- the table ---- */
 
 static void index_message(struct uds_message *ret)
@@ -378,6 +634,82 @@ static void snapshot_message(struct uds_message *ret)
 static void read_only_snapshot_message(struct uds_message *ret)
 {
 	uds_snapshot_error_message(read_only_snapshot, ret);
+}
+
+static void io_message(struct uds_message *ret)
+{
+	uds_io_error_message(cow, ret);
+}
+
+static void sealed_message(struct uds_message *ret)
+{
+	uds_io_error_message(sealed, ret);
+}
+
+static void volume_message(struct uds_message *ret)
+{
+	uds_volume_error_message(volume, ret);
+}
+
+static void chapter_message(struct uds_message *ret)
+{
+	uds_open_chapter_error_message(chapter, ret);
+}
+
+static void chapter_index_message(struct uds_message *ret)
+{
+	uds_chapter_index_error_message(chapter_index, ret);
+}
+
+static void format_message(struct uds_message *ret)
+{
+	uds_page_format_error_message(format, ret);
+}
+
+static int good_io(void)
+{
+	char byte;
+
+	return uds_io_read(cow, &byte, 1, 0);
+}
+
+static int good_sealed(void)
+{
+	uint64_t bytes;
+
+	return uds_io_size(sealed, &bytes);
+}
+
+static int good_volume(void)
+{
+	struct uds_volume_info info = UDS_VOLUME_INFO_INIT;
+
+	return uds_volume_get_info(volume, &info);
+}
+
+static int good_chapter(void)
+{
+	uds_open_chapter_reset(chapter);
+	return uds_open_chapter_put(chapter, &name, &data, NULL);
+}
+
+static int good_chapter_index(void)
+{
+	struct uds_chapter_index_statistics s = UDS_CHAPTER_INDEX_STATISTICS_INIT;
+
+	return uds_chapter_index_get_statistics(chapter_index, &s);
+}
+
+static int good_format(void)
+{
+	struct uds_index_page page = UDS_INDEX_PAGE_INIT;
+	uint8_t bytes[4096];
+	uint32_t lists;
+
+	uds_chapter_index_reset(chapter_index, 0);
+	ck_assert_int_eq(uds_chapter_index_pack_page(chapter_index, 0, true, bytes, &lists, NULL),
+			 0);
+	return uds_chapter_index_initialize_page(format, bytes, NULL, &page);
 }
 
 static int good_index(void)
@@ -427,9 +759,28 @@ static const struct handle {
 	{ read_only_store_message, good_read_only_store },
 	{ snapshot_message, good_snapshot },
 	{ read_only_snapshot_message, good_read_only_snapshot },
+	{ io_message, good_io },
+	{ sealed_message, good_sealed },
+	{ volume_message, good_volume },
+	{ chapter_message, good_chapter },
+	{ chapter_index_message, good_chapter_index },
+	{ format_message, good_format },
 };
 
-enum { INDEX, INDEX_RO, STORE, STORE_RO, SNAPSHOT, SNAPSHOT_RO };
+enum {
+	INDEX,
+	INDEX_RO,
+	STORE,
+	STORE_RO,
+	SNAPSHOT,
+	SNAPSHOT_RO,
+	IO,
+	SEALED,
+	VOLUME,
+	CHAPTER,
+	CHAPTER_INDEX,
+	FORMAT
+};
 
 static const struct row {
 	int handle;
@@ -472,6 +823,33 @@ static const struct row {
 	{ SNAPSHOT_RO, invalidate_read_only, UDS_ERR_READ_ONLY, "read only" },
 	{ SNAPSHOT_RO, merge_read_only_snapshot, UDS_ERR_READ_ONLY, "read only" },
 	{ SNAPSHOT_RO, begin_merge_read_only, UDS_ERR_READ_ONLY, "read only" },
+	{ IO, io_read_past_the_end, UDS_ERR_OUT_OF_RANGE, "reading 1 bytes at 1099511627776" },
+	{ SEALED, io_write_read_only, UDS_ERR_READ_ONLY, "sealed: writing 1 bytes at 0" },
+	{ SEALED, io_read_unaligned, UDS_ERR_UNALIGNED, "sealed: reading 3 bytes at 5" },
+	{ SEALED, io_map_not_there, -EOPNOTSUPP, "sealed: mapping 512 bytes at 0" },
+	{ SEALED, io_discard_not_there, -EOPNOTSUPP, "sealed: discarding 512 bytes at 0" },
+	{ SEALED, io_resize_not_there, -EOPNOTSUPP, "sealed: resizing it to 512" },
+	{ SEALED, io_flush_fails, -EIO, "sealed: flushing" },
+	{ IO, queue_too_deep, -EINVAL, "depth 5000" },
+	{ IO, queue_full, -EBUSY, "2 requests for a queue of depth 1" },
+	{ VOLUME, volume_info_of_no_size, -EINVAL, "struct uds_volume_info" },
+	{ VOLUME, volume_configuration_of_no_size, -EINVAL, "struct uds_configuration" },
+	{ VOLUME, volume_search_nowhere, UDS_ERR_OUT_OF_RANGE, "chapter 77" },
+	{ VOLUME, volume_page_nowhere, UDS_ERR_OUT_OF_RANGE, "record page 99" },
+	{ VOLUME, volume_write_nothing, UDS_ERR_BAD_STATE, "without records" },
+	{ VOLUME, volume_write_too_many, -EINVAL, "100000 records" },
+	{ CHAPTER, chapter_put_full, UDS_ERR_OVERFLOW, "zone 0, which is full" },
+	{ CHAPTER, chapter_save_too_short, UDS_ERR_OVERFLOW, "saving it into 4 bytes" },
+	{ CHAPTER, chapter_close_empty, UDS_ERR_BAD_STATE, "without a live record" },
+	{ CHAPTER, chapter_close_too_short, UDS_ERR_OVERFLOW, "1 bytes are less than" },
+	{ CHAPTER, chapter_load_damaged, UDS_ERR_CORRUPT, "open chapter" },
+	{ CHAPTER_INDEX, chapter_index_put_nowhere, -EINVAL, "record page 2" },
+	{ CHAPTER_INDEX, chapter_index_pack_nothing, -EINVAL, "100000" },
+	{ CHAPTER_INDEX, chapter_index_statistics_of_no_size, -EINVAL,
+	  "struct uds_chapter_index_statistics" },
+	{ FORMAT, page_damaged, UDS_ERR_CORRUPT, "nonce" },
+	{ FORMAT, page_validate_of_no_size, -EINVAL, "struct uds_index_page" },
+	{ FORMAT, page_search_elsewhere, UDS_ERR_OUT_OF_RANGE, "searching list" },
 };
 
 #define ROWS ((int)(sizeof(rows) / sizeof(rows[0])))
@@ -483,6 +861,7 @@ START_TEST(each_failing_call_leaves_its_own_sentence)
 
 	open_indexes();
 	open_snapshots();
+	open_parts();
 	handle->get(&message);
 	ck_assert_str_eq(message.text, "");
 	ck_assert_int_eq(row->call(), row->status);
@@ -492,6 +871,7 @@ START_TEST(each_failing_call_leaves_its_own_sentence)
 	ck_assert_int_eq(handle->good(), 0);
 	handle->get(&message);
 	ck_assert_str_eq(message.text, "");
+	close_parts();
 	close_all();
 }
 END_TEST
