@@ -10,6 +10,12 @@ tests_unit_test_snapshot_vectors_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_vectors_LDADD = $(TEST_LDADD) $(JANSSON_LIBS)
 endif
 
+UNIT_TESTS += tests/unit/test_snapshot_settle
+tests_unit_test_snapshot_settle_SOURCES = tests/unit/test_snapshot_settle.c
+tests_unit_test_snapshot_settle_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_settle_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_settle_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_exception_map
 tests_unit_test_exception_map_SOURCES = tests/unit/test_exception_map.c
 tests_unit_test_exception_map_CPPFLAGS = $(TEST_CPPFLAGS)

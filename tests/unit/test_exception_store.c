@@ -526,6 +526,44 @@ START_TEST(dry_run_says_what_a_merge_would_do)
 }
 END_TEST
 
+static int stop_once(void *context, uint64_t done, uint64_t total)
+{
+	bool *stopped = context;
+
+	(void)done;
+	(void)total;
+	if (*stopped)
+		return 0;
+	*stopped = true;
+	return 1;
+}
+
+START_TEST(a_stopped_dry_run_says_so)
+{
+	struct uds_merge_options merge = UDS_MERGE_OPTIONS_INIT;
+	struct uds_merge_result result = { .size = sizeof(result) };
+	struct uds_io *cow = make_cow(200), *origin;
+	struct uds_message message;
+	struct uds_snapshot *s;
+	bool stopped = false;
+
+	ck_assert_int_eq(uds_io_open_memory(80 * CHUNK, 1, NULL, &origin), 0);
+	for (uint64_t i = 0; i < 30; i++)
+		plant(cow, i, 2 * i, 2 + i);
+	ck_assert_int_eq(uds_snapshot_open(origin, cow, NULL, &message, &s), 0);
+	merge.dry_run = true;
+	merge.round_bytes = CHUNK;
+	merge.progress = stop_once;
+	merge.progress_context = &stopped;
+	ck_assert_int_eq(uds_snapshot_merge(s, &merge, &result), UDS_ERR_STOPPED);
+	ck_assert_uint_lt(result.exceptions, 30);
+	ck_assert_uint_eq(result.exceptions + result.remaining, 30);
+	uds_snapshot_close(s);
+	uds_io_close(origin);
+	uds_io_close(cow);
+}
+END_TEST
+
 START_TEST(equal_chunks_are_left_out_when_asked)
 {
 	struct uds_merge_options merge = UDS_MERGE_OPTIONS_INIT;
@@ -583,6 +621,7 @@ int main(void)
 	tcase_add_test(tc, origin_and_cow_device_must_differ);
 	tcase_add_test(tc, ranges_are_in_order_and_joined);
 	tcase_add_test(tc, a_device_that_grows_gives_room);
+	tcase_add_test(tc, a_stopped_dry_run_says_so);
 	tcase_add_test(tc, dry_run_says_what_a_merge_would_do);
 	tcase_add_test(tc, equal_chunks_are_left_out_when_asked);
 	tcase_add_test(tc, states_have_names_and_meanings);

@@ -268,6 +268,39 @@ START_TEST(record_numbers_that_do_not_fit_are_refused__S4)
 }
 END_TEST
 
+START_TEST(the_bounds_of_each_parameter_are_allowed)
+{
+	struct uds_configuration good = UDS_CONFIGURATION_INIT, c;
+	struct uds_message message = { "" };
+	struct geometry g;
+
+	good.record_pages_per_chapter = 4;
+#define ALLOWED(member, value)                                                              \
+	do {                                                                                \
+		c = good;                                                                   \
+		c.member = value;                                                           \
+		ck_assert_msg(geometry_make(&c, &g, &message) == 0, "%s %llu: %s", #member, \
+			      (unsigned long long)(value), message.text);                   \
+	} while (0)
+	ALLOWED(page_bytes, 4096);
+	ALLOWED(page_bytes, 65536);
+	ALLOWED(record_pages_per_chapter, 1);
+	ALLOWED(chapters_per_volume, 2);
+	ALLOWED(cache_chapters, 1);
+	ALLOWED(cache_chapters, 32767 / 4);
+	c = good; /* in the range, though no volume index comes of it */
+	c.volume_index_mean_delta = 1;
+	refused(c, "choose a smaller volume");
+	good.sparse_sample_rate = 32;
+	ALLOWED(sparse_chapters_per_volume, 1);
+	ALLOWED(sparse_chapters_per_volume, 1023);
+	good.sparse_chapters_per_volume = 10;
+	ALLOWED(sparse_sample_rate, 2);
+	ALLOWED(sparse_sample_rate, 4096);
+#undef ALLOWED
+}
+END_TEST
+
 START_TEST(mean_deltas_that_the_origin_miscodes_are_refused__R2)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
@@ -427,6 +460,7 @@ int main(void)
 	tcase_add_test(tc, sparse_chapters_are_the_old_ones);
 	tcase_add_test(tc, impossible_configurations_are_refused_with_the_range);
 	tcase_add_test(tc, record_numbers_that_do_not_fit_are_refused__S4);
+	tcase_add_test(tc, the_bounds_of_each_parameter_are_allowed);
 	tcase_add_test(tc, mean_deltas_that_the_origin_miscodes_are_refused__R2);
 	tcase_add_test(tc, what_is_accepted_stays_within_the_limits_of_the_format);
 	tcase_add_test(tc, usual_sizes_have_names);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * After a failure: what a store still owes its device is made good before anything else, in the right order,
+ * and tried again until it is durable.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uds/exception_store.h>
+#include <uds/snapshot.h>
+
+#include "check_main.h"
+#include "fault_io.h"
+#include "snap_image.h"
+#include "trace_io.h"
+
+/* Chunks of a sector: 32 exceptions in an area. */
+#define CHUNK	 512u
+#define PER_AREA 32u
+#define ORIGIN	 200u /* chunks */
+#define COW	 400u
+
+struct fixture {
+	struct trace *trace;
+	struct fault_plan plan;
+	struct uds_io *origin;
+	struct uds_io *cow;
+	struct uds_snapshot *snapshot;
+};
+
+static void setup(struct fixture *f, bool transient)
+{
+	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
+
+	f->trace = malloc(sizeof(*f->trace));
+	trace_start(f->trace);
+	fault_plan_start(&f->plan);
+	create.chunk_bytes = CHUNK;
+	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, &f->origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(COW * CHUNK, 1, NULL, &f->cow), 0);
+	f->origin = trace_io(f->trace, 'o', f->origin);
+	f->cow = trace_io(f->trace, 'c', f->cow);
+	ck_assert_int_eq(fault_io_open(&f->plan, f->cow, NULL, &f->cow), 0);
+	if (transient)
+		options.transient_chunk_bytes = CHUNK;
+	else
+		ck_assert_int_eq(uds_exception_store_create(f->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_snapshot_open(f->origin, f->cow, &options, NULL, &f->snapshot), 0);
+	trace_clear(f->trace);
+}
+
+static void teardown(struct fixture *f)
+{
+	uds_snapshot_close(f->snapshot);
+	uds_io_close(f->origin);
+	uds_io_close(f->cow);
+	fault_plan_end(&f->plan);
+	free(f->trace);
+}
+
+static int write_chunk(struct fixture *f, uint64_t chunk)
+{
+	uint8_t bytes[CHUNK];
+
+	fill_pattern(bytes, chunk, 1, 2);
+	return uds_snapshot_write(f->snapshot, bytes, CHUNK, chunk * CHUNK);
+}
+
+static void check_chunk(struct fixture *f, uint64_t chunk)
+{
+	uint8_t bytes[CHUNK], expected[CHUNK];
+
+	fill_pattern(expected, chunk, 1, 2);
+	ck_assert_int_eq(uds_snapshot_read(f->snapshot, bytes, CHUNK, chunk * CHUNK), 0);
+	ck_assert_mem_eq(bytes, expected, CHUNK);
+}
+
+static uint64_t exceptions(struct fixture *f)
+{
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
+
+	ck_assert_int_eq(uds_exception_store_get_status(uds_snapshot_store(f->snapshot), &status),
+			 0);
+	return status.exceptions;
+}
+
+/* The area of a failed commit may be on the device or not: it is put back, and stays, before a merge. */
+START_TEST(a_failed_commit_is_taken_back_durably_before_a_merge)
+{
+	struct fixture f;
+
+	setup(&f, false);
+	fault_plan_fail(&f.plan, FAULT_WRITE, 2, -EIO, false); /* data, then the area */
+	ck_assert_int_eq(write_chunk(&f, 7), -EIO);
+	trace_clear(f.trace);
+	ck_assert_int_eq(uds_snapshot_merge(f.snapshot, NULL, NULL), 0);
+	ck_assert_msg(strncmp(f.trace->text, "cW512+512 cF ", 13) == 0, "%s", f.trace->text);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(flushing_reaches_both_devices_also_without_a_store)
+{
+	struct fixture f;
+
+	setup(&f, true);
+	ck_assert_int_eq(write_chunk(&f, 7), 0);
+	trace_clear(f.trace);
+	ck_assert_int_eq(uds_snapshot_flush(f.snapshot), 0);
+	ck_assert_str_eq(f.trace->text, "oF cF ");
+	fault_plan_fail(&f.plan, FAULT_FLUSH, 1, -EIO, false);
+	ck_assert_int_eq(uds_snapshot_flush(f.snapshot), -EIO);
+	teardown(&f);
+}
+END_TEST
+
+/* Areas that a merge had begun to take off come back, however often that fails at first. */
+START_TEST(areas_are_restored_when_the_device_works_again)
+{
+	uint64_t nth = (uint64_t)_i + 1, before;
+	struct fixture f;
+
+	setup(&f, false);
+	for (uint64_t c = 0; c < 3 * PER_AREA + 5; c++)
+		ck_assert_int_eq(write_chunk(&f, c), 0);
+	fault_plan_fail(&f.plan, FAULT_WRITE | FAULT_FLUSH, nth, -EIO, true);
+	if (uds_snapshot_merge(f.snapshot, NULL, NULL) < 0) {
+		ck_assert_int_lt(uds_snapshot_flush(f.snapshot), 0);
+		ck_assert_int_lt(uds_snapshot_flush(f.snapshot), 0);
+		fault_plan_fail(&f.plan, 0, 0, 0, false);
+		ck_assert_int_eq(uds_snapshot_flush(f.snapshot), 0);
+		before = exceptions(&f);
+		ck_assert_int_eq(uds_snapshot_close(f.snapshot), 0);
+		ck_assert_int_eq(uds_snapshot_open(f.origin, f.cow, NULL, NULL, &f.snapshot), 0);
+		ck_assert_uint_eq(exceptions(&f), before);
+	}
+	fault_plan_fail(&f.plan, 0, 0, 0, false);
+	for (uint64_t c = 0; c < 3 * PER_AREA + 5; c++)
+		check_chunk(&f, c);
+	teardown(&f);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("snapshot settle");
+	TCase *tc = tcase_create("settle");
+
+	tcase_add_test(tc, a_failed_commit_is_taken_back_durably_before_a_merge);
+	tcase_add_test(tc, flushing_reaches_both_devices_also_without_a_store);
+	tcase_add_loop_test(tc, areas_are_restored_when_the_device_works_again, 0, 16);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
