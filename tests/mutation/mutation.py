@@ -72,7 +72,7 @@ def try_mutant(shop, coverage, mutant):
         for test in tests:
             if not shop.rebuild_for(test):
                 return Outcome("unbuildable", "%s does not link" % test)
-            verdict = shop.run(test, 30 + 10 * coverage.seconds[test])
+            verdict = shop.run(test, 20 + 5 * coverage.seconds[test])
             if verdict is not None:
                 return Outcome("killed", "%s %s" % (test, verdict))
         return Outcome("survived", "%d tests execute the line" % len(tests))

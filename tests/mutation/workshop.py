@@ -27,9 +27,10 @@ def log(text):
     print(text, flush=True)
 
 
-def _limits():
+def _limits(cpu_seconds):
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     os.setpgrp()
 
 
@@ -116,10 +117,14 @@ class Workshop:
         return {**os.environ, "UDS_TOOL": os.path.join(self.build, "uds"),
                 "UDS_SRCDIR": self.src, "UDS_BUILDDIR": self.build, "TMPDIR": self.scratch,
                 "PYTHON3": os.environ.get("PYTHON3", "python3"),
-                "CK_DEFAULT_TIMEOUT": os.environ.get("CK_DEFAULT_TIMEOUT", "120")}
+                "CK_DEFAULT_TIMEOUT": os.environ.get("CK_DEFAULT_TIMEOUT", "300")}
 
     def run(self, test, seconds):
-        """Returns None where the test passes, or in a word how it failed."""
+        """Returns None where the test passes, or in a word how it failed.
+
+        An endless loop ends after so many seconds of processor time, so that a busy machine is not
+        taken for one; a thread that waits for ever, after many more seconds of the clock.
+        """
         path = os.path.join(self.build if self.is_program(test) else self.src, test)
         command = [path]
         if test.endswith(".py"):
@@ -130,9 +135,9 @@ class Workshop:
                 os.path.join(self.build, "mutant.log"), "wb") as output:
             process = subprocess.Popen(command, cwd=self.build, env=self._environment(),
                                        stdin=nothing, stdout=output, stderr=output,
-                                       preexec_fn=_limits)
+                                       preexec_fn=lambda: _limits(int(seconds) + 1))
             try:
-                return None if process.wait(seconds) == 0 else "fails"
+                return None if process.wait(300 + 10 * seconds) == 0 else "fails"
             except subprocess.TimeoutExpired:
                 return "takes too long"
             finally:

@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# quickstart, in a tree whose configure and make only pretend, on a machine whose packages only pretend.
+set -u
+export LC_ALL=C
+srcdir=${UDS_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/uds-quickstart.XXXXXX") || exit 1
+trap 'rm -rf "$scratch"' EXIT
+passed=0 failed=0 skipped=0
+unset CI MAKEFLAGS MAKELEVEL
+
+# ---- the pretended machine ----
+
+bin=$scratch/bin
+mkdir -p "$bin"
+for tool in bash sh env make sed grep find cat sort wc sleep dirname nproc tail mkdir rm uniq awk cksum head cut tr \
+	touch printf basename; do
+	ln -s "$(type -P $tool)" "$bin/$tool" || exit 1
+done
+
+pretend() { # pretend TOOL: what it does comes from standard input
+	{ echo '#!/bin/sh'; cat; } >"$bin/$1"
+	chmod +x "$bin/$1"
+}
+
+pretend id <<-'END'
+	echo "$PRETEND_ID"
+END
+pretend dpkg-query <<-'END'
+	for last; do :; done
+	case " $PRETEND_MISSING " in *" $last "*) exit 1 ;; esac
+	[ "$PRETEND_MISSING" != everything ] && printf installed
+END
+pretend dpkg <<-'END'
+	echo all
+END
+pretend pkg-config <<-'END'
+	echo 1.0
+END
+pretend gcc <<-'END'
+	echo 12
+END
+pretend apt-get <<-'END'
+	echo "apt-get $*" >>"$PRETEND_LOG"
+	[ "${PRETEND_OFFLINE:-no}" = no ]
+END
+
+# fresh_tree NAME: a tree with quickstart and a configure that makes three tests, one of them an example's.
+fresh_tree() {
+	tree=$scratch/$1
+	mkdir -p "$tree/tests/cross"
+	cp "$srcdir/quickstart" "$tree" && cp "$srcdir/tests/stages" "$srcdir/tests/summary" "$tree/tests" || return 1
+	cp "$srcdir/tests/cross/prepare" "$tree/tests/cross" || return 1
+	: >"$tree/configure.ac"
+	cat >"$tree/configure" <<-'END'
+		#!/bin/sh
+		echo "configure $* $(command -v python3 >/dev/null && echo with-python)" >>"$PRETEND_LOG"
+		touch config.status
+		cat >Makefile <<-'EOF'
+			TESTS = tests/unit/test_a tests/tool/test_b.py examples/test_c
+			THREADED_TESTS = tests/unit/test_a
+			all:
+			check: ; @for t in $(TESTS); do n=$${t%.py}; mkdir -p $$(dirname $$n); \
+			[ "$$t" = "$$PRETEND_DIES" ] && continue; \
+			echo 'result: 1 passed, 0 failed, 0 skipped' >$$n.log; : >$$n.trs; done
+		EOF
+	END
+	chmod +x "$tree/configure"
+	: >"$scratch/log"
+}
+
+# quick ARGUMENT...: quickstart there; what it says is in $scratch/said.
+quick() {
+	(cd "$tree" && env PATH="$bin" PRETEND_ID="${PRETEND_ID:-0}" PRETEND_MISSING="${PRETEND_MISSING-}" \
+		PRETEND_LOG="$scratch/log" ./quickstart "$@") >"$scratch/said" 2>&1 </dev/null
+}
+
+said() { grep -q -- "$1" "$scratch/said" || { cat "$scratch/said"; return 1; }; }
+configured() { grep -c '^configure' "$scratch/log"; }
+
+# ---- the tests ----
+
+a_path_with_a_space_is_refused_in_a_sentence() {
+	fresh_tree "with space" || return 1
+	! quick build || return 1
+	[ "$(wc -l <"$scratch/said")" = 1 ] && said 'has a space' && [ ! -s "$scratch/log" ]
+}
+
+a_user_without_root_and_sudo_gets_the_line() {
+	fresh_tree user || return 1
+	! PRETEND_ID=1000 PRETEND_MISSING="libtool libjansson-dev" quick build || return 1
+	said 'apt-get install --no-install-recommends libtool libjansson-dev$' && [ ! -s "$scratch/log" ]
+}
+
+a_failing_installation_ends_with_the_line() {
+	fresh_tree offline || return 1
+	! PRETEND_OFFLINE=yes PRETEND_MISSING=libtool quick build || return 1
+	said 'apt-get install --no-install-recommends libtool$'
+}
+
+scan_asks_for_no_test_packages() {
+	fresh_tree scan || return 1
+	PRETEND_OFFLINE=yes PRETEND_MISSING=everything quick scan /
+	said 'apt-get install .*libjansson-dev' || return 1
+	! grep -Ew 'check|python3|clang|g\+\+|qemu' "$scratch/said"
+}
+
+packages_that_arrive_are_found() {
+	fresh_tree arrive || return 1
+	quick build && quick build && [ "$(configured)" = 1 ] || return 1
+	ln -s "$(type -P true)" "$bin/python3"
+	quick build && quick build && [ "$(configured)" = 2 ]
+	local r=$?
+	grep -q with-python "$scratch/log" || r=1
+	rm "$bin/python3"
+	return $r
+}
+
+check_says_stage_and_count_and_counts_the_examples() {
+	fresh_tree check || return 1
+	quick check build tsan || { cat "$scratch/said"; return 1; }
+	said '\[1/2\] build: 3 of 3 test programs' && said '\[2/2\] build-tsan: 1 of 1 test programs' &&
+		said '^4 passed, 0 failed, 0 skipped$'
+}
+
+a_test_without_a_result_is_a_failure() {
+	fresh_tree dies || return 1
+	! PRETEND_DIES=examples/test_c quick check build || return 1
+	said 'no result in build/examples/test_c.log'
+}
+
+a_stage_that_cannot_run_is_a_skip_with_its_reason() {
+	fresh_tree skips || return 1
+	pretend gcc <<-'END'
+		case "$*" in *-m32*) exit 1 ;; esac
+		echo 12
+	END
+	quick check build m32 || { cat "$scratch/said"; return 1; }
+	said 'skipped: build-m32: gcc -m32 .* cannot build a program' && said '^3 passed, 0 failed, 1 skipped$'
+}
+
+an_unknown_stage_is_refused() {
+	fresh_tree unknown || return 1
+	! quick check nonsense || return 1
+	said 'no such stage: nonsense'
+}
+
+for test in a_path_with_a_space_is_refused_in_a_sentence a_user_without_root_and_sudo_gets_the_line \
+	a_failing_installation_ends_with_the_line scan_asks_for_no_test_packages packages_that_arrive_are_found \
+	check_says_stage_and_count_and_counts_the_examples a_test_without_a_result_is_a_failure \
+	a_stage_that_cannot_run_is_a_skip_with_its_reason an_unknown_stage_is_refused; do
+	if $test >"$scratch/output" 2>&1; then
+		passed=$((passed + 1))
+		echo "passed: $test"
+	else
+		failed=$((failed + 1))
+		echo "FAILED: $test"
+		cat "$scratch/output" "$scratch/said"
+	fi
+done
+echo "result: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
