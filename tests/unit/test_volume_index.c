@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/env.h"
 #include "check_main.h"
 #include "index/vi_index.h"
@@ -44,7 +45,7 @@ static void choose_name(const struct volume_index_parameters *p, const struct na
 	memset(ret_name, 0, sizeof(*ret_name));
 	for (int i = 0; i < 8; i++)
 		ret_name->bytes[i] = (uint8_t)(v >> (56 - 8 * i));
-	memcpy(ret_name->bytes + 8, &tail, 4);
+	put_le32(ret_name->bytes + 8, (uint32_t)tail);
 	ret_name->bytes[15] = (uint8_t)(how->hooks ? next_random() % 4 : 1);
 }
 

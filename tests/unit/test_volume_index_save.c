@@ -343,7 +343,7 @@ static void random_name(struct uds_record_name *ret_name)
 	v = (v & ~UINT64_C(0xfffff)) | (v & 0xff) << 10;
 	for (int i = 0; i < 8; i++)
 		ret_name->bytes[i] = (uint8_t)(v >> (56 - 8 * i));
-	memcpy(ret_name->bytes + 8, &tail, 8);
+	put_le64(ret_name->bytes + 8, tail);
 	ret_name->bytes[15] = (uint8_t)(next_random() % 3);
 }
 
