@@ -293,9 +293,9 @@ struct uds_index_info {
 	uint64_t volume_nonce;
 	uint64_t newest_chapter;
 	uint64_t oldest_chapter;
-	uint64_t size_bytes;   /* of the whole index on the I/O */
-	uint64_t memory_bytes; /* what an open index of this configuration takes when full */
-	uint64_t records;      /* in the volume and the saved open chapter, an upper bound */
+	uint64_t size_bytes;	/* of the whole index on the I/O */
+	uint64_t memory_bytes;	/* what an open index of this configuration takes when full */
+	uint64_t records;	/* in the volume and the saved open chapter, an upper bound */
 	uint64_t saved_records; /* that only the save has; 0 when it does not count */
 };
 

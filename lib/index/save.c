@@ -94,8 +94,8 @@ static int load_open_zones(struct uds_index *index, const uint8_t *memory, uint6
 		zones[i] = index->zones[i].open;
 	zone_chooser_make(&index->geometry, index->zone_count, &chooser);
 	r = saved_chapter_load(&index->geometry, &chooser, zones, index->zone_count, memory,
-			       (size_t)bytes, dropped_records_add, &dropped, &index->dropped_at_load,
-			       message);
+			       (size_t)bytes, dropped_records_add, &dropped,
+			       &index->dropped_at_load, message);
 	if (r == 0)
 		r = dropped_records_forget(&dropped, index);
 	dropped_records_free(&dropped);
