@@ -59,6 +59,7 @@ include tests/model/local.mk
 
 # The test programs in C, which also run as code of other machines; and those that are worth running longer.
 C_TESTS = $(UNIT_TESTS) $(model_tests) $(index_vector_tests)
-LONG_TESTS = $(filter %_crash %_faults %_model %_volume_index %_volume_index_save %_threads,$(C_TESTS)) \
+LONG_TESTS = $(filter tests/crash/% tests/fault/% tests/model/% %_crash %_faults \
+	%_model %_threads %_volume_index %_volume_index_save,$(C_TESTS)) \
 	tests/format/test_exec_against_model.py tests/format/test_snapshot_against_model.py
 include tests/mutation/local.mk
