@@ -24,7 +24,8 @@ void share_prefetch(const struct share *share, size_t i)
 }
 
 /* That the first request of a call that fails has a sentence, which the failures after it leave. */
-static void explain(const struct share *share, const struct uds_request *request, int status)
+static __attribute__((cold, noinline)) void explain(const struct share *share,
+						    const struct uds_request *request, int status)
 {
 	static const char *const kinds[] = { "update", "query", "post", "peek", "delete" };
 	struct failures *failures = share->index->failures;
@@ -146,7 +147,8 @@ UDS_PUBLIC int uds_index_run(struct uds_index *index, struct uds_request *reques
 	failures_begin(index->failures);
 	r = index->zone_count == 1 ? run_one_zone(index, requests, count)
 				   : run_zones(index, requests, count);
-	return index_end(index, r, "carrying out requests");
+	return failures_quiet(index->failures, r) ? r
+						  : index_end(index, r, "carrying out requests");
 }
 
 static int run_single(struct uds_index *index, struct uds_request *request)
