@@ -29,8 +29,8 @@
 
 #include "base/bytes.h"
 #include "base/env.h"
-#include "snapshot/copier.h"
-#include "snapshot/cow_format.h"
+#include "exceptions/cow_format.h"
+#include "io/copier.h"
 
 #define MAX_RUNS 99
 

@@ -18,7 +18,7 @@
 #include <uds.h>
 
 #include "base/env.h"
-#include "snapshot/area.h"
+#include "exceptions/area.h"
 
 #define CHUNK UINT64_C(4096)
 #define RUNS  5

@@ -29,6 +29,10 @@ include lib/geometry/local.mk
 include lib/delta/local.mk
 include lib/chapter/local.mk
 include lib/volume/local.mk
+include lib/volume_index/local.mk
+include lib/sparse/local.mk
 include lib/index/local.mk
+include lib/check/local.mk
+include lib/exceptions/local.mk
 include lib/snapshot/local.mk
 include lib/vdo/local.mk

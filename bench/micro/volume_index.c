@@ -17,7 +17,7 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "bench/micro/sorted_lists.h"
-#include "index/vi_index.h"
+#include "volume_index/private.h"
 
 #define BATCH		256u
 #define STEADY_CHAPTERS 64u
@@ -75,14 +75,14 @@ static void make_batch(uint64_t seed, uint64_t first)
 
 static void post_batch(struct volume_index *index, uint64_t vcn)
 {
-	struct vi_place places[BATCH];
-	struct vi_record record;
+	struct name_place places[BATCH];
+	struct hint record;
 
 	for (unsigned int i = 0; i < BATCH; i++)
 		volume_index_locate(index, &names[i], &places[i]);
 	for (unsigned int i = 0; i < BATCH + 8; i++) {
 		if (i < BATCH)
-			volume_index_prefetch(index, &places[i], VI_CHANGE);
+			volume_index_prefetch(index, &places[i], HINT_CHANGE);
 		if (i < 8)
 			continue;
 		volume_index_get(index, &places[i - 8], &names[i - 8], &record);
@@ -115,7 +115,7 @@ static double look_up(struct volume_index *index, uint64_t seed, uint64_t first,
 		      unsigned int batch, uint64_t *found)
 {
 	const struct uds_record_name *pointers[BATCH];
-	struct vi_record records[BATCH];
+	struct hint records[BATCH];
 	double total = 0;
 
 	for (unsigned int i = 0; i < BATCH; i++)
@@ -136,12 +136,12 @@ static double look_up(struct volume_index *index, uint64_t seed, uint64_t first,
 
 static double memory_bytes(const struct volume_index *index, unsigned int scale)
 {
-	struct vi_statistics statistics = { 0 };
+	struct volume_index_statistics statistics = { 0 };
 
 	/* The heads of lists that are not used count as if they were. */
 	volume_index_add_statistics(index, 0, &statistics);
 	return (double)statistics.memory_bytes -
-	       (double)sizeof(struct vi_head) * volume_index_list_count(index, SUB_INDEX_DENSE) *
+	       (double)sizeof(struct list_head) * volume_index_list_count(index, SUB_INDEX_DENSE) *
 		       (scale - 1) / scale;
 }
 
@@ -159,9 +159,9 @@ static void measure_index(const struct geometry *geometry, unsigned int scale, c
 	env_complete(NULL, &env);
 	if (volume_index_make(&env, geometry, 1, 1, NULL, &index) < 0)
 		exit(1);
-	for (unsigned int i = 0; form != NULL && vi_operations_get(i, &usable) != NULL; i++) {
-		if (usable && strcmp(vi_operations_get(i, &usable)->name, form) == 0)
-			index->operations = vi_operations_get(i, &usable);
+	for (unsigned int i = 0; form != NULL && list_operations_get(i, &usable) != NULL; i++) {
+		if (usable && strcmp(list_operations_get(i, &usable)->name, form) == 0)
+			index->operations = list_operations_get(i, &usable);
 	}
 	run->name = index->operations->name;
 	run->fill = post_chapters(index, 0, chapters, per_chapter) / (double)records;

@@ -9,7 +9,7 @@
 
 struct dropped_name {
 	struct uds_record_name name;
-	struct vi_place place;
+	struct name_place place;
 	bool place_is_taken; /* its place's ordinary entry is that of a record that was loaded */
 };
 
@@ -34,7 +34,7 @@ void dropped_records_add(void *context, const struct uds_record *record)
 	dropped->names[dropped->count++] = (struct dropped_name){ .name = record->name };
 }
 
-static int compare_places(const struct vi_place *a, const struct vi_place *b)
+static int compare_places(const struct name_place *a, const struct name_place *b)
 {
 	if (a->sub != b->sub)
 		return a->sub < b->sub ? -1 : 1;
@@ -54,7 +54,7 @@ static int compare_names(const void *a, const void *b)
 
 /* The first of the dropped names that have this place, or NULL; they are sorted by place. */
 static struct dropped_name *find_place(const struct dropped_records *dropped,
-				       const struct vi_place *place)
+				       const struct name_place *place)
 {
 	size_t low = 0, high = dropped->count;
 
@@ -76,8 +76,8 @@ static void take_place(struct dropped_records *dropped, struct uds_index *index,
 		       const struct uds_record_name *name)
 {
 	struct dropped_name *same;
-	struct vi_record record;
-	struct vi_place place;
+	struct hint record;
+	struct name_place place;
 
 	volume_index_locate(index->volume_index, name, &place);
 	same = find_place(dropped, &place);
@@ -110,7 +110,7 @@ static void find_taken_places(struct dropped_records *dropped, struct uds_index 
  */
 static void forget(const struct dropped_name *dropped, struct uds_index *index)
 {
-	struct vi_record record;
+	struct hint record;
 
 	volume_index_get(index->volume_index, &dropped->place, &dropped->name, &record);
 	if (record.found && record.vcn == index->newest &&

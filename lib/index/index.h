@@ -25,11 +25,11 @@
 #include "base/failures.h"
 #include "chapter/open_zone.h"
 #include "geometry/geometry.h"
-#include "index/sparse_cache.h"
-#include "index/volume_index.h"
+#include "sparse/sparse_cache.h"
 #include "volume/chapter_writer.h"
 #include "volume/layout.h"
 #include "volume/volume.h"
+#include "volume_index/volume_index.h"
 
 #define CACHE_LINE 64
 

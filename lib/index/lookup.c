@@ -64,7 +64,7 @@ static int ask_record_page(struct verdict *verdict, uint64_t vcn, uint32_t recor
 
 /* Whether old chapters are asked when the volume index did not lead to the record. */
 static bool asks_old_chapters(const struct uds_index *index, const struct uds_request *request,
-			      const struct vi_record *record)
+			      const struct hint *record)
 {
 	return index->sparse && request->kind != UDS_DELETE &&
 	       !(record->found && record->collision) &&

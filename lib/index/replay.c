@@ -36,7 +36,7 @@ struct replay {
 	uint32_t count; /* records of the page that are to be entered */
 	struct uds_record_name *names;
 	uint32_t *numbers; /* where each is on the page */
-	struct vi_place *places;
+	struct name_place *places;
 	uint32_t *question; /* for each record its search, or NOT_ASKED */
 	uint32_t searches_count;
 	struct volume_search *searches;
@@ -108,7 +108,7 @@ static void take_page(struct replay *replay, uint32_t page)
 }
 
 /* Whether only chapter record->vcn can tell what this entry means for a record of @vcn. */
-static bool is_question(const struct vi_record *record, uint64_t vcn)
+static bool is_question(const struct hint *record, uint64_t vcn)
 {
 	return record->found && !record->collision && record->vcn != vcn;
 }
@@ -125,7 +125,7 @@ static int ask(struct replay *replay, uint32_t i)
 	replay->searches_count = 0;
 	for (; i < replay->count; i++) {
 		struct volume_search *search = &replay->searches[replay->searches_count];
-		struct vi_record record;
+		struct hint record;
 
 		replay->question[i] = NOT_ASKED;
 		volume_index_peek(index->volume_index, &replay->places[i], &replay->names[i],
@@ -152,8 +152,7 @@ static int ask(struct replay *replay, uint32_t i)
  * passed over, is taken to have it: another name at the same place is one in a million, and could not be read either; but a second entry for this
  * name would come to light when the chapter can be read again, and give an old answer.
  */
-static int is_copy(struct replay *replay, uint32_t i, const struct vi_record *record,
-		   bool *ret_copy)
+static int is_copy(struct replay *replay, uint32_t i, const struct hint *record, bool *ret_copy)
 {
 	const struct volume_search *search;
 	int r = 0;
@@ -207,7 +206,7 @@ static int enter(struct replay *replay, uint32_t i)
 	struct volume_index *vi = replay->index->volume_index;
 	const struct uds_record_name *name = &replay->names[i];
 	uint64_t vcn = replay->vcn;
-	struct vi_record record;
+	struct hint record;
 	bool same;
 	int r;
 
@@ -235,10 +234,10 @@ static int enter_all(struct replay *replay)
 	int r = 0;
 
 	for (uint32_t i = 0; i < replay->count && i < AHEAD; i++)
-		volume_index_prefetch(vi, &replay->places[i], VI_CHANGE);
+		volume_index_prefetch(vi, &replay->places[i], HINT_CHANGE);
 	for (uint32_t i = 0; r == 0 && i < replay->count; i++) {
 		if (i + AHEAD < replay->count)
-			volume_index_prefetch(vi, &replay->places[i + AHEAD], VI_CHANGE);
+			volume_index_prefetch(vi, &replay->places[i + AHEAD], HINT_CHANGE);
 		r = enter(replay, i);
 	}
 	return r;

@@ -36,7 +36,7 @@ static int store(struct share *share, size_t i, struct lookup *lookup,
 {
 	struct uds_index *index = share->index;
 	const struct uds_record_name *name = &share->work[i].request->name;
-	struct vi_record *record = &lookup->record;
+	struct hint *record = &lookup->record;
 	int r;
 
 	if (record->found && (record->collision || (lookup->found && !lookup->only_cached)))
@@ -87,7 +87,7 @@ static int store_or_promote(struct share *share, size_t i, struct lookup *lookup
  */
 static void forget(struct share *share, size_t i, struct lookup *lookup)
 {
-	struct vi_record *record = &lookup->record;
+	struct hint *record = &lookup->record;
 
 	lookup->found = record->found && (record->collision || lookup->found);
 	if (!lookup->found)

@@ -18,7 +18,7 @@ void share_prefetch(const struct share *share, size_t i)
 	bool stores = work->request->kind == UDS_POST || work->request->kind == UDS_UPDATE;
 
 	volume_index_prefetch(share->index->volume_index, &work->place,
-			      stores ? VI_CHANGE : VI_LOOK);
+			      stores ? HINT_CHANGE : HINT_LOOK);
 	if (stores)
 		__builtin_prefetch(open_zone_first_slot(share->zone->open, &work->request->name));
 }
@@ -101,7 +101,7 @@ static int run_one_zone(struct uds_index *index, struct uds_request *requests, s
 	for (size_t i = 0; i < count; i += share.count) {
 		start_share(index, 0, &share);
 		for (size_t j = i; j < count && share.count < SHARE_MAX; j++) {
-			struct vi_place place;
+			struct name_place place;
 
 			volume_index_locate(index->volume_index, &requests[j].name, &place);
 			share_add(&share, &requests[j], &place);
@@ -114,7 +114,7 @@ static int run_one_zone(struct uds_index *index, struct uds_request *requests, s
 /* Zone after zone, at most SHARE_MAX requests of the batch at a time. */
 static int run_zones(struct uds_index *index, struct uds_request *requests, size_t count)
 {
-	struct vi_place places[SHARE_MAX];
+	struct name_place places[SHARE_MAX];
 	struct share share;
 	int status = 0;
 

@@ -11,9 +11,9 @@
 #include "chapter/saved_chapter.h"
 #include "geometry/name_zone.h"
 #include "index/save.h"
-#include "index/vi_format.h"
 #include "volume/extent_stream.h"
 #include "volume/save_header.h"
+#include "volume_index/stream_format.h"
 
 /* Where the record count is in the head of a saved open chapter. */
 #define COUNT_AT 10
@@ -81,17 +81,17 @@ struct stream_head {
 static int read_stream_head(struct extent_reader *reader, const struct layout *layout,
 			    struct stream_head *ret_head)
 {
-	uint8_t bytes[VI_SUB_HEADER_BYTES], entry[sizeof(uint64_t)];
+	uint8_t bytes[STREAM_SUB_HEADER_BYTES], entry[sizeof(uint64_t)];
 	uint32_t lists;
 	int r;
 
 	if (geometry_is_sparse(&layout->geometry)) {
-		r = extent_reader_take(reader, bytes, VI_SPARSE_HEADER_BYTES);
-		if (r < 0 || memcmp(bytes, VI_SPARSE_MAGIC, VI_MAGIC_BYTES) != 0)
+		r = extent_reader_take(reader, bytes, STREAM_SPARSE_HEADER_BYTES);
+		if (r < 0 || memcmp(bytes, STREAM_SPARSE_MAGIC, STREAM_MAGIC_BYTES) != 0)
 			return r;
 	}
-	r = extent_reader_take(reader, bytes, VI_SUB_HEADER_BYTES);
-	if (r < 0 || memcmp(bytes, VI_SUB_MAGIC, VI_MAGIC_BYTES) != 0 ||
+	r = extent_reader_take(reader, bytes, STREAM_SUB_HEADER_BYTES);
+	if (r < 0 || memcmp(bytes, STREAM_SUB_MAGIC, STREAM_MAGIC_BYTES) != 0 ||
 	    get_le64(bytes + 8) != layout->super.volume_nonce)
 		return r;
 	ret_head->newest = get_le64(bytes + 24);
@@ -99,8 +99,8 @@ static int read_stream_head(struct extent_reader *reader, const struct layout *l
 	for (uint32_t i = 0; i < lists && r == 0; i++)
 		r = extent_reader_take(reader, entry, sizeof(entry));
 	if (r == 0)
-		r = extent_reader_take(reader, bytes, VI_DELTA_HEADER_BYTES);
-	if (r < 0 || memcmp(bytes, VI_DELTA_MAGIC, VI_MAGIC_BYTES) != 0)
+		r = extent_reader_take(reader, bytes, STREAM_DELTA_HEADER_BYTES);
+	if (r < 0 || memcmp(bytes, STREAM_DELTA_MAGIC, STREAM_MAGIC_BYTES) != 0)
 		return r;
 	ret_head->zones = get_le32(bytes + 12);
 	return ret_head->zones >= 1 && ret_head->zones <= MAXIMUM_ZONES;

@@ -40,7 +40,7 @@ struct verdict {
 
 struct work {
 	struct uds_request *request;
-	struct vi_place place;
+	struct name_place place;
 	bool triaged; /* its chapter is in the sparse cache already, or need not be */
 
 	/*
@@ -66,7 +66,7 @@ struct share {
 
 /* Puts a request into an empty or started share. */
 static inline void share_add(struct share *share, struct uds_request *request,
-			     const struct vi_place *place)
+			     const struct name_place *place)
 {
 	struct work *work = &share->work[share->count++];
 
@@ -98,7 +98,7 @@ int share_carry_out(struct share *share, size_t i);
 
 /* Where a record was found. */
 struct lookup {
-	struct vi_record record; /* what the volume index says; good for put, set and remove */
+	struct hint record; /* what the volume index says; good for put, set and remove */
 	bool found;
 	bool only_cached; /* found, but through the sparse cache alone */
 	enum uds_location location;

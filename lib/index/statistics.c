@@ -19,7 +19,7 @@ static void add_counters(const struct zone_counters *c, struct uds_index_statist
 	s->queries_not_found += c->queries_not_found;
 }
 
-static void add_memory(struct uds_index *index, const struct vi_statistics *vi,
+static void add_memory(struct uds_index *index, const struct volume_index_statistics *vi,
 		       struct uds_index_statistics *s)
 {
 	uint64_t zone = open_zone_bytes(index->geometry.records_per_chapter / index->zone_count);
@@ -38,7 +38,7 @@ UDS_PUBLIC int uds_index_get_statistics(struct uds_index *index,
 {
 	struct uds_index_statistics s = UDS_INDEX_STATISTICS_INIT;
 	struct chapter_writer_statistics writer;
-	struct vi_statistics vi = { 0 };
+	struct volume_index_statistics vi = { 0 };
 	struct uds_message message;
 	int r = STRUCT_OUT_CHECK(ret_statistics, uds_index_statistics, chapters_written, &message);
 

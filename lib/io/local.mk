@@ -2,6 +2,8 @@
 udsinclude_HEADERS += include/uds/io.h
 
 lib_libcore_la_SOURCES += \
+	lib/io/bytes_io.c lib/io/bytes_io.h \
+	lib/io/copier.c lib/io/copier.h \
 	lib/io/block_device.h \
 	lib/io/descriptor.c lib/io/descriptor.h \
 	lib/io/device_mapper.c lib/io/device_mapper.h \

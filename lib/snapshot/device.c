@@ -12,8 +12,8 @@
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
+#include "exceptions/area.h"
 #include "io/io.h"
-#include "snapshot/area.h"
 
 #define DEFAULT_DEPTH 32u
 #define MAX_DEPTH     1024u

@@ -16,10 +16,10 @@
 #include <uds/snapshot.h>
 
 #include "base/failures.h"
-#include "snapshot/copier.h"
+#include "exceptions/store.h"
+#include "exceptions/transient.h"
+#include "io/copier.h"
 #include "snapshot/range_lock.h"
-#include "snapshot/store.h"
-#include "snapshot/transient.h"
 
 #define SNAPSHOT_SLOT_BYTES (UINT64_C(256) << 10)
 

@@ -11,8 +11,8 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "base/visibility.h"
+#include "io/bytes_io.h"
 #include "io/io.h"
-#include "snapshot/bytes_io.h"
 #include "snapshot/device.h"
 
 /* One request holds so much at a time, so that a long read lets writers in between. */

@@ -15,7 +15,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "base/visibility.h"
-#include "snapshot/bytes_io.h"
+#include "io/bytes_io.h"
 #include "snapshot/device.h"
 
 #define WINDOW_BYTES   (UINT64_C(4) << 20)

@@ -9,7 +9,7 @@
 #ifndef SNAPSHOT_MERGE_H
 #define SNAPSHOT_MERGE_H
 
-#include "snapshot/area.h"
+#include "exceptions/area.h"
 #include "snapshot/device.h"
 
 struct merge_group {

@@ -6,9 +6,9 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "exceptions/run_sort.h"
 #include "io/io.h"
 #include "snapshot/merge.h"
-#include "snapshot/run_sort.h"
 
 int merge_cursor_open(struct uds_snapshot *s, struct merge_cursor *ret_cursor,
 		      struct uds_message *message)

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "snapshot/exception_map.h"
+#include "exceptions/exception_map.h"
 
 struct range_hold {
 	uint64_t first;

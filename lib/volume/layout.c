@@ -9,8 +9,8 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "chapter/index_page.h"
-#include "volume/config_block.h"
 #include "vdo/geometry_block.h"
+#include "volume/config_block.h"
 #include "volume/whole_chapter.h"
 
 static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_blocks, uint8_t *block,

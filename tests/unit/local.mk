@@ -131,14 +131,14 @@ tests_unit_test_layout_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_volume_index
 tests_unit_test_volume_index_SOURCES = tests/unit/test_volume_index.c \
-	tests/unit/vi_model.c tests/unit/vi_model.h
+	tests/unit/volume_index_model.c tests/unit/volume_index_model.h
 tests_unit_test_volume_index_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_volume_index_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_index_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_volume_index_save
 tests_unit_test_volume_index_save_SOURCES = tests/unit/test_volume_index_save.c \
-	tests/unit/vi_model.c tests/unit/vi_model.h
+	tests/unit/volume_index_model.c tests/unit/volume_index_model.h
 tests_unit_test_volume_index_save_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_volume_index_save_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_index_save_LDADD = $(TEST_LDADD)

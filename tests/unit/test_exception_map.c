@@ -7,8 +7,8 @@
 #include "base/env.h"
 #include "check_main.h"
 #include "snap_image.h"
-#include "snapshot/exception_map.h"
-#include "snapshot/run_sort.h"
+#include "exceptions/exception_map.h"
+#include "exceptions/run_sort.h"
 #include "torture_env.h"
 
 #define SPACE 3000

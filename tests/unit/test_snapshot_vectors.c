@@ -11,7 +11,7 @@
 
 #include "check_main.h"
 #include "snap_image.h"
-#include "snapshot/cow_format.h"
+#include "exceptions/cow_format.h"
 
 static const char *const vectors[] = {
 	"c1-areas-exactly-full",

@@ -8,8 +8,8 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "check_main.h"
-#include "index/vi_index.h"
-#include "vi_model.h"
+#include "volume_index/private.h"
+#include "volume_index_model.h"
 
 static struct uds_env env;
 
@@ -61,7 +61,7 @@ static void use_operations(struct volume_index *index, unsigned int form)
 {
 	bool usable;
 
-	index->operations = vi_operations_get(form, &usable);
+	index->operations = list_operations_get(form, &usable);
 	ck_assert(usable);
 }
 
@@ -71,15 +71,15 @@ static void one_request(struct model *model, struct volume_index *index, const s
 {
 	struct uds_record_name name;
 	struct model_record expected;
-	struct vi_record peeked;
-	struct vi_record record;
-	struct vi_place place;
+	struct hint peeked;
+	struct hint record;
+	struct name_place place;
 	uint64_t vcn;
 	int r = 0;
 
 	choose_name(&model->parameters[0], how, &name);
 	volume_index_locate(index, &name, &place);
-	volume_index_prefetch(index, &place, next_random() % 2 ? VI_LOOK : VI_CHANGE);
+	volume_index_prefetch(index, &place, next_random() % 2 ? HINT_LOOK : HINT_CHANGE);
 	volume_index_peek(index, &place, &name, &peeked);
 	model_get(model, &name, &expected);
 	volume_index_get(index, &place, &name, &record);
@@ -151,12 +151,12 @@ static void run_all_forms(const struct uds_configuration *configuration, const s
 	bool usable;
 
 	ck_assert_int_eq(geometry_make(configuration, &geometry, NULL), 0);
-	for (unsigned int form = 0; vi_operations_get(form, &usable) != NULL; form++) {
+	for (unsigned int form = 0; list_operations_get(form, &usable) != NULL; form++) {
 		struct volume_index *index;
 		struct model model;
 
 		if (!usable) {
-			printf("note: no %s here\n", vi_operations_get(form, &usable)->name);
+			printf("note: no %s here\n", list_operations_get(form, &usable)->name);
 			continue;
 		}
 		random_state = 1;
@@ -316,8 +316,8 @@ START_TEST(put_refuses_chapters_outside_the_window)
 	struct geometry geometry;
 	struct volume_index *index;
 	struct uds_record_name name = { { 1 } };
-	struct vi_record record;
-	struct vi_place place;
+	struct hint record;
+	struct name_place place;
 
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
 	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, NULL, &index), 0);
@@ -362,9 +362,9 @@ START_TEST(triage_looks_at_hooks_and_drops_nothing)
 	struct uds_record_name other = { { 1 } };
 	struct geometry geometry;
 	struct volume_index *index;
-	struct vi_list_info info;
-	struct vi_record record;
-	struct vi_place place;
+	struct list_info info;
+	struct hint record;
+	struct name_place place;
 	uint64_t vcn = 77;
 
 	c.chapters_per_volume = 40; /* values tell 64 chapters apart */
@@ -471,8 +471,8 @@ START_TEST(no_memory_leaves_everything_as_it_was)
 		for (unsigned int i = 0; i < 6000; i++) {
 			struct uds_record_name name;
 			struct model_record expected;
-			struct vi_record record;
-			struct vi_place place;
+			struct hint record;
+			struct name_place place;
 
 			choose_name(&model.parameters[0], &how, &name);
 			model_get(&model, &name, &expected);
@@ -503,7 +503,7 @@ START_TEST(peek_many_is_peek_for_each)
 	struct run run = { 4, 20, 500, 0, { 64, 8, 4, 3, false } };
 	struct uds_record_name names[100];
 	const struct uds_record_name *pointers[100];
-	struct vi_record records[100];
+	struct hint records[100];
 	struct geometry geometry;
 	struct volume_index *index;
 	struct model model;
@@ -522,8 +522,8 @@ START_TEST(peek_many_is_peek_for_each)
 		}
 		volume_index_peek_many(index, pointers, count, records);
 		for (size_t i = 0; i < count; i++) {
-			struct vi_record record;
-			struct vi_place place;
+			struct hint record;
+			struct name_place place;
 
 			volume_index_locate(index, &names[i], &place);
 			ck_assert_uint_eq(volume_index_zone_of(index, &names[i]), place.zone);

@@ -12,11 +12,11 @@
 #include "base/env.h"
 #include "check_main.h"
 #include "geometry/name_bits.h"
-#include "index/vi_index.h"
+#include "volume_index/private.h"
 #include "index_image.h"
 #include "torture_env.h"
 #include "vector_file.h"
-#include "vi_model.h"
+#include "volume_index_model.h"
 
 static struct uds_env env;
 
@@ -157,7 +157,7 @@ struct line_check {
 	uint64_t collisions;
 };
 
-static int check_entry_line(void *context, const struct vi_entry *entry)
+static int check_entry_line(void *context, const struct list_entry *entry)
 {
 	struct line_check *check = context;
 	char word[40] = "";
@@ -183,7 +183,7 @@ static int check_entry_line(void *context, const struct vi_entry *entry)
 /* Compares all lists with NAME.volume-index.decoded. */
 static void compare_with_decoded(const struct volume_index *index, const char *name)
 {
-	struct vi_statistics statistics = { 0 };
+	struct volume_index_statistics statistics = { 0 };
 	struct line_check check = { 0 };
 	char command[600];
 	char line[200];
@@ -197,7 +197,7 @@ static void compare_with_decoded(const struct volume_index *index, const char *n
 		enum sub_index sub = turn == 0 ? SUB_INDEX_DENSE : SUB_INDEX_HOOK;
 
 		for (uint32_t i = 0; i < volume_index_list_count(index, sub); i++) {
-			struct vi_list_info info;
+			struct list_info info;
 			unsigned long long flush_from;
 			unsigned int number, bits;
 			char tag;
@@ -359,8 +359,8 @@ static void post_chapters(struct model *model, struct volume_index *index, uint6
 		for (unsigned int i = 0; i < per_chapter; i++) {
 			struct uds_record_name name;
 			struct model_record expected;
-			struct vi_record record;
-			struct vi_place place;
+			struct hint record;
+			struct name_place place;
 
 			random_name(&name);
 			model_get(model, &name, &expected);
@@ -386,11 +386,11 @@ static void post_until(struct model *model, struct volume_index *index, uint64_t
 		       uint64_t bytes)
 {
 	for (;;) {
-		struct vi_statistics statistics = { 0 };
+		struct volume_index_statistics statistics = { 0 };
 		struct uds_record_name name;
 		struct model_record expected;
-		struct vi_record record;
-		struct vi_place place;
+		struct hint record;
+		struct name_place place;
 
 		random_name(&name);
 		model_get(model, &name, &expected);
@@ -468,8 +468,8 @@ START_TEST(what_the_origin_could_not_load_is_left_out_of_the_save)
 	struct geometry geometry;
 	struct volume_index *index;
 	struct volume_index *again;
-	struct vi_statistics before = { 0 };
-	struct vi_statistics after = { 0 };
+	struct volume_index_statistics before = { 0 };
+	struct volume_index_statistics after = { 0 };
 	struct model model;
 	struct save save = { .count = 1 };
 	uint64_t dropped = 0;
@@ -513,7 +513,7 @@ struct kept {
 };
 
 /* Every entry of the reloaded list is the model's next one of a chapter that was not left out. */
-static int check_kept(void *context, const struct vi_entry *entry)
+static int check_kept(void *context, const struct list_entry *entry)
 {
 	struct kept *kept = context;
 
@@ -817,8 +817,8 @@ static void use_index(struct volume_index *index)
 {
 	for (unsigned int i = 0; i < 300; i++) {
 		struct uds_record_name name;
-		struct vi_record record;
-		struct vi_place place;
+		struct hint record;
+		struct name_place place;
 		uint64_t low, high;
 
 		random_name(&name);

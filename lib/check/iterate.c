@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Walking over all live records, oldest chapter first.
+ *
+ * A record of a chapter is live when a lookup of its name would lead to this very place: the volume index
+ * names the chapter, the chapter's index the page, and a search of the page this record. So records that
+ * were stored again or deleted, and copies of the fill record, are passed over.
+ *
+ * The volume index does not know most names of sparse chapters. Those count as live when it does not lead
+ * to the name at all; a name that several such chapters have comes once for each.
+ */
+#include "index/index.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/message.h"
+#include "base/visibility.h"
+#include "geometry/name_bits.h"
+#include "volume/chapter_stream.h"
+#include "volume/chapter_view.h"
+
+struct walk {
+	struct uds_index *index;
+	uds_record_fn each;
+	void *context;
+};
+
+static int give(struct walk *walk, const struct uds_record_name *name,
+		const struct uds_record_data *data)
+{
+	return walk->each(walk->context, name, data) == 0 ? 0 : UDS_ERR_STOPPED;
+}
+
+/* Whether a lookup of the name would look into chapter @vcn. */
+static bool leads_to_chapter(struct uds_index *index, const struct uds_record_name *name,
+			     uint64_t vcn)
+{
+	struct hint record;
+	struct name_place place;
+
+	volume_index_locate(index->volume_index, name, &place);
+	volume_index_peek(index->volume_index, &place, name, &record);
+	if (record.found)
+		return record.vcn == vcn;
+	return index_location(index, vcn) == UDS_LOCATION_SPARSE &&
+	       !is_sample(&index->geometry, name);
+}
+
+static int walk_page(struct walk *walk, const struct chapter_view *chapter, uint32_t page)
+{
+	struct uds_index *index = walk->index;
+	const uint8_t *records = chapter_view_record_page(chapter, page);
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < index->geometry.records_per_page; i++) {
+		const uint8_t *at = records + (size_t)i * UDS_RECORD_BYTES;
+		struct uds_record_name name;
+		struct uds_record_data data;
+
+		memcpy(&name, at, sizeof(name));
+		memcpy(&data, at + sizeof(name), sizeof(data));
+		if (leads_to_chapter(index, &name, chapter->vcn) &&
+		    chapter_view_leads_to(chapter, page, i))
+			r = give(walk, &name, &data);
+	}
+	return r;
+}
+
+/* A chapter that cannot be read is left out, and said in the log. */
+static int walk_chapter(struct walk *walk, struct chapter_view *view, uint64_t vcn,
+			const struct streamed_chapter *streamed)
+{
+	struct uds_index *index = walk->index;
+	struct uds_message message;
+	int r = streamed->status;
+
+	if (r < 0)
+		failure(&message, r, "%s: chapter %" PRIu64 " in slot %" PRIu32 ": %s",
+			uds_io_name(index->io), vcn, streamed->slot, uds_strerror(r));
+	else
+		r = chapter_view_set(view, vcn, streamed->pages, &message);
+	if (r < 0) {
+		env_log(&index->env, UDS_LOG_ERROR, "%s", message.text);
+		return index_failure(index, r, &message);
+	}
+	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++)
+		r = walk_page(walk, view, p);
+	return r;
+}
+
+/* Returns UDS_ERR_STOPPED, or the first error that a chapter met, or 0. */
+static int walk_volume(struct walk *walk)
+{
+	struct uds_index *index = walk->index;
+	uint32_t count = (uint32_t)(index->newest - index->oldest);
+	struct chapter_stream *stream = NULL;
+	struct streamed_chapter streamed;
+	struct chapter_view view;
+	int first_error = 0;
+	uint32_t *slots;
+	int r;
+
+	slots = env_allocate(&index->env, count, sizeof(*slots));
+	if (slots == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		slots[i] = geometry_physical_chapter(&index->geometry, index->oldest + i);
+	r = chapter_view_make(index->volume, &view);
+	if (r < 0)
+		goto out_slots;
+	r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, &stream);
+	for (uint32_t i = 0;
+	     r != UDS_ERR_STOPPED && stream != NULL && chapter_stream_next(stream, &streamed);
+	     i++) {
+		r = walk_chapter(walk, &view, index->oldest + i, &streamed);
+		if (first_error == 0)
+			first_error = r;
+	}
+	chapter_stream_close(stream);
+	chapter_view_free(&view);
+out_slots:
+	env_release(&index->env, slots);
+	return r < 0 ? r : first_error;
+}
+
+static int walk_open_chapter(struct walk *walk)
+{
+	struct uds_index *index = walk->index;
+	int r = 0;
+
+	for (unsigned int z = 0; z < index->zone_count; z++) {
+		const struct open_zone *zone = index->zones[z].open;
+
+		for (uint32_t n = 1; r == 0 && n <= zone->size; n++) {
+			const struct uds_record *record = &zone->records[n - 1];
+
+			if (!open_zone_is_removed(zone, n) &&
+			    leads_to_chapter(index, &record->name, index->newest))
+				r = give(walk, &record->name, &record->data);
+		}
+	}
+	return r;
+}
+
+/* All locks are held and nothing is being written. */
+static int walk_all(struct walk *walk)
+{
+	int first_error = 0, r;
+
+	if (walk->index->newest > walk->index->oldest)
+		first_error = walk_volume(walk);
+	if (first_error == UDS_ERR_STOPPED || first_error == -ENOMEM)
+		return first_error;
+	r = walk_open_chapter(walk);
+	return r < 0 ? r : first_error;
+}
+
+UDS_PUBLIC int uds_index_iterate(struct uds_index *index, uds_record_fn each, void *context)
+{
+	struct walk walk = { index, each, context };
+	int r;
+
+	failures_begin(index->failures);
+	index_lock_all(index);
+	r = index_wait_for_writer(index);
+	if (r == 0)
+		r = walk_all(&walk);
+	index_unlock_all(index);
+	return index_end(index, r, "going through all records");
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Metadata on the COW device: header and areas, read and written in blocks of the I/O; and a reader
+ * that has many areas in flight.
+ */
+#ifndef EXCEPTIONS_AREA_H
+#define EXCEPTIONS_AREA_H
+
+#include <uds/env.h>
+#include <uds/io.h>
+
+#include "exceptions/cow_format.h"
+
+/* Why a chunk size cannot be used on this I/O: 0, or -EINVAL and the sentence. */
+int cow_check_chunk_bytes(struct uds_io *cow, uint64_t chunk_bytes, struct uds_message *message);
+
+/*
+ * Reads and checks the header: 0, UDS_ERR_NOT_A_SNAPSHOT, UDS_ERR_UNSUPPORTED_VERSION,
+ * UDS_ERR_CORRUPT for the chunk size, or what the I/O said. @ret_header is filled as soon as it
+ * could be read.
+ */
+int cow_read_header(struct uds_io *cow, const struct uds_env *env, struct cow_header *ret_header,
+		    struct uds_message *message);
+
+/* Writes chunk 0: the header and zeroes. Not flushed. */
+int cow_write_header(struct uds_io *cow, const struct uds_env *env, uint64_t chunk_bytes,
+		     bool valid, struct uds_message *message);
+
+/* Writes zeroes over a chunk. Not flushed. */
+int cow_zero_chunk(struct uds_io *cow, const struct uds_env *env, uint64_t chunk_bytes,
+		   uint64_t chunk, struct uds_message *message);
+
+/*
+ * Writes the blocks of area @area that hold the entries [first, first + count) from @bytes, the
+ * whole area in memory. Not flushed.
+ */
+int area_write(struct uds_io *cow, const struct cow_geometry *g, uint64_t area,
+	       const uint8_t *bytes, uint64_t first, uint64_t count, struct uds_message *message);
+
+int area_read(struct uds_io *cow, const struct cow_geometry *g, uint64_t area, uint8_t *ret_bytes,
+	      struct uds_message *message);
+
+/* The sentence for an area that does not lie on the device. */
+int area_cut_short(struct uds_io *cow, const struct cow_geometry *g, uint64_t area,
+		   struct uds_message *message);
+
+struct area_reader;
+
+/*
+ * Reads areas one after the other, several at once ahead. The window grows with what is taken, so
+ * little is read in vain when there is only one area.
+ *
+ * @first, @step: the first area, and +1 or -1.
+ */
+int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct cow_geometry *g,
+		     uint64_t first, int step, unsigned int depth, struct area_reader **ret_reader);
+void area_reader_close(struct area_reader *reader);
+
+/*
+ * The next area into @ret_bytes: 0, what the I/O said, or UDS_ERR_CORRUPT when it is not on the
+ * device.
+ */
+int area_reader_next(struct area_reader *reader, uint8_t *ret_bytes, struct uds_message *message);
+
+#endif

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The exception store's life: create, open, close, drop; and the baton. */
+#include "exceptions/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+#include "base/message.h"
+#include "base/struct_size.h"
+#include "base/visibility.h"
+#include "exceptions/area.h"
+#include "io/io.h"
+
+#define PIECE_BYTES (UINT64_C(1) << 20)
+
+void store_acquire(struct uds_exception_store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	while (store->busy)
+		pthread_cond_wait(&store->changed, &store->lock);
+	store->busy = true;
+	pthread_mutex_unlock(&store->lock);
+}
+
+void store_release(struct uds_exception_store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	store->busy = false;
+	pthread_cond_broadcast(&store->changed);
+	pthread_mutex_unlock(&store->lock);
+}
+
+int store_failed(struct uds_exception_store *store, int status, const struct uds_message *message)
+{
+	if (status < 0 && message->text[0] != '\0')
+		failures_keep(store->failures, status, message);
+	return status;
+}
+
+int store_end(struct uds_exception_store *store, int status, const char *what)
+{
+	return failures_end(store->failures, status, "%s: %s", uds_io_name(store->io), what);
+}
+
+UDS_PUBLIC void uds_exception_store_error_message(struct uds_exception_store *store,
+						  struct uds_message *ret_message)
+{
+	failures_get(store->failures, ret_message);
+}
+
+bool store_is_damaged(const struct uds_exception_store *store)
+{
+	const struct store_damage *d = &store->damage;
+
+	return d->new_behind_end != 0 || d->new_is_metadata != 0 || d->new_twice != 0 ||
+	       d->old_twice != 0 || d->old_behind_origin != 0;
+}
+
+int store_readable(struct uds_exception_store *store)
+{
+	bool readable;
+
+	pthread_mutex_lock(&store->lock);
+	readable = store->valid || store->salvage;
+	pthread_mutex_unlock(&store->lock);
+	return readable ? 0 : UDS_ERR_INVALID_SNAPSHOT;
+}
+
+int store_flush_metadata(struct uds_exception_store *store, struct uds_message *message)
+{
+	int r = io_flush(store->io, message);
+
+	if (r < 0) {
+		pthread_mutex_lock(&store->lock);
+		store->flush_error = r;
+		pthread_mutex_unlock(&store->lock);
+	}
+	return r;
+}
+
+int store_settle(struct uds_exception_store *store, struct uds_message *message)
+{
+	int r;
+
+	if (!store->unclean)
+		return 0;
+	r = store_restore_areas(store, message);
+	if (r == 0)
+		r = area_write(store->io, &store->geometry, store->current_area, store->area, 0,
+			       store->geometry.per_area, message);
+	if (r == 0)
+		r = store_flush_metadata(store, message);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&store->lock);
+	store->unclean = false;
+	pthread_mutex_unlock(&store->lock);
+	return 0;
+}
+
+int store_repair(struct uds_exception_store *store, struct uds_message *message)
+{
+	bool unclean;
+	int r;
+
+	pthread_mutex_lock(&store->lock);
+	unclean = store->unclean;
+	pthread_mutex_unlock(&store->lock);
+	if (!unclean)
+		return 0;
+	store_acquire(store);
+	r = store_settle(store, message);
+	store_release(store);
+	return r;
+}
+
+int store_flush(struct uds_exception_store *store, struct uds_message *message)
+{
+	int r, earlier;
+
+	store_acquire(store);
+	r = store_settle(store, message);
+	if (r == 0)
+		r = io_flush(store->io, message);
+	pthread_mutex_lock(&store->lock);
+	earlier = store->flush_error;
+	store->flush_error = 0;
+	pthread_mutex_unlock(&store->lock);
+	store_release(store);
+	if (r == 0 && earlier < 0)
+		r = failure(message, earlier, "%s: an earlier flush failed: %s",
+			    uds_io_name(store->io), uds_strerror(earlier));
+	return r;
+}
+
+/* Whether [offset, offset + bytes) is zero: 0, UDS_ERR_NOT_EMPTY, or what the I/O said. */
+static int check_zero(struct uds_io *cow, const struct uds_env *env, uint64_t bytes,
+		      struct uds_message *message)
+{
+	uint64_t piece = bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
+	uint8_t *buffer = io_allocate_buffer(cow, env, piece);
+	int r = 0;
+
+	if (buffer == NULL)
+		return -ENOMEM;
+	for (uint64_t at = 0; at < bytes && r == 0; at += piece) {
+		r = io_read(cow, buffer, (size_t)piece, at, message);
+		for (uint64_t i = 0; i < piece && r == 0; i++) {
+			if (buffer[i] != 0)
+				r = failure(message, UDS_ERR_NOT_EMPTY,
+					    "%s: not empty: byte %" PRIu64 " is not zero",
+					    uds_io_name(cow), at + i);
+		}
+	}
+	env_release(env, buffer);
+	return r;
+}
+
+static int create(struct uds_io *cow, const struct uds_env *env, uint64_t chunk_bytes, bool force,
+		  struct uds_message *message)
+{
+	uint64_t device_bytes;
+	int r;
+
+	r = cow_check_chunk_bytes(cow, chunk_bytes, message);
+	if (r < 0)
+		return r;
+	if (uds_io_is_read_only(cow))
+		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only",
+			       uds_io_name(cow));
+	r = uds_io_size(cow, &device_bytes);
+	if (r < 0)
+		return failure(message, r, "%s: its size: %s", uds_io_name(cow), uds_strerror(r));
+	if (device_bytes < 2 * chunk_bytes)
+		return failure(message, UDS_ERR_NO_ROOM,
+			       "%s: %" PRIu64 " bytes are less than two chunks of %" PRIu64,
+			       uds_io_name(cow), device_bytes, chunk_bytes);
+	r = force ? 0 : check_zero(cow, env, 2 * chunk_bytes, message);
+	if (r == 0)
+		r = cow_zero_chunk(cow, env, chunk_bytes, 1, message);
+	if (r == 0)
+		r = io_flush(cow, message);
+	if (r == 0)
+		r = cow_write_header(cow, env, chunk_bytes, true, message);
+	if (r == 0)
+		r = io_flush(cow, message);
+	return r;
+}
+
+UDS_PUBLIC int uds_exception_store_create(struct uds_io *cow,
+					  const struct uds_exception_store_create_options *given,
+					  struct uds_message *ret_message)
+{
+	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	struct uds_env env;
+	int r;
+
+	if (given != NULL) {
+		r = STRUCT_IN(&options, given, uds_exception_store_create_options, force,
+			      ret_message);
+		if (r < 0)
+			return r;
+	}
+	r = env_take(options.env, ret_message, &env);
+	if (r < 0)
+		return r;
+	if (options.chunk_bytes == 0) {
+		options.chunk_bytes = uds_io_block_bytes(cow);
+		if (options.chunk_bytes < COW_DEFAULT_CHUNK)
+			options.chunk_bytes = COW_DEFAULT_CHUNK;
+	}
+	r = create(cow, &env, options.chunk_bytes, options.force, &message);
+	return r == 0 ? 0
+		      : failure_or(ret_message, &message, r, "%s: %s", uds_io_name(cow),
+				   uds_strerror(r));
+}
+
+static void release(struct uds_exception_store *store)
+{
+	struct uds_env env = store->env;
+
+	failures_free(store->failures);
+	map_free(store->map);
+	map_free(store->pending);
+	env_release(&env, store->area);
+	env_release(&env, store->area_highest);
+	env_release(&env, store->ring);
+	env_release(&env, store->repeated);
+	for (size_t i = 0; i < store->saved_count; i++)
+		env_release(&env, store->saved[i].bytes);
+	env_release(&env, store->saved);
+	pthread_rwlock_destroy(&store->map_lock);
+	pthread_cond_destroy(&store->changed);
+	pthread_mutex_destroy(&store->lock);
+	env_release(&env, store);
+}
+
+static int make(struct uds_io *cow, const struct uds_env *env, struct uds_exception_store **ret)
+{
+	struct uds_exception_store *store = env_allocate_zeroed(env, 1, sizeof(*store));
+	int r;
+
+	if (store == NULL)
+		return -ENOMEM;
+	store->env = *env;
+	store->io = cow;
+	pthread_mutex_init(&store->lock, NULL);
+	pthread_cond_init(&store->changed, NULL);
+	pthread_rwlock_init(&store->map_lock, NULL);
+	r = failures_make(env, &store->failures);
+	if (r == 0)
+		r = map_make(env, &store->map);
+	if (r == 0)
+		r = map_make(env, &store->pending);
+	if (r < 0) {
+		release(store);
+		return r;
+	}
+	*ret = store;
+	return 0;
+}
+
+/*
+ * What a torn write left behind the end of the list would come back to life when the list grows
+ * over the gap. In memory it is gone already; here it goes from the device.
+ */
+static int clean_tail(struct uds_exception_store *store, struct uds_message *message)
+{
+	int r;
+
+	if (!store->unclean || store->read_only || store->salvage)
+		return 0;
+	env_log(&store->env, UDS_LOG_NOTICE,
+		"%s: area %" PRIu64 ": %" PRIu64 " entries behind the end of the list are cleaned",
+		uds_io_name(store->io), store->current_area, store->stale_entries);
+	r = area_write(store->io, &store->geometry, store->current_area, store->area,
+		       store->committed, store->geometry.per_area - store->committed, message);
+	if (r == 0)
+		r = io_flush(store->io, message);
+	store->unclean = r < 0;
+	return r;
+}
+
+static int open_store(struct uds_exception_store *store,
+		      const struct uds_exception_store_options *options,
+		      struct uds_message *message)
+{
+	struct cow_header header = { 0, 0, 0, 0 };
+	uint64_t device_bytes;
+	int r;
+
+	r = cow_read_header(store->io, &store->env, &header, message);
+	if (r < 0)
+		return r;
+	r = uds_io_size(store->io, &device_bytes);
+	if (r < 0)
+		return failure(message, r, "%s: its size: %s", uds_io_name(store->io),
+			       uds_strerror(r));
+	cow_geometry_make(header.chunk_sectors * SECTOR_BYTES, device_bytes, &store->geometry);
+	store->version = header.version;
+	store->valid = header.valid != 0;
+	store->next_free = COW_FIRST_DATA_CHUNK;
+	if (!store->valid && !store->salvage)
+		return 0;
+	if (store->geometry.device_chunks < 2)
+		return area_cut_short(store->io, &store->geometry, 0, message);
+	store->area = io_allocate_buffer(store->io, &store->env, store->geometry.chunk_bytes);
+	if (store->area == NULL)
+		return -ENOMEM;
+	r = store_load(store, options, message);
+	if (r == 0)
+		r = clean_tail(store, message);
+	if (r == 0 && !store->read_only && !store->salvage)
+		r = store_clean_areas_behind(store, message);
+	return r;
+}
+
+UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,
+					const struct uds_exception_store_options *given,
+					struct uds_message *ret_message,
+					struct uds_exception_store **ret_store)
+{
+	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+	struct uds_exception_store *store;
+	struct uds_message message = { "" };
+	struct uds_env env;
+	int r;
+
+	if (given != NULL) {
+		r = STRUCT_IN(&options, given, uds_exception_store_options, progress_context,
+			      ret_message);
+		if (r < 0)
+			return r;
+	}
+	r = env_take(options.env, ret_message, &env);
+	if (r < 0)
+		return r;
+	if (uds_io_is_read_only(cow) && !options.read_only)
+		return failure(ret_message, UDS_ERR_READ_ONLY, "%s: opened to read only",
+			       uds_io_name(cow));
+	r = make(cow, &env, &store);
+	if (r < 0)
+		return failure(ret_message, r, "%s: no memory", uds_io_name(cow));
+	store->read_only = options.read_only;
+	store->salvage = options.salvage;
+	store->origin_bytes = options.origin_bytes;
+	r = open_store(store, &options, &message);
+	if (r < 0) {
+		release(store);
+		return failure_or(ret_message, &message, r, "%s: %s", uds_io_name(cow),
+				  uds_strerror(r));
+	}
+	*ret_store = store;
+	return 0;
+}
+
+UDS_PUBLIC int uds_exception_store_close(struct uds_exception_store *store)
+{
+	int r = 0;
+
+	if (store == NULL)
+		return 0;
+	if (!store->read_only && !store->salvage && store->valid)
+		r = store_settle(store, NULL);
+	release(store);
+	return r;
+}
+
+/* The header with valid 0, durably. With the baton. */
+static int write_invalid(struct uds_exception_store *store, struct uds_message *message)
+{
+	int r;
+
+	r = cow_write_header(store->io, &store->env, store->geometry.chunk_bytes, false, message);
+	if (r == 0)
+		r = store_flush_metadata(store, message);
+	pthread_mutex_lock(&store->lock);
+	store->header_pending = r < 0;
+	pthread_mutex_unlock(&store->lock);
+	return r;
+}
+
+UDS_PUBLIC int uds_exception_store_drop(struct uds_exception_store *store)
+{
+	struct uds_message message = { "" };
+	bool needed;
+	int r = 0;
+
+	failures_begin(store->failures);
+	if (store->read_only)
+		return failures_say(store->failures, UDS_ERR_READ_ONLY, "%s: opened to read only",
+				    uds_io_name(store->io));
+	store_acquire(store);
+	pthread_mutex_lock(&store->lock);
+	needed = store->valid || store->header_pending;
+	store->valid = false;
+	pthread_mutex_unlock(&store->lock);
+	if (needed)
+		r = write_invalid(store, &message);
+	store_release(store);
+	store_failed(store, r, &message);
+	return store_end(store, r, "marking it invalid");
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Taking many areas off the list at once, where areas are small.
+ *
+ * One after the other, each area costs a write and a flush that must wait for the area above it: a
+ * lower area that is cleared while a higher one is still full would be harmless by itself, but a
+ * clear that was torn could leave entries behind a gap up to the end of the lower area; a writer
+ * that fills the gap would then make it look full, and read on in the higher one, and everything
+ * there would come back to life.
+ *
+ * So it is done in two steps, each for all areas together, each with a flush:
+ *
+ * 1. The last sector of every area is written without what goes. No area can look full from now on,
+ *    until a writer fills its last sector himself, and before that he clears the area behind.
+ * 2. The rest is cleared.
+ *
+ * At every moment the list is a prefix of the old one: it ends at the lowest area that is touched.
+ * What a power cut leaves in areas above is out of reach, and is cleared when the store is opened
+ * for writing. Contents that are taken back after a failure go the same way in reverse.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+#include "base/message.h"
+#include "exceptions/area.h"
+#include "exceptions/store.h"
+#include "io/io.h"
+
+#define MOST_AREAS	 UINT64_C(64)
+#define MOST_CHUNK_BYTES (UINT64_C(64) << 20) /* described by the areas of one go */
+
+uint64_t store_areas_at_once(uint64_t chunk_bytes)
+{
+	uint64_t described = chunk_bytes / COW_ENTRY_BYTES * chunk_bytes;
+	uint64_t areas = MOST_CHUNK_BYTES / described;
+
+	if (areas > MOST_AREAS)
+		areas = MOST_AREAS;
+	return areas > 1 ? areas : 1;
+}
+
+/* What one go works with. Area i of it is the store's current_area - i. */
+struct takeoff {
+	struct uds_exception_store *store;
+	struct uds_io_queue *queue;
+	struct area_cut *cuts;
+	size_t count;
+	uint64_t tail;	/* bytes of the last block of an area */
+	uint8_t *tails; /* for each area its last block, without what goes */
+	uint8_t *zeroes;
+	uint8_t *lowest; /* what is left of the last area */
+	struct saved_area *saved;
+	struct uds_io_request *requests;
+	bool touched;
+};
+
+static const uint8_t *content_of(const struct takeoff *t, size_t i)
+{
+	return i == 0 ? t->store->area : t->cuts[i].content;
+}
+
+/* Entries [first, end) of area i go. */
+static uint64_t end_of(const struct takeoff *t, size_t i)
+{
+	return i == 0 ? t->store->committed : t->store->geometry.per_area;
+}
+
+static uint64_t first_of(const struct takeoff *t, size_t i)
+{
+	return end_of(t, i) - t->cuts[i].count;
+}
+
+static int allocate(struct takeoff *t)
+{
+	struct uds_exception_store *store = t->store;
+	size_t chunk = (size_t)store->geometry.chunk_bytes;
+
+	t->tails = io_allocate_buffer(store->io, &store->env, (uint64_t)t->tail * t->count);
+	t->zeroes = io_allocate_buffer(store->io, &store->env, chunk);
+	t->lowest = io_allocate_buffer(store->io, &store->env, chunk);
+	t->saved = env_allocate_zeroed(&store->env, t->count, sizeof(t->saved[0]));
+	t->requests = env_allocate_zeroed(&store->env, t->count, sizeof(t->requests[0]));
+	if (t->tails == NULL || t->zeroes == NULL || t->lowest == NULL || t->saved == NULL ||
+	    t->requests == NULL)
+		return -ENOMEM;
+	memset(t->zeroes, 0, chunk);
+	return 0;
+}
+
+static void release(struct takeoff *t)
+{
+	const struct uds_env *env = &t->store->env;
+
+	env_release(env, t->tails);
+	env_release(env, t->zeroes);
+	env_release(env, t->lowest);
+	env_release(env, t->saved);
+	env_release(env, t->requests);
+}
+
+/* Writes a part of each area that @choose gives bytes for, all at once. */
+static int write_all(struct takeoff *t,
+		     bool (*choose)(struct takeoff *t, size_t i, struct uds_io_request *request),
+		     struct uds_message *message)
+{
+	struct uds_exception_store *store = t->store;
+	struct uds_io_request *done[MOST_AREAS];
+	size_t asked = 0, reaped = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < t->count && r == 0; i++) {
+		struct uds_io_request *request = &t->requests[i];
+
+		request->kind = UDS_IO_WRITE;
+		request->offset = cow_area_chunk(&store->geometry, store->current_area - i) *
+				  store->geometry.chunk_bytes;
+		request->user = t;
+		if (!choose(t, i, request))
+			continue;
+		t->touched = true;
+		r = uds_io_queue_submit(t->queue, &request, 1);
+		asked += r == 0;
+	}
+	while (reaped < asked) {
+		int n = uds_io_queue_reap(t->queue, done, MOST_AREAS);
+
+		if (n <= 0) {
+			io_queue_drain(t->queue); /* the requests are about to go */
+			return failure(message, n < 0 ? n : -EIO, "%s: waiting for writes: %s",
+				       uds_io_name(store->io), uds_strerror(n < 0 ? n : -EIO));
+		}
+		reaped += (size_t)n;
+		for (int i = 0; i < n && r == 0; i++)
+			r = done[i]->status;
+	}
+	if (r < 0)
+		return failure(message, r, "%s: writing areas %" PRIu64 " to %" PRIu64 ": %s",
+			       uds_io_name(store->io), store->current_area + 1 - t->count,
+			       store->current_area, uds_strerror(r));
+	return store_flush_metadata(store, message);
+}
+
+/* The first step: last blocks of areas that are full. */
+static bool choose_tail(struct takeoff *t, size_t i, struct uds_io_request *request)
+{
+	const struct cow_geometry *g = &t->store->geometry;
+	uint64_t last_sector = (g->chunk_bytes - SECTOR_BYTES) / COW_ENTRY_BYTES;
+	uint64_t first = first_of(t, i), from = first > last_sector ? first : last_sector;
+	uint8_t *tail = t->tails + i * t->tail;
+
+	if (end_of(t, i) < g->per_area)
+		return false;
+	memcpy(tail, content_of(t, i) + g->chunk_bytes - t->tail, (size_t)t->tail);
+	memset(tail + t->tail - (g->per_area - from) * COW_ENTRY_BYTES, 0,
+	       (size_t)((g->per_area - from) * COW_ENTRY_BYTES));
+	request->buffer = tail;
+	request->length = (size_t)t->tail;
+	request->offset += g->chunk_bytes - t->tail;
+	return true;
+}
+
+/* The second step: whole areas. */
+static bool choose_rest(struct takeoff *t, size_t i, struct uds_io_request *request)
+{
+	request->buffer = i + 1 == t->count ? t->lowest : t->zeroes;
+	request->length = (size_t)t->store->geometry.chunk_bytes;
+	return true;
+}
+
+/* After both steps: the same in memory. */
+static void accept(struct takeoff *t)
+{
+	struct uds_exception_store *store = t->store;
+	uint8_t *old = store->area;
+
+	for (size_t i = 0; i < t->count; i++)
+		store_unmap(store, content_of(t, i), first_of(t, i), end_of(t, i));
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < t->count; i++)
+		store->exceptions -= t->cuts[i].count;
+	store->committed = first_of(t, t->count - 1);
+	store->current_area -= t->count - 1;
+	store->area = t->lowest;
+	t->lowest = old;
+	store->next_free =
+		cow_area_chunk(&store->geometry, store->current_area) + store->committed + 1;
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* Nobody knows what is on the device: the contents are kept, to be written again. */
+static void keep(struct takeoff *t)
+{
+	struct uds_exception_store *store = t->store;
+
+	for (size_t i = 1; i < t->count; i++) {
+		t->saved[i - 1].area = store->current_area - i;
+		t->saved[i - 1].bytes = t->cuts[i].content;
+		t->cuts[i].content = NULL;
+	}
+	pthread_mutex_lock(&store->lock);
+	store->unclean = true;
+	store->saved = t->saved;
+	store->saved_count = t->count - 1;
+	t->saved = NULL;
+	pthread_mutex_unlock(&store->lock);
+}
+
+int store_take_off_areas(struct uds_exception_store *store, struct uds_io_queue *queue,
+			 struct area_cut *cuts, size_t count, struct uds_message *message)
+{
+	struct takeoff t = { .store = store, .queue = queue, .cuts = cuts, .count = count };
+	const struct cow_geometry *g = &store->geometry;
+	int r;
+
+	t.tail = uds_io_block_bytes(store->io);
+	if (t.tail < SECTOR_BYTES)
+		t.tail = SECTOR_BYTES;
+	r = allocate(&t);
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = store_cut_map(store, content_of(&t, i), first_of(&t, i), end_of(&t, i));
+	if (r < 0) {
+		release(&t);
+		return failure(message, r, "%s: no memory to take off %zu areas",
+			       uds_io_name(store->io), count);
+	}
+	memcpy(t.lowest, cuts[count - 1].content, (size_t)g->chunk_bytes);
+	memset(t.lowest + first_of(&t, count - 1) * COW_ENTRY_BYTES, 0,
+	       (size_t)(cuts[count - 1].count * COW_ENTRY_BYTES));
+	r = write_all(&t, choose_tail, message);
+	if (r == 0)
+		r = write_all(&t, choose_rest, message);
+	if (r == 0)
+		accept(&t);
+	else if (t.touched)
+		keep(&t);
+	release(&t);
+	return r;
+}
+
+/* All but the last sector of an area, and then that: the reverse of taking it off. */
+static int restore(struct uds_exception_store *store, bool last, uint8_t *scratch,
+		   struct uds_message *message)
+{
+	const struct cow_geometry *g = &store->geometry;
+	int r = 0;
+
+	for (size_t i = 0; i < store->saved_count && r == 0; i++) {
+		memcpy(scratch, store->saved[i].bytes, (size_t)g->chunk_bytes);
+		if (!last)
+			memset(scratch + g->chunk_bytes - SECTOR_BYTES, 0, SECTOR_BYTES);
+		r = area_write(store->io, g, store->saved[i].area, scratch, 0, g->per_area,
+			       message);
+	}
+	return r < 0 ? r : store_flush_metadata(store, message);
+}
+
+int store_restore_areas(struct uds_exception_store *store, struct uds_message *message)
+{
+	uint8_t *scratch;
+	int r;
+
+	if (store->saved_count == 0)
+		return 0;
+	scratch = io_allocate_buffer(store->io, &store->env, store->geometry.chunk_bytes);
+	if (scratch == NULL)
+		return failure(message, -ENOMEM, "%s: no memory for an area",
+			       uds_io_name(store->io));
+	r = restore(store, false, scratch, message);
+	if (r == 0)
+		r = restore(store, true, scratch, message);
+	env_release(&store->env, scratch);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < store->saved_count; i++)
+		env_release(&store->env, store->saved[i].bytes);
+	env_release(&store->env, store->saved);
+	store->saved = NULL;
+	store->saved_count = 0;
+	return 0;
+}
+
+int store_clean_areas_behind(struct uds_exception_store *store, struct uds_message *message)
+{
+	const struct cow_geometry *g = &store->geometry;
+	uint64_t most = store_areas_at_once(g->chunk_bytes), cleaned = 0;
+	struct area_reader *reader = NULL;
+	uint8_t *area;
+	int r;
+
+	if (most == 1 || cow_area_chunk(g, store->current_area + 1) >= g->device_chunks)
+		return 0;
+	area = io_allocate_buffer(store->io, &store->env, g->chunk_bytes);
+	if (area == NULL)
+		return -ENOMEM;
+	r = area_reader_open(store->io, &store->env, g, store->current_area + 1, 1, 0, &reader);
+	for (uint64_t k = store->current_area + 1;
+	     k <= store->current_area + most && cow_area_chunk(g, k) < g->device_chunks && r == 0;
+	     k++) {
+		r = area_reader_next(reader, area, message);
+		if (r == 0 &&
+		    (area[0] != 0 || memcmp(area, area + 1, (size_t)g->chunk_bytes - 1))) {
+			r = cow_zero_chunk(store->io, &store->env, g->chunk_bytes,
+					   cow_area_chunk(g, k), message);
+			cleaned++;
+		}
+	}
+	if (r == 0 && cleaned > 0)
+		r = io_flush(store->io, message);
+	area_reader_close(reader);
+	env_release(&store->env, area);
+	return r;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The copier: a number of slots, each with a buffer, that go around: they are filled from the
+ * source by one read or, where pieces lie apart there but go on on the target, by many; (are
+ * compared with the target;) and are written to the target at once.
+ *
+ * There are two queues to wait on, and only one can be waited on at a time: it is the one with more
+ * in flight.
+ */
+#include "io/copier.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+#include "base/message.h"
+#include "io/io.h"
+
+#define REAP_MAX   64
+#define SLOT_READS 64
+
+enum slot_state { SLOT_READING, SLOT_COMPARING, SLOT_WRITING };
+
+struct slot {
+	struct uds_io_request request; /* for the target */
+	struct uds_io_request reads[SLOT_READS];
+	unsigned int read_count;
+	unsigned int pending; /* of the reads */
+	bool closed;	      /* nothing is added any more */
+	enum slot_state state;
+	uint8_t *buffer;
+	uint64_t to;
+	uint64_t length;
+	uint64_t written; /* up to here it is written, or equal */
+	struct slot *next_free;
+};
+
+struct copier {
+	struct uds_env env;
+	struct uds_io *from;
+	struct uds_io *to;
+	struct uds_io_queue *from_queue;
+	struct uds_io_queue *to_queue;
+	unsigned int reading; /* in flight on from_queue */
+	unsigned int writing; /* in flight on to_queue */
+	unsigned int depth;
+	uint64_t slot_bytes;
+	uint8_t *buffers;
+	uint8_t *compare_buffers; /* NULL until the first job that compares */
+	struct slot *free;
+	struct slot *filling; /* the slot that the next read may go to */
+
+	/* The job. */
+	struct copy_job *job;
+	size_t piece;
+	uint64_t piece_done;
+	int status;
+	struct uds_message *message;
+	struct slot slots[];
+};
+
+static uint8_t *allocate_buffers(const struct copier *copier)
+{
+	uint64_t alignment = uds_io_memory_alignment(copier->from);
+
+	if (alignment < uds_io_memory_alignment(copier->to))
+		alignment = uds_io_memory_alignment(copier->to);
+	return env_allocate_aligned(&copier->env, copier->slot_bytes * copier->depth,
+				    alignment < 4096 ? 4096 : (size_t)alignment);
+}
+
+int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *env,
+		unsigned int depth, uint64_t slot_bytes, struct copier **ret_copier)
+{
+	struct copier *copier;
+	int r;
+
+	copier = env_allocate_zeroed(env, 1, sizeof(*copier) + depth * sizeof(copier->slots[0]));
+	if (copier == NULL)
+		return -ENOMEM;
+	copier->env = *env;
+	copier->from = from;
+	copier->to = to;
+	copier->depth = depth;
+	copier->slot_bytes = round_up(slot_bytes, uds_io_block_bytes(from));
+	copier->slot_bytes = round_up(copier->slot_bytes, uds_io_block_bytes(to));
+	copier->buffers = allocate_buffers(copier);
+	r = copier->buffers == NULL ? -ENOMEM : uds_io_queue_open(from, depth, &copier->from_queue);
+	if (r == 0)
+		r = uds_io_queue_open(to, depth, &copier->to_queue);
+	if (r < 0) {
+		copier_close(copier);
+		return r;
+	}
+	for (unsigned int i = 0; i < depth; i++) {
+		copier->slots[i].request.user = &copier->slots[i];
+		copier->slots[i].buffer = copier->buffers + i * copier->slot_bytes;
+		copier->slots[i].next_free = copier->free;
+		copier->free = &copier->slots[i];
+	}
+	*ret_copier = copier;
+	return 0;
+}
+
+void copier_close(struct copier *copier)
+{
+	struct uds_env env;
+
+	if (copier == NULL)
+		return;
+	env = copier->env;
+	uds_io_queue_close(copier->from_queue);
+	uds_io_queue_close(copier->to_queue);
+	env_release(&env, copier->buffers);
+	env_release(&env, copier->compare_buffers);
+	env_release(&env, copier);
+}
+
+static void fail(struct copier *copier, struct uds_io *io, const char *doing, uint64_t offset,
+		 int status)
+{
+	if (copier->status == 0)
+		copier->status = failure(copier->message, status, "%s: %s at %" PRIu64 ": %s",
+					 uds_io_name(io), doing, offset, uds_strerror(status));
+}
+
+static void release_slot(struct copier *copier, struct slot *slot)
+{
+	slot->next_free = copier->free;
+	copier->free = slot;
+}
+
+/* What was not handed over is as if it had failed. */
+static void not_submitted(struct copier *copier, struct uds_io_request *const *requests,
+			  size_t count, int status)
+{
+	if (copier->status == 0)
+		copier->status = failure(copier->message, status, "handing over a copy: %s",
+					 uds_strerror(status));
+	for (size_t i = 0; i < count; i++) {
+		struct slot *slot = requests[i]->user;
+
+		if (slot->state == SLOT_READING)
+			slot->pending--;
+		if (slot != copier->filling && slot->pending == 0)
+			release_slot(copier, slot);
+	}
+}
+
+static void submit(struct copier *copier, struct uds_io_queue *queue, unsigned int *in_flight,
+		   struct uds_io_request *const *requests, size_t count)
+{
+	int r;
+
+	if (count == 0)
+		return;
+	r = uds_io_queue_submit(queue, requests, count);
+	if (r == 0)
+		*in_flight += (unsigned int)count;
+	else
+		not_submitted(copier, requests, count, r);
+}
+
+static uint8_t *compare_buffer(const struct copier *copier, const struct slot *slot)
+{
+	return copier->compare_buffers + (slot->buffer - copier->buffers);
+}
+
+/* The write of [begin, end) of a slot. What a block demands behind the slot's end is zero. */
+static void make_write(struct copier *copier, struct slot *slot, uint64_t begin, uint64_t end)
+{
+	uint64_t block = uds_io_block_bytes(copier->to), put = round_up(end - begin, block);
+
+	if (put > end - begin)
+		memset(slot->buffer + end, 0, (size_t)(put - (end - begin)));
+	slot->state = SLOT_WRITING;
+	slot->written = end;
+	slot->request.kind = UDS_IO_WRITE;
+	slot->request.buffer = slot->buffer + begin;
+	slot->request.offset = slot->to + begin;
+	slot->request.length = (size_t)put;
+	copier->job->copied_bytes += end - begin;
+}
+
+/* The next run of units that differ, behind what is written; false: there is none. */
+static bool next_difference(struct copier *copier, struct slot *slot, uint64_t *ret_begin,
+			    uint64_t *ret_end)
+{
+	const uint8_t *there = compare_buffer(copier, slot);
+	uint64_t unit = copier->job->skip_equal_unit, at = slot->written;
+	bool found = false;
+
+	*ret_begin = at;
+	while (at < slot->length) {
+		uint64_t part = slot->length - at < unit ? slot->length - at : unit;
+
+		if (memcmp(slot->buffer + at, there + at, (size_t)part) != 0) {
+			if (!found)
+				*ret_begin = at;
+			found = true;
+		} else {
+			if (found)
+				break;
+			copier->job->equal_units++;
+		}
+		at += part;
+	}
+	*ret_end = at;
+	return found;
+}
+
+/* What comes next for a slot whose transfer is done; true: its request is ready for the target. */
+static bool advance(struct copier *copier, struct slot *slot)
+{
+	uint64_t begin, end;
+
+	if (slot->state == SLOT_READING && copier->job->skip_equal_unit == 0) {
+		make_write(copier, slot, 0, slot->length);
+		return true;
+	}
+	if (slot->state == SLOT_READING) {
+		slot->state = SLOT_COMPARING;
+		slot->request.kind = UDS_IO_READ;
+		slot->request.buffer = compare_buffer(copier, slot);
+		slot->request.offset = slot->to;
+		slot->request.length =
+			(size_t)round_up(slot->length, uds_io_block_bytes(copier->to));
+		return true;
+	}
+	if (slot->written < slot->length && next_difference(copier, slot, &begin, &end)) {
+		make_write(copier, slot, begin, end);
+		return true;
+	}
+	return false;
+}
+
+/* Sends a slot whose reads are all done on its way, or lets it go when something failed. */
+static void go_on(struct copier *copier, struct slot *slot)
+{
+	struct uds_io_request *request = &slot->request;
+
+	if (slot->pending > 0)
+		return;
+	if (copier->status == 0 && advance(copier, slot))
+		submit(copier, copier->to_queue, &copier->writing, &request, 1);
+	else
+		release_slot(copier, slot);
+}
+
+static void close_filling(struct copier *copier)
+{
+	struct slot *slot = copier->filling;
+
+	if (slot == NULL)
+		return;
+	copier->filling = NULL;
+	slot->closed = true;
+	go_on(copier, slot);
+}
+
+/* Whether the next part of the job can be added to the slot that is being filled. */
+static bool fits(const struct copier *copier)
+{
+	const struct copy_piece *piece = &copier->job->pieces[copier->piece];
+	const struct slot *slot = copier->filling;
+
+	return slot != NULL && slot->read_count < SLOT_READS && slot->length < copier->slot_bytes &&
+	       slot->to + slot->length == piece->to + copier->piece_done;
+}
+
+static void start_filling(struct copier *copier)
+{
+	struct slot *slot = copier->free;
+
+	copier->free = slot->next_free;
+	copier->filling = slot;
+	slot->to = copier->job->pieces[copier->piece].to + copier->piece_done;
+	slot->length = 0;
+	slot->written = 0;
+	slot->read_count = 0;
+	slot->pending = 0;
+	slot->closed = false;
+	slot->state = SLOT_READING;
+}
+
+/* The next part of the job as a read into the slot that is being filled. */
+static struct uds_io_request *add_read(struct copier *copier)
+{
+	const struct copy_piece *piece = &copier->job->pieces[copier->piece];
+	struct slot *slot = copier->filling;
+	struct uds_io_request *read = &slot->reads[slot->read_count++];
+	uint64_t left = piece->length - copier->piece_done;
+	uint64_t room = copier->slot_bytes - slot->length, part = left < room ? left : room;
+
+	read->kind = UDS_IO_READ;
+	read->buffer = slot->buffer + slot->length;
+	read->offset = piece->from + copier->piece_done;
+	read->length = (size_t)round_up(part, uds_io_block_bytes(copier->from));
+	read->user = slot;
+	slot->pending++;
+	slot->length += part;
+	copier->piece_done += part;
+	if (copier->piece_done == piece->length) {
+		copier->piece++;
+		copier->piece_done = 0;
+	}
+	return read;
+}
+
+static void start_reads(struct copier *copier)
+{
+	struct uds_io_request *reads[REAP_MAX];
+	size_t count = 0;
+
+	while (copier->status == 0 && copier->piece < copier->job->count &&
+	       copier->reading + count < copier->depth) {
+		if (!fits(copier)) {
+			/* Those collected belong to this slot, or to ones before it. */
+			submit(copier, copier->from_queue, &copier->reading, reads, count);
+			count = 0;
+			close_filling(copier);
+			if (copier->free == NULL || copier->status < 0)
+				break;
+			start_filling(copier);
+		}
+		reads[count++] = add_read(copier);
+		if (count == REAP_MAX) {
+			submit(copier, copier->from_queue, &copier->reading, reads, count);
+			count = 0;
+		}
+	}
+	submit(copier, copier->from_queue, &copier->reading, reads, count);
+	if (copier->piece == copier->job->count || copier->status < 0)
+		close_filling(copier);
+}
+
+static void finish_transfers(struct copier *copier, struct uds_io_request **done, size_t count,
+			     struct uds_io *io)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct slot *slot = done[i]->user;
+
+		if (done[i]->status < 0)
+			fail(copier, io, slot->state == SLOT_WRITING ? "writing" : "reading",
+			     done[i]->offset, done[i]->status);
+		if (slot->state == SLOT_READING)
+			slot->pending--;
+		if (slot->closed)
+			go_on(copier, slot);
+	}
+}
+
+/* Waits for transfers of the fuller queue. */
+static void reap(struct copier *copier)
+{
+	struct uds_io_request *done[REAP_MAX];
+	bool source = copier->reading > 0 && copier->reading >= copier->writing;
+	unsigned int *in_flight = source ? &copier->reading : &copier->writing;
+	int n = uds_io_queue_reap(source ? copier->from_queue : copier->to_queue, done, REAP_MAX);
+
+	if (n <= 0) {
+		/* Nothing can be known about what is in flight: closing the queue waits for it. */
+		fail(copier, source ? copier->from : copier->to, "waiting for transfers", 0,
+		     n < 0 ? n : -EIO);
+		*in_flight = 0;
+		return;
+	}
+	*in_flight -= (unsigned int)n;
+	finish_transfers(copier, done, (size_t)n, source ? copier->from : copier->to);
+}
+
+int copier_run(struct copier *copier, struct copy_job *job, struct uds_message *message)
+{
+	copier->job = job;
+	copier->piece = 0;
+	copier->piece_done = 0;
+	copier->status = 0;
+	copier->message = message;
+	job->copied_bytes = 0;
+	job->equal_units = 0;
+	/* What is written begins with a unit, and must be aligned in memory. */
+	if (job->skip_equal_unit != 0 && job->skip_equal_unit < uds_io_memory_alignment(copier->to))
+		job->skip_equal_unit = uds_io_memory_alignment(copier->to);
+	if (job->skip_equal_unit != 0 && copier->compare_buffers == NULL) {
+		copier->compare_buffers = allocate_buffers(copier);
+		if (copier->compare_buffers == NULL)
+			return failure(message, -ENOMEM, "no memory to compare");
+	}
+	for (;;) {
+		start_reads(copier);
+		if (copier->reading + copier->writing == 0)
+			break;
+		reap(copier);
+		if (job->tick != NULL && copier->status == 0 && job->tick(job->tick_context) != 0)
+			copier->status = failure(message, UDS_ERR_STOPPED, "the copy was stopped");
+	}
+	close_filling(copier);
+	return copier->status;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One whole chapter of the volume in memory. */
+#include "volume/chapter_view.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "chapter/record_page.h"
+#include "geometry/name_bits.h"
+
+int chapter_view_make(struct volume *volume, struct chapter_view *ret_view)
+{
+	const struct geometry *geometry = &volume->geometry;
+	struct chapter_view view = { .volume = volume, .vcn = NO_CHAPTER };
+
+	view.heads = env_allocate_zeroed(&volume->env, geometry->index_pages_per_chapter,
+					 sizeof(*view.heads));
+	if (view.heads == NULL)
+		return -ENOMEM;
+	*ret_view = view;
+	return 0;
+}
+
+void chapter_view_free(struct chapter_view *view)
+{
+	if (view->volume != NULL)
+		env_release(&view->volume->env, view->heads);
+}
+
+int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pages,
+		     struct uds_message *message)
+{
+	const struct geometry *geometry = &view->volume->geometry;
+	uint64_t found = 0;
+	int r;
+
+	view->vcn = vcn;
+	view->slot = geometry_physical_chapter(geometry, vcn);
+	view->pages = pages;
+	r = chapter_check_index(geometry, &view->volume->code, view->slot, pages, &found,
+				view->heads, message);
+	if (r == 0 && found != vcn)
+		r = failure(message, UDS_ERR_CORRUPT, "the slot holds chapter %" PRIu64 " instead",
+			    found);
+	if (r < 0)
+		return failure_in(message, r, "%s: chapter %" PRIu64 " in slot %" PRIu32,
+				  uds_io_name(view->volume->io), vcn, view->slot);
+	return 0;
+}
+
+int chapter_view_search(const struct chapter_view *view, const struct uds_record_name *name,
+			uint32_t *ret_record_page)
+{
+	const struct geometry *geometry = &view->volume->geometry;
+	uint32_t list = chapter_list(geometry, name), page = 0;
+
+	while (page + 1 < geometry->index_pages_per_chapter &&
+	       view->heads[page + 1].first_list <= list)
+		page++;
+	return index_page_search(geometry, &view->volume->code, &view->heads[page],
+				 chapter_view_page(view, page), name, ret_record_page) == 1;
+}
+
+bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i)
+{
+	const uint8_t *page = chapter_view_record_page(view, record_page);
+	uint32_t count = view->volume->geometry.records_per_page, led_to;
+	struct uds_record_name name;
+
+	memcpy(&name, page + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
+	return chapter_view_search(view, &name, &led_to) == 1 && led_to == record_page &&
+	       find_in_page(page, count, &name) == i;
+}

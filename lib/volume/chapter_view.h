@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One whole chapter of the volume in memory, for those who go through all its records: rebuild, iterate,
+ * verify.
+ */
+#ifndef VOLUME_CHAPTER_VIEW_H
+#define VOLUME_CHAPTER_VIEW_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "volume/volume.h"
+
+struct chapter_view {
+	struct volume *volume;
+	uint64_t vcn;
+	uint32_t slot;
+	const uint8_t *pages;	       /* index pages, then record pages; the caller's */
+	struct index_page_head *heads; /* of the index pages */
+};
+
+/* A view of nothing yet. Returns 0 or -ENOMEM. */
+int chapter_view_make(struct volume *volume, struct chapter_view *ret_view);
+
+/* A view of zeroes, which was never made, is fine. */
+void chapter_view_free(struct chapter_view *view);
+
+/*
+ * Looks at chapter @vcn, whose pages must be @pages: verifies the index pages, all lists in them
+ * included.
+ *
+ * Returns 0, or UDS_ERR_CORRUPT with I/O, chapter, page and reason.
+ */
+int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pages,
+		     struct uds_message *message);
+
+static inline const uint8_t *chapter_view_page(const struct chapter_view *view, uint32_t page)
+{
+	return view->pages + (size_t)page * view->volume->geometry.page_bytes;
+}
+
+static inline const uint8_t *chapter_view_record_page(const struct chapter_view *view,
+						      uint32_t record_page)
+{
+	return chapter_view_page(view,
+				 view->volume->geometry.index_pages_per_chapter + record_page);
+}
+
+/*
+ * Searches the index of the chapter. Returns 1 and the record page that may have the name,
+ * or 0.
+ */
+int chapter_view_search(const struct chapter_view *view, const struct uds_record_name *name,
+			uint32_t *ret_record_page);
+
+/*
+ * Whether a search of the chapter for the name of record @i of a record page ends at this very record:
+ * false for copies of the fill record and for what the chapter index does not have.
+ */
+bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i);
+
+#endif

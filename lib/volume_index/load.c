@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading a volume index from the streams of a save (uds-format, 13.6 and 6.4), any number of zones into
+ * any number. Nothing in a stream is believed before it is checked; the first thing that is wrong ends
+ * the load with a sentence about it.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "volume_index/stream_format.h"
+
+struct load {
+	struct volume_index *index;
+	const struct byte_source *source; /* of the stream that is being read */
+	struct uds_message *message;
+	unsigned int streams;
+	unsigned int stream;
+	uint32_t next_list[2];	   /* the streams so far cover the lists below */
+	uint32_t lists_to_come[2]; /* with a size and without data, in this stream */
+	uint64_t records[2];	   /* as the streams say, modulo 2^64 */
+	uint64_t collisions[2];
+	uint64_t entries_read[2];
+	uint64_t collisions_read[2];
+	uint64_t low[2];
+	uint64_t high[2];
+	uint32_t *keys;
+	uint32_t *values;
+	uint8_t names[DELTA_LIST_MAX_BITS / DELTA_NAME_BITS + 1][UDS_NAME_BYTES];
+	uint8_t list[STREAM_LIST_BUFFER_BYTES];
+};
+
+#define corrupt(load, ...) failure_in_stream(load, UDS_ERR_CORRUPT, __VA_ARGS__)
+
+static int failure_in_stream(const struct load *load, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int failure_in_stream(const struct load *load, int status, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return failure(load->message, status, "volume index, stream of zone %u: %s", load->stream,
+		       text);
+}
+
+static int read_bytes(struct load *load, void *ret_bytes, size_t length, const char *what)
+{
+	int r = load->source->read(load->source->context, ret_bytes, length);
+
+	if (r == UDS_ERR_OUT_OF_RANGE)
+		return corrupt(load, "it ends inside of the %s", what);
+	if (r < 0)
+		return failure_in_stream(load, r, "reading the %s: %s", what, uds_strerror(r));
+	return 0;
+}
+
+/*
+ * The status of a first stream that is another kind of index's, or has another sample rate: it, or the
+ * config block, is wrong. A recovery would trust the config block, so this is not left to one. Later
+ * streams that differ from the first are damage.
+ */
+static int mismatch(const struct load *load)
+{
+	return load->stream == 0 ? UDS_ERR_MISMATCH : UDS_ERR_CORRUPT;
+}
+
+/* Magic strings that the format knows, for a message that tells what the bytes are instead. */
+static int check_magic(struct load *load, const uint8_t *bytes, const char *expected,
+		       const char *what)
+{
+	if (memcmp(bytes, expected, STREAM_MAGIC_BYTES) == 0)
+		return 0;
+	if (memcmp(bytes, STREAM_SPARSE_MAGIC, STREAM_MAGIC_BYTES) == 0)
+		return failure_in_stream(load, mismatch(load),
+					 "%s: magic is \"%s\" (a sparse index), expected \"%s\"",
+					 what, STREAM_SPARSE_MAGIC, expected);
+	if (memcmp(bytes, STREAM_SUB_MAGIC, STREAM_MAGIC_BYTES) == 0)
+		return failure_in_stream(load, mismatch(load),
+					 "%s: magic is \"%s\" (a dense index), expected \"%s\"",
+					 what, STREAM_SUB_MAGIC, expected);
+	return corrupt(load, "%s: magic is %02x%02x%02x%02x%02x%02x%02x%02x, expected \"%s\"", what,
+		       bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6],
+		       bytes[7], expected);
+}
+
+static int read_sparse_header(struct load *load)
+{
+	uint8_t bytes[STREAM_SPARSE_HEADER_BYTES];
+	uint32_t rate;
+	int r;
+
+	r = read_bytes(load, bytes, sizeof(bytes), "sparse header");
+	if (r < 0)
+		return r;
+	r = check_magic(load, bytes, STREAM_SPARSE_MAGIC, "sparse header");
+	if (r < 0)
+		return r;
+	rate = get_le32(bytes + 8);
+	if (rate != load->index->sample_rate)
+		return failure_in_stream(load, mismatch(load),
+					 "sparse header: sample rate is %u, the index has %u", rate,
+					 load->index->sample_rate);
+	return 0;
+}
+
+static const char *sub_name(const struct load *load, unsigned int sub)
+{
+	if (load->index->subs == 1)
+		return "dense sub-index";
+	return sub == SUB_INDEX_HOOK ? "hook sub-index" : "non-hook sub-index";
+}
+
+/* Checks the window that a stream gives and joins it with those of the streams before (13.6). */
+static int join_window(struct load *load, unsigned int sub, uint64_t low, uint64_t high)
+{
+	const char *name = sub_name(load, sub);
+	uint64_t mask = load->index->shapes[sub].chapter_mask;
+
+	if (high >= VOLUME_INDEX_CHAPTER_LIMIT)
+		return corrupt(load, "%s: high is chapter %llu, which no index can reach", name,
+			       (unsigned long long)high);
+	if (low > high + 1 || (low <= high && high - low > mask))
+		return corrupt(load,
+			       "%s: low is %llu and high %llu, more than %llu chapters apart or "
+			       "reversed",
+			       name, (unsigned long long)low, (unsigned long long)high,
+			       (unsigned long long)mask);
+	if (load->stream > 0 && high != load->high[sub])
+		return corrupt(load, "%s: high is %llu, in the streams before it is %llu", name,
+			       (unsigned long long)high, (unsigned long long)load->high[sub]);
+	load->high[sub] = high;
+	if (low > load->low[sub])
+		load->low[sub] = low;
+	return 0;
+}
+
+/* Checks the lists that a header says the stream has. */
+static int check_lists(struct load *load, unsigned int sub, const char *what, uint32_t first,
+		       uint32_t count)
+{
+	uint32_t all = load->index->shapes[sub].parameters.list_count;
+
+	if (first != load->next_list[sub])
+		return corrupt(load, "%s, %s: first list is %u, expected %u", sub_name(load, sub),
+			       what, first, load->next_list[sub]);
+	if (count > all - first)
+		return corrupt(load, "%s, %s: %u lists from %u on, there are only %u",
+			       sub_name(load, sub), what, count, first, all);
+	return 0;
+}
+
+static struct list_head *head_of_list(const struct load *load, unsigned int sub, uint32_t list)
+{
+	struct list_zone *zone = zone_of_list(load->index, sub, list);
+
+	return &zone->heads[list - zone->first_list];
+}
+
+static int read_flush_table(struct load *load, unsigned int sub, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t list = load->next_list[sub] + i;
+		uint8_t bytes[8];
+		uint64_t flush_from;
+		int r;
+
+		r = read_bytes(load, bytes, sizeof(bytes), "flush_from table");
+		if (r < 0)
+			return r;
+		flush_from = get_le64(bytes);
+		if (flush_from >= VOLUME_INDEX_CHAPTER_LIMIT)
+			return corrupt(load,
+				       "%s, list %u: flush_from is chapter %llu, which no index "
+				       "can reach",
+				       sub_name(load, sub), list, (unsigned long long)flush_from);
+		list_head_set_flush_from(head_of_list(load, sub, list), flush_from);
+	}
+	return 0;
+}
+
+static int read_sizes(struct load *load, unsigned int sub, uint32_t count)
+{
+	load->lists_to_come[sub] = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		struct list_head *head = head_of_list(load, sub, load->next_list[sub] + i);
+		uint8_t bytes[2];
+		int r;
+
+		r = read_bytes(load, bytes, sizeof(bytes), "table of list sizes");
+		if (r < 0)
+			return r;
+		head->coded_bits = get_le16(bytes);
+		load->lists_to_come[sub] += head->coded_bits > 0;
+	}
+	return 0;
+}
+
+static int read_delta_header(struct load *load, unsigned int sub, uint32_t expected_count)
+{
+	const char *name = sub_name(load, sub);
+	uint8_t bytes[STREAM_DELTA_HEADER_BYTES];
+	uint32_t count;
+	int r;
+
+	r = read_bytes(load, bytes, sizeof(bytes), "delta index header");
+	if (r < 0)
+		return r;
+	r = check_magic(load, bytes, STREAM_DELTA_MAGIC, "delta index header");
+	if (r < 0)
+		return r;
+	if (get_le32(bytes + 8) != load->stream)
+		return corrupt(load, "%s: zone number is %u, expected %u", name,
+			       get_le32(bytes + 8), load->stream);
+	if (get_le32(bytes + 12) != load->streams)
+		return corrupt(load, "%s: zone count is %u, but there are %u streams", name,
+			       get_le32(bytes + 12), load->streams);
+	count = get_le32(bytes + 20);
+	r = check_lists(load, sub, "delta index header", get_le32(bytes + 16), count);
+	if (r < 0)
+		return r;
+	if (count != expected_count)
+		return corrupt(load, "%s: delta index header has %u lists, sub-index header %u",
+			       name, count, expected_count);
+	load->records[sub] += get_le64(bytes + 24);
+	load->collisions[sub] += get_le64(bytes + 32);
+	return 0;
+}
+
+static int read_sub_index_start(struct load *load, unsigned int sub)
+{
+	uint8_t bytes[STREAM_SUB_HEADER_BYTES];
+	uint32_t count;
+	int r;
+
+	r = read_bytes(load, bytes, sizeof(bytes), "sub-index header");
+	if (r < 0)
+		return r;
+	r = check_magic(load, bytes, STREAM_SUB_MAGIC, "sub-index header");
+	if (r < 0)
+		return r;
+	if (get_le64(bytes + 8) != load->index->volume_nonce)
+		return corrupt(load, "%s: volume nonce is %016llx, the index has %016llx",
+			       sub_name(load, sub), (unsigned long long)get_le64(bytes + 8),
+			       (unsigned long long)load->index->volume_nonce);
+	r = join_window(load, sub, get_le64(bytes + 16), get_le64(bytes + 24));
+	if (r < 0)
+		return r;
+	count = get_le32(bytes + 36);
+	r = check_lists(load, sub, "sub-index header", get_le32(bytes + 32), count);
+	if (r < 0)
+		return r;
+	r = read_flush_table(load, sub, count);
+	if (r < 0)
+		return r;
+	r = read_delta_header(load, sub, count);
+	if (r < 0)
+		return r;
+	r = read_sizes(load, sub, count);
+	if (r < 0)
+		return r;
+	load->next_list[sub] += count;
+	return 0;
+}
+
+/* Takes a list's delta code apart and makes the list of it. */
+static int decode_list(struct load *load, unsigned int sub, uint32_t list, unsigned int bit)
+{
+	struct list_zone *zone = zone_of_list(load->index, sub, list);
+	struct list_head *head = &zone->heads[list - zone->first_list];
+	uint32_t last_key = (uint32_t)((UINT64_C(1) << zone->shape->parameters.address_bits) - 1);
+	struct delta_reader reader;
+	struct delta_entry entry;
+	uint32_t collisions = 0;
+	uint32_t count = 0;
+	int r;
+
+	delta_reader_start(&reader, &zone->shape->code, load->list, bit, head->coded_bits);
+	while ((r = delta_reader_next(&reader, &entry)) == 1) {
+		if (entry.key > last_key)
+			return corrupt(load, "%s, list %u: entry %u has key %u, above %u",
+				       sub_name(load, sub), list, count, entry.key, last_key);
+		load->keys[count] = entry.key;
+		load->values[count] = entry.value;
+		count++;
+		if (entry.collision)
+			memcpy(load->names[collisions++], entry.name, UDS_NAME_BYTES);
+	}
+	if (r < 0)
+		return corrupt(load, "%s, list %u: entry %u goes past the end of the list",
+			       sub_name(load, sub), list, count);
+	r = list_build(zone, head, load->keys, load->values, count, &load->names[0][0], collisions);
+	if (r < 0)
+		return failure_in_stream(load, r, "no memory for list %u", list);
+	zone->coded_bits += head->coded_bits;
+	load->entries_read[sub] += count;
+	load->collisions_read[sub] += collisions;
+	return 0;
+}
+
+static int read_list(struct load *load)
+{
+	uint8_t header[STREAM_LIST_HEADER_BYTES];
+	unsigned int sub = 0;
+	const char *name;
+	unsigned int bit;
+	uint32_t bytes;
+	uint32_t list;
+	uint32_t size;
+	int r;
+
+	r = read_bytes(load, header, sizeof(header), "header of a list");
+	if (r < 0)
+		return r;
+	bit = header[1];
+	bytes = get_le16(header + 2);
+	list = get_le32(header + 4);
+	while (sub < load->index->subs && header[0] != sub_index_tag(load->index, sub))
+		sub++;
+	if (sub == load->index->subs)
+		return corrupt(load, "a list (number %u) with tag 0x%02x, expected one more %s",
+			       list, header[0], load->index->subs == 1 ? "'m'" : "'d' or 's'");
+	name = sub_name(load, sub);
+	if (bit > 7)
+		return corrupt(load, "%s, list %u: bit offset is %u, at most 7 is allowed", name,
+			       list, bit);
+	if (bytes > STREAM_LIST_BYTES)
+		return corrupt(load, "%s, list %u: byte count is %u, at most %u is allowed", name,
+			       list, bytes, STREAM_LIST_BYTES);
+	if (list >= load->next_list[sub])
+		return corrupt(load, "%s: list number is %u, the lists so far end at %u", name,
+			       list, load->next_list[sub]);
+	if (head_of_list(load, sub, list)->entries > 0)
+		return corrupt(load, "%s, list %u: it is there twice", name, list);
+	size = head_of_list(load, sub, list)->coded_bits;
+	if (size == 0)
+		return corrupt(load, "%s, list %u: it has data, and size 0", name, list);
+	if (bytes != (bit + size + 7) / 8)
+		return corrupt(load,
+			       "%s, list %u: byte count is %u, expected %u for %u bits from bit %u",
+			       name, list, bytes, (bit + size + 7) / 8, size, bit);
+	if (load->lists_to_come[sub] == 0)
+		return corrupt(load, "%s, list %u: more lists than have a size", name, list);
+	load->lists_to_come[sub]--;
+	r = read_bytes(load, load->list, bytes, "data of a list");
+	if (r < 0)
+		return r;
+	return decode_list(load, sub, list, bit);
+}
+
+static int read_stream(struct load *load)
+{
+	uint8_t guard[STREAM_GUARD_BYTES];
+	int r = 0;
+
+	if (load->index->subs == 2)
+		r = read_sparse_header(load);
+	for (unsigned int sub = 0; sub < load->index->subs && r == 0; sub++)
+		r = read_sub_index_start(load, sub);
+	while (r == 0 && load->lists_to_come[0] + load->lists_to_come[1] > 0)
+		r = read_list(load);
+	if (r < 0)
+		return r;
+	r = read_bytes(load, guard, sizeof(guard), "guard entry");
+	if (r < 0)
+		return r;
+	if (guard[0] != STREAM_GUARD_TAG)
+		return corrupt(load, "guard entry: tag is 0x%02x, expected '%c'", guard[0],
+			       STREAM_GUARD_TAG);
+	return 0;
+}
+
+/* What can be said only after all streams; then the windows and counters of the new zones. */
+static int finish_sub_index(struct load *load, unsigned int sub)
+{
+	struct volume_index *index = load->index;
+	uint32_t all = index->shapes[sub].parameters.list_count;
+	const char *name = sub_name(load, sub);
+
+	if (load->next_list[sub] != all)
+		return corrupt(load, "%s: the streams have %u lists, expected %u", name,
+			       load->next_list[sub], all);
+	if (load->collisions[sub] > load->records[sub])
+		return corrupt(load, "%s: %llu collision entries among %llu records", name,
+			       (unsigned long long)load->collisions[sub],
+			       (unsigned long long)load->records[sub]);
+	if (load->records[sub] != load->entries_read[sub])
+		return corrupt(load, "%s: the headers say %llu records, the lists have %llu", name,
+			       (unsigned long long)load->records[sub],
+			       (unsigned long long)load->entries_read[sub]);
+	if (load->collisions[sub] != load->collisions_read[sub])
+		return corrupt(load,
+			       "%s: the headers say %llu collision entries, the lists have %llu",
+			       name, (unsigned long long)load->collisions[sub],
+			       (unsigned long long)load->collisions_read[sub]);
+	for (unsigned int i = 0; i < index->zones; i++) {
+		struct list_zone *zone = list_zone_of(index, sub, i);
+
+		zone->low = load->low[sub];
+		zone->high = load->high[sub];
+		/* All in zone 0, as the format's origin does (6.4). */
+		zone->records = i == 0 ? load->records[sub] : 0;
+		zone->collisions = i == 0 ? load->collisions[sub] : 0;
+	}
+	return 0;
+}
+
+static int read_streams(struct load *load, const struct byte_source *streams)
+{
+	int r;
+
+	for (load->stream = 0; load->stream < load->streams; load->stream++) {
+		load->source = &streams[load->stream];
+		r = read_stream(load);
+		if (r < 0)
+			return r;
+	}
+	load->stream = load->streams - 1;
+	for (unsigned int sub = 0; sub < load->index->subs; sub++) {
+		r = finish_sub_index(load, sub);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int allocate_load(struct load *load)
+{
+	const struct volume_index *index = load->index;
+	uint32_t most = list_most_entries(&index->shapes[0]);
+
+	if (index->subs == 2 && list_most_entries(&index->shapes[1]) > most)
+		most = list_most_entries(&index->shapes[1]);
+	load->keys = env_allocate(&index->env, most + 1, sizeof(*load->keys));
+	load->values = env_allocate(&index->env, most + 1, sizeof(*load->values));
+	if (load->keys == NULL || load->values == NULL)
+		return failure(load->message, -ENOMEM, "volume index: no memory to load it");
+	return 0;
+}
+
+int volume_index_load(const struct uds_env *env, const struct geometry *geometry,
+		      unsigned int zones, uint64_t volume_nonce, const struct byte_source *streams,
+		      unsigned int stream_count, struct uds_message *message,
+		      struct volume_index **ret_index)
+{
+	struct load *load;
+	int r;
+
+	if (stream_count < 1 || stream_count > MAXIMUM_ZONES)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "volume index: %u streams in the save, 1 to %u are possible",
+			       stream_count, MAXIMUM_ZONES);
+	load = env_allocate_zeroed(env, 1, sizeof(*load));
+	if (load == NULL)
+		return failure(message, -ENOMEM, "volume index: no memory to load it");
+	load->streams = stream_count;
+	load->message = message;
+	r = volume_index_make(env, geometry, zones, volume_nonce, message, &load->index);
+	if (r == 0)
+		r = allocate_load(load);
+	if (r == 0)
+		r = read_streams(load, streams);
+	if (r == 0)
+		*ret_index = load->index;
+	else
+		volume_index_free(load->index);
+	env_release(env, load->keys);
+	env_release(env, load->values);
+	env_release(env, load);
+	return r;
+}

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
+lib_libcore_la_SOURCES += \
+	lib/volume_index/list.c lib/volume_index/list.h \
+	lib/volume_index/list_avx2.c \
+	lib/volume_index/list_bits.h \
+	lib/volume_index/list_operations.h \
+	lib/volume_index/list_portable.c \
+	lib/volume_index/load.c \
+	lib/volume_index/pool.c lib/volume_index/pool.h \
+	lib/volume_index/private.h \
+	lib/volume_index/save.c \
+	lib/volume_index/stream_format.h \
+	lib/volume_index/volume_index.c lib/volume_index/volume_index.h

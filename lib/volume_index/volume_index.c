@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The volume index: which list a name belongs to, the windows of chapters, and the requests. The lists
+ * themselves are list.c's.
+ */
+#include "volume_index/volume_index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "geometry/name_bits.h"
+#include "volume_index/private.h"
+
+/* Names of a batch whose list heads, and whose lists, are fetched ahead of the lookup. */
+#define HEADS_AHEAD 24u
+#define LISTS_AHEAD 12u
+
+#define CACHE_LINE 64u
+
+static int make_sub_index(struct volume_index *index, const struct geometry *geometry,
+			  enum sub_index sub, struct uds_message *message)
+{
+	struct list_shape *shape = &index->shapes[sub];
+	const struct volume_index_parameters *p = &shape->parameters;
+	int r;
+
+	r = list_shape_make(geometry, sub, shape);
+	if (r < 0)
+		return failure(message, r, "volume index: mean delta %u gives no usable delta code",
+			       p->mean_delta);
+	index->lists_per_zone[sub] = volume_index_lists_per_zone(p, index->zones);
+	if ((uint64_t)index->lists_per_zone[sub] * (index->zones - 1) >= p->list_count)
+		return failure(message, -EINVAL,
+			       "volume index: %u lists cannot be split over %u zones",
+			       p->list_count, index->zones);
+	if ((p->list_count & (p->list_count - 1)) == 0)
+		index->list_mask[sub] = p->list_count - 1;
+	index->zones_of[sub] = env_allocate_aligned(
+		&index->env, index->zones * sizeof(*index->zones_of[sub]), 128);
+	if (index->zones_of[sub] == NULL)
+		return failure(message, -ENOMEM, "volume index: no memory");
+	memset(index->zones_of[sub], 0, index->zones * sizeof(*index->zones_of[sub]));
+	for (unsigned int i = 0; i < index->zones; i++) {
+		r = list_zone_make(list_zone_of(index, sub, i), &index->env, shape, i,
+				   index->zones);
+		if (r < 0)
+			return failure(message, r, "volume index: no memory for %u lists",
+				       p->list_count);
+		list_zone_of(index, sub, i)->high = 0;
+	}
+	return 0;
+}
+
+int volume_index_make(const struct uds_env *env, const struct geometry *geometry,
+		      unsigned int zones, uint64_t volume_nonce, struct uds_message *message,
+		      struct volume_index **ret_index)
+{
+	struct volume_index *index;
+	int r;
+
+	if (zones < 1 || zones > MAXIMUM_ZONES)
+		return failure(message, -EINVAL, "%u zones: 1 to %u are allowed", zones,
+			       MAXIMUM_ZONES);
+	index = env_allocate_zeroed(env, 1, sizeof(*index));
+	if (index == NULL)
+		return failure(message, -ENOMEM, "volume index: no memory");
+	index->env = *env;
+	index->operations = list_operations_choose();
+	index->zones = zones;
+	index->subs = geometry_is_sparse(geometry) ? 2 : 1;
+	index->sample_rate = geometry->sparse_sample_rate;
+	index->volume_nonce = volume_nonce;
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		r = make_sub_index(index, geometry, (enum sub_index)sub, message);
+		if (r < 0) {
+			volume_index_free(index);
+			return r;
+		}
+	}
+	*ret_index = index;
+	return 0;
+}
+
+void volume_index_free(struct volume_index *index)
+{
+	struct uds_env env;
+
+	if (index == NULL)
+		return;
+	env = index->env;
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		if (index->zones_of[sub] == NULL)
+			continue;
+		for (unsigned int i = 0; i < index->zones; i++)
+			list_zone_release(list_zone_of(index, sub, i));
+		env_release(&env, index->zones_of[sub]);
+	}
+	env_release(&env, index);
+}
+
+unsigned int volume_index_zones(const struct volume_index *index)
+{
+	return index->zones;
+}
+
+/*
+ * Starts to fetch a cache line. The empty statement keeps GCC from taking functions that only do this for
+ * functions without effect, whose calls it then drops.
+ */
+static inline __attribute__((always_inline)) void fetch(const void *place)
+{
+	__builtin_prefetch(place);
+	__asm__ volatile("");
+}
+
+static inline void locate(const struct volume_index *index, const struct uds_record_name *name,
+			  struct name_place *ret_place)
+{
+	uint64_t bits = name_volume_index_bits(name);
+	unsigned int sub = SUB_INDEX_DENSE;
+	const struct volume_index_parameters *p;
+	uint32_t list;
+
+	if (index->subs == 2 && name_sampling_bits(name) % index->sample_rate == 0)
+		sub = SUB_INDEX_HOOK;
+	p = &index->shapes[sub].parameters;
+	ret_place->sub = (uint8_t)sub;
+	ret_place->address = (uint32_t)(bits & ((UINT64_C(1) << p->address_bits) - 1));
+	bits >>= p->address_bits;
+	list = (uint32_t)(index->list_mask[sub] != 0 ? bits & index->list_mask[sub]
+						     : bits % p->list_count);
+	ret_place->zone = 0;
+	ret_place->list = list;
+	if (index->zones > 1) {
+		ret_place->zone = (uint8_t)(list / index->lists_per_zone[sub]);
+		ret_place->list = list % index->lists_per_zone[sub];
+	}
+}
+
+unsigned int volume_index_zone_of(const struct volume_index *index,
+				  const struct uds_record_name *name)
+{
+	struct name_place place;
+
+	if (index->zones == 1)
+		return 0;
+	locate(index, name, &place);
+	return place.zone;
+}
+
+static inline struct list_head *head_of(const struct volume_index *index,
+					const struct name_place *place)
+{
+	return &list_zone_of(index, place->sub, place->zone)->heads[place->list];
+}
+
+void volume_index_locate(const struct volume_index *index, const struct uds_record_name *name,
+			 struct name_place *ret_place)
+{
+	locate(index, name, ret_place);
+	fetch(head_of(index, ret_place));
+}
+
+/* Fetches what find touches: the unary part, and where the entry is if keys are spread evenly. */
+static inline void prefetch_for_find(const struct list_shape *shape, const struct list_view *view,
+				     uint32_t address)
+{
+	uint32_t position =
+		(uint32_t)((uint64_t)view->entries * address >> shape->parameters.address_bits);
+	const uint8_t *near = view->rest + position * shape->rest_bits / 8;
+
+	for (uint32_t i = 0; i < view->upper_bytes && i < 4 * CACHE_LINE; i += CACHE_LINE)
+		fetch(view->upper + i);
+	fetch(view->rest - 1);
+	fetch(near - 20);
+	fetch(near + 20);
+	fetch(view->chapters - 1 - position);
+}
+
+void volume_index_prefetch(const struct volume_index *index, const struct name_place *place,
+			   enum hint_purpose purpose)
+{
+	const struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+	const struct list_head *head = &zone->heads[place->list];
+	struct list_view view;
+
+	if (head->entries == 0)
+		return;
+	view = list_view_of(zone, head);
+	if (purpose == HINT_LOOK && list_head_flush_from(head) >= zone->low) {
+		prefetch_for_find(zone->shape, &view, place->address);
+	} else {
+		const uint8_t *block = view.upper - POOL_BLOCK_HEAD;
+		uint32_t bytes = list_pool_block_bytes(&zone->pool, head->block);
+
+		for (uint32_t i = 0; i < bytes && i < 32 * CACHE_LINE; i += CACHE_LINE)
+			fetch(block + i);
+		fetch(block + bytes - 1);
+	}
+}
+
+static inline uint64_t value_to_vcn(const struct list_zone *zone, uint64_t value)
+{
+	return zone->low + ((value - zone->low) & zone->shape->chapter_mask);
+}
+
+static inline void fill_record(const struct list_zone *zone, const struct name_place *place,
+			       const struct list_found *found, struct hint *ret_record)
+{
+	ret_record->found = found->found;
+	ret_record->collision = found->collision;
+	ret_record->vcn = found->found ? value_to_vcn(zone, found->value) : NO_CHAPTER;
+	ret_record->place = *place;
+	ret_record->position = found->position;
+}
+
+void volume_index_get(struct volume_index *index, const struct name_place *place,
+		      const struct uds_record_name *name, struct hint *ret_record)
+{
+	struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+	struct list_head *head = &zone->heads[place->list];
+	struct list_found found;
+
+	if (list_head_flush_from(head) < zone->low)
+		index->operations->sweep(zone, head);
+	index->operations->find(zone, head, place->address, name->bytes, &found);
+	fill_record(zone, place, &found, ret_record);
+}
+
+void volume_index_peek(const struct volume_index *index, const struct name_place *place,
+		       const struct uds_record_name *name, struct hint *ret_record)
+{
+	const struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+	const struct list_head *head = &zone->heads[place->list];
+	struct list_found found;
+
+	index->operations->find(zone, head, place->address, name->bytes, &found);
+	if (list_head_flush_from(head) < zone->low)
+		list_look_past_stale(zone, head, name->bytes, &found);
+	fill_record(zone, place, &found, ret_record);
+}
+
+void volume_index_peek_many(const struct volume_index *index,
+			    const struct uds_record_name *const *names, size_t count,
+			    struct hint *ret_records)
+{
+	for (size_t i = 0; i < count + HEADS_AHEAD; i++) {
+		if (i < count)
+			volume_index_locate(index, names[i], &ret_records[i].place);
+		if (i >= LISTS_AHEAD && i - LISTS_AHEAD < count) {
+			const struct name_place *place = &ret_records[i - LISTS_AHEAD].place;
+			const struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+			const struct list_head *head = &zone->heads[place->list];
+
+			if (head->entries > 0) {
+				struct list_view view = list_view_of(zone, head);
+
+				prefetch_for_find(zone->shape, &view, place->address);
+			}
+		}
+		if (i >= HEADS_AHEAD) {
+			struct hint *record = &ret_records[i - HEADS_AHEAD];
+			struct name_place place = record->place;
+
+			volume_index_peek(index, &place, names[i - HEADS_AHEAD], record);
+		}
+	}
+}
+
+bool volume_index_triage(const struct volume_index *index, const struct name_place *place,
+			 const struct uds_record_name *name, uint64_t *ret_vcn)
+{
+	const struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+	struct list_found found;
+	uint64_t vcn;
+
+	if (place->sub != SUB_INDEX_HOOK)
+		return false;
+	index->operations->find(zone, &zone->heads[place->list], place->address, name->bytes,
+				&found);
+	if (!found.found)
+		return false;
+	vcn = value_to_vcn(zone, found.value);
+	if (vcn > zone->high)
+		return false;
+	*ret_vcn = vcn;
+	return true;
+}
+
+int volume_index_put(struct volume_index *index, struct hint *record,
+		     const struct uds_record_name *name, uint64_t vcn)
+{
+	const struct name_place *place = &record->place;
+	struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+	uint32_t position = record->position + record->found;
+	int r;
+
+	if (record->found && record->collision)
+		return UDS_ERR_DUPLICATE_NAME;
+	if (vcn < zone->low || vcn > zone->high)
+		return UDS_ERR_OUT_OF_RANGE;
+	r = index->operations->insert(zone, &zone->heads[place->list], place->address, position,
+				      vcn & zone->shape->chapter_mask,
+				      record->found ? name->bytes : NULL);
+	if (r < 0) {
+		zone->overflows += r == UDS_ERR_OVERFLOW;
+		return r;
+	}
+	record->position = position;
+	record->collision = record->found;
+	record->found = true;
+	record->vcn = vcn;
+	return 0;
+}
+
+int volume_index_set(struct volume_index *index, struct hint *record, uint64_t vcn)
+{
+	const struct name_place *place = &record->place;
+	struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+
+	if (vcn < zone->low || vcn > zone->high)
+		return UDS_ERR_OUT_OF_RANGE;
+	list_set_value(zone, &zone->heads[place->list], record->position,
+		       vcn & zone->shape->chapter_mask);
+	record->vcn = vcn;
+	return 0;
+}
+
+void volume_index_remove(struct volume_index *index, struct hint *record)
+{
+	const struct name_place *place = &record->place;
+	struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+
+	index->operations->remove(zone, &zone->heads[place->list], record->position);
+	record->found = false;
+	record->vcn = NO_CHAPTER;
+}
+
+/* Forgets chapters early while the lists of a zone take more than the format gives them (13.5). */
+static void expire_early(struct list_zone *zone)
+{
+	uint64_t chapters;
+	uint64_t low = zone->low;
+
+	if (zone->coded_bits <= zone->max_zone_bits)
+		return;
+	chapters = 1;
+	if (zone->chapter_zone_bits > 0)
+		chapters += (zone->coded_bits - zone->max_zone_bits) / zone->chapter_zone_bits;
+	if (chapters == 1)
+		zone->low++;
+	else if (chapters < zone->high - zone->low)
+		zone->low += chapters;
+	else
+		zone->low = zone->high;
+	zone->early_expiries += zone->low - low;
+}
+
+int volume_index_set_open_chapter(struct volume_index *index, unsigned int zone_number,
+				  uint64_t vcn)
+{
+	if (vcn >= VOLUME_INDEX_CHAPTER_LIMIT)
+		return UDS_ERR_OUT_OF_RANGE;
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		struct list_zone *zone = list_zone_of(index, sub, zone_number);
+		uint64_t count = zone->shape->parameters.chapter_count;
+
+		zone->high = vcn;
+		zone->low = vcn >= count ? vcn - count + 1 : 0;
+		expire_early(zone);
+	}
+	return 0;
+}
+
+void volume_index_window(const struct volume_index *index, enum sub_index sub, unsigned int zone,
+			 uint64_t *ret_low, uint64_t *ret_high)
+{
+	*ret_low = list_zone_of(index, sub, zone)->low;
+	*ret_high = list_zone_of(index, sub, zone)->high;
+}
+
+void volume_index_add_statistics(const struct volume_index *index, unsigned int zone_number,
+				 struct volume_index_statistics *statistics)
+{
+	if (zone_number == 0)
+		statistics->memory_bytes += sizeof(*index);
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		const struct list_zone *zone = list_zone_of(index, sub, zone_number);
+
+		statistics->entries += zone->records;
+		statistics->collisions += zone->collisions;
+		statistics->discards += zone->discards;
+		statistics->overflows += zone->overflows;
+		statistics->early_expiries += zone->early_expiries;
+		statistics->coded_bits += zone->coded_bits;
+		statistics->memory_bytes += sizeof(union padded_zone) +
+					    zone->list_count * sizeof(*zone->heads) +
+					    zone->pool.memory_bytes;
+	}
+}
+
+uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int zones)
+{
+	uint64_t total = sizeof(struct volume_index);
+
+	for (unsigned int sub = 0; sub < (geometry_is_sparse(geometry) ? 2u : 1u); sub++) {
+		struct list_shape shape;
+		const struct volume_index_parameters *p = &shape.parameters;
+		uint64_t entries;
+
+		if (list_shape_make(geometry, (enum sub_index)sub, &shape) < 0)
+			return 0;
+		entries = (uint64_t)p->records_per_chapter * p->chapter_count;
+		/* Per entry, then per list: head, unary part, owner, and the unused end of its block. */
+		total += entries * (shape.rest_bits + 9) / 8;
+		total += p->list_count *
+			 (sizeof(struct list_head) + shape.buckets / 8 + 2 + POOL_BLOCK_HEAD + 11);
+		total += zones * sizeof(union padded_zone);
+	}
+	/* Ends of chunks and blocks kept for reuse. */
+	return total + total / 100;
+}
+
+uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub)
+{
+	return (unsigned int)sub < index->subs ? index->shapes[sub].parameters.list_count : 0;
+}
+
+void volume_index_list_info(const struct volume_index *index, enum sub_index sub, uint32_t list,
+			    struct list_info *ret_info)
+{
+	const struct list_zone *zone = zone_of_list(index, sub, list);
+	const struct list_head *head = &zone->heads[list - zone->first_list];
+
+	ret_info->flush_from = list_head_flush_from(head);
+	ret_info->coded_bits = head->coded_bits;
+	ret_info->entries = head->entries;
+	ret_info->collisions = list_head_collisions(head);
+}
+
+int volume_index_walk(const struct volume_index *index, enum sub_index sub, uint32_t list,
+		      list_entry_fn each, void *context)
+{
+	const struct list_zone *zone = zone_of_list(index, sub, list);
+	const struct list_head *head = &zone->heads[list - zone->first_list];
+	uint32_t names = 0;
+	struct list_view view;
+
+	if (head->entries == 0)
+		return 0;
+	view = list_view_of(zone, head);
+	for (uint32_t i = 0, bit = 0; i < view.entries; i++, bit++) {
+		struct list_entry entry = { 0 };
+		int r;
+
+		while ((view.upper[bit / 8] >> (bit % 8) & 1) == 0)
+			bit++;
+		entry.address =
+			(bit - i) << zone->shape->low_bits |
+			((uint32_t)list_rest(zone->shape, view.rest, i) & zone->shape->low_mask);
+		entry.value = (uint32_t)list_value(zone->shape, &view, i);
+		entry.vcn = value_to_vcn(zone, entry.value);
+		entry.stale = list_is_stale(zone, head, entry.value);
+		if (names < view.collisions && list_name_position(&view, names) == i)
+			entry.collision_name = view.names + LIST_NAME_BYTES * names++ + 2;
+		r = each(context, &entry);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}

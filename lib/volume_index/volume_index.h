@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The volume index in memory: for every name of the index, the chapter that its record may be in
+ * (uds-format, 13). Dense indexes have one sub-index, sparse ones two; this is the place that knows.
+ *
+ * An entry is a hint, unless the name is stored with it (a collision entry): another name may share
+ * list and address. So a found ordinary entry must be proved in its chapter.
+ *
+ * Zones: names are split over 1 to 16 zones, and so is all memory here. A zone may be used by one
+ * thread at a time (the caller locks); different zones by different threads at once. Functions
+ * without a zone or place say what they need.
+ *
+ * Memory: about 25 bits a record, all told. Nothing here keeps the format's memory limit (6.3); early
+ * expiry (13.5) keeps it bounded, and a save fits its region (volume_index_save_zone).
+ *
+ * A request goes in three steps, so that a batch can let their cache misses overlap: locate all names,
+ * prefetch all lists, then get (and put, set, remove) one by one.
+ */
+#ifndef VOLUME_INDEX_VOLUME_INDEX_H
+#define VOLUME_INDEX_VOLUME_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uds/env.h>
+#include <uds/record.h>
+#include <uds/status.h>
+
+#include "base/stream.h"
+#include "geometry/geometry.h"
+
+struct volume_index;
+
+/* Chapter numbers must stay below this. At a million chapters a second: 570 years. */
+#define VOLUME_INDEX_CHAPTER_LIMIT (UINT64_C(1) << 54)
+
+/* Where a name belongs. A function of name, geometry and zone count; never goes out of date. */
+struct name_place {
+	uint8_t sub; /* enum sub_index */
+	uint8_t zone;
+	uint32_t list;	  /* number within the zone */
+	uint32_t address; /* the key in the list */
+};
+
+/*
+ * What a get found. It stays good for put, set and remove until something else is put into or removed
+ * from the same list: another put or remove, or a get (which can drop stale entries). So: get, then at
+ * once put, set or remove; or get again.
+ */
+struct hint {
+	uint64_t vcn; /* the chapter; only when found */
+	bool found;
+	bool collision; /* only when found: the entry has this very name */
+
+	/* Private. */
+	struct name_place place;
+	uint32_t position;
+};
+
+/*
+ * An empty volume index with chapter 0 open.
+ *
+ * @volume_nonce: goes into saves, and must be in those that are loaded.
+ *
+ * Returns 0; -EINVAL when there are more zones than lists for them, with the numbers in the message;
+ * -ENOMEM.
+ */
+int volume_index_make(const struct uds_env *env, const struct geometry *geometry,
+		      unsigned int zones, uint64_t volume_nonce, struct uds_message *message,
+		      struct volume_index **ret_index);
+
+/* NULL is fine. */
+void volume_index_free(struct volume_index *index);
+
+unsigned int volume_index_zones(const struct volume_index *index);
+
+/* The zone of a name: volume_index_locate without the rest. Any thread. */
+unsigned int volume_index_zone_of(const struct volume_index *index,
+				  const struct uds_record_name *name);
+
+/*
+ * Step 1: where a name belongs; starts to fetch the head of its list. Any thread, no lock needed.
+ */
+void volume_index_locate(const struct volume_index *index, const struct uds_record_name *name,
+			 struct name_place *ret_place);
+
+/* What a list is fetched for. */
+enum hint_purpose {
+	HINT_LOOK = 0,	 /* a get that will mostly find nothing, or a peek */
+	HINT_CHANGE = 1, /* a get that a put, set or remove will follow */
+};
+
+/* Step 2: starts to fetch the list itself. The zone must be the caller's, as for a get. */
+void volume_index_prefetch(const struct volume_index *index, const struct name_place *place,
+			   enum hint_purpose purpose);
+
+/*
+ * Step 3: looks a name up and, as every lookup of the format does, drops what is stale in its list
+ * (13.3). Cannot fail.
+ */
+void volume_index_get(struct volume_index *index, const struct name_place *place,
+		      const struct uds_record_name *name, struct hint *ret_record);
+
+/*
+ * The answer that volume_index_get would give, without changing anything. The record is good for put,
+ * set and remove only as long as nothing in the list is stale; so use get before those.
+ */
+void volume_index_peek(const struct volume_index *index, const struct name_place *place,
+		       const struct uds_record_name *name, struct hint *ret_record);
+
+/*
+ * volume_index_peek for a whole batch, with all memory fetched ahead; every zone of the names must be
+ * the caller's. @names: pointers, so that they can lie in the caller's requests.
+ */
+void volume_index_peek_many(const struct volume_index *index,
+			    const struct uds_record_name *const *names, size_t count,
+			    struct hint *ret_records);
+
+/*
+ * The lookup that decides whether a chapter is brought into the sparse cache (18, Triage): as the
+ * format's origin does it, with entries that are stale and not yet dropped, and hits above the window
+ * absent. False for names that are no hooks.
+ */
+bool volume_index_triage(const struct volume_index *index, const struct name_place *place,
+			 const struct uds_record_name *name, uint64_t *ret_vcn);
+
+/*
+ * Adds an entry for a name: an ordinary one if the record was not found, else a collision entry in front
+ * of the others of that address. Afterwards @record is the new entry, found.
+ *
+ * @name: the one that was looked up. @vcn: within the zone's window (13.2).
+ *
+ * Returns 0, or, with nothing changed,
+ *   UDS_ERR_OVERFLOW        the list would grow beyond 65535 bits in its coded form
+ *   UDS_ERR_DUPLICATE_NAME  a collision entry of this name was found
+ *   UDS_ERR_OUT_OF_RANGE    vcn is outside of the window
+ *   -ENOMEM
+ */
+int volume_index_put(struct volume_index *index, struct hint *record,
+		     const struct uds_record_name *name, uint64_t vcn);
+
+/* Changes the chapter of a found entry. Returns 0 or UDS_ERR_OUT_OF_RANGE. */
+int volume_index_set(struct volume_index *index, struct hint *record, uint64_t vcn);
+
+/*
+ * Removes a found entry. If it is an ordinary one with collision entries behind it, the first of these
+ * becomes the ordinary one and loses its name (5, Remove). Afterwards @record is not found, and good for
+ * nothing else.
+ */
+void volume_index_remove(struct volume_index *index, struct hint *record);
+
+/*
+ * Opens a chapter in a zone: the window moves (13.2), and if the zone's lists have grown too long,
+ * chapters are forgotten early (13.5).
+ *
+ * Returns 0, or UDS_ERR_OUT_OF_RANGE for a number not below VOLUME_INDEX_CHAPTER_LIMIT.
+ */
+int volume_index_set_open_chapter(struct volume_index *index, unsigned int zone, uint64_t vcn);
+
+/* The window of a zone in a sub-index: the chapters that entries can mean (13.2). */
+void volume_index_window(const struct volume_index *index, enum sub_index sub, unsigned int zone,
+			 uint64_t *ret_low, uint64_t *ret_high);
+
+struct volume_index_statistics {
+	uint64_t entries;	 /* stale ones included */
+	uint64_t collisions;	 /* of these, with full names */
+	uint64_t discards;	 /* entries removed so far, stale ones and others */
+	uint64_t overflows;	 /* puts refused */
+	uint64_t early_expiries; /* chapters forgotten early, summed over zones and sub-indexes */
+	uint64_t coded_bits;	 /* what the lists take in the format */
+	uint64_t memory_bytes;	 /* everything allocated */
+};
+
+/*
+ * Adds a zone's numbers to @statistics. Single zones may have entries and collisions "below zero" after
+ * a load with another zone count (6.4); the sums over all zones, modulo 2^64, are right. What zones
+ * share is counted with zone 0.
+ */
+void volume_index_add_statistics(const struct volume_index *index, unsigned int zone,
+				 struct volume_index_statistics *statistics);
+
+/* What a volume index of this geometry takes when it is full, computed, in bytes. */
+uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int zones);
+
+/*
+ * Writes a zone's stream of a save (13.6), front to back. The zone must be the caller's.
+ *
+ * @limit_bytes: the size of its region; UINT64_MAX for none.
+ * @ret_dropped: how many entries were left out. That is 0, unless the format's origin could not load the
+ * stream (6.4) or it does not fit the region: then the zone's oldest chapters are left out of what is
+ * written, as many as needed. What is in memory stays.
+ *
+ * Returns 0; what the sink returned; UDS_ERR_OVERFLOW when the region is too small for even empty
+ * lists; -ENOMEM.
+ */
+int volume_index_save_zone(struct volume_index *index, unsigned int zone, uint64_t limit_bytes,
+			   const struct byte_sink *sink, struct uds_message *message,
+			   uint64_t *ret_dropped);
+
+/* How many bytes volume_index_save_zone will write when there is no limit that it meets. */
+uint64_t volume_index_saved_zone_bytes(const struct volume_index *index, unsigned int zone);
+
+/*
+ * Makes a volume index from the streams of a save. The number of streams and the number of zones may
+ * differ. Each source is read once, front to back, up to its guard entry and no further.
+ *
+ * Returns 0; UDS_ERR_CORRUPT with a message that names stream, list and field, expected and found;
+ * -EINVAL as volume_index_make; -ENOMEM; what a source returned.
+ */
+int volume_index_load(const struct uds_env *env, const struct geometry *geometry,
+		      unsigned int zones, uint64_t volume_nonce, const struct byte_source *streams,
+		      unsigned int stream_count, struct uds_message *message,
+		      struct volume_index **ret_index);
+
+/* One list, as it stands. */
+struct list_info {
+	uint64_t flush_from; /* entries of chapters below this are known to be gone */
+	uint32_t coded_bits; /* its size in the format */
+	uint32_t entries;
+	uint32_t collisions;
+};
+
+struct list_entry {
+	uint32_t address;
+	uint32_t value;		       /* chapter, modulo 2^chapter_bits */
+	uint64_t vcn;		       /* the chapter it means, if it is not stale */
+	bool stale;		       /* a get in this list would drop it */
+	const uint8_t *collision_name; /* 16 bytes; NULL for an ordinary entry */
+};
+
+/* Returns 0 to go on; anything else ends the walk and is what it returns. */
+typedef int (*list_entry_fn)(void *context, const struct list_entry *entry);
+
+/* How many lists a sub-index has: 0 for the hook sub-index of a dense index. */
+uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub);
+
+/* @list: its number in the whole sub-index. The zone that owns it must be the caller's. */
+void volume_index_list_info(const struct volume_index *index, enum sub_index sub, uint32_t list,
+			    struct list_info *ret_info);
+
+/* Calls @each for the entries of a list in their order. @each must not call functions that change it. */
+int volume_index_walk(const struct volume_index *index, enum sub_index sub, uint32_t list,
+		      list_entry_fn each, void *context);
+
+#endif
