@@ -21,7 +21,6 @@ EXTRA_DIST += lib/libuds.map lib/one_object
 include_HEADERS = include/uds.h
 udsincludedir = $(includedir)/uds
 udsinclude_HEADERS =
-nodist_udsinclude_HEADERS =
 
 include lib/base/local.mk
 include lib/io/local.mk

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 udsinclude_HEADERS += include/uds/env.h include/uds/status.h
-nodist_udsinclude_HEADERS += include/uds/version.h
+udsinclude_HEADERS += include/uds/version.h
 
 lib_libcore_la_SOURCES += \
 	lib/base/bits.h \
