@@ -25,16 +25,18 @@ static void interrupt(int number)
 
 void catch_interrupts(void)
 {
+	const int endings[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction action, before;
 
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = interrupt;
 	/* A second Ctrl-C ends the process at once, as usual. */
 	action.sa_flags = (int)SA_RESETHAND;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-		sigaction(SIGHUP, &action, NULL);
+	/* What was ignored at the start stays so: nohup, and background jobs of a shell. */
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		if (sigaction(endings[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(endings[i], &action, NULL);
+	}
 }
 
 int which_interrupt(void)

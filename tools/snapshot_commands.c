@@ -34,7 +34,9 @@ static const char merge_options[] = SNAPSHOT_ORIGIN_HELP
 	"is equal\n"
 	"  --force               also into an origin that ends inside a chunk, "
 	"at a length\n"
-	"                        that no device has\n" SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;
+	"                        that no device has\n"
+	"  --salvage             merge what can be had, list the rest; also of an "
+	"invalid one\n" TARGET_COMMON_HELP;
 
 static const char verify_options[] = SNAPSHOT_ORIGIN_HELP TARGET_COMMON_HELP;
 

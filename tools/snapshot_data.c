@@ -11,6 +11,7 @@
 
 #include "document.h"
 #include "output.h"
+#include "snapshot_missing.h"
 #include "snapshot_target.h"
 
 #define STEP_BYTES (UINT64_C(4) << 20)
@@ -23,15 +24,6 @@ struct sink {
 	int descriptor;
 	bool sparse;
 	uint64_t end; /* where the next byte goes, when it is sparse */
-};
-
-/* What could not be had; ranges that touch are one. */
-struct missing {
-	struct snapshot_target *target;
-	json_t *list;
-	uint64_t offset, length; /* of the last one; length 0: none */
-	uint64_t total;
-	struct uds_message sentence;
 };
 
 static int write_all(const struct sink *sink, const uint8_t *buffer, size_t length)
@@ -82,41 +74,6 @@ static int write_out(struct sink *sink, const uint8_t *buffer, size_t length)
 	return status;
 }
 
-static void tell_missing(struct missing *missing)
-{
-	uint64_t last = missing->offset + missing->length - 1;
-	json_t *o;
-
-	if (missing->length == 0)
-		return;
-	complain(missing->target->command,
-		 "%s: bytes %" PRIu64 " to %" PRIu64 " (%" PRIu64 ") are missing: %s",
-		 missing->target->cow_uri, missing->offset, last, missing->length,
-		 missing->sentence.text);
-	o = json_object();
-	json_object_set_new(o, "offset", json_unsigned(missing->offset));
-	json_object_set_new(o, "length", json_unsigned(missing->length));
-	json_object_set_new(o, "reason", json_path(missing->sentence.text));
-	json_array_append_new(missing->list, o);
-	missing->length = 0;
-}
-
-static int take_loss(void *context, const struct uds_snapshot_loss *loss)
-{
-	struct missing *missing = context;
-
-	missing->total += loss->length;
-	if (missing->length > 0 && missing->offset + missing->length == loss->offset) {
-		missing->length += loss->length;
-		return 0;
-	}
-	tell_missing(missing);
-	missing->offset = loss->offset;
-	missing->length = loss->length;
-	snprintf(missing->sentence.text, sizeof(missing->sentence.text), "%s", loss->sentence);
-	return was_interrupted();
-}
-
 /* Reads a step; what can be had of it goes out. @ret_done: that much. */
 static int read_step(struct snapshot_target *target, struct sink *sink, struct missing *missing,
 		     uint8_t *buffer, size_t step, uint64_t offset, size_t *ret_done)
@@ -125,8 +82,8 @@ static int read_step(struct snapshot_target *target, struct sink *sink, struct m
 
 	*ret_done = step;
 	if (target->salvage) {
-		r = uds_snapshot_salvage(target->snapshot, buffer, step, offset, take_loss, missing,
-					 NULL);
+		r = uds_snapshot_salvage(target->snapshot, buffer, step, offset, take_missing,
+					 missing, NULL);
 		if (r < 0)
 			*ret_done = 0;
 		if (r == UDS_ERR_STOPPED)
@@ -255,6 +212,7 @@ static int read_and_tell(struct snapshot_target *target, struct sink *sink, uint
 	struct missing missing = { .target = target, .list = json_array() };
 	json_t *o = json_object();
 	uint64_t done = 0;
+	int unknown = tell_unknown_list(target, o);
 	int status = open_sink(target, sink);
 
 	if (status == EXIT_GOOD) {
@@ -266,6 +224,8 @@ static int read_and_tell(struct snapshot_target *target, struct sink *sink, uint
 		status = EXIT_DAMAGE;
 	if (status == EXIT_GOOD)
 		status = check_length(target);
+	if (status == EXIT_GOOD)
+		status = unknown;
 	json_object_set_new(o, "offset", json_unsigned(offset));
 	json_object_set_new(o, "bytes", json_unsigned(done));
 	json_object_set_new(o, "missing_bytes", json_unsigned(missing.total));

@@ -6,6 +6,7 @@
 
 #include "create.h"
 #include "output.h"
+#include "snapshot_missing.h"
 #include "snapshot_target.h"
 #include "text.h"
 
@@ -89,6 +90,9 @@ static void print_findings(const struct uds_exception_store_status *s)
 		{ s->stale_entries, "lie behind the end of the list: left by a torn write" },
 	};
 
+	if (s->list_status != 0)
+		printf("  warning            the list is unknown from entry %" PRIu64 " on: %s\n",
+		       s->exceptions, uds_strerror(s->list_status));
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		if (lines[i].count > 0)
 			printf("  warning            %" PRIu64 " entries %s\n", lines[i].count,
@@ -148,6 +152,8 @@ static int print_object(const struct uds_exception_store_status *s)
 	json_object_set_new(o, "new_twice", json_unsigned(s->new_twice));
 	json_object_set_new(o, "old_twice", json_unsigned(s->old_twice));
 	json_object_set_new(o, "stale_entries", json_unsigned(s->stale_entries));
+	json_object_set_new(o, "list_unknown_from",
+			    s->list_status != 0 ? json_unsigned(s->exceptions) : json_null());
 	return print_json(o);
 }
 
@@ -241,7 +247,7 @@ static int list_store(struct snapshot_target *target, bool ranges, json_t *array
 		return snapshot_failed(target, r);
 	if (array != NULL && print_json(json_incref(array)) < 0)
 		return failed(target->command, "JSON", -ENOMEM, NULL);
-	return EXIT_GOOD;
+	return tell_unknown_list(target, NULL);
 }
 
 int snapshot_list_run(const struct command *command, int argc, char **argv)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "output.h"
+#include "snapshot_missing.h"
 #include "snapshot_target.h"
 #include "text.h"
 
@@ -36,15 +37,18 @@ static void print_text(const struct snapshot_target *target, bool dry_run,
 	if (result->bytes_cut > 0)
 		printf(", the last %" PRIu64 " bytes of a chunk are behind its end",
 		       result->bytes_cut);
+	if (result->chunks_lost > 0)
+		printf(", %" PRIu64 " chunks cannot be had and %s left out", result->chunks_lost,
+		       dry_run ? "would be" : "were");
 	if (result->chunks_hidden > 0)
 		printf(", %" PRIu64 " were hidden by earlier ones", result->chunks_hidden);
 	putchar('\n');
 }
 
-static int print_object(bool dry_run, const struct uds_merge_result *result)
+/* Adds to @o, which it releases. */
+static int print_object(json_t *o, bool dry_run, const struct uds_merge_result *result,
+			const struct missing *missing)
 {
-	json_t *o = json_object();
-
 	json_object_set_new(o, "dry_run", json_boolean(dry_run));
 	json_object_set_new(o, "exceptions", json_unsigned(result->exceptions));
 	json_object_set_new(o, "remaining", json_unsigned(result->remaining));
@@ -52,46 +56,85 @@ static int print_object(bool dry_run, const struct uds_merge_result *result)
 	json_object_set_new(o, "chunks_copied", json_unsigned(result->chunks_copied));
 	json_object_set_new(o, "chunks_equal", json_unsigned(result->chunks_equal));
 	json_object_set_new(o, "chunks_hidden", json_unsigned(result->chunks_hidden));
+	json_object_set_new(o, "chunks_lost", json_unsigned(result->chunks_lost));
 	json_object_set_new(o, "rounds", json_unsigned(result->rounds));
 	json_object_set_new(o, "bytes_cut", json_unsigned(result->bytes_cut));
+	json_object_set_new(o, "missing_bytes", json_unsigned(missing->total));
+	json_object_set(o, "missing", missing->list);
 	return print_json(o);
+}
+
+/* What a merge that failed says. */
+static int merge_failed(struct snapshot_target *target, const struct uds_merge_options *merge,
+			const struct uds_merge_result *result, const struct missing *missing, int r)
+{
+	int status;
+
+	if (r == UDS_ERR_STOPPED) {
+		complain(target->command,
+			 "interrupted: what was copied is kept, the snapshot is whole, and "
+			 "merging can go on from here");
+		return EXIT_FAILED;
+	}
+	status = snapshot_failed(target, r);
+	if (r == UDS_ERR_OUT_OF_RANGE && result->bytes_cut > 0 && !merge->allow_cut)
+		complain(target->command, "%s: --force merges all the same, and drops them",
+			 target->origin_uri);
+	if (r == UDS_ERR_CORRUPT && !merge->salvage && missing->total > 0)
+		complain(target->command,
+			 "%s: nothing was merged; --salvage merges what can be had, and leaves the "
+			 "origin as it is where the rest belongs",
+			 target->cow_uri);
+	return status;
+}
+
+static int merge_with_progress(struct snapshot_target *target, struct uds_merge_options *merge,
+			       struct uds_merge_result *result)
+{
+	struct uds_snapshot_status s = { .size = sizeof(s) };
+	struct merge_progress progress;
+	int r;
+
+	uds_snapshot_get_status(target->snapshot, &s);
+	progress.chunk_bytes = s.chunk_bytes;
+	progress_start(&progress.progress, target->quiet, merge->dry_run ? "looking" : "merging",
+		       NULL);
+	merge->progress = report_merge;
+	merge->progress_context = &progress;
+	r = uds_snapshot_merge(target->snapshot, merge, result);
+	progress_end(&progress.progress);
+	return r;
 }
 
 static int merge_snapshot(struct snapshot_target *target, const struct uds_merge_options *options,
 			  bool json)
 {
+	struct missing missing = { .target = target, .list = json_array() };
 	struct uds_merge_options merge = *options;
 	struct uds_merge_result result = { .size = sizeof(result) };
-	struct uds_snapshot_status s = { .size = sizeof(s) };
-	struct merge_progress progress;
-	int status = EXIT_GOOD;
+	json_t *o = json_object();
+	int unknown = tell_unknown_list(target, o), status = EXIT_GOOD;
 	int r;
 
-	uds_snapshot_get_status(target->snapshot, &s);
-	progress.chunk_bytes = s.chunk_bytes;
-	progress_start(&progress.progress, target->quiet, merge.dry_run ? "looking" : "merging",
-		       NULL);
-	merge.progress = report_merge;
-	merge.progress_context = &progress;
-	r = uds_snapshot_merge(target->snapshot, &merge, &result);
-	progress_end(&progress.progress);
-	if (r == UDS_ERR_STOPPED) {
-		complain(target->command,
-			 "interrupted: what was copied is kept, the snapshot is whole, and "
-			 "merging can go on from here");
-		status = EXIT_FAILED;
-	} else if (r < 0) {
-		status = snapshot_failed(target, r);
-		if (r == UDS_ERR_OUT_OF_RANGE && result.bytes_cut > 0 && !merge.allow_cut)
-			complain(target->command, "%s: --force merges all the same, and drops them",
-				 target->origin_uri);
-		if (result.exceptions == 0)
-			return status;
-	}
-	if (!json)
+	merge.each_loss = take_missing;
+	merge.loss_context = &missing;
+	r = merge_with_progress(target, &merge, &result);
+	tell_missing(&missing);
+	if (r < 0)
+		status = merge_failed(target, &merge, &result, &missing, r);
+	else if (missing.total > 0)
+		status = EXIT_DAMAGE;
+	else
+		status = unknown;
+	if (!json && (r == 0 || result.exceptions > 0 || r == UDS_ERR_STOPPED))
 		print_text(target, merge.dry_run, &result);
-	else if (print_object(merge.dry_run, &result) < 0)
-		status = failed(target->command, "JSON", -ENOMEM, NULL);
+	if (json &&
+	    (r == 0 || result.exceptions > 0 || r == UDS_ERR_STOPPED || missing.total > 0)) {
+		if (print_object(json_incref(o), merge.dry_run, &result, &missing) < 0)
+			status = failed(target->command, "JSON", -ENOMEM, NULL);
+	}
+	json_decref(o);
+	json_decref(missing.list);
 	return status;
 }
 
@@ -118,6 +161,7 @@ int snapshot_merge_run(const struct command *command, int argc, char **argv)
 	if (status != EXIT_GOOD)
 		return status;
 	merge.force = target.salvage;
+	merge.salvage = target.salvage;
 	status = merge_snapshot(&target, &merge, options.json);
 	return finish_output(command, snapshot_close(&target, status));
 }

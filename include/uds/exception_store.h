@@ -116,9 +116,9 @@ struct uds_exception_store_options {
 
 	/*
 	 * Read the exceptions of a store that is marked invalid, or whose areas run on behind the
-	 * end of a device that was cut short. What they say is right, but the list may lack chunks:
-	 * where it has nothing, the origin may be newer than the snapshot. Such a store takes no
-	 * new exceptions.
+	 * end of a device that was cut short, or into an area that cannot be read (list_status of
+	 * the status says so). What they say is right, but the list may lack chunks: where it has
+	 * nothing, the origin may be newer than the snapshot. Such a store takes no new exceptions.
 	 */
 	bool salvage;
 
@@ -210,12 +210,20 @@ struct uds_exception_store_status {
 	uint64_t unordered;	/* new chunks do not rise there: harmless, old kernels made such */
 	uint64_t memory_bytes;	/* what the store has allocated */
 	uint64_t map_bytes;	/* of these, for finding new chunks by old ones */
+
+	/*
+	 * Only with salvage: not 0: the list is known up to entry `exceptions` and goes on from there,
+	 * in area `current_area`, which cannot be read: what the I/O said, or UDS_ERR_CORRUPT when
+	 * it is not on the device. A chunk without a known exception may have an unknown one: where
+	 * it reads as the origin, that may not be the snapshot's content.
+	 */
+	int list_status;
 };
 
 #define UDS_EXCEPTION_STORE_STATUS_INIT                                                           \
 	{                                                                                         \
 		sizeof(struct uds_exception_store_status), UDS_STORE_EMPTY, false, 0, 0, 0, 0, 0, \
-			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                               \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                            \
 	}
 
 /* The figures as they are now. Returns 0, or -EINVAL for a size member that is too small. */

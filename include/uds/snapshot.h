@@ -316,7 +316,10 @@ struct uds_merge_options {
 	/* Read-only look at what would be done: checks all conditions, counts, writes nothing. */
 	bool dry_run;
 
-	/* Read the origin first, and do not write chunks that are equal. */
+	/*
+	 * Read the origin first, and do not write chunks that are equal. What cannot be read there is
+	 * written.
+	 */
 	bool skip_equal;
 
 	/* Merge although the store is marked invalid; it must be opened with salvage. */
@@ -343,11 +346,35 @@ struct uds_merge_options {
 	 * another one. What the snapshot has behind the origin's end is dropped.
 	 */
 	bool allow_cut;
+
+	/*
+	 * Told, before anything is written, each range of the snapshot that cannot be had, in
+	 * ascending order, touching ones of the same status joined: whole chunks, cut to the
+	 * origin's end. For that all chunks that have an exception are read. Called with salvage;
+	 * and without it when the merge is refused because an exception cannot be merged. It must
+	 * not call the snapshot; not 0: nothing is merged (UDS_ERR_STOPPED).
+	 */
+	uds_snapshot_loss_fn each_loss;
+	void *loss_context;
+
+	/*
+	 * Merge what can be had. An exception whose chunk lies behind the end of the COW device, in
+	 * the place of an area, or cannot be read, wholly or in part, is left out: the origin keeps
+	 * what it has there, and the exception is taken off the list with the others. Which these
+	 * are is found out before anything is written; a chunk that cannot be read later than that
+	 * ends the merge as without salvage. They are left out as long as the snapshot is open: reading
+	 * and writing them goes to the origin from then on.
+	 *
+	 * Also: merge a list that is known only in part (list_status of the store's status); the
+	 * store must be opened with salvage for that.
+	 */
+	bool salvage;
 };
 
-#define UDS_MERGE_OPTIONS_INIT                                                              \
-	{                                                                                   \
-		sizeof(struct uds_merge_options), 0, 0, false, false, false, 0, 0, 0, false \
+#define UDS_MERGE_OPTIONS_INIT                                                                     \
+	{                                                                                          \
+		sizeof(struct uds_merge_options), 0, 0, false, false, false, 0, 0, 0, false, 0, 0, \
+			false                                                                      \
 	}
 
 struct uds_merge_result {
@@ -365,11 +392,13 @@ struct uds_merge_result {
 	 * dropped when it is merged. Known before anything is written, also when that is refused.
 	 */
 	uint64_t bytes_cut;
+
+	uint64_t chunks_lost; /* of the exceptions, left out with salvage: they cannot be had */
 };
 
-#define UDS_MERGE_RESULT_INIT                                           \
-	{                                                               \
-		sizeof(struct uds_merge_result), 0, 0, 0, 0, 0, 0, 0, 0 \
+#define UDS_MERGE_RESULT_INIT                                              \
+	{                                                                  \
+		sizeof(struct uds_merge_result), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /*
@@ -384,7 +413,8 @@ struct uds_merge_result {
  *
  * Returns 0, or what makes a merge impossible, before anything is written:
  *   UDS_ERR_INVALID_SNAPSHOT  the store is invalid (without salvage and force)
- *   UDS_ERR_CORRUPT           an exception cannot be merged; the message names it
+ *   UDS_ERR_CORRUPT           an exception cannot be merged; the message names the first and counts
+ *                             the others. Or the list is known only in part
  *   UDS_ERR_OUT_OF_RANGE      the origin is smaller than the chunks demand; or it ends inside a
  *                             chunk that has an exception, at a length that is no multiple of 512
  *                             (see allow_cut)
@@ -405,6 +435,8 @@ int uds_snapshot_begin_merge(struct uds_snapshot *snapshot);
  *   UDS_ERR_STOPPED    the progress callback or uds_snapshot_stop_merge() asked for it, and
  *                      something is left to merge; at least one round was merged, and nothing
  *                      that was copied is lost
+ *                      (a salvage that is stopped while it looks for what cannot be had has done
+ *                      nothing yet)
  *   UDS_ERR_BAD_STATE  another thread is merging
  *   -EIO, ...          the state is UDS_SNAPSHOT_MERGE_FAILED; nothing is lost, and calling it
  *                      again goes on where it stood
@@ -429,7 +461,10 @@ void uds_snapshot_stop_merge(struct uds_snapshot *snapshot);
  * now. Content that was written to the origin in a chunk not yet merged is then in the snapshot,
  * and not on the origin.
  *
- * Returns 0, UDS_ERR_BAD_STATE while a merge runs, or what repairing an area said.
+ * After a merge with salvage that left chunks out, only when nothing is left in the list: the chunks
+ * that were left out would read as the origin. Close the snapshot and open it again.
+ *
+ * Returns 0, UDS_ERR_BAD_STATE (a merge runs, or has left chunks out), or what repairing an area said.
  */
 int uds_snapshot_end_merge(struct uds_snapshot *snapshot);
 

@@ -86,6 +86,7 @@ struct uds_exception_store {
 	uint64_t exceptions;
 	uint64_t stale_entries;
 	uint64_t unordered;
+	int list_status; /* salvage: not 0: why the list goes on in current_area, unknown */
 	struct store_damage damage;
 
 	uint8_t *area;
@@ -166,15 +167,29 @@ int store_look_at_size(struct uds_exception_store *store);
 int store_reserve_area(struct uds_exception_store *store, uint64_t area);
 uint64_t area_highest_new(const uint8_t *area, uint64_t count);
 
+/* Goes through the list as uds_exception_store_walk() does. With the baton. */
+int store_walk(struct uds_exception_store *store, uds_exception_entry_fn each, void *context,
+	       struct uds_message *message);
+
+/* Whether an old chunk is on no origin that can be, or not on this one, if its size is known. */
+bool store_behind_origin(const struct uds_exception_store *store, uint64_t old_chunk);
+
 /* Parses all areas into the map. The store is not shared yet. */
 int store_load(struct uds_exception_store *store, const struct uds_exception_store_options *options,
 	       struct uds_message *message);
 
 /*
  * Checks what makes any merge impossible, cleans up after failed writes, and turns to merging: no
- * exceptions are given out any more. With the baton.
+ * exceptions are given out any more. @salvage: entries whose new chunk cannot be are the caller's
+ * business. With the baton.
  */
-int store_begin_merge(struct uds_exception_store *store, struct uds_message *message);
+int store_begin_merge(struct uds_exception_store *store, bool salvage, struct uds_message *message);
+
+/*
+ * Looks for entries in the list that cannot be merged: UDS_ERR_CORRUPT and a sentence that names
+ * the first and counts the others; 0: there are none (any more). With the baton.
+ */
+int store_refuse_merge(struct uds_exception_store *store, struct uds_message *message);
 
 /*
  * When the current area is empty: makes the one before current. @area: its content, or NULL to read
@@ -185,6 +200,9 @@ int store_step_back(struct uds_exception_store *store, const uint8_t *area,
 
 /* Takes the newest @count entries, 1 to committed, off the list, durably. With the baton. */
 int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds_message *message);
+
+/* That many entries have been taken off. With the lock. */
+void store_count_off(struct uds_exception_store *store, uint64_t count);
 
 /* What goes off an area: its newest @count entries. */
 struct area_cut {

@@ -180,7 +180,7 @@ static void accept(struct takeoff *t)
 		store_unmap(store, content_of(t, i), first_of(t, i), end_of(t, i));
 	pthread_mutex_lock(&store->lock);
 	for (size_t i = 0; i < t->count; i++)
-		store->exceptions -= t->cuts[i].count;
+		store_count_off(store, t->cuts[i].count);
 	store->committed = first_of(t, t->count - 1);
 	store->current_area -= t->count - 1;
 	store->area = t->lowest;

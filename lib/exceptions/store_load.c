@@ -207,7 +207,7 @@ static int batch_add(struct load *load, uint64_t old_chunk, uint64_t new_chunk)
 	return 0;
 }
 
-static bool behind_origin(const struct uds_exception_store *store, uint64_t old_chunk)
+bool store_behind_origin(const struct uds_exception_store *store, uint64_t old_chunk)
 {
 	return old_chunk >= COW_OLD_CHUNK_LIMIT ||
 	       (store->origin_bytes != 0 &&
@@ -219,7 +219,7 @@ static const char *judge(struct uds_exception_store *store, uint64_t old_chunk, 
 {
 	const char *reason = NULL;
 
-	if (behind_origin(store, old_chunk)) {
+	if (store_behind_origin(store, old_chunk)) {
 		store->damage.old_behind_origin++;
 		reason = "the old chunk is behind the end of the origin";
 	}
@@ -334,6 +334,15 @@ static int next_area(struct uds_exception_store *store)
 	return 0;
 }
 
+/* The list goes on where it cannot be read: a salvaged one ends before that. */
+static void end_early(struct uds_exception_store *store, int status, struct uds_message *message)
+{
+	memset(store->area, 0, (size_t)store->geometry.chunk_bytes);
+	store->list_status = status;
+	if (message != NULL)
+		message->text[0] = '\0';
+}
+
 /* A salvaged list may end where the device ends. */
 static bool ends_with_device(const struct uds_exception_store *store)
 {
@@ -349,11 +358,12 @@ static int load_areas(struct load *load, struct area_reader *reader,
 	int r;
 
 	for (;;) {
-		if (ends_with_device(store)) {
-			memset(store->area, 0, (size_t)store->geometry.chunk_bytes);
+		r = ends_with_device(store) ? UDS_ERR_CORRUPT
+					    : area_reader_next(reader, store->area, message);
+		if (r < 0 && r != -ENOMEM && store->salvage) {
+			end_early(store, r, message);
 			return 0;
 		}
-		r = area_reader_next(reader, store->area, message);
 		if (r == 0)
 			r = load_area(load, message);
 		if (r < 0)
@@ -472,6 +482,7 @@ static int forget(struct uds_exception_store *store)
 	store->committed = 0;
 	store->exceptions = 0;
 	store->unordered = 0;
+	store->list_status = 0;
 	return 0;
 }
 

@@ -27,7 +27,68 @@ struct cow_geometry store_geometry(struct uds_exception_store *store)
 	return geometry;
 }
 
-static int check_mergeable(struct uds_exception_store *store, struct uds_message *message)
+struct refusal {
+	struct uds_exception_store *store;
+	uint64_t count;
+	struct uds_message first; /* about the first entry */
+};
+
+/* What about an entry cannot be merged: "", or it and the size that it goes against. */
+static struct uds_message obstacle(const struct uds_exception_store *store,
+				   const struct uds_exception *e)
+{
+	const struct cow_geometry *g = &store->geometry;
+	struct uds_message why = { "" };
+
+	if (e->new_chunk >= g->device_chunks)
+		failure(&why, 0,
+			"the new chunk is behind the end of the device, which has %" PRIu64
+			" bytes, %" PRIu64 " whole chunks",
+			g->device_bytes, g->device_chunks);
+	else if (cow_is_metadata(g, e->new_chunk))
+		failure(&why, 0, "the new chunk is the place of an area");
+	else if (store_behind_origin(store, e->old_chunk))
+		failure(&why, 0,
+			"the old chunk is behind the end of the origin, which has %" PRIu64
+			" bytes",
+			store->origin_bytes);
+	return why;
+}
+
+static int count_obstacle(void *context, uint64_t area, uint64_t index,
+			  const struct uds_exception *e)
+{
+	struct refusal *refusal = context;
+	struct uds_message why = obstacle(refusal->store, e);
+
+	if (why.text[0] == '\0')
+		return 0;
+	if (refusal->count++ == 0)
+		failure(&refusal->first, 0,
+			"area %" PRIu64 ", entry %" PRIu64 ": old chunk %" PRIu64
+			" -> new chunk %" PRIu64 ": %s",
+			area, index, e->old_chunk, e->new_chunk, why.text);
+	return 0;
+}
+
+int store_refuse_merge(struct uds_exception_store *store, struct uds_message *message)
+{
+	const char *name = uds_io_name(store->io);
+	struct refusal refusal = { .store = store };
+	int r = store_walk(store, count_obstacle, &refusal, message);
+
+	if (r < 0 || refusal.count == 0)
+		return r;
+	if (refusal.count == 1)
+		return failure(message, UDS_ERR_CORRUPT, "%s: cannot be merged: %s", name,
+			       refusal.first.text);
+	return failure(message, UDS_ERR_CORRUPT,
+		       "%s: cannot be merged: %s; and %" PRIu64 " more like it", name,
+		       refusal.first.text, refusal.count - 1);
+}
+
+static int check_mergeable(struct uds_exception_store *store, bool salvage,
+			   struct uds_message *message)
 {
 	const struct store_damage *d = &store->damage;
 	const char *name = uds_io_name(store->io);
@@ -37,19 +98,14 @@ static int check_mergeable(struct uds_exception_store *store, struct uds_message
 	if (!store->valid && !store->salvage)
 		return failure(message, UDS_ERR_INVALID_SNAPSHOT,
 			       "%s: the snapshot is marked invalid: it must not be merged", name);
-	if (d->new_behind_end + d->new_is_metadata + d->old_behind_origin != 0)
-		return failure(message, UDS_ERR_CORRUPT,
-			       "%s: cannot be merged: %" PRIu64
-			       " new chunks are behind the device's end, %" PRIu64
-			       " are the place of an area, %" PRIu64
-			       " old chunks are behind the origin's end",
-			       name, d->new_behind_end, d->new_is_metadata, d->old_behind_origin);
+	if (d->old_behind_origin != 0 || (!salvage && d->new_behind_end + d->new_is_metadata != 0))
+		return store_refuse_merge(store, message);
 	return 0;
 }
 
-int store_begin_merge(struct uds_exception_store *store, struct uds_message *message)
+int store_begin_merge(struct uds_exception_store *store, bool salvage, struct uds_message *message)
 {
-	int r = check_mergeable(store, message);
+	int r = check_mergeable(store, salvage, message);
 
 	if (r < 0)
 		return r;
@@ -202,6 +258,15 @@ void store_unmap(struct uds_exception_store *store, const uint8_t *area, uint64_
 	pthread_rwlock_unlock(&store->map_lock);
 }
 
+void store_count_off(struct uds_exception_store *store, uint64_t count)
+{
+	store->exceptions -= count;
+	/* A list that went on where it cannot be read ends before that now. */
+	store->list_status = 0;
+	if (store->exceptions == 0)
+		memset(&store->damage, 0, sizeof(store->damage));
+}
+
 int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds_message *message)
 {
 	const struct cow_geometry *g = &store->geometry;
@@ -228,7 +293,7 @@ int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds
 	if (r == 0) {
 		memset(at, 0, bytes);
 		store->committed = first;
-		store->exceptions -= count;
+		store_count_off(store, count);
 		store->next_free = cow_area_chunk(g, store->current_area) + first + 1;
 	} else {
 		store->unclean = true;
@@ -290,7 +355,7 @@ static int prepare(struct uds_exception_store *store, struct uds_message *messag
 	int r;
 
 	store->prepared = 0;
-	r = store_begin_merge(store, message);
+	r = store_begin_merge(store, false, message);
 	if (r < 0)
 		return r;
 	return store_step_back(store, NULL, message);

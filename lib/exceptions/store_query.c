@@ -81,6 +81,7 @@ static void fill_counters(const struct uds_exception_store *store,
 	status->old_behind_origin = store->damage.old_behind_origin;
 	status->stale_entries = store->stale_entries;
 	status->unordered = store->unordered;
+	status->list_status = store->list_status;
 }
 
 static void fill_usage(struct uds_exception_store *store, struct uds_exception_store_status *status)
@@ -213,9 +214,9 @@ static int walk_area(uint64_t area, const uint8_t *bytes, uint64_t count,
 	return 0;
 }
 
-/* With the baton. Full areas come from the device, the current one from memory. */
-static int walk(struct uds_exception_store *store, uds_exception_entry_fn each, void *context,
-		struct uds_message *message)
+/* Full areas come from the device, the current one from memory. */
+int store_walk(struct uds_exception_store *store, uds_exception_entry_fn each, void *context,
+	       struct uds_message *message)
 {
 	struct cow_geometry g = store_geometry(store);
 	struct area_reader *reader = NULL;
@@ -252,7 +253,7 @@ UDS_PUBLIC int uds_exception_store_walk(struct uds_exception_store *store,
 	if (r < 0)
 		return r == UDS_ERR_INVALID_SNAPSHOT ? 0 : r;
 	store_acquire(store);
-	r = walk(store, each, context, &message);
+	r = store_walk(store, each, context, &message);
 	store_release(store);
 	store_failed(store, r, &message);
 	return store_end(store, r, "going through its exceptions");

@@ -29,6 +29,7 @@ struct slot {
 	unsigned int read_count;
 	unsigned int pending; /* of the reads */
 	bool closed;	      /* nothing is added any more */
+	bool blind;	      /* the target could not be read: nothing is equal */
 	enum slot_state state;
 	uint8_t *buffer;
 	uint64_t to;
@@ -193,6 +194,10 @@ static bool next_difference(struct copier *copier, struct slot *slot, uint64_t *
 	bool found = false;
 
 	*ret_begin = at;
+	if (slot->blind) {
+		*ret_end = slot->length;
+		return at < slot->length;
+	}
 	while (at < slot->length) {
 		uint64_t part = slot->length - at < unit ? slot->length - at : unit;
 
@@ -282,6 +287,7 @@ static void start_filling(struct copier *copier)
 	slot->read_count = 0;
 	slot->pending = 0;
 	slot->closed = false;
+	slot->blind = false;
 	slot->state = SLOT_READING;
 }
 
@@ -342,7 +348,9 @@ static void finish_transfers(struct copier *copier, struct uds_io_request **done
 	for (size_t i = 0; i < count; i++) {
 		struct slot *slot = done[i]->user;
 
-		if (done[i]->status < 0)
+		if (done[i]->status < 0 && slot->state == SLOT_COMPARING)
+			slot->blind = true; /* writing may mend it */
+		else if (done[i]->status < 0)
 			fail(copier, io, slot->state == SLOT_WRITING ? "writing" : "reading",
 			     done[i]->offset, done[i]->status);
 		if (slot->state == SLOT_READING)

@@ -30,7 +30,10 @@ struct copy_job {
 	const struct copy_piece *pieces;
 	size_t count;
 
-	/* Not 0: compare in units of so many bytes, and leave out what is equal on the target. */
+	/*
+	 * Not 0: compare in units of so many bytes, and leave out what is equal on the target. What
+	 * cannot be read there is written.
+	 */
 	uint64_t skip_equal_unit;
 
 	copier_tick_fn tick; /* may be NULL */

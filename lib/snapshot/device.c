@@ -253,6 +253,7 @@ static void release(struct uds_snapshot *s)
 	struct uds_env env = s->env;
 
 	failures_free(s->failures);
+	env_release(&env, s->lost.runs);
 	transient_free(s->transient);
 	range_lock_destroy(&s->ranges);
 	pthread_cond_destroy(&s->changed);

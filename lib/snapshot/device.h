@@ -23,6 +23,12 @@
 
 #define SNAPSHOT_SLOT_BYTES (UINT64_C(256) << 10)
 
+struct lost_chunks {
+	struct map_run *runs;
+	size_t count;
+	size_t room;
+};
+
 struct uds_snapshot {
 	struct uds_env env;
 	struct uds_io *origin;
@@ -49,6 +55,12 @@ struct uds_snapshot {
 	bool stop_merge;
 	int origin_flush_error; /* of a flush in a merge: told at the caller's next one */
 	struct copier *to_cow;	/* one idle copier, kept for the next copy-out */
+
+	/*
+	 * Exceptions that a merge leaves out, because their chunks cannot be had: in order of old
+	 * chunks, and no longer in the map. Only changed with all chunks held.
+	 */
+	struct lost_chunks lost;
 };
 
 /* What a request may see of the state, once it holds its chunks. */
@@ -74,6 +86,37 @@ int device_check_range(struct uds_snapshot *s, size_t length, uint64_t offset);
 
 /* Bytes of a chunk that lie on the origin: fewer for a last one cut short. */
 uint64_t device_chunk_length(const struct uds_snapshot *s, uint64_t chunk);
+
+/*
+ * Called with bytes of the snapshot from @offset on that cannot be had, and why. Not 0: the read
+ * ends with that.
+ */
+typedef int (*device_lost_fn)(void *context, uint64_t offset, uint64_t length, int status,
+			      const struct uds_message *message);
+
+/* What uds_snapshot_salvage() reads at once. */
+#define SALVAGE_BYTES (UINT64_C(4) << 20)
+
+/* Reads the snapshot past what cannot be had: zeros in the buffer. */
+int device_read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t length,
+			    uint64_t offset, device_lost_fn lost, void *context);
+
+/* The same up to the first error, for a caller that holds the chunks. */
+int device_read_held(struct uds_snapshot *s, uint8_t *buffer, uint64_t length, uint64_t offset);
+
+/* Ranges of the snapshot that cannot be had; those that touch are one. */
+struct losses {
+	uds_snapshot_loss_fn each; /* may be NULL */
+	void *context;
+	uint64_t total;
+	struct uds_snapshot_loss last; /* not told yet; length 0: none */
+	struct uds_message sentence;
+};
+
+/* A device_lost_fn for them; and to be called at the end. Both: 0, or UDS_ERR_STOPPED. */
+int losses_add(void *losses, uint64_t offset, uint64_t length, int status,
+	       const struct uds_message *message);
+int losses_end(struct losses *losses);
 
 /* The two kinds of store behind one face. As the public functions of the exception store. */
 bool device_lookup(struct uds_snapshot *s, uint64_t old_chunk, struct map_run *ret_run);

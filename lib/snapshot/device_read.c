@@ -16,15 +16,7 @@
 #include "snapshot/device.h"
 
 /* One request holds so much at a time, so that a long read lets writers in between. */
-#define WINDOW_BYTES  (UINT64_C(64) << 20)
-#define SALVAGE_BYTES (UINT64_C(4) << 20)
-
-/*
- * Called with bytes from reading.offset on that cannot be had, and why; they are zeros in the
- * buffer. Not 0: the read ends with that.
- */
-typedef int (*lost_fn)(void *context, uint64_t offset, uint64_t length, int status,
-		       const struct uds_message *message);
+#define WINDOW_BYTES (UINT64_C(64) << 20)
 
 /* A read under way: everything before @offset is in the buffer. */
 struct reading {
@@ -32,7 +24,7 @@ struct reading {
 	uint8_t *to;
 	uint64_t offset;
 	uint64_t left;
-	lost_fn lost; /* NULL: the first byte that cannot be had ends it */
+	device_lost_fn lost; /* NULL: the first byte that cannot be had ends it */
 	void *context;
 	struct uds_message *message;
 };
@@ -287,16 +279,7 @@ UDS_PUBLIC int uds_snapshot_origin_read_partial(struct uds_snapshot *s, void *bu
 			  "reading the origin");
 }
 
-/* What cannot be had, joined until something else follows. */
-struct losses {
-	uds_snapshot_loss_fn each;
-	void *context;
-	uint64_t total;
-	struct uds_snapshot_loss last; /* length 0: none */
-	struct uds_message sentence;
-};
-
-static int tell_loss(struct losses *losses)
+int losses_end(struct losses *losses)
 {
 	int r = 0;
 
@@ -306,8 +289,8 @@ static int tell_loss(struct losses *losses)
 	return r != 0 ? UDS_ERR_STOPPED : 0;
 }
 
-static int add_loss(void *context, uint64_t offset, uint64_t length, int status,
-		    const struct uds_message *message)
+int losses_add(void *context, uint64_t offset, uint64_t length, int status,
+	       const struct uds_message *message)
 {
 	struct losses *losses = context;
 	struct uds_snapshot_loss *last = &losses->last;
@@ -318,7 +301,7 @@ static int add_loss(void *context, uint64_t offset, uint64_t length, int status,
 		last->length += length;
 		return 0;
 	}
-	r = tell_loss(losses);
+	r = losses_end(losses);
 	last->size = sizeof(*last);
 	last->offset = offset;
 	last->length = length;
@@ -328,12 +311,26 @@ static int add_loss(void *context, uint64_t offset, uint64_t length, int status,
 	return r;
 }
 
+int device_read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t length,
+			    uint64_t offset, device_lost_fn lost, void *context)
+{
+	struct reading rd = { s, buffer, offset, length, lost, context, NULL };
+
+	return read_range(&rd, true, SALVAGE_BYTES, NULL);
+}
+
+int device_read_held(struct uds_snapshot *s, uint8_t *buffer, uint64_t length, uint64_t offset)
+{
+	struct uds_message message = { "" };
+	struct reading rd = { s, buffer, offset, length, NULL, NULL, &message };
+
+	return read_view(&rd);
+}
+
 static int read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t length,
 			    uint64_t offset, struct losses *losses)
 {
-	struct reading rd = { s, buffer, offset, length, add_loss, losses, NULL };
-
-	return read_range(&rd, true, SALVAGE_BYTES, NULL);
+	return device_read_past_errors(s, buffer, length, offset, losses_add, losses);
 }
 
 /* For the losses alone: through a buffer of our own. */
@@ -373,7 +370,7 @@ UDS_PUBLIC int uds_snapshot_salvage(struct uds_snapshot *s, void *buffer, size_t
 	else if (r == 0)
 		r = look_for_losses(s, length, offset, &losses);
 	if (r == 0)
-		r = tell_loss(&losses);
+		r = losses_end(&losses);
 	if (r == 0 && ret_lost_bytes != NULL)
 		*ret_lost_bytes = losses.total;
 	return device_end(s, r, "salvaging");

@@ -48,90 +48,25 @@ struct merge {
 	struct timespec job_began;
 	struct timespec began;
 	struct uds_merge_result result;
+	struct lost_chunks lost; /* found in this call */
 	struct uds_message message;
 };
 
-/* How much of the origin's last chunk is dropped: 0 where it is whole, or has no exception. */
-static uint64_t bytes_cut(struct uds_snapshot *s)
-{
-	uint64_t there = s->size_bytes % s->chunk_bytes;
-	struct map_run run;
-
-	if (there == 0 || !device_lookup(s, s->size_bytes / s->chunk_bytes, &run))
-		return 0;
-	return s->chunk_bytes - there;
-}
-
-/* Says that a chunk will be cut; refuses it where the origin's length is none of a device. */
-static int check_cut(struct uds_snapshot *s, const struct uds_merge_options *options,
-		     struct uds_message *message)
-{
-	uint64_t cut = bytes_cut(s), chunk = s->size_bytes / s->chunk_bytes;
-
-	if (cut == 0)
-		return 0;
-	if (s->size_bytes % SECTOR_BYTES != 0 && !options->allow_cut)
-		return failure(message, UDS_ERR_OUT_OF_RANGE,
-			       "%s: its %" PRIu64
-			       " bytes are no multiple of 512, as if it had been "
-			       "cut, and end inside chunk %" PRIu64 " of %" PRIu64
-			       " bytes, which has an exception: merging drops the last %" PRIu64
-			       " bytes of that chunk, and must be forced",
-			       uds_io_name(s->origin), s->size_bytes, chunk, s->chunk_bytes, cut);
-	env_log(&s->env, UDS_LOG_WARNING,
-		"%s: its %" PRIu64 " bytes end inside chunk %" PRIu64 " of %" PRIu64
-		" bytes, which has an exception: merging drops the last %" PRIu64
-		" bytes of that chunk",
-		uds_io_name(s->origin), s->size_bytes, chunk, s->chunk_bytes, cut);
-	return 0;
-}
-
-static int check_can_merge(struct uds_snapshot *s, const struct uds_merge_options *options,
-			   struct uds_message *message)
-{
-	const char *name = uds_io_name(s->cow);
-	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
-
-	if (s->store == NULL)
-		return failure(message, UDS_ERR_BAD_STATE,
-			       "%s: a transient snapshot cannot be merged", name);
-	uds_exception_store_get_status(s->store, &status);
-	if (device_get_state(s).given_up || (!status.valid && !options->force))
-		return failure(message, UDS_ERR_INVALID_SNAPSHOT,
-			       "%s: the snapshot is marked invalid: it must not be merged", name);
-	if (!options->dry_run && (s->read_only || uds_io_is_read_only(s->cow)))
-		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only", name);
-	if (!options->dry_run && uds_io_is_read_only(s->origin))
-		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only",
-			       uds_io_name(s->origin));
-	if (status.new_behind_end + status.new_is_metadata != 0)
-		return failure(message, UDS_ERR_CORRUPT,
-			       "%s: cannot be merged: %" PRIu64
-			       " new chunks are behind the device's end, %" PRIu64
-			       " are the place of an area",
-			       name, status.new_behind_end, status.new_is_metadata);
-	if (status.old_behind_origin != 0)
-		return failure(message, UDS_ERR_OUT_OF_RANGE,
-			       "%s: too small: %" PRIu64 " bytes, and %" PRIu64
-			       " exceptions are for chunks behind that, up to chunk %" PRIu64
-			       " of %" PRIu64 " bytes",
-			       uds_io_name(s->origin), s->size_bytes, status.old_behind_origin,
-			       status.highest_old, s->chunk_bytes);
-	return check_cut(s, options, message);
-}
-
 /* Takes the role of the kernel's snapshot-merge: when nobody is in the middle of a request. */
-static int begin(struct uds_snapshot *s, const struct uds_merge_options *options,
+static int begin(struct uds_snapshot *s, bool salvage, const struct lost_chunks *lost,
 		 struct uds_message *message)
 {
+	struct uds_message ignored;
 	struct range_hold all;
-	int r = check_can_merge(s, options, message);
+	int r;
 
-	if (r < 0)
-		return r;
 	range_acquire(&s->ranges, &all, 0, UINT64_MAX, true);
 	store_acquire(s->store);
-	r = store_begin_merge(s->store, message);
+	r = store_begin_merge(s->store, salvage, message);
+	if (r == 0)
+		r = merge_losses_give_up(s, lost, message);
+	if (r < 0 && !device_get_state(s).merging)
+		(void)store_end_merge(s->store, &ignored);
 	store_release(s->store);
 	if (r == 0) {
 		pthread_mutex_lock(&s->lock);
@@ -145,12 +80,29 @@ static int begin(struct uds_snapshot *s, const struct uds_merge_options *options
 UDS_PUBLIC int uds_snapshot_begin_merge(struct uds_snapshot *s)
 {
 	struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
+	const struct lost_chunks none = { 0 };
 	struct uds_message message = { "" };
 	int r;
 
 	failures_begin(s->failures);
-	r = device_failed(s, begin(s, &options, &message), &message);
+	r = merge_check(s, &options, &message);
+	if (r == 0)
+		r = begin(s, false, &none, &message);
+	device_failed(s, r, &message);
 	return device_end(s, r, "beginning a merge");
+}
+
+/* With the baton. */
+static int end_merge(struct uds_snapshot *s, struct uds_message *message)
+{
+	if (s->lost.count > 0 && s->store->exceptions > 0)
+		return failure(
+			message, UDS_ERR_BAD_STATE,
+			"%s: the merge has left out chunks that cannot be had, and is not at "
+			"its end: the snapshot must be merged on, or opened anew",
+			uds_io_name(s->cow));
+	s->lost.count = 0;
+	return store_end_merge(s->store, message);
 }
 
 UDS_PUBLIC int uds_snapshot_end_merge(struct uds_snapshot *s)
@@ -169,7 +121,7 @@ UDS_PUBLIC int uds_snapshot_end_merge(struct uds_snapshot *s)
 		r = UDS_ERR_BAD_STATE;
 	} else if (s->store != NULL) {
 		store_acquire(s->store);
-		r = store_end_merge(s->store, &message);
+		r = end_merge(s, &message);
 		store_release(s->store);
 	}
 	if (r == 0) {
@@ -336,7 +288,7 @@ static uint64_t group_bytes(struct merge *m)
  */
 static bool is_scattered(const struct merge *m, const struct merge_group *group)
 {
-	uint64_t bytes = (group->entries - group->hidden) * m->s->chunk_bytes;
+	uint64_t bytes = merge_group_chunks(group) * m->s->chunk_bytes;
 
 	return group->run_count > 0 && bytes / group->run_count < SNAPSHOT_SLOT_BYTES;
 }
@@ -372,7 +324,7 @@ static int copy(struct merge *m, struct merge_group *group)
 	clock_gettime(CLOCK_MONOTONIC, &m->job_began);
 	m->give_up = false;
 	m->job = &job;
-	m->job_bytes = (group->entries - group->hidden) * m->s->chunk_bytes;
+	m->job_bytes = merge_group_chunks(group) * m->s->chunk_bytes;
 	r = copier_run(m->copier, &job, &m->message);
 	m->job = NULL;
 	if (m->give_up)
@@ -384,6 +336,7 @@ static int copy(struct merge *m, struct merge_group *group)
 	m->result.chunks_equal += equal;
 	m->result.chunks_copied += chunks - equal;
 	m->result.chunks_hidden += group->hidden;
+	m->result.chunks_lost += group->lost;
 	return r;
 }
 
@@ -441,7 +394,7 @@ static int begin_again(struct merge *m)
 		return r;
 	merge_cursor_close(&m->cursor);
 	m->gathered = m->settled;
-	return merge_cursor_open(m->s, &m->cursor, &m->message);
+	return merge_cursor_open(m->s, &m->lost, &m->cursor, &m->message);
 }
 
 /* The next group, from filling to handing over. */
@@ -513,6 +466,7 @@ static int merge_dry(struct merge *m)
 			m->result.bytes_copied += group->pieces[i].length;
 		}
 		m->result.chunks_hidden += group->hidden;
+		m->result.chunks_lost += group->lost;
 		m->result.exceptions += group->entries;
 		m->result.rounds += group->part_count;
 		if (asked_to_stop(m))
@@ -521,24 +475,70 @@ static int merge_dry(struct merge *m)
 	return r;
 }
 
+/* Gathers, copies and takes off, or counts. */
 static int merge(struct merge *m)
 {
 	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
-	int r;
+	int r = merge_cursor_open(m->s, &m->lost, &m->cursor, &m->message);
 
-	uds_exception_store_get_status(m->s->store, &status);
-	m->wanted = status.exceptions;
-	if (m->options.limit != 0 && m->options.limit < m->wanted)
-		m->wanted = m->options.limit;
-	r = merge_cursor_open(m->s, &m->cursor, &m->message);
 	if (r < 0)
 		return r;
+	uds_exception_store_get_status(m->s->store, &status);
 	if (m->wanted > 0)
 		r = m->options.dry_run ? merge_dry(m) : merge_for_real(m);
 	merge_cursor_close(&m->cursor);
 	merge_group_release(&m->groups[0], &m->s->env);
 	merge_group_release(&m->groups[1], &m->s->env);
 	m->result.remaining = status.exceptions - m->result.exceptions;
+	return r;
+}
+
+static int tick_of_search(void *context)
+{
+	struct merge *m = context;
+
+	return asked_to_stop(m) ? stopped(m) : 0;
+}
+
+/* Tells what cannot be had: before the merge, or instead of one that is refused for it. */
+static int find_losses(struct merge *m, int refused)
+{
+	struct uds_message ignored = { "" };
+	bool search = refused == 0 ? m->options.salvage
+				   : refused == UDS_ERR_CORRUPT && m->options.each_loss != NULL;
+
+	if (!search)
+		return refused;
+	if (refused == 0)
+		return merge_losses_find(m->s, m->options.each_loss, m->options.loss_context,
+					 tick_of_search, m, &m->lost, &m->message);
+	(void)merge_losses_find(m->s, m->options.each_loss, m->options.loss_context, NULL, NULL,
+				&m->lost, &ignored);
+	return refused;
+}
+
+static int check_and_merge(struct merge *m)
+{
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
+	struct uds_snapshot *s = m->s;
+	int r;
+
+	if (s->store != NULL) {
+		m->result.bytes_cut = merge_bytes_cut(s);
+		uds_exception_store_get_status(s->store, &status);
+		m->wanted = status.exceptions;
+		m->result.remaining = status.exceptions;
+	}
+	if (m->options.limit != 0 && m->options.limit < m->wanted)
+		m->wanted = m->options.limit;
+	r = find_losses(m, merge_check(s, &m->options, &m->message));
+	if (r == 0 && !m->options.dry_run) {
+		r = begin(s, m->options.salvage, &m->lost, &m->message);
+		m->lost.count = 0; /* the snapshot has those that are lost still */
+	}
+	if (r == 0)
+		r = merge(m);
+	env_release(&s->env, m->lost.runs);
 	return r;
 }
 
@@ -582,13 +582,8 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 		return device_failed(s, r, &m.message);
 	m.round_bytes = m.options.round_bytes != 0 ? m.options.round_bytes : MOST_ROUND_BYTES;
 	r = enter(s, &m.message);
-	if (r == 0 && s->store != NULL)
-		m.result.bytes_cut = bytes_cut(s);
 	if (r == 0) {
-		r = m.options.dry_run ? check_can_merge(s, &m.options, &m.message)
-				      : begin(s, &m.options, &m.message);
-		if (r == 0)
-			r = merge(&m);
+		r = check_and_merge(&m);
 		leave(s, m.options.dry_run, r);
 	}
 	if (ret_result != NULL)

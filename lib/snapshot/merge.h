@@ -26,10 +26,12 @@ struct merge_group {
 
 	uint64_t entries;
 	uint64_t hidden;
+	uint64_t lost; /* left out because they cannot be had */
 };
 
 struct merge_cursor {
 	struct uds_snapshot *s;
+	const struct lost_chunks *lost; /* left out, besides those of the snapshot */
 	struct cow_geometry geometry;
 	struct area_reader *reader; /* NULL: there is no area before the first one */
 	uint64_t area;
@@ -38,8 +40,22 @@ struct merge_cursor {
 	uint8_t *content;
 };
 
-int merge_cursor_open(struct uds_snapshot *s, struct merge_cursor *ret_cursor,
-		      struct uds_message *message);
+/* What makes a merge impossible, before anything is done. */
+int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
+		struct uds_message *message);
+
+/* How much of the origin's last chunk is dropped: 0 where it is whole, or has no exception. */
+uint64_t merge_bytes_cut(struct uds_snapshot *s);
+
+/* How many chunks of a group are copied. */
+static inline uint64_t merge_group_chunks(const struct merge_group *group)
+{
+	return group->entries - group->hidden - group->lost;
+}
+
+/* @lost: must stay as long as the cursor. */
+int merge_cursor_open(struct uds_snapshot *s, const struct lost_chunks *lost,
+		      struct merge_cursor *ret_cursor, struct uds_message *message);
 void merge_cursor_close(struct merge_cursor *cursor);
 
 /* Makes a group empty; its memory is kept. */
@@ -60,6 +76,28 @@ void merge_group_release(struct merge_group *group, const struct uds_env *env);
 int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,
 		       struct uds_io_queue *queue, uint64_t *ret_entries, uint64_t *ret_rounds,
 		       struct uds_message *message);
+
+/*
+ * Reads all chunks that have an exception, and finds those that cannot be had: whole ones, also
+ * when a part can. They are told as ranges of bytes to @each, which may be NULL.
+ *
+ * @tick: between reads; not 0: stop.
+ * @ret_lost: in order of old chunks; to be released with env_release().
+ *
+ * Returns 0, -ENOMEM or UDS_ERR_STOPPED.
+ */
+int merge_losses_find(struct uds_snapshot *s, uds_snapshot_loss_fn each, void *context,
+		      int (*tick)(void *), void *tick_context, struct lost_chunks *ret_lost,
+		      struct uds_message *message);
+
+bool merge_losses_have(const struct lost_chunks *lost, const struct uds_exception *exception);
+
+/*
+ * From now on these have no exception: what is read or written there is the origin's. Those that can
+ * be had by now, because somebody wrote them, stay. All chunks are held.
+ */
+int merge_losses_give_up(struct uds_snapshot *s, const struct lost_chunks *lost,
+			 struct uds_message *message);
 
 struct merge_committer;
 

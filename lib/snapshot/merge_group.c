@@ -10,10 +10,10 @@
 #include "io/io.h"
 #include "snapshot/merge.h"
 
-int merge_cursor_open(struct uds_snapshot *s, struct merge_cursor *ret_cursor,
-		      struct uds_message *message)
+int merge_cursor_open(struct uds_snapshot *s, const struct lost_chunks *lost,
+		      struct merge_cursor *ret_cursor, struct uds_message *message)
 {
-	struct merge_cursor cursor = { .s = s, .geometry = store_geometry(s->store) };
+	struct merge_cursor cursor = { .s = s, .lost = lost, .geometry = store_geometry(s->store) };
 	struct uds_exception_store *store = s->store;
 	int r = 0;
 
@@ -146,7 +146,10 @@ static int group_add_run(struct merge_group *group, const struct uds_env *env,
 	return 0;
 }
 
-/* Entries [first, end) of the cursor's area. What an earlier entry hides is not copied. */
+/*
+ * Entries [first, end) of the cursor's area. What an earlier entry hides is not copied, nor what
+ * cannot be had.
+ */
 static int group_add_entries(struct merge_group *group, struct merge_cursor *cursor, uint64_t first,
 			     uint64_t end)
 {
@@ -156,6 +159,11 @@ static int group_add_entries(struct merge_group *group, struct merge_cursor *cur
 		struct map_run run = { e.old_chunk, e.new_chunk, 1 };
 		int r;
 
+		if (merge_losses_have(cursor->lost, &e) ||
+		    merge_losses_have(&cursor->s->lost, &e)) {
+			group->lost++;
+			continue;
+		}
 		if (store_is_hidden(cursor->s->store, &e)) {
 			group->hidden++;
 			continue;
@@ -205,6 +213,7 @@ void merge_group_clear(struct merge_group *group, const struct uds_env *env)
 	group->run_count = 0;
 	group->entries = 0;
 	group->hidden = 0;
+	group->lost = 0;
 }
 
 int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uint64_t limit,

@@ -60,6 +60,69 @@ def an_origin_that_was_cut_is_not_passed_off_as_whole():
         has(ran.err.decode(), "chunk 124")
 
 
+def a_merge_of_what_can_be_had_lists_the_rest_first():
+    for cut in (100 * CHUNK, 57 * CHUNK + 1536):
+        with Folder() as folder:
+            origin, cow, before = make(folder, 125, cut)
+            whole = cut // CHUNK
+            first, last = (whole - 2) * CHUNK, 125 * CHUNK
+            devices = content(origin), content(cow)
+            after = before[:first] + devices[0][first:]
+            named = ["entry %d: old chunk %d -> new chunk %d: " % (whole - 2, whole - 2, whole),
+                     "which has %d bytes" % cut, "and %d more" % (125 - (whole - 2) - 1),
+                     "bytes %d to %d" % (first, last - 1), "--salvage"]
+            for dry in ([], ["--dry-run"]):
+                words = ["snapshot", "merge", *dry, "--origin", origin]
+                uds(*words, cow, status=DAMAGE, says=named)
+                found = uds(*words, "--json", cow, status=DAMAGE).json
+                equal([(m["offset"], m["length"]) for m in found["missing"]],
+                      [(first, last - first)])
+                equal((found["exceptions"], found["remaining"]), (0, 125))
+                equal((content(origin), content(cow)) == devices, True)
+            found = uds(*words, "--salvage", "--json", cow, status=DAMAGE).json
+            equal((found["chunks_lost"], found["chunks_copied"], found["remaining"]),
+                  (125 - (whole - 2), whole - 2, 0))
+            equal((content(origin), content(cow)) == devices, True)
+            ran = uds("snapshot", "merge", "--salvage", "--origin", origin, cow, status=DAMAGE,
+                      says=named[3])
+            has(ran.out, "%d chunks cannot be had and were left out" % (125 - (whole - 2)))
+            equal(content(origin) == after, True)
+            equal(uds("snapshot", "info", "--json", cow).json["exceptions"], 0)
+
+
+def a_list_that_is_cut_is_not_passed_off_as_whole():
+    with Folder() as folder:
+        origin, cow = os.path.join(folder, "o"), os.path.join(folder, "c")
+        with open(origin, "wb") as file:
+            file.truncate(64 << 10)
+        uds("snapshot", "create", "--chunk-size", 512, "--size", "1M", cow)
+        uds("snapshot", "write", "--origin", origin, "--offset", 0, cow, binary=True,
+            stdin=b"new" * 8192)
+        os.truncate(cow, 34 * 512) # behind the data of area 0, which is full
+        says = ["unknown from there on", "entry 32, in area 1", "behind the end"]
+        uds("snapshot", "read", "--origin", origin, cow, status=DAMAGE)
+        seen = uds("snapshot", "read", "--salvage", "--origin", origin, cow, status=DAMAGE,
+                   binary=True)
+        equal(seen.out == (b"new" * 8192)[:32 * 512] + bytes((64 << 10) - 32 * 512), True)
+        for part in says:
+            has(seen.err.decode(), part)
+        out = os.path.join(folder, "out")
+        found = uds("snapshot", "read", "--salvage", "--json", "--output", out, "--origin", origin,
+                    cow, status=DAMAGE).json
+        equal((found["list_unknown_from"], found["missing"]), (32, []))
+        uds("snapshot", "list", "--salvage", cow, status=DAMAGE, says=says)
+        equal(uds("snapshot", "info", "--salvage", "--json", cow).json["list_unknown_from"], 32)
+        found = uds("snapshot", "merge", "--salvage", "--json", "--origin", origin, cow,
+                    status=DAMAGE).json
+        equal((found["list_unknown_from"], found["exceptions"], found["chunks_lost"]), (32, 32, 0))
+        equal(content(origin) == seen.out, True)
+    with Folder() as folder:
+        origin, cow, _ = make(folder, 10, 8 << 20)
+        equal(uds("snapshot", "read", "--salvage", "--json", "--output",
+                  os.path.join(folder, "out"), "--origin", origin, cow).json["list_unknown_from"],
+              None)
+
+
 def a_write_says_exactly_how_much_went_in():
     with Folder() as folder:
         origin, cow = os.path.join(folder, "o"), os.path.join(folder, "c")
@@ -107,4 +170,6 @@ def a_vdo_volume_says_where_its_index_is():
 if __name__ == "__main__":
     sys.exit(main([a_cut_device_gives_all_that_is_on_it,
                    an_origin_that_was_cut_is_not_passed_off_as_whole,
+                   a_merge_of_what_can_be_had_lists_the_rest_first,
+                   a_list_that_is_cut_is_not_passed_off_as_whole,
                    a_write_says_exactly_how_much_went_in, a_vdo_volume_says_where_its_index_is]))

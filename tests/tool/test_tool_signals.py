@@ -46,16 +46,17 @@ def a_signal_while_waiting_for_requests_saves_what_was_done():
             equal(uds("peek", index, stdin=name(1)).out, data(1) + "\n")
 
 
-def an_ignored_hangup_stays_ignored():
-    with Folder() as folder:
-        index = index_in(folder)
-        with started("exec", index, preexec_fn=lambda: signal.signal(signal.SIGHUP,
-                                                                     signal.SIG_IGN)) as process:
-            answered(process, "post %s %s\n" % (name(1), data(1)))
-            process.send_signal(signal.SIGHUP)
-            time.sleep(0.1)
-            out, err = process.communicate("query %s\n" % name(1), timeout=60)
-        equal((process.returncode, out, err), (0, data(1) + "\n", ""))
+def what_is_ignored_at_the_start_stays_ignored():
+    for number in ENDINGS: # SIGHUP under nohup, SIGINT in a background job
+        with Folder() as folder:
+            index = index_in(folder)
+            with started("exec", index, preexec_fn=lambda n=number: signal.signal(
+                    n, signal.SIG_IGN)) as process:
+                answered(process, "post %s %s\n" % (name(1), data(1)))
+                process.send_signal(number)
+                time.sleep(0.1)
+                out, err = process.communicate("query %s\n" % name(1), timeout=60)
+            equal((process.returncode, out, err), (0, data(1) + "\n", ""))
 
 
 def a_request_for_progress_is_answered_without_a_terminal():
@@ -120,7 +121,7 @@ def reading_that_is_interrupted_says_where():
 
 if __name__ == "__main__":
     sys.exit(main([a_signal_while_waiting_for_requests_saves_what_was_done,
-                   an_ignored_hangup_stays_ignored,
+                   what_is_ignored_at_the_start_stays_ignored,
                    a_request_for_progress_is_answered_without_a_terminal,
                    many_requests_for_progress_disturb_nothing,
                    reading_that_is_interrupted_says_where]))

@@ -83,6 +83,12 @@ tests_unit_test_snapshot_cut_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_snapshot_cut_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_cut_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_merge_salvage
+tests_unit_test_merge_salvage_SOURCES = tests/unit/test_merge_salvage.c
+tests_unit_test_merge_salvage_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_merge_salvage_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_merge_salvage_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_store_list
 tests_unit_test_store_list_SOURCES = tests/unit/test_store_list.c
 tests_unit_test_store_list_CPPFLAGS = $(TEST_CPPFLAGS)

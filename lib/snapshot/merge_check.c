@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What makes a merge impossible, or drops something. */
+#include <inttypes.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "snapshot/merge.h"
+
+uint64_t merge_bytes_cut(struct uds_snapshot *s)
+{
+	uint64_t there = s->size_bytes % s->chunk_bytes;
+	struct map_run run;
+
+	if (there == 0 || !device_lookup(s, s->size_bytes / s->chunk_bytes, &run))
+		return 0;
+	return s->chunk_bytes - there;
+}
+
+/* Says that a chunk will be cut; refuses it where the origin's length is none of a device. */
+static int check_cut(struct uds_snapshot *s, const struct uds_merge_options *options,
+		     struct uds_message *message)
+{
+	uint64_t cut = merge_bytes_cut(s), chunk = s->size_bytes / s->chunk_bytes;
+
+	if (cut == 0)
+		return 0;
+	if (s->size_bytes % SECTOR_BYTES != 0 && !options->allow_cut)
+		return failure(message, UDS_ERR_OUT_OF_RANGE,
+			       "%s: its %" PRIu64
+			       " bytes are no multiple of 512, as if it had been "
+			       "cut, and end inside chunk %" PRIu64 " of %" PRIu64
+			       " bytes, which has an exception: merging drops the last %" PRIu64
+			       " bytes of that chunk, and must be forced",
+			       uds_io_name(s->origin), s->size_bytes, chunk, s->chunk_bytes, cut);
+	env_log(&s->env, UDS_LOG_WARNING,
+		"%s: its %" PRIu64 " bytes end inside chunk %" PRIu64 " of %" PRIu64
+		" bytes, which has an exception: merging drops the last %" PRIu64
+		" bytes of that chunk",
+		uds_io_name(s->origin), s->size_bytes, chunk, s->chunk_bytes, cut);
+	return 0;
+}
+
+/* Without salvage each exception must lead to a chunk, and the list be whole. */
+static int check_entries(struct uds_snapshot *s, const struct uds_merge_options *options,
+			 const struct uds_exception_store_status *status,
+			 struct uds_message *message)
+{
+	int r = 0;
+
+	if (options->salvage)
+		return 0;
+	if (status->list_status != 0)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "%s: cannot be merged: the list of exceptions goes on at entry "
+			       "%" PRIu64 ", in area %" PRIu64 ", and cannot be read there: %s",
+			       uds_io_name(s->cow), status->exceptions, status->current_area,
+			       uds_strerror(status->list_status));
+	if (status->new_behind_end + status->new_is_metadata != 0) {
+		store_acquire(s->store);
+		r = store_refuse_merge(s->store, message);
+		store_release(s->store);
+	}
+	return r;
+}
+
+int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
+		struct uds_message *message)
+{
+	const char *name = uds_io_name(s->cow);
+	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
+	int r;
+
+	if (s->store == NULL)
+		return failure(message, UDS_ERR_BAD_STATE,
+			       "%s: a transient snapshot cannot be merged", name);
+	uds_exception_store_get_status(s->store, &status);
+	if (device_get_state(s).given_up || (!status.valid && !options->force))
+		return failure(message, UDS_ERR_INVALID_SNAPSHOT,
+			       "%s: the snapshot is marked invalid: it must not be merged", name);
+	if (!options->dry_run && (s->read_only || uds_io_is_read_only(s->cow)))
+		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only", name);
+	if (!options->dry_run && uds_io_is_read_only(s->origin))
+		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only",
+			       uds_io_name(s->origin));
+	r = check_entries(s, options, &status, message);
+	if (r < 0)
+		return r;
+	if (status.old_behind_origin != 0)
+		return failure(message, UDS_ERR_OUT_OF_RANGE,
+			       "%s: too small: %" PRIu64 " bytes, and %" PRIu64
+			       " exceptions are for chunks behind that, up to chunk %" PRIu64
+			       " of %" PRIu64 " bytes",
+			       uds_io_name(s->origin), s->size_bytes, status.old_behind_origin,
+			       status.highest_old, s->chunk_bytes);
+	return check_cut(s, options, message);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A merge that salvages: what cannot be had is looked for first, and left out then.
+ *
+ * Leaving out means to take the exceptions out of the map, so that requests that come during the
+ * merge go to the origin: what they write there stays. Left in, it would be written to chunks that
+ * are dropped.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "exceptions/run_sort.h"
+#include "io/io.h"
+#include "snapshot/merge.h"
+
+struct search {
+	struct uds_snapshot *s;
+	struct lost_chunks *lost;
+	struct losses told;
+	uint64_t next; /* chunks before this one are in the list, or not lost */
+};
+
+static int lost_grow(struct lost_chunks *lost, const struct uds_env *env, size_t count)
+{
+	struct map_run *runs;
+	size_t room = lost->room == 0 ? 16 : lost->room * 2;
+
+	if (count <= lost->room)
+		return 0;
+	if (room < count)
+		room = count;
+	runs = env_allocate(env, room, sizeof(runs[0]));
+	if (runs == NULL)
+		return -ENOMEM;
+	if (lost->count > 0)
+		memcpy(runs, lost->runs, lost->count * sizeof(runs[0]));
+	env_release(env, lost->runs);
+	lost->runs = runs;
+	lost->room = room;
+	return 0;
+}
+
+/* Adds a run behind all that are there. */
+static int lost_add(struct lost_chunks *lost, const struct uds_env *env, const struct map_run *run)
+{
+	struct map_run *last = lost->count > 0 ? &lost->runs[lost->count - 1] : NULL;
+	int r;
+
+	if (last != NULL && last->old_chunk + last->count == run->old_chunk &&
+	    last->new_chunk + last->count == run->new_chunk) {
+		last->count += run->count;
+		return 0;
+	}
+	r = lost_grow(lost, env, lost->count + 1);
+	if (r == 0)
+		lost->runs[lost->count++] = *run;
+	return r;
+}
+
+/* Chunks [first, end) are lost, as far as they have an exception. */
+static int add_chunks(struct search *search, uint64_t first, uint64_t end)
+{
+	struct map_run run;
+	int r = 0;
+
+	for (uint64_t at = first; at < end && r == 0; at += run.count) {
+		bool there = device_lookup(search->s, at, &run);
+
+		if (run.count > end - at)
+			run.count = end - at;
+		if (there)
+			r = lost_add(search->lost, &search->s->env, &run);
+	}
+	return r;
+}
+
+/* Bytes that cannot be had: of each chunk that they touch nothing is copied. */
+static int take_bytes(void *context, uint64_t offset, uint64_t length, int status,
+		      const struct uds_message *message)
+{
+	struct search *search = context;
+	uint64_t unit = search->s->chunk_bytes, size = search->s->size_bytes;
+	uint64_t first = offset / unit, end = (offset + length - 1) / unit + 1, end_byte;
+	int r;
+
+	if (first < search->next)
+		first = search->next; /* another part of the chunk before */
+	if (first >= end)
+		return 0;
+	search->next = end;
+	r = add_chunks(search, first, end);
+	end_byte = end > size / unit ? size : end * unit;
+	return r < 0 ? r
+		     : losses_add(&search->told, first * unit, end_byte - first * unit, status,
+				  message);
+}
+
+/* The next run of chunks that have an exception, from @chunk on; false: no more. */
+static bool next_run(struct uds_snapshot *s, uint64_t chunk, struct map_run *ret_run)
+{
+	bool more;
+
+	pthread_rwlock_rdlock(&s->store->map_lock);
+	more = map_next(s->store->map, chunk, ret_run);
+	pthread_rwlock_unlock(&s->store->map_lock);
+	return more && ret_run->old_chunk <= (s->size_bytes - 1) / s->chunk_bytes;
+}
+
+static int search_run(struct search *search, const struct map_run *run, uint8_t *buffer,
+		      int (*tick)(void *), void *tick_context)
+{
+	struct uds_snapshot *s = search->s;
+	uint64_t offset = run->old_chunk * s->chunk_bytes, length = run->count * s->chunk_bytes;
+	int r = 0;
+
+	if (length > s->size_bytes - offset)
+		length = s->size_bytes - offset;
+	for (uint64_t part; length > 0 && r == 0; offset += part, length -= part) {
+		part = length < SALVAGE_BYTES ? length : SALVAGE_BYTES;
+		r = device_read_past_errors(s, buffer, part, offset, take_bytes, search);
+		if (r == 0 && tick != NULL)
+			r = tick(tick_context);
+	}
+	return r;
+}
+
+int merge_losses_find(struct uds_snapshot *s, uds_snapshot_loss_fn each, void *context,
+		      int (*tick)(void *), void *tick_context, struct lost_chunks *ret_lost,
+		      struct uds_message *message)
+{
+	struct search search = { .s = s, .lost = ret_lost };
+	uint8_t *buffer = io_allocate_buffer(s->cow, &s->env, (size_t)SALVAGE_BYTES);
+	int r = buffer == NULL ? -ENOMEM : 0;
+	struct map_run run;
+
+	search.told.each = each;
+	search.told.context = context;
+	for (uint64_t at = 0; s->size_bytes > 0 && r == 0 && next_run(s, at, &run);
+	     at = run.old_chunk + run.count)
+		r = search_run(&search, &run, buffer, tick, tick_context);
+	if (r == 0)
+		r = losses_end(&search.told);
+	env_release(&s->env, buffer);
+	if (r < 0 && message->text[0] == '\0')
+		failure(message, r, "%s: looking for what cannot be had: %s", uds_io_name(s->cow),
+			uds_strerror(r));
+	return r;
+}
+
+bool merge_losses_have(const struct lost_chunks *lost, const struct uds_exception *e)
+{
+	size_t low = 0, count = lost->count;
+	/* As the map has it. */
+	uint64_t new_chunk =
+		e->new_chunk < COW_NEW_CHUNK_LIMIT ? e->new_chunk : COW_NEW_CHUNK_LIMIT - 1;
+
+	while (count > 0) {
+		const struct map_run *run = &lost->runs[low + count / 2];
+
+		if (e->old_chunk < run->old_chunk) {
+			count /= 2;
+		} else if (e->old_chunk - run->old_chunk < run->count) {
+			return run->new_chunk + (e->old_chunk - run->old_chunk) == new_chunk;
+		} else {
+			low += count / 2 + 1;
+			count -= count / 2 + 1;
+		}
+	}
+	return false;
+}
+
+/* Whether a chunk is still lost: 1, 0, or -ENOMEM. */
+static int still_lost(struct uds_snapshot *s, const struct map_run *chunk, uint8_t *buffer)
+{
+	uint64_t offset = chunk->old_chunk * s->chunk_bytes, part;
+	uint64_t left = device_chunk_length(s, chunk->old_chunk);
+	int r = 0;
+
+	for (; left > 0 && r == 0; offset += part, left -= part) {
+		part = left < SALVAGE_BYTES ? left : SALVAGE_BYTES;
+		r = device_read_held(s, buffer, part, offset);
+	}
+	return r == -ENOMEM ? r : r < 0;
+}
+
+/* What of @found has the same exception as before, and still cannot be had. */
+static int look_again(struct uds_snapshot *s, const struct lost_chunks *found, uint8_t *buffer,
+		      struct lost_chunks *ret_lost)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < found->count && r >= 0; i++) {
+		const struct map_run *run = &found->runs[i];
+
+		for (uint64_t k = 0; k < run->count && r >= 0; k++) {
+			struct map_run chunk = { run->old_chunk + k, run->new_chunk + k, 1 }, there;
+
+			if (!device_lookup(s, chunk.old_chunk, &there) ||
+			    there.new_chunk != chunk.new_chunk)
+				continue;
+			r = still_lost(s, &chunk, buffer);
+			if (r > 0)
+				r = lost_add(ret_lost, &s->env, &chunk);
+		}
+	}
+	return r < 0 ? r : 0;
+}
+
+/* Adds @more to the snapshot's list, in order. */
+static int remember(struct uds_snapshot *s, const struct lost_chunks *more)
+{
+	size_t count = s->lost.count + more->count;
+	struct map_run *scratch = env_allocate(&s->env, count, sizeof(scratch[0])), *sorted;
+	int r = scratch == NULL ? -ENOMEM : lost_grow(&s->lost, &s->env, count);
+
+	if (r == 0) {
+		memcpy(s->lost.runs + s->lost.count, more->runs,
+		       more->count * sizeof(more->runs[0]));
+		sorted = runs_sort(s->lost.runs, scratch, count);
+		if (sorted != s->lost.runs)
+			memcpy(s->lost.runs, sorted, count * sizeof(sorted[0]));
+		s->lost.count = count;
+	}
+	env_release(&s->env, scratch);
+	return r;
+}
+
+/* Takes runs out of the map: cut first, so that nothing is taken out when that fails. */
+static int take_out(struct uds_snapshot *s, const struct lost_chunks *lost)
+{
+	struct exception_map *map = s->store->map;
+	int r = 0;
+
+	pthread_rwlock_wrlock(&s->store->map_lock);
+	for (size_t i = 0; i < lost->count && r == 0; i++) {
+		r = map_split(map, lost->runs[i].old_chunk);
+		if (r == 0)
+			r = map_split(map, lost->runs[i].old_chunk + lost->runs[i].count);
+	}
+	if (r == 0)
+		r = remember(s, lost);
+	for (size_t i = 0; i < lost->count && r == 0; i++)
+		map_erase(map, &lost->runs[i]);
+	pthread_rwlock_unlock(&s->store->map_lock);
+	return r;
+}
+
+int merge_losses_give_up(struct uds_snapshot *s, const struct lost_chunks *found,
+			 struct uds_message *message)
+{
+	struct lost_chunks lost = { 0 };
+	uint8_t *buffer;
+	int r;
+
+	if (found->count == 0)
+		return 0;
+	buffer = io_allocate_buffer(s->cow, &s->env, (size_t)SALVAGE_BYTES);
+	r = buffer == NULL ? -ENOMEM : look_again(s, found, buffer, &lost);
+	if (r == 0 && lost.count > 0)
+		r = take_out(s, &lost);
+	env_release(&s->env, buffer);
+	env_release(&s->env, lost.runs);
+	return r == 0 ? 0
+		      : failure(message, r, "%s: no memory to leave out what cannot be had",
+				uds_io_name(s->cow));
+}
