@@ -128,7 +128,7 @@ struct uds_exception_store_options {
 	/* How many areas are read at once; 0: 64. */
 	unsigned int queue_depth;
 
-	/* Told areas read, and 0; stopping makes open return UDS_ERR_STOPPED. */
+	/* Reports areas read, and 0; stopping makes open return UDS_ERR_STOPPED. */
 	uds_progress_fn progress;
 	void *progress_context;
 };
@@ -355,7 +355,7 @@ int uds_exception_store_prepare_merge(struct uds_exception_store *store,
  *
  * @ret_exceptions: room for @room of them.
  * @ret_hidden: for each, whether an earlier entry for the same old chunk hides it: it is committed
- *     with the others, but must not be copied. NULL when nobody asks.
+ *     with the others, but must not be copied. May be NULL.
  * @ret_count: how many were put there: as many as fit, at most what the area has; 0: the store is
  *     empty.
  */

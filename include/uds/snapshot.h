@@ -98,7 +98,7 @@ struct uds_snapshot_options {
  * merged.
  *
  * A store that is marked invalid opens; reading the snapshot then fails with
- * UDS_ERR_INVALID_SNAPSHOT, and the origin can be read and written without further ado.
+ * UDS_ERR_INVALID_SNAPSHOT, and the origin can be read and written directly.
  *
  * Returns 0, what uds_exception_store_open() returns, or
  *   -EINVAL            origin and COW have bytes in common (uds_io_overlap()); a transient chunk size that is not allowed
