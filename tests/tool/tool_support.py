@@ -4,12 +4,18 @@ work in."""
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
 from support import SCALE, Results, Skip, equal, read_vector, vectors  # noqa: E402,F401
+
+# A test run in the background has these ignored, and so would every command that it starts.
+for _ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_ignored) == signal.SIG_IGN:
+        signal.signal(_ignored, signal.SIG_DFL)
 
 TOOL = os.environ.get("UDS_TOOL") or shutil.which("uds") or ""
 GOOD, FAILED, USAGE, DAMAGE = 0, 1, 2, 3

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/failures.h"
 #include "check_main.h"
 #include "index_image.h"
 #include "io/io.h"
@@ -670,6 +671,7 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	ck_assert_int_eq(layout_create(fixed, &fixed->env, 0, 0, &configuration, NULL, &message),
 			 0);
 	uds_io_close(fixed); /* the memory's context with it */
+	failures_free(memory->failures);
 	free(memory->name);
 	free(memory);
 }
