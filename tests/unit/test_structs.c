@@ -491,10 +491,18 @@ static const struct row {
 	  true },
 };
 
-/* Of machines with other pointers the sizes in 0.1 are not written down: those of today stand in. */
+/*
+ * Of machines with other pointers the sizes in 0.1 are not written down: there those of today are tried, and
+ * nothing is said about smaller ones.
+ */
+static bool first_is_known(void)
+{
+	return sizeof(void *) == 8;
+}
+
 static size_t first_size(const struct row *row)
 {
-	return sizeof(void *) == 8 ? row->first : row->size;
+	return first_is_known() ? row->first : row->size;
 }
 
 #define ROWS ((int)(sizeof(rows) / sizeof(rows[0])))
@@ -553,8 +561,10 @@ START_TEST(structs_are_taken_in_all_sizes_that_programs_have)
 	ck_assert_int_eq(take(row, row->size + MORE, row->size + MORE, 0), 0);
 	ck_assert_int_eq(take(row, 0, row->size, 0), -EINVAL);
 	ck_assert_int_eq(take(row, sizeof(size_t), row->size, 0), -EINVAL);
-	ck_assert_int_eq(take(row, first - sizeof(size_t), row->size, 0), -EINVAL);
-	ck_assert_int_eq(take(row, first - 1, row->size, 0), -EINVAL);
+	if (first_is_known()) {
+		ck_assert_int_eq(take(row, first - sizeof(size_t), row->size, 0), -EINVAL);
+		ck_assert_int_eq(take(row, first - 1, row->size, 0), -EINVAL);
+	}
 	ck_assert_int_eq(take(row, row->size + MORE, row->size + MORE, row->size), -E2BIG);
 	ck_assert_int_eq(take(row, row->size + 1, row->size + 1, row->size), -E2BIG);
 	ck_assert_int_eq(take(row, row->size + MORE, row->size + MORE, row->size + MORE - 1),
@@ -604,7 +614,8 @@ START_TEST(structs_are_filled_in_all_sizes_that_programs_have)
 	ck_assert_uint_eq(row->init.size, row->size);
 	fill_is_refused(row, 0, -EINVAL);
 	fill_is_refused(row, sizeof(size_t), -EINVAL);
-	fill_is_refused(row, first - 1, -EINVAL);
+	if (first_is_known())
+		fill_is_refused(row, first - 1, -EINVAL);
 	fill_is_refused(row, SIZE_MAX, -E2BIG);
 	ck_assert_int_eq(fill(row, row->size, row->size, &known), 0);
 	ck_assert_int_eq(fill(row, first, first, &given), 0);
