@@ -124,9 +124,9 @@ static void note_led_to(struct verify *verify, const struct chapter_view *view, 
 }
 
 /*
- * Some volume index entries may lead to a chapter that has no record of their place: the format's origin
- * leaves those of records that it drops at a load, and makes a second entry for fill records in a recovery.
- * But these are few, and an index of this library has none.
+ * Some volume index entries may lead to a chapter that has no record of their place: the reference
+ * implementation leaves those of records that it drops at a load, and makes a second entry for fill
+ * records in a recovery. But these are few, and an index of this library has none.
  */
 static uint64_t tolerated_hints(uint64_t hints)
 {

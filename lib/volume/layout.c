@@ -158,7 +158,7 @@ static int has_chapter(const struct chapter_reader *reader, uint64_t vcn,
 /*
  * Finds out whether the volume has left the latest save behind: whether it holds the chapter already that
  * this save has open. That is so when the power failed between a chapter and the invalidation of the save
- * before it; and the format's origin does not care whether that worked (uds-format, 20.2, R4).
+ * before it; and the reference does not care whether that worked (uds-format, 20.2, R4).
  */
 static int find_outdated_save(struct uds_io *io, struct layout *layout,
 			      struct uds_message *ret_message)
