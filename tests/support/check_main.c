@@ -3,6 +3,7 @@
 #include "check_main.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,18 @@ void note_skip(const char *format, ...)
 	line[n + 1] = '\0';
 	fputs(line, skips);
 	fflush(skips);
+}
+
+void mark_place_once(const char *file, int line)
+{
+	/* By line; two files with one line number may take turns, which costs time only. */
+	static _Atomic(const char *) marked[2048];
+	_Atomic(const char *) *last = &marked[(unsigned int)line % 2048];
+
+	if (atomic_load_explicit(last, memory_order_relaxed) == file)
+		return;
+	atomic_store_explicit(last, file, memory_order_relaxed);
+	_mark_point(file, line);
 }
 
 int run_suite(Suite *suite)

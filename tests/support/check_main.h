@@ -8,7 +8,7 @@
 #ifndef TESTS_CHECK_MAIN_H
 #define TESTS_CHECK_MAIN_H
 
-#include <check.h>
+#include "check_places.h"
 
 /* Runs the suite, prints each failure, each skip with its reason, and "result: P passed, F failed, S skipped". */
 int run_suite(Suite *suite);

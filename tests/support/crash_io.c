@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <check.h>
+#include "check_main.h"
 
 enum event_kind { EVENT_WRITE, EVENT_FLUSH, EVENT_RESIZE, EVENT_MARK };
 

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <check.h>
-
 #include "base/bytes.h"
+#include "check_main.h"
 
 #define BATCH 64
 

@@ -2,7 +2,7 @@
 /* Making and opening the smallest indexes. */
 #include "small_index.h"
 
-#include <check.h>
+#include "check_main.h"
 
 void small_index_shape(uint32_t record_pages, uint32_t chapters, struct small_shape *ret_shape)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <check.h>
+#include "check_main.h"
 
 #define MAGIC UINT64_C(0x746f7274757265ff)
 

@@ -4,6 +4,7 @@
  * what the tests that rely on them think they do.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -337,6 +338,35 @@ START_TEST(torture_tries_each_allocation_once_and_from_then_on)
 }
 END_TEST
 
+/* How many times this process has written; -1 where the kernel does not count. */
+static long writes_so_far(void)
+{
+	FILE *file = fopen("/proc/self/io", "r");
+	char line[100];
+	long writes = -1;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		sscanf(line, "syscw: %ld", &writes);
+	if (file != NULL)
+		fclose(file);
+	return writes;
+}
+
+/* Else most of the time of tests that compare bytes in loops is spent on that. */
+START_TEST(an_assertion_in_a_loop_is_written_down_once)
+{
+	long before = writes_so_far();
+
+	if (before < 0)
+		skip_test("no count of writes in /proc/self/io");
+	for (int i = 0; i < 10000; i++) {
+		ck_assert_int_eq(i, i);
+		ck_assert(i >= 0);
+	}
+	ck_assert_int_lt(writes_so_far() - before, 1000);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("support");
@@ -353,6 +383,7 @@ int main(void)
 	tcase_add_test(tc, crash_io_may_lose_a_resize_with_what_lies_behind);
 	tcase_add_test(tc, torture_env_fails_and_counts);
 	tcase_add_test(tc, torture_tries_each_allocation_once_and_from_then_on);
+	tcase_add_test(tc, an_assertion_in_a_loop_is_written_down_once);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <check.h>
-
+#include "check_main.h"
 #include "geometry/geometry.h"
 #include "volume_index/volume_index.h"
 
