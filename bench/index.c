@@ -128,7 +128,7 @@ static void start(struct bench *bench)
 	r = uds_io_open_file(bench->path, &file, NULL, &message, &bench->io);
 	if (r < 0)
 		die(bench->path, r, &message);
-	r = uds_index_create(bench->io, &bench->configuration, NULL, &message);
+	r = uds_index_format(bench->io, &bench->configuration, NULL, &message);
 	if (r < 0)
 		die("create", r, &message);
 	open_index(bench);

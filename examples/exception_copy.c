@@ -44,14 +44,14 @@ static int show(void *context, uint64_t area, uint64_t index, const struct uds_e
 
 static int run(struct uds_io *origin, struct uds_io *cow, uint64_t chunk)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_message message = { "" };
 	struct uds_exception_store *store;
 	char line[80];
 	int r;
 
 	create.chunk_bytes = CHUNK_BYTES;
-	r = uds_exception_store_create(cow, &create, &message);
+	r = uds_exception_store_format(cow, &create, &message);
 	if (r == 0)
 		r = uds_exception_store_open(cow, NULL, &message, &store);
 	if (r < 0) {
@@ -60,7 +60,7 @@ static int run(struct uds_io *origin, struct uds_io *cow, uint64_t chunk)
 	}
 	r = keep(store, origin, cow, chunk);
 	if (r == 0)
-		r = uds_exception_store_walk(store, show, NULL);
+		r = uds_exception_store_for_each_entry(store, show, NULL);
 	if (r == 0 && uds_exception_store_status_line(store, line, sizeof(line)) == 0)
 		printf("status: %s\n", line);
 	if (r < 0)

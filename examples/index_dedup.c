@@ -15,7 +15,7 @@ static int create(struct uds_io *io, struct uds_message *message)
 	/* A small one. uds_configuration_for_memory("256M", false, ...) makes one for 67 million. */
 	configuration.record_pages_per_chapter = 1;
 	configuration.chapters_per_volume = 64;
-	return uds_index_create(io, &configuration, NULL, message);
+	return uds_index_format(io, &configuration, NULL, message);
 }
 
 /* Opens the index, and makes it first where there is none. */

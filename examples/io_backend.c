@@ -61,7 +61,7 @@ int main(void)
 	int r;
 
 	limits.name = "array:text";
-	r = uds_io_create(&ops, &array, &limits, NULL, &io);
+	r = uds_io_open_ops(&ops, &array, &limits, NULL, &io);
 	if (r < 0)
 		return 1;
 	r = uds_io_read(io, word, 7, 18);

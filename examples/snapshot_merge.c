@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = uds_snapshot_open(origin, cow, NULL, &message, &snapshot);
 	if (r == 0) {
-		r = uds_snapshot_changed_ranges(snapshot, 0, UINT64_MAX, show_range, NULL);
+		r = uds_snapshot_for_each_changed_range(snapshot, 0, UINT64_MAX, show_range, NULL);
 		if (r == 0)
 			r = merge(snapshot);
 		if (r < 0)

@@ -26,7 +26,7 @@ static int print_copies(struct uds_volume *volume, const struct uds_record_name 
 	int r;
 
 	r = uds_volume_get_info(volume, &info);
-	for (uint64_t chapter = info.newest; chapter-- > info.oldest && r == 0;) {
+	for (uint64_t chapter = info.open_chapter; chapter-- > info.oldest_chapter && r == 0;) {
 		struct uds_record_data data;
 		bool found = false;
 

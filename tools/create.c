@@ -213,7 +213,7 @@ static int create_on(struct target *target, const struct uds_configuration *conf
 		     const struct uds_geometry *geometry, uint64_t size_limit,
 		     const uint8_t *nonce_data, bool force)
 {
-	struct uds_index_create_options options = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_message message = { "" };
 	int status = EXIT_GOOD;
 	int r;
@@ -228,7 +228,7 @@ static int create_on(struct target *target, const struct uds_configuration *conf
 	options.size_limit = size_limit;
 	options.nonce_data = nonce_data;
 	/* The configuration is right: it has been computed with. */
-	r = uds_index_create(target->io, configuration, &options, &message);
+	r = uds_index_format(target->io, configuration, &options, &message);
 	return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
 }
 

@@ -54,7 +54,7 @@ int dump_run(const struct command *command, int argc, char **argv)
 	if (options.json)
 		document_begin_items("records");
 	progress_start(&dump.progress, true, "printing", "records");
-	r = uds_index_iterate(target.index, dump_record, &dump);
+	r = uds_index_for_each(target.index, dump_record, &dump);
 	progress_end(&dump.progress);
 	if (was_interrupted()) {
 		complain(command,

@@ -94,7 +94,7 @@ static void print_text(const struct target *target, const struct uds_index_info 
 	printf("\n  chapter        %u records on %u pages of %u bytes\n",
 	       geometry->records_per_chapter, c->record_pages_per_chapter, c->page_bytes);
 	printf("  in use         chapters %llu to %llu, at most %llu records of %llu\n",
-	       (unsigned long long)info->oldest_chapter, (unsigned long long)info->newest_chapter,
+	       (unsigned long long)info->oldest_chapter, (unsigned long long)info->open_chapter,
 	       (unsigned long long)info->records, (unsigned long long)geometry->records_per_volume);
 	printf("  saved by       %u zones\n", info->saved_zones);
 	printf("  size           %s (%llu bytes)\n", size_text(info->size_bytes).text,
@@ -146,7 +146,7 @@ static int print_object(const struct uds_index_info *info, const struct uds_geom
 	json_object_set_new(o, "records_per_volume", json_unsigned(geometry->records_per_volume));
 	json_object_set_new(o, "records", json_unsigned(info->records));
 	json_object_set_new(o, "saved_records", json_unsigned(info->saved_records));
-	json_object_set_new(o, "newest_chapter", json_unsigned(info->newest_chapter));
+	json_object_set_new(o, "newest_chapter", json_unsigned(info->open_chapter));
 	json_object_set_new(o, "oldest_chapter", json_unsigned(info->oldest_chapter));
 	json_object_set_new(o, "super_version", json_unsigned(info->super_version));
 	json_object_set_new(o, "config_version", json_unsigned(info->config_version));

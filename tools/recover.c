@@ -18,14 +18,14 @@ static int print_recovery(const struct target *target, bool json, bool recovered
 			   recovered ? "recovered and saved"
 				     : "was saved already, nothing to recover",
 			   (unsigned long long)statistics->oldest_chapter,
-			   (unsigned long long)statistics->newest_chapter,
+			   (unsigned long long)statistics->open_chapter,
 			   (unsigned long long)statistics->entries);
 		return 0;
 	}
 	o = json_object();
 	json_object_set_new(o, "recovered", json_boolean(recovered));
 	json_object_set_new(o, "oldest_chapter", json_unsigned(statistics->oldest_chapter));
-	json_object_set_new(o, "newest_chapter", json_unsigned(statistics->newest_chapter));
+	json_object_set_new(o, "newest_chapter", json_unsigned(statistics->open_chapter));
 	json_object_set_new(o, "entries", json_unsigned(statistics->entries));
 	return print_json(o);
 }

@@ -156,7 +156,7 @@ static int open_own_io(struct target *target, uint64_t bytes)
 
 int open_own_index(struct target *target, uint64_t blocks, bool sparse)
 {
-	struct uds_index_create_options create = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_index_format_options create = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
 	struct uds_geometry geometry = { .size = sizeof(geometry) };
@@ -174,7 +174,7 @@ int open_own_index(struct target *target, uint64_t blocks, bool sparse)
 	create.env = &target->env;
 	options.env = &target->env;
 	options.zones = (unsigned int)target->zones;
-	r = uds_index_create(target->io, &configuration, &create, &message);
+	r = uds_index_format(target->io, &configuration, &create, &message);
 	if (r == 0)
 		r = uds_index_open(target->io, &options, &message, &target->index);
 	if (r == 0)

@@ -24,7 +24,7 @@ static int count_record(void *context, const struct uds_record_name *name,
 static uint64_t needed_chapters(const struct uds_index_statistics *before,
 				const struct uds_index_statistics *after)
 {
-	uint64_t chapters = after->newest_chapter - before->oldest_chapter + 1;
+	uint64_t chapters = after->open_chapter - before->oldest_chapter + 1;
 
 	if (chapters < 2)
 		chapters = 2;
@@ -61,7 +61,7 @@ static int count_names(struct uds_index *index, const struct uds_configuration *
 {
 	*ret_count = 0;
 	if (is_counted(configuration, geometry))
-		return uds_index_iterate(index, count_record, ret_count);
+		return uds_index_for_each(index, count_record, ret_count);
 	*ret_count = statistics->entries;
 	return 0;
 }

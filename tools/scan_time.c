@@ -72,8 +72,7 @@ int choose_scan_time(const struct target *target, const struct uds_index_statist
 		r = uds_geometry_compute(&configuration, NULL, &geometry);
 	if (r < 0)
 		return failed(target->command, target->uri, r, NULL);
-	taken = before->newest_chapter * geometry.records_per_chapter +
-		before->open_chapter_records;
+	taken = before->open_chapter * geometry.records_per_chapter + before->open_chapter_records;
 	if (taken > last - target->save_time) {
 		complain(target->command,
 			 "--save-time, moved on by the %llu records that the index has taken, is "

@@ -16,7 +16,7 @@
 static int create_store(struct snapshot_target *target, uint64_t chunk_bytes, uint64_t size_bytes,
 			bool force)
 {
-	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options options = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_message message = { "" };
 	int r = 0;
 
@@ -32,7 +32,7 @@ static int create_store(struct snapshot_target *target, uint64_t chunk_bytes, ui
 	options.env = &target->env;
 	options.chunk_bytes = chunk_bytes;
 	options.force = force;
-	r = uds_exception_store_create(target->cow, &options, &message);
+	r = uds_exception_store_format(target->cow, &options, &message);
 	if (r == UDS_ERR_NOT_EMPTY)
 		complain(target->command, "%s: --force writes over what is there", target->cow_uri);
 	return r < 0 ? failed(target->command, target->cow_uri, r, &message) : EXIT_GOOD;
@@ -236,9 +236,9 @@ static int list_store(struct snapshot_target *target, bool ranges, json_t *array
 		return EXIT_FAILED;
 	}
 	if (r == 0)
-		r = ranges ? uds_exception_store_ranges(target->store, 0, UINT64_MAX, list_range,
-							array)
-			   : uds_exception_store_walk(target->store, list_entry, array);
+		r = ranges ? uds_exception_store_for_each_range(target->store, 0, UINT64_MAX,
+								list_range, array)
+			   : uds_exception_store_for_each_entry(target->store, list_entry, array);
 	if (was_interrupted()) {
 		complain(target->command, "interrupted; not everything was listed");
 		return EXIT_FAILED;

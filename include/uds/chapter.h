@@ -241,7 +241,7 @@ int uds_chapter_index_pack_page(struct uds_chapter_index *index, uint32_t first_
 				struct uds_message *ret_message);
 
 struct uds_chapter_index_statistics {
-	size_t size;	     /* of this struct: set by UDS_CHAPTER_INDEX_STATISTICS_INIT */
+	uint64_t size;	     /* of this struct: set by UDS_CHAPTER_INDEX_STATISTICS_INIT */
 	uint32_t entries;    /* names that can be found */
 	uint32_t collisions; /* of these, stored with the full name */
 	uint32_t
@@ -283,7 +283,7 @@ void uds_page_format_error_message(const struct uds_page_format *format,
 
 /* An index page that was looked over. It borrows the page's memory. */
 struct uds_index_page {
-	size_t size;		  /* of this struct: set by UDS_INDEX_PAGE_INIT */
+	uint64_t size;		  /* of this struct: set by UDS_INDEX_PAGE_INIT */
 	const void *bytes;	  /* page_bytes of them */
 	uint64_t virtual_chapter; /* that the page says it belongs to */
 	uint32_t first_list;	  /* lowest list number on it */

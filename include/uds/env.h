@@ -30,7 +30,7 @@ enum uds_log_level {
  * threads, several at once.
  */
 struct uds_env {
-	size_t size; /* of this struct: set by UDS_ENV_INIT */
+	uint64_t size; /* of this struct: set by UDS_ENV_INIT */
 	void *context;
 
 	/*

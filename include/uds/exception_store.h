@@ -27,6 +27,7 @@
 
 #include <uds/env.h>
 #include <uds/io.h>
+#include <uds/old_names.h>
 #include <uds/status.h>
 
 #ifdef __cplusplus
@@ -55,8 +56,8 @@ const char *uds_exception_store_state_name(enum uds_exception_store_state state)
 /* One sentence that says what the state means for the user. Never NULL. */
 const char *uds_exception_store_state_meaning(enum uds_exception_store_state state);
 
-struct uds_exception_store_create_options {
-	size_t size; /* of this struct: set by UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT */
+struct uds_exception_store_format_options {
+	uint64_t size; /* of this struct: set by UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT */
 	const struct uds_env *env;
 
 	/*
@@ -68,13 +69,12 @@ struct uds_exception_store_create_options {
 	/* Also over content that is not zero. */
 	bool force;
 
-	/* Not looked at: what comes behind it must not lie in the padding of version 0.1. */
-	uint8_t reserved[sizeof(size_t) - 1];
+	uint8_t unused[7]; /* ignored */
 };
 
-#define UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT                                 \
+#define UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT                                 \
 	{                                                                       \
-		sizeof(struct uds_exception_store_create_options), 0, 0, false, \
+		sizeof(struct uds_exception_store_format_options), 0, 0, false, \
 		{                                                               \
 			0                                                       \
 		}                                                               \
@@ -96,12 +96,12 @@ struct uds_exception_store_create_options {
  *
  * Threads: any, on different I/Os. Since 0.1.
  */
-int uds_exception_store_create(struct uds_io *cow,
-			       const struct uds_exception_store_create_options *options,
+int uds_exception_store_format(struct uds_io *cow,
+			       const struct uds_exception_store_format_options *options,
 			       struct uds_message *ret_message);
 
 struct uds_exception_store_options {
-	size_t size; /* of this struct: set by UDS_EXCEPTION_STORE_OPTIONS_INIT */
+	uint64_t size; /* of this struct: set by UDS_EXCEPTION_STORE_OPTIONS_INIT */
 	const struct uds_env *env;
 
 	/* Nothing is ever written, not even to clean what a torn write left behind. */
@@ -126,7 +126,7 @@ struct uds_exception_store_options {
 	uint64_t origin_bytes;
 
 	/* How many areas are read at once; 0: 64. */
-	unsigned int queue_depth;
+	uint32_t queue_depth;
 
 	/* Reports areas read, and 0; stopping makes open return UDS_ERR_STOPPED. */
 	uds_progress_fn progress;
@@ -181,8 +181,8 @@ void uds_exception_store_error_message(struct uds_exception_store *store,
 				       struct uds_message *ret_message);
 
 struct uds_exception_store_status {
-	size_t size; /* of this struct: set by UDS_EXCEPTION_STORE_STATUS_INIT */
-	enum uds_exception_store_state state;
+	uint64_t size;	  /* of this struct: set by UDS_EXCEPTION_STORE_STATUS_INIT */
+	uint32_t state;	  /* enum uds_exception_store_state */
 	bool valid;	  /* what the header says */
 	uint32_t version; /* of the format: 1 */
 	uint64_t chunk_bytes;
@@ -266,8 +266,8 @@ typedef int (*uds_exception_range_fn)(void *context, uint64_t old_chunk, uint64_
  *
  * Returns 0 or UDS_ERR_STOPPED.
  */
-int uds_exception_store_ranges(struct uds_exception_store *store, uint64_t first_old,
-			       uint64_t count, uds_exception_range_fn each, void *context);
+int uds_exception_store_for_each_range(struct uds_exception_store *store, uint64_t first_old,
+				       uint64_t count, uds_exception_range_fn each, void *context);
 
 /* Called with an entry and its place; not 0: ends the walk with UDS_ERR_STOPPED. */
 typedef int (*uds_exception_entry_fn)(void *context, uint64_t area, uint64_t index,
@@ -280,8 +280,8 @@ typedef int (*uds_exception_entry_fn)(void *context, uint64_t area, uint64_t ind
  *
  * Returns 0, UDS_ERR_STOPPED, or what the I/O said.
  */
-int uds_exception_store_walk(struct uds_exception_store *store, uds_exception_entry_fn each,
-			     void *context);
+int uds_exception_store_for_each_entry(struct uds_exception_store *store,
+				       uds_exception_entry_fn each, void *context);
 
 /*
  * Gives out the next new chunk for an old one. The caller then writes the chunk's data to
@@ -388,7 +388,7 @@ int uds_exception_store_end_merge(struct uds_exception_store *store);
  * Returns 0 also when it was invalid already; or what the I/O said: then the store is invalid in
  * memory, and the origin must not be changed, because the device may still call it valid.
  */
-int uds_exception_store_drop(struct uds_exception_store *store);
+int uds_exception_store_invalidate(struct uds_exception_store *store);
 
 /* What a check can find wrong. */
 enum uds_exception_finding_kind {
@@ -407,7 +407,7 @@ enum uds_exception_finding_kind {
 };
 
 struct uds_exception_finding {
-	enum uds_exception_finding_kind kind;
+	uint32_t kind;	/* enum uds_exception_finding_kind */
 	uint64_t area;	/* where; 0 for findings of the header */
 	uint64_t index; /* entry in the area */
 	uint64_t old_chunk;

@@ -22,7 +22,7 @@ extern "C" {
 
 /* The parameters that the config block keeps (uds-format, 4.1 and 14.6). */
 struct uds_configuration {
-	size_t size;	     /* of this struct: set by UDS_CONFIGURATION_INIT */
+	uint64_t size;	     /* of this struct: set by UDS_CONFIGURATION_INIT */
 	uint32_t page_bytes; /* of volume pages; 32768 in the usual sizes */
 	uint32_t record_pages_per_chapter;
 	uint32_t chapters_per_volume;	     /* an odd number: a converted volume */
@@ -56,7 +56,7 @@ int uds_configuration_for_memory(const char *memory, bool sparse, struct uds_mes
 
 /* What follows from a configuration (uds-format, 4.2 to 4.4). */
 struct uds_geometry {
-	size_t size; /* of this struct: set by UDS_GEOMETRY_INIT */
+	uint64_t size; /* of this struct: set by UDS_GEOMETRY_INIT */
 	uint32_t records_per_page;
 	uint32_t records_per_chapter;
 	uint64_t records_per_volume; /* with every chapter full */

@@ -19,6 +19,7 @@
 #include <uds/geometry.h>
 #include <uds/io.h>
 #include <uds/record.h>
+#include <uds/old_names.h>
 #include <uds/status.h>
 
 #ifdef __cplusplus
@@ -27,13 +28,13 @@ extern "C" {
 
 struct uds_index;
 
-/* The numbers are those of the format's origin. */
+/* What a request does. 0 is no kind: a request that was only cleared is refused. */
 enum uds_request_kind {
-	UDS_UPDATE = 0, /* store new_data, whether the name is there or not */
 	UDS_QUERY = 1,	/* look up, and keep the record from leaving soon */
 	UDS_POST = 2,	/* look up; store new_data if the name is not there */
 	UDS_PEEK = 3,	/* look up and change nothing */
 	UDS_DELETE = 4, /* forget the name */
+	UDS_UPDATE = 5, /* store new_data, whether the name is there or not */
 };
 
 /* Where a name was found, before the request changed anything. */
@@ -44,14 +45,23 @@ enum uds_location {
 	UDS_LOCATION_SPARSE = 3,
 };
 
+/*
+ * One request, 64 bytes on every machine. The caller fills in name, kind, user and, for post and update, new_data;
+ * the rest is for results.
+ */
 struct uds_request {
 	struct uds_record_name name;
 	struct uds_record_data new_data; /* for post and update */
 	struct uds_record_data old_data; /* out: valid when found, but for delete */
-	uint8_t kind;			 /* enum uds_request_kind */
-	uint8_t location;		 /* out: enum uds_location */
-	bool found;			 /* out: the name was there before */
-	int status;			 /* out: 0, or why the request was not carried out */
+	union {
+		void *user; /* the caller's: never looked at */
+		uint64_t user_number;
+	};
+	uint8_t kind;	  /* enum uds_request_kind */
+	uint8_t location; /* out: enum uds_location */
+	bool found;	  /* out: the name was there before */
+	uint8_t unused;	  /* ignored */
+	int32_t status;	  /* out: 0, or why the request was not carried out */
 };
 
 enum uds_index_mode {
@@ -62,13 +72,13 @@ enum uds_index_mode {
 };
 
 struct uds_index_options {
-	size_t size; /* of this struct: set by UDS_INDEX_OPTIONS_INIT */
+	uint64_t size; /* of this struct: set by UDS_INDEX_OPTIONS_INIT */
 	const struct uds_env *env;
-	uint64_t offset;    /* where the index begins on the I/O, bytes, a multiple of 4096 */
-	unsigned int zones; /* 1 to 16; 0: one */
+	uint64_t offset; /* where the index begins on the I/O, bytes, a multiple of 4096 */
+	uint32_t zones;	 /* 1 to 16; 0: one */
 
 	/* For open. */
-	enum uds_index_mode mode;
+	uint32_t mode;	  /* enum uds_index_mode */
 	bool check_nonce; /* refuse an index whose user nonce is not the one below */
 	uint64_t nonce;
 
@@ -98,17 +108,17 @@ struct uds_index_options {
 			0, 0, false, false                                                         \
 	}
 
-struct uds_index_create_options {
-	size_t size;		   /* of this struct: set by UDS_INDEX_CREATE_OPTIONS_INIT */
+struct uds_index_format_options {
+	uint64_t size;		   /* of this struct: set by UDS_INDEX_FORMAT_OPTIONS_INIT */
 	const struct uds_env *env; /* memory, and the time that goes into the nonce */
 	uint64_t offset;	   /* bytes, a multiple of 4096 */
 	uint64_t size_limit;	   /* how many bytes from offset on may be used; 0: up to the end */
 	const uint8_t *nonce_data; /* 32 bytes, unique; NULL: made from time and random bytes */
 };
 
-#define UDS_INDEX_CREATE_OPTIONS_INIT                               \
+#define UDS_INDEX_FORMAT_OPTIONS_INIT                               \
 	{                                                           \
-		sizeof(struct uds_index_create_options), 0, 0, 0, 0 \
+		sizeof(struct uds_index_format_options), 0, 0, 0, 0 \
 	}
 
 /*
@@ -122,8 +132,8 @@ struct uds_index_create_options {
  *
  * Threads: any, on different I/Os. Since 0.1.
  */
-int uds_index_create(struct uds_io *io, const struct uds_configuration *configuration,
-		     const struct uds_index_create_options *options,
+int uds_index_format(struct uds_io *io, const struct uds_configuration *configuration,
+		     const struct uds_index_format_options *options,
 		     struct uds_message *ret_message);
 
 /*
@@ -210,7 +220,7 @@ int uds_index_flush(struct uds_index *index);
 int uds_index_save(struct uds_index *index);
 
 struct uds_index_statistics {
-	size_t size;	     /* of this struct: set by UDS_INDEX_STATISTICS_INIT */
+	uint64_t size;	     /* of this struct: set by UDS_INDEX_STATISTICS_INIT */
 	uint64_t entries;    /* in the volume index, stale ones included */
 	uint64_t collisions; /* of these, with full names */
 	uint64_t discards;   /* entries removed since it was opened, because their chapter left */
@@ -220,8 +230,9 @@ struct uds_index_statistics {
 	uint64_t unreachable_records; /* on record pages, but left out of their chapter index */
 	uint64_t memory_bytes;	      /* what the index has allocated, all told */
 	uint64_t volume_index_bytes;  /* of these, for the volume index */
-	uint64_t newest_chapter;      /* virtual number of the open chapter */
-	uint64_t oldest_chapter;
+	uint64_t open_chapter;	      /* virtual number of the chapter that is not yet written */
+	uint64_t
+		oldest_chapter; /* chapters from oldest_chapter to open_chapter - 1 are on the volume */
 	uint64_t open_chapter_records;
 	uint64_t posts_found_open_chapter;
 	uint64_t posts_found_dense;
@@ -264,7 +275,7 @@ typedef int (*uds_record_fn)(void *context, const struct uds_record_name *name,
  * Returns 0; UDS_ERR_STOPPED; the first error that reading a chapter met: the others were walked all the
  * same; the error of writing an earlier chapter: nothing was walked then; -ENOMEM.
  */
-int uds_index_iterate(struct uds_index *index, uds_record_fn each, void *context);
+int uds_index_for_each(struct uds_index *index, uds_record_fn each, void *context);
 
 /*
  * Copies the sentence about the calling thread's last call on this index that returns a status, if that
@@ -284,19 +295,19 @@ enum uds_index_state {
 };
 
 struct uds_index_info {
-	size_t size;				/* of this struct: set by UDS_INDEX_INFO_INIT */
+	uint64_t size;				/* of this struct: set by UDS_INDEX_INFO_INIT */
 	struct uds_configuration configuration; /* for good of the size that it has in 0.1 */
-	enum uds_index_state state;
+	uint32_t state;				/* enum uds_index_state */
 	uint32_t super_version;
 	uint32_t config_version; /* 602 for 06.02, 802 for 08.02 */
 	uint32_t saved_zones;	 /* of the latest save; 0 when there is none */
 	uint64_t volume_nonce;
-	uint64_t newest_chapter;
-	uint64_t oldest_chapter;
-	uint64_t size_bytes;	/* of the whole index on the I/O */
-	uint64_t memory_bytes;	/* what an open index of this configuration takes when full */
-	uint64_t records;	/* in the volume and the saved open chapter, an upper bound */
-	uint64_t saved_records; /* that only the save has; 0 when it does not count */
+	uint64_t open_chapter;	 /* the first that is not on the volume */
+	uint64_t oldest_chapter; /* chapters from oldest_chapter to open_chapter - 1 are there */
+	uint64_t size_bytes;	 /* of the whole index on the I/O */
+	uint64_t memory_bytes;	 /* what an open index of this configuration takes when full */
+	uint64_t records;	 /* in the volume and the saved open chapter, an upper bound */
+	uint64_t saved_records;	 /* that only the save has; 0 when it does not count */
 };
 
 #define UDS_INDEX_INFO_INIT                                                                       \

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include <uds/env.h>
+#include <uds/old_names.h>
 #include <uds/status.h>
 
 #ifdef __cplusplus
@@ -32,7 +33,7 @@ enum uds_io_kind {
 
 /* One transfer among many, for queues. The memory stays the caller's and must stay until it is reaped. */
 struct uds_io_request {
-	enum uds_io_kind kind;
+	uint32_t kind;	 /* enum uds_io_kind */
 	int status;	 /* out: 0 or a negative status */
 	void *buffer;	 /* not changed by a write; unused by a flush */
 	uint64_t offset; /* bytes */
@@ -72,7 +73,7 @@ struct uds_io_place {
  * make a snapshot full.
  */
 struct uds_io_ops {
-	size_t size; /* of this struct: set by UDS_IO_OPS_INIT */
+	uint64_t size; /* of this struct: set by UDS_IO_OPS_INIT */
 
 	int (*read)(void *context, void *buffer, size_t length, uint64_t offset);
 
@@ -125,7 +126,7 @@ struct uds_io_ops {
 
 /* What a backend demands and is. */
 struct uds_io_limits {
-	size_t size; /* of this struct: set by UDS_IO_LIMITS_INIT */
+	uint64_t size; /* of this struct: set by UDS_IO_LIMITS_INIT */
 	uint32_t
 		block_bytes; /* offsets and lengths are multiples of it; a power of two; 1: anything */
 	uint32_t memory_alignment; /* of buffers; a power of two; 1: anything */
@@ -148,8 +149,8 @@ struct uds_io_limits {
  *
  * Threads: any. Since 0.1.
  */
-int uds_io_create(const struct uds_io_ops *ops, void *context, const struct uds_io_limits *limits,
-		  const struct uds_env *env, struct uds_io **ret_io);
+int uds_io_open_ops(const struct uds_io_ops *ops, void *context, const struct uds_io_limits *limits,
+		    const struct uds_env *env, struct uds_io **ret_io);
 
 /*
  * Closes an I/O and gives its memory back, also when it returns an error. NULL is fine. No other
@@ -272,16 +273,15 @@ enum uds_io_direct {
 };
 
 struct uds_io_file_options {
-	size_t size;	       /* of this struct: set by UDS_IO_FILE_OPTIONS_INIT */
+	uint64_t size;	       /* of this struct: set by UDS_IO_FILE_OPTIONS_INIT */
 	bool write;	       /* open to read and write, and take the exclusive lock */
 	bool create;	       /* make the file when it is not there; needs write */
 	bool exclusive_create; /* with create: -EEXIST when it is there */
-	bool no_lock; /* to read without the shared lock: only for data that nobody changes */
-	enum uds_io_direct direct;
+	bool no_lock;	 /* to read without the shared lock: only for data that nobody changes */
+	uint32_t direct; /* enum uds_io_direct */
 	bool uring; /* queues by io_uring; falls back to plain calls where the kernel refuses it */
 
-	/* Not looked at: what comes behind it must not lie in the padding of version 0.1. */
-	uint8_t reserved[sizeof(size_t) - 1];
+	uint8_t unused[7]; /* ignored */
 };
 
 #define UDS_IO_FILE_OPTIONS_INIT                                                                  \

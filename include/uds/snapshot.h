@@ -29,6 +29,7 @@
 #include <uds/env.h>
 #include <uds/exception_store.h>
 #include <uds/io.h>
+#include <uds/old_names.h>
 #include <uds/status.h>
 
 #ifdef __cplusplus
@@ -54,7 +55,7 @@ const char *uds_snapshot_state_name(enum uds_snapshot_state state);
 const char *uds_snapshot_state_meaning(enum uds_snapshot_state state);
 
 struct uds_snapshot_options {
-	size_t size; /* of this struct: set by UDS_SNAPSHOT_OPTIONS_INIT */
+	uint64_t size; /* of this struct: set by UDS_SNAPSHOT_OPTIONS_INIT */
 	const struct uds_env *env;
 
 	/* Nothing is ever written to either I/O; only reading is possible. */
@@ -80,7 +81,7 @@ struct uds_snapshot_options {
 	uint64_t transient_chunk_bytes;
 
 	/* How many transfers of one piece of work are in flight; 0: 32. */
-	unsigned int queue_depth;
+	uint32_t queue_depth;
 
 	/* For opening, in areas read. */
 	uds_progress_fn progress;
@@ -128,8 +129,8 @@ int uds_snapshot_close(struct uds_snapshot *snapshot);
 void uds_snapshot_error_message(struct uds_snapshot *snapshot, struct uds_message *ret_message);
 
 struct uds_snapshot_status {
-	size_t size; /* of this struct: set by UDS_SNAPSHOT_STATUS_INIT */
-	enum uds_snapshot_state state;
+	uint64_t size;	/* of this struct: set by UDS_SNAPSHOT_STATUS_INIT */
+	uint32_t state; /* enum uds_snapshot_state */
 	bool transient;
 	bool merging;	     /* in the role of snapshot-merge: begun, and not ended */
 	uint64_t size_bytes; /* of the snapshot: that of the origin */
@@ -190,7 +191,7 @@ int uds_snapshot_read_partial(struct uds_snapshot *snapshot, void *buffer, size_
 
 /* A range of bytes of the snapshot that cannot be had. */
 struct uds_snapshot_loss {
-	size_t size; /* of this struct */
+	uint64_t size; /* of this struct */
 	uint64_t offset;
 	uint64_t length;
 	int status;	      /* UDS_ERR_CORRUPT, or what an I/O said */
@@ -286,7 +287,7 @@ int uds_snapshot_flush(struct uds_snapshot *snapshot);
 
 /*
  * Gives the snapshot up: marks it invalid, durably. The origin goes on. See
- * uds_exception_store_drop().
+ * uds_exception_store_invalidate().
  */
 int uds_snapshot_invalidate(struct uds_snapshot *snapshot);
 
@@ -301,11 +302,11 @@ typedef int (*uds_snapshot_range_fn)(void *context, uint64_t offset, uint64_t le
  *
  * Returns 0, UDS_ERR_STOPPED or UDS_ERR_INVALID_SNAPSHOT.
  */
-int uds_snapshot_changed_ranges(struct uds_snapshot *snapshot, uint64_t offset, uint64_t length,
-				uds_snapshot_range_fn each, void *context);
+int uds_snapshot_for_each_changed_range(struct uds_snapshot *snapshot, uint64_t offset,
+					uint64_t length, uds_snapshot_range_fn each, void *context);
 
 struct uds_merge_options {
-	size_t size; /* of this struct: set by UDS_MERGE_OPTIONS_INIT */
+	uint64_t size; /* of this struct: set by UDS_MERGE_OPTIONS_INIT */
 
 	/* Stop after this many exceptions, hidden ones counted; 0: all. */
 	uint64_t limit;
@@ -378,7 +379,7 @@ struct uds_merge_options {
 	}
 
 struct uds_merge_result {
-	size_t size;		/* of this struct: set by UDS_MERGE_RESULT_INIT */
+	uint64_t size;		/* of this struct: set by UDS_MERGE_RESULT_INIT */
 	uint64_t exceptions;	/* taken off the list (dry run: would be) */
 	uint64_t remaining;	/* still in the list (dry run: would be) */
 	uint64_t bytes_copied;	/* written to the origin, some perhaps twice (dry run: would be) */

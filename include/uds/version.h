@@ -8,9 +8,9 @@ extern "C" {
 #endif
 
 #define UDS_VERSION_MAJOR  0
-#define UDS_VERSION_MINOR  1
+#define UDS_VERSION_MINOR  2
 #define UDS_VERSION_PATCH  0
-#define UDS_VERSION_STRING "0.1.0"
+#define UDS_VERSION_STRING "0.2.0"
 
 /* To compare with: a later version has a larger number. */
 #define UDS_VERSION_NUMBER(major, minor, patch) ((major)*1000000 + (minor)*1000 + (patch))

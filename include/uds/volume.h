@@ -36,7 +36,7 @@ extern "C" {
 struct uds_volume;
 
 struct uds_volume_options {
-	size_t size; /* of this struct: set by UDS_VOLUME_OPTIONS_INIT */
+	uint64_t size; /* of this struct: set by UDS_VOLUME_OPTIONS_INIT */
 	const struct uds_env *env;
 	uint64_t offset;      /* where the index begins on the I/O, bytes, a multiple of 4096 */
 	uint64_t cache_bytes; /* how much of what lookups read is kept in memory; 0: a default */
@@ -93,13 +93,14 @@ int uds_volume_get_configuration(struct uds_volume *volume,
 				 struct uds_configuration *ret_configuration);
 
 struct uds_volume_info {
-	size_t size;	 /* of this struct: set by UDS_VOLUME_INFO_INIT */
-	uint64_t oldest; /* virtual chapter */
-	uint64_t newest; /* virtual chapter that will be written next; equal to oldest: empty */
-	uint64_t lost_chapters; /* from oldest to newest - 1, that were damaged or unreadable at
-				   open */
-	uint64_t volume_nonce;	/* in every index page of this index */
-	uint64_t start;		/* of the volume region, bytes of the I/O */
+	uint64_t size;		 /* of this struct: set by UDS_VOLUME_INFO_INIT */
+	uint64_t oldest_chapter; /* virtual; equal to open_chapter: the volume is empty */
+	uint64_t
+		open_chapter; /* virtual; the one that is written next, so itself not on the volume */
+	uint64_t
+		lost_chapters; /* from oldest_chapter to open_chapter - 1, damaged or unreadable at open */
+	uint64_t volume_nonce; /* in every index page of this index */
+	uint64_t start;	       /* of the volume region, bytes of the I/O */
 };
 
 #define UDS_VOLUME_INFO_INIT                                  \
@@ -162,7 +163,7 @@ int uds_volume_search(struct uds_volume *volume, uint64_t virtual_chapter,
 		      struct uds_record_data *ret_data, struct uds_message *ret_message);
 
 /*
- * Writes an open chapter as the chapter that comes next, newest of uds_volume_info. It takes the
+ * Writes an open chapter as the chapter that comes next, open_chapter of uds_volume_info. It takes the
  * slot of the oldest one when the volume is full. Returns when it is durable.
  *
  * The index that the volume belongs to must not be open elsewhere. It will have to be recovered:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-udsinclude_HEADERS += include/uds/env.h include/uds/status.h
+udsinclude_HEADERS += include/uds/env.h include/uds/old_names.h include/uds/status.h
 udsinclude_HEADERS += include/uds/version.h
 
 lib_libcore_la_SOURCES += \

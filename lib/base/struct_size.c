@@ -3,14 +3,15 @@
 #include "base/struct_size.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/message.h"
 
-static size_t size_of(const void *given)
+static uint64_t size_of(const void *given)
 {
-	size_t size;
+	uint64_t size;
 
 	memcpy(&size, given, sizeof(size));
 	return size;
@@ -21,20 +22,21 @@ static size_t size_of(const void *given)
 
 int struct_out_check(const void *given, size_t first, const char *name, struct uds_message *message)
 {
-	size_t size = size_of(given);
+	uint64_t size = size_of(given);
 
 	if (size > SIZE_LIMIT)
 		return failure(message, -E2BIG,
-			       "%s: its size member is %zu, which no version of it has: start it "
+			       "%s: its size member is %" PRIu64
+			       ", which no version of it has: start it "
 			       "with its INIT macro",
 			       name, size);
 
 	if (size < first)
-		return failure(
-			message, -EINVAL,
-			"%s: its size member is %zu, and must be at least %zu: start it with "
-			"its INIT macro",
-			name, size, first);
+		return failure(message, -EINVAL,
+			       "%s: its size member is %" PRIu64
+			       ", and must be at least %zu: start it with "
+			       "its INIT macro",
+			       name, size, first);
 	return 0;
 }
 
@@ -42,7 +44,7 @@ int struct_in(void *known, size_t known_size, const void *given, size_t first, c
 	      struct uds_message *message)
 {
 	const uint8_t *bytes = given;
-	size_t size = size_of(given);
+	uint64_t size = size_of(given);
 	int r = struct_out_check(given, first, name, message);
 
 	if (r < 0)
@@ -55,15 +57,16 @@ int struct_in(void *known, size_t known_size, const void *given, size_t first, c
 				"knows only %zu",
 				name, i, size, known_size);
 	}
-	memcpy(known, given, size < known_size ? size : known_size);
-	memcpy(known, &known_size, sizeof(known_size));
+	memcpy(known, given, size < known_size ? (size_t)size : known_size);
+	size = known_size;
+	memcpy(known, &size, sizeof(size));
 	return 0;
 }
 
 void struct_out(void *given, const void *known, size_t known_size)
 {
-	size_t size = size_of(given);
-	size_t both = size < known_size ? size : known_size;
+	uint64_t size = size_of(given);
+	size_t both = size < known_size ? (size_t)size : known_size;
 
 	memcpy((uint8_t *)given + sizeof(size), (const uint8_t *)known + sizeof(size),
 	       both - sizeof(size));

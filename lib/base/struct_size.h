@@ -5,9 +5,9 @@
  *
  * A struct only ever gets new members at its end, behind the padding of what was there. A program that was
  * compiled with an older header hands over less than this library knows, with a newer one more. The
- * smallest size that is taken is that of the first published version, 0.1; it stays when a struct grows:
+ * smallest size that is taken is that of the version that fixed the layout, 0.2; it stays when a struct grows:
  *
- *	r = STRUCT_IN(&options, given, uds_thing_options, last_member_of_0_1, message);
+ *	r = STRUCT_IN(&options, given, uds_thing_options, last_member_of_0_2, message);
  */
 #ifndef BASE_STRUCT_SIZE_H
 #define BASE_STRUCT_SIZE_H

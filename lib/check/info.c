@@ -43,7 +43,7 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	} else {
 		r = volume_find_chapters(volume, NULL, message, &found);
 		if (r == 0) {
-			info->newest_chapter = found.newest;
+			info->open_chapter = found.newest;
 			info->oldest_chapter = found.oldest;
 			found_chapters_free(volume, &found);
 		}
@@ -69,7 +69,7 @@ static int look_at_saves(struct uds_io *io, const struct layout *layout, const s
 	r = saves_latest(&layout->saves, &layout->geometry, NULL, &save);
 	if (r == 0) {
 		info->saved_zones = save->zones;
-		info->newest_chapter = save->newest;
+		info->open_chapter = save->newest;
 		info->oldest_chapter = save->oldest;
 		r = index_try_load(io, layout, env, message);
 	}
@@ -79,7 +79,7 @@ static int look_at_saves(struct uds_io *io, const struct layout *layout, const s
 	else if (r == UDS_ERR_NEEDS_RECOVERY || r == UDS_ERR_WOULD_LOSE_RECORDS ||
 		 r == UDS_ERR_MISMATCH)
 		r = look_at_volume(io, layout, env, message, info);
-	info->records = info->saved_records + (info->newest_chapter - info->oldest_chapter) *
+	info->records = info->saved_records + (info->open_chapter - info->oldest_chapter) *
 						      layout->geometry.records_per_chapter;
 	return r == -ENOMEM && info->state == UDS_INDEX_CLEAN ? 0 : r;
 }

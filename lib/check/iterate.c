@@ -157,7 +157,7 @@ static int walk_all(struct walk *walk)
 	return r < 0 ? r : first_error;
 }
 
-UDS_PUBLIC int uds_index_iterate(struct uds_index *index, uds_record_fn each, void *context)
+UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, void *context)
 {
 	struct walk walk = { index, each, context };
 	int r;

@@ -190,17 +190,17 @@ static int create(struct uds_io *cow, const struct uds_env *env, uint64_t chunk_
 	return r;
 }
 
-UDS_PUBLIC int uds_exception_store_create(struct uds_io *cow,
-					  const struct uds_exception_store_create_options *given,
+UDS_PUBLIC int uds_exception_store_format(struct uds_io *cow,
+					  const struct uds_exception_store_format_options *given,
 					  struct uds_message *ret_message)
 {
-	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options options = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_message message = { "" };
 	struct uds_env env;
 	int r;
 
 	if (given != NULL) {
-		r = STRUCT_IN(&options, given, uds_exception_store_create_options, force,
+		r = STRUCT_IN(&options, given, uds_exception_store_format_options, force,
 			      ret_message);
 		if (r < 0)
 			return r;
@@ -384,7 +384,7 @@ static int write_invalid(struct uds_exception_store *store, struct uds_message *
 	return r;
 }
 
-UDS_PUBLIC int uds_exception_store_drop(struct uds_exception_store *store)
+UDS_PUBLIC int uds_exception_store_invalidate(struct uds_exception_store *store)
 {
 	struct uds_message message = { "" };
 	bool needed;

@@ -167,7 +167,7 @@ int store_look_at_size(struct uds_exception_store *store);
 int store_reserve_area(struct uds_exception_store *store, uint64_t area);
 uint64_t area_highest_new(const uint8_t *area, uint64_t count);
 
-/* Goes through the list as uds_exception_store_walk() does. With the baton. */
+/* Goes through the list as uds_exception_store_for_each_entry() does. With the baton. */
 int store_walk(struct uds_exception_store *store, uds_exception_entry_fn each, void *context,
 	       struct uds_message *message);
 

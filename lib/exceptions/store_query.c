@@ -174,9 +174,9 @@ UDS_PUBLIC int uds_exception_store_lookup(struct uds_exception_store *store, uin
 	return found;
 }
 
-UDS_PUBLIC int uds_exception_store_ranges(struct uds_exception_store *store, uint64_t first_old,
-					  uint64_t count, uds_exception_range_fn each,
-					  void *context)
+UDS_PUBLIC int uds_exception_store_for_each_range(struct uds_exception_store *store,
+						  uint64_t first_old, uint64_t count,
+						  uds_exception_range_fn each, void *context)
 {
 	uint64_t end = count < UINT64_MAX - first_old ? first_old + count : UINT64_MAX;
 	struct map_run run, next;
@@ -243,8 +243,8 @@ int store_walk(struct uds_exception_store *store, uds_exception_entry_fn each, v
 	return r;
 }
 
-UDS_PUBLIC int uds_exception_store_walk(struct uds_exception_store *store,
-					uds_exception_entry_fn each, void *context)
+UDS_PUBLIC int uds_exception_store_for_each_entry(struct uds_exception_store *store,
+						  uds_exception_entry_fn each, void *context)
 {
 	struct uds_message message = { "" };
 	int r = store_readable(store);

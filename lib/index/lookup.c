@@ -231,7 +231,7 @@ static void want_for_request(struct share *share, size_t i, struct wanted *wante
 	struct need need;
 	bool asked_cache;
 
-	if (request->kind > UDS_DELETE || (index->read_only && request->kind != UDS_PEEK))
+	if (check_request(index, request) < 0)
 		return;
 	volume_index_peek(index->volume_index, &work->place, &request->name, &lookup.record);
 	if (find_record(share, work, &lookup, &asked_cache, &hit, &need) == NEEDS_VOLUME)

@@ -13,16 +13,16 @@
 #include "index/save.h"
 #include "index/saved_records.h"
 
-UDS_PUBLIC int uds_index_create(struct uds_io *io, const struct uds_configuration *configuration,
-				const struct uds_index_create_options *options,
+UDS_PUBLIC int uds_index_format(struct uds_io *io, const struct uds_configuration *configuration,
+				const struct uds_index_format_options *options,
 				struct uds_message *ret_message)
 {
-	struct uds_index_create_options o = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_index_format_options o = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_env env;
 	int r = 0;
 
 	if (options != NULL)
-		r = STRUCT_IN(&o, options, uds_index_create_options, nonce_data, ret_message);
+		r = STRUCT_IN(&o, options, uds_index_format_options, nonce_data, ret_message);
 	if (r == 0)
 		r = env_take(o.env, ret_message, &env);
 	if (r < 0)

@@ -120,9 +120,9 @@ static void count_request(struct zone_counters *counters, const struct uds_reque
 	}
 }
 
-static int check_request(const struct uds_index *index, const struct uds_request *request)
+int check_request(const struct uds_index *index, const struct uds_request *request)
 {
-	if (request->kind > UDS_DELETE)
+	if (request->kind < UDS_QUERY || request->kind > UDS_UPDATE)
 		return -EINVAL;
 	return index->read_only && request->kind != UDS_PEEK ? UDS_ERR_READ_ONLY : 0;
 }

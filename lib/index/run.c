@@ -27,14 +27,16 @@ void share_prefetch(const struct share *share, size_t i)
 static __attribute__((cold, noinline)) void explain(const struct share *share,
 						    const struct uds_request *request, int status)
 {
-	static const char *const kinds[] = { "update", "query", "post", "peek", "delete" };
+	static const char *const kinds[] = {
+		"nothing", "query", "post", "peek", "delete", "update"
+	};
 	struct failures *failures = share->index->failures;
 	const char *io = uds_io_name(share->index->io);
 	char name[2 * sizeof(request->name.bytes) + 1];
 
 	for (size_t i = 0; i < sizeof(request->name.bytes); i++)
 		snprintf(name + 2 * i, 3, "%02x", request->name.bytes[i]);
-	if (request->kind > UDS_DELETE)
+	if (request->kind < UDS_QUERY || request->kind > UDS_UPDATE)
 		failures_hold(failures, status, "%s: %s: there is no request of kind %u", io, name,
 			      request->kind);
 	else if (status == UDS_ERR_READ_ONLY)

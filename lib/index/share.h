@@ -93,6 +93,9 @@ static inline bool share_has_in_memory(const struct share *share, uint64_t vcn)
 /* Starts to fetch what request @i will touch. */
 void share_prefetch(const struct share *share, size_t i);
 
+/* Whether the request may be carried out at all: 0, -EINVAL for an unknown kind, or UDS_ERR_READ_ONLY. */
+int check_request(const struct uds_index *index, const struct uds_request *request);
+
 /* Carries out request @i. Returns 0, NEEDS_VOLUME, or the error that becomes the request's status. */
 int share_carry_out(struct share *share, size_t i);
 

@@ -56,7 +56,7 @@ UDS_PUBLIC int uds_index_get_statistics(struct uds_index *index,
 	s.discards = vi.discards;
 	s.early_expiries = vi.early_expiries;
 	s.dropped_at_load = index->dropped_at_load;
-	s.newest_chapter = index->newest;
+	s.open_chapter = index->newest;
 	s.oldest_chapter = index->oldest;
 	add_memory(index, &vi, &s);
 	index_unlock_all(index);

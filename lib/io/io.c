@@ -25,9 +25,9 @@ static bool ops_complete(const struct uds_io_ops *ops)
 	       (ops->reap != NULL) == queues && (ops->close_queue != NULL) == queues;
 }
 
-UDS_PUBLIC int uds_io_create(const struct uds_io_ops *ops, void *context,
-			     const struct uds_io_limits *limits, const struct uds_env *given_env,
-			     struct uds_io **ret_io)
+UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
+			       const struct uds_io_limits *limits, const struct uds_env *given_env,
+			       struct uds_io **ret_io)
 {
 	struct uds_io_limits known = UDS_IO_LIMITS_INIT;
 	struct uds_io *io;

@@ -295,7 +295,7 @@ UDS_PUBLIC int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes,
 	limits.block_bytes = block_bytes;
 	limits.name = "mem:";
 	if (r == 0)
-		r = uds_io_create(&memory_ops, memory, &limits, &env, ret_io);
+		r = uds_io_open_ops(&memory_ops, memory, &limits, &env, ret_io);
 	if (r < 0)
 		memory_close(memory);
 	return r;

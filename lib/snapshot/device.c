@@ -111,7 +111,7 @@ int device_give_up(struct uds_snapshot *s, struct uds_message *message)
 	int r = 0;
 
 	if (s->store != NULL) {
-		r = uds_exception_store_drop(s->store);
+		r = uds_exception_store_invalidate(s->store);
 		if (r < 0)
 			uds_exception_store_error_message(s->store, message);
 	}

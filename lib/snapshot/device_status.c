@@ -209,8 +209,9 @@ static int changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t leng
 	return any && each(context, from, to - from) != 0 ? UDS_ERR_STOPPED : 0;
 }
 
-UDS_PUBLIC int uds_snapshot_changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t length,
-					   uds_snapshot_range_fn each, void *context)
+UDS_PUBLIC int uds_snapshot_for_each_changed_range(struct uds_snapshot *s, uint64_t offset,
+						   uint64_t length, uds_snapshot_range_fn each,
+						   void *context)
 {
 	failures_begin(s->failures);
 	return device_end(s, changed_ranges(s, offset, length, each, context),

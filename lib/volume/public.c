@@ -139,8 +139,8 @@ UDS_PUBLIC int uds_volume_get_info(struct uds_volume *volume, struct uds_volume_
 {
 	struct uds_volume_info info = {
 		.size = sizeof(info),
-		.oldest = volume->oldest,
-		.newest = volume->newest,
+		.oldest_chapter = volume->oldest,
+		.open_chapter = volume->newest,
 		.lost_chapters = volume->lost,
 		.volume_nonce = volume->layout.super.volume_nonce,
 		.start = layout_volume_offset(&volume->layout),

@@ -99,7 +99,7 @@ static void make_image(struct image *image, uint32_t page_bytes, uint32_t record
 	c.record_pages_per_chapter = record_pages;
 	c.chapters_per_volume = 4;
 	ck_assert_int_eq(uds_io_open_memory(0, 512, NULL, &io), 0);
-	ck_assert_int_eq(uds_index_create(io, &c, NULL, &message), 0);
+	ck_assert_int_eq(uds_index_format(io, &c, NULL, &message), 0);
 	ck_assert_int_eq(uds_io_size(io, &size), 0);
 	image->size = size;
 	index = open_as(io, UDS_INDEX_LOAD_OR_RECOVER, "made");
@@ -148,8 +148,8 @@ static void save_and_find(const struct image *image, struct uds_io *io, struct u
 	int r;
 
 	ck_assert_int_eq(uds_index_get_statistics(index, &statistics), 0);
-	ck_assert_msg(statistics.newest_chapter == newest, "%s: chapter %llu is open", place,
-		      (unsigned long long)statistics.newest_chapter);
+	ck_assert_msg(statistics.open_chapter == newest, "%s: chapter %llu is open", place,
+		      (unsigned long long)statistics.open_chapter);
 	post(index, i, i + 1);
 	ck_assert_int_eq(uds_index_save(index), 0);
 	ck_assert_int_eq(uds_index_close(index), 0);

@@ -121,7 +121,7 @@ static void preset(struct world *w)
 
 static void start(struct world *w, bool queues)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 
 	fault_plan_start(&w->plan);
 	w->plan.queues = queues;
@@ -132,7 +132,7 @@ static void start(struct world *w, bool queues)
 	ck_assert_int_eq(fault_io_open(&w->plan, w->origin_below, NULL, &w->origin), 0);
 	ck_assert_int_eq(fault_io_open(&w->plan, w->cow_below, NULL, &w->cow), 0);
 	create.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_exception_store_create(w->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
 	ck_assert_int_eq(uds_io_read(w->cow_below, w->header, CHUNK, 0), 0);
 	ck_assert_int_eq(open_snapshot(w), 0);
 	preset(w);
@@ -236,7 +236,7 @@ static int take_entry(void *context, uint64_t area, uint64_t index,
 
 static int walk(struct world *w)
 {
-	return uds_exception_store_walk(uds_snapshot_store(w->s), take_entry, NULL);
+	return uds_exception_store_for_each_entry(uds_snapshot_store(w->s), take_entry, NULL);
 }
 
 static int end_merge(struct world *w)

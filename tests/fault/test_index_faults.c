@@ -469,7 +469,7 @@ static int look_at_all(struct looking *looking)
 	if (r < 0)
 		return r;
 	looking->records = 0;
-	r = told(uds_index_iterate(life.index, count_record, looking));
+	r = told(uds_index_for_each(life.index, count_record, looking));
 	close_index();
 	return r;
 }

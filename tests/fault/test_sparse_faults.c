@@ -86,7 +86,7 @@ static void start(struct fixture *f)
 	fault_plan_start(&f->plan);
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &memory), 0);
 	ck_assert_int_eq(fault_io_open(&f->plan, memory, NULL, &f->io), 0);
-	ck_assert_int_eq(uds_index_create(f->io, &c, NULL, &f->message), 0);
+	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &f->message), 0);
 	open_as(f, UDS_INDEX_LOAD);
 	for (uint64_t i = 0; i < (CHAPTERS - 1) * PER_CHAPTER; i++) {
 		make_name(SEED, i, &name);

@@ -91,7 +91,7 @@ static void next_save_time(struct replay *replay)
 
 static int replay_create(struct replay *replay)
 {
-	struct uds_index_create_options options = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_configuration configuration = replay->info.configuration;
 
 	options.env = &replay->env;
@@ -102,7 +102,7 @@ static int replay_create(struct replay *replay)
 		configuration.remapped_virtual = 0;
 		configuration.remapped_physical = 0;
 	}
-	return uds_index_create(replay->io, &configuration, &options, &replay->message);
+	return uds_index_format(replay->io, &configuration, &options, &replay->message);
 }
 
 static int replay_open(struct replay *replay, unsigned int zones)
@@ -177,7 +177,7 @@ int replay_control(struct replay *replay, const struct trace_line *line)
 void replay_request(const struct replay *replay, const struct trace_line *line,
 		    struct uds_request *ret_request)
 {
-	static const char ops[] = "UQPND";
+	static const char ops[] = "?QPNDU"; /* by enum uds_request_kind */
 
 	memset(ret_request, 0, sizeof(*ret_request));
 	ret_request->kind = (uint8_t)(strchr(ops, line->op) - ops);

@@ -32,7 +32,7 @@ static void open_as_recorded(struct replay *replay, const struct trace_line *lin
 	r = uds_index_open(replay->io, &options, &replay->message, &replay->index);
 	ck_assert_msg(r == 0, "%s: %d %s", replay->info.name, r, replay->message.text);
 	ck_assert_int_eq(uds_index_get_statistics(replay->index, &s), 0);
-	ck_assert_uint_eq(s.newest_chapter, newest);
+	ck_assert_uint_eq(s.open_chapter, newest);
 	ck_assert_uint_eq(s.oldest_chapter, oldest);
 }
 
@@ -53,7 +53,7 @@ static void compare_entries(const struct replay *replay, const struct trace_line
 	if (replay->info.clean)
 		ck_assert_uint_eq(s.entries, entries);
 	else
-		ck_assert_uint_le(entries - s.entries, s.newest_chapter - s.oldest_chapter);
+		ck_assert_uint_le(entries - s.entries, s.open_chapter - s.oldest_chapter);
 }
 
 static unsigned int ask(struct replay *replay, FILE *file, unsigned int *ret_wrong)

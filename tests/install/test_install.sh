@@ -117,14 +117,14 @@ program_with_the_same_names() {
 			c.chapters_per_volume = 4;
 			if (uds_io_open_uri("mem:", NULL, NULL, NULL, &io) != 0 ||
 			    uds_io_open_uri("mem:?size=1048576", NULL, NULL, NULL, &cow) != 0 ||
-			    uds_index_create(io, &c, NULL, NULL) != 0 ||
+			    uds_index_format(io, &c, NULL, NULL) != 0 ||
 			    uds_index_open(io, NULL, NULL, &index) != 0 ||
 			    uds_index_post(index, &name, &data, NULL, &found) != 0 || found ||
 			    uds_index_save(index) != 0 || uds_index_close(index) != 0 ||
-			    uds_exception_store_create(cow, NULL, NULL) != 0)
+			    uds_exception_store_format(cow, NULL, NULL) != 0)
 				return 1;
 			c.page_bytes = 1; /* a failure: the library's failure() is called */
-			return uds_index_create(io, &c, NULL, NULL) < 0 ? 0 : 1;
+			return uds_index_format(io, &c, NULL, NULL) < 0 ? 0 : 1;
 		}
 	END
 	# shellcheck disable=SC2046

@@ -56,7 +56,7 @@ static int open_image(const char *path, struct uds_io **ret_io)
 
 static int create(const char *cow_path, const char *chunk_bytes)
 {
-	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options options = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_io *cow;
 	int r;
 
@@ -64,7 +64,7 @@ static int create(const char *cow_path, const char *chunk_bytes)
 	if (r < 0)
 		return complain(cow_path, r);
 	options.chunk_bytes = strtoull(chunk_bytes, NULL, 10);
-	r = uds_exception_store_create(cow, &options, &message);
+	r = uds_exception_store_format(cow, &options, &message);
 	uds_io_close(cow);
 	return r < 0 ? complain("create", r) : 0;
 }

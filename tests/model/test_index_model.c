@@ -104,7 +104,7 @@ static void run_batch(struct worker *worker, uint32_t batch)
 	struct uds_request requests[BATCH];
 	uint32_t names[BATCH], first_version = worker->version;
 	struct uds_index_statistics s = statistics(run);
-	struct model_time time = { .newest_before = s.newest_chapter,
+	struct model_time time = { .newest_before = s.open_chapter,
 				   .oldest_before = s.oldest_chapter };
 	uint32_t count = 1 + (uint32_t) throw(worker->seed, &worker->dice, BATCH);
 	uint64_t missed = 0, found = 0;
@@ -116,7 +116,7 @@ static void run_batch(struct worker *worker, uint32_t batch)
 	}
 	uds_index_run(run->index, requests, count);
 	s = statistics(run);
-	time.newest_after = s.newest_chapter;
+	time.newest_after = s.open_chapter;
 	time.oldest_after = s.oldest_chapter;
 	for (uint32_t j = 0; j < count; j++) {
 		bool was_there = run->model->name[names[j]].there;
@@ -190,7 +190,7 @@ static void remember_save(struct run *run)
 {
 	model_free(run->saved);
 	run->saved = model_copy(run->model);
-	run->saved_newest = statistics(run).newest_chapter;
+	run->saved_newest = statistics(run).open_chapter;
 }
 
 static void save(struct run *run)
@@ -208,16 +208,16 @@ static void save_and_reopen(struct run *run)
 	choose_zones(run);
 	open_index(run);
 	s = statistics(run);
-	ck_assert_uint_eq(s.newest_chapter, run->saved_newest);
+	ck_assert_uint_eq(s.open_chapter, run->saved_newest);
 	if (s.dropped_at_load > 0)
-		model_drop(run->model, s.newest_chapter);
+		model_drop(run->model, s.open_chapter);
 	/* What a later crash falls back to is the same save, loaded again with whatever it drops. */
 }
 
 /* Ends without a save. If no chapter was closed since the last one, that is what comes back. */
 static void crash(struct run *run)
 {
-	uint64_t newest = statistics(run).newest_chapter;
+	uint64_t newest = statistics(run).open_chapter;
 	struct uds_index_statistics s;
 
 	ck_assert_int_eq(uds_index_flush(run->index), 0);
@@ -225,7 +225,7 @@ static void crash(struct run *run)
 	choose_zones(run);
 	open_index(run);
 	s = statistics(run);
-	ck_assert_uint_eq(s.newest_chapter, newest);
+	ck_assert_uint_eq(s.open_chapter, newest);
 	if (run->saved != NULL && run->saved_newest == newest) {
 		model_free(run->model);
 		run->model = model_copy(run->saved);
@@ -262,7 +262,7 @@ static void convert(struct run *run)
 	open_index(run);
 	run->model->dense_chapters--;
 	run->saved->dense_chapters--;
-	ck_assert_uint_eq(statistics(run).newest_chapter, run->saved_newest);
+	ck_assert_uint_eq(statistics(run).open_chapter, run->saved_newest);
 	if (statistics(run).dropped_at_load > 0)
 		model_drop(run->model, run->saved_newest);
 }
@@ -298,7 +298,7 @@ static void start_run(struct run *run, bool sparse, uint64_t seed)
 	run->model->dense_chapters = c.chapters_per_volume - c.sparse_chapters_per_volume;
 	run->model->sample_rate = c.sparse_sample_rate;
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &run->io), 0);
-	r = uds_index_create(run->io, &c, NULL, &message);
+	r = uds_index_format(run->io, &c, NULL, &message);
 	ck_assert_msg(r == 0, "%s", message.text);
 	open_index(run);
 }

@@ -245,7 +245,7 @@ int crash_log_open(struct crash_log *log, int device, const struct uds_env *env,
 	snprintf(name, sizeof(name), "crash:%d", device);
 	limits.name = name;
 	limits.block_bytes = log->devices[device].block_bytes;
-	return uds_io_create(&crash_ops, &log->devices[device], &limits, env, ret_io);
+	return uds_io_open_ops(&crash_ops, &log->devices[device], &limits, env, ret_io);
 }
 
 const uint8_t *crash_log_bytes(const struct crash_log *log, int device, uint64_t *ret_size)

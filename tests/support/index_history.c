@@ -76,7 +76,7 @@ static uint64_t open_chapter(struct uds_index *index)
 	struct uds_index_statistics statistics = { .size = sizeof(statistics) };
 
 	ck_assert_int_eq(uds_index_get_statistics(index, &statistics), 0);
-	return statistics.newest_chapter;
+	return statistics.open_chapter;
 }
 
 /* Mostly new names in a row, so that chapters fill; otherwise anything on any name. */

@@ -25,11 +25,11 @@ int small_index_create(const struct small_shape *shape, struct uds_io *io,
 		       const struct uds_env *env, struct uds_message *message)
 {
 	static const uint8_t nonce_data[32] = "the tests' smallest index";
-	struct uds_index_create_options options = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
 
 	options.env = env;
 	options.nonce_data = nonce_data;
-	return uds_index_create(io, &shape->configuration, &options, message);
+	return uds_index_format(io, &shape->configuration, &options, message);
 }
 
 int small_index_open(struct uds_io *io, const struct uds_env *env, unsigned int zones,
@@ -57,5 +57,5 @@ uint64_t small_index_open_chapter(struct uds_index *index, uint64_t *ret_records
 	ck_assert_uint_eq(statistics.dropped_at_load, 0);
 	if (ret_records != NULL)
 		*ret_records = statistics.open_chapter_records;
-	return statistics.newest_chapter;
+	return statistics.open_chapter;
 }

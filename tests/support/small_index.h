@@ -19,7 +19,7 @@ struct small_shape {
 /* Pages of 4096 bytes. */
 void small_index_shape(uint32_t record_pages, uint32_t chapters, struct small_shape *ret_shape);
 
-/* Creates it with fixed nonce data, so that every one is the same. Returns what uds_index_create does. */
+/* Creates it with fixed nonce data, so that every one is the same. Returns what uds_index_format does. */
 int small_index_create(const struct small_shape *shape, struct uds_io *io,
 		       const struct uds_env *env, struct uds_message *message);
 

@@ -17,12 +17,12 @@
 /* A COW device with a store of 512-byte chunks, to be spoilt. */
 static struct uds_io *make_cow(uint64_t chunks)
 {
-	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options options = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_io *cow;
 
 	options.chunk_bytes = CHUNK;
 	ck_assert_int_eq(uds_io_open_memory(chunks * CHUNK, 1, NULL, &cow), 0);
-	ck_assert_int_eq(uds_exception_store_create(cow, &options, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(cow, &options, NULL), 0);
 	return cow;
 }
 
@@ -136,7 +136,7 @@ END_TEST
 
 START_TEST(chunks_smaller_than_the_devices_blocks_are_refused)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_exception_store *store;
 	struct uds_message message;
 	struct image image;
@@ -148,7 +148,7 @@ START_TEST(chunks_smaller_than_the_devices_blocks_are_refused)
 	ck_assert_int_eq(open_with(blocks, false, false, 0, &message, &store), UDS_ERR_CORRUPT);
 	create.chunk_bytes = 2048;
 	create.force = true;
-	ck_assert_int_eq(uds_exception_store_create(blocks, &create, &message), -EINVAL);
+	ck_assert_int_eq(uds_exception_store_format(blocks, &create, &message), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(message.text, "4096"));
 	image_free(&image);
 	uds_io_close(blocks);
@@ -158,7 +158,7 @@ END_TEST
 
 START_TEST(creating_refuses_foreign_content_and_bad_sizes)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	static const uint64_t bad[] = { 1, 511, 513, 3 * 512, UINT64_C(1) << 31, UINT64_MAX };
 	struct uds_message message;
 	struct uds_io *cow = make_cow(100);
@@ -166,18 +166,18 @@ START_TEST(creating_refuses_foreign_content_and_bad_sizes)
 
 	before = io_image(cow);
 	create.chunk_bytes = 4096;
-	ck_assert_int_eq(uds_exception_store_create(cow, &create, &message), UDS_ERR_NOT_EMPTY);
+	ck_assert_int_eq(uds_exception_store_format(cow, &create, &message), UDS_ERR_NOT_EMPTY);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		create.chunk_bytes = bad[i];
-		ck_assert_int_eq(uds_exception_store_create(cow, &create, &message), -EINVAL);
+		ck_assert_int_eq(uds_exception_store_format(cow, &create, &message), -EINVAL);
 	}
 	create.chunk_bytes = 32768;
-	ck_assert_int_eq(uds_exception_store_create(cow, &create, &message), UDS_ERR_NO_ROOM);
+	ck_assert_int_eq(uds_exception_store_format(cow, &create, &message), UDS_ERR_NO_ROOM);
 	after = io_image(cow);
 	check_same(&after, &before, "a refused creation wrote");
 	create.chunk_bytes = 0;
 	create.force = true;
-	ck_assert_int_eq(uds_exception_store_create(cow, &create, &message), 0);
+	ck_assert_int_eq(uds_exception_store_format(cow, &create, &message), 0);
 	image_free(&before);
 	image_free(&after);
 	uds_io_close(cow);
@@ -417,7 +417,8 @@ START_TEST(ranges_are_in_order_and_joined)
 		ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), -EINVAL);
 		ck_assert_int_eq(uds_exception_store_prepare(store, old_chunks[i], &e), -EEXIST);
 	}
-	ck_assert_int_eq(uds_exception_store_ranges(store, 0, UINT64_MAX, note_range, &ranges), 0);
+	ck_assert_int_eq(
+		uds_exception_store_for_each_range(store, 0, UINT64_MAX, note_range, &ranges), 0);
 	ck_assert_uint_eq(ranges.count, 5);
 	ck_assert_uint_eq(ranges.list[0][0], 5);
 	ck_assert_uint_eq(ranges.list[0][2], 2);
@@ -426,7 +427,7 @@ START_TEST(ranges_are_in_order_and_joined)
 	ck_assert_uint_eq(ranges.list[2][0], 13);
 	ck_assert_uint_eq(ranges.list[2][1], 8);
 	ranges.count = 0;
-	ck_assert_int_eq(uds_exception_store_ranges(store, 11, 1, note_range, &ranges), 0);
+	ck_assert_int_eq(uds_exception_store_for_each_range(store, 11, 1, note_range, &ranges), 0);
 	ck_assert_uint_eq(ranges.count, 1);
 	ck_assert_uint_eq(ranges.list[0][1], 3);
 	ck_assert_uint_eq(ranges.list[0][2], 1);
@@ -438,15 +439,17 @@ START_TEST(ranges_are_in_order_and_joined)
 	ck_assert_uint_eq(count, UINT64_MAX);
 	/* What a backup looks at: bytes, whatever the new chunks are, cut at the ends. */
 	ranges.count = 0;
-	ck_assert_int_eq(uds_snapshot_changed_ranges(s, 0, UINT64_MAX, note_bytes, &ranges), 0);
+	ck_assert_int_eq(uds_snapshot_for_each_changed_range(s, 0, UINT64_MAX, note_bytes, &ranges),
+			 0);
 	ck_assert_uint_eq(ranges.count, 4);
 	ck_assert_uint_eq(ranges.list[1][0], 10 * CHUNK);
 	ck_assert_uint_eq(ranges.list[1][1], 4 * CHUNK);
 	ck_assert_uint_eq(ranges.list[3][0], 49 * CHUNK);
 	ck_assert_uint_eq(ranges.list[3][1], 20);
 	ranges.count = 0;
-	ck_assert_int_eq(uds_snapshot_changed_ranges(s, 10 * CHUNK + 7, CHUNK, note_bytes, &ranges),
-			 0);
+	ck_assert_int_eq(
+		uds_snapshot_for_each_changed_range(s, 10 * CHUNK + 7, CHUNK, note_bytes, &ranges),
+		0);
 	ck_assert_uint_eq(ranges.count, 1);
 	ck_assert_uint_eq(ranges.list[0][0], 10 * CHUNK + 7);
 	ck_assert_uint_eq(ranges.list[0][1], CHUNK);

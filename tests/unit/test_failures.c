@@ -47,7 +47,7 @@ static void open_indexes(void)
 	c.record_pages_per_chapter = 2;
 	c.chapters_per_volume = 4;
 	io = memory(0);
-	ck_assert_int_eq(uds_index_create(io, &c, NULL, &message), 0);
+	ck_assert_int_eq(uds_index_format(io, &c, NULL, &message), 0);
 	options.zones = 2;
 	ck_assert_int_eq(uds_index_open(io, &options, &message, &the_index), 0);
 	options.mode = UDS_INDEX_READ_ONLY;
@@ -60,7 +60,7 @@ static void open_snapshots(void)
 	struct uds_snapshot_options snapshot_options = UDS_SNAPSHOT_OPTIONS_INIT;
 
 	cow = memory(1 << 20);
-	ck_assert_int_eq(uds_exception_store_create(cow, NULL, &message), 0);
+	ck_assert_int_eq(uds_exception_store_format(cow, NULL, &message), 0);
 	ck_assert_int_eq(uds_exception_store_open(cow, NULL, &message, &store), 0);
 	ck_assert_int_eq(uds_snapshot_open(io, cow, NULL, &message, &snapshot), 0);
 	options.read_only = true;
@@ -109,7 +109,7 @@ static void open_parts(void)
 	ops.close = sealed_close;
 	limits.block_bytes = 512;
 	limits.name = "sealed";
-	ck_assert_int_eq(uds_io_create(&ops, NULL, &limits, NULL, &sealed), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, &limits, NULL, &sealed), 0);
 	c.page_bytes = 4096;
 	c.record_pages_per_chapter = 2;
 	c.chapters_per_volume = 4;
@@ -189,7 +189,7 @@ static int stop_record(void *context, const struct uds_record_name *n,
 static int iterate_stopped(void)
 {
 	ck_assert_int_eq(uds_index_post(the_index, &name, &data, NULL, NULL), 0);
-	return uds_index_iterate(the_index, stop_record, NULL);
+	return uds_index_for_each(the_index, stop_record, NULL);
 }
 
 static int statistics_of_no_size(void)
@@ -210,7 +210,7 @@ static int configuration_of_no_size(void)
 
 static int drop_read_only(void)
 {
-	return uds_exception_store_drop(read_only_store);
+	return uds_exception_store_invalidate(read_only_store);
 }
 
 static int prepare_read_only(void)
@@ -305,7 +305,7 @@ static int stop_range(void *context, uint64_t o, uint64_t n, uint64_t count)
 static int ranges_stopped(void)
 {
 	make_exception();
-	return uds_exception_store_ranges(store, 0, UINT64_MAX, stop_range, NULL);
+	return uds_exception_store_for_each_range(store, 0, UINT64_MAX, stop_range, NULL);
 }
 
 static int stop_entry(void *context, uint64_t area, uint64_t i, const struct uds_exception *e)
@@ -320,7 +320,7 @@ static int stop_entry(void *context, uint64_t area, uint64_t i, const struct uds
 static int walk_stopped(void)
 {
 	make_exception();
-	return uds_exception_store_walk(store, stop_entry, NULL);
+	return uds_exception_store_for_each_entry(store, stop_entry, NULL);
 }
 
 /* ---- the snapshot ---- */
@@ -394,7 +394,7 @@ static int stop_changed(void *context, uint64_t offset, uint64_t length)
 static int changed_ranges_stopped(void)
 {
 	ck_assert_int_eq(uds_snapshot_write(snapshot, "x", 1, 0), 0);
-	return uds_snapshot_changed_ranges(snapshot, 0, UINT64_MAX, stop_changed, NULL);
+	return uds_snapshot_for_each_changed_range(snapshot, 0, UINT64_MAX, stop_changed, NULL);
 }
 
 static int read_invalid(void)
@@ -408,7 +408,7 @@ static int read_invalid(void)
 static int changed_ranges_invalid(void)
 {
 	ck_assert_int_eq(uds_snapshot_invalidate(snapshot), 0);
-	return uds_snapshot_changed_ranges(snapshot, 0, UINT64_MAX, stop_changed, NULL);
+	return uds_snapshot_for_each_changed_range(snapshot, 0, UINT64_MAX, stop_changed, NULL);
 }
 
 /* ---- I/Os and their queues ---- */

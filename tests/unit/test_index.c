@@ -74,7 +74,7 @@ static void start_with(struct fixture *f, uint32_t chapters)
 	fault_plan_start(&f->plan);
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &memory), 0);
 	ck_assert_int_eq(fault_io_open(&f->plan, memory, NULL, &f->io), 0);
-	ck_assert_int_eq(uds_index_create(f->io, &c, NULL, &f->message), 0);
+	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &f->message), 0);
 	reopen(f, 1);
 }
 
@@ -282,7 +282,7 @@ START_TEST(recovery_goes_around_a_damaged_chapter)
 	ck_assert_int_eq(uds_io_write(f.io, junk, sizeof(junk), at), 0);
 	free(bytes);
 	reopen(&f, 1);
-	ck_assert_uint_eq(statistics(&f).newest_chapter, 3);
+	ck_assert_uint_eq(statistics(&f).open_chapter, 3);
 	ck_assert_uint_eq(count_there(&f, 0, PER_CHAPTER), PER_CHAPTER);
 	ck_assert_uint_eq(count_there(&f, PER_CHAPTER, 2 * PER_CHAPTER), 0);
 	ck_assert_uint_eq(count_there(&f, 2 * PER_CHAPTER, 3 * PER_CHAPTER), PER_CHAPTER);
@@ -449,7 +449,7 @@ START_TEST(defect_r7_fill_record_is_deleted_with_one_delete)
 	}
 	/* The last record of the chapter takes the places of the deleted ones as well. */
 	post_range(&f, PER_CHAPTER - 1, PER_CHAPTER);
-	ck_assert_uint_eq(statistics(&f).newest_chapter, 1);
+	ck_assert_uint_eq(statistics(&f).open_chapter, 1);
 	reopen(&f, 1);
 	ck_assert(is_there(&f, PER_CHAPTER - 1, 1));
 	make_name(SEED, PER_CHAPTER - 1, &name);
@@ -481,7 +481,7 @@ START_TEST(recovery_keeps_a_newest_chapter_that_is_mostly_copies)
 	reopen(&f, 16);
 	/* 32 records fill the one zone; a few are in the others, and on other pages. */
 	post_range(&f, 0, 60);
-	for (uint64_t i = 60; statistics(&f).newest_chapter == 0; i++) {
+	for (uint64_t i = 60; statistics(&f).open_chapter == 0; i++) {
 		make_name(SEED, i, &name);
 		if (name_zone(&chooser, &name) != 3)
 			continue;
@@ -491,7 +491,7 @@ START_TEST(recovery_keeps_a_newest_chapter_that_is_mostly_copies)
 	}
 	ck_assert_uint_gt(stored, 10);
 	reopen(&f, 1);
-	ck_assert_uint_eq(statistics(&f).newest_chapter, 1);
+	ck_assert_uint_eq(statistics(&f).open_chapter, 1);
 	ck_assert_uint_eq(count_there(&f, 0, 60), 60);
 	for (uint64_t i = 60; i <= last; i++) {
 		make_name(SEED, i, &name);
@@ -570,7 +570,7 @@ START_TEST(iterate_gives_each_live_name_once_with_its_last_data)
 		make_name(SEED, i, &name);
 		ck_assert_int_eq(uds_index_delete(f.index, &name, &found), 0);
 	}
-	ck_assert_int_eq(uds_index_iterate(f.index, note_record, seen), 0);
+	ck_assert_int_eq(uds_index_for_each(f.index, note_record, seen), 0);
 	for (uint64_t i = 0; i < 3000; i++) {
 		bool there = is_there(&f, i, i >= 2500 && i < 2700 ? 2 : 1);
 
@@ -579,7 +579,7 @@ START_TEST(iterate_gives_each_live_name_once_with_its_last_data)
 	ck_assert_uint_gt(seen->count, 2800);
 	memset(seen, 0, sizeof(*seen));
 	seen->stop_after = 7;
-	ck_assert_int_eq(uds_index_iterate(f.index, note_record, seen), UDS_ERR_STOPPED);
+	ck_assert_int_eq(uds_index_for_each(f.index, note_record, seen), UDS_ERR_STOPPED);
 	ck_assert_uint_eq(seen->count, 7);
 	free(seen);
 	end(&f);
@@ -609,14 +609,14 @@ START_TEST(info_tells_new_clean_and_crashed_indexes_apart)
 	ck_assert_int_eq(uds_index_save(f.index), 0);
 	info = info_of(&f);
 	ck_assert_int_eq(info.state, UDS_INDEX_CLEAN);
-	ck_assert_uint_eq(info.newest_chapter, 1);
+	ck_assert_uint_eq(info.open_chapter, 1);
 	ck_assert_uint_eq(info.records, PER_CHAPTER + 5);
 	ck_assert_uint_eq(info.saved_zones, 1);
 	post_range(&f, PER_CHAPTER + 5, 2 * PER_CHAPTER);
 	ck_assert_int_eq(uds_index_flush(f.index), 0);
 	info = info_of(&f);
 	ck_assert_int_eq(info.state, UDS_INDEX_NEEDS_RECOVERY);
-	ck_assert_uint_eq(info.newest_chapter, 2);
+	ck_assert_uint_eq(info.open_chapter, 2);
 	end(&f);
 }
 END_TEST

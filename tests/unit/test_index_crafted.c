@@ -46,7 +46,7 @@ static void start(struct fixture *f, uint32_t sparse_chapters)
 	c.sparse_chapters_per_volume = sparse_chapters;
 	c.sparse_sample_rate = sparse_chapters > 0 ? 4 : 0;
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
-	ck_assert_int_eq(uds_index_create(f->io, &c, NULL, &message), 0);
+	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &message), 0);
 	open_with(f, 1);
 }
 

@@ -128,8 +128,8 @@ static void start(struct fixture *f, uint32_t dense, unsigned int zones, enum pa
 	c.sparse_chapters_per_volume = CHAPTERS - dense;
 	c.sparse_sample_rate = RATE;
 	c.cache_chapters = 3;
-	ck_assert_int_eq(uds_io_create(&ops, &f->device, &limits, NULL, &f->io), 0);
-	ck_assert_int_eq(uds_index_create(f->io, &c, NULL, &message), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, &f->device, &limits, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &message), 0);
 	f->device.delay_us = pace == SLOW ? 500 : 0;
 	open_with(f, zones, UDS_INDEX_LOAD);
 }
@@ -314,7 +314,7 @@ START_TEST(answers_do_not_depend_on_the_writer)
 
 		start(&f, dense, zones, p);
 		random_requests(&f, p == AT_ONCE ? expected : results);
-		ck_assert_uint_gt(statistics(&f).newest_chapter, CHAPTERS);
+		ck_assert_uint_gt(statistics(&f).open_chapter, CHAPTERS);
 		ck_assert_uint_eq(statistics(&f).overflows, 0);
 		end(&f);
 		if (p != AT_ONCE)
@@ -342,7 +342,7 @@ START_TEST(iterate_gives_the_records_of_the_chapter_in_flight)
 
 	start(&f, 1, 1, SLOW);
 	post_range(&f, 0, PER_CHAPTER);
-	ck_assert_int_eq(uds_index_iterate(f.index, count_record, &count), 0);
+	ck_assert_int_eq(uds_index_for_each(f.index, count_record, &count), 0);
 	ck_assert_uint_eq(count, PER_CHAPTER);
 	end(&f);
 }

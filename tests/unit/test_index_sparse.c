@@ -74,7 +74,7 @@ static void start(struct fixture *f, unsigned int zones)
 	c.sparse_chapters_per_volume = CHAPTERS - DENSE;
 	c.sparse_sample_rate = RATE;
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
-	ck_assert_int_eq(uds_index_create(f->io, &c, NULL, &message), 0);
+	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &message), 0);
 	open_index(f, zones);
 	for (uint64_t i = 0; i < NAMES; i += BATCH) {
 		memset(requests, 0, sizeof(requests));
@@ -290,7 +290,7 @@ START_TEST(iterate_gives_names_of_sparse_chapters_too)
 	struct fixture f;
 
 	start(&f, 3);
-	ck_assert_int_eq(uds_index_iterate(f.index, note_record, seen), 0);
+	ck_assert_int_eq(uds_index_for_each(f.index, note_record, seen), 0);
 	for (uint64_t i = 0; i < NAMES; i++)
 		ck_assert_msg(seen->times[i] == 1, "name %d: %u times", (int)i, seen->times[i]);
 	free(seen);

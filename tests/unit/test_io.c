@@ -72,7 +72,7 @@ static void create_refused(const struct uds_io_ops *ops, const struct uds_io_lim
 	struct uds_io *io = (struct uds_io *)1;
 	int closed = 0;
 
-	ck_assert_int_eq(uds_io_create(ops, &closed, limits, NULL, &io), -EINVAL);
+	ck_assert_int_eq(uds_io_open_ops(ops, &closed, limits, NULL, &io), -EINVAL);
 	ck_assert_ptr_eq(io, (struct uds_io *)1);
 	ck_assert_int_eq(closed, 0); /* the context stays the caller's */
 }
@@ -138,7 +138,7 @@ START_TEST(a_vtable_may_leave_out_what_is_optional)
 	struct uds_io *io;
 	int closed = 0;
 
-	ck_assert_int_eq(uds_io_create(&fake_ops, &closed, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_discard(io, 0, 1), -EOPNOTSUPP);
 	ck_assert_int_eq(uds_io_resize(io, 1), -EOPNOTSUPP);
 	ck_assert_int_eq(uds_io_map(io, 0, 1, &view), -EOPNOTSUPP);
@@ -158,7 +158,7 @@ START_TEST(a_backend_sees_only_what_its_limits_allow)
 	limits.block_bytes = 512;
 	limits.memory_alignment = 64;
 	limits.name = "here";
-	ck_assert_int_eq(uds_io_create(&fake_ops, &closed, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, &limits, NULL, &io), 0);
 	ck_assert_uint_eq(uds_io_block_bytes(io), 512);
 	ck_assert_uint_eq(uds_io_memory_alignment(io), 64);
 	ck_assert_str_eq(uds_io_name(io), "here");
@@ -191,13 +191,13 @@ START_TEST(a_backend_that_cannot_write_is_read_only)
 	char byte = 0;
 
 	ops.write = NULL;
-	ck_assert_int_eq(uds_io_create(&ops, &closed, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, &closed, NULL, NULL, &io), 0);
 	ck_assert(uds_io_is_read_only(io));
 	ck_assert_int_eq(uds_io_write(io, &byte, 1, 0), UDS_ERR_READ_ONLY);
 	uds_io_close(io);
 	limits.read_only = true;
 	calls = 0;
-	ck_assert_int_eq(uds_io_create(&fake_ops, &closed, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, &limits, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_write(io, &byte, 1, 0), UDS_ERR_READ_ONLY);
 	ck_assert_int_eq(calls, 0);
 	uds_io_close(io);
@@ -347,7 +347,7 @@ START_TEST(half_an_environment_is_refused_by_every_open)
 	ck_assert_int_eq(uds_io_open_file("/dev/null", NULL, &env, &message, &io), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(message.text, "struct uds_env"));
 	ck_assert_int_eq(uds_io_open_uri("mem:", NULL, &env, &message, &io), -EINVAL);
-	ck_assert_int_eq(uds_io_create(&fake_ops, NULL, NULL, &env, &io), -EINVAL);
+	ck_assert_int_eq(uds_io_open_ops(&fake_ops, NULL, NULL, &env, &io), -EINVAL);
 }
 END_TEST
 

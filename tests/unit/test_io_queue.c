@@ -471,7 +471,7 @@ START_TEST(errors_of_a_backends_queue_reach_the_caller)
 	struct uds_io *io;
 	char byte;
 
-	ck_assert_int_eq(uds_io_create(&ops, NULL, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_queue_open(io, 7, &queue), -EMFILE);
 	ck_assert_int_eq(uds_io_queue_open(io, 2, &queue), 0);
 	request[0] = make_request(UDS_IO_READ, &byte, 1, 0);

@@ -661,7 +661,7 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	 */
 	ops = memory->ops;
 	ops.resize = NULL;
-	ck_assert_int_eq(uds_io_create(&ops, memory->context, &limits, NULL, &fixed), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, memory->context, &limits, NULL, &fixed), 0);
 	ck_assert_int_eq(layout_create(fixed, &fixed->env, 4096, 0, &configuration, NULL, &message),
 			 UDS_ERR_NO_ROOM);
 	ck_assert_str_eq(message.text, "io: the index needs 516096 bytes, there are 512000 behind "

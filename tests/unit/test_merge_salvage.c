@@ -77,7 +77,7 @@ static void close_all(struct world *w)
 /* All chunks but each seventh have an exception, in an order that is not that of the origin. */
 static void start(struct world *w, const struct setting *set)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_io *io;
 
 	memset(w, 0, sizeof(*w));
@@ -99,7 +99,7 @@ static void start(struct world *w, const struct setting *set)
 	ck_assert_int_eq(uds_io_open_memory(COW_CHUNKS * w->chunk_bytes, 1, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->cow_plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = w->chunk_bytes;
-	ck_assert_int_eq(uds_exception_store_create(w->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
 	open_snapshot(w);
 	for (uint64_t k = 0; k < w->chunks; k++) {
 		uint64_t chunk = (k / 3 * 3 * 7 + k % 3) % w->chunks, at = chunk * w->chunk_bytes;

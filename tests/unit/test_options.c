@@ -41,24 +41,24 @@ static struct uds_configuration small_configuration(void)
 
 static struct uds_io *small_index(const struct uds_env *env)
 {
-	struct uds_index_create_options options = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_configuration c = small_configuration();
 	struct uds_io *io = memory(0);
 	int r;
 
 	options.env = env;
-	r = uds_index_create(io, &c, &options, &message);
+	r = uds_index_format(io, &c, &options, &message);
 	ck_assert_msg(r == 0, "%s", message.text);
 	return io;
 }
 
 static struct uds_io *small_store(const struct uds_env *env)
 {
-	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options options = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_io *io = memory(1 << 20);
 
 	options.env = env;
-	ck_assert_int_eq(uds_exception_store_create(io, &options, &message), 0);
+	ck_assert_int_eq(uds_exception_store_format(io, &options, &message), 0);
 	return io;
 }
 
@@ -227,12 +227,12 @@ static const struct env_row {
 	void (*work)(const struct uds_env *env);
 	bool time; /* asks for the time, too */
 } env_rows[] = {
-	{ "uds_index_create", create_index, true },
+	{ "uds_index_format", create_index, true },
 	{ "uds_index_open", open_index, false },
 	{ "uds_index_verify", verify_index, false },
 	{ "uds_index_read_info", read_info, false },
 	{ "uds_volume_open", open_volume, false },
-	{ "uds_exception_store_create", create_store, false },
+	{ "uds_exception_store_format", create_store, false },
 	{ "uds_exception_store_open", open_store, false },
 	{ "uds_exception_store_verify", verify_store, false },
 	{ "uds_snapshot_open", open_snapshot, false },

@@ -103,7 +103,7 @@ static struct uds_io *make_sloppy(struct uds_io *below, const bool *drop_flush)
 	sloppy->below = below;
 	sloppy->drop_flush = drop_flush;
 	limits.block_bytes = uds_io_block_bytes(below);
-	ck_assert_int_eq(uds_io_create(&ops, sloppy, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, sloppy, &limits, NULL, &io), 0);
 	return io;
 }
 
@@ -111,7 +111,7 @@ static void start(struct scenario *sc, size_t chunk_bytes, size_t cow_chunks)
 {
 	uint8_t *origin = malloc(SECTORS * SECTOR);
 	uint8_t *garbage = malloc(cow_chunks * chunk_bytes);
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_io *io;
 
 	memset(sc, 0, sizeof(*sc));
@@ -132,7 +132,7 @@ static void start(struct scenario *sc, size_t chunk_bytes, size_t cow_chunks)
 	sc->cow = make_sloppy(io, &sc->drop_cow_flush);
 	create.chunk_bytes = chunk_bytes;
 	create.force = true;
-	ck_assert_int_eq(uds_exception_store_create(sc->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(sc->cow, &create, NULL), 0);
 	ck_assert_int_eq(uds_snapshot_open(sc->origin, sc->cow, NULL, NULL, &sc->s), 0);
 	free(origin);
 	free(garbage);

@@ -55,7 +55,7 @@ static void note_log(void *context, enum uds_log_level level, const char *senten
 
 static void start(struct world *w, const struct setting *setting)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 	struct uds_env env = UDS_ENV_INIT;
 	struct uds_io *io;
@@ -76,7 +76,7 @@ static void start(struct world *w, const struct setting *setting)
 	ck_assert_int_eq(uds_io_open_memory(COW_CHUNKS * w->chunk_bytes, 1, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = w->chunk_bytes;
-	ck_assert_int_eq(uds_exception_store_create(w->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
 	env.log = note_log;
 	env.context = w;
 	options.env = &env;
@@ -127,7 +127,8 @@ START_TEST(the_last_chunk_is_as_long_as_the_origin)
 			 UDS_ERR_OUT_OF_RANGE);
 	write_view(&w, w.size - 1, 1, 0x11);
 	check_view(&w);
-	ck_assert_int_eq(uds_snapshot_changed_ranges(w.s, 0, UINT64_MAX, note_end, &range_end), 0);
+	ck_assert_int_eq(
+		uds_snapshot_for_each_changed_range(w.s, 0, UINT64_MAX, note_end, &range_end), 0);
 	ck_assert_uint_eq(range_end, w.size);
 	end(&w);
 }

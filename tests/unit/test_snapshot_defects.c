@@ -58,12 +58,12 @@ static struct uds_io *make_origin(void)
 
 static struct uds_io *make_cow(uint64_t chunks)
 {
-	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options options = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_io *cow;
 
 	options.chunk_bytes = CHUNK;
 	ck_assert_int_eq(uds_io_open_memory(chunks * CHUNK, 1, NULL, &cow), 0);
-	ck_assert_int_eq(uds_exception_store_create(cow, &options, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(cow, &options, NULL), 0);
 	return cow;
 }
 
@@ -443,7 +443,7 @@ START_TEST(d11_marking_invalid_writes_a_clean_header)
 	setup(&f, 100);
 	write_view(&f, 3, 4, 2);
 	before = io_image(f.cow);
-	ck_assert_int_eq(uds_exception_store_drop(f.store), 0);
+	ck_assert_int_eq(uds_exception_store_invalidate(f.store), 0);
 	after = io_image(f.cow);
 	before.bytes[4] = 0;
 	check_same(&after, &before, "COW device");
@@ -501,7 +501,7 @@ START_TEST(d12_exceptions_are_committed_in_order_of_allocation)
 		pthread_join(threads[i], NULL);
 	for (int i = 0; i < 8; i++)
 		ck_assert_int_eq(c[i].status, 0);
-	ck_assert_int_eq(uds_exception_store_walk(f.store, check_rising, &last), 0);
+	ck_assert_int_eq(uds_exception_store_for_each_entry(f.store, check_rising, &last), 0);
 	ck_assert_uint_eq(last, 9);
 	teardown(&f);
 }
@@ -737,7 +737,7 @@ END_TEST
 
 START_TEST(d20_new_store_writes_area_flush_header_flush)
 {
-	struct uds_exception_store_create_options options = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options options = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct trace *trace = malloc(sizeof(*trace));
 	struct uds_io *cow;
 
@@ -745,7 +745,7 @@ START_TEST(d20_new_store_writes_area_flush_header_flush)
 	ck_assert_int_eq(uds_io_open_memory(10 * CHUNK, 1, NULL, &cow), 0);
 	cow = trace_io(trace, 'c', cow);
 	options.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_exception_store_create(cow, &options, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(cow, &options, NULL), 0);
 	ck_assert_str_eq(trace->text, "cW512+512 cF cW0+512 cF ");
 	uds_io_close(cow);
 	free(trace);

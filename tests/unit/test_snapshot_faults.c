@@ -32,7 +32,7 @@ struct world {
 
 static void start(struct world *w, const struct uds_env *env)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_io *io;
 
 	w->random = 31;
@@ -45,7 +45,7 @@ static void start(struct world *w, const struct uds_env *env)
 	ck_assert_int_eq(uds_io_open_memory(200 * CHUNK, 512, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_exception_store_create(w->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
 	w->s = NULL;
 	(void)env;
 }

@@ -65,13 +65,13 @@ static void open_world(struct world *w)
 /* A fresh snapshot of the origin as it is. */
 static void new_snapshot(struct world *w)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 
 	uds_snapshot_close(w->s);
 	create.chunk_bytes = w->setting->chunk_bytes;
 	create.force = true;
 	if (!w->setting->transient)
-		ck_assert_int_eq(uds_exception_store_create(w->cow_io, &create, NULL), 0);
+		ck_assert_int_eq(uds_exception_store_format(w->cow_io, &create, NULL), 0);
 	memcpy(w->view, w->origin, w->setting->size);
 	open_world(w);
 }

@@ -64,7 +64,7 @@ static void open_world(struct world *w, bool keep_on_overflow)
 
 static struct world *start(const struct setting *set, size_t cow_chunks, uint64_t random)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct world *w = calloc(1, sizeof(*w));
 	struct uds_io *io;
 
@@ -80,7 +80,7 @@ static struct world *start(const struct setting *set, size_t cow_chunks, uint64_
 		uds_io_open_memory(cow_chunks * set->chunk_bytes, set->block_bytes, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->cow_plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = set->chunk_bytes;
-	ck_assert_int_eq(uds_exception_store_create(w->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
 	return w;
 }
 
@@ -489,7 +489,7 @@ END_TEST
 START_TEST(windows_before_the_one_that_fails_count)
 {
 	static const struct setting set = { 65536, 512, 0 };
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	size_t size = 12 << 20, done = 0, room = 100;
 	uint8_t *bytes = malloc(size), *got = malloc(size);
 	struct world *w = start(&settings[0], 10, 1);
@@ -503,7 +503,7 @@ START_TEST(windows_before_the_one_that_fails_count)
 	ck_assert_int_eq(uds_io_open_memory((room + 2) * 65536, 512, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->cow_plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = set.chunk_bytes;
-	ck_assert_int_eq(uds_exception_store_create(w->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
 	open_world(w, true);
 	ck_assert_int_eq(uds_snapshot_write_partial(w->s, bytes, size, 0, &done),
 			 UDS_ERR_SNAPSHOT_OVERFLOW);

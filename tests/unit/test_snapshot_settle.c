@@ -31,7 +31,7 @@ struct fixture {
 
 static void setup(struct fixture *f, bool transient)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 
 	f->trace = malloc(sizeof(*f->trace));
@@ -46,7 +46,7 @@ static void setup(struct fixture *f, bool transient)
 	if (transient)
 		options.transient_chunk_bytes = CHUNK;
 	else
-		ck_assert_int_eq(uds_exception_store_create(f->cow, &create, NULL), 0);
+		ck_assert_int_eq(uds_exception_store_format(f->cow, &create, NULL), 0);
 	ck_assert_int_eq(uds_snapshot_open(f->origin, f->cow, &options, NULL, &f->snapshot), 0);
 	trace_clear(f->trace);
 }

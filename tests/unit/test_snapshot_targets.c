@@ -23,7 +23,7 @@ struct fixture {
 
 static void setup(struct fixture *f, bool transient)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 
 	create.chunk_bytes = CHUNK;
@@ -31,7 +31,7 @@ static void setup(struct fixture *f, bool transient)
 	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 1, NULL, &f->origin), 0);
 	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK + 100, 1, NULL, &f->cow), 0);
 	if (!transient)
-		ck_assert_int_eq(uds_exception_store_create(f->cow, &create, NULL), 0);
+		ck_assert_int_eq(uds_exception_store_format(f->cow, &create, NULL), 0);
 	ck_assert_int_eq(uds_snapshot_open(f->origin, f->cow, &options, NULL, &f->s), 0);
 }
 

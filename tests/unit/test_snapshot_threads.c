@@ -41,7 +41,7 @@ struct worker {
 
 static void setup(struct shared *shared, uint64_t cow_chunks, uint32_t block_bytes)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct image image = { NULL, SIZE / block_bytes * block_bytes };
 	uint64_t random = 3;
 
@@ -54,7 +54,7 @@ static void setup(struct shared *shared, uint64_t cow_chunks, uint32_t block_byt
 	ck_assert_int_eq(uds_io_open_memory(cow_chunks * CHUNK, block_bytes, NULL, &shared->cow_io),
 			 0);
 	create.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_exception_store_create(shared->cow_io, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(shared->cow_io, &create, NULL), 0);
 	ck_assert_int_eq(
 		uds_snapshot_open(shared->origin_io, shared->cow_io, NULL, NULL, &shared->s), 0);
 }

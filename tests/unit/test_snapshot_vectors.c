@@ -358,7 +358,7 @@ static void play_file(struct pair *pair, const char *file, bool to_origin)
 
 static void check_replay(const json_t *json, uint32_t block_bytes)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 	const json_t *geometry = json_object_get(json, "geometry");
 	const char *line = text_of(json, "status", "filled.snap");
@@ -376,7 +376,7 @@ static void check_replay(const json_t *json, uint32_t block_bytes)
 	pair.cow.bytes = calloc(1, pair.cow.size);
 	pair.origin_io = image_io(&pair.origin, block_bytes);
 	pair.cow_io = image_io(&pair.cow, block_bytes);
-	ck_assert_int_eq(uds_exception_store_create(pair.cow_io, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(pair.cow_io, &create, NULL), 0);
 	ck_assert_int_eq(
 		uds_snapshot_open(pair.origin_io, pair.cow_io, &options, NULL, &pair.snapshot), 0);
 	json_array_foreach(json_object_get(json, "writes"), i, file) play_file(
@@ -446,8 +446,8 @@ START_TEST(middle_states_hold_a_prefix_of_the_list)
 		if (!pair_load(&pair, vectors[v], "origin.after.img", "cow.img"))
 			continue;
 		pair_open(&pair, 1, NULL);
-		ck_assert_int_eq(uds_exception_store_walk(uds_snapshot_store(pair.snapshot),
-							  collect, &prefix),
+		ck_assert_int_eq(uds_exception_store_for_each_entry(
+					 uds_snapshot_store(pair.snapshot), collect, &prefix),
 				 0);
 		pair_close(&pair);
 		pair_free(&pair);
@@ -456,9 +456,10 @@ START_TEST(middle_states_hold_a_prefix_of_the_list)
 				continue;
 			prefix.at = 0;
 			pair_open(&pair, 1, NULL);
-			ck_assert_int_eq(uds_exception_store_walk(uds_snapshot_store(pair.snapshot),
-								  compare, &prefix),
-					 0);
+			ck_assert_int_eq(
+				uds_exception_store_for_each_entry(
+					uds_snapshot_store(pair.snapshot), compare, &prefix),
+				0);
 			ck_assert_uint_eq(prefix.at, store_status(pair.snapshot).exceptions);
 			pair_close(&pair);
 			pair_free(&pair);
@@ -484,7 +485,7 @@ static int expected_refusal(const char *name)
 /* The table line: what a caller of the library would do with it. */
 static void open_as_table_says(struct pair *pair, const json_t *test, const char *name)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 	const char *table = json_string_value(json_object_get(test, "snapshot_table"));
 	const char *load = json_string_value(json_object_get(test, "load"));
@@ -500,10 +501,10 @@ static void open_as_table_says(struct pair *pair, const json_t *test, const char
 	if (kind[0] == 'N')
 		options.transient_chunk_bytes = create.chunk_bytes;
 	else if (memcmp(pair->cow.bytes, "\0\0\0", 4) == 0 && strcmp(name, "PX") != 0)
-		r = uds_exception_store_create(pair->cow_io, &create, &message);
+		r = uds_exception_store_format(pair->cow_io, &create, &message);
 	if (strcmp(name, "param24") == 0) {
 		create.chunk_bytes = 24 * 512;
-		ck_assert_int_eq(uds_exception_store_create(pair->cow_io, &create, &message), -22);
+		ck_assert_int_eq(uds_exception_store_format(pair->cow_io, &create, &message), -22);
 		return;
 	}
 	if (strcmp(name, "PX") == 0)

@@ -31,14 +31,14 @@ static void open_store(struct fixture *f)
 
 static void setup(struct fixture *f)
 {
-	struct uds_exception_store_create_options create = UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_io *io;
 
 	fault_plan_start(&f->plan);
 	create.chunk_bytes = CHUNK;
 	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 512, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&f->plan, io, NULL, &f->cow), 0);
-	ck_assert_int_eq(uds_exception_store_create(f->cow, &create, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_format(f->cow, &create, NULL), 0);
 	open_store(f);
 }
 

@@ -105,7 +105,7 @@ START_TEST(every_page_of_every_image_is_read)
 		ck_assert_uint_eq(info.volume_nonce, image.volume_nonce);
 		ck_assert_int_eq(uds_volume_get_configuration(volume, &c), 0);
 		assert_same_configuration(&c, &image.configuration);
-		for (uint64_t vcn = info.oldest; vcn < info.newest; vcn++)
+		for (uint64_t vcn = info.oldest_chapter; vcn < info.open_chapter; vcn++)
 			read_chapter(volume, &c, vcn, image.index_pages);
 		uds_volume_close(volume);
 		uds_io_close(io);
@@ -117,7 +117,7 @@ END_TEST
 /* A new small index on a fresh I/O. */
 static struct uds_io *new_index(struct uds_configuration *ret_configuration)
 {
-	struct uds_index_create_options options = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
 	struct uds_message message = { "" };
 	struct uds_io *io;
@@ -127,7 +127,7 @@ static struct uds_io *new_index(struct uds_configuration *ret_configuration)
 	c.record_pages_per_chapter = 4;
 	c.chapters_per_volume = 6;
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
-	r = uds_index_create(io, &c, &options, &message);
+	r = uds_index_format(io, &c, &options, &message);
 	ck_assert_msg(r == 0, "%s", message.text);
 	*ret_configuration = c;
 	return io;
@@ -157,7 +157,7 @@ START_TEST(chapters_are_written_round_and_round_and_found_by_the_index)
 	uint64_t vcn;
 	int r;
 
-	ck_assert_uint_eq(info_of(volume).newest, 0);
+	ck_assert_uint_eq(info_of(volume).open_chapter, 0);
 	ck_assert_int_eq(uds_open_chapter_make(&c, 2, NULL, &message, &open_chapter), 0);
 	for (uint64_t n = 0; n < 20; n++) {
 		make_records(n, records, 512);
@@ -171,8 +171,8 @@ START_TEST(chapters_are_written_round_and_round_and_found_by_the_index)
 			r = uds_volume_write_records(volume, records, 100, &vcn, &message);
 		ck_assert_msg(r == 0, "%s", message.text);
 		ck_assert_uint_eq(vcn, n);
-		ck_assert_uint_eq(info_of(volume).newest, n + 1);
-		ck_assert_uint_eq(info_of(volume).oldest, n < 5 ? 0 : n - 4);
+		ck_assert_uint_eq(info_of(volume).open_chapter, n + 1);
+		ck_assert_uint_eq(info_of(volume).oldest_chapter, n < 5 ? 0 : n - 4);
 	}
 	for (int again = 0; again < 2; again++) {
 		for (uint64_t n = 15; n < 20; n++) {
@@ -190,8 +190,8 @@ START_TEST(chapters_are_written_round_and_round_and_found_by_the_index)
 		}
 		uds_volume_close(volume);
 		volume = open_at(io, 0);
-		ck_assert_uint_eq(info_of(volume).newest, 20);
-		ck_assert_uint_eq(info_of(volume).oldest, 15);
+		ck_assert_uint_eq(info_of(volume).open_chapter, 20);
+		ck_assert_uint_eq(info_of(volume).oldest_chapter, 15);
 	}
 	uds_volume_close(volume);
 	uds_open_chapter_free(open_chapter);
@@ -238,7 +238,7 @@ START_TEST(what_is_not_there_is_refused_by_name)
 	records[1].name = records[0].name;
 	ck_assert_int_eq(uds_volume_write_records(volume, records, 2, NULL, &message),
 			 UDS_ERR_DUPLICATE_NAME);
-	ck_assert_uint_eq(info_of(volume).newest, 0);
+	ck_assert_uint_eq(info_of(volume).open_chapter, 0);
 	ck_assert_int_eq(uds_volume_write_records(volume, records, 1, NULL, &message), 0);
 	ck_assert_int_eq(uds_volume_search(volume, 0, &records[0].name, &found, NULL, &message), 0);
 	ck_assert(found);
@@ -293,7 +293,7 @@ START_TEST(a_failed_write_is_told_and_leaves_the_other_chapters)
 	ck_assert_int_eq(uds_volume_write_records(volume, records, 100, NULL, &message), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(message.text, "chapter 6 (slot 0)"));
 	ck_assert_int_eq(uds_volume_write_records(volume, records, 100, NULL, &message), -ENOSPC);
-	ck_assert_uint_eq(info_of(volume).newest, 6);
+	ck_assert_uint_eq(info_of(volume).open_chapter, 6);
 	ck_assert_int_eq(uds_volume_search(volume, 5, &records[0].name, &found, NULL, &message), 0);
 	ck_assert(found);
 	ck_assert_int_eq(uds_volume_search(volume, 0, &records[0].name, &found, NULL, &message),
@@ -325,7 +325,7 @@ START_TEST(damaged_pages_are_named)
 		      "%s", message.text);
 	uds_volume_close(volume);
 	volume = open_at(io, 0);
-	ck_assert_uint_eq(info_of(volume).newest, 0); /* the chapter is not there */
+	ck_assert_uint_eq(info_of(volume).open_chapter, 0); /* the chapter is not there */
 	uds_volume_close(volume);
 	uds_io_close(io);
 }

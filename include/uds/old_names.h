@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The names that functions and their options had in 0.1, so that programs written for it still compile. Each of the
+ * headers includes this one. Define UDS_NO_OLD_NAMES to find what is left of them in a program.
+ */
+#ifndef UDS_OLD_NAMES_H
+#define UDS_OLD_NAMES_H
+
+#ifndef UDS_NO_OLD_NAMES
+
+#define uds_index_create			uds_index_format
+#define uds_index_create_options		uds_index_format_options
+#define UDS_INDEX_CREATE_OPTIONS_INIT		UDS_INDEX_FORMAT_OPTIONS_INIT
+#define uds_index_iterate			uds_index_for_each
+#define uds_exception_store_create		uds_exception_store_format
+#define uds_exception_store_create_options	uds_exception_store_format_options
+#define UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT
+#define uds_exception_store_walk		uds_exception_store_for_each_entry
+#define uds_exception_store_ranges		uds_exception_store_for_each_range
+#define uds_exception_store_drop		uds_exception_store_invalidate
+#define uds_snapshot_changed_ranges		uds_snapshot_for_each_changed_range
+#define uds_io_create				uds_io_open_ops
+
+#endif
+
+#endif
