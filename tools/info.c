@@ -180,12 +180,16 @@ static int read_info(struct target *target, struct uds_index_info *ret_info,
 		     struct uds_geometry *ret_geometry)
 {
 	struct uds_message message = { "" };
+	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
 	int status, r;
 
 	status = target_open_io(target, false);
 	if (status != EXIT_GOOD)
 		return status;
-	r = uds_index_read_info(target->io, target->offset, &target->env, &message, ret_info);
+	options.env = &target->env;
+	options.offset = target->offset;
+	options.check_save = true;
+	r = uds_index_read_info(target->io, &options, &message, ret_info);
 	if (r == 0)
 		r = uds_geometry_compute(&ret_info->configuration, &message, ret_geometry);
 	if (r < 0)

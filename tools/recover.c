@@ -35,13 +35,17 @@ static int read_state(struct target *target, struct uds_index_info *ret_info)
 {
 	struct uds_index_info info = { .size = sizeof(info) };
 	struct uds_message message = { "" };
+	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
 	int status, r;
 
 	info.configuration.size = sizeof(info.configuration);
 	status = target_open_io(target, false);
 	if (status != EXIT_GOOD)
 		return status;
-	r = uds_index_read_info(target->io, target->offset, &target->env, &message, &info);
+	options.env = &target->env;
+	options.offset = target->offset;
+	options.check_save = true;
+	r = uds_index_read_info(target->io, &options, &message, &info);
 	if (r == 0)
 		*ret_info = info;
 	else if (!target->skip_unreadable) /* otherwise opening says what can be done without */

@@ -14,7 +14,7 @@ struct findings {
 	json_t *list; /* NULL: they are printed as they come */
 };
 
-static void take_finding(void *context, const char *sentence)
+static int take_finding(void *context, const char *sentence)
 {
 	struct findings *findings = context;
 
@@ -22,6 +22,7 @@ static void take_finding(void *context, const char *sentence)
 		json_array_append_new(findings->list, json_path(sentence));
 	else
 		complain_about(findings->target->command, findings->target->uri, sentence);
+	return 0;
 }
 
 static int print_verdict(const struct target *target, json_t *list, uint64_t count)

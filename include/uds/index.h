@@ -85,7 +85,11 @@ struct uds_index_options {
 	/* How many bytes of volume pages may be kept in memory; 0: a default. */
 	uint64_t cache_bytes;
 
-	/* Recovery tells chapters read and chapters to read. */
+	/*
+	 * Reports recovery (chapters read, chapters to read), verifying (chapters checked, all) and each later
+	 * uds_index_save() (bytes written, all). A value other than 0 ends these with UDS_ERR_STOPPED; an index
+	 * whose save was stopped is used, and saved, as if that had not been called.
+	 */
 	uds_progress_fn progress;
 	void *progress_context;
 
@@ -254,11 +258,23 @@ struct uds_index_statistics {
 			0, 0, 0, 0, 0, 0, 0, 0, 0                                                 \
 	}
 
-/* Returns 0, or -EINVAL for a size member that is too small. */
-int uds_index_get_statistics(struct uds_index *index, struct uds_index_statistics *ret_statistics);
+/*
+ * Fills in what the index has counted since it was opened, and how full it is now.
+ *
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3), Structs).
+ *
+ * Threads: any number at once; waits for requests that are being carried out. Since 0.1.
+ */
+int uds_index_get_statistics(const struct uds_index *index, struct uds_index_statistics *ret_statistics);
 
-/* The configuration the index has. Returns 0, or -EINVAL for a size member that is too small. */
-int uds_index_get_configuration(struct uds_index *index,
+/*
+ * Fills in the configuration that the index was formatted with.
+ *
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3), Structs).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
+int uds_index_get_configuration(const struct uds_index *index,
 				struct uds_configuration *ret_configuration);
 
 /* Called for each record; a value other than 0 ends the walk, which then returns UDS_ERR_STOPPED. */
@@ -316,26 +332,64 @@ struct uds_index_info {
 			0, 0, 0, 0, 0, 0                                                          \
 	}
 
+struct uds_index_info_options {
+	uint64_t size; /* of this struct: set by UDS_INDEX_INFO_OPTIONS_INIT */
+	const struct uds_env *env;
+	uint64_t offset; /* where the index begins on the I/O, bytes, a multiple of 4096 */
+
+	/*
+	 * Load the save before it is called clean, which takes the time and memory of opening; without that
+	 * memory the headers decide. Otherwise its headers decide at once.
+	 */
+	bool check_save;
+	uint8_t unused[7]; /* ignored */
+};
+
+#define UDS_INDEX_INFO_OPTIONS_INIT                                 \
+	{                                                           \
+		sizeof(struct uds_index_info_options), 0, 0, false, \
+		{                                                   \
+			0                                           \
+		}                                                   \
+	}
+
 /*
- * Reads what uds_index_info tells; never writes. To say "clean" truly it loads the save, which takes the
- * time and memory that opening takes; without that memory the save's headers decide.
- * Returns 0, -EINVAL for a size member that is too small, or what uds_index_open() returns for something
- * that is not an index or is damaged.
+ * Reads what lies on an I/O, without opening it as an index; never writes.
+ *
+ * @options: may be NULL.
+ *
+ * Returns 0, or
+ *   -EINVAL, -E2BIG         a size member that is too small or too large (libuds(3), Structs)
+ *   UDS_ERR_NOT_AN_INDEX, UDS_ERR_CORRUPT, UDS_ERR_UNSUPPORTED_VERSION
+ *                           as uds_index_open()
+ *   -ENOMEM, -EIO, ...      no memory; what the I/O said
+ *
+ * Threads: any, also while the index is open. Since 0.2 (0.1 had neither options nor the choice).
  */
-int uds_index_read_info(struct uds_io *io, uint64_t offset, const struct uds_env *env,
+int uds_index_read_info(struct uds_io *io, const struct uds_index_info_options *options,
 			struct uds_message *ret_message, struct uds_index_info *ret_info);
 
-/* One thing that uds_index_verify() found wrong, as a sentence with place, expected and found. */
-typedef void (*uds_finding_fn)(void *context, const char *sentence);
+/*
+ * One thing that uds_index_verify() found wrong, as a sentence with place, expected and found. A value other
+ * than 0 ends the check with UDS_ERR_STOPPED.
+ */
+typedef int (*uds_finding_fn)(void *context, const char *sentence);
 
 /*
  * Checks everything that the format lets one check: super block, config, saves, every index page and
  * list, every record page's order, that each chapter index entry leads to its record, that the volume
- * index and page map of a save agree with the volume. Never writes. Progress is in chapters.
+ * index and page map of a save agree with the volume. Never writes.
  *
- * @ret_findings: how many times @found was called.
+ * @options: as for opening, may be NULL; mode, lose_records and skip_unreadable are ignored. Progress is in
+ * chapters.
+ * @found: may be NULL. @ret_findings: how many times it was called; may be NULL.
  *
- * Returns 0 when the check went through, whatever it found.
+ * Returns 0 when the check went through, whatever it found, or
+ *   UDS_ERR_STOPPED         a callback ended it
+ *   UDS_ERR_NOT_AN_INDEX    nothing here to check
+ *   -EINVAL, -ENOMEM, -EIO, ...  as uds_index_open()
+ *
+ * Threads: any, on an index that nobody changes. Since 0.1.
  */
 int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
 		     uds_finding_fn found, void *found_context, struct uds_message *ret_message,

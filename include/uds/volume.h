@@ -89,7 +89,7 @@ void uds_volume_close(struct uds_volume *volume);
  * The configuration the index has.
  * Returns 0, or -EINVAL for a size member that is too small. Since 0.1.
  */
-int uds_volume_get_configuration(struct uds_volume *volume,
+int uds_volume_get_configuration(const struct uds_volume *volume,
 				 struct uds_configuration *ret_configuration);
 
 struct uds_volume_info {
@@ -115,7 +115,7 @@ struct uds_volume_info {
  *
  * Since 0.1.
  */
-int uds_volume_get_info(struct uds_volume *volume, struct uds_volume_info *ret_info);
+int uds_volume_get_info(const struct uds_volume *volume, struct uds_volume_info *ret_info);
 
 /*
  * Reads one index page of a chapter, and checks that it is that chapter's: nonce, chapter number,

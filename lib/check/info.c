@@ -52,9 +52,12 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	return r;
 }
 
-/* A save that can be loaded, or whose open chapter would be kept. */
+/*
+ * A save that can be loaded, or whose open chapter would be kept. Without @check_save its headers decide
+ * whether it can.
+ */
 static int look_at_saves(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
-			 struct uds_message *message, struct uds_index_info *info)
+			 bool check_save, struct uds_message *message, struct uds_index_info *info)
 {
 	struct saved_records saved = { 0 };
 	const struct save *save;
@@ -71,7 +74,8 @@ static int look_at_saves(struct uds_io *io, const struct layout *layout, const s
 		info->saved_zones = save->zones;
 		info->open_chapter = save->newest;
 		info->oldest_chapter = save->oldest;
-		r = index_try_load(io, layout, env, message);
+		if (check_save)
+			r = index_try_load(io, layout, env, message);
 	}
 	/* Without the memory to load it, what its headers say has to do. */
 	if (r == 0 || r == -ENOMEM)
@@ -101,20 +105,23 @@ static uint64_t full_memory(const struct geometry *geometry)
 	return bytes;
 }
 
-UDS_PUBLIC int uds_index_read_info(struct uds_io *io, uint64_t offset, const struct uds_env *env,
+UDS_PUBLIC int uds_index_read_info(struct uds_io *io, const struct uds_index_info_options *options,
 				   struct uds_message *ret_message, struct uds_index_info *ret_info)
 {
+	struct uds_index_info_options o = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
 	struct uds_message message = { "" };
 	struct layout layout;
 	struct uds_env full;
 	int r;
 
-	r = STRUCT_OUT_CHECK(ret_info, uds_index_info, records, ret_message);
+	r = STRUCT_OUT_CHECK(ret_info, uds_index_info, saved_records, ret_message);
+	if (r == 0 && options != NULL)
+		r = STRUCT_IN(&o, options, uds_index_info_options, unused, ret_message);
 	if (r == 0)
-		r = env_take(env, ret_message, &full);
+		r = env_take(o.env, ret_message, &full);
 	if (r == 0)
-		r = layout_read(io, offset, ret_message, &layout);
+		r = layout_read(io, o.offset, ret_message, &layout);
 	if (r < 0)
 		return r;
 	geometry_configuration(&layout.geometry, &info.configuration);
@@ -123,7 +130,7 @@ UDS_PUBLIC int uds_index_read_info(struct uds_io *io, uint64_t offset, const str
 	info.volume_nonce = layout.super.volume_nonce;
 	info.size_bytes = layout_bytes(&layout);
 	info.memory_bytes = full_memory(&layout.geometry);
-	r = look_at_saves(io, &layout, &full, &message, &info);
+	r = look_at_saves(io, &layout, &full, o.check_save, &message, &info);
 	if (r < 0)
 		return failure(ret_message, r, "%s: it cannot be looked at: %.400s",
 			       uds_io_name(io),

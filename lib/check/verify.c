@@ -29,9 +29,20 @@ struct verify {
 	uds_finding_fn found;
 	void *found_context;
 	uint64_t findings;
+	bool stopped; /* by the callback: nothing more is reported */
 	struct led_entries led;
 	uint64_t *hints; /* volume index entries for each chapter from index->oldest on */
 };
+
+/* For sentences that name the I/O themselves. */
+static void finding_as_is(struct verify *verify, const struct uds_message *message)
+{
+	if (verify->stopped)
+		return;
+	verify->findings++;
+	if (verify->found != NULL)
+		verify->stopped = verify->found(verify->found_context, message->text) != 0;
+}
 
 static void finding(struct verify *verify, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -47,17 +58,7 @@ static void finding(struct verify *verify, const char *format, ...)
 	if (n > 0 && (size_t)n < sizeof(sentence.text))
 		vsnprintf(sentence.text + n, sizeof(sentence.text) - (size_t)n, format, args);
 	va_end(args);
-	verify->findings++;
-	if (verify->found != NULL)
-		verify->found(verify->found_context, sentence.text);
-}
-
-/* For sentences that name the I/O themselves. */
-static void finding_as_is(struct verify *verify, const struct uds_message *message)
-{
-	verify->findings++;
-	if (verify->found != NULL)
-		verify->found(verify->found_context, message->text);
+	finding_as_is(verify, &sentence);
 }
 
 /* Slots that contradict the format, and a save that counts but cannot be loaded. */
@@ -214,6 +215,8 @@ static int check_chapters(struct verify *verify, const struct uds_index_options 
 			r = UDS_ERR_STOPPED;
 		else
 			r = check_chapter(verify, &view, index->oldest + i, &streamed);
+		if (r == 0 && verify->stopped)
+			r = UDS_ERR_STOPPED;
 	}
 	chapter_stream_close(stream);
 	chapter_view_free(&view);
@@ -284,6 +287,8 @@ static int check_all(struct verify *verify, const struct uds_index_options *opti
 
 	r = check_saves(verify);
 	check_open_chapter(verify);
+	if (r == 0 && verify->stopped)
+		r = UDS_ERR_STOPPED;
 	if (r == 0)
 		r = count_hints(verify);
 	if (r == 0)
@@ -328,7 +333,9 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 	r = uds_index_open(io, &o, &message, &verify.index);
 	if (r == UDS_ERR_CORRUPT) {
 		finding_as_is(&verify, &message);
-		r = 0;
+		r = verify.stopped ? failure(&message, UDS_ERR_STOPPED, "%s: %s", uds_io_name(io),
+					     uds_strerror(UDS_ERR_STOPPED))
+				   : 0;
 	} else if (r == 0) {
 		r = check_all(&verify, &o);
 		if (r < 0)

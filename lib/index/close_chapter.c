@@ -10,13 +10,13 @@
 #include "base/message.h"
 #include "base/visibility.h"
 
-void index_lock_all(struct uds_index *index)
+void index_lock_all(const struct uds_index *index)
 {
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		pthread_mutex_lock(&index->zones[i].lock);
 }
 
-void index_unlock_all(struct uds_index *index)
+void index_unlock_all(const struct uds_index *index)
 {
 	for (unsigned int i = index->zone_count; i-- > 0;)
 		pthread_mutex_unlock(&index->zones[i].lock);
@@ -38,7 +38,7 @@ void index_unlock_others(struct uds_index *index, struct index_zone *zone)
 	}
 }
 
-int index_failure(struct uds_index *index, int status, const struct uds_message *message)
+int index_failure(const struct uds_index *index, int status, const struct uds_message *message)
 {
 	/* Opening has not made the table when it fails early, and has its own message. */
 	if (index->failures != NULL && status < 0 && message->text[0] != '\0')
@@ -46,7 +46,7 @@ int index_failure(struct uds_index *index, int status, const struct uds_message 
 	return status;
 }
 
-int index_end(struct uds_index *index, int status, const char *what)
+int index_end(const struct uds_index *index, int status, const char *what)
 {
 	return failures_end(index->failures, status, "%s: %s", uds_io_name(index->io), what);
 }

@@ -83,6 +83,9 @@ struct uds_index {
 	uint64_t oldest;
 	bool must_save; /* even if nothing was asked for: a new or recovered index */
 
+	uds_progress_fn progress; /* of saving; may be NULL */
+	void *progress_context;
+
 	uint64_t dropped_at_load;
 	struct uds_message why_recovered; /* empty when a save was loaded */
 	bool save_damaged;		  /* there is a save that is not as it was written */
@@ -91,8 +94,8 @@ struct uds_index {
 };
 
 /* Every zone, in order. */
-void index_lock_all(struct uds_index *index);
-void index_unlock_all(struct uds_index *index);
+void index_lock_all(const struct uds_index *index);
+void index_unlock_all(const struct uds_index *index);
 
 /*
  * From the lock of one zone to those of all and back. What was read under the lock before is no longer
@@ -107,10 +110,10 @@ void index_unlock_others(struct uds_index *index, struct index_zone *zone);
  * Keeps the calling thread's sentence about a failure, if there is one. Any locks may be held. Returns
  * @status.
  */
-int index_failure(struct uds_index *index, int status, const struct uds_message *message);
+int index_failure(const struct uds_index *index, int status, const struct uds_message *message);
 
 /* @what: was to be done; for a failure without a sentence. Returns @status. */
-int index_end(struct uds_index *index, int status, const char *what);
+int index_end(const struct uds_index *index, int status, const char *what);
 
 /*
  * Closes the open chapter in all zones and opens the next one (uds-format, 19.1), if @zone is full.

@@ -294,11 +294,44 @@ static int save_open_chapter(struct uds_index *index, const struct save *save,
 	return r;
 }
 
+/* Counts the bytes of the volume index on their way to the device: nearly all of a save. */
+struct save_progress {
+	const struct uds_index *index;
+	uint64_t done, total;
+	struct byte_sink to;
+};
+
+static struct save_progress save_progress_begin(const struct uds_index *index)
+{
+	struct save_progress progress = { .index = index };
+
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		progress.total += volume_index_saved_zone_bytes(index->volume_index, i);
+	return progress;
+}
+
+static int count_and_write(void *context, const void *bytes, size_t length)
+{
+	struct save_progress *progress = context;
+	const struct uds_index *index = progress->index;
+	int r = progress->to.write(progress->to.context, bytes, length);
+
+	if (r < 0 || index->progress == NULL)
+		return r;
+	progress->done += length;
+	if (progress->total < progress->done)
+		progress->total = progress->done;
+	return index->progress(index->progress_context, progress->done, progress->total) == 0
+		       ? 0
+		       : UDS_ERR_STOPPED;
+}
+
 static int save_volume_index_zone(struct uds_index *index, const struct save *save,
-				  unsigned int zone, struct uds_message *message)
+				  unsigned int zone, struct save_progress *progress,
+				  struct uds_message *message)
 {
 	struct extent_writer writer;
-	struct byte_sink sink;
+	struct byte_sink sink = { count_and_write, progress };
 	uint64_t dropped = 0;
 	int r;
 
@@ -306,9 +339,12 @@ static int save_volume_index_zone(struct uds_index *index, const struct save *sa
 			       "volume index of the save");
 	if (r < 0)
 		return r;
-	sink = extent_writer_sink(&writer);
+	progress->to = extent_writer_sink(&writer);
 	r = volume_index_save_zone(index->volume_index, zone, save->volume_index[zone].bytes, &sink,
 				   message, &dropped);
+	if (r == UDS_ERR_STOPPED)
+		failure(message, r, "%s: saving was stopped by its progress callback",
+			uds_io_name(index->io));
 	if (r == 0) {
 		r = extent_writer_finish(&writer);
 		if (r < 0)
@@ -372,6 +408,7 @@ static int clear_open_slot(struct uds_index *index, struct uds_message *message)
 /* All locks are held and the writer has nothing to do. */
 static int save_all(struct uds_index *index, struct uds_message *message)
 {
+	struct save_progress progress = save_progress_begin(index);
 	struct layout *layout = &index->layout;
 	struct save save;
 	int r;
@@ -388,7 +425,7 @@ static int save_all(struct uds_index *index, struct uds_message *message)
 	save.lowest = lowest_named(index);
 	r = save_open_chapter(index, &save, message);
 	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
-		r = save_volume_index_zone(index, &save, i, message);
+		r = save_volume_index_zone(index, &save, i, &progress, message);
 	if (r == 0)
 		r = save_page_map(index, &save, message);
 	if (r == 0)

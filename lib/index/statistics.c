@@ -19,7 +19,7 @@ static void add_counters(const struct zone_counters *c, struct uds_index_statist
 	s->queries_not_found += c->queries_not_found;
 }
 
-static void add_memory(struct uds_index *index, const struct volume_index_statistics *vi,
+static void add_memory(const struct uds_index *index, const struct volume_index_statistics *vi,
 		       struct uds_index_statistics *s)
 {
 	uint64_t zone = open_zone_bytes(index->geometry.records_per_chapter / index->zone_count);
@@ -33,7 +33,7 @@ static void add_memory(struct uds_index *index, const struct volume_index_statis
 		s->memory_bytes += sparse_cache_bytes(index->cache);
 }
 
-UDS_PUBLIC int uds_index_get_statistics(struct uds_index *index,
+UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 					struct uds_index_statistics *ret_statistics)
 {
 	struct uds_index_statistics s = UDS_INDEX_STATISTICS_INIT;
@@ -71,7 +71,7 @@ UDS_PUBLIC int uds_index_get_statistics(struct uds_index *index,
 	return 0;
 }
 
-UDS_PUBLIC int uds_index_get_configuration(struct uds_index *index,
+UDS_PUBLIC int uds_index_get_configuration(const struct uds_index *index,
 					   struct uds_configuration *ret_configuration)
 {
 	struct uds_configuration c;

@@ -122,7 +122,7 @@ UDS_PUBLIC void uds_volume_error_message(struct uds_volume *volume, struct uds_m
 	failures_get(volume->failures, ret_message);
 }
 
-UDS_PUBLIC int uds_volume_get_configuration(struct uds_volume *volume,
+UDS_PUBLIC int uds_volume_get_configuration(const struct uds_volume *volume,
 					    struct uds_configuration *ret_configuration)
 {
 	struct uds_message message;
@@ -135,7 +135,7 @@ UDS_PUBLIC int uds_volume_get_configuration(struct uds_volume *volume,
 	return r < 0 ? failures_keep(volume->failures, r, &message) : 0;
 }
 
-UDS_PUBLIC int uds_volume_get_info(struct uds_volume *volume, struct uds_volume_info *ret_info)
+UDS_PUBLIC int uds_volume_get_info(const struct uds_volume *volume, struct uds_volume_info *ret_info)
 {
 	struct uds_volume_info info = {
 		.size = sizeof(info),

@@ -190,9 +190,10 @@ static void store_and_save(struct crash_log *log, struct uds_index *index, struc
 	ck_assert_int_eq(uds_index_close(index), 0);
 }
 
-static void report_finding(void *context, const char *sentence)
+static int report_finding(void *context, const char *sentence)
 {
 	fprintf(stderr, "%s: %s\n", (const char *)context, sentence);
+	return 0;
 }
 
 /* What was recovered and saved is whole. */
@@ -280,22 +281,26 @@ static void go_on(struct crash_log *after, struct uds_io *io, struct uds_index *
 	history_end(&history);
 }
 
-static void ignore_finding(void *context, const char *sentence)
+static int ignore_finding(void *context, const char *sentence)
 {
 	(void)context, (void)sentence;
+	return 0;
 }
 
 /* What a cut left may be incomplete, but it can be looked at, and looking writes nothing. */
 static void look_at(struct crash_log *after, struct uds_io *io, const char *place)
 {
 	struct uds_index_info info = { .size = sizeof(info) };
+	struct uds_index_info_options info_options = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 	struct uds_message message;
 	uint64_t findings;
 	int r;
 
 	options.env = &life.env;
-	r = uds_index_read_info(io, 0, &life.env, &message, &info);
+	info_options.env = &life.env;
+	info_options.check_save = true;
+	r = uds_index_read_info(io, &info_options, &message, &info);
 	ck_assert_msg(r == 0, "%s: info: %s", place, message.text);
 	r = uds_index_verify(io, &options, ignore_finding, NULL, &message, &findings);
 	ck_assert_msg(r == 0, "%s: verify: %s", place, message.text);

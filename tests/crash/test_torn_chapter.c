@@ -132,10 +132,11 @@ static void free_image(struct image *image)
 	free(image->torn);
 }
 
-static void report_finding(void *context, const char *sentence)
+static int report_finding(void *context, const char *sentence)
 {
 	(void)context;
 	fprintf(stderr, "finding: %s\n", sentence);
+	return 0;
 }
 
 /* Stores one more, saves, and finds it and what was there before. Chapter @newest is open. */

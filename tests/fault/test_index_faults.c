@@ -435,10 +435,11 @@ static int count_record(void *context, const struct uds_record_name *name,
 	return 0;
 }
 
-static void count_finding(void *context, const char *sentence)
+static int count_finding(void *context, const char *sentence)
 {
 	ck_assert_int_ne(sentence[0], '\0');
 	((struct looking *)context)->findings++;
+	return 0;
 }
 
 static int verify_index(struct looking *looking)
@@ -456,12 +457,15 @@ static int verify_index(struct looking *looking)
 
 static int look_at_all(struct looking *looking)
 {
+	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_index_info info = { .size = sizeof(info) };
 	int r;
 
 	life.words = 0;
 	life.message.text[0] = '\0';
-	r = uds_index_read_info(life.io, 0, &life.torture.env, &life.message, &info);
+	options.env = &life.torture.env;
+	options.check_save = true;
+	r = uds_index_read_info(life.io, &options, &life.message, &info);
 	if (r == 0)
 		r = verify_index(looking);
 	if (r == 0)

@@ -104,10 +104,11 @@ START_TEST(image_answers_all_recorded_queries)
 }
 END_TEST
 
-static void print_finding(void *context, const char *sentence)
+static int print_finding(void *context, const char *sentence)
 {
 	(void)context;
 	printf("%s\n", sentence);
+	return 0;
 }
 
 /* All images are what the reference wrote: nothing is wrong with them. */

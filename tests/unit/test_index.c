@@ -588,9 +588,11 @@ END_TEST
 
 static struct uds_index_info info_of(struct fixture *f)
 {
-	struct uds_index_info info = { .size = sizeof(info) };
+	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
+	struct uds_index_info info = UDS_INDEX_INFO_INIT;
 
-	ck_assert_int_eq(uds_index_read_info(f->io, 0, NULL, &f->message, &info), 0);
+	options.check_save = true;
+	ck_assert_int_eq(uds_index_read_info(f->io, &options, &f->message, &info), 0);
 	return info;
 }
 
@@ -617,6 +619,81 @@ START_TEST(info_tells_new_clean_and_crashed_indexes_apart)
 	info = info_of(&f);
 	ck_assert_int_eq(info.state, UDS_INDEX_NEEDS_RECOVERY);
 	ck_assert_uint_eq(info.open_chapter, 2);
+	end(&f);
+}
+END_TEST
+
+START_TEST(info_reads_the_save_only_when_asked_to)
+{
+	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+	struct fixture f;
+	uint64_t headers;
+
+	start(&f);
+	post_range(&f, 0, PER_CHAPTER + 5);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	fault_plan_fail(&f.plan, 0, 0, 0, false);
+	ck_assert_int_eq(uds_index_read_info(f.io, NULL, &f.message, &info), 0);
+	ck_assert_int_eq(info.state, UDS_INDEX_CLEAN);
+	ck_assert_uint_eq(info.open_chapter, 1);
+	headers = fault_plan_count(&f.plan, FAULT_READ);
+	info_of(&f);
+	ck_assert_uint_gt(fault_plan_count(&f.plan, FAULT_READ), 2 * headers);
+	end(&f);
+}
+END_TEST
+
+struct watched {
+	unsigned int calls, stop_at;
+	uint64_t done, total;
+};
+
+static int watch(void *context, uint64_t done, uint64_t total)
+{
+	struct watched *watched = context;
+
+	ck_assert_uint_le(done, total);
+	ck_assert_uint_ge(done, watched->done);
+	watched->done = done;
+	watched->total = total;
+	return ++watched->calls == watched->stop_at;
+}
+
+/* Stopped at each of its reports in turn: each time the next call saves all the same. */
+START_TEST(a_save_reports_its_progress_and_can_be_stopped)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct watched watched = { 0 };
+	struct fixture f;
+	unsigned int calls;
+
+	start(&f);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	options.env = &f.env;
+	options.progress = watch;
+	options.progress_context = &watched;
+	ck_assert_int_eq(uds_index_open(f.io, &options, &f.message, &f.index), 0);
+	memset(&watched, 0, sizeof(watched));
+	post_range(&f, 0, PER_CHAPTER + 5);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	calls = watched.calls;
+	ck_assert_uint_gt(calls, 0);
+	ck_assert_uint_eq(watched.done, watched.total);
+	for (unsigned int i = 1; i <= calls; i++) {
+		struct uds_message message;
+
+		memset(&watched, 0, sizeof(watched));
+		watched.stop_at = i;
+		post_range(&f, PER_CHAPTER + 5 + i, PER_CHAPTER + 6 + i);
+		ck_assert_int_eq(uds_index_save(f.index), UDS_ERR_STOPPED);
+		uds_index_error_message(f.index, &message);
+		ck_assert_ptr_nonnull(strstr(message.text, "stopped"));
+		memset(&watched, 0, sizeof(watched));
+		ck_assert_int_eq(uds_index_save(f.index), 0);
+		ck_assert_int_eq(info_of(&f).state, UDS_INDEX_CLEAN);
+	}
+	ck_assert_int_eq(reopen_as(&f, UDS_INDEX_LOAD, 1), 0);
+	ck_assert(is_there(&f, PER_CHAPTER + 5 + calls, 1));
 	end(&f);
 }
 END_TEST
@@ -706,6 +783,8 @@ int main(void)
 	tcase_add_test(tcase, failed_chapter_write_stops_storing_and_loses_nothing_older);
 	tcase_add_test(tcase, iterate_gives_each_live_name_once_with_its_last_data);
 	tcase_add_test(tcase, info_tells_new_clean_and_crashed_indexes_apart);
+	tcase_add_test(tcase, info_reads_the_save_only_when_asked_to);
+	tcase_add_test(tcase, a_save_reports_its_progress_and_can_be_stopped);
 	tcase_add_loop_test(tcase, threads_that_post_the_same_names_agree_on_one_winner, 0, 4);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);

@@ -181,13 +181,18 @@ END_TEST
 
 START_TEST(requests_that_are_refused_make_no_save_write)
 {
-	struct uds_request r = { .kind = UDS_DELETE + 1 };
+	const uint8_t no_kinds[] = { 0, UDS_UPDATE + 1, 255 };
 	struct fixture f;
 
 	start_with(&f, 1, 0);
 	post_range(&f, 0, 10);
 	changes_of_save(&f);
-	ck_assert_int_eq(uds_index_run(f.index, &r, 1), -EINVAL);
+	for (size_t i = 0; i < sizeof(no_kinds); i++) {
+		struct uds_request r = { .kind = no_kinds[i], .found = true };
+
+		ck_assert_int_eq(uds_index_run(f.index, &r, 1), -EINVAL);
+		ck_assert_int_eq(r.status, -EINVAL);
+	}
 	ck_assert_uint_eq(changes_of_save(&f), 0);
 	end(&f);
 }

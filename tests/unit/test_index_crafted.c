@@ -104,12 +104,13 @@ static bool request(struct fixture *f, uint8_t kind, const struct uds_record_nam
 	return r.found;
 }
 
-static void count_finding(void *context, const char *sentence)
+static int count_finding(void *context, const char *sentence)
 {
 	struct fixture *f = context;
 
 	if (f->finding[0] == '\0')
 		snprintf(f->finding, sizeof(f->finding), "%s", sentence);
+	return 0;
 }
 
 static uint64_t findings(struct fixture *f, unsigned int zones)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <uds/index.h>
+#include <uds/volume.h>
 
 #include "check_main.h"
 #include "fault_io.h"
@@ -31,10 +32,11 @@ static void fill(struct uds_index *index, uint64_t records)
 	}
 }
 
-static void count(void *context, const char *sentence)
+static int count(void *context, const char *sentence)
 {
 	ck_assert_uint_gt(strlen(sentence), 20);
 	++*(unsigned int *)context;
+	return 0;
 }
 
 static uint64_t findings(struct uds_io *io)
@@ -59,6 +61,45 @@ static bool loads(struct uds_io *io)
 	uds_index_close(index);
 	return true;
 }
+
+static int stop_at_once(void *context, const char *sentence)
+{
+	return count(context, sentence) + 1;
+}
+
+START_TEST(verify_ends_where_its_callback_wants)
+{
+	struct uds_index *index;
+	struct uds_io *io;
+	struct uds_volume_info info = UDS_VOLUME_INFO_INIT;
+	const uint8_t page[4096] = { 0 };
+	struct uds_volume *volume;
+	struct uds_message message;
+	uint64_t found = 99;
+	unsigned int told = 0;
+
+	small_index_shape(1, 4, &shape);
+	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(small_index_create(&shape, io, NULL, NULL), 0);
+	ck_assert_int_eq(small_index_open(io, NULL, 1, UDS_INDEX_LOAD, NULL, &index), 0);
+	fill(index, 3 * shape.records + 20);
+	ck_assert_int_eq(uds_index_save(index), 0);
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(uds_volume_open(io, NULL, &message, &volume), 0);
+	ck_assert_int_eq(uds_volume_get_info(volume, &info), 0);
+	uds_volume_close(volume);
+	/* Two chapters of two pages lose their record pages. */
+	ck_assert_int_eq(uds_io_write(io, page, sizeof(page), info.start + 4096), 0);
+	ck_assert_int_eq(uds_io_write(io, page, sizeof(page), info.start + 3 * 4096), 0);
+	ck_assert_uint_gt(findings(io), 1);
+	ck_assert_int_eq(uds_index_verify(io, NULL, stop_at_once, &told, &message, &found),
+			 UDS_ERR_STOPPED);
+	ck_assert_uint_eq(told, 1);
+	ck_assert_uint_eq(found, 99);
+	ck_assert_uint_gt(strlen(message.text), 0);
+	uds_io_close(io);
+}
+END_TEST
 
 /* One byte changed anywhere outside the volume: where the save no longer loads, verify has a finding. */
 START_TEST(verify_finds_whatever_keeps_a_save_from_loading)
@@ -156,6 +197,7 @@ int main(void)
 	TCase *tc = tcase_create("findings");
 
 	tcase_add_loop_test(tc, verify_finds_whatever_keeps_a_save_from_loading, 0, 4);
+	tcase_add_test(tc, verify_ends_where_its_callback_wants);
 	tcase_add_loop_test(tc, a_lookup_that_cannot_read_says_which_page, 0, 2);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -112,10 +112,11 @@ static void damage(struct fixture *f, uint64_t at)
 	ck_assert_int_eq(uds_io_write(f->io, &byte, 1, at), 0);
 }
 
-static void no_finding(void *context, const char *sentence)
+static int no_finding(void *context, const char *sentence)
 {
 	(void)context;
 	ck_abort_msg("finding: %s", sentence);
+	return 0;
 }
 
 static void save_and_verify(struct fixture *f)
@@ -162,13 +163,15 @@ START_TEST(a_damaged_save_does_not_take_its_open_chapter_with_it)
 {
 	bool sparse = _i % 2 != 0;
 	unsigned int zones = _i / 2 % 2 == 0 ? 1 : 3;
+	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_index_info info = { .size = sizeof(info) };
 	struct fixture f;
 
+	options.check_save = true;
 	start(&f, sparse, 10);
 	fill_and_save(&f);
 	damage(&f, place_in_save(&f, _i / 4));
-	ck_assert_int_eq(uds_index_read_info(f.io, 0, NULL, &f.message, &info), 0);
+	ck_assert_int_eq(uds_index_read_info(f.io, &options, &f.message, &info), 0);
 	ck_assert_int_eq(info.state, UDS_INDEX_NEEDS_RECOVERY);
 	ck_assert_uint_eq(info.saved_records, OPEN);
 	ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, zones, false), UDS_ERR_NEEDS_RECOVERY);

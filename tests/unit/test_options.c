@@ -95,9 +95,12 @@ static void verify_index(const struct uds_env *env)
 static void read_info(const struct uds_env *env)
 {
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_io *io = small_index(NULL);
 
-	ck_assert_int_eq(uds_index_read_info(io, 0, env, &message, &info), 0);
+	options.env = env;
+	options.check_save = true;
+	ck_assert_int_eq(uds_index_read_info(io, &options, &message, &info), 0);
 	uds_io_close(io);
 }
 

@@ -266,7 +266,14 @@ static int fill_index_statistics(void *given)
 
 static int fill_index_info(void *given)
 {
-	return uds_index_read_info(io, 0, NULL, &message, given);
+	return uds_index_read_info(io, NULL, &message, given);
+}
+
+static int take_index_info_options(const void *given)
+{
+	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+
+	return uds_index_read_info(io, given, &message, &info);
 }
 
 static int fill_snapshot_status(void *given)
@@ -320,6 +327,7 @@ union any {
 	struct uds_exception_store_format_options store_create_options;
 	struct uds_exception_store_options store_options;
 	struct uds_exception_store_status store_status;
+	struct uds_index_info_options index_info_options;
 	struct uds_volume_options volume_options;
 	struct uds_volume_info volume_info;
 	struct uds_chapter_index_statistics chapter_index_statistics;
@@ -379,11 +387,18 @@ static const struct row {
 	  fill_index_statistics,
 	  false },
 	{ "uds_index_info",
-	  136,
+	  144,
 	  sizeof(struct uds_index_info),
 	  { .index_info = UDS_INDEX_INFO_INIT },
 	  NULL,
 	  fill_index_info,
+	  true },
+	{ "uds_index_info_options",
+	  32,
+	  sizeof(struct uds_index_info_options),
+	  { .index_info_options = UDS_INDEX_INFO_OPTIONS_INIT },
+	  take_index_info_options,
+	  NULL,
 	  true },
 	{ "uds_io_ops",
 	  104,
