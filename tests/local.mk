@@ -8,12 +8,18 @@ TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support $(CHECK_CFLAGS)
 TEST_CFLAGS = -Wall -Wextra -Wshadow $(UDS_WERROR) $(UDS_SANITIZE)
 TEST_LDADD = tests/libsupport.la lib/libcore.la $(CHECK_LIBS)
 
+if BUILD_TOOL
+TESTED_TOOL = $(abs_top_srcdir)/tests/tool/run-uds
+else
+TESTED_TOOL =
+endif
+
 # The golden vectors stand beside the source tree where they are there at all.
 AM_TESTS_ENVIRONMENT = \
 	UDS_VECTORS="$${UDS_VECTORS-$(abs_top_srcdir)/../shared/vectors}"; export UDS_VECTORS; \
 	UDS_KERNEL_GUEST="$${UDS_KERNEL_GUEST-$(abs_top_srcdir)/../shared/interop/kernel-guest}"; \
 	export UDS_KERNEL_GUEST; \
-	UDS_TOOL="$(abs_top_builddir)/uds"; export UDS_TOOL; \
+	UDS_TOOL="$(TESTED_TOOL)"; export UDS_TOOL; \
 	UDS_SRCDIR="$(abs_top_srcdir)"; export UDS_SRCDIR; \
 	UDS_BUILDDIR="$(abs_top_builddir)"; export UDS_BUILDDIR; \
 	PYTHON3="$(PYTHON3)"; export PYTHON3; \

@@ -21,4 +21,6 @@ tool_tests = \
 	tests/tool/test_tool_vectors.py
 
 TESTS += $(tool_tests)
-EXTRA_DIST += $(tool_tests) tests/tool/tool_support.py
+# Reading, walking and asking the index are threads of a scan.
+THREADED_TESTS += tests/tool/test_tool_scan.py
+EXTRA_DIST += $(tool_tests) tests/tool/run-uds tests/tool/tool_support.py

@@ -51,6 +51,7 @@ tests_unit_test_io_places_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_places_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_io_races
+THREADED_TESTS += tests/unit/test_io_races
 tests_unit_test_io_races_SOURCES = tests/unit/test_io_races.c
 tests_unit_test_io_races_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_races_CFLAGS = $(TEST_CFLAGS)
@@ -144,6 +145,7 @@ tests_unit_test_volume_index_save_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_index_save_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_volume_parts
+THREADED_TESTS += tests/unit/test_volume_parts
 tests_unit_test_volume_parts_SOURCES = tests/unit/test_volume_parts.c
 tests_unit_test_volume_parts_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_volume_parts_CFLAGS = $(TEST_CFLAGS)
@@ -162,6 +164,7 @@ tests_unit_test_volume_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_chapter_writer
+THREADED_TESTS += tests/unit/test_chapter_writer
 tests_unit_test_chapter_writer_SOURCES = tests/unit/test_chapter_writer.c
 tests_unit_test_chapter_writer_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_chapter_writer_CFLAGS = $(TEST_CFLAGS)

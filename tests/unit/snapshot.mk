@@ -23,6 +23,7 @@ tests_unit_test_exception_map_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_exception_map_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_snapshot_defects
+THREADED_TESTS += tests/unit/test_snapshot_defects
 tests_unit_test_snapshot_defects_SOURCES = tests/unit/test_snapshot_defects.c
 tests_unit_test_snapshot_defects_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_snapshot_defects_CFLAGS = $(TEST_CFLAGS)
@@ -72,6 +73,7 @@ tests_unit_test_snapshot_partial_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_partial_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_merge_sizes
+THREADED_TESTS += tests/unit/test_merge_sizes
 tests_unit_test_merge_sizes_SOURCES = tests/unit/test_merge_sizes.c
 tests_unit_test_merge_sizes_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_merge_sizes_CFLAGS = $(TEST_CFLAGS)
