@@ -3,10 +3,10 @@
 #include "check/led_entries.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/hash_key.h"
+#include "base/sort.h"
 
 int led_entries_make(const struct uds_index *index, struct led_entries *ret_led)
 {
@@ -101,7 +101,7 @@ uint64_t led_entries_take(struct led_entries *led)
 {
 	uint64_t different = 0;
 
-	qsort(led->ids, led->count, sizeof(led->ids[0]), compare_ids);
+	sort_elements(led->ids, led->count, sizeof(led->ids[0]), compare_ids);
 	for (size_t i = 0; i < led->count; i++)
 		different += i == 0 || led->ids[i] != led->ids[i - 1];
 	led->count = 0;

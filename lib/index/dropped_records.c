@@ -3,8 +3,8 @@
 #include "index/dropped_records.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "base/sort.h"
 #include "index/index.h"
 
 struct dropped_name {
@@ -127,7 +127,7 @@ int dropped_records_forget(struct dropped_records *dropped, struct uds_index *in
 	for (size_t i = 0; i < dropped->count; i++)
 		volume_index_locate(index->volume_index, &dropped->names[i].name,
 				    &dropped->names[i].place);
-	qsort(dropped->names, dropped->count, sizeof(*dropped->names), compare_names);
+	sort_elements(dropped->names, dropped->count, sizeof(*dropped->names), compare_names);
 	find_taken_places(dropped, index);
 	for (size_t i = 0; i < dropped->count; i++)
 		forget(&dropped->names[i], index);

@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/env.h"
 #include "base/message.h"
+#include "base/sort.h"
 #include "volume/chapter_stream.h"
 #include "volume/whole_chapter.h"
 
@@ -49,7 +49,7 @@ static uint64_t choose_round(uint64_t *sorted, uint32_t count, uint32_t chapters
 	uint32_t first = 0, best = 0;
 	uint64_t highest = 0;
 
-	qsort(sorted, count, sizeof(sorted[0]), compare_vcns);
+	sort_elements(sorted, count, sizeof(sorted[0]), compare_vcns);
 	for (uint32_t last = 0; last < count; last++) {
 		while (sorted[last] - sorted[first] >= chapters)
 			first++;

@@ -9,6 +9,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "base/sort.h"
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
 #include "volume/saves.h"
@@ -131,7 +132,7 @@ static void sort_places(struct census *census, const uint8_t *record_pages)
 			census->count++;
 		}
 	}
-	qsort(census->places, census->count, sizeof(census->places[0]), compare_places);
+	sort_elements(census->places, census->count, sizeof(census->places[0]), compare_places);
 }
 
 /* The first place whose key is not below @key. */

@@ -2,6 +2,7 @@
 /* The base layer: bytes, bit fields, hashing, environments, messages, status texts. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <uds/status.h>
@@ -11,6 +12,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "base/murmur3.h"
+#include "base/sort.h"
 #include "check_main.h"
 
 START_TEST(numbers_keep_their_byte_order)
@@ -134,6 +136,81 @@ START_TEST(every_status_has_a_text)
 }
 END_TEST
 
+static uint64_t comparisons;
+
+/* By the first four bytes. */
+static int compare_first(const void *a, const void *b)
+{
+	uint32_t x = get_le32(a), y = get_le32(b);
+
+	comparisons++;
+	return x < y ? -1 : x > y;
+}
+
+/* A value for element @i of @count, in one of several orders. */
+static uint32_t value_in_order(unsigned int order, uint32_t i, uint32_t count)
+{
+	switch (order) {
+	case 0:
+		return i;
+	case 1:
+		return count - i;
+	case 2:
+		return 7;
+	case 3:
+		return i < count / 2 ? i : count - i;
+	default:
+		return i * UINT32_C(2654435761) >> 8;
+	}
+}
+
+/* The bytes behind the value belong to it. */
+static void check_sorted(uint32_t count, size_t bytes_each, unsigned int order)
+{
+	uint8_t *elements = malloc(count * bytes_each + 1);
+	uint64_t sum = 0, sum_after = 0;
+
+	ck_assert_ptr_nonnull(elements);
+	elements[count * bytes_each] = 0xa5;
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *element = elements + i * bytes_each;
+		uint32_t value = value_in_order(order, i, count);
+
+		memset(element, (int)(value % 251), bytes_each);
+		put_le32(element, value);
+		sum += (uint64_t)value * value;
+	}
+	comparisons = 0;
+	sort_elements(elements, count, bytes_each, compare_first);
+	ck_assert_uint_le(comparisons, 2 * (uint64_t)count * bits_per(count));
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *element = elements + i * bytes_each;
+		uint32_t value = get_le32(element);
+
+		sum_after += (uint64_t)value * value;
+		ck_assert(i == 0 || get_le32(element - bytes_each) <= value);
+		for (size_t k = 4; k < bytes_each; k++)
+			ck_assert_uint_eq(element[k], value % 251);
+	}
+	ck_assert_uint_eq(sum_after, sum);
+	ck_assert_uint_eq(elements[count * bytes_each], 0xa5);
+	free(elements);
+}
+
+START_TEST(elements_of_any_size_and_order_are_sorted)
+{
+	static const size_t sizes[] = { 4, 8, 24, 64, 131 };
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		for (unsigned int order = 0; order < 5; order++) {
+			for (uint32_t count = 0; count < 40; count++)
+				check_sorted(count, sizes[s], order);
+			check_sorted(3000, sizes[s], order);
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("base");
@@ -146,6 +223,7 @@ int main(void)
 	tcase_add_test(tc, half_an_allocator_is_refused);
 	tcase_add_test(tc, messages_gain_their_place_from_outside);
 	tcase_add_test(tc, every_status_has_a_text);
+	tcase_add_test(tc, elements_of_any_size_and_order_are_sorted);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
