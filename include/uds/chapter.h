@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Chapters, the unit in which an index stores records and lets them go: the open chapter, in memory;
- * and the pages that it becomes when it is closed: index pages, which tell the record page of a name, and
- * record pages, which hold names and data.
+ * Chapters, the unit in which an index stores and evicts records: the open chapter in memory, and the
+ * pages that it becomes when it is closed. Index pages map a name to a record page; record pages hold
+ * names and data.
  *
- * These are the pieces of uds/index.h, for programs that look into volumes, repair them or build them by
- * themselves. Nothing here does I/O: pages and saves are memory that the caller reads and writes. What is
- * written is bit for bit the UDS format (uds-format, 5 and 7 to 10).
+ * These are the building blocks of uds/index.h, for programs that inspect, repair or build volumes.
+ * Nothing here does I/O: the caller reads and writes the memory of pages and saves. The bytes are those
+ * of the UDS format (uds-format, 5 and 7 to 10).
  *
- * All functions that take a page or a save from outside may be given any bytes.
+ * Every function that takes a page or a save accepts any bytes.
  */
 #ifndef UDS_CHAPTER_H
 #define UDS_CHAPTER_H
@@ -28,24 +28,25 @@ extern "C" {
 
 /*
  * The open chapter (uds-format, 10): records in the order of their arrival, in 1 to 16 zones. A name
- * belongs to one zone; each zone has room for the same share of a chapter's records. When one zone is full
- * the whole chapter is to be closed.
+ * belongs to one zone. Each zone has room for the same share of a chapter's records. When one zone is
+ * full, close the whole chapter.
  *
- * Threads: a chapter is changed by one thread at a time. Functions that take a const chapter may run
- * beside each other.
+ * Threads: functions that take a const chapter may run at the same time. The others need the chapter to
+ * themselves ("Threads: one").
  */
 struct uds_open_chapter;
 
 /*
  * Makes an empty open chapter.
  *
- * @configuration: decides how many records it has, and which zone has a name.
+ * @configuration: sets the number of records, and which zone a name belongs to.
  * @zones: 1 to 16.
- * @env: memory; NULL for the default.
- * @ret_message: NULL, or gets the sentence about a refused configuration.
+ * @env: memory; may be NULL.
  *
- * Returns 0, -ENOMEM, or -EINVAL for a configuration that uds_geometry_compute() refuses, or for a number
- * of zones that is out of range.
+ * Returns 0, or
+ *   -EINVAL          a configuration that uds_geometry_compute() refuses; @zones is out of range
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
+ *   -ENOMEM
  *
  * Threads: any. Since 0.1.
  */
@@ -53,38 +54,55 @@ int uds_open_chapter_make(const struct uds_configuration *configuration, unsigne
 			  const struct uds_env *env, struct uds_message *ret_message,
 			  struct uds_open_chapter **ret_chapter);
 
-/* Gives the memory back. NULL is fine. Since 0.1. */
+/*
+ * Frees an open chapter.
+ *
+ * @chapter: may be NULL.
+ *
+ * Threads: one. Since 0.1.
+ */
 void uds_open_chapter_free(struct uds_open_chapter *chapter);
 
 /*
- * Copies the sentence about the calling thread's last call on this chapter that returns a status, if that
- * failed; empty when it did not (libuds(3), Errors).
+ * Copies the sentence about the calling thread's last call on this chapter that returns a status, if
+ * that failed; empty when it did not (libuds(3), Errors).
  *
  * Threads: any number at once. Since 0.1.
  */
 void uds_open_chapter_error_message(const struct uds_open_chapter *chapter,
 				    struct uds_message *ret_message);
 
-/* Forgets all records: the next chapter. Since 0.1. */
+/*
+ * Removes all records, to begin the next chapter.
+ *
+ * Threads: one. Since 0.1.
+ */
 void uds_open_chapter_reset(struct uds_open_chapter *chapter);
 
-/* How many live records there are: stored and not removed. Since 0.1. */
+/*
+ * Returns the number of live records: stored and not removed.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 uint32_t uds_open_chapter_count(const struct uds_open_chapter *chapter);
 
-/* The zone of a name (uds-format, 3), from 0. Since 0.1. */
+/*
+ * Returns the zone of a name, from 0 (uds-format, 3).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 unsigned int uds_open_chapter_zone_of(const struct uds_open_chapter *chapter,
 				      const struct uds_record_name *name);
 
 /*
- * Stores a record: over the data of one with that name, or as a new one.
+ * Stores a record. When the chapter has the name already, its data is overwritten, also in a full zone.
  *
- * @ret_room: NULL, or gets how many more new records the name's zone takes. 0: the zone is full; close the
- * chapter.
+ * @ret_room: may be NULL; how many more new records the name's zone can take. 0: the zone is full, so
+ * close the chapter.
  *
- * Returns 0, or UDS_ERR_OVERFLOW when the name is new and its zone is full: nothing is stored then. (A name
- * that is there is stored over in a full zone, too.)
+ * Returns 0, or UDS_ERR_OVERFLOW when the name is new and its zone is full; nothing was stored.
  *
- * Since 0.1.
+ * Threads: one. Since 0.1.
  */
 int uds_open_chapter_put(struct uds_open_chapter *chapter, const struct uds_record_name *name,
 			 const struct uds_record_data *data, uint32_t *ret_room);
@@ -92,47 +110,55 @@ int uds_open_chapter_put(struct uds_open_chapter *chapter, const struct uds_reco
 /*
  * Looks a name up.
  *
- * @ret_data: NULL, or gets the data; untouched when the name is not there.
+ * @ret_data: may be NULL; the data, untouched when the name is not there.
  *
- * Returns whether it is there. Since 0.1.
+ * Returns whether the name is there.
+ *
+ * Threads: any number at once. Since 0.1.
  */
 bool uds_open_chapter_search(const struct uds_open_chapter *chapter,
 			     const struct uds_record_name *name, struct uds_record_data *ret_data);
 
 /*
- * Forgets a name. The room that its record took comes back only with the next reset: the layout of a
- * closed chapter follows from the order of arrival, gaps included.
+ * Removes a name. The room of its record comes back only with a reset: the layout of a closed chapter
+ * follows from the order of arrival, gaps included.
  *
- * Returns whether it was there. Since 0.1.
+ * Returns whether the name was there.
+ *
+ * Threads: one. Since 0.1.
  */
 bool uds_open_chapter_remove(struct uds_open_chapter *chapter, const struct uds_record_name *name);
 
 struct uds_chapter_index;
 
 /*
- * Closes the chapter: makes its record pages and enters every record in a chapter index, which is then
- * ready to be packed. The chapter itself does not change; reset it afterwards.
+ * Closes a chapter: writes its record pages, and puts every record into a chapter index, which is then
+ * ready to be packed. The chapter does not change; reset it afterwards.
  *
- * A place that no live record takes gets a copy of the last record of the first full zone or, where no zone
+ * A place without a live record gets a copy of the last record of the first full zone or, when no zone
  * is full, of the first live record (uds-format, 10.4).
  *
- * @index: made with the same configuration and just reset.
+ * @index: made with the same configuration, and just reset.
  * @ret_record_pages: record_pages_per_chapter pages of page_bytes each, in order.
  * @bytes: the size of that memory.
  *
  * Returns 0, or
- *   UDS_ERR_BAD_STATE  no live record: there is nothing to write; or the index was not reset
+ *   UDS_ERR_BAD_STATE  no live record, so there is nothing to write; or the index was not reset
  *   UDS_ERR_OVERFLOW   @bytes is less than the record pages take
  *   -EINVAL            the index is of another configuration
  *   -ENOMEM
- * After an error the memory may have been written and the index needs a reset.
+ * After an error the memory may have been written, and the index needs a reset.
  *
- * Since 0.1.
+ * Threads: any number at once, each with its own @index. Since 0.1.
  */
 int uds_open_chapter_close(const struct uds_open_chapter *chapter, struct uds_chapter_index *index,
 			   void *ret_record_pages, size_t bytes);
 
-/* How many bytes uds_open_chapter_save() will write: 14, and 32 for each live record. Since 0.1. */
+/*
+ * Returns the number of bytes that uds_open_chapter_save() writes: 14, and 32 for each live record.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 size_t uds_open_chapter_saved_bytes(const struct uds_open_chapter *chapter);
 
 /*
@@ -140,48 +166,52 @@ size_t uds_open_chapter_saved_bytes(const struct uds_open_chapter *chapter);
  *
  * @room: size of @memory in bytes.
  *
- * Returns 0, or UDS_ERR_OVERFLOW when @room is less than uds_open_chapter_saved_bytes(): nothing is
- * written then.
+ * Returns 0, or UDS_ERR_OVERFLOW when @room is less than uds_open_chapter_saved_bytes(); nothing was
+ * written.
  *
- * Since 0.1.
+ * Threads: any number at once. Since 0.1.
  */
 int uds_open_chapter_save(const struct uds_open_chapter *chapter, void *memory, size_t room);
 
-/* Told of a record that found no room at load. It must not use the chapter. */
+/* Reports a record that found no room at load. It must not use the chapter. */
 typedef void (*uds_dropped_record_fn)(void *context, const struct uds_record *record);
 
 /*
- * Replaces the content by that of a save, which may be of another number of zones (uds-format, 10.6). A
- * zone that holds more than one record is left with room for one more; what a zone has no room for is
- * dropped. An index must forget the dropped names.
+ * Replaces the content by that of a save, which may have another number of zones (uds-format, 10.6). A
+ * zone that holds more than one record keeps room for one more. Records without room in their zone are
+ * dropped. An index must forget the names of dropped records.
  *
- * @bytes: size of @memory; bytes behind the last record are not looked at.
- * @dropped: NULL, or called for each dropped record, in the order of the save.
- * @ret_dropped: NULL, or gets their number.
+ * @bytes: size of @memory; bytes behind the last record are ignored.
+ * @dropped: may be NULL; called for each dropped record, in the order of the save.
+ * @ret_dropped: may be NULL; the number of dropped records.
  *
- * Returns 0, or UDS_ERR_CORRUPT for memory that is no such save, is shorter than its count says, has more
- * records than a chapter, or a name twice: the chapter is empty then, though @dropped may have been
- * called.
+ * Returns 0, or UDS_ERR_CORRUPT for memory that is no such save, is shorter than its count says, has
+ * more records than a chapter, or a name twice. Then the chapter is empty, though @dropped may have
+ * been called.
  *
- * Since 0.1.
+ * Threads: one. Since 0.1.
  */
 int uds_open_chapter_load(struct uds_open_chapter *chapter, const void *memory, size_t bytes,
 			  uds_dropped_record_fn dropped, void *dropped_context,
 			  uint64_t *ret_dropped, struct uds_message *ret_message);
 
 /*
- * The chapter index under construction (uds-format, 8): collects names with their record pages, then packs
- * them into index pages.
+ * The chapter index under construction (uds-format, 8): collects names with their record pages, then
+ * packs them into index pages.
  *
- * Threads: used by one thread at a time.
+ * Threads: one thread at a time uses a chapter index ("Threads: one").
  */
 
 /*
  * Makes an empty chapter index for chapter 0.
  *
  * @volume_nonce: the volume's, not the user's (uds-format, 14.5); it is stored in each page.
+ * @env: memory; may be NULL.
  *
- * Returns 0, -ENOMEM, or -EINVAL for a configuration that uds_geometry_compute() refuses.
+ * Returns 0, or
+ *   -EINVAL          a configuration that uds_geometry_compute() refuses
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
+ *   -ENOMEM
  *
  * Threads: any. Since 0.1.
  */
@@ -189,41 +219,56 @@ int uds_chapter_index_make(const struct uds_configuration *configuration, uint64
 			   const struct uds_env *env, struct uds_message *ret_message,
 			   struct uds_chapter_index **ret_index);
 
-/* NULL is fine. Since 0.1. */
+/*
+ * Frees a chapter index.
+ *
+ * @index: may be NULL.
+ *
+ * Threads: one. Since 0.1.
+ */
 void uds_chapter_index_free(struct uds_chapter_index *index);
 
-/* As uds_open_chapter_error_message(). Since 0.1. */
+/*
+ * Copies the sentence about the calling thread's last call on this index that returns a status, if that
+ * failed; empty when it did not (libuds(3), Errors).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 void uds_chapter_index_error_message(const struct uds_chapter_index *index,
 				     struct uds_message *ret_message);
 
-/* Forgets everything and starts on another chapter, by its virtual number. Since 0.1. */
+/*
+ * Removes everything and begins another chapter, given by its virtual number.
+ *
+ * Threads: one. Since 0.1.
+ */
 void uds_chapter_index_reset(struct uds_chapter_index *index, uint64_t virtual_chapter);
 
 /*
- * Enters a name. Names are to be put in layout order (uds-format, 10.4), on which the order of names with
- * the same address depends.
+ * Adds a name. Add names in layout order (uds-format, 10.4): the order of names with the same address
+ * depends on it.
  *
  * @record_page: 0 to record_pages_per_chapter - 1.
  *
  * Returns 0, or
- *   UDS_ERR_OVERFLOW   there are as many names as a chapter has records
+ *   UDS_ERR_OVERFLOW   the index has as many names as a chapter has records
  *   UDS_ERR_BAD_STATE  packing has begun
  *   -EINVAL            no such record page
- * That a list is full is found in packing.
+ * A list that is too full shows only in packing.
  *
- * Since 0.1.
+ * Threads: one. Since 0.1.
  */
 int uds_chapter_index_put(struct uds_chapter_index *index, const struct uds_record_name *name,
 			  uint32_t record_page);
 
 /*
- * Packs as many lists as fit into an index page.
+ * Packs as many lists as fit into one index page.
  *
- * The first call sorts what was put. Then the lists are final but for those that have to be dropped: a list
- * that does not fit on a page by itself is emptied; on the last page as many lists are as are left over.
- * Records in dropped lists cannot be found any more (uds-format, 8.2).
+ * The first call sorts the names. After that the lists change only when they must be emptied: a list
+ * that does not fit on a page by itself, and lists on the last page until the rest fits. Records in
+ * emptied lists cannot be found any more (uds-format, 8.2).
  *
- * @first_list: 0 for the first page, then the sum of what the pages before took.
+ * @first_list: 0 for the first page, then the sum of the lists on the pages before.
  * @last_page: whether this is the last of index_pages_per_chapter.
  * @ret_page: page_bytes, all of which are written.
  * @ret_lists: how many lists the page has; 0 is possible on any page.
@@ -234,7 +279,7 @@ int uds_chapter_index_put(struct uds_chapter_index *index, const struct uds_reco
  *   -EINVAL                 @first_list is larger than the number of lists
  *   -ENOMEM                 while sorting; only a reset helps
  *
- * Since 0.1.
+ * Threads: one. Since 0.1.
  */
 int uds_chapter_index_pack_page(struct uds_chapter_index *index, uint32_t first_list,
 				bool last_page, void *ret_page, uint32_t *ret_lists,
@@ -255,33 +300,58 @@ struct uds_chapter_index_statistics {
 	}
 
 /*
- * What came of the names; complete when the last page is packed.
+ * Fills in how many names can be found. Complete when the last page is packed.
  *
- * Returns 0, or -EINVAL for a size member that is too small. Since 0.1.
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3), Structs).
+ *
+ * Threads: one. Since 0.1.
  */
 int uds_chapter_index_get_statistics(const struct uds_chapter_index *index,
 				     struct uds_chapter_index_statistics *ret_statistics);
 
 /*
- * How the pages of one volume look: for reading index pages.
+ * What the index pages of one volume have in common, for reading them.
  *
- * Threads: never changes; any number at once.
+ * Threads: it never changes, so any number of threads may use it at once.
  */
 struct uds_page_format;
 
-/* Returns 0, -ENOMEM, or -EINVAL for a configuration that uds_geometry_compute() refuses. Since 0.1. */
+/*
+ * Makes the page format of a volume.
+ *
+ * @volume_nonce: the volume's, not the user's (uds-format, 14.5).
+ * @env: memory; may be NULL.
+ *
+ * Returns 0, or
+ *   -EINVAL          a configuration that uds_geometry_compute() refuses
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
+ *   -ENOMEM
+ *
+ * Threads: any. Since 0.1.
+ */
 int uds_page_format_make(const struct uds_configuration *configuration, uint64_t volume_nonce,
 			 const struct uds_env *env, struct uds_message *ret_message,
 			 struct uds_page_format **ret_format);
 
-/* NULL is fine. Since 0.1. */
+/*
+ * Frees a page format.
+ *
+ * @format: may be NULL.
+ *
+ * Threads: one; no other thread may be using it. Since 0.1.
+ */
 void uds_page_format_free(struct uds_page_format *format);
 
-/* As uds_open_chapter_error_message(); the calls are those below that take the format. Since 0.1. */
+/*
+ * Copies the sentence about the calling thread's last call that takes this format and returns a status,
+ * if that failed; empty when it did not (libuds(3), Errors).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 void uds_page_format_error_message(const struct uds_page_format *format,
 				   struct uds_message *ret_message);
 
-/* An index page that was looked over. It borrows the page's memory. */
+/* An index page that was checked. It borrows the page's memory. */
 struct uds_index_page {
 	uint64_t size;		  /* of this struct: set by UDS_INDEX_PAGE_INIT */
 	const void *bytes;	  /* page_bytes of them */
@@ -301,45 +371,53 @@ struct uds_index_page {
  *
  * @page: page_bytes; must stay as long as @ret_page is used.
  *
- * Returns 0; UDS_ERR_CORRUPT, and the sentence says which check failed; -EINVAL for a size member that is
- * too small.
+ * Returns 0, or
+ *   UDS_ERR_CORRUPT  the sentence says which check failed
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
  *
- * Since 0.1.
+ * Threads: any number at once. Since 0.1.
  */
 int uds_chapter_index_initialize_page(const struct uds_page_format *format, const void *page,
 				      struct uds_message *ret_message,
 				      struct uds_index_page *ret_page);
 
 /*
- * Decodes every list to its end (uds-format, 8.3).
+ * Checks a page completely: decodes every list to its end (uds-format, 8.3).
  *
- * Returns 0; UDS_ERR_CORRUPT, and the sentence names the list; -EINVAL for a size member that is too
- * small.
+ * Returns 0, or
+ *   UDS_ERR_CORRUPT  the sentence names the list
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
  *
- * Since 0.1.
+ * Threads: any number at once. Since 0.1.
  */
 int uds_chapter_index_validate_page(const struct uds_page_format *format,
 				    const struct uds_index_page *page,
 				    struct uds_message *ret_message);
 
 /*
- * Looks a name up.
+ * Looks a name up in an index page.
  *
- * @ret_found: whether the name may be in the chapter. False is certain, when the name's list is on the page.
- * @ret_record_page: where to look for it; another name may be the one that is there.
+ * @ret_found: whether the name may be in the chapter. False is certain.
+ * @ret_record_page: the record page that may have the name; it may have another name instead.
  *
- * Returns 0; UDS_ERR_OUT_OF_RANGE when the name's list is not on this page (it is on the one with
- * first_list <= list < first_list + list_count); UDS_ERR_CORRUPT for a list that does not decode; or
- * -EINVAL for a size member that is too small.
+ * Returns 0, or
+ *   UDS_ERR_OUT_OF_RANGE  the name's list is not on this page: search the page with
+ *                         first_list <= list < first_list + list_count
+ *   UDS_ERR_CORRUPT       a list that does not decode
+ *   -EINVAL, -E2BIG       a size member (libuds(3), Structs)
  *
- * Since 0.1.
+ * Threads: any number at once. Since 0.1.
  */
 int uds_chapter_index_search_page(const struct uds_page_format *format,
 				  const struct uds_index_page *page,
 				  const struct uds_record_name *name, bool *ret_found,
 				  uint32_t *ret_record_page);
 
-/* The list of a name in a chapter index, from 0 (uds-format, 3). Since 0.1. */
+/*
+ * Returns the list of a name in a chapter index, from 0 (uds-format, 3).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 uint32_t uds_chapter_index_list_of(const struct uds_page_format *format,
 				   const struct uds_record_name *name);
 
@@ -347,9 +425,13 @@ uint32_t uds_chapter_index_list_of(const struct uds_page_format *format,
  * Makes a record page (uds-format, 9).
  *
  * @records, @count: page_bytes / 32 of them, 1 to 2048, in any order. Equal names only in equal records.
+ * @env: memory; may be NULL.
  * @ret_page: 32 bytes for each record.
  *
- * Returns 0, -EINVAL for another count, or -ENOMEM.
+ * Returns 0, or
+ *   -EINVAL          another count
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
+ *   -ENOMEM
  *
  * Threads: any. Since 0.1.
  */
@@ -359,9 +441,10 @@ int uds_record_page_encode(const struct uds_record *records, uint32_t count,
 /*
  * Looks a name up in a record page.
  *
- * @ret_data: NULL, or gets the data; untouched when the name is not there.
+ * @count: page_bytes / 32.
+ * @ret_data: may be NULL; the data, untouched when the name is not there.
  *
- * Returns whether it is there. In a damaged page any name may be missing.
+ * Returns whether the name is there. In a damaged page any name may be missing.
  *
  * Threads: any. Since 0.1.
  */
@@ -371,7 +454,8 @@ bool uds_record_page_search(const void *page, uint32_t count, const struct uds_r
 /*
  * Checks that a search finds each record of a page: names are in order, and equal names have equal data.
  *
- * @ret_bad_record: NULL, or gets the place, from 0, of a record that is out of order.
+ * @count: page_bytes / 32.
+ * @ret_bad_record: may be NULL; the place, from 0, of a record that is out of order.
  *
  * Returns 0 or UDS_ERR_CORRUPT. Record pages have no checksum: damage that keeps the order is not seen.
  *

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a handle borrows from its program: memory, a place for log lines, a clock; and the callback
- * of long work.
+ * What a handle gets from its program: an allocator, a logger, a clock; and the progress callback.
  *
- * The library has no globals. Each object is made with an environment (NULL: the defaults) and
- * passes it on to what it makes itself.
+ * Each handle is made with an environment, or with NULL for the defaults, and hands it on to the handles
+ * that it makes itself.
  */
 #ifndef UDS_ENV_H
 #define UDS_ENV_H
@@ -25,9 +24,10 @@ enum uds_log_level {
 };
 
 /*
- * All members but size may be left zero for the default. The struct is copied; what context points
- * to must outlive every object made with it. The functions are called from any of the library's
- * threads, several at once.
+ * Members other than size may be zero, for the default. The struct is copied; what context points to
+ * must outlive every handle made with it.
+ *
+ * Threads: the functions are called from any thread, several at once.
  */
 struct uds_env {
 	uint64_t size; /* of this struct: set by UDS_ENV_INIT */
@@ -35,7 +35,7 @@ struct uds_env {
 
 	/*
 	 * @alignment is a power of two. Returns NULL when there is no memory. Default: aligned_alloc.
-	 * allocate and release are given both or not at all.
+	 * Set both allocate and release, or neither.
 	 */
 	void *(*allocate)(void *context, size_t bytes, size_t alignment);
 
@@ -55,12 +55,12 @@ struct uds_env {
 	}
 
 /*
- * Called now and then during long work, from the thread that asked for the work.
+ * Reports the progress of long work, on the thread that called the function.
  *
- * @done, @total: in the unit that the function names. @total may be 0 when it is not known.
+ * @done, @total: in the unit that the function names. @total is 0 when it is not known.
  *
- * Returns 0 to go on; anything else asks to stop: the function then returns UDS_ERR_STOPPED as soon
- * as it is safe.
+ * Return 0 to go on. Any other value asks to stop: the function then returns UDS_ERR_STOPPED as soon as
+ * that is safe.
  */
 typedef int (*uds_progress_fn)(void *context, uint64_t done, uint64_t total);
 

@@ -233,7 +233,7 @@ int uds_exception_store_get_status(struct uds_exception_store *store,
 /*
  * The information part of the `dmsetup status` line: "5608/12288 32" or "Invalid", as a string.
  *
- * @room: of @ret_line, bytes; 80 is always enough. Returns 0, or -ENOSPC.
+ * @room: of @ret_line, bytes; 80 is always enough. Returns 0, or -ERANGE.
  */
 int uds_exception_store_status_line(struct uds_exception_store *store, char *ret_line, size_t room);
 

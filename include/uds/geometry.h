@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The shape of an index: what a user chooses, and every number that follows from it.
+ * The shape of an index: the configuration that a user chooses, and the numbers that follow from it.
  *
- * Everything here is computed from the configuration alone (uds-format, 4); nothing is read or written.
- *
- * Threads: every function may be called from any thread.
+ * Everything here is computed from the configuration alone (uds-format, 4). Nothing is read or written.
  */
 #ifndef UDS_GEOMETRY_H
 #define UDS_GEOMETRY_H
@@ -25,7 +23,7 @@ struct uds_configuration {
 	uint64_t size;	     /* of this struct: set by UDS_CONFIGURATION_INIT */
 	uint32_t page_bytes; /* of volume pages; 32768 in the usual sizes */
 	uint32_t record_pages_per_chapter;
-	uint32_t chapters_per_volume;	     /* an odd number: a converted volume */
+	uint32_t chapters_per_volume;	     /* odd in a converted volume */
 	uint32_t sparse_chapters_per_volume; /* 0: a dense index */
 	uint32_t cache_chapters;	     /* 7 in the usual sizes */
 	uint32_t volume_index_mean_delta;    /* 4096 in the usual sizes */
@@ -43,13 +41,14 @@ struct uds_configuration {
 /*
  * Fills in the configuration of one of the usual sizes (uds-format, 4.1), with a nonce of 0.
  *
- * @memory: "256M", "512M", "768M", or "1G" to "1024G": about the memory that the volume index takes.
- * @sparse: ten times the chapters in the same memory; of the oldest 95 % only a sample is kept in it.
- * @ret_configuration: its size member is set, too, to what it is in version 0.1.
+ * @memory: "256M", "512M", "768M", or "1G" to "1024G": about the memory of the volume index.
+ * @sparse: ten times the chapters in the same memory; the volume index keeps only a sample of the names
+ *     in the oldest 95 % of them.
+ * @ret_configuration: the size member is set as well; it need not be set before.
  *
- * Returns 0, or -EINVAL for any other text; the message (NULL is fine) has the possible ones.
+ * Returns 0, or -EINVAL for any other text; the sentence lists the possible ones.
  *
- * Since 0.1.
+ * Threads: any. Since 0.1.
  */
 int uds_configuration_for_memory(const char *memory, bool sparse, struct uds_message *ret_message,
 				 struct uds_configuration *ret_configuration);
@@ -69,8 +68,8 @@ struct uds_geometry {
 	uint32_t pages_per_volume;
 	uint64_t volume_bytes;	     /* all chapters and one header page */
 	uint64_t save_bytes;	     /* of one of the two save slots */
-	uint64_t index_bytes;	     /* what the index takes on its I/O, all told */
-	uint64_t volume_index_bytes; /* memory that the format allows the volume index */
+	uint64_t index_bytes;	     /* of the whole index on its I/O */
+	uint64_t volume_index_bytes; /* the most memory that the format allows the volume index */
 	uint64_t open_chapter_bytes; /* of the largest saved open chapter */
 };
 
@@ -80,11 +79,10 @@ struct uds_geometry {
 	}
 
 /*
- * Checks a configuration and computes the numbers.
+ * Checks a configuration, and computes the numbers that follow from it.
  *
- * @ret_message: NULL, or gets the sentence with parameter and allowed range when this fails.
- * Returns 0; -EINVAL for a size member that is too small; or -EINVAL for a configuration that the format
- * or its origin cannot hold:
+ * Returns 0; -EINVAL or -E2BIG for a size member (libuds(3), Structs); or -EINVAL for a parameter outside
+ * the range that the format and the reference implementation allow, which the sentence names:
  *   page_bytes                  a multiple of 4096, 4096 to 65536
  *   record_pages_per_chapter    1 or more, at most 2097152 records in a chapter (uds-format, 20.1, S4),
  *                               and at most 32767 divided by cache_chapters
@@ -92,23 +90,23 @@ struct uds_geometry {
  *   sparse_chapters_per_volume  less than chapters_per_volume
  *   sparse_sample_rate          0 without sparse chapters, else 2 to records per chapter
  *   cache_chapters              1 to 32767
- *   volume_index_mean_delta     1 to 8388608, and with the other numbers not one of those for which the
- *                               format's origin writes damaged lists (uds-format, 20.2, R2)
- *   remapped_virtual, remapped_physical
- *                               0 with an even chapters_per_volume; the latter below chapters_per_volume
+ *   volume_index_mean_delta     1 to 8388608, but not where, with the other numbers, the reference
+ *                               implementation writes damaged lists (uds-format, 20.2, R2)
+ *   remapped_virtual            0 with an even chapters_per_volume
+ *   remapped_physical           less than chapters_per_volume, and 0 when that is even
  *
- * Since 0.1.
+ * Threads: any. Since 0.1.
  */
 int uds_geometry_compute(const struct uds_configuration *configuration,
 			 struct uds_message *ret_message, struct uds_geometry *ret_geometry);
 
 /*
- * Where a chapter lies: its slot in the volume, from 0 (uds-format, 11.2 and 11.3). Several virtual
- * chapters share a slot; the newest one is there.
+ * Computes the slot of a chapter in the volume, from 0 (uds-format, 11.2 and 11.3). Many virtual
+ * chapters share a slot; it holds the latest of them that was written.
  *
- * Returns 0, or -EINVAL as uds_geometry_compute() does.
+ * Returns 0; -EINVAL or -E2BIG as uds_geometry_compute() does for the configuration.
  *
- * Since 0.1.
+ * Threads: any. Since 0.1.
  */
 int uds_geometry_physical_chapter(const struct uds_configuration *configuration,
 				  uint64_t virtual_chapter, uint32_t *ret_physical_chapter);

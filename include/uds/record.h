@@ -14,7 +14,7 @@ extern "C" {
 #define UDS_DATA_BYTES	 16
 #define UDS_RECORD_BYTES 32
 
-/* A hash of a block: the index relies on names being evenly spread over all 128 bits. */
+/* A hash of a block. Names must be uniformly distributed over all 128 bits. */
 struct uds_record_name {
 	uint8_t bytes[UDS_NAME_BYTES];
 };
@@ -30,11 +30,11 @@ struct uds_record {
 };
 
 /*
- * The name that dm-vdo gives a block: its MurmurHash3 x64 128 (uds-format, 3.1). A program may use any
- * other good 128-bit hash; it must be a cryptographic one if somebody may choose the blocks and equal
- * names are taken for equal blocks.
+ * Computes the name that dm-vdo gives a block: its MurmurHash3 x64 128 (uds-format, 3.1). A program may
+ * use any other good 128-bit hash. It must be cryptographic if an attacker can choose the blocks and the
+ * program takes equal names for equal blocks.
  *
- * @block, @length: of any length; dm-vdo's blocks have 4096 bytes.
+ * @block, @length: bytes, 0 or more; dm-vdo's blocks have 4096.
  *
  * Threads: any. Since 0.1.
  */

@@ -156,7 +156,7 @@ int uds_snapshot_get_status(struct uds_snapshot *snapshot, struct uds_snapshot_s
 
 /*
  * The information part of the `dmsetup status` line: "5608/12288 32", "Invalid", "Overflow" or
- * "Merge failed". @room: of @ret_line; 80 is always enough. Returns 0, or -ENOSPC.
+ * "Merge failed". @room: of @ret_line; 80 is always enough. Returns 0, or -ERANGE.
  */
 int uds_snapshot_status_line(struct uds_snapshot *snapshot, char *ret_line, size_t room);
 

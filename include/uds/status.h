@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What functions of this library return, and where they leave the sentence that explains it.
+ * The status values that calls of this library return, and the sentence that explains a failure.
  *
- * A status is an int: 0 is success, a value from -4095 to -1 is a negated errno that the system gave,
- * and a value below -4096 is one of the names here: something the library found out by itself.
+ * A status is an int. 0 is success; -4095 to -1 is a negated errno, from the system or for a bad
+ * argument; below -4096 is one of the values here, for what the library itself has found.
  *
- * Structs that begin with their size can grow. A program starts each one with its INIT macro, those for
- * results too. One that it hands in: -EINVAL when the size is zero or less than it was in version 0.1;
- * when it is larger than this version of the library knows, -E2BIG unless all that is not known is zero.
- * One that it gets back: -EINVAL as above; what is not known is set to zero. libuds(3) has the reasons.
+ * libuds(3) has the rules that hold for all headers: Errors (where the sentence is), Structs (what the
+ * size member must be), Threads.
  */
 #ifndef UDS_STATUS_H
 #define UDS_STATUS_H
@@ -30,11 +28,11 @@ enum uds_status {
 	UDS_ERR_DUPLICATE_NAME = -4105,	   /* a record name is there twice */
 	UDS_ERR_BAD_STATE = -4106,	   /* the call does not fit the state of the handle */
 	UDS_ERR_READ_ONLY = -4107,	   /* a change through a handle that was opened to read */
-	UDS_ERR_STOPPED = -4108,	   /* the progress callback asked to stop */
+	UDS_ERR_STOPPED = -4108,	   /* a callback asked to stop */
 	UDS_ERR_INVALID_SNAPSHOT = -4109,  /* the exception store is marked invalid */
 	UDS_ERR_SNAPSHOT_OVERFLOW = -4110, /* the snapshot ran full: readable, no longer writable */
 	UDS_ERR_MERGE_FAILED = -4111,	   /* a merge met an error; resume it or open again */
-	UDS_ERR_IN_USE = -4112,		   /* somebody else has it open */
+	UDS_ERR_IN_USE = -4112,		   /* another opener or the system uses it */
 	UDS_ERR_NO_DIRECT_IO = -4113,	   /* O_DIRECT was asked for and is refused there */
 	UDS_ERR_NOT_EMPTY = -4114,	   /* foreign content is in the way; force is needed */
 	UDS_ERR_OUT_OF_RANGE = -4115,	   /* behind the end of the device or region */
@@ -49,9 +47,9 @@ enum uds_status {
 };
 
 /*
- * A full sentence about a failure: which file, which region or page, what was expected, what was
- * found. Functions that take a struct uds_message * fill it when they fail and leave it alone when
- * they succeed; NULL is fine.
+ * A full sentence about a failure: which file, which region or page, what was expected, what was found.
+ * Calls that take a @ret_message fill it when they fail, and leave it untouched when they succeed. It
+ * may be NULL.
  */
 struct uds_message {
 	char text[512];

@@ -146,7 +146,7 @@ UDS_PUBLIC int uds_exception_store_status_line(struct uds_exception_store *store
 		snprintf(line, sizeof(line), "Invalid");
 	n = strlen(line) + 1;
 	if (n > room)
-		return failures_say(store->failures, -ENOSPC,
+		return failures_say(store->failures, -ERANGE,
 				    "%s: the status line takes %zu bytes, there is room for %zu",
 				    uds_io_name(store->io), n, room);
 	memcpy(ret_line, line, n);

@@ -160,7 +160,7 @@ UDS_PUBLIC int uds_snapshot_status_line(struct uds_snapshot *s, char *ret_line, 
 			 status.allocated_sectors, status.total_sectors, status.metadata_sectors);
 	n = strlen(line) + 1;
 	if (n > room)
-		return failures_say(s->failures, -ENOSPC,
+		return failures_say(s->failures, -ERANGE,
 				    "%s: the status line takes %zu bytes, there is room for %zu",
 				    uds_io_name(s->cow), n, room);
 	memcpy(ret_line, line, n);
