@@ -93,7 +93,7 @@ static void check_page_map(struct verify *verify, const struct chapter_view *vie
 	for (uint32_t i = 0; i < geometry->index_pages_per_chapter; i++) {
 		const struct index_page_head *head = &view->heads[i];
 		struct page_bounds bounds =
-			page_map_page(verify->index->volume->map, view->slot, i);
+			page_map_page(volume_page_map(verify->index->volume), view->slot, i);
 
 		/* Empty pages at the end have no lists that a lookup could miss. */
 		if (head->list_count == 0 || (bounds.first_list == head->first_list &&
@@ -155,8 +155,7 @@ static int check_records(struct verify *verify, const struct chapter_view *view)
 				view->vcn, view->slot, p, bad);
 		note_led_to(verify, view, p);
 	}
-	r = chapter_count_astray(&index->env, &index->geometry, &index->volume->code, view->heads,
-				 view->pages, &entries, &astray);
+	r = chapter_view_count_astray(view, &entries, &astray);
 	if (r < 0)
 		return r;
 	if (astray > 0)

@@ -20,6 +20,11 @@
 /* In place of a chapter number: none. */
 #define NO_CHAPTER UINT64_MAX
 
+/*
+ * No index ever gets so far; greater numbers come from damage, and sums with them could overflow.
+ */
+#define CHAPTER_LIMIT (UINT64_C(1) << 54)
+
 struct geometry {
 	/* The configuration. */
 	uint32_t page_bytes;

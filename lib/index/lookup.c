@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "geometry/name_bits.h"
+#include "volume/volume_search.h"
 
 static bool search_memory(const struct share *share, uint64_t vcn,
 			  const struct uds_record_name *name, struct uds_record_data *ret_data)

@@ -14,6 +14,7 @@
 
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
+#include "volume/volume_search.h"
 
 /* How many records ahead the lists of the volume index are fetched. */
 #define AHEAD 12

@@ -65,7 +65,7 @@ static int load_volume_index(struct uds_index *index, const struct save *save,
 static int load_page_map(struct uds_index *index, const struct save *save,
 			 struct uds_message *message)
 {
-	struct page_map *map = index->volume->map;
+	struct page_map *map = volume_page_map(index->volume);
 	uint64_t bytes = page_map_bytes(map);
 	uint8_t *memory = env_allocate(&index->env, bytes, 1);
 	char what[40];
@@ -362,7 +362,7 @@ static int save_volume_index_zone(struct uds_index *index, const struct save *sa
 static int save_page_map(struct uds_index *index, const struct save *save,
 			 struct uds_message *message)
 {
-	struct page_map *map = index->volume->map;
+	struct page_map *map = volume_page_map(index->volume);
 	uint64_t bytes = page_map_bytes(map);
 	uint8_t *memory = env_allocate(&index->env, bytes, 1);
 	int r;
@@ -382,13 +382,12 @@ static int save_page_map(struct uds_index *index, const struct save *save,
  */
 static int clear_open_slot(struct uds_index *index, struct uds_message *message)
 {
-	const struct chapter_reader reader = volume_chapter_reader(index->volume);
 	uint32_t slot = geometry_physical_chapter(&index->geometry, index->newest);
 	uint64_t vcn = 0;
 	uint8_t *block;
 	int r;
 
-	r = chapter_read_head(&reader, slot, &vcn, message);
+	r = volume_read_head(index->volume, slot, &vcn, message);
 	if (r == UDS_ERR_CORRUPT || (r == 0 && vcn < index->newest))
 		return 0;
 	if (r < 0)

@@ -60,7 +60,7 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	s.oldest_chapter = index->oldest;
 	add_memory(index, &vi, &s);
 	index_unlock_all(index);
-	s.pages_read = index->volume->pages_read;
+	s.pages_read = volume_pages_read(index->volume);
 	if (index->writer != NULL) {
 		chapter_writer_get_statistics(index->writer, &writer);
 		s.chapters_written = writer.chapters;

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/env.h"
+#include "volume/volume_private.h"
 
 /* One is being worked on, the others are full or being filled. */
 #define BUFFERS 3u
@@ -35,11 +36,11 @@ static int read_chapter(struct chapter_stream *stream, uint32_t slot, uint8_t *b
 	struct volume *volume = stream->volume;
 	int r;
 
-	if (!slot_enter(volume->slots, slot))
+	if (!slot_enter(volume->reader.slots, slot))
 		return UDS_ERR_OUT_OF_RANGE;
-	r = uds_io_read(volume->io, buffer, stream->bytes,
-			volume_page_offset(volume, slot, stream->first_page));
-	slot_leave(volume->slots, slot);
+	r = page_reader_read_row(&volume->reader, slot, stream->first_page, stream->bytes, buffer,
+				 NULL);
+	slot_leave(volume->reader.slots, slot);
 	return r;
 }
 

@@ -10,11 +10,13 @@
 #include "base/message.h"
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
+#include "volume/volume_private.h"
+#include "volume/whole_chapter.h"
 
-int chapter_view_make(struct volume *volume, struct chapter_view *ret_view)
+int chapter_view_make(const struct volume *volume, struct chapter_view *ret_view)
 {
 	const struct geometry *geometry = &volume->geometry;
-	struct chapter_view view = { .volume = volume, .vcn = NO_CHAPTER };
+	struct chapter_view view = { .volume = volume, .geometry = geometry, .vcn = NO_CHAPTER };
 
 	view.heads = env_allocate_zeroed(&volume->env, geometry->index_pages_per_chapter,
 					 sizeof(*view.heads));
@@ -33,14 +35,14 @@ void chapter_view_free(struct chapter_view *view)
 int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pages,
 		     struct uds_message *message)
 {
-	const struct geometry *geometry = &view->volume->geometry;
+	const struct geometry *geometry = view->geometry;
 	uint64_t found = 0;
 	int r;
 
 	view->vcn = vcn;
 	view->slot = geometry_physical_chapter(geometry, vcn);
 	view->pages = pages;
-	r = chapter_check_index(geometry, &view->volume->code, view->slot, pages, &found,
+	r = chapter_check_index(geometry, &view->volume->reader.code, view->slot, pages, &found,
 				view->heads, message);
 	if (r == 0 && found != vcn)
 		r = failure(message, UDS_ERR_CORRUPT, "the slot holds chapter %" PRIu64 " instead",
@@ -54,23 +56,30 @@ int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pag
 int chapter_view_search(const struct chapter_view *view, const struct uds_record_name *name,
 			uint32_t *ret_record_page)
 {
-	const struct geometry *geometry = &view->volume->geometry;
+	const struct geometry *geometry = view->geometry;
 	uint32_t list = chapter_list(geometry, name), page = 0;
 
 	while (page + 1 < geometry->index_pages_per_chapter &&
 	       view->heads[page + 1].first_list <= list)
 		page++;
-	return index_page_search(geometry, &view->volume->code, &view->heads[page],
+	return index_page_search(geometry, &view->volume->reader.code, &view->heads[page],
 				 chapter_view_page(view, page), name, ret_record_page) == 1;
 }
 
 bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i)
 {
 	const uint8_t *page = chapter_view_record_page(view, record_page);
-	uint32_t count = view->volume->geometry.records_per_page, led_to;
+	uint32_t count = view->geometry->records_per_page, led_to;
 	struct uds_record_name name;
 
 	memcpy(&name, page + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
 	return chapter_view_search(view, &name, &led_to) == 1 && led_to == record_page &&
 	       find_in_page(page, count, &name) == i;
+}
+
+int chapter_view_count_astray(const struct chapter_view *view, uint64_t *ret_entries,
+			      uint64_t *ret_astray)
+{
+	return chapter_count_astray(&view->volume->env, view->geometry, &view->volume->reader.code,
+				    view->heads, view->pages, ret_entries, ret_astray);
 }

@@ -12,7 +12,8 @@
 #include "volume/volume.h"
 
 struct chapter_view {
-	struct volume *volume;
+	const struct volume *volume;
+	const struct geometry *geometry; /* of the volume */
 	uint64_t vcn;
 	uint32_t slot;
 	const uint8_t *pages;	       /* index pages, then record pages; the caller's */
@@ -20,7 +21,7 @@ struct chapter_view {
 };
 
 /* A view of nothing yet. Returns 0 or -ENOMEM. */
-int chapter_view_make(struct volume *volume, struct chapter_view *ret_view);
+int chapter_view_make(const struct volume *volume, struct chapter_view *ret_view);
 
 /* A view of zeroes, which was never made, is fine. */
 void chapter_view_free(struct chapter_view *view);
@@ -36,14 +37,13 @@ int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pag
 
 static inline const uint8_t *chapter_view_page(const struct chapter_view *view, uint32_t page)
 {
-	return view->pages + (size_t)page * view->volume->geometry.page_bytes;
+	return view->pages + (size_t)page * view->geometry->page_bytes;
 }
 
 static inline const uint8_t *chapter_view_record_page(const struct chapter_view *view,
 						      uint32_t record_page)
 {
-	return chapter_view_page(view,
-				 view->volume->geometry.index_pages_per_chapter + record_page);
+	return chapter_view_page(view, view->geometry->index_pages_per_chapter + record_page);
 }
 
 /*
@@ -58,5 +58,9 @@ int chapter_view_search(const struct chapter_view *view, const struct uds_record
  * false for copies of the fill record and for what the chapter index does not have.
  */
 bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i);
+
+/* Counts the entries of the chapter index, and those that lead to no record. Returns 0 or -ENOMEM. */
+int chapter_view_count_astray(const struct chapter_view *view, uint64_t *ret_entries,
+			      uint64_t *ret_astray);
 
 #endif

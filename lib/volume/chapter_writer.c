@@ -11,6 +11,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "volume/chapter_builder.h"
+#include "volume/volume_private.h"
 
 struct chapter_writer {
 	struct volume *volume;
@@ -164,8 +165,8 @@ int chapter_writer_make(struct volume *volume, struct layout *layout, chapter_wr
 	writer->context = context;
 	writer->statistics.memory_bytes =
 		sizeof(*writer) + (uint64_t)geometry->pages_per_chapter * geometry->page_bytes;
-	r = chapter_builder_make(&volume->env, volume->io, geometry, volume->code.volume_nonce,
-				 &writer->builder);
+	r = chapter_builder_make(&volume->env, volume->io, geometry,
+				 volume->reader.code.volume_nonce, &writer->builder);
 	if (r < 0) {
 		env_release(&volume->env, writer);
 		return r;

@@ -10,6 +10,7 @@
 #include "base/message.h"
 #include "base/sort.h"
 #include "volume/chapter_stream.h"
+#include "volume/volume_private.h"
 #include "volume/whole_chapter.h"
 
 /* How many slots volume_is_empty() looks at. */
@@ -113,7 +114,6 @@ static int check_newest(struct finder *finder)
 {
 	struct volume *volume = finder->volume;
 	struct found_chapters *found = &finder->found;
-	const struct chapter_reader reader = volume_chapter_reader(volume);
 	uint64_t vcn = found->newest - 1;
 	uint32_t slot;
 	int r;
@@ -121,7 +121,7 @@ static int check_newest(struct finder *finder)
 	if (found->newest == 0 || vcn < finder->options->durable)
 		return 0;
 	slot = geometry_physical_chapter(&volume->geometry, vcn);
-	r = chapter_read_whole(&reader, slot, &vcn, &finder->message);
+	r = chapter_read_whole(&volume->reader, slot, &vcn, &finder->message);
 	if (r == UDS_ERR_CORRUPT) {
 		env_log(&volume->env, UDS_LOG_WARNING,
 			"%s: chapter %" PRIu64 " (slot %" PRIu32
@@ -165,13 +165,13 @@ static int log_lost(struct finder *finder, uint64_t vcn)
 	uint64_t other = 0;
 	int r;
 
-	r = io_read(volume->io, finder->pages,
-		    (size_t)geometry->index_pages_per_chapter * geometry->page_bytes,
-		    volume_page_offset(volume, slot, 0), &message);
+	r = page_reader_read_row(&volume->reader, slot, 0,
+				 (size_t)geometry->index_pages_per_chapter * geometry->page_bytes,
+				 finder->pages, &message);
 	if (r < 0 && !finder->options->skip_unreadable)
 		return failure(&finder->message, r, "slot %" PRIu32 ": %.400s", slot, message.text);
 	if (r == 0)
-		r = chapter_check_index(geometry, &volume->code, slot, finder->pages, &other,
+		r = chapter_check_index(geometry, &volume->reader.code, slot, finder->pages, &other,
 					finder->heads, &message);
 	if (r == 0)
 		failure(&message, 0, "the slot holds chapter %" PRIu64, other);
@@ -217,8 +217,8 @@ static int take_slot(struct finder *finder, const struct streamed_chapter *chapt
 		env_log(&volume->env, UDS_LOG_WARNING,
 			"%s: slot %" PRIu32 ": reading its index pages: %s",
 			uds_io_name(volume->io), slot, uds_strerror(chapter->status));
-	} else if (chapter_check_index(&volume->geometry, &volume->code, slot, chapter->pages, &vcn,
-				       finder->heads, NULL) == 0) {
+	} else if (chapter_check_index(&volume->geometry, &volume->reader.code, slot,
+				       chapter->pages, &vcn, finder->heads, NULL) == 0) {
 		chapter_last_lists(&volume->geometry, finder->heads, finder->last_lists);
 		page_map_set(volume->map, slot, vcn, finder->last_lists);
 	}
@@ -327,35 +327,20 @@ void found_chapters_free(const struct volume *volume, struct found_chapters *fou
 	found->vcns = NULL;
 }
 
-/* Whether the first index page of a slot is that of a chapter. Returns 1, 0, or an error. */
-static int peek_slot(struct volume *volume, struct scratch *scratch, uint32_t slot,
-		     struct uds_message *ret_message)
-{
-	struct index_page_head head;
-	uint8_t *bytes = NULL;
-	int r;
-
-	r = volume_read_part(volume, scratch, slot, 0, 0, INDEX_PAGE_HEAD_BYTES, &bytes,
-			     ret_message);
-	if (r < 0)
-		return failure_in(ret_message, r, "%s: slot %" PRIu32, uds_io_name(volume->io),
-				  slot);
-	return index_page_read_head(&volume->code, bytes, &head, NULL) == 0 &&
-	       head.vcn < CHAPTER_LIMIT &&
-	       geometry_physical_chapter(&volume->geometry, head.vcn) == slot;
-}
-
 int volume_is_empty(struct volume *volume, struct uds_message *ret_message)
 {
-	struct scratch *scratch;
+	struct uds_message message;
+	uint64_t vcn;
 	int r;
 
-	r = volume_take_scratch(volume, &scratch);
-	if (r < 0)
-		return failure(ret_message, r, "%s", uds_strerror(r));
-	for (uint32_t slot = 0;
-	     slot < FIRST_SLOTS && slot < volume->geometry.chapters_per_volume && r == 0; slot++)
-		r = peek_slot(volume, scratch, slot, ret_message);
-	volume_give_scratch(volume, scratch);
-	return r < 0 ? r : r == 0;
+	for (uint32_t slot = 0; slot < FIRST_SLOTS && slot < volume->geometry.chapters_per_volume;
+	     slot++) {
+		r = chapter_read_head(&volume->reader, slot, &vcn, &message);
+		if (r == 0)
+			return 0;
+		if (r != UDS_ERR_CORRUPT)
+			return failure(ret_message, r, "slot %" PRIu32 ": %.400s", slot,
+				       message.text);
+	}
+	return 1;
 }

@@ -134,8 +134,7 @@ static int check_remapped(const struct layout *layout, struct uds_message *ret_m
  * Whether the volume holds chapter @vcn: whole, or with the next one behind it, which was begun only when
  * this one was durable. Returns 1, 0, or an error.
  */
-static int has_chapter(const struct chapter_reader *reader, uint64_t vcn,
-		       struct uds_message *ret_message)
+static int has_chapter(struct page_reader *reader, uint64_t vcn, struct uds_message *ret_message)
 {
 	uint32_t slot = geometry_physical_chapter(reader->geometry, vcn);
 	uint64_t found = 0;
@@ -164,14 +163,13 @@ static int find_outdated_save(struct uds_io *io, struct layout *layout,
 			      struct uds_message *ret_message)
 {
 	struct save_slot *slot = saves_latest_slot(&layout->saves);
-	struct index_page_code code;
-	const struct chapter_reader reader = { io, &io->env, &layout->geometry, &code,
-					       layout_volume_offset(layout) };
+	struct page_reader reader;
 	int r;
 
 	if (slot == NULL || slot->save.newest >= CHAPTER_LIMIT)
 		return 0;
-	index_page_code_make(&layout->geometry, layout->super.volume_nonce, &code);
+	page_reader_init(&reader, io, &io->env, &layout->geometry, layout->super.volume_nonce,
+			 layout_volume_offset(layout));
 	r = has_chapter(&reader, slot->save.newest, &slot->why);
 	if (r == -ENOMEM)
 		return failure(ret_message, r, "%s", uds_strerror(r));

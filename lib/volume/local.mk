@@ -11,9 +11,12 @@ lib_libcore_la_SOURCES += \
 	lib/volume/find_chapters.c lib/volume/find_chapters.h \
 	lib/volume/layout.c lib/volume/layout.h \
 	lib/volume/layout_create.c \
+	lib/volume/lookup.c lib/volume/lookup.h \
 	lib/volume/nonces.c lib/volume/nonces.h \
 	lib/volume/page_cache.c lib/volume/page_cache.h \
+	lib/volume/page_check.c lib/volume/page_check.h \
 	lib/volume/page_map.c lib/volume/page_map.h \
+	lib/volume/page_reader.c lib/volume/page_reader.h \
 	lib/volume/public.c \
 	lib/volume/region_table.c lib/volume/region_table.h \
 	lib/volume/save_header.c lib/volume/save_header.h \
@@ -21,6 +24,6 @@ lib_libcore_la_SOURCES += \
 	lib/volume/slot_table.c lib/volume/slot_table.h \
 	lib/volume/super_block.c lib/volume/super_block.h \
 	lib/volume/volume.c lib/volume/volume.h \
-	lib/volume/volume_batch.c lib/volume/volume_batch.h \
+	lib/volume/volume_private.h \
 	lib/volume/volume_search.c lib/volume/volume_search.h \
 	lib/volume/whole_chapter.c lib/volume/whole_chapter.h

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The page cache: shards of their own lock, each a few places that are searched one by one and
- * given up in the order of a clock hand that passes over what was used since it came by last.
+ * The page cache: shards with a lock of their own, each a few places that are searched one by one, and
+ * evicted by a clock hand that passes over what was used since it came by last.
+ *
+ * How many pages there are is counted for all shards together, and a shard grows while pages are left: the
+ * pages that are asked for are never spread evenly, and a limit for each shard would evict from one while
+ * others are empty.
  */
 #include "volume/page_cache.h"
 
@@ -12,54 +16,59 @@
 
 #include "base/env.h"
 
+/* On average, when the cache is full. */
 #define PLACES_PER_SHARD 16u
 #define NO_PAGE		 UINT64_MAX
 
-struct place {
+struct cached_page {
 	uint64_t number; /* of the page, or NO_PAGE */
 	bool used;	 /* since the hand came by */
-	uint8_t *page;	 /* memory, or NULL: not yet */
+	uint8_t *bytes;
 };
 
 struct shard {
 	pthread_mutex_t lock;
-	unsigned int count;
+	unsigned int count; /* places with memory */
+	unsigned int room;  /* elements of @places */
 	unsigned int hand;
-	struct place places[PLACES_PER_SHARD];
+	struct cached_page *places;
 };
 
 struct page_cache {
 	struct uds_env env;
 	uint32_t page_bytes;
+	uint32_t limit;		/* pages */
+	_Atomic uint32_t pages; /* that have memory */
 	uint32_t shard_count;
-	_Atomic uint64_t bytes;
 	struct shard *shards;
 };
+
+uint64_t page_cache_page_bytes(uint32_t page_bytes)
+{
+	/* The places of a shard double when they are full, so half of them may be empty. */
+	return page_bytes + sizeof(struct shard) / PLACES_PER_SHARD +
+	       2 * sizeof(struct cached_page);
+}
 
 int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pages,
 		    struct page_cache **ret_cache)
 {
 	struct page_cache *cache = env_allocate_zeroed(env, 1, sizeof(*cache));
+	uint32_t shards = pages / PLACES_PER_SHARD;
 
 	if (cache == NULL)
 		return -ENOMEM;
 	cache->env = *env;
 	cache->page_bytes = page_bytes;
-	/* All shards are of one size, because all get the same share of the pages. */
-	cache->shard_count = pages < PLACES_PER_SHARD ? 1 : pages / PLACES_PER_SHARD;
+	cache->limit = pages;
+	cache->shard_count = shards == 0 ? 1 : shards;
 	cache->shards = env_allocate_zeroed(env, cache->shard_count, sizeof(cache->shards[0]));
 	if (cache->shards == NULL) {
 		env_release(env, cache);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < cache->shard_count; i++) {
-		struct shard *shard = &cache->shards[i];
-
-		pthread_mutex_init(&shard->lock, NULL);
-		shard->count = pages < PLACES_PER_SHARD ? pages : PLACES_PER_SHARD;
-		for (unsigned int p = 0; p < PLACES_PER_SHARD; p++)
-			shard->places[p].number = NO_PAGE;
-	}
+	for (uint32_t i = 0; i < cache->shard_count; i++)
+		pthread_mutex_init(&cache->shards[i].lock, NULL);
 	*ret_cache = cache;
 	return 0;
 }
@@ -72,9 +81,12 @@ void page_cache_free(struct page_cache *cache)
 		return;
 	env = cache->env;
 	for (uint32_t i = 0; i < cache->shard_count; i++) {
-		pthread_mutex_destroy(&cache->shards[i].lock);
-		for (unsigned int p = 0; p < PLACES_PER_SHARD; p++)
-			env_release(&env, cache->shards[i].places[p].page);
+		struct shard *shard = &cache->shards[i];
+
+		pthread_mutex_destroy(&shard->lock);
+		for (unsigned int p = 0; p < shard->count; p++)
+			env_release(&env, shard->places[p].bytes);
+		env_release(&env, shard->places);
 	}
 	env_release(&env, cache->shards);
 	env_release(&env, cache);
@@ -90,7 +102,7 @@ static struct shard *lock_shard(struct page_cache *cache, uint64_t number)
 	return shard;
 }
 
-static struct place *find(struct shard *shard, uint64_t number)
+static struct cached_page *find(struct shard *shard, uint64_t number)
 {
 	for (unsigned int p = 0; p < shard->count; p++) {
 		if (shard->places[p].number == number)
@@ -99,69 +111,118 @@ static struct place *find(struct shard *shard, uint64_t number)
 	return NULL;
 }
 
-bool page_cache_read(struct page_cache *cache, uint64_t number, page_reader_fn read, void *context,
+bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn look, void *context,
 		     int *ret_result)
 {
 	struct shard *shard = lock_shard(cache, number);
-	struct place *place = find(shard, number);
+	struct cached_page *page = find(shard, number);
 
-	if (place != NULL) {
-		place->used = true;
-		*ret_result = read(context, place->page);
+	if (page != NULL) {
+		page->used = true;
+		*ret_result = look(context, page->bytes);
 	}
 	pthread_mutex_unlock(&shard->lock);
-	return place != NULL;
+	return page != NULL;
 }
 
-/* The place that is given up next. */
-static struct place *victim(struct shard *shard)
+static bool make_places(struct page_cache *cache, struct shard *shard)
 {
-	for (;;) {
-		struct place *place = &shard->places[shard->hand];
+	unsigned int room = shard->room == 0 ? PLACES_PER_SHARD / 2 : 2 * shard->room;
+	struct cached_page *places;
+
+	if (shard->count < shard->room)
+		return true;
+	places = env_allocate(&cache->env, room, sizeof(places[0]));
+	if (places == NULL)
+		return false;
+	if (shard->count > 0)
+		memcpy(places, shard->places, shard->count * sizeof(places[0]));
+	env_release(&cache->env, shard->places);
+	shard->places = places;
+	shard->room = room;
+	return true;
+}
+
+/* A place with memory of its own, or NULL when the limit is reached or there is no memory. */
+static struct cached_page *new_place(struct page_cache *cache, struct shard *shard)
+{
+	struct cached_page *page = NULL;
+	uint8_t *bytes = NULL;
+
+	if (atomic_fetch_add(&cache->pages, 1) < cache->limit && make_places(cache, shard))
+		bytes = env_allocate(&cache->env, 1, cache->page_bytes);
+	if (bytes == NULL) {
+		atomic_fetch_sub(&cache->pages, 1);
+		return NULL;
+	}
+	page = &shard->places[shard->count++];
+	page->bytes = bytes;
+	return page;
+}
+
+/* The place that is evicted next, if the shard has any. */
+static struct cached_page *victim(struct shard *shard)
+{
+	while (shard->count > 0) {
+		struct cached_page *page = &shard->places[shard->hand];
 
 		shard->hand = (shard->hand + 1) % shard->count;
-		if (place->number == NO_PAGE || !place->used)
-			return place;
-		place->used = false;
+		if (page->number == NO_PAGE || !page->used)
+			return page;
+		page->used = false;
 	}
+	return NULL;
 }
 
-void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *page)
+void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *bytes)
 {
 	struct shard *shard = lock_shard(cache, number);
-	struct place *place;
+	struct cached_page *page;
 
 	if (find(shard, number) != NULL)
 		goto out_unlock;
-	place = victim(shard);
-	place->number = NO_PAGE;
-	if (place->page == NULL) {
-		place->page = env_allocate(&cache->env, 1, cache->page_bytes);
-		if (place->page == NULL)
-			goto out_unlock;
-		atomic_fetch_add(&cache->bytes, cache->page_bytes);
-	}
-	memcpy(place->page, page, cache->page_bytes);
-	place->number = number;
-	place->used = false;
+	page = find(shard, NO_PAGE);
+	if (page == NULL)
+		page = new_place(cache, shard);
+	if (page == NULL)
+		page = victim(shard);
+	if (page == NULL)
+		goto out_unlock;
+	memcpy(page->bytes, bytes, cache->page_bytes);
+	page->number = number;
+	page->used = false;
 out_unlock:
 	pthread_mutex_unlock(&shard->lock);
+}
+
+bool page_cache_has_room(struct page_cache *cache)
+{
+	return atomic_load_explicit(&cache->pages, memory_order_relaxed) < cache->limit;
 }
 
 void page_cache_drop(struct page_cache *cache, uint64_t first, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct shard *shard = lock_shard(cache, first + i);
-		struct place *place = find(shard, first + i);
+		struct cached_page *page = find(shard, first + i);
 
-		if (place != NULL)
-			place->number = NO_PAGE;
+		if (page != NULL)
+			page->number = NO_PAGE;
 		pthread_mutex_unlock(&shard->lock);
 	}
 }
 
 uint64_t page_cache_bytes(struct page_cache *cache)
 {
-	return sizeof(*cache) + (uint64_t)cache->shard_count * sizeof(cache->shards[0]) +
-	       atomic_load(&cache->bytes);
+	uint64_t bytes = sizeof(*cache) + cache->shard_count * sizeof(cache->shards[0]);
+
+	for (uint32_t i = 0; i < cache->shard_count; i++) {
+		struct shard *shard = &cache->shards[i];
+
+		pthread_mutex_lock(&shard->lock);
+		bytes += shard->room * sizeof(shard->places[0]) +
+			 (uint64_t)shard->count * cache->page_bytes;
+		pthread_mutex_unlock(&shard->lock);
+	}
+	return bytes;
 }

@@ -19,7 +19,10 @@
 
 struct page_cache;
 
-/* @pages: how many, at least 1. The memory for them is taken when they come. */
+/* Memory that one page takes in the cache. */
+uint64_t page_cache_page_bytes(uint32_t page_bytes);
+
+/* @pages: at most so many are cached, perhaps none. The memory for them is taken when they come. */
 int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pages,
 		    struct page_cache **ret_cache);
 
@@ -27,20 +30,26 @@ int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pag
 void page_cache_free(struct page_cache *cache);
 
 /*
- * Looks at a page that is there: returns what the cache is to return. No other thread changes the
- * page.
+ * Looks at a page that is cached: returns what the cache is to return. No other thread changes the
+ * page meanwhile.
  */
-typedef int (*page_reader_fn)(void *context, const uint8_t *page);
+typedef int (*page_look_fn)(void *context, const uint8_t *page);
 
 /*
- * Calls @read for page @number (of the volume) if it is there, and sets @ret_result to what it
+ * Calls @look for page @number (of the volume) if it is there, and sets @ret_result to what it
  * returns. Returns whether it is there.
  */
-bool page_cache_read(struct page_cache *cache, uint64_t number, page_reader_fn read, void *context,
+bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn look, void *context,
 		     int *ret_result);
 
-/* Keeps a copy, in place of a page that was not used for long. Does nothing without memory. */
+/*
+ * Caches a copy; when the cache is full, in place of a page that was not used lately. Does nothing without
+ * memory.
+ */
 void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *page);
+
+/* Whether another page can be cached without evicting one. */
+bool page_cache_has_room(struct page_cache *cache);
 
 /* Forgets pages [@first, @first + @count). */
 void page_cache_drop(struct page_cache *cache, uint64_t first, uint32_t count);

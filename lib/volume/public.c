@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/env.h"
@@ -18,6 +20,7 @@
 #include "chapter/public.h"
 #include "volume/chapter_writer.h"
 #include "volume/find_chapters.h"
+#include "volume/volume_search.h"
 
 struct uds_volume {
 	struct uds_env env;
@@ -168,48 +171,15 @@ static int find_slot(const struct uds_volume *volume, uint64_t vcn, uint32_t *re
 	return 0;
 }
 
-/* Reads a page, counted through the whole chapter, into a buffer of ours and checks index pages. */
+/* Reads a page, counted through the whole chapter, index pages first. */
 static int read_page(struct uds_volume *volume, uint64_t vcn, uint32_t page, void *ret_page,
 		     struct uds_message *ret_message)
 {
-	const struct geometry *geometry = &volume->layout.geometry;
-	struct volume *inner = volume->volume;
-	struct index_page_head head;
-	struct page_bounds bounds;
-	struct scratch *scratch;
-	uint8_t *bytes = NULL;
-	uint32_t slot = 0;
+	uint32_t slot;
 	int r;
 
 	r = find_slot(volume, vcn, &slot, ret_message);
-	if (r < 0)
-		return r;
-	r = volume_take_scratch(inner, &scratch);
-	if (r < 0)
-		return failure(ret_message, r, "%s", uds_strerror(r));
-	if (!slot_enter(inner->slots, slot)) {
-		volume_give_scratch(inner, scratch);
-		return failure(ret_message, UDS_ERR_OUT_OF_RANGE,
-			       "%s: chapter %" PRIu64 " is being overwritten",
-			       uds_io_name(volume->io), vcn);
-	}
-	r = volume_read_part(inner, scratch, slot, page, 0, geometry->page_bytes, &bytes,
-			     ret_message);
-	if (r == 0 && page < geometry->index_pages_per_chapter) {
-		bounds = page_map_page(inner->map, slot, page);
-		r = index_page_open(&inner->code, bytes, &head, ret_message);
-		if (r == 0)
-			r = volume_check_head(inner, slot, vcn, &bounds, &head, ret_message);
-		if (r == 0)
-			r = failure(ret_message, UDS_ERR_OUT_OF_RANGE, "the chapter is gone");
-	}
-	slot_leave(inner->slots, slot);
-	if (r < 0)
-		volume_page_failure(inner, slot, vcn, page, r, ret_message);
-	else
-		memcpy(ret_page, bytes, geometry->page_bytes);
-	volume_give_scratch(inner, scratch);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : volume_read_page(volume->volume, vcn, page, ret_page, ret_message);
 }
 
 /* Refuses a page number. */

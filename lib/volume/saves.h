@@ -21,11 +21,6 @@
 #include "io/io.h"
 #include "volume/super_block.h"
 
-/*
- * No index ever gets so far; greater numbers come from damage, and sums with them could overflow.
- */
-#define CHAPTER_LIMIT (UINT64_C(1) << 54)
-
 /* A range of bytes on the I/O. */
 struct extent {
 	uint64_t offset;

@@ -22,6 +22,12 @@
 #define WRITING	 UINT32_C(0x80000000)
 #define DROPPING UINT32_C(0x40000000)
 
+/*
+ * A list takes one block of the device, a page of the usual size eight. After so many lists the page had
+ * been read for the same price.
+ */
+#define LISTS_PER_PAGE_READ 8
+
 struct slot_table {
 	struct uds_env env;
 	uint32_t slots;
@@ -30,10 +36,22 @@ struct slot_table {
 	_Atomic uint64_t head_bytes; /* that the heads take now */
 	_Atomic uint32_t hand;	     /* the slot whose heads may go next */
 	_Atomic uint32_t *states;
-	_Atomic(struct kept_head *) *heads; /* index_pages for each slot */
+	_Atomic uint32_t *writes;	      /* see slot_writes() */
+	_Atomic(struct cached_head *) *heads; /* index_pages for each slot */
 	pthread_mutex_t lock;
 	pthread_cond_t left; /* the last reader left a slot that somebody wants to write */
 };
+
+uint64_t slot_table_full_bytes(const struct geometry *geometry)
+{
+	const struct index_page_head none = { .list_count = 0 };
+	uint64_t pages = geometry->index_pages_per_chapter;
+	uint64_t lists_bits = (uint64_t)geometry->delta_lists_per_chapter * INDEX_PAGE_OFFSET_BITS;
+
+	return geometry->chapters_per_volume *
+	       (pages * (sizeof(struct cached_head) + index_page_table_bytes(&none) + 1) +
+		lists_bits / 8 + 1);
+}
 
 int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pages,
 		    uint64_t budget_bytes, struct slot_table **ret_table)
@@ -47,10 +65,12 @@ int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pa
 	table->index_pages = index_pages;
 	table->budget_bytes = budget_bytes;
 	table->states = env_allocate_zeroed(env, slots, sizeof(table->states[0]));
+	table->writes = env_allocate_zeroed(env, slots, sizeof(table->writes[0]));
 	table->heads =
 		env_allocate_zeroed(env, (uint64_t)slots * index_pages, sizeof(table->heads[0]));
-	if (table->states == NULL || table->heads == NULL) {
+	if (table->states == NULL || table->writes == NULL || table->heads == NULL) {
 		env_release(env, table->states);
+		env_release(env, table->writes);
 		env_release(env, table->heads);
 		env_release(env, table);
 		return -ENOMEM;
@@ -61,13 +81,13 @@ int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pa
 	return 0;
 }
 
-static _Atomic(struct kept_head *) *head_at(const struct slot_table *table, uint32_t slot,
-					    uint32_t page)
+static _Atomic(struct cached_head *) *head_at(const struct slot_table *table, uint32_t slot,
+					      uint32_t page)
 {
 	return &table->heads[(size_t)slot * table->index_pages + page];
 }
 
-static size_t head_size(const struct kept_head *head)
+static size_t head_size(const struct cached_head *head)
 {
 	return sizeof(*head) + index_page_table_bytes(&head->head);
 }
@@ -76,7 +96,7 @@ static size_t head_size(const struct kept_head *head)
 static void drop_heads(struct slot_table *table, uint32_t slot)
 {
 	for (uint32_t page = 0; page < table->index_pages; page++) {
-		struct kept_head *head = atomic_exchange(head_at(table, slot, page), NULL);
+		struct cached_head *head = atomic_exchange(head_at(table, slot, page), NULL);
 
 		if (head == NULL)
 			continue;
@@ -97,6 +117,7 @@ void slot_table_free(struct slot_table *table)
 	pthread_mutex_destroy(&table->lock);
 	env = table->env;
 	env_release(&env, table->heads);
+	env_release(&env, table->writes);
 	env_release(&env, table->states);
 	env_release(&env, table);
 }
@@ -143,6 +164,8 @@ void slot_lock(struct slot_table *table, uint32_t slot)
 	while (atomic_load_explicit(&table->states[slot], memory_order_acquire) != WRITING)
 		pthread_cond_wait(&table->left, &table->lock);
 	pthread_mutex_unlock(&table->lock);
+	/* Only now: a reader that was inside until a moment ago must not know the new number. */
+	atomic_fetch_add(&table->writes[slot], 1);
 	drop_heads(table, slot);
 }
 
@@ -151,12 +174,17 @@ void slot_unlock(struct slot_table *table, uint32_t slot)
 	atomic_fetch_and_explicit(&table->states[slot], ~WRITING, memory_order_release);
 }
 
-const struct kept_head *slot_head(const struct slot_table *table, uint32_t slot, uint32_t page)
+uint32_t slot_writes(const struct slot_table *table, uint32_t slot)
+{
+	return atomic_load_explicit(&table->writes[slot], memory_order_relaxed);
+}
+
+const struct cached_head *slot_head(const struct slot_table *table, uint32_t slot, uint32_t page)
 {
 	return atomic_load_explicit(head_at(table, slot, page), memory_order_acquire);
 }
 
-/* Forgets the heads of some slots that nobody is in, until there is room again. */
+/* Evicts the heads of some slots that nobody is in, until there is room again. */
 static void make_room(struct slot_table *table)
 {
 	for (unsigned int tries = 0; tries < 16; tries++) {
@@ -172,28 +200,52 @@ static void make_room(struct slot_table *table)
 	}
 }
 
-void slot_keep_head(struct slot_table *table, uint32_t slot, uint32_t page,
-		    const struct index_page_head *head, const uint8_t *bytes)
+bool slot_head_is_busy(struct slot_table *table, uint32_t slot, uint32_t page)
+{
+	struct cached_head *head =
+		atomic_load_explicit(head_at(table, slot, page), memory_order_acquire);
+	uint32_t before;
+
+	if (head == NULL)
+		return false;
+	before = atomic_fetch_add_explicit(&head->list_reads, 1, memory_order_relaxed);
+	if (before + 1 < LISTS_PER_PAGE_READ)
+		return false;
+	atomic_store_explicit(&head->list_reads, 0, memory_order_relaxed);
+	return true;
+}
+
+void slot_cache_head(struct slot_table *table, uint32_t slot, uint32_t page,
+		     const struct index_page_head *head, const uint8_t *bytes)
 {
 	size_t length = index_page_table_bytes(head);
-	struct kept_head *kept = env_allocate(&table->env, 1, sizeof(*kept) + length);
-	struct kept_head *none = NULL;
+	struct cached_head *cached, *none = NULL;
 
-	if (kept == NULL)
-		return; /* it is read again then */
-	kept->head = *head;
-	memcpy(kept->bytes, bytes, length);
-	if (!atomic_compare_exchange_strong(head_at(table, slot, page), &none, kept)) {
-		env_release(&table->env, kept); /* another thread was faster */
+	if (slot_head(table, slot, page) != NULL)
 		return;
-	}
-	if (atomic_fetch_add(&table->head_bytes, head_size(kept)) > table->budget_bytes)
+	/* Taken from the budget first, so that threads together never exceed it. */
+	if (atomic_fetch_add(&table->head_bytes, sizeof(*cached) + length) + sizeof(*cached) +
+		    length >
+	    table->budget_bytes)
 		make_room(table);
+	cached = atomic_load(&table->head_bytes) > table->budget_bytes
+			 ? NULL
+			 : env_allocate(&table->env, 1, sizeof(*cached) + length);
+	if (cached != NULL) {
+		cached->head = *head;
+		atomic_init(&cached->list_reads, 0);
+		memcpy(cached->bytes, bytes, length);
+		if (atomic_compare_exchange_strong(head_at(table, slot, page), &none, cached))
+			return;
+		env_release(&table->env, cached); /* another thread was faster */
+	}
+	atomic_fetch_sub(&table->head_bytes, sizeof(*cached) + length);
 }
 
 uint64_t slot_table_bytes(const struct slot_table *table)
 {
-	return sizeof(*table) + (uint64_t)table->slots * sizeof(table->states[0]) +
+	return sizeof(*table) +
+	       (uint64_t)table->slots * (sizeof(table->states[0]) + sizeof(table->writes[0])) +
 	       (uint64_t)table->slots * table->index_pages * sizeof(table->heads[0]) +
 	       atomic_load(&table->head_bytes);
 }

@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Opening a volume, its pages' places, and reading parts of them. Lookups are in volume_search.c.
- */
+/* Opening a volume, and reading its pages by chapter. */
 #include "volume/volume.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
-#include "volume/volume_batch.h"
-
-/*
- * A read of a few kilobytes out of the system's page cache takes a microsecond or so, one of 32 KB
- * four or five; the fastest device takes ten times as long.
- */
-#define SLOW_READ_NS 40000
-
-/* Reads that are quick as a rule are timed now and then only. */
-#define TIMED_READS 4
+#include "volume/volume_private.h"
+#include "volume/whole_chapter.h"
 
 /*
  * The rank of a name among @records evenly spread ones has a standard deviation of at most
@@ -42,7 +30,6 @@ int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_b
 {
 	const struct geometry *geometry = &layout->geometry;
 	struct volume *volume = env_allocate_zeroed(env, 1, sizeof(*volume));
-	uint64_t pages;
 	int r;
 
 	if (volume == NULL)
@@ -50,30 +37,15 @@ int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_b
 	volume->env = *env;
 	volume->io = io;
 	volume->geometry = *geometry;
-	volume->start = layout_volume_offset(layout);
-	index_page_code_make(geometry, layout->super.volume_nonce, &volume->code);
 	volume->reach = row_reach(geometry->records_per_page);
 	if (cache_bytes == 0)
 		cache_bytes = (uint64_t)geometry->cache_chapters * geometry->pages_per_chapter *
 			      geometry->page_bytes;
-	/*
-	 * One half for whole pages, the other for heads of index pages, which take much less as a
-	 * rule.
-	 */
-	pages = cache_bytes / 2 / geometry->page_bytes;
-	if (pages == 0)
-		pages = 1;
-	if (pages > geometry->pages_per_volume)
-		pages = geometry->pages_per_volume;
-
-	pthread_mutex_init(&volume->pool_lock, NULL);
-	r = page_map_make(env, geometry, &volume->map);
+	page_reader_init(&volume->reader, io, env, &volume->geometry, layout->super.volume_nonce,
+			 layout_volume_offset(layout));
+	r = page_reader_start(&volume->reader, cache_bytes);
 	if (r == 0)
-		r = slot_table_make(env, geometry->chapters_per_volume,
-				    geometry->index_pages_per_chapter, cache_bytes / 2,
-				    &volume->slots);
-	if (r == 0)
-		r = page_cache_make(env, geometry->page_bytes, (uint32_t)pages, &volume->cache);
+		r = page_map_make(env, geometry, &volume->map);
 	if (r < 0) {
 		volume_close(volume);
 		return r;
@@ -89,152 +61,106 @@ void volume_close(struct volume *volume)
 	if (volume == NULL)
 		return;
 	env = volume->env;
-	volume_free_batches(volume);
-	while (volume->scratches != NULL) {
-		struct scratch *scratch = volume->scratches;
-
-		volume->scratches = scratch->next;
-		env_release(&env, scratch->buffer);
-		env_release(&env, scratch);
-	}
+	page_reader_end(&volume->reader);
 	page_map_free(volume->map);
-	slot_table_free(volume->slots);
-	page_cache_free(volume->cache);
-	pthread_mutex_destroy(&volume->pool_lock);
 	env_release(&env, volume);
 }
 
 uint64_t volume_memory_bytes(struct volume *volume)
 {
-	return sizeof(*volume) + page_map_bytes(volume->map) + slot_table_bytes(volume->slots) +
-	       page_cache_bytes(volume->cache);
+	return sizeof(*volume) + page_map_bytes(volume->map) + page_reader_bytes(&volume->reader);
 }
 
-int volume_take_scratch(struct volume *volume, struct scratch **ret_scratch)
+uint64_t volume_pages_read(struct volume *volume)
 {
-	struct scratch *scratch;
-
-	pthread_mutex_lock(&volume->pool_lock);
-	scratch = volume->scratches;
-	if (scratch != NULL)
-		volume->scratches = scratch->next;
-	pthread_mutex_unlock(&volume->pool_lock);
-	if (scratch == NULL) {
-		scratch = env_allocate(&volume->env, 1, sizeof(*scratch));
-		if (scratch == NULL)
-			return -ENOMEM;
-		scratch->buffer =
-			io_allocate_buffer(volume->io, &volume->env, volume->geometry.page_bytes);
-		if (scratch->buffer == NULL) {
-			env_release(&volume->env, scratch);
-			return -ENOMEM;
-		}
-	}
-	*ret_scratch = scratch;
-	return 0;
+	return atomic_load_explicit(&volume->reader.pages_read, memory_order_relaxed);
 }
 
-void volume_give_scratch(struct volume *volume, struct scratch *scratch)
+struct page_map *volume_page_map(struct volume *volume)
 {
-	pthread_mutex_lock(&volume->pool_lock);
-	scratch->next = volume->scratches;
-	volume->scratches = scratch;
-	pthread_mutex_unlock(&volume->pool_lock);
+	return volume->map;
 }
 
-static uint64_t now_ns(void)
+uint64_t volume_page_offset(const struct volume *volume, uint32_t slot, uint32_t page)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return page_reader_offset(&volume->reader, slot, page);
 }
 
-/*
- * One slow read can be chance (this thread was not running), so it takes some; and many quick
- * ones to get back.
- */
-static void note_time(struct volume *volume, uint64_t ns)
+int volume_page_failure(const struct volume *volume, const struct page_claim *claim, int status,
+			struct uds_message *ret_message)
 {
-	int slowness = atomic_load_explicit(&volume->slowness, memory_order_relaxed);
-
-	if (ns > SLOW_READ_NS)
-		slowness = slowness < SLOW_MAXIMUM ? slowness + SLOW_STEP : slowness;
-	else
-		slowness = slowness > 0 ? slowness - 1 : slowness;
-	atomic_store_explicit(&volume->slowness, slowness, memory_order_relaxed);
-}
-
-int volume_read_part(struct volume *volume, struct scratch *scratch, uint32_t slot, uint32_t page,
-		     uint32_t from, uint32_t to, uint8_t **ret_bytes,
-		     struct uds_message *ret_message)
-{
-	uint32_t block = uds_io_block_bytes(volume->io);
-	uint32_t start = from / block * block;
-	uint32_t end = (uint32_t)round_up(to, block);
-	uint64_t began = 0, count;
-	bool timed;
-	int r;
-
-	count = atomic_fetch_add_explicit(&volume->pages_read, 1, memory_order_relaxed);
-	timed = volume_reads_are_slow(volume) || count % TIMED_READS == 0;
-	if (timed)
-		began = now_ns();
-	r = uds_io_read(volume->io, scratch->buffer, end - start,
-			volume_page_offset(volume, slot, page) + start);
-	if (r < 0)
-		return failure(ret_message, r, "reading %" PRIu32 " bytes at %" PRIu64 ": %s",
-			       end - start, volume_page_offset(volume, slot, page) + start,
-			       uds_strerror(r));
-	if (timed)
-		note_time(volume, now_ns() - began);
-	*ret_bytes = scratch->buffer + (from - start);
-	return 0;
-}
-
-int volume_page_failure(const struct volume *volume, uint32_t slot, uint64_t vcn, uint32_t page,
-			int status, struct uds_message *ret_message)
-{
-	uint32_t index_pages = volume->geometry.index_pages_per_chapter;
+	uint32_t index_pages = volume->geometry.index_pages_per_chapter, page = claim->page;
 
 	return failure_in(ret_message, status,
 			  "%s: chapter %" PRIu64 " (slot %" PRIu32 "), %s %" PRIu32,
-			  uds_io_name(volume->io), vcn, slot,
+			  uds_io_name(volume->io), claim->vcn, claim->slot,
 			  page < index_pages ? "index page" : "record page",
 			  page < index_pages ? page : page - index_pages);
 }
 
-int volume_check_head(const struct volume *volume, uint32_t slot, uint64_t vcn,
-		      const struct page_bounds *bounds, const struct index_page_head *head,
-		      struct uds_message *ret_message)
-{
-	if (head->vcn != vcn) {
-		if (head->vcn > vcn && head->vcn < CHAPTER_LIMIT &&
-		    geometry_physical_chapter(&volume->geometry, head->vcn) == slot)
-			return 0;
-		return failure(ret_message, UDS_ERR_CORRUPT,
-			       "chapter number: expected %" PRIu64 ", found %" PRIu64, vcn,
-			       head->vcn);
-	}
-	if (head->first_list != bounds->first_list || head->list_count != bounds->list_count)
-		return failure(ret_message, UDS_ERR_CORRUPT,
-			       "lists: expected %" PRIu32 " from %" PRIu32
-			       " on, as the page map says, found %" PRIu32 " from %" PRIu32 " on",
-			       bounds->list_count, bounds->first_list, head->list_count,
-			       head->first_list);
-	return 1;
-}
-
 void volume_begin_write(struct volume *volume, uint32_t slot)
 {
-	slot_lock(volume->slots, slot);
-	page_cache_drop(volume->cache, geometry_physical_page(&volume->geometry, slot, 0),
-			volume->geometry.pages_per_chapter);
+	page_reader_lock_slot(&volume->reader, slot);
 }
 
 void volume_end_write(struct volume *volume, uint32_t slot)
 {
-	slot_unlock(volume->slots, slot);
+	page_reader_unlock_slot(&volume->reader, slot);
+}
+
+/* What a copy is made of. */
+struct page_copy {
+	uint8_t *page;
+	size_t bytes;
+};
+
+static int copy_page(void *context, const uint8_t *page)
+{
+	const struct page_copy *copy = context;
+
+	memcpy(copy->page, page, copy->bytes);
+	return 1;
+}
+
+/* Inside the slot. Returns 1, 0 when the chapter is gone, or an error. */
+static int read_page(struct volume *volume, const struct page_claim *claim, uint8_t *ret_page,
+		     struct uds_message *ret_message)
+{
+	const uint32_t page_bytes = volume->geometry.page_bytes;
+	struct page_request request = { .claim = *claim };
+	struct index_page_head head;
+	int r;
+
+	r = page_reader_want(&volume->reader, &request, 0, page_bytes);
+	if (r < 0)
+		return failure(ret_message, r, "%s", uds_strerror(r));
+	page_reader_read(&volume->reader, &request);
+	r = page_reader_accept(&volume->reader, &request, &head, ret_message);
+	if (r == 1)
+		memcpy(ret_page, request.bytes, page_bytes);
+	page_reader_release(&volume->reader, &request);
+	return r;
+}
+
+int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t *ret_page,
+		     struct uds_message *ret_message)
+{
+	struct page_copy copy = { ret_page, volume->geometry.page_bytes };
+	uint32_t slot = geometry_physical_chapter(&volume->geometry, vcn);
+	struct page_claim claim;
+	int r;
+
+	if (!slot_enter(volume->reader.slots, slot))
+		return failure(ret_message, UDS_ERR_OUT_OF_RANGE,
+			       "%s: chapter %" PRIu64 " is being overwritten",
+			       uds_io_name(volume->io), vcn);
+	claim = volume_claim(volume, slot, vcn, page);
+	if (!page_reader_look(&volume->reader, &claim, copy_page, &copy, &r))
+		r = read_page(volume, &claim, ret_page, ret_message);
+	slot_leave(volume->reader.slots, slot);
+	if (r == 0)
+		r = failure(ret_message, UDS_ERR_OUT_OF_RANGE, "the chapter is gone");
+	return r < 0 ? volume_page_failure(volume, &claim, r, ret_message) : 0;
 }
 
 int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *pages,
@@ -242,33 +168,33 @@ int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *page
 {
 	const struct geometry *geometry = &volume->geometry;
 	uint32_t slot = geometry_physical_chapter(geometry, vcn);
-	uint32_t page = 0;
+	const uint32_t page_bytes = geometry->page_bytes;
+	struct page_claim claim;
 	int r;
 
-	if (!slot_enter(volume->slots, slot))
+	if (!slot_enter(volume->reader.slots, slot))
 		return failure(ret_message, UDS_ERR_OUT_OF_RANGE, "chapter %" PRIu64 " is gone",
 			       vcn);
-	r = uds_io_read(volume->io, pages,
-			(size_t)geometry->index_pages_per_chapter * geometry->page_bytes,
-			volume_page_offset(volume, slot, 0));
+	r = page_reader_read_row(&volume->reader, slot, 0,
+				 (size_t)geometry->index_pages_per_chapter * page_bytes, pages,
+				 NULL);
 	if (r < 0)
 		failure(ret_message, r, "reading all index pages: %s", uds_strerror(r));
-	atomic_fetch_add(&volume->pages_read, geometry->index_pages_per_chapter);
-	for (; page < geometry->index_pages_per_chapter && r >= 0; page++) {
-		struct page_bounds bounds = page_map_page(volume->map, slot, page);
-
-		r = index_page_open(&volume->code, pages + (size_t)page * geometry->page_bytes,
-				    &ret_heads[page], ret_message);
+	claim = volume_claim(volume, slot, vcn, 0);
+	for (uint32_t page = 0; page < geometry->index_pages_per_chapter && r >= 0; page++) {
+		claim = volume_claim(volume, slot, vcn, page);
+		r = page_check(geometry, &volume->reader.code, &claim,
+			       pages + (size_t)page * page_bytes, page_bytes, &ret_heads[page],
+			       ret_message);
 		if (r == 0)
-			r = volume_check_head(volume, slot, vcn, &bounds, &ret_heads[page],
-					      ret_message);
-		if (r == 0) {
 			r = failure(ret_message, UDS_ERR_OUT_OF_RANGE, "the chapter is gone");
-			break;
-		}
-		if (r < 0)
-			break;
 	}
-	slot_leave(volume->slots, slot);
-	return r < 0 ? volume_page_failure(volume, slot, vcn, page, r, ret_message) : 0;
+	slot_leave(volume->reader.slots, slot);
+	return r < 0 ? volume_page_failure(volume, &claim, r, ret_message) : 0;
+}
+
+int volume_read_head(struct volume *volume, uint32_t slot, uint64_t *ret_vcn,
+		     struct uds_message *ret_message)
+{
+	return chapter_read_head(&volume->reader, slot, ret_vcn, ret_message);
 }

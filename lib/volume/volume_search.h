@@ -1,47 +1,55 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The steps of a lookup in one chapter, shared by single lookups (volume_search.c) and batches
- * (volume_batch.c). The caller is in the chapter's slot.
+ * Looking names up in chapters of the volume, waiting for what must be read. Threads: any number at once.
  */
 #ifndef VOLUME_VOLUME_SEARCH_H
 #define VOLUME_VOLUME_SEARCH_H
 
-#include "volume/volume.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* What is looked for, and how far the lookup is. */
-struct lookup {
+#include <uds/record.h>
+#include <uds/status.h>
+
+struct volume;
+
+/*
+ * Looks a name up in chapter @vcn, which must have been written.
+ *
+ * @ret_data: untouched when it is not found.
+ *
+ * Returns 0; UDS_ERR_CORRUPT and the page when something read contradicts the format or the page
+ * map; or what the I/O said.
+ */
+int volume_search_chapter(struct volume *volume, uint64_t vcn, const struct uds_record_name *name,
+			  bool *ret_found, struct uds_record_data *ret_data,
+			  struct uds_message *ret_message);
+
+/*
+ * Looks a name up in one record page of a chapter, for those who know it from a chapter index of
+ * their own.
+ * @ret_found: false also when the chapter is no longer there.
+ */
+int volume_search_record_page(struct volume *volume, uint64_t vcn, uint32_t record_page,
+			      const struct uds_record_name *name, bool *ret_found,
+			      struct uds_record_data *ret_data, struct uds_message *ret_message);
+
+/* One of many lookups. */
+struct volume_search {
 	uint64_t vcn;
-	const struct uds_record_name *name;
-	uint32_t slot;
-	uint32_t list;		   /* of the chapter index */
-	uint32_t page;		   /* being read: of the chapter, index pages first */
-	struct page_bounds bounds; /* of the index page */
-	uint32_t record_page;	   /* once the index page gave it */
-	struct uds_record_data data;
-	struct uds_message *message;
+	struct uds_record_name name;
+	struct uds_record_data data; /* out: when found */
+	int status;		     /* out */
+	bool found;		     /* out */
 };
 
-void lookup_start(struct lookup *lookup, const struct volume *volume, uint64_t vcn,
-		  const struct uds_record_name *name, struct uds_message *ret_message);
-
 /*
- * Each returns 1 when the name may be, or for a record page is, there; 0 when it is not; or an
- * error, whose sentence lacks the place (volume_page_failure).
+ * Does many lookups at once: where reads are slow they are all under way together.
+ *
+ * Returns 0, or the first error; ret_message belongs to it. Each search has its own status.
  */
-int lookup_in_index_page(struct lookup *lookup, struct volume *volume, const uint8_t *page);
-int lookup_in_list(struct lookup *lookup, const struct volume *volume, const uint8_t *memory,
-		   uint32_t at, uint32_t bits);
-int lookup_in_record_page(struct lookup *lookup, struct volume *volume, const uint8_t *page);
-
-/*
- * Where the name's list is, bits [start, start + bits) of the page whose head and table are given.
- * Returns as above; 0 also for an empty list.
- */
-int lookup_find_list(struct lookup *lookup, const struct volume *volume,
-		     const struct index_page_head *head, const uint8_t *table, uint32_t *ret_start,
-		     uint32_t *ret_bits);
-
-/* Asks the page cache for the record page. Returns whether it was there. */
-bool lookup_cached_record_page(struct lookup *lookup, struct volume *volume, int *ret_result);
+int volume_search_many(struct volume *volume, struct volume_search *searches, size_t count,
+		       struct uds_message *ret_message);
 
 #endif

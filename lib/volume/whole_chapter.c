@@ -12,7 +12,6 @@
 #include "base/sort.h"
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
-#include "volume/saves.h"
 
 static int check_page(const struct index_page_code *code, const uint8_t *page, uint32_t next_list,
 		      struct index_page_head *ret_head, struct uds_message *ret_message)
@@ -267,49 +266,43 @@ int chapter_check_whole(const struct uds_env *env, const struct geometry *geomet
 	return r;
 }
 
-static uint64_t slot_offset(const struct chapter_reader *reader, uint32_t slot)
-{
-	return reader->volume_offset +
-	       geometry_physical_page(reader->geometry, slot, 0) * reader->geometry->page_bytes;
-}
-
-int chapter_read_whole(const struct chapter_reader *reader, uint32_t slot, uint64_t *ret_vcn,
+int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		       struct uds_message *ret_message)
 {
 	const struct geometry *geometry = reader->geometry;
 	size_t bytes = (size_t)geometry->pages_per_chapter * geometry->page_bytes;
-	uint8_t *pages = io_allocate_buffer(reader->io, reader->env, bytes);
+	uint8_t *pages = io_allocate_buffer(reader->io, &reader->env, bytes);
 	int r;
 
 	if (pages == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	r = io_read(reader->io, pages, bytes, slot_offset(reader, slot), ret_message);
+	r = page_reader_read_row(reader, slot, 0, bytes, pages, ret_message);
 	if (r == 0)
-		r = chapter_check_whole(reader->env, geometry, reader->code, slot, pages, ret_vcn,
+		r = chapter_check_whole(&reader->env, geometry, &reader->code, slot, pages, ret_vcn,
 					ret_message);
-	env_release(reader->env, pages);
+	env_release(&reader->env, pages);
 	return r;
 }
 
-int chapter_read_head(const struct chapter_reader *reader, uint32_t slot, uint64_t *ret_vcn,
+int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		      struct uds_message *ret_message)
 {
-	uint8_t *block = io_allocate_buffer(reader->io, reader->env, BLOCK_BYTES);
+	uint8_t *block = io_allocate_buffer(reader->io, &reader->env, BLOCK_BYTES);
 	struct index_page_head head;
 	int r;
 
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	r = io_read(reader->io, block, BLOCK_BYTES, slot_offset(reader, slot), ret_message);
+	r = page_reader_read_row(reader, slot, 0, BLOCK_BYTES, block, ret_message);
 	if (r == 0)
-		r = index_page_read_head(reader->code, block, &head, ret_message);
+		r = index_page_read_head(&reader->code, block, &head, ret_message);
 	if (r == 0 && (head.vcn >= CHAPTER_LIMIT ||
 		       geometry_physical_chapter(reader->geometry, head.vcn) != slot))
 		r = failure(ret_message, UDS_ERR_CORRUPT,
 			    "chapter number: found %" PRIu64
 			    ", which does not belong into this slot",
 			    head.vcn);
-	env_release(reader->env, block);
+	env_release(&reader->env, block);
 	if (r == 0)
 		*ret_vcn = head.vcn;
 	return r;

@@ -15,7 +15,7 @@
  *
  * Recovery, the choice of saves and verify all ask here.
  *
- * Threads: pure functions, but for chapter_read_whole(), which reads.
+ * Threads: pure functions, but for chapter_read_whole() and chapter_read_head(), which read. Any thread.
  */
 #ifndef VOLUME_WHOLE_CHAPTER_H
 #define VOLUME_WHOLE_CHAPTER_H
@@ -27,16 +27,7 @@
 
 #include "chapter/index_page.h"
 #include "geometry/geometry.h"
-#include "io/io.h"
-
-/* What it takes to read the chapters of a volume. */
-struct chapter_reader {
-	struct uds_io *io;
-	const struct uds_env *env;
-	const struct geometry *geometry;
-	const struct index_page_code *code;
-	uint64_t volume_offset; /* where the volume region begins, in bytes of the I/O */
-};
+#include "volume/page_reader.h"
 
 /*
  * Checks the index pages alone.
@@ -74,7 +65,7 @@ int chapter_check_whole(const struct uds_env *env, const struct geometry *geomet
 			uint64_t *ret_vcn, struct uds_message *ret_message);
 
 /* The same for a slot that is to be read. Returns also what the I/O said. */
-int chapter_read_whole(const struct chapter_reader *reader, uint32_t slot, uint64_t *ret_vcn,
+int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		       struct uds_message *ret_message);
 
 /*
@@ -83,7 +74,7 @@ int chapter_read_whole(const struct chapter_reader *reader, uint32_t slot, uint6
  * Returns 0; UDS_ERR_CORRUPT when it is no head of this index, or one that does not belong into the slot;
  * -ENOMEM; or what the I/O said.
  */
-int chapter_read_head(const struct chapter_reader *reader, uint32_t slot, uint64_t *ret_vcn,
+int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		      struct uds_message *ret_message);
 
 #endif

@@ -20,6 +20,8 @@
 #include "vector_file.h"
 #include "volume/chapter_writer.h"
 #include "volume/find_chapters.h"
+#include "volume/volume_private.h"
+#include "volume/volume_search.h"
 #include "volume/save_header.h"
 
 #define ZONES 3u
@@ -196,7 +198,7 @@ START_TEST(written_chapters_are_found_and_the_oldest_make_way)
 	for (uint64_t vcn = 9; vcn < 15; vcn++)
 		check_chapter(&index, vcn);
 	/* With all heads in memory and pages in the cache once more. */
-	atomic_store(&index.volume->slowness, 1 << 30);
+	atomic_store(&index.volume->reader.slowness, 1 << 30);
 	for (uint64_t vcn = 9; vcn < 15; vcn++)
 		check_chapter(&index, vcn);
 	ck_assert_int_eq(look_up(&index, 8, 5, &message), 0);
@@ -223,7 +225,7 @@ START_TEST(defect_R13_what_was_read_of_a_slot_is_forgotten_when_it_is_overwritte
 	for (uint64_t vcn = 0; vcn < 6; vcn++)
 		write_chapter(&index, vcn);
 	ck_assert_int_eq(chapter_writer_wait(index.writer, NULL), 0);
-	atomic_store(&index.volume->slowness, _i == 0 ? -(1 << 30) : 1 << 30);
+	atomic_store(&index.volume->reader.slowness, _i == 0 ? -(1 << 30) : 1 << 30);
 	check_chapter(&index, 2);
 	write_chapter(&index, 8); /* the slot of chapter 2 */
 	ck_assert_int_eq(chapter_writer_wait(index.writer, NULL), 0);
@@ -544,7 +546,7 @@ static void *read_records(void *argument)
 				record(searches[i].vcn, (uint32_t)(random >> 32) % count).name;
 		}
 		if (n % 1000 == 0) /* now and then as on a slow device */
-			atomic_store(&reader->index->volume->slowness, n % 2000 == 0 ? 1000 : 0);
+			atomic_store(&reader->index->volume->reader.slowness, n % 2000 == 0 ? 1000 : 0);
 		r = volume_search_many(reader->index->volume, searches, 8, &message);
 		if (r < 0) {
 			fprintf(stderr, "%s\n", message.text);

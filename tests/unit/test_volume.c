@@ -19,6 +19,8 @@
 #include "volume/find_chapters.h"
 #include "volume/layout.h"
 #include "volume/volume.h"
+#include "volume/volume_private.h"
+#include "volume/volume_search.h"
 
 /* An image with its volume open. */
 struct opened {
@@ -300,7 +302,7 @@ enum way {
 
 static void set_way(struct opened *o, enum way way)
 {
-	atomic_store(&o->volume->slowness, way == PARTS ? -(1 << 30) : 1 << 30);
+	atomic_store(&o->volume->reader.slowness, way == PARTS ? -(1 << 30) : 1 << 30);
 }
 
 /*
@@ -318,7 +320,7 @@ static bool list_was_emptied(struct opened *o, uint64_t vcn, const struct uds_re
 
 	ck_assert_uint_le(g->index_pages_per_chapter, 64);
 	ck_assert_int_eq(volume_read_chapter_index(o->volume, vcn, pages, heads, NULL), 0);
-	ck_assert_int_eq(index_page_find_list(&o->volume->code, &heads[b.page],
+	ck_assert_int_eq(index_page_find_list(&o->volume->reader.code, &heads[b.page],
 					      pages + (size_t)b.page * g->page_bytes,
 					      chapter_list(g, name), &start, &bits),
 			 0);
@@ -425,7 +427,7 @@ START_TEST(chapter_indexes_are_read_whole_and_record_pages_searched_alone)
 					       g->index_pages_per_chapter + 3)),
 		0);
 	page = chapter_list(g, &name) >= heads[1].first_list;
-	ck_assert_int_eq(index_page_search(g, &o.volume->code, &heads[page],
+	ck_assert_int_eq(index_page_search(g, &o.volume->reader.code, &heads[page],
 					   pages + (size_t)page * g->page_bytes, &name, &page),
 			 1);
 	ck_assert_uint_eq(page, 3);
@@ -565,6 +567,9 @@ START_TEST(reads_that_fail_are_told_with_the_page)
 		struct uds_message message = { "" };
 		int r;
 
+		/* What the reads before left in the caches is forgotten. */
+		volume_begin_write(o.volume, 1);
+		volume_end_write(o.volume, 1);
 		fault_plan_fail(&plan, FAULT_READ, nth, -EIO, false);
 		if (_i == TOGETHER)
 			r = volume_search_many(o.volume, searches, 2, &message);

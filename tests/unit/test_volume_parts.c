@@ -19,6 +19,8 @@
 #include "volume/chapter_writer.h"
 #include "volume/extent_stream.h"
 #include "volume/find_chapters.h"
+#include "volume/volume_private.h"
+#include "volume/volume_search.h"
 
 static struct uds_env default_env(void)
 {
@@ -121,8 +123,8 @@ START_TEST(a_locked_slot_has_no_readers_and_no_heads)
 
 	ck_assert(slot_enter(table, 1));
 	ck_assert_ptr_null(slot_head(table, 1, 2));
-	slot_keep_head(table, 1, 2, &head, bytes);
-	slot_keep_head(table, 1, 2, &head, bytes); /* once more changes nothing */
+	slot_cache_head(table, 1, 2, &head, bytes);
+	slot_cache_head(table, 1, 2, &head, bytes); /* once more changes nothing */
 	ck_assert_ptr_nonnull(slot_head(table, 1, 2));
 	ck_assert_uint_eq(slot_head(table, 1, 2)->head.vcn, 9);
 	ck_assert_mem_eq(slot_head(table, 1, 2)->bytes, bytes, index_page_table_bytes(&head));
@@ -145,20 +147,20 @@ END_TEST
 START_TEST(heads_beyond_the_budget_go_but_not_those_in_use)
 {
 	struct index_page_head head = { .list_count = 100 };
-	const struct kept_head *used;
+	const struct cached_head *used;
 	uint8_t bytes[300] = { 7 };
 	struct uds_env env = default_env();
 	struct slot_table *table = small_table(&env, 1000);
 	uint64_t empty = slot_table_bytes(table);
 
 	ck_assert(slot_enter(table, 0));
-	slot_keep_head(table, 0, 0, &head, bytes);
+	slot_cache_head(table, 0, 0, &head, bytes);
 	used = slot_head(table, 0, 0);
 	for (uint32_t n = 0; n < 100; n++) {
 		uint32_t slot = 1 + n % 3;
 
 		ck_assert(slot_enter(table, slot));
-		slot_keep_head(table, slot, n % 2, &head, bytes);
+		slot_cache_head(table, slot, n % 2, &head, bytes);
 		slot_leave(table, slot);
 		ck_assert_uint_le(slot_table_bytes(table), empty + 1000 + 600);
 	}
@@ -194,7 +196,7 @@ static void *contest_reader(void *argument)
 		before = contest->guarded;
 		if (contest->writers != 0)
 			abort();
-		slot_keep_head(contest->table, 0, before % 3, &head, bytes);
+		slot_cache_head(contest->table, 0, before % 3, &head, bytes);
 		if (before != contest->guarded)
 			abort();
 		contest->readers--;
@@ -343,7 +345,7 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 	if (r == 0)
 		r = volume_find_chapters(volume, NULL, &message, &found);
 	if (r == 0)
-		atomic_store(&volume->slowness, slow ? 1 << 30 : -(1 << 30));
+		atomic_store(&volume->reader.slowness, slow ? 1 << 30 : -(1 << 30));
 	for (uint64_t n = 0; n < 4 && r == 0; n++) {
 		for (unsigned int i = 0; i < 8; i++) {
 			searches[i].vcn = 1 + (n + i) % 2;

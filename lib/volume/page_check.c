@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Checking single pages. */
+#include "volume/page_check.h"
+
+#include <inttypes.h>
+
+#include "base/message.h"
+
+int page_check_head(const struct geometry *geometry, const struct page_claim *claim,
+		    const struct index_page_head *head, struct uds_message *ret_message)
+{
+	const struct page_bounds *bounds = &claim->bounds;
+
+	if (head->vcn != claim->vcn) {
+		/* A later chapter in its own slot is no damage: the volume has moved on. */
+		if (head->vcn > claim->vcn && head->vcn < CHAPTER_LIMIT &&
+		    geometry_physical_chapter(geometry, head->vcn) == claim->slot)
+			return 0;
+		return failure(ret_message, UDS_ERR_CORRUPT,
+			       "chapter number: expected %" PRIu64 ", found %" PRIu64, claim->vcn,
+			       head->vcn);
+	}
+	if (head->first_list != bounds->first_list || head->list_count != bounds->list_count)
+		return failure(ret_message, UDS_ERR_CORRUPT,
+			       "lists: expected %" PRIu32 " from %" PRIu32
+			       " on, as the page map says, found %" PRIu32 " from %" PRIu32 " on",
+			       bounds->list_count, bounds->first_list, head->list_count,
+			       head->first_list);
+	return 1;
+}
+
+int page_check(const struct geometry *geometry, const struct index_page_code *code,
+	       const struct page_claim *claim, const uint8_t *bytes, uint32_t length,
+	       struct index_page_head *ret_head, struct uds_message *ret_message)
+{
+	struct index_page_head head;
+	int r;
+
+	if (claim->page >= geometry->index_pages_per_chapter)
+		return 1;
+	if (length == geometry->page_bytes)
+		r = index_page_open(code, bytes, &head, ret_message);
+	else
+		r = index_page_read_head(code, bytes, &head, ret_message);
+	if (r == 0)
+		r = page_check_head(geometry, claim, &head, ret_message);
+	if (r == 1)
+		*ret_head = head;
+	return r;
+}

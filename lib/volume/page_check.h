@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What every page of the volume must pass when it comes from the device, and the only place that knows.
+ * page_reader.h calls it for each page before anybody uses it or it is cached. A new check (a checksum, say)
+ * is added here and nowhere else.
+ *
+ * Record pages have no header, so nothing about one alone can be wrong; what whole chapters must pass
+ * besides is in whole_chapter.h.
+ *
+ * Pure functions; any thread.
+ */
+#ifndef VOLUME_PAGE_CHECK_H
+#define VOLUME_PAGE_CHECK_H
+
+#include <stdint.h>
+
+#include <uds/status.h>
+
+#include "chapter/index_page.h"
+#include "geometry/geometry.h"
+#include "volume/page_map.h"
+
+/* What a page must be. */
+struct page_claim {
+	uint64_t vcn; /* of the chapter */
+	uint32_t slot;
+	uint32_t page;		   /* of the chapter, index pages first */
+	struct page_bounds bounds; /* of an index page, as the page map has them */
+};
+
+/*
+ * Compares the head of an index page with chapter and page map. For a head that was cached, too: the same
+ * slot is asked for different chapters.
+ *
+ * Returns 1; 0 when the chapter is no longer there, because a later one took its slot; or
+ * UDS_ERR_CORRUPT.
+ */
+int page_check_head(const struct geometry *geometry, const struct page_claim *claim,
+		    const struct index_page_head *head, struct uds_message *ret_message);
+
+/*
+ * Checks the first @length bytes of a page, at least INDEX_PAGE_HEAD_BYTES of them: what can be seen in so
+ * many. Only a whole page shows all its damages.
+ *
+ * @ret_head: of an index page.
+ *
+ * Returns as page_check_head().
+ */
+int page_check(const struct geometry *geometry, const struct index_page_code *code,
+	       const struct page_claim *claim, const uint8_t *bytes, uint32_t length,
+	       struct index_page_head *ret_head, struct uds_message *ret_message);
+
+#endif

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading pages: one at a time, or many through an I/O queue; and the caches around it.
+ *
+ * Buffers and queues are pooled: reads go on all the time, and opening a queue may cost a system call.
+ */
+#include "volume/page_reader.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+#include "base/message.h"
+
+/* How many reads are under way at a time for one caller. */
+#define QUEUE_DEPTH 64u
+
+/*
+ * A read of a few kilobytes out of the system's page cache takes a microsecond or so, one of 32 KB
+ * four or five; the fastest device takes ten times as long.
+ */
+#define SLOW_READ_NS 40000
+
+/* Reads that are quick as a rule are timed now and then only. */
+#define TIMED_READS 4
+
+/* Memory for one read: a page, and what alignment may add on both sides. */
+struct page_buffer {
+	struct page_buffer *next;
+	uint8_t *memory;
+};
+
+struct read_queue {
+	struct read_queue *next;
+	struct uds_io_queue *queue;
+};
+
+void page_reader_init(struct page_reader *reader, struct uds_io *io, const struct uds_env *env,
+		      const struct geometry *geometry, uint64_t volume_nonce, uint64_t start)
+{
+	memset(reader, 0, sizeof(*reader));
+	reader->env = *env;
+	reader->io = io;
+	reader->geometry = geometry;
+	reader->start = start;
+	index_page_code_make(geometry, volume_nonce, &reader->code);
+}
+
+/*
+ * Heads come first, at most half of the memory: they are small, and each of them saves the read of a whole
+ * page. All else is for pages.
+ */
+int page_reader_start(struct page_reader *reader, uint64_t cache_bytes)
+{
+	const struct geometry *geometry = reader->geometry;
+	uint64_t heads = slot_table_full_bytes(geometry), pages;
+	int r;
+
+	if (heads > cache_bytes / 2)
+		heads = cache_bytes / 2;
+	pages = (cache_bytes - heads) / page_cache_page_bytes(geometry->page_bytes);
+	if (pages > geometry->pages_per_volume)
+		pages = geometry->pages_per_volume;
+	pthread_mutex_init(&reader->pool_lock, NULL);
+	r = slot_table_make(&reader->env, geometry->chapters_per_volume,
+			    geometry->index_pages_per_chapter, heads, &reader->slots);
+	if (r == 0)
+		r = page_cache_make(&reader->env, geometry->page_bytes, (uint32_t)pages,
+				    &reader->cache);
+	return r;
+}
+
+void page_reader_end(struct page_reader *reader)
+{
+	while (reader->queues != NULL) {
+		struct read_queue *queue = reader->queues;
+
+		reader->queues = queue->next;
+		uds_io_queue_close(queue->queue);
+		env_release(&reader->env, queue);
+	}
+	while (reader->buffers != NULL) {
+		struct page_buffer *buffer = reader->buffers;
+
+		reader->buffers = buffer->next;
+		env_release(&reader->env, buffer->memory);
+		env_release(&reader->env, buffer);
+	}
+	slot_table_free(reader->slots);
+	page_cache_free(reader->cache);
+	pthread_mutex_destroy(&reader->pool_lock);
+}
+
+uint64_t page_reader_bytes(struct page_reader *reader)
+{
+	return slot_table_bytes(reader->slots) + page_cache_bytes(reader->cache);
+}
+
+static struct page_buffer *take_buffer(struct page_reader *reader)
+{
+	struct page_buffer *buffer;
+
+	pthread_mutex_lock(&reader->pool_lock);
+	buffer = reader->buffers;
+	if (buffer != NULL)
+		reader->buffers = buffer->next;
+	pthread_mutex_unlock(&reader->pool_lock);
+	if (buffer != NULL)
+		return buffer;
+	buffer = env_allocate(&reader->env, 1, sizeof(*buffer));
+	if (buffer == NULL)
+		return NULL;
+	buffer->memory = io_allocate_buffer(reader->io, &reader->env, reader->geometry->page_bytes);
+	if (buffer->memory == NULL) {
+		env_release(&reader->env, buffer);
+		return NULL;
+	}
+	return buffer;
+}
+
+int page_reader_want(struct page_reader *reader, struct page_request *request, uint32_t from,
+		     uint32_t to)
+{
+	const struct page_claim *claim = &request->claim;
+	uint32_t block = uds_io_block_bytes(reader->io);
+	uint32_t start = from / block * block;
+
+	if (request->buffer == NULL)
+		request->buffer = take_buffer(reader);
+	if (request->buffer == NULL)
+		return -ENOMEM;
+	request->from = from;
+	request->to = to;
+	request->bytes = request->buffer->memory + (from - start);
+	request->transfer.kind = UDS_IO_READ;
+	request->transfer.buffer = request->buffer->memory;
+	request->transfer.offset = page_reader_offset(reader, claim->slot, claim->page) + start;
+	request->transfer.length = (size_t)round_up(to, block) - start;
+	return 0;
+}
+
+void page_reader_release(struct page_reader *reader, struct page_request *request)
+{
+	struct page_buffer *buffer = request->buffer;
+
+	if (buffer == NULL)
+		return;
+	request->buffer = NULL;
+	pthread_mutex_lock(&reader->pool_lock);
+	buffer->next = reader->buffers;
+	reader->buffers = buffer;
+	pthread_mutex_unlock(&reader->pool_lock);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * One slow read can be chance (this thread was not running), so it takes some; and many quick
+ * ones to get back.
+ */
+static void note_time(struct page_reader *reader, uint64_t ns)
+{
+	int slowness = atomic_load_explicit(&reader->slowness, memory_order_relaxed);
+
+	if (ns > SLOW_READ_NS)
+		slowness = slowness < SLOW_MAXIMUM ? slowness + SLOW_STEP : slowness;
+	else
+		slowness = slowness > 0 ? slowness - 1 : slowness;
+	atomic_store_explicit(&reader->slowness, slowness, memory_order_relaxed);
+}
+
+void page_reader_read(struct page_reader *reader, struct page_request *request)
+{
+	struct uds_io_request *transfer = &request->transfer;
+	uint64_t began = 0, count;
+	bool timed;
+
+	count = atomic_fetch_add_explicit(&reader->pages_read, 1, memory_order_relaxed);
+	/* After a slow read all are timed, so that a slow device is soon known for one. */
+	timed = count % TIMED_READS == 0 ||
+		atomic_load_explicit(&reader->slowness, memory_order_relaxed) > 0;
+	if (timed)
+		began = now_ns();
+	request->status =
+		uds_io_read(reader->io, transfer->buffer, transfer->length, transfer->offset);
+	if (timed && request->status == 0)
+		note_time(reader, now_ns() - began);
+}
+
+static int take_queue(struct page_reader *reader, struct read_queue **ret_queue)
+{
+	struct read_queue *queue;
+	int r;
+
+	pthread_mutex_lock(&reader->pool_lock);
+	queue = reader->queues;
+	if (queue != NULL)
+		reader->queues = queue->next;
+	pthread_mutex_unlock(&reader->pool_lock);
+	if (queue == NULL) {
+		queue = env_allocate(&reader->env, 1, sizeof(*queue));
+		if (queue == NULL)
+			return -ENOMEM;
+		r = uds_io_queue_open(reader->io, QUEUE_DEPTH, &queue->queue);
+		if (r < 0) {
+			env_release(&reader->env, queue);
+			return r;
+		}
+	}
+	*ret_queue = queue;
+	return 0;
+}
+
+static void give_queue(struct page_reader *reader, struct read_queue *queue)
+{
+	pthread_mutex_lock(&reader->pool_lock);
+	queue->next = reader->queues;
+	reader->queues = queue;
+	pthread_mutex_unlock(&reader->pool_lock);
+}
+
+/*
+ * Submits up to QUEUE_DEPTH transfers and waits for all of them; each has its status. The only place that
+ * knows how many reads get under way together.
+ *
+ * Returns 0, or an error of the queue: which of the transfers are done, nobody knows then.
+ */
+static int transfer_together(struct uds_io_queue *queue, struct uds_io_request *const *transfers,
+			     size_t count)
+{
+	struct uds_io_request *some[QUEUE_DEPTH];
+	int r;
+
+	r = uds_io_queue_submit(queue, transfers, count);
+	while (r >= 0 && count > 0) {
+		r = uds_io_queue_reap(queue, some, QUEUE_DEPTH);
+		if (r > 0)
+			count -= (size_t)r;
+	}
+	return r < 0 ? r : 0;
+}
+
+/* Up to QUEUE_DEPTH requests. */
+static void read_together(struct page_reader *reader, struct page_request *const *requests,
+			  size_t count)
+{
+	struct uds_io_request *transfers[QUEUE_DEPTH];
+	struct read_queue *queue;
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		transfers[i] = &requests[i]->transfer;
+	r = take_queue(reader, &queue);
+	if (r == 0) {
+		r = transfer_together(queue->queue, transfers, count);
+		if (r == 0) {
+			give_queue(reader, queue);
+		} else {
+			/* Closing waits for what is under way, so the buffers are free again. */
+			uds_io_queue_close(queue->queue);
+			env_release(&reader->env, queue);
+		}
+	}
+	for (size_t i = 0; i < count; i++)
+		requests[i]->status = r < 0 ? r : transfers[i]->status;
+}
+
+void page_reader_read_many(struct page_reader *reader, struct page_request *const *requests,
+			   size_t count)
+{
+	atomic_fetch_add_explicit(&reader->pages_read, count, memory_order_relaxed);
+	for (size_t i = 0, n; i < count; i += n) {
+		n = count - i < QUEUE_DEPTH ? count - i : QUEUE_DEPTH;
+		read_together(reader, requests + i, n);
+	}
+}
+
+int page_reader_accept(struct page_reader *reader, const struct page_request *request,
+		       struct index_page_head *ret_head, struct uds_message *ret_message)
+{
+	const struct page_claim *claim = &request->claim;
+	uint32_t length = request->to - request->from;
+	int r;
+
+	if (request->status < 0)
+		return failure(ret_message, request->status, "reading %zu bytes at %" PRIu64 ": %s",
+			       request->transfer.length, request->transfer.offset,
+			       uds_strerror(request->status));
+	if (request->from > 0)
+		return 1;
+	r = page_check(reader->geometry, &reader->code, claim, request->bytes, length, ret_head,
+		       ret_message);
+	if (r <= 0 || reader->slots == NULL)
+		return r;
+	if (claim->page < reader->geometry->index_pages_per_chapter &&
+	    length >= index_page_table_bytes(ret_head))
+		slot_cache_head(reader->slots, claim->slot, claim->page, ret_head, request->bytes);
+	/* Where the system keeps the volume in its page cache, a second copy would be a waste. */
+	if (length == reader->geometry->page_bytes && page_reader_is_slow(reader))
+		page_cache_add(reader->cache,
+			       geometry_physical_page(reader->geometry, claim->slot, claim->page),
+			       request->bytes);
+	return 1;
+}
+
+bool page_reader_look(struct page_reader *reader, const struct page_claim *claim, page_look_fn look,
+		      void *context, int *ret_result)
+{
+	/* Nothing comes in while reads are quick; asking then would only cost time. */
+	return page_reader_is_slow(reader) &&
+	       page_cache_read(reader->cache,
+			       geometry_physical_page(reader->geometry, claim->slot, claim->page),
+			       look, context, ret_result);
+}
+
+bool page_reader_prefers_page(struct page_reader *reader, const struct page_claim *claim)
+{
+	return page_reader_is_slow(reader) &&
+	       (page_cache_has_room(reader->cache) ||
+		slot_head_is_busy(reader->slots, claim->slot, claim->page));
+}
+
+int page_reader_read_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
+			 uint8_t *memory, struct uds_message *ret_message)
+{
+	const uint32_t page_bytes = reader->geometry->page_bytes;
+
+	atomic_fetch_add_explicit(&reader->pages_read, (length + page_bytes - 1) / page_bytes,
+				  memory_order_relaxed);
+	return io_read(reader->io, memory, length, page_reader_offset(reader, slot, page),
+		       ret_message);
+}
+
+void page_reader_lock_slot(struct page_reader *reader, uint32_t slot)
+{
+	slot_lock(reader->slots, slot);
+	page_cache_drop(reader->cache, geometry_physical_page(reader->geometry, slot, 0),
+			reader->geometry->pages_per_chapter);
+}
+
+void page_reader_unlock_slot(struct page_reader *reader, uint32_t slot)
+{
+	slot_unlock(reader->slots, slot);
+}

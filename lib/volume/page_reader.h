@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading pages of the volume: everything that is read of it goes through here, in parts, whole, many at
+ * once, or a row of pages with one transfer. What is read is counted, checked (page_check.h) and cached.
+ *
+ * How it reads depends on the device, and is measured as it goes. Where a read is a copy from the system's
+ * page cache, a lookup reads the few parts it needs, and only the heads of index pages are cached. Where a
+ * read takes the time of a device, whole pages are read and cached, index pages as well as record pages.
+ *
+ * One read takes three steps, so that nobody has to wait in the middle of something:
+ *   page_reader_want()    says what is to be read, and gets a buffer for it;
+ *   page_reader_read() or page_reader_read_many()  reads;
+ *   page_reader_accept()  checks what came, and caches it.
+ * The first and the last happen inside the slot (slot_table.h). A caller that leaves the slot in between
+ * compares slot_writes(): what was read while the slot was written may be a mixture.
+ *
+ * A reader without caches (page_reader_init() alone) is enough for what is read before a volume is open.
+ *
+ * Threads: any, but for init, start and end.
+ */
+#ifndef VOLUME_PAGE_READER_H
+#define VOLUME_PAGE_READER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "chapter/index_page.h"
+#include "geometry/geometry.h"
+#include "io/io.h"
+#include "volume/page_cache.h"
+#include "volume/page_check.h"
+#include "volume/page_map.h"
+#include "volume/slot_table.h"
+
+struct page_buffer;
+struct read_queue;
+
+struct page_reader {
+	struct uds_env env;
+	struct uds_io *io;
+	const struct geometry *geometry;
+	struct index_page_code code;
+	uint64_t start; /* of the volume region, bytes of the I/O */
+
+	/* NULL in a reader without caches. */
+	struct slot_table *slots; /* with the cached heads of index pages */
+	struct page_cache *cache; /* whole pages */
+
+	_Atomic int slowness; /* see page_reader_is_slow() */
+	_Atomic uint64_t pages_read;
+
+	pthread_mutex_t pool_lock; /* for the two lists */
+	struct page_buffer *buffers;
+	struct read_queue *queues;
+};
+
+/*
+ * A reader without caches. @geometry: borrowed. @start: where the volume region begins, in bytes of the
+ * I/O. Needs no memory and no end.
+ */
+void page_reader_init(struct page_reader *reader, struct uds_io *io, const struct uds_env *env,
+		      const struct geometry *geometry, uint64_t volume_nonce, uint64_t start);
+
+/* Gives it caches of at most @cache_bytes together. Returns 0 or -ENOMEM; to be ended in any case. */
+int page_reader_start(struct page_reader *reader, uint64_t cache_bytes);
+void page_reader_end(struct page_reader *reader);
+
+/* Memory of the caches now. */
+uint64_t page_reader_bytes(struct page_reader *reader);
+
+/* Where page @page of a slot begins, in bytes of the I/O. */
+static inline uint64_t page_reader_offset(const struct page_reader *reader, uint32_t slot,
+					  uint32_t page)
+{
+	return reader->start +
+	       geometry_physical_page(reader->geometry, slot, page) * reader->geometry->page_bytes;
+}
+
+/* How slowness grows with each slow read and how far; it falls by 1 with each quick one. */
+#define SLOW_STEP      8
+#define SLOW_MAXIMUM   256
+#define SLOW_THRESHOLD 64
+
+/* Whether reads take the time of a device at present, rather than that of a copy. */
+static inline bool page_reader_is_slow(struct page_reader *reader)
+{
+	return atomic_load_explicit(&reader->slowness, memory_order_relaxed) > SLOW_THRESHOLD;
+}
+
+/* One read of a page or a part of it. */
+struct page_request {
+	struct page_claim claim;
+	uint32_t from, to;	    /* bytes of the page */
+	const uint8_t *bytes;	    /* once it was read: byte @from and what follows */
+	int status;		    /* of the read */
+	struct page_buffer *buffer; /* NULL: nothing is wanted */
+	struct uds_io_request transfer;
+};
+
+/* A request for bytes [@from, @to) of the page that the claim is about. Returns 0 or -ENOMEM. */
+int page_reader_want(struct page_reader *reader, struct page_request *request, uint32_t from,
+		     uint32_t to);
+
+/* Reads now. The status is in the request. */
+void page_reader_read(struct page_reader *reader, struct page_request *request);
+
+/* Reads many, all under way together, and returns when all are done. Each has its own status. */
+void page_reader_read_many(struct page_reader *reader, struct page_request *const *requests,
+			   size_t count);
+
+/*
+ * Takes in what was read, if it begins at byte 0 of its page: checks it, and caches the head of an index
+ * page; a whole page, too, where reads are slow. A part from the middle of a page is taken as it is.
+ *
+ * @ret_head: of an index page.
+ *
+ * Returns 1; 0 when the chapter is no longer there; UDS_ERR_CORRUPT; or what the I/O said.
+ */
+int page_reader_accept(struct page_reader *reader, const struct page_request *request,
+		       struct index_page_head *ret_head, struct uds_message *ret_message);
+
+/* Gives the buffer back; the bytes are gone. Without a buffer does nothing. */
+void page_reader_release(struct page_reader *reader, struct page_request *request);
+
+/*
+ * Calls @look for the claim's page if it is cached, and sets @ret_result to what that returned. Returns
+ * whether it is. The caller is in the slot.
+ */
+bool page_reader_look(struct page_reader *reader, const struct page_claim *claim, page_look_fn look,
+		      void *context, int *ret_result);
+
+/*
+ * Whether an index page whose head is cached is better read whole than in part, so that it can be cached:
+ * where reads are slow, if there is room for it, or if it is asked for so often that it should have some.
+ */
+bool page_reader_prefers_page(struct page_reader *reader, const struct page_claim *claim);
+
+/*
+ * Reads the first @length bytes of a row of pages, which begins with page @page of a slot, with one
+ * transfer. Nothing of it is checked or cached: which chapter it is of, the caller finds out
+ * (whole_chapter.h).
+ *
+ * @memory: from io_allocate_buffer(). @length: a multiple of BLOCK_BYTES.
+ *
+ * Returns 0, or what the I/O said with a sentence.
+ */
+int page_reader_read_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
+			 uint8_t *memory, struct uds_message *ret_message);
+
+/* Forgets everything of a slot and keeps all readers out until page_reader_unlock_slot(). */
+void page_reader_lock_slot(struct page_reader *reader, uint32_t slot);
+void page_reader_unlock_slot(struct page_reader *reader, uint32_t slot);
+
+#endif
