@@ -9,7 +9,7 @@
 #define NONCE 0x1234 /* that of the volume: stored in every index page */
 
 static struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
-static struct uds_geometry geometry = { .size = sizeof(geometry) };
+static struct uds_geometry geometry = UDS_GEOMETRY_INIT;
 
 /* Any well-mixed 16 bytes do for a name; this stands for a hash of a block. */
 static void name_block(uint64_t block, struct uds_record_name *ret_name)
@@ -68,7 +68,7 @@ static int find(const struct uds_page_format *format, const uint8_t *pages,
 		const struct uds_record_name *name, bool *ret_found,
 		struct uds_record_data *ret_data)
 {
-	struct uds_index_page page = { .size = sizeof(page) };
+	struct uds_index_page page = UDS_INDEX_PAGE_INIT;
 	const uint32_t list = uds_chapter_index_list_of(format, name);
 	uint32_t record_page;
 	int r;

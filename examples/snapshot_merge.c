@@ -15,7 +15,7 @@ static int show_range(void *context, uint64_t offset, uint64_t length)
 static int merge(struct uds_snapshot *snapshot)
 {
 	struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
-	struct uds_merge_result result = { .size = sizeof(result) };
+	struct uds_merge_result result = UDS_MERGE_RESULT_INIT;
 	int r;
 
 	options.dry_run = true;

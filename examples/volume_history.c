@@ -22,7 +22,7 @@ static int parse_name(const char *hex, struct uds_record_name *ret_name)
 static int print_copies(struct uds_volume *volume, const struct uds_record_name *name,
 			struct uds_message *message)
 {
-	struct uds_volume_info info = { .size = sizeof(info) };
+	struct uds_volume_info info = UDS_VOLUME_INFO_INIT;
 	int r;
 
 	r = uds_volume_get_info(volume, &info);

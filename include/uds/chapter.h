@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Chapters, the unit in which an index stores and evicts records: the open chapter in memory, and the
- * pages that it becomes when it is closed. Index pages map a name to a record page; record pages hold
- * names and data.
+ * Chapters, the unit in which an index stores and evicts records: the open chapter in memory, and
+ * the pages that it becomes when it is closed. Index pages map a name to a record page; record
+ * pages hold names and data.
  *
  * These are the building blocks of uds/index.h, for programs that inspect, repair or build volumes.
- * Nothing here does I/O: the caller reads and writes the memory of pages and saves. The bytes are those
- * of the UDS format (uds-format, 5 and 7 to 10).
+ * Nothing here does I/O: the caller reads and writes the memory of pages and saves. The bytes are
+ * those of the UDS format (uds-format, 5 and 7 to 10).
  *
  * Every function that takes a page or a save accepts any bytes.
  */
@@ -27,12 +27,12 @@ extern "C" {
 #endif
 
 /*
- * The open chapter (uds-format, 10): records in the order of their arrival, in 1 to 16 zones. A name
- * belongs to one zone. Each zone has room for the same share of a chapter's records. When one zone is
- * full, close the whole chapter.
+ * The open chapter (uds-format, 10): records in the order of their arrival, in 1 to 16 zones. A
+ * name belongs to one zone. Each zone has room for the same share of a chapter's records. When one
+ * zone is full, close the whole chapter.
  *
- * Threads: functions that take a const chapter may run at the same time. The others need the chapter to
- * themselves ("Threads: one").
+ * Threads: functions that take a const chapter may run at the same time. The others need the
+ * chapter to themselves ("Threads: one").
  */
 struct uds_open_chapter;
 
@@ -95,10 +95,11 @@ unsigned int uds_open_chapter_zone_of(const struct uds_open_chapter *chapter,
 				      const struct uds_record_name *name);
 
 /*
- * Stores a record. When the chapter has the name already, its data is overwritten, also in a full zone.
+ * Stores a record. When the chapter has the name already, its data is overwritten, also in a full
+ * zone.
  *
- * @ret_room: may be NULL; how many more new records the name's zone can take. 0: the zone is full, so
- * close the chapter.
+ * @ret_room: may be NULL; how many more new records the name's zone can take. 0: the zone is full,
+ * so close the chapter.
  *
  * Returns 0, or UDS_ERR_OVERFLOW when the name is new and its zone is full; nothing was stored.
  *
@@ -120,8 +121,8 @@ bool uds_open_chapter_search(const struct uds_open_chapter *chapter,
 			     const struct uds_record_name *name, struct uds_record_data *ret_data);
 
 /*
- * Removes a name. The room of its record comes back only with a reset: the layout of a closed chapter
- * follows from the order of arrival, gaps included.
+ * Removes a name. The room of its record comes back only with a reset: the layout of a closed
+ * chapter follows from the order of arrival, gaps included.
  *
  * Returns whether the name was there.
  *
@@ -132,11 +133,11 @@ bool uds_open_chapter_remove(struct uds_open_chapter *chapter, const struct uds_
 struct uds_chapter_index;
 
 /*
- * Closes a chapter: writes its record pages, and puts every record into a chapter index, which is then
- * ready to be packed. The chapter does not change; reset it afterwards.
+ * Closes a chapter: writes its record pages, and puts every record into a chapter index, which is
+ * then ready to be packed. The chapter does not change; reset it afterwards.
  *
- * A place without a live record gets a copy of the last record of the first full zone or, when no zone
- * is full, of the first live record (uds-format, 10.4).
+ * A place without a live record gets a copy of the last record of the first full zone or, when no
+ * zone is full, of the first live record (uds-format, 10.4).
  *
  * @index: made with the same configuration, and just reset.
  * @ret_record_pages: record_pages_per_chapter pages of page_bytes each, in order.
@@ -177,9 +178,9 @@ int uds_open_chapter_save(const struct uds_open_chapter *chapter, void *memory, 
 typedef void (*uds_dropped_record_fn)(void *context, const struct uds_record *record);
 
 /*
- * Replaces the content by that of a save, which may have another number of zones (uds-format, 10.6). A
- * zone that holds more than one record keeps room for one more. Records without room in their zone are
- * dropped. An index must forget the names of dropped records.
+ * Replaces the content by that of a save, which may have another number of zones (uds-format,
+ * 10.6). A zone that holds more than one record keeps room for one more. Records without room in
+ * their zone are dropped. An index must forget the names of dropped records.
  *
  * @bytes: size of @memory; bytes behind the last record are ignored.
  * @dropped: may be NULL; called for each dropped record, in the order of the save.
@@ -229,8 +230,8 @@ int uds_chapter_index_make(const struct uds_configuration *configuration, uint64
 void uds_chapter_index_free(struct uds_chapter_index *index);
 
 /*
- * Copies the sentence about the calling thread's last call on this index that returns a status, if that
- * failed; empty when it did not (libuds(3), Errors).
+ * Copies the sentence about the calling thread's last call on this index that returns a status, if
+ * that failed; empty when it did not (libuds(3), Errors).
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -245,8 +246,8 @@ void uds_chapter_index_error_message(const struct uds_chapter_index *index,
 void uds_chapter_index_reset(struct uds_chapter_index *index, uint64_t virtual_chapter);
 
 /*
- * Adds a name. Add names in layout order (uds-format, 10.4): the order of names with the same address
- * depends on it.
+ * Adds a name. Add names in layout order (uds-format, 10.4): the order of names with the same
+ * address depends on it.
  *
  * @record_page: 0 to record_pages_per_chapter - 1.
  *
@@ -302,7 +303,8 @@ struct uds_chapter_index_statistics {
 /*
  * Fills in how many names can be found. Complete when the last page is packed.
  *
- * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3), Structs).
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3),
+ * Structs).
  *
  * Threads: one. Since 0.1.
  */
@@ -343,8 +345,8 @@ int uds_page_format_make(const struct uds_configuration *configuration, uint64_t
 void uds_page_format_free(struct uds_page_format *format);
 
 /*
- * Copies the sentence about the calling thread's last call that takes this format and returns a status,
- * if that failed; empty when it did not (libuds(3), Errors).
+ * Copies the sentence about the calling thread's last call that takes this format and returns a
+ * status, if that failed; empty when it did not (libuds(3), Errors).
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -366,8 +368,8 @@ struct uds_index_page {
 	}
 
 /*
- * Checks nonce, table of lists and guard of a page (uds-format, 7.3), so that it can be searched. Pages
- * with a big-endian head, from old writers, are accepted.
+ * Checks nonce, table of lists and guard of a page (uds-format, 7.3), so that it can be searched.
+ * Pages with a big-endian head, from old writers, are accepted.
  *
  * @page: page_bytes; must stay as long as @ret_page is used.
  *
@@ -424,7 +426,8 @@ uint32_t uds_chapter_index_list_of(const struct uds_page_format *format,
 /*
  * Makes a record page (uds-format, 9).
  *
- * @records, @count: page_bytes / 32 of them, 1 to 2048, in any order. Equal names only in equal records.
+ * @records, @count: page_bytes / 32 of them, 1 to 2048, in any order. Equal names only in equal
+ *     records.
  * @env: memory; may be NULL.
  * @ret_page: 32 bytes for each record.
  *
@@ -452,12 +455,14 @@ bool uds_record_page_search(const void *page, uint32_t count, const struct uds_r
 			    struct uds_record_data *ret_data);
 
 /*
- * Checks that a search finds each record of a page: names are in order, and equal names have equal data.
+ * Checks that a search finds each record of a page: names are in order, and equal names have equal
+ * data.
  *
  * @count: page_bytes / 32.
  * @ret_bad_record: may be NULL; the place, from 0, of a record that is out of order.
  *
- * Returns 0 or UDS_ERR_CORRUPT. Record pages have no checksum: damage that keeps the order is not seen.
+ * Returns 0 or UDS_ERR_CORRUPT. Record pages have no checksum: damage that keeps the order is not
+ * seen.
  *
  * Threads: any. Since 0.1.
  */

@@ -2,8 +2,8 @@
 /*
  * What a handle gets from its program: an allocator, a logger, a clock; and the progress callback.
  *
- * Each handle is made with an environment, or with NULL for the defaults, and hands it on to the handles
- * that it makes itself.
+ * Each handle is made with an environment, or with NULL for the defaults, and hands it on to the
+ * handles that it makes itself.
  */
 #ifndef UDS_ENV_H
 #define UDS_ENV_H
@@ -34,8 +34,8 @@ struct uds_env {
 	void *context;
 
 	/*
-	 * @alignment is a power of two. Returns NULL when there is no memory. Default: aligned_alloc.
-	 * Set both allocate and release, or neither.
+	 * @alignment is a power of two. Returns NULL when there is no memory. Default:
+	 * aligned_alloc. Set both allocate and release, or neither.
 	 */
 	void *(*allocate)(void *context, size_t bytes, size_t alignment);
 
@@ -59,8 +59,8 @@ struct uds_env {
  *
  * @done, @total: in the unit that the function names. @total is 0 when it is not known.
  *
- * Return 0 to go on. Any other value asks to stop: the function then returns UDS_ERR_STOPPED as soon as
- * that is safe.
+ * Return 0 to go on. Any other value asks to stop: the function then returns UDS_ERR_STOPPED as
+ * soon as that is safe.
  */
 typedef int (*uds_progress_fn)(void *context, uint64_t done, uint64_t total);
 

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The exception store: what a copy-on-write snapshot keeps on its COW device, in the persistent
- * format of Linux dm-snapshot, the one that LVM uses. Described in uds-cow(5).
+ * The exception store: the list of exceptions that a copy-on-write snapshot keeps on its COW
+ * device, in the persistent format of Linux dm-snapshot, which LVM uses: uds-cow(5).
  *
- * The origin is cut into chunks. An exception is a pair (old chunk, new chunk) and says: the
- * snapshot's content of this chunk of the origin lies in that chunk of the COW device. A store is a
- * list of exceptions that only grows at its end, or shrinks there while it is merged back. This
- * header is about the list; who copies the data is <uds/snapshot.h>, which stands on it and is what
- * most programs want.
+ * The origin is divided into chunks. An exception is a pair (old chunk, new chunk): the snapshot's
+ * content of the old chunk of the origin is in the new chunk of the COW device. The list grows at
+ * its end, and shrinks there during a merge. This header has the list only. The data is copied by
+ * <uds/snapshot.h>, which stands on it and is what most programs want.
  *
  *                 chunk 0   chunk 1   2 ... E+1           E+2       E+3 ... 2E+2
  *   COW device:   header    area 0    data, stripe 0      area 1    data, stripe 1   ...
  *
- * E, the exceptions in an area, is chunk_bytes / 16. All chunk numbers here are 64 bits wide;
- * lengths and offsets are bytes unless a name says chunks or sectors (512 bytes).
+ * E, the number of exceptions in an area, is chunk_bytes / 16. Chunk numbers are 64 bits wide.
+ * Lengths and offsets are bytes unless a name says chunks or sectors (512 bytes).
  *
- * Threads: a store may be used by any number of threads at once, but for
- * uds_exception_store_close(). Of the functions that merge, one thread at a time.
+ * Threads: any number of threads may use a store at once, except for uds_exception_store_close().
+ * Only one thread at a time may merge.
  */
 #ifndef UDS_EXCEPTION_STORE_H
 #define UDS_EXCEPTION_STORE_H
@@ -41,19 +40,27 @@ struct uds_exception {
 	uint64_t new_chunk; /* on the COW device; never 0 */
 };
 
-/* What one can say about a store in a word. */
+/* The state of a store. */
 enum uds_exception_store_state {
 	UDS_STORE_EMPTY = 0,   /* no exception: the snapshot equals the origin */
 	UDS_STORE_ACTIVE = 1,  /* exceptions, and room for more */
 	UDS_STORE_FULL = 2,    /* no room for one more exception */
-	UDS_STORE_INVALID = 3, /* marked invalid: it could not be kept right any longer */
+	UDS_STORE_INVALID = 3, /* marked invalid: the snapshot's content is lost */
 	UDS_STORE_DAMAGED = 4, /* has entries that contradict the format, see the counters */
 };
 
-/* The word: "empty", "active", "full", "invalid", "damaged". Never NULL. */
+/*
+ * Returns the word for a state: "empty", "active", "full", "invalid", "damaged"; never NULL.
+ *
+ * Threads: any. Since 0.1.
+ */
 const char *uds_exception_store_state_name(enum uds_exception_store_state state);
 
-/* One sentence that says what the state means for the user. Never NULL. */
+/*
+ * Returns a sentence that says what a state means for the user; never NULL.
+ *
+ * Threads: any. Since 0.1.
+ */
 const char *uds_exception_store_state_meaning(enum uds_exception_store_state state);
 
 struct uds_exception_store_format_options {
@@ -66,7 +73,7 @@ struct uds_exception_store_format_options {
 	 */
 	uint64_t chunk_bytes;
 
-	/* Also over content that is not zero. */
+	/* Overwrite content that is not zero. */
 	bool force;
 
 	uint8_t unused[7]; /* ignored */
@@ -81,20 +88,22 @@ struct uds_exception_store_format_options {
 	}
 
 /*
- * Writes an empty store: area 0 as zeroes, a flush, then the header, and a flush, so that a valid
- * header never stands before an area that holds something else.
+ * Writes an empty store: area 0 as zeroes, a flush, the header, a flush. In this order a valid
+ * header never stands before an area that has other content.
  *
- * @cow: at least 2 chunks long; what lies behind them is left alone.
+ * @cow: at least 2 chunks long; what follows them is not changed.
+ * @options: may be NULL.
  *
  * Returns 0, or
- *   -EINVAL            a chunk size that the format does not allow; the message has the allowed
+ *   -EINVAL            a chunk size that the format does not allow; the sentence has the allowed
  *                      range
- *   UDS_ERR_NOT_EMPTY  chunk 0 or 1 is not all zero, and not force; nothing was written
- *   UDS_ERR_NO_ROOM    shorter than 2 chunks; nothing was written
+ *   -EINVAL, -E2BIG    a size member (libuds(3), Structs)
+ *   UDS_ERR_NOT_EMPTY  chunk 0 or 1 is not all zero, and force is not set; nothing was written
+ *   UDS_ERR_NO_ROOM    the I/O is shorter than 2 chunks; nothing was written
  *   UDS_ERR_READ_ONLY  the I/O cannot be written
- *   -EIO, ...          what the I/O said
+ *   -ENOMEM, -EIO, ... no memory; what the I/O said
  *
- * Threads: any, on different I/Os. Since 0.1.
+ * Threads: any, on different I/Os. Since 0.2 (in 0.1 uds_exception_store_create()).
  */
 int uds_exception_store_format(struct uds_io *cow,
 			       const struct uds_exception_store_format_options *options,
@@ -104,31 +113,33 @@ struct uds_exception_store_options {
 	uint64_t size; /* of this struct: set by UDS_EXCEPTION_STORE_OPTIONS_INIT */
 	const struct uds_env *env;
 
-	/* Nothing is ever written, not even to clean what a torn write left behind. */
+	/* Write nothing, not even to clear the stale tail that a torn write leaves. */
 	bool read_only;
 
 	/*
-	 * Refuse a store that has an entry which no writer makes: new chunk behind the end, header
-	 * or metadata as new chunk, an old or a new chunk twice, an old chunk behind the origin's
-	 * end. Without it the store opens as UDS_STORE_DAMAGED, can be read, and cannot be written.
+	 * Refuse a store that has an entry which no writer makes: a new chunk behind the end of the
+	 * device, or that is the header or an area; an old or a new chunk twice; an old chunk
+	 * behind the origin's end. Without strict such a store opens as UDS_STORE_DAMAGED: it can
+	 * be read, but not written.
 	 */
 	bool strict;
 
 	/*
-	 * Read the exceptions of a store that is marked invalid, or whose areas run on behind the
-	 * end of a device that was cut short, or into an area that cannot be read (list_status of
-	 * the status says so). What they say is right, but the list may lack chunks: where it has
-	 * nothing, the origin may be newer than the snapshot. Such a store takes no new exceptions.
+	 * Read the exceptions of a store that is marked invalid, or whose list goes on behind the
+	 * end of a device that was cut short, or in an area that cannot be read (then list_status
+	 * of the status is set). The exceptions that are read are right, but some may be missing:
+	 * where there is none, the origin may be newer than the snapshot. Such a store takes no new
+	 * exceptions.
 	 */
 	bool salvage;
 
 	/* The origin's length, to check old chunks against; 0: not known. */
 	uint64_t origin_bytes;
 
-	/* How many areas are read at once; 0: 64. */
+	/* How many area reads are in flight at once; 0: 64. */
 	uint32_t queue_depth;
 
-	/* Reports areas read, and 0; stopping makes open return UDS_ERR_STOPPED. */
+	/* Reports (areas read, 0). A value other than 0 ends opening with UDS_ERR_STOPPED. */
 	uds_progress_fn progress;
 	void *progress_context;
 };
@@ -139,23 +150,26 @@ struct uds_exception_store_options {
 	}
 
 /*
- * Opens a store and reads all its exceptions. The I/O is borrowed: the caller closes it after the
- * store.
+ * Opens a store and reads all its exceptions. The I/O is borrowed: close it after the store.
  *
- * Entries behind the end of the list, which a torn write can leave, are zeroed on the device at
- * once and flushed, unless read_only or salvage: else they could come back to life later.
+ * A torn write can leave entries behind the end of the list. They are zeroed on the device and
+ * flushed at once, unless read_only or salvage is set: otherwise they could become part of the list
+ * later.
  *
- * A store that is marked invalid opens; without salvage it has no exceptions and takes none.
+ * A store that is marked invalid opens. Without salvage it has no exceptions and takes none.
+ *
+ * @options: may be NULL.
  *
  * Returns 0, or
- *   UDS_ERR_NOT_A_SNAPSHOT       no magic at byte 0 (all zero: an empty place, see _create)
+ *   UDS_ERR_NOT_A_SNAPSHOT       no magic at byte 0
  *   UDS_ERR_UNSUPPORTED_VERSION  a version other than 1
- *   UDS_ERR_CORRUPT              a chunk size that cannot be; a device that ends before an area
- *                                that must be there; with strict: what it refuses. The message has
- *                                area, index, values
- *   UDS_ERR_READ_ONLY            the I/O is read-only and read_only is not set
- *   UDS_ERR_STOPPED              the progress callback asked for it
- *   -ENOMEM, -EIO, ...
+ *   UDS_ERR_CORRUPT              a chunk size that is impossible; a device that ends before an area
+ *                                of the list; with strict, a bad entry. The sentence has area,
+ *                                index and values
+ *   UDS_ERR_READ_ONLY            the I/O is read-only, and read_only is not set
+ *   UDS_ERR_STOPPED              the progress callback asked to stop
+ *   -EINVAL, -E2BIG              a size member (libuds(3), Structs)
+ *   -ENOMEM, -EIO, ...           no memory; what the I/O said
  *
  * Threads: any, on different I/Os. Since 0.1.
  */
@@ -164,16 +178,20 @@ int uds_exception_store_open(struct uds_io *cow, const struct uds_exception_stor
 			     struct uds_exception_store **ret_store);
 
 /*
- * Gives the memory back. Everything committed is on the device already; exceptions prepared but not
- * committed are forgotten. NULL is fine. No other thread may be using the store.
+ * Closes a store and frees its memory, also when it returns an error. What was committed is on the
+ * device already; exceptions that were prepared and not committed are forgotten.
  *
- * Returns 0, or the error of repairing an area whose write had failed before.
+ * @store: may be NULL.
+ *
+ * Returns 0, or what the I/O said when it rewrote an area whose last write had failed.
+ *
+ * Threads: one; no other thread may be using the store. Since 0.1.
  */
 int uds_exception_store_close(struct uds_exception_store *store);
 
 /*
- * Copies the sentence about the calling thread's last call on this store that returns a status, if that
- * failed; empty when it did not (libuds(3), Errors).
+ * Copies the sentence about the calling thread's last call on this store that returns a status, if
+ * that failed; empty when it did not (libuds(3), Errors).
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -207,15 +225,15 @@ struct uds_exception_store_status {
 	uint64_t old_behind_origin; /* when the origin's size is known */
 
 	uint64_t stale_entries; /* found behind the end of the list; zeroed unless read_only */
-	uint64_t unordered;	/* new chunks do not rise there: harmless, old kernels made such */
-	uint64_t memory_bytes;	/* what the store has allocated */
-	uint64_t map_bytes;	/* of these, for finding new chunks by old ones */
+	uint64_t unordered;    /* places where new chunks do not rise: harmless, from old kernels */
+	uint64_t memory_bytes; /* what the store has allocated */
+	uint64_t map_bytes;    /* of these, for finding new chunks by old ones */
 
 	/*
-	 * Only with salvage: not 0: the list is known up to entry `exceptions` and goes on from there,
-	 * in area `current_area`, which cannot be read: what the I/O said, or UDS_ERR_CORRUPT when
-	 * it is not on the device. A chunk without a known exception may have an unknown one: where
-	 * it reads as the origin, that may not be the snapshot's content.
+	 * Set only with salvage. Other than 0: the list is known up to entry `exceptions` and goes
+	 * on in area `current_area`, which cannot be read. The value is what the I/O said, or
+	 * UDS_ERR_CORRUPT when the area is not on the device. A chunk without a known exception may
+	 * have an unknown one: then its content on the origin is not that of the snapshot.
 	 */
 	int list_status;
 };
@@ -226,167 +244,233 @@ struct uds_exception_store_status {
 			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                            \
 	}
 
-/* The figures as they are now. Returns 0, or -EINVAL for a size member that is too small. */
+/*
+ * Fills in the state of a store, its sizes and its counters, as they are now.
+ *
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3),
+ * Structs).
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 int uds_exception_store_get_status(struct uds_exception_store *store,
 				   struct uds_exception_store_status *ret_status);
 
 /*
- * The information part of the `dmsetup status` line: "5608/12288 32" or "Invalid", as a string.
+ * Writes the information part of the `dmsetup status` line: "5608/12288 32" or "Invalid", as a
+ * string.
  *
- * @room: of @ret_line, bytes; 80 is always enough. Returns 0, or -ERANGE.
+ * @room: of @ret_line in bytes; 80 is always enough.
+ *
+ * Returns 0, or -ERANGE when @room is too small; nothing was written.
+ *
+ * Threads: any number at once. Since 0.1 (-ERANGE since 0.2).
  */
 int uds_exception_store_status_line(struct uds_exception_store *store, char *ret_line, size_t room);
 
-/* Chunk size in bytes: never changes. */
+/*
+ * Returns the chunk size in bytes; it never changes.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 uint64_t uds_exception_store_chunk_bytes(const struct uds_exception_store *store);
 
 /*
- * Where an old chunk lives.
+ * Looks up the exception of an old chunk. Never reads the device.
  *
- * @ret_new: its new chunk, when there is an exception.
- * @ret_count: how many chunks from @old_chunk on go on like this: each with the next new chunk, or
- *     none with an exception (UINT64_MAX: to the end). It may be shorter than it could be. NULL is
- *     fine.
+ * @ret_new: the new chunk; untouched when there is no exception.
+ * @ret_count: may be NULL; for how many chunks from @old_chunk on the answer holds: each has the
+ *     next new chunk, or none has an exception (UINT64_MAX: no more exceptions). It may be too
+ *     small.
  *
- * Returns 1 when there is an exception, 0 when not.
+ * Returns 1 when there is an exception, 0 when there is none. It cannot fail.
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_exception_store_lookup(struct uds_exception_store *store, uint64_t old_chunk,
 			       uint64_t *ret_new, uint64_t *ret_count);
 
 /*
- * Called with @count consecutive chunks on both sides; not 0: ends the walk with UDS_ERR_STOPPED.
+ * Called for @count chunks, consecutive on both sides. A value other than 0 ends the calls, with
+ * UDS_ERR_STOPPED.
  */
 typedef int (*uds_exception_range_fn)(void *context, uint64_t old_chunk, uint64_t new_chunk,
 				      uint64_t count);
 
 /*
- * Calls @each for the exceptions of @count old chunks from @first_old on, in order of old chunks,
- * consecutive ones together. An exception that an earlier one hides is left out. @each must not
- * call the store.
+ * Calls @each for the exceptions of the old chunks from @first_old to @first_old + @count,
+ * exclusive, in order of old chunks. Consecutive ones are joined. Hidden exceptions are left out. The
+ * callback must not call the store.
  *
- * Returns 0 or UDS_ERR_STOPPED.
+ * Returns 0, or UDS_ERR_STOPPED when @each ended it.
+ *
+ * Threads: any number at once; an exception that another thread makes meanwhile may be missing.
+ * Since 0.2 (in 0.1 uds_exception_store_ranges()).
  */
 int uds_exception_store_for_each_range(struct uds_exception_store *store, uint64_t first_old,
 				       uint64_t count, uds_exception_range_fn each, void *context);
 
-/* Called with an entry and its place; not 0: ends the walk with UDS_ERR_STOPPED. */
+/* Called with an entry and its place. A value other than 0 ends the calls, with UDS_ERR_STOPPED. */
 typedef int (*uds_exception_entry_fn)(void *context, uint64_t area, uint64_t index,
 				      const struct uds_exception *exception);
 
 /*
- * Calls @each for every entry in the order of the list, hidden ones too; they are read from the
- * device.
- * @each must not call the store; commits wait.
+ * Calls @each for every entry in the order of the list, hidden ones too. They are read from the
+ * device. The callback must not call the store. A store that is marked invalid, and was not opened
+ * with salvage, has no entries.
  *
- * Returns 0, UDS_ERR_STOPPED, or what the I/O said.
+ * Returns 0, or
+ *   UDS_ERR_STOPPED     @each ended it
+ *   -ENOMEM, -EIO, ...  no memory; what the I/O said
+ *
+ * Threads: any number at once; commits of other threads wait. Since 0.2 (in 0.1
+ * uds_exception_store_walk()).
  */
 int uds_exception_store_for_each_entry(struct uds_exception_store *store,
 				       uds_exception_entry_fn each, void *context);
 
 /*
- * Gives out the next new chunk for an old one. The caller then writes the chunk's data to
- * new_chunk * chunk_bytes and hands the exception to _commit() or, when that failed, to _abandon().
+ * Allocates the next new chunk for an old one. The caller then writes the chunk's data to
+ * new_chunk * chunk_bytes, and hands the exception to uds_exception_store_commit() or, when writing
+ * failed, to uds_exception_store_abandon().
+ *
+ * @old_chunk: less than 2^55.
  *
  * Returns 0, or
- *   -EEXIST             the old chunk has an exception, or one is being made
- *   UDS_ERR_NO_ROOM     no room for the data, or the area it would fill has no successor on the
- *                       device; nothing was written
- *   -EINVAL             an old chunk of 2^55 or above
- *   UDS_ERR_INVALID_SNAPSHOT, UDS_ERR_READ_ONLY, UDS_ERR_CORRUPT (damaged)
- *   UDS_ERR_BAD_STATE   between prepare and commit of a merge
- *   -ENOMEM
- *   -EIO, ...           asking for the device's size, which may have grown, failed
+ *   -EEXIST                   the old chunk has an exception, or one is being made
+ *   -EINVAL                   @old_chunk is out of range
+ *   UDS_ERR_NO_ROOM           no room for the data, or for the area after the one that it would fill
+ *   UDS_ERR_INVALID_SNAPSHOT  the store is marked invalid
+ *   UDS_ERR_READ_ONLY         opened with read_only or salvage
+ *   UDS_ERR_CORRUPT           the store is damaged
+ *   UDS_ERR_BAD_STATE         a merge has begun and not ended
+ *   -ENOMEM, -EIO, ...        no memory; what the I/O said about its size, which may have grown
+ * After an error nothing was allocated.
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_exception_store_prepare(struct uds_exception_store *store, uint64_t old_chunk,
 				struct uds_exception *ret_exception);
 
 /*
- * Puts exceptions whose data has been written on the device, durably: their data is flushed first,
- * then the area is written and flushed. When this returns 0 the old content of these chunks is
- * safe, and the origin may be written.
+ * Makes exceptions durable whose data has been written: flushes their data, then writes and flushes
+ * their area. When this returns 0, the old content of these chunks is safe and the origin may be
+ * written.
  *
- * Exceptions get into the list in the order in which they were given out. So this waits until those
- * given out before to other threads are committed or abandoned; a thread commits or abandons its
- * own in that order, or all in one call. What several threads commit at the same time goes out in
- * one write.
+ * Exceptions enter the list in the order in which they were prepared. So this waits until those
+ * that other threads prepared earlier are committed or abandoned. A thread must commit or abandon
+ * its own in that order, or all in one call. Exceptions that several threads commit at once go out
+ * in one write.
  *
  * Returns 0, or
- *   -EINVAL   one that was not given out by _prepare(), or is committed already: nothing was done
- *   -ENOMEM   no memory to keep them; they are abandoned
- *   -EIO, ... the flush or the write of the area failed: everyone who waited for it is told. These
- *             exceptions are abandoned; whether they are on the device is not known, so the area is
- *             written again before anything relies on it. The store stays usable.
+ *   -EINVAL    an exception that was not prepared, or is committed already; nothing was done
+ *   -ENOMEM    no memory to keep them; they are abandoned
+ *   -EIO, ...  what the I/O said to a flush or to the write of the area. Every thread that waits for
+ *              this write gets the error, and its exceptions are abandoned. Whether they are on the
+ *              device is not known, so the area is rewritten before anything relies on it. The store
+ *              stays usable
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_exception_store_commit(struct uds_exception_store *store,
 			       const struct uds_exception *exceptions, size_t count);
 
 /*
- * Takes exceptions back whose data could not be written. Their new chunks are not given out again
- * before the store is opened anew, unless they are the last that were given out.
+ * Gives up exceptions whose data could not be written. Their new chunks are allocated again only
+ * when the store is opened again, or at once if they are the last that were allocated.
  *
- * Returns 0, or -EINVAL: one that was not given out; nothing was done.
+ * Returns 0, or -EINVAL for an exception that was not prepared, or is committed already; nothing
+ * was done.
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_exception_store_abandon(struct uds_exception_store *store,
 				const struct uds_exception *exceptions, size_t count);
 
 /*
- * The newest exceptions that are consecutive on both sides: what can be merged in one go.
+ * Returns the newest exceptions that are consecutive on both sides, to merge them in one step. The
+ * first call begins a merge; uds_exception_store_end_merge() ends it.
  *
- * @ret_last: the newest pair.
- * @ret_count: how many there are, it included: old chunks last.old_chunk - count + 1 to
- *     last.old_chunk, the same for new ones. 0: the store is empty.
+ * The caller copies the chunks (cut at the end of the origin, and without those that an earlier
+ * exception hides), flushes the origin, and calls uds_exception_store_commit_merge(). Until then no
+ * exception may be prepared, and these chunks may not be written. Asking again without a commit
+ * gives the same answer.
  *
- * The caller copies the chunks (cut at the end of the origin; not those that an earlier exception
- * hides), flushes the origin, and calls _commit_merge(). No exception may be prepared in between,
- * and nothing written to these chunks. Asking again without a commit gives the same answer.
+ * @ret_last: the newest exception; untouched when the store is empty.
+ * @ret_count: how many exceptions there are, the newest included: old chunks last.old_chunk - count
+ *     + 1 to last.old_chunk, inclusive, and new chunks likewise. 0: the store is empty.
  *
  * Returns 0, or
- *   UDS_ERR_BAD_STATE          exceptions are prepared and not committed
- *   UDS_ERR_INVALID_SNAPSHOT   marked invalid, and not opened with salvage
- *   UDS_ERR_CORRUPT            it has entries that cannot be merged (new chunk not a data chunk of
- *                              the device, old chunk behind the origin)
- *   UDS_ERR_READ_ONLY, -EIO, ... nothing has changed
+ *   UDS_ERR_BAD_STATE         exceptions are prepared and not committed
+ *   UDS_ERR_INVALID_SNAPSHOT  marked invalid, and not opened with salvage
+ *   UDS_ERR_CORRUPT           an entry cannot be merged: its new chunk is no data chunk of the
+ *                             device, or its old chunk is behind the origin
+ *   UDS_ERR_READ_ONLY         opened with read_only
+ *   -ENOMEM, -EIO, ...        no memory; what the I/O said
+ * After an error nothing has changed.
+ *
+ * Threads: one thread merges at a time. Since 0.1.
  */
 int uds_exception_store_prepare_merge(struct uds_exception_store *store,
 				      struct uds_exception *ret_last, uint64_t *ret_count);
 
 /*
- * The same for many runs at once: the newest entries of the current area, oldest first.
+ * Returns the newest entries of the current area, oldest first, to merge them in one step.
+ * Otherwise as uds_exception_store_prepare_merge().
  *
- * @ret_exceptions: room for @room of them.
- * @ret_hidden: for each, whether an earlier entry for the same old chunk hides it: it is committed
- *     with the others, but must not be copied. May be NULL.
- * @ret_count: how many were put there: as many as fit, at most what the area has; 0: the store is
- *     empty.
+ * @ret_exceptions, @room: memory for so many exceptions.
+ * @ret_hidden: may be NULL; for each, whether an earlier entry for the same old chunk hides it:
+ *     commit it with the others, but do not copy its chunk.
+ * @ret_count: how many there are: at most @room, and at most the entries of the area. 0: the store
+ *     is empty.
+ *
+ * Returns what uds_exception_store_prepare_merge() returns.
+ *
+ * Threads: one thread merges at a time. Since 0.1.
  */
 int uds_exception_store_prepare_merge_batch(struct uds_exception_store *store,
 					    struct uds_exception *ret_exceptions, bool *ret_hidden,
 					    size_t room, size_t *ret_count);
 
 /*
- * Takes the newest @count exceptions off the list: their area is written without them, and flushed.
- * The caller has copied them to the origin and flushed it.
+ * Removes the newest @count exceptions from the list: writes their area without them, and flushes
+ * it. The caller has copied them to the origin and flushed it.
  *
- * @count: 1 to what was prepared last.
+ * @count: 1 to the number that was prepared last.
  *
  * Returns 0, or
- *   -EINVAL            @count is 0 or more than what was prepared; nothing was done
+ *   -EINVAL            @count is out of range; nothing was done
  *   UDS_ERR_BAD_STATE  nothing was prepared
- *   -EIO, ...          the write or flush failed. In memory nothing has changed: all exceptions are
- *                      still there, and preparing, copying and committing again is right, now or
- *                      after opening anew
+ *   -ENOMEM            no memory; nothing was done
+ *   -EIO, ...          what the I/O said. In memory nothing has changed: the exceptions are still
+ *                      there. Preparing, copying and committing them again is safe, now or after
+ *                      opening again
+ *
+ * Threads: one thread merges at a time. Since 0.1.
  */
 int uds_exception_store_commit_merge(struct uds_exception_store *store, uint64_t count);
 
-/* Ends a merge between rounds: exceptions may be prepared again, in the place of those merged. */
+/*
+ * Ends a merge: exceptions can be prepared again, and take the place of those that were merged. Does
+ * nothing when no merge has begun.
+ *
+ * Returns 0, or what the I/O said when it rewrote an area whose last write had failed: then the
+ * merge has not ended.
+ *
+ * Threads: one thread merges at a time. Since 0.1.
+ */
 int uds_exception_store_end_merge(struct uds_exception_store *store);
 
 /*
  * Marks the store invalid, durably: for when the origin must change and its old content cannot be
- * kept. There is no way back. From now on it has no exceptions and takes none.
+ * kept. This cannot be undone. The store takes no exceptions from now on. Does nothing when it is
+ * invalid already.
  *
- * Returns 0 also when it was invalid already; or what the I/O said: then the store is invalid in
- * memory, and the origin must not be changed, because the device may still call it valid.
+ * Returns 0, or
+ *   UDS_ERR_READ_ONLY   opened with read_only
+ *   -ENOMEM, -EIO, ...  no memory; what the I/O said. The store is invalid in memory then, but may
+ *                       still be valid on the device: do not change the origin
+ *
+ * Threads: any number at once. Since 0.2 (in 0.1 uds_exception_store_drop()).
  */
 int uds_exception_store_invalidate(struct uds_exception_store *store);
 
@@ -415,21 +499,23 @@ struct uds_exception_finding {
 	const char *sentence; /* names all of it; valid during the call */
 };
 
-/* Not 0: ends the check with UDS_ERR_STOPPED. */
+/* Called for each finding. A value other than 0 ends the check, with UDS_ERR_STOPPED. */
 typedef int (*uds_exception_finding_fn)(void *context, const struct uds_exception_finding *finding);
 
 /*
- * Checks everything that the format lets one check; never writes.
+ * Checks everything that the format allows to check. Never writes.
  *
- * @options: env, origin_bytes and progress are looked at. Exceptions of an invalid store are
- *     checked as well.
- * @found: called for each finding, in the order of the list. NULL: they are only counted.
- * @ret_findings: how many.
+ * @options: may be NULL; only env, origin_bytes and progress are used. The exceptions of an invalid
+ *     store are checked as well.
+ * @found: may be NULL; called for each finding, in the order of the list.
+ * @ret_findings: the number of findings.
  *
- * Returns 0 when the check went through, whatever it found; UDS_ERR_STOPPED, -ENOMEM, or what
- * reading the header said.
+ * Returns 0 when the check is complete, whatever it found, or
+ *   UDS_ERR_STOPPED     a callback asked to stop
+ *   -EINVAL, -E2BIG     a size member (libuds(3), Structs)
+ *   -ENOMEM, -EIO, ...  no memory; what the I/O said to reading the header
  *
- * Threads: any. Since 0.1.
+ * Threads: any, on a store that no thread changes. Since 0.1.
  */
 int uds_exception_store_verify(struct uds_io *cow,
 			       const struct uds_exception_store_options *options,

@@ -2,7 +2,8 @@
 /*
  * The shape of an index: the configuration that a user chooses, and the numbers that follow from it.
  *
- * Everything here is computed from the configuration alone (uds-format, 4). Nothing is read or written.
+ * Everything here is computed from the configuration alone (uds-format, 4). Nothing is read or
+ * written.
  */
 #ifndef UDS_GEOMETRY_H
 #define UDS_GEOMETRY_H
@@ -42,8 +43,8 @@ struct uds_configuration {
  * Fills in the configuration of one of the usual sizes (uds-format, 4.1), with a nonce of 0.
  *
  * @memory: "256M", "512M", "768M", or "1G" to "1024G": about the memory of the volume index.
- * @sparse: ten times the chapters in the same memory; the volume index keeps only a sample of the names
- *     in the oldest 95 % of them.
+ * @sparse: ten times the chapters in the same memory; the volume index keeps only a sample of the
+ *     names in the oldest 95 % of them.
  * @ret_configuration: the size member is set as well; it need not be set before.
  *
  * Returns 0, or -EINVAL for any other text; the sentence lists the possible ones.
@@ -81,11 +82,12 @@ struct uds_geometry {
 /*
  * Checks a configuration, and computes the numbers that follow from it.
  *
- * Returns 0; -EINVAL or -E2BIG for a size member (libuds(3), Structs); or -EINVAL for a parameter outside
- * the range that the format and the reference implementation allow, which the sentence names:
+ * Returns 0; -EINVAL or -E2BIG for a size member (libuds(3), Structs); or -EINVAL for a parameter
+ * outside the range that the format and the reference implementation allow, which the sentence
+ * names:
  *   page_bytes                  a multiple of 4096, 4096 to 65536
- *   record_pages_per_chapter    1 or more, at most 2097152 records in a chapter (uds-format, 20.1, S4),
- *                               and at most 32767 divided by cache_chapters
+ *   record_pages_per_chapter    1 or more, at most 2097152 records in a chapter (uds-format, 20.1,
+ *                               S4), and at most 32767 divided by cache_chapters
  *   chapters_per_volume         2 or more; at most 2^32 - 1 pages in the volume
  *   sparse_chapters_per_volume  less than chapters_per_volume
  *   sparse_sample_rate          0 without sparse chapters, else 2 to records per chapter

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The deduplication index: record name (16 bytes) to record data (16 bytes), on disk in the UDS format.
+ * The deduplication index: maps a record name (16 bytes) to record data (16 bytes), in the UDS
+ * format on an I/O (uds-format(5)).
  *
- * An index holds a fixed number of records. The newest ones are in the open chapter, in memory; older
- * ones in chapters on the I/O, which leave oldest first when the volume is full. A record that is asked
- * for with post or query moves to the open chapter again, so what is used stays.
+ * An index holds a fixed number of records. The newest are in the open chapter, in memory; older
+ * ones are in chapters on the I/O. When the volume is full, the oldest chapter is evicted. Post and
+ * query copy a record that they find to the open chapter, so records that are used stay.
  *
- * Threads: an index may be used by any number of threads at once, but for uds_index_close().
+ * Threads: any number of threads may use an index at once, except for uds_index_close().
  */
 #ifndef UDS_INDEX_H
 #define UDS_INDEX_H
@@ -28,12 +29,12 @@ extern "C" {
 
 struct uds_index;
 
-/* What a request does. 0 is no kind: a request that was only cleared is refused. */
+/* What a request does. Kind 0 is invalid, so a request that was only cleared is refused. */
 enum uds_request_kind {
-	UDS_QUERY = 1,	/* look up, and keep the record from leaving soon */
+	UDS_QUERY = 1,	/* look up; copy what is found to the open chapter */
 	UDS_POST = 2,	/* look up; store new_data if the name is not there */
 	UDS_PEEK = 3,	/* look up and change nothing */
-	UDS_DELETE = 4, /* forget the name */
+	UDS_DELETE = 4, /* remove the name */
 	UDS_UPDATE = 5, /* store new_data, whether the name is there or not */
 };
 
@@ -46,15 +47,15 @@ enum uds_location {
 };
 
 /*
- * One request, 64 bytes on every machine. The caller fills in name, kind, user and, for post and update, new_data;
- * the rest is for results.
+ * One request, 64 bytes on every machine. The caller fills in name, kind, user and, for post and
+ * update, new_data. The rest is output.
  */
 struct uds_request {
 	struct uds_record_name name;
 	struct uds_record_data new_data; /* for post and update */
-	struct uds_record_data old_data; /* out: valid when found, but for delete */
+	struct uds_record_data old_data; /* out: valid when found, except for delete */
 	union {
-		void *user; /* the caller's: never looked at */
+		void *user; /* the caller's; the library ignores it */
 		uint64_t user_number;
 	};
 	uint8_t kind;	  /* enum uds_request_kind */
@@ -68,7 +69,7 @@ enum uds_index_mode {
 	UDS_INDEX_LOAD_OR_RECOVER = 0, /* load the save; recover when there is none that is valid */
 	UDS_INDEX_LOAD = 1,	       /* load the save or fail with UDS_ERR_NEEDS_RECOVERY */
 	UDS_INDEX_READ_ONLY = 2,       /* as LOAD_OR_RECOVER, but nothing is ever written */
-	UDS_INDEX_RECOVER = 3, /* recover in any case: look at no save, lose what only it has */
+	UDS_INDEX_RECOVER = 3, /* recover always: ignore the save, lose records that only it has */
 };
 
 struct uds_index_options {
@@ -82,26 +83,27 @@ struct uds_index_options {
 	bool check_nonce; /* refuse an index whose user nonce is not the one below */
 	uint64_t nonce;
 
-	/* How many bytes of volume pages may be kept in memory; 0: a default. */
+	/* How many bytes of volume pages are cached; 0: a default. */
 	uint64_t cache_bytes;
 
 	/*
-	 * Reports recovery (chapters read, chapters to read), verifying (chapters checked, all) and each later
-	 * uds_index_save() (bytes written, all). A value other than 0 ends these with UDS_ERR_STOPPED; an index
-	 * whose save was stopped is used, and saved, as if that had not been called.
+	 * Reports recovery (chapters read, chapters to read), verifying (chapters checked, all
+	 * chapters) and each later uds_index_save() (bytes written, all bytes). A value other than
+	 * 0 ends these with UDS_ERR_STOPPED. A save that was stopped leaves the index as it was.
 	 */
 	uds_progress_fn progress;
 	void *progress_context;
 
 	/*
-	 * Give up records that only a damaged save has, rather than fail with UDS_ERR_WOULD_LOSE_RECORDS.
-	 * Mode RECOVER gives them up in any case.
+	 * Lose records that only a damaged save has; without it, opening fails with
+	 * UDS_ERR_WOULD_LOSE_RECORDS. Mode RECOVER loses them always.
 	 */
 	bool lose_records;
 
 	/*
-	 * Give up what cannot be read, rather than fail with what the I/O said: a chapter, or a save. What a
-	 * passed over chapter had is not found, and what a passed over save had is lost with the next save.
+	 * Skip what cannot be read, a chapter or a save; without it, opening fails with what the
+	 * I/O said. The records of a skipped chapter are not found. Those of a skipped save are
+	 * lost with the next save.
 	 */
 	bool skip_unreadable;
 };
@@ -116,7 +118,7 @@ struct uds_index_format_options {
 	uint64_t size;		   /* of this struct: set by UDS_INDEX_FORMAT_OPTIONS_INIT */
 	const struct uds_env *env; /* memory, and the time that goes into the nonce */
 	uint64_t offset;	   /* bytes, a multiple of 4096 */
-	uint64_t size_limit;	   /* how many bytes from offset on may be used; 0: up to the end */
+	uint64_t size_limit;	   /* the most bytes to use from offset on; 0: up to the end */
 	const uint8_t *nonce_data; /* 32 bytes, unique; NULL: made from time and random bytes */
 };
 
@@ -126,113 +128,197 @@ struct uds_index_format_options {
 	}
 
 /*
- * Writes an empty index. What lay there before is not looked at: that is the caller's decision.
- * An I/O that can be resized is made as large as the index needs.
+ * Writes an empty index. Whatever was on the I/O before is overwritten without a check. An I/O that
+ * can be resized is made as large as the index needs.
+ *
+ * @options: may be NULL.
  *
  * Returns 0, or
- *   -EINVAL   a configuration that the format does not allow; the message has the allowed range
- *   UDS_ERR_NO_ROOM  the I/O, or size_limit, is smaller than the index; the message has both sizes
- *   -EIO, ... what the I/O said
+ *   -EINVAL             a configuration that the format does not allow; the sentence has the
+ *                       allowed range. Or an offset that is not a multiple of 4096
+ *   -EINVAL, -E2BIG     a size member (libuds(3), Structs)
+ *   UDS_ERR_NO_ROOM     the I/O, or size_limit, is smaller than the index; the sentence has both
+ *                       sizes
+ *   UDS_ERR_READ_ONLY   the I/O cannot be written
+ *   -ENOMEM, -EIO, ...  no memory; what the I/O said
  *
- * Threads: any, on different I/Os. Since 0.1.
+ * Threads: any, on different I/Os. Since 0.2 (in 0.1 uds_index_create()).
  */
 int uds_index_format(struct uds_io *io, const struct uds_configuration *configuration,
 		     const struct uds_index_format_options *options,
 		     struct uds_message *ret_message);
 
 /*
- * Opens an index. The I/O is borrowed: the caller closes it after the index.
- * Its configuration is read from the I/O. Nothing is written before the first chapter closes or a save.
+ * Opens an index. The I/O is borrowed: close it after the index. The configuration is read from it.
+ * Nothing is written before the first chapter closes, or a save.
  *
- * A recovery reads all chapters. It is made when there is no save, when chapters were written since, or when
- * the save is damaged. From a damaged save the records of the open chapter are kept if they are intact;
- * otherwise opening fails with UDS_ERR_WOULD_LOSE_RECORDS. What cannot be read is not damaged: an error of
- * the I/O, or of memory, fails the open, in every mode.
+ * A recovery reads all chapters. It happens when there is no save, when chapters were written after
+ * it, or when it is damaged. Of a damaged save the records of the open chapter are kept if they are
+ * intact; otherwise opening fails with UDS_ERR_WOULD_LOSE_RECORDS. A read error is not damage: an
+ * error of the I/O, or no memory, fails the open in every mode.
+ *
+ * @options: may be NULL.
  *
  * Returns 0, or
- *   UDS_ERR_NOT_AN_INDEX          no super block at the offset
- *   UDS_ERR_UNSUPPORTED_VERSION   a super block or config block of another version
- *   UDS_ERR_CORRUPT               the message names region, field, expected and found
- *   UDS_ERR_NONCE_MISMATCH        check_nonce, and it is another index
- *   UDS_ERR_NEEDS_RECOVERY        mode LOAD, and no valid save
- *   UDS_ERR_MISMATCH              the save is that of a sparse index and the config block that of a dense
- *                                 one, or the reverse, or the sample rates differ: a recovery would
- *                                 believe the config block, so it must be asked for, with mode RECOVER
- *   UDS_ERR_WOULD_LOSE_RECORDS    the save is damaged, and so are records that only it has; the message
- *                                 says how many. Ask for it with lose_records, or with mode RECOVER
- *   UDS_ERR_READ_ONLY             the I/O is read-only and the mode is not
- *   UDS_ERR_STOPPED               the progress callback ended the recovery
- *   -ENOMEM, -EIO, ...
+ *   UDS_ERR_NOT_AN_INDEX         no super block at the offset
+ *   UDS_ERR_UNSUPPORTED_VERSION  a super block or config block of another version
+ *   UDS_ERR_CORRUPT              the sentence names region, field, expected and found
+ *   UDS_ERR_NONCE_MISMATCH       check_nonce is set, and this is another index
+ *   UDS_ERR_NEEDS_RECOVERY       mode LOAD, and no valid save
+ *   UDS_ERR_MISMATCH             save and config block disagree on whether the index is sparse, or
+ *                                on the sample rate. A recovery would trust the config block; to
+ *                                ask for that, open with mode RECOVER
+ *   UDS_ERR_WOULD_LOSE_RECORDS   the save is damaged, and so are records that only it has; the
+ *                                sentence says how many. To lose them, set lose_records or open
+ *                                with mode RECOVER
+ *   UDS_ERR_READ_ONLY            the I/O is read-only, and the mode is not
+ *   UDS_ERR_UNALIGNED            the I/O's blocks are larger than 4096 bytes
+ *   UDS_ERR_STOPPED              the progress callback ended the recovery
+ *   -EINVAL                      zones, mode or offset are out of range
+ *   -EINVAL, -E2BIG              a size member (libuds(3), Structs)
+ *   -ENOMEM, -EIO, ...           no memory; what the I/O said
+ *
+ * Threads: any, on different I/Os. Since 0.1.
  */
 int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
 		   struct uds_message *ret_message, struct uds_index **ret_index);
 
 /*
- * Ends the index and gives its memory back, also when it returns an error. Nothing is saved: records of
- * the open chapter are gone, as after a crash, unless uds_index_save() came last. NULL is fine.
- * No other thread may be using the index.
+ * Closes an index and frees its memory, also when it returns an error. Nothing is saved: records of
+ * the open chapter are lost, as after a crash, unless uds_index_save() came last.
  *
- * Returns 0, or the error that the writing of a chapter met, if one did.
+ * @index: may be NULL.
+ *
+ * Returns 0, or the error of writing a chapter.
+ *
+ * Threads: one; no other thread may be using the index. Since 0.1.
  */
 int uds_index_close(struct uds_index *index);
 
 /*
- * Carries out many requests: done as if one after the other, each with its own result. This is the fast
- * way in: the requests of a batch share cache misses and page reads. Batches of 64 to 1024 are best.
+ * Carries out many requests as if one after the other, each with its own result. This is the fast
+ * way: the requests of a batch share cache misses and page reads. Batches of 64 to 1024 are best.
  *
- * With one zone they are done in the order of the array. With several, requests of one zone are, and so
- * all requests for one name; but one zone's share may come before another's.
+ * With one zone the order is that of the array. With several zones it is that of the array within
+ * each zone, and so for all requests with the same name; but requests of different zones may change
+ * places.
  *
- * Returns 0 when every request was carried out (a name that was not found is a result, not an error);
- * otherwise the first error, and the requests not carried out have it as their status.
- *   -EINVAL           a kind that does not exist
- *   UDS_ERR_READ_ONLY a request other than peek on an index opened read-only
- *   UDS_ERR_CORRUPT   a page did not verify; uds_index_error_message() names it
- *   -EIO, -ENOSPC ... what the I/O said, to this request or to the writing of an earlier chapter. After
- *                     the latter the index is good for peeks only, until it is opened again
+ * Returns 0 when every request was carried out (a name that was not found is a result, not an
+ * error); otherwise the first error. Each request that was not carried out has its error as status.
+ *   -EINVAL             an unknown kind
+ *   UDS_ERR_READ_ONLY   a request other than peek on an index opened read-only
+ *   UDS_ERR_CORRUPT     a page did not verify; the sentence names it
+ *   -ENOMEM             no memory
+ *   -EIO, -ENOSPC, ...  what the I/O said, to this request or to the writing of an earlier chapter.
+ *                       After the latter only peeks are carried out, until the index is opened
+ *                       again
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_index_run(struct uds_index *index, struct uds_request *requests, size_t count);
 
 /*
- * One request. @ret_old: what was there before, when @ret_found; either may be NULL.
- * Return what uds_index_run() returns.
+ * Looks a name up, and stores @data when it is not there. A record that is found is copied to the
+ * open chapter with its old data.
+ *
+ * @ret_old: may be NULL; the data that was there, untouched when there was none.
+ * @ret_found: may be NULL; whether the name was there before.
+ *
+ * Returns what uds_index_run() returns.
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_index_post(struct uds_index *index, const struct uds_record_name *name,
 		   const struct uds_record_data *data, struct uds_record_data *ret_old,
 		   bool *ret_found);
+
+/*
+ * Stores @data for a name, whether it is there or not.
+ *
+ * @ret_old: may be NULL; the data that was there, untouched when there was none.
+ * @ret_found: may be NULL; whether the name was there before.
+ *
+ * Returns what uds_index_run() returns.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 int uds_index_update(struct uds_index *index, const struct uds_record_name *name,
 		     const struct uds_record_data *data, struct uds_record_data *ret_old,
 		     bool *ret_found);
+
+/*
+ * Looks a name up, and copies a record that is found to the open chapter, so that it stays longer.
+ *
+ * @ret_data: may be NULL; the data, untouched when the name is not there.
+ * @ret_found: may be NULL; whether the name is there.
+ *
+ * Returns what uds_index_run() returns.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 int uds_index_query(struct uds_index *index, const struct uds_record_name *name,
 		    struct uds_record_data *ret_data, bool *ret_found);
+
+/*
+ * Looks a name up and changes nothing.
+ *
+ * @ret_data: may be NULL; the data, untouched when the name is not there.
+ * @ret_found: may be NULL; whether the name is there.
+ *
+ * Returns what uds_index_run() returns.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 int uds_index_peek(struct uds_index *index, const struct uds_record_name *name,
 		   struct uds_record_data *ret_data, bool *ret_found);
+
+/*
+ * Removes a name: it is not found afterwards.
+ *
+ * @ret_found: may be NULL; whether the name was there before.
+ *
+ * Returns what uds_index_run() returns.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 int uds_index_delete(struct uds_index *index, const struct uds_record_name *name, bool *ret_found);
 
 /*
- * Waits until every chapter that was closed before the call is durable. Records in the open chapter are
- * not: they become durable with uds_index_save().
+ * Waits until every chapter is durable that was closed before the call. Records in the open chapter
+ * are not durable before uds_index_save().
+ *
+ * Returns 0, or the error of writing a chapter.
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_index_flush(struct uds_index *index);
 
 /*
- * Writes the open chapter, the volume index and the page map to the save slot that is the older one,
- * so that the next open needs no recovery. Other threads' requests wait. Writes nothing when no request
- * has stored or removed anything since the last save or load: after peeks, say, or after posts of names
- * that were in the open chapter already.
+ * Saves the open chapter, the volume index and the page map to the older one of the two save slots,
+ * durably, so that the next open needs no recovery. Writes nothing when no request has stored or
+ * removed anything since the last save or load: for example after peeks, or after posts of names
+ * that were in the open chapter.
+ *
+ * Returns 0, or
+ *   UDS_ERR_READ_ONLY   the index was opened read-only
+ *   UDS_ERR_STOPPED     the progress callback asked to stop; the index is as before the call
+ *   -ENOMEM, -EIO, ...  no memory; what the I/O said, to the save or to the writing of an earlier
+ *                       chapter. The other save slot still has what it had
+ *
+ * Threads: any number at once; requests of other threads wait. Since 0.1.
  */
 int uds_index_save(struct uds_index *index);
 
 struct uds_index_statistics {
-	uint64_t size;	     /* of this struct: set by UDS_INDEX_STATISTICS_INIT */
-	uint64_t entries;    /* in the volume index, stale ones included */
-	uint64_t collisions; /* of these, with full names */
-	uint64_t discards;   /* entries removed since it was opened, because their chapter left */
-	uint64_t overflows;  /* records not stored because the volume index had no room */
-	uint64_t early_expiries;      /* chapters forgotten early for the same reason */
-	uint64_t dropped_at_load;     /* records of the saved open chapter that found no room */
+	uint64_t size;		  /* of this struct: set by UDS_INDEX_STATISTICS_INIT */
+	uint64_t entries;	  /* in the volume index, stale ones included */
+	uint64_t collisions;	  /* of these, with full names */
+	uint64_t discards;	  /* entries removed since open because their chapter was evicted */
+	uint64_t overflows;	  /* records not stored because the volume index had no room */
+	uint64_t early_expiries;  /* chapters forgotten early for the same reason */
+	uint64_t dropped_at_load; /* records of the saved open chapter that found no room */
 	uint64_t unreachable_records; /* on record pages, but left out of their chapter index */
-	uint64_t memory_bytes;	      /* what the index has allocated, all told */
+	uint64_t memory_bytes;	      /* all memory that the index has allocated */
 	uint64_t volume_index_bytes;  /* of these, for the volume index */
 	uint64_t open_chapter;	      /* virtual number of the chapter that is not yet written */
 	uint64_t
@@ -261,58 +347,68 @@ struct uds_index_statistics {
 /*
  * Fills in what the index has counted since it was opened, and how full it is now.
  *
- * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3), Structs).
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3),
+ * Structs).
  *
  * Threads: any number at once; waits for requests that are being carried out. Since 0.1.
  */
-int uds_index_get_statistics(const struct uds_index *index, struct uds_index_statistics *ret_statistics);
+int uds_index_get_statistics(const struct uds_index *index,
+			     struct uds_index_statistics *ret_statistics);
 
 /*
  * Fills in the configuration that the index was formatted with.
  *
- * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3), Structs).
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3),
+ * Structs).
  *
  * Threads: any number at once. Since 0.1.
  */
 int uds_index_get_configuration(const struct uds_index *index,
 				struct uds_configuration *ret_configuration);
 
-/* Called for each record; a value other than 0 ends the walk, which then returns UDS_ERR_STOPPED. */
+/* Called for each record. A value other than 0 ends the calls, with UDS_ERR_STOPPED. */
 typedef int (*uds_record_fn)(void *context, const struct uds_record_name *name,
 			     const struct uds_record_data *data);
 
 /*
- * Calls @each for every live record, oldest chapter first: each name once, with the data that a peek
- * would return. Other threads' requests wait. @each must not call the index.
+ * Calls @each for every live record, oldest chapter first: each name once, with the data that a
+ * peek would return. @each must not call the index.
  *
- * In a sparse index most names of the oldest chapters are known to their chapters only; one that several
- * of these have comes once for each, the latest last.
+ * In a sparse index the volume index does not know most names of the oldest chapters. A name that
+ * several of these chapters have is reported once for each, the latest last.
  *
- * Returns 0; UDS_ERR_STOPPED; the first error that reading a chapter met: the others were walked all the
- * same; the error of writing an earlier chapter: nothing was walked then; -ENOMEM.
+ * Returns 0, or
+ *   UDS_ERR_STOPPED     @each ended it
+ *   -EIO, ...           the first error of reading a chapter, though all other chapters were
+ *                       reported; or the error of writing an earlier chapter, and nothing was
+ *                       reported
+ *   UDS_ERR_CORRUPT     a page did not verify; all other chapters were reported
+ *   -ENOMEM             no memory
+ *
+ * Threads: any number at once; requests of other threads wait. Since 0.2 (in 0.1
+ * uds_index_iterate()).
  */
 int uds_index_for_each(struct uds_index *index, uds_record_fn each, void *context);
 
 /*
- * Copies the sentence about the calling thread's last call on this index that returns a status, if that
- * failed; empty when it did not (libuds(3), Errors).
- *
- * After a batch that failed it is that of the first request that failed.
+ * Copies the sentence about the calling thread's last call on this index that returns a status, if
+ * that failed; empty when it did not (libuds(3), Errors). After a batch it is that of the first
+ * request that failed.
  *
  * Threads: any number at once. Since 0.1.
  */
 void uds_index_error_message(struct uds_index *index, struct uds_message *ret_message);
 
-/* What lies on an I/O, without opening it as an index. */
+/* The state of an index on an I/O that is not open. */
 enum uds_index_state {
-	UDS_INDEX_NEW = 0,	      /* created, never saved, and no chapter on the volume */
+	UDS_INDEX_NEW = 0,	      /* formatted, never saved, and no chapter on the volume */
 	UDS_INDEX_CLEAN = 1,	      /* a valid save: opens without recovery */
 	UDS_INDEX_NEEDS_RECOVERY = 2, /* anything else */
 };
 
 struct uds_index_info {
 	uint64_t size;				/* of this struct: set by UDS_INDEX_INFO_INIT */
-	struct uds_configuration configuration; /* for good of the size that it has in 0.1 */
+	struct uds_configuration configuration; /* its size member is set, too */
 	uint32_t state;				/* enum uds_index_state */
 	uint32_t super_version;
 	uint32_t config_version; /* 602 for 06.02, 802 for 08.02 */
@@ -321,7 +417,7 @@ struct uds_index_info {
 	uint64_t open_chapter;	 /* the first that is not on the volume */
 	uint64_t oldest_chapter; /* chapters from oldest_chapter to open_chapter - 1 are there */
 	uint64_t size_bytes;	 /* of the whole index on the I/O */
-	uint64_t memory_bytes;	 /* what an open index of this configuration takes when full */
+	uint64_t memory_bytes;	 /* that an open index of this configuration takes when full */
 	uint64_t records;	 /* in the volume and the saved open chapter, an upper bound */
 	uint64_t saved_records;	 /* that only the save has; 0 when it does not count */
 };
@@ -338,8 +434,8 @@ struct uds_index_info_options {
 	uint64_t offset; /* where the index begins on the I/O, bytes, a multiple of 4096 */
 
 	/*
-	 * Load the save before it is called clean, which takes the time and memory of opening; without that
-	 * memory the headers decide. Otherwise its headers decide at once.
+	 * Call the index clean only after loading the save, which takes the time and memory of
+	 * opening it. Without it, or without that memory, the headers of the save decide.
 	 */
 	bool check_save;
 	uint8_t unused[7]; /* ignored */
@@ -354,42 +450,43 @@ struct uds_index_info_options {
 	}
 
 /*
- * Reads what lies on an I/O, without opening it as an index; never writes.
+ * Reads what index is on an I/O and in which state, without opening it. Never writes.
  *
  * @options: may be NULL.
  *
  * Returns 0, or
- *   -EINVAL, -E2BIG         a size member that is too small or too large (libuds(3), Structs)
- *   UDS_ERR_NOT_AN_INDEX, UDS_ERR_CORRUPT, UDS_ERR_UNSUPPORTED_VERSION
- *                           as uds_index_open()
- *   -ENOMEM, -EIO, ...      no memory; what the I/O said
+ *   UDS_ERR_NOT_AN_INDEX, UDS_ERR_CORRUPT, UDS_ERR_UNSUPPORTED_VERSION, UDS_ERR_UNALIGNED, -EINVAL
+ *                       as uds_index_open()
+ *   -EINVAL, -E2BIG     a size member (libuds(3), Structs)
+ *   -ENOMEM, -EIO, ...  no memory; what the I/O said
  *
- * Threads: any, also while the index is open. Since 0.2 (0.1 had neither options nor the choice).
+ * Threads: any, also while the index is open. Since 0.2 (in 0.1 without options).
  */
 int uds_index_read_info(struct uds_io *io, const struct uds_index_info_options *options,
 			struct uds_message *ret_message, struct uds_index_info *ret_info);
 
 /*
- * One thing that uds_index_verify() found wrong, as a sentence with place, expected and found. A value other
- * than 0 ends the check with UDS_ERR_STOPPED.
+ * Called for each finding of uds_index_verify(), with a sentence that has place, expected and
+ * found. A value other than 0 ends the check, with UDS_ERR_STOPPED.
  */
 typedef int (*uds_finding_fn)(void *context, const char *sentence);
 
 /*
- * Checks everything that the format lets one check: super block, config, saves, every index page and
- * list, every record page's order, that each chapter index entry leads to its record, that the volume
- * index and page map of a save agree with the volume. Never writes.
+ * Checks everything that the format allows to check: super block, config block, saves, every index
+ * page and list, the order of every record page, that each chapter index entry leads to its record,
+ * and that the volume index and page map of a save agree with the volume. Never writes.
  *
- * @options: as for opening, may be NULL; mode, lose_records and skip_unreadable are ignored. Progress is in
- * chapters.
- * @found: may be NULL. @ret_findings: how many times it was called; may be NULL.
+ * @options: as for uds_index_open(), may be NULL; mode, lose_records and skip_unreadable are
+ *     ignored. Progress is in chapters.
+ * @found: may be NULL; called for each finding.
+ * @ret_findings: may be NULL; the number of findings.
  *
- * Returns 0 when the check went through, whatever it found, or
- *   UDS_ERR_STOPPED         a callback ended it
- *   UDS_ERR_NOT_AN_INDEX    nothing here to check
+ * Returns 0 when the check is complete, whatever it found, or
+ *   UDS_ERR_STOPPED              a callback ended it
+ *   UDS_ERR_NOT_AN_INDEX         no super block at the offset
  *   -EINVAL, -ENOMEM, -EIO, ...  as uds_index_open()
  *
- * Threads: any, on an index that nobody changes. Since 0.1.
+ * Threads: any, on an index that no thread changes. Since 0.1.
  */
 int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
 		     uds_finding_fn found, void *found_context, struct uds_message *ret_message,

@@ -30,9 +30,9 @@ struct uds_record {
 };
 
 /*
- * Computes the name that dm-vdo gives a block: its MurmurHash3 x64 128 (uds-format, 3.1). A program may
- * use any other good 128-bit hash. It must be cryptographic if an attacker can choose the blocks and the
- * program takes equal names for equal blocks.
+ * Computes the name that dm-vdo gives a block: its MurmurHash3 x64 128 (uds-format, 3.1). A program
+ * may use any other good 128-bit hash. It must be cryptographic if an attacker can choose the
+ * blocks and the program takes equal names for equal blocks.
  *
  * @block, @length: bytes, 0 or more; dm-vdo's blocks have 4096.
  *

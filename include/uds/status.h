@@ -5,8 +5,8 @@
  * A status is an int. 0 is success; -4095 to -1 is a negated errno, from the system or for a bad
  * argument; below -4096 is one of the values here, for what the library itself has found.
  *
- * libuds(3) has the rules that hold for all headers: Errors (where the sentence is), Structs (what the
- * size member must be), Threads.
+ * libuds(3) has the rules that hold for all headers: Errors (where the sentence is), Structs (what
+ * the size member must be), Threads.
  */
 #ifndef UDS_STATUS_H
 #define UDS_STATUS_H
@@ -47,9 +47,9 @@ enum uds_status {
 };
 
 /*
- * A full sentence about a failure: which file, which region or page, what was expected, what was found.
- * Calls that take a @ret_message fill it when they fail, and leave it untouched when they succeed. It
- * may be NULL.
+ * A full sentence about a failure: which file, which region or page, what was expected, what was
+ * found. Calls that take a @ret_message fill it when they fail, and leave it untouched when they
+ * succeed. It may be NULL.
  */
 struct uds_message {
 	char text[512];

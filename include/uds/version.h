@@ -17,8 +17,8 @@ extern "C" {
 #define UDS_VERSION				UDS_VERSION_NUMBER(UDS_VERSION_MAJOR, UDS_VERSION_MINOR, UDS_VERSION_PATCH)
 
 /*
- * Returns the version of the library that the program runs with, as in UDS_VERSION_STRING of its headers:
- * "1.2.3". Never NULL.
+ * Returns the version of the library that the program runs with, as in UDS_VERSION_STRING of its
+ * headers: "1.2.3". Never NULL.
  *
  * Threads: any. Since 0.1.
  */

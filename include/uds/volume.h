@@ -4,15 +4,15 @@
  * index, check it, copy from it, or fill it. To look names up across the whole volume, open it as an
  * index (uds/index.h).
  *
- * A volume is a ring of slots, one for each chapter (uds-format, 11). A chapter has a virtual number,
- * which counts from 0 and is never used again. It stays in one slot until a later chapter overwrites
- * the slot. It has index pages, which map a name to a record page, and record pages.
+ * A volume is a ring of slots, one for each chapter (uds-format, 11). A chapter has a virtual
+ * number, which counts from 0 and is never used again. It stays in one slot until a later chapter
+ * overwrites the slot. It has index pages, which map a name to a record page, and record pages.
  *
  * Opening reads the index pages of all slots. So the volume knows its chapters without a save, and
  * also after a crash.
  *
- * Threads: any number of threads may use a volume at once, except for uds_volume_close(). Chapters are
- * written one at a time; other threads can look names up meanwhile.
+ * Threads: any number of threads may use a volume at once, except for uds_volume_close(). Chapters
+ * are written one at a time; other threads can look names up meanwhile.
  */
 #ifndef UDS_VOLUME_H
 #define UDS_VOLUME_H
@@ -77,8 +77,8 @@ int uds_volume_open(struct uds_io *io, const struct uds_volume_options *options,
 		    struct uds_message *ret_message, struct uds_volume **ret_volume);
 
 /*
- * Copies the sentence about the calling thread's last call on this volume that returns a status, if that
- * failed; empty when it did not (libuds(3), Errors).
+ * Copies the sentence about the calling thread's last call on this volume that returns a status, if
+ * that failed; empty when it did not (libuds(3), Errors).
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -96,7 +96,8 @@ void uds_volume_close(struct uds_volume *volume);
 /*
  * Fills in the configuration that the index was formatted with.
  *
- * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3), Structs).
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3),
+ * Structs).
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -122,16 +123,17 @@ struct uds_volume_info {
 /*
  * Fills in which chapters are on the volume now.
  *
- * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3), Structs).
+ * Returns 0; -EINVAL or -E2BIG for a size member that is too small or too large (libuds(3),
+ * Structs).
  *
  * Threads: any number at once. Since 0.1.
  */
 int uds_volume_get_info(const struct uds_volume *volume, struct uds_volume_info *ret_info);
 
 /*
- * Reads one index page of a chapter and checks that it belongs to that chapter: nonce, chapter number,
- * table of lists, guard, and that it holds the lists that it held at open. To search the page, hand it
- * to uds_chapter_index_initialize_page().
+ * Reads one index page of a chapter and checks that it belongs to that chapter: nonce, chapter
+ * number, table of lists, guard, and that it holds the lists that it held at open. To search the
+ * page, hand it to uds_chapter_index_initialize_page().
  *
  * @page: 0 to index_pages_per_chapter - 1 (uds_geometry_compute).
  * @ret_page: page_bytes, at any address.
@@ -147,8 +149,8 @@ int uds_volume_read_index_page(struct uds_volume *volume, uint64_t virtual_chapt
 			       void *ret_page, struct uds_message *ret_message);
 
 /*
- * Reads one record page of a chapter. A record page has no checksum; uds_record_page_check() checks the
- * order of its names.
+ * Reads one record page of a chapter. A record page has no checksum; uds_record_page_check() checks
+ * the order of its names.
  *
  * @page: 0 to record_pages_per_chapter - 1.
  * @ret_page: page_bytes, at any address.
@@ -163,7 +165,8 @@ int uds_volume_read_record_page(struct uds_volume *volume, uint64_t virtual_chap
 				void *ret_page, struct uds_message *ret_message);
 
 /*
- * Looks a name up in one chapter. Reads only as much of an index page and a record page as is needed.
+ * Looks a name up in one chapter. Reads only as much of an index page and a record page as is
+ * needed.
  *
  * @ret_found: whether the chapter has the name. False also while its slot is being overwritten.
  * @ret_data: may be NULL; the data, untouched when the name is not there.
@@ -180,11 +183,11 @@ int uds_volume_search(struct uds_volume *volume, uint64_t virtual_chapter,
 		      struct uds_record_data *ret_data, struct uds_message *ret_message);
 
 /*
- * Writes an open chapter as the next chapter, number open_chapter of uds_volume_info. On a full volume
- * it overwrites the oldest chapter. The chapter is durable when this returns 0.
+ * Writes an open chapter as the next chapter, number open_chapter of uds_volume_info. On a full
+ * volume it overwrites the oldest chapter. The chapter is durable when this returns 0.
  *
- * The index must not be open elsewhere. Its saves do not know the new chapter, so they are invalidated
- * before anything else is written: the next open of the index recovers it.
+ * The index must not be open elsewhere. Its saves do not know the new chapter, so they are
+ * invalidated before anything else is written: the next open of the index recovers it.
  *
  * @chapter: of the same geometry, with at least one live record; it does not change.
  * @ret_virtual_chapter: may be NULL; the number of the chapter.
@@ -194,10 +197,11 @@ int uds_volume_search(struct uds_volume *volume, uint64_t virtual_chapter,
  *   -EINVAL             an open chapter of another geometry; nothing was written
  *   UDS_ERR_READ_ONLY   the I/O cannot be written; nothing was written
  *   -ENOMEM             no memory
- *   -EIO, -ENOSPC, ...  what the I/O said, now or to an earlier write: after a failed write every later
- *                       one fails, too. The other chapters stay readable
+ *   -EIO, -ENOSPC, ...  what the I/O said, now or to an earlier write: after a failed write every
+ *                       later one fails, too. The other chapters stay readable
  *
- * Threads: any number at once; one writes, the others wait. No thread may change @chapter. Since 0.1.
+ * Threads: any number at once; one writes, the others wait. No thread may change @chapter. Since
+ * 0.1.
  */
 int uds_volume_write_chapter(struct uds_volume *volume, const struct uds_open_chapter *chapter,
 			     uint64_t *ret_virtual_chapter, struct uds_message *ret_message);
