@@ -126,7 +126,7 @@ int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 
 /*
  * Closes a snapshot and frees its memory, also when it returns an error. Nothing is flushed:
- * exceptions are durable, but for data that was written in place call uds_snapshot_flush() before.
+ * exceptions are durable; for data that was written in place, call uds_snapshot_flush() before.
  *
  * @snapshot: may be NULL.
  *
@@ -245,7 +245,7 @@ typedef int (*uds_snapshot_loss_fn)(void *context, const struct uds_snapshot_los
 /*
  * Reads the snapshot, and goes on past bytes that cannot be read: they become zeroes in @buffer.
  *
- * @buffer: NULL to find lost ranges only; everything is read all the same.
+ * @buffer: NULL to find lost ranges only; everything is read even so.
  * @each: may be NULL; called for each lost range, in ascending order. Adjacent ranges with the same
  *     status are joined. Ranges are exact to a block of the I/O, at least 512 bytes. It must not
  *     call the snapshot.
@@ -390,11 +390,9 @@ typedef int (*uds_snapshot_range_fn)(void *context, uint64_t offset, uint64_t le
 
 /*
  * Calls @each for the ranges of the origin that may differ from the snapshot, in ascending order:
- * what an incremental backup has to read. Adjacent ranges are joined. They are whole chunks, cut to
- * the range from
- * @offset to @offset + @length, exclusive, and to the origin's end. Chunks with equal content are
- *     included.
- * @each must not call the snapshot.
+ * what an incremental backup has to read. Adjacent ranges are joined. They are whole chunks, with
+ * equal content or not, cut to the range of @length bytes at @offset and to the origin's end. The
+ * callback must not call the snapshot.
  *
  * Returns 0, or
  *   UDS_ERR_STOPPED           @each ended it

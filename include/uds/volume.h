@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The volume of an index: its closed chapters, as they lie on an I/O. For programs that inspect an
+ * The volume of an index: its closed chapters on an I/O. For programs that inspect an
  * index, check it, copy from it, or fill it. To look names up across the whole volume, open it as an
  * index (uds/index.h).
  *

@@ -32,7 +32,8 @@ struct layout {
  * are no error here: saves_latest() tells them.
  *
  * Returns 0, or with a message that names the I/O, the region, the field, the expected and the
- * found value UDS_ERR_NOT_AN_INDEX         no super block there, or the I/O ends before it
+ * found value
+ *   UDS_ERR_NOT_AN_INDEX         no super block there, or the I/O ends before it
  *   UDS_ERR_UNSUPPORTED_VERSION  of the super block or the config block
  *   UDS_ERR_CORRUPT              a field contradicts another, or the I/O is shorter than the index
  *   -EINVAL                      an offset that is not a multiple of 4096
@@ -57,7 +58,7 @@ int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uin
  *
  * Returns 0, or
  *   -EINVAL            a configuration or offset that is not possible; nothing was written
- *   -ENOSPC            I/O or limit too small; the message has both sizes; nothing was written
+ *   UDS_ERR_NO_ROOM    I/O or limit too small; the message has both sizes; nothing was written
  *   UDS_ERR_READ_ONLY  the I/O cannot be written
  *   -ENOMEM, -EIO, ...
  */
