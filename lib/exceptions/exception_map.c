@@ -8,14 +8,18 @@
 #include "base/env.h"
 #include "exceptions/exception_tree.h"
 
+struct exception_map {
+	struct exception_tree tree;
+};
+
 int map_make(const struct uds_env *env, struct exception_map **ret_map)
 {
 	struct exception_map *map = env_allocate_zeroed(env, 1, sizeof(*map));
 
 	if (map == NULL)
 		return -ENOMEM;
-	map->env = *env;
-	map->bytes = sizeof(*map);
+	map->tree.env = *env;
+	map->tree.bytes = sizeof(*map);
 	*ret_map = map;
 	return 0;
 }
@@ -26,39 +30,34 @@ void map_free(struct exception_map *map)
 
 	if (map == NULL)
 		return;
-	env = map->env;
-	for (uint32_t b = 0; b < map->count; b++) {
-		for (uint32_t l = 0; l < map->branches[b]->count; l++)
-			env_release(&env, map->branches[b]->leaves[l]);
-		env_release(&env, map->branches[b]);
-	}
-	env_release(&env, map->branches);
-	env_release(&env, map->first);
+	env = map->tree.env;
+	tree_release(&map->tree);
 	env_release(&env, map);
 }
 
 uint64_t map_chunks(const struct exception_map *map)
 {
-	return map->chunks;
+	return map->tree.chunks;
 }
 
 uint64_t map_bytes(const struct exception_map *map)
 {
-	return map->bytes;
+	return map->tree.bytes;
 }
 
 /* The first extent that ends behind @old_chunk; false: none. */
-static bool seek(const struct exception_map *map, uint64_t old_chunk, struct place *ret_at)
+static bool seek(const struct exception_map *map, uint64_t old_chunk, struct tree_place *ret_at)
 {
-	struct place at, before;
+	struct tree_place at, before;
 
-	if (map->count == 0)
+	if (tree_is_empty(&map->tree))
 		return false;
-	at = tree_place(map, old_chunk);
+	at = tree_find(&map->tree, old_chunk);
 	before = at;
-	if (tree_step_back(map, &before) && extent_end(tree_extent(map, before)) > old_chunk)
+	if (tree_step_back(&map->tree, &before) &&
+	    extent_end(tree_extent(&map->tree, before)) > old_chunk)
 		at = before;
-	else if (!tree_settle(map, &at))
+	else if (!tree_settle(&map->tree, &at))
 		return false;
 	*ret_at = at;
 	return true;
@@ -66,13 +65,13 @@ static bool seek(const struct exception_map *map, uint64_t old_chunk, struct pla
 
 bool map_next(const struct exception_map *map, uint64_t old_chunk, struct map_run *ret_run)
 {
-	const struct extent *e;
-	struct place at;
+	const struct chunk_extent *e;
+	struct tree_place at;
 	uint64_t skip;
 
 	if (!seek(map, old_chunk, &at))
 		return false;
-	e = tree_extent(map, at);
+	e = tree_extent(&map->tree, at);
 	skip = extent_old(e) < old_chunk ? old_chunk - extent_old(e) : 0;
 	ret_run->old_chunk = extent_old(e) + skip;
 	ret_run->new_chunk = extent_new(e) + skip;
@@ -94,60 +93,57 @@ bool map_find(const struct exception_map *map, uint64_t old_chunk, struct map_ru
 
 bool map_highest(const struct exception_map *map, uint64_t *ret_old)
 {
-	const struct branch *branch;
-	const struct leaf *leaf;
+	struct tree_place at;
 
-	if (map->count == 0)
+	if (!tree_last(&map->tree, &at))
 		return false;
-	branch = map->branches[map->count - 1];
-	leaf = branch->leaves[branch->count - 1];
-	*ret_old = extent_end(&leaf->extents[leaf->count - 1]) - 1;
+	*ret_old = extent_end(tree_extent(&map->tree, at)) - 1;
 	return true;
 }
 
 void map_join(struct exception_map *map, uint64_t old_chunk)
 {
-	struct extent *left, *right;
-	struct place at, before;
+	struct chunk_extent *left, *right;
+	struct tree_place at, before;
 
 	if (old_chunk == 0 || !seek(map, old_chunk, &at))
 		return;
 	before = at;
-	right = tree_extent(map, at);
-	if (extent_old(right) != old_chunk || !tree_step_back(map, &before))
+	right = tree_extent(&map->tree, at);
+	if (extent_old(right) != old_chunk || !tree_step_back(&map->tree, &before))
 		return;
-	left = tree_extent(map, before);
+	left = tree_extent(&map->tree, before);
 	if (!goes_on(left, right))
 		return;
 	*left = extent_make(extent_old(left), extent_new(left),
 			    extent_count(left) + extent_count(right));
-	map->chunks += extent_count(right);
-	tree_remove(map, at);
+	map->tree.chunks += extent_count(right);
+	tree_remove(&map->tree, at);
 }
 
 int map_split(struct exception_map *map, uint64_t old_chunk)
 {
-	struct extent *e, rest;
-	struct place at;
+	struct chunk_extent *e, rest;
+	struct tree_place at;
 	uint64_t kept;
 	int r;
 
 	if (!seek(map, old_chunk, &at))
 		return 0;
-	e = tree_extent(map, at);
+	e = tree_extent(&map->tree, at);
 	if (extent_old(e) >= old_chunk)
 		return 0;
 	kept = old_chunk - extent_old(e);
 	rest = extent_make(old_chunk, extent_new(e) + kept, extent_count(e) - kept);
 	/* Not simply behind the left part: a separator may lie between. */
-	r = tree_insert(map, tree_place(map, old_chunk), rest);
+	r = tree_insert(&map->tree, tree_find(&map->tree, old_chunk), rest);
 	if (r < 0)
 		return r;
 	/* The tree may have been rebuilt around it: look for the left part again. */
-	at = tree_place(map, old_chunk - 1);
-	tree_step_back(map, &at);
-	e = tree_extent(map, at);
-	map->chunks -= extent_count(&rest);
+	at = tree_find(&map->tree, old_chunk - 1);
+	tree_step_back(&map->tree, &at);
+	e = tree_extent(&map->tree, at);
+	map->tree.chunks -= extent_count(&rest);
 	*e = extent_make(extent_old(e), extent_new(e), kept);
 	return 0;
 }
@@ -155,16 +151,16 @@ int map_split(struct exception_map *map, uint64_t old_chunk)
 void map_erase(struct exception_map *map, const struct map_run *run)
 {
 	uint64_t at_old = run->old_chunk, end = run->old_chunk + run->count;
-	struct place at;
+	struct tree_place at;
 
 	while (seek(map, at_old, &at)) {
-		const struct extent *e = tree_extent(map, at);
+		const struct chunk_extent *e = tree_extent(&map->tree, at);
 
 		if (extent_old(e) >= end)
 			break;
 		at_old = extent_end(e);
 		if (extent_new(e) - extent_old(e) == run->new_chunk - run->old_chunk)
-			tree_remove(map, at);
+			tree_remove(&map->tree, at);
 	}
 }
 
@@ -175,14 +171,14 @@ int map_insert(struct exception_map *map, const struct map_run *run)
 	while (done.count < run->count) {
 		uint64_t old_chunk = run->old_chunk + done.count;
 		uint64_t count = run->count - done.count;
-		struct place at = { 0, 0, 0 };
+		struct tree_place at = { 0, 0, 0 };
 		int r;
 
 		if (count > EXTENT_MAX)
 			count = EXTENT_MAX;
-		if (map->count > 0)
-			at = tree_place(map, old_chunk);
-		r = tree_insert(map, at,
+		if (!tree_is_empty(&map->tree))
+			at = tree_find(&map->tree, old_chunk);
+		r = tree_insert(&map->tree, at,
 				extent_make(old_chunk, run->new_chunk + done.count, count));
 		if (r < 0) {
 			map_erase(map, &done);
@@ -197,26 +193,26 @@ int map_insert(struct exception_map *map, const struct map_run *run)
 static int add_extent(struct exception_map *map, uint64_t old_chunk, uint64_t new_chunk,
 		      uint64_t count)
 {
-	struct extent e = extent_make(old_chunk, new_chunk, count);
-	struct place at = { 0, 0, 0 }, before;
-	struct extent *left;
+	struct chunk_extent e = extent_make(old_chunk, new_chunk, count);
+	struct tree_place at = { 0, 0, 0 }, before;
+	struct chunk_extent *left;
 	int r;
 
-	if (map->count > 0) {
-		at = tree_place(map, old_chunk);
+	if (!tree_is_empty(&map->tree)) {
+		at = tree_find(&map->tree, old_chunk);
 		before = at;
-		if (tree_step_back(map, &before)) {
-			left = tree_extent(map, before);
+		if (tree_step_back(&map->tree, &before)) {
+			left = tree_extent(&map->tree, before);
 			if (goes_on(left, &e)) {
 				*left = extent_make(extent_old(left), extent_new(left),
 						    extent_count(left) + count);
-				map->chunks += count;
+				map->tree.chunks += count;
 				map_join(map, old_chunk + count);
 				return 0;
 			}
 		}
 	}
-	r = tree_insert(map, at, e);
+	r = tree_insert(&map->tree, at, e);
 	if (r == 0)
 		map_join(map, old_chunk + count);
 	return r;
@@ -252,29 +248,20 @@ int map_add(struct exception_map *map, const struct map_run *run, map_overlap_fn
 	return 0;
 }
 
-/* The key from which on the next leaf is meant; 0: there is none. */
-static uint64_t next_separator(const struct exception_map *map, struct place at)
-{
-	const struct branch *branch = map->branches[at.branch];
-
-	if (at.leaf + 1 < branch->count)
-		return branch->first[at.leaf + 1];
-	return at.branch + 1 < map->count ? map->first[at.branch + 1] : UINT64_MAX;
-}
-
 /*
  * Merges extents [from, leaf->count) with as many of the runs as fit into @merged without overlap,
  * joining what goes on. Returns the number of runs taken, and of extents in ret_count.
  */
-static size_t merge_runs(const struct leaf *leaf, uint32_t from, const struct map_run *runs,
-			 size_t count, uint64_t end, struct extent *merged, uint32_t *ret_count)
+static size_t merge_runs(const struct extent_leaf *leaf, uint32_t from, const struct map_run *runs,
+			 size_t count, uint64_t end, struct chunk_extent *merged,
+			 uint32_t *ret_count)
 {
 	uint32_t i = from, n = 0, room = LEAF_MAX - from;
 	size_t taken = 0;
 
 	while (i < leaf->count || taken < count) {
 		const struct map_run *run = taken < count ? &runs[taken] : NULL;
-		struct extent e;
+		struct chunk_extent e;
 
 		if (run != NULL &&
 		    (i == leaf->count || run->old_chunk < extent_old(&leaf->extents[i]))) {
@@ -311,32 +298,32 @@ static size_t merge_runs(const struct leaf *leaf, uint32_t from, const struct ma
  */
 static size_t add_to_leaf(struct exception_map *map, const struct map_run *runs, size_t count)
 {
-	struct extent merged[LEAF_MAX];
-	struct place at, before;
-	struct leaf *leaf;
+	struct chunk_extent merged[LEAF_MAX];
+	struct tree_place at, before;
+	struct extent_leaf *leaf;
 	uint32_t room, n;
 	uint64_t end;
 	size_t taken;
 
-	if (map->count == 0)
+	if (tree_is_empty(&map->tree))
 		return 0;
-	at = tree_place(map, runs[0].old_chunk);
+	at = tree_find(&map->tree, runs[0].old_chunk);
 	before = at;
-	leaf = tree_leaf(map, at);
-	if (tree_step_back(map, &before) &&
-	    extent_end(tree_extent(map, before)) > runs[0].old_chunk)
+	leaf = tree_leaf(&map->tree, at);
+	if (tree_step_back(&map->tree, &before) &&
+	    extent_end(tree_extent(&map->tree, before)) > runs[0].old_chunk)
 		return 0;
-	end = next_separator(map, at);
+	end = tree_next_first(&map->tree, at);
 	taken = merge_runs(leaf, at.index, runs, count, end, merged, &n);
 	room = leaf_fitting(at.index + n);
 	if (taken == 0 || at.index + n > LEAF_MAX ||
-	    (room > leaf->room && tree_move_leaf(map, at, room) < 0))
+	    (room > leaf->room && tree_move_leaf(&map->tree, at, room) < 0))
 		return 0;
-	leaf = tree_leaf(map, at);
+	leaf = tree_leaf(&map->tree, at);
 	memcpy(leaf->extents + at.index, merged, n * sizeof(merged[0]));
 	leaf->count = at.index + n;
 	for (size_t i = 0; i < taken; i++)
-		map->chunks += runs[i].count;
+		map->tree.chunks += runs[i].count;
 	return taken;
 }
 

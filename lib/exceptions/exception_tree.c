@@ -12,30 +12,43 @@
 
 static size_t leaf_bytes(uint32_t room)
 {
-	return sizeof(struct leaf) + room * sizeof(struct extent);
+	return sizeof(struct extent_leaf) + room * sizeof(struct chunk_extent);
 }
 
-static struct leaf *leaf_allocate(struct exception_map *map, uint32_t room)
+static struct extent_leaf *leaf_allocate(struct exception_tree *tree, uint32_t room)
 {
-	struct leaf *leaf = env_allocate(&map->env, 1, leaf_bytes(room));
+	struct extent_leaf *leaf = env_allocate(&tree->env, 1, leaf_bytes(room));
 
 	if (leaf != NULL) {
 		leaf->count = 0;
 		leaf->room = room;
-		map->bytes += leaf_bytes(room);
+		tree->bytes += leaf_bytes(room);
 	}
 	return leaf;
 }
 
-static void leaf_release(struct exception_map *map, struct leaf *leaf)
+static void leaf_release(struct exception_tree *tree, struct extent_leaf *leaf)
 {
-	map->bytes -= leaf_bytes(leaf->room);
-	env_release(&map->env, leaf);
+	tree->bytes -= leaf_bytes(leaf->room);
+	env_release(&tree->env, leaf);
 }
 
-struct leaf *tree_leaf(const struct exception_map *map, struct place at)
+void tree_release(struct exception_tree *tree)
 {
-	return map->branches[at.branch]->leaves[at.leaf];
+	const struct uds_env *env = &tree->env;
+
+	for (uint32_t b = 0; b < tree->count; b++) {
+		for (uint32_t l = 0; l < tree->branches[b]->count; l++)
+			env_release(env, tree->branches[b]->leaves[l]);
+		env_release(env, tree->branches[b]);
+	}
+	env_release(env, tree->branches);
+	env_release(env, tree->first);
+}
+
+struct extent_leaf *tree_leaf(const struct exception_tree *tree, struct tree_place at)
+{
+	return tree->branches[at.branch]->leaves[at.leaf];
 }
 
 /* The last of @count ascending keys that is not above @key; 0 when all are. */
@@ -53,7 +66,7 @@ static uint32_t last_not_above(const uint64_t *keys, uint32_t count, uint64_t ke
 }
 
 /* How many extents of a leaf begin at or before @old_chunk. */
-static uint32_t leaf_begun(const struct leaf *leaf, uint64_t old_chunk)
+static uint32_t leaf_begun(const struct extent_leaf *leaf, uint64_t old_chunk)
 {
 	uint32_t low = 0, count = leaf->count;
 
@@ -71,42 +84,42 @@ static uint32_t leaf_begun(const struct leaf *leaf, uint64_t old_chunk)
 }
 
 /* Where an extent that begins at @old_chunk belongs. The map is not empty. */
-struct place tree_place(const struct exception_map *map, uint64_t old_chunk)
+struct tree_place tree_find(const struct exception_tree *tree, uint64_t old_chunk)
 {
-	struct place at;
+	struct tree_place at;
 
-	at.branch = last_not_above(map->first, map->count, old_chunk);
-	at.leaf = last_not_above(map->branches[at.branch]->first, map->branches[at.branch]->count,
+	at.branch = last_not_above(tree->first, tree->count, old_chunk);
+	at.leaf = last_not_above(tree->branches[at.branch]->first, tree->branches[at.branch]->count,
 				 old_chunk);
-	at.index = leaf_begun(tree_leaf(map, at), old_chunk);
+	at.index = leaf_begun(tree_leaf(tree, at), old_chunk);
 	return at;
 }
 
-bool tree_step_back(const struct exception_map *map, struct place *at)
+bool tree_step_back(const struct exception_tree *tree, struct tree_place *at)
 {
 	if (at->index == 0) {
 		if (at->leaf == 0) {
 			if (at->branch == 0)
 				return false;
 			at->branch--;
-			at->leaf = map->branches[at->branch]->count;
+			at->leaf = tree->branches[at->branch]->count;
 		}
 		at->leaf--;
-		at->index = tree_leaf(map, *at)->count;
+		at->index = tree_leaf(tree, *at)->count;
 	}
 	at->index--;
 	return true;
 }
 
 /* From one behind the last extent of a leaf to the first of the next; false: there is none. */
-bool tree_settle(const struct exception_map *map, struct place *at)
+bool tree_settle(const struct exception_tree *tree, struct tree_place *at)
 {
-	if (at->index < tree_leaf(map, *at)->count)
+	if (at->index < tree_leaf(tree, *at)->count)
 		return true;
-	if (at->leaf + 1 < map->branches[at->branch]->count) {
+	if (at->leaf + 1 < tree->branches[at->branch]->count) {
 		at->leaf++;
 	} else {
-		if (at->branch + 1 == map->count)
+		if (at->branch + 1 == tree->count)
 			return false;
 		at->branch++;
 		at->leaf = 0;
@@ -115,71 +128,91 @@ bool tree_settle(const struct exception_map *map, struct place *at)
 	return true;
 }
 
-struct extent *tree_extent(const struct exception_map *map, struct place at)
+bool tree_last(const struct exception_tree *tree, struct tree_place *ret_at)
 {
-	return &tree_leaf(map, at)->extents[at.index];
+	struct tree_place behind = { tree->count, 0, 0 };
+
+	if (!tree_step_back(tree, &behind))
+		return false;
+	*ret_at = behind;
+	return true;
+}
+
+uint64_t tree_next_first(const struct exception_tree *tree, struct tree_place at)
+{
+	const struct extent_branch *branch = tree->branches[at.branch];
+
+	if (at.leaf + 1 < branch->count)
+		return branch->first[at.leaf + 1];
+	return at.branch + 1 < tree->count ? tree->first[at.branch + 1] : UINT64_MAX;
+}
+
+struct chunk_extent *tree_extent(const struct exception_tree *tree, struct tree_place at)
+{
+	return &tree_leaf(tree, at)->extents[at.index];
 }
 
 /* Room for one more branch in the array of them. */
-static int top_grow(struct exception_map *map)
+static int top_grow(struct exception_tree *tree)
 {
-	uint32_t room = map->room == 0 ? 8 : map->room * 2;
-	struct branch **branches;
+	uint32_t room = tree->room == 0 ? 8 : tree->room * 2;
+	struct extent_branch **branches;
 	uint64_t *first;
 
-	if (map->count < map->room)
+	if (tree->count < tree->room)
 		return 0;
-	branches = env_allocate(&map->env, room, sizeof(branches[0]));
-	first = env_allocate(&map->env, room, sizeof(first[0]));
+	branches = env_allocate(&tree->env, room, sizeof(branches[0]));
+	first = env_allocate(&tree->env, room, sizeof(first[0]));
 	if (branches == NULL || first == NULL) {
-		env_release(&map->env, branches);
-		env_release(&map->env, first);
+		env_release(&tree->env, branches);
+		env_release(&tree->env, first);
 		return -ENOMEM;
 	}
-	if (map->count > 0) {
-		memcpy(branches, map->branches, map->count * sizeof(branches[0]));
-		memcpy(first, map->first, map->count * sizeof(first[0]));
+	if (tree->count > 0) {
+		memcpy(branches, tree->branches, tree->count * sizeof(branches[0]));
+		memcpy(first, tree->first, tree->count * sizeof(first[0]));
 	}
-	env_release(&map->env, map->branches);
-	env_release(&map->env, map->first);
-	map->bytes += (room - map->room) * (sizeof(branches[0]) + sizeof(first[0]));
-	map->branches = branches;
-	map->first = first;
-	map->room = room;
+	env_release(&tree->env, tree->branches);
+	env_release(&tree->env, tree->first);
+	tree->bytes += (room - tree->room) * (sizeof(branches[0]) + sizeof(first[0]));
+	tree->branches = branches;
+	tree->first = first;
+	tree->room = room;
 	return 0;
 }
 
-static void top_insert(struct exception_map *map, uint32_t at, struct branch *branch,
+static void top_insert(struct exception_tree *tree, uint32_t at, struct extent_branch *branch,
 		       uint64_t first)
 {
-	memmove(map->branches + at + 1, map->branches + at,
-		(map->count - at) * sizeof(map->branches[0]));
-	memmove(map->first + at + 1, map->first + at, (map->count - at) * sizeof(map->first[0]));
-	map->branches[at] = branch;
-	map->first[at] = first;
-	map->count++;
+	memmove(tree->branches + at + 1, tree->branches + at,
+		(tree->count - at) * sizeof(tree->branches[0]));
+	memmove(tree->first + at + 1, tree->first + at,
+		(tree->count - at) * sizeof(tree->first[0]));
+	tree->branches[at] = branch;
+	tree->first[at] = first;
+	tree->count++;
 }
 
 /* The first leaf of an empty map. */
-static int plant(struct exception_map *map)
+static int plant(struct exception_tree *tree)
 {
-	struct branch *branch;
-	int r = top_grow(map);
+	struct extent_branch *branch;
+	int r = top_grow(tree);
 
 	if (r < 0)
 		return r;
-	branch = env_allocate(&map->env, 1, sizeof(*branch));
+	branch = env_allocate(&tree->env, 1, sizeof(*branch));
 	if (branch == NULL)
 		return -ENOMEM;
-	branch->leaves[0] = leaf_allocate(map, LEAF_STEP);
+	branch->leaves[0] = leaf_allocate(tree, LEAF_STEP);
 	if (branch->leaves[0] == NULL) {
-		env_release(&map->env, branch);
+		env_release(&tree->env, branch);
 		return -ENOMEM;
 	}
-	map->bytes += sizeof(*branch);
+	tree->bytes += sizeof(*branch);
 	branch->count = 1;
 	branch->first[0] = 0;
-	top_insert(map, 0, branch, 0);
+	top_insert(tree, 0, branch, 0);
 	return 0;
 }
 
@@ -193,26 +226,26 @@ static uint32_t cut_point(uint32_t count, uint32_t at, bool rightmost)
 }
 
 /* Cuts a full branch in two; the place moves with its leaf. */
-static int branch_split(struct exception_map *map, struct place *at)
+static int branch_split(struct exception_tree *tree, struct tree_place *at)
 {
-	struct branch *left = map->branches[at->branch], *right;
-	bool rightmost = at->branch + 1 == map->count;
+	struct extent_branch *left = tree->branches[at->branch], *right;
+	bool rightmost = at->branch + 1 == tree->count;
 	uint32_t keep = cut_point(left->count, at->leaf + 1, rightmost);
-	int r = top_grow(map);
+	int r = top_grow(tree);
 
 	if (r < 0)
 		return r;
 	if (keep == left->count)
 		keep--; /* a branch is never empty */
-	right = env_allocate(&map->env, 1, sizeof(*right));
+	right = env_allocate(&tree->env, 1, sizeof(*right));
 	if (right == NULL)
 		return -ENOMEM;
-	map->bytes += sizeof(*right);
+	tree->bytes += sizeof(*right);
 	right->count = left->count - keep;
 	memcpy(right->first, left->first + keep, right->count * sizeof(right->first[0]));
 	memcpy(right->leaves, left->leaves + keep, right->count * sizeof(right->leaves[0]));
 	left->count = keep;
-	top_insert(map, at->branch + 1, right, right->first[0]);
+	top_insert(tree, at->branch + 1, right, right->first[0]);
 	if (at->leaf >= keep) {
 		at->branch++;
 		at->leaf -= keep;
@@ -221,17 +254,17 @@ static int branch_split(struct exception_map *map, struct place *at)
 }
 
 /* Moves a leaf to memory for @room extents. Failing is harmless: it stays where it is. */
-int tree_move_leaf(struct exception_map *map, struct place at, uint32_t room)
+int tree_move_leaf(struct exception_tree *tree, struct tree_place at, uint32_t room)
 {
-	struct leaf *from = tree_leaf(map, at);
-	struct leaf *to = leaf_allocate(map, room);
+	struct extent_leaf *from = tree_leaf(tree, at);
+	struct extent_leaf *to = leaf_allocate(tree, room);
 
 	if (to == NULL)
 		return -ENOMEM;
 	to->count = from->count;
 	memcpy(to->extents, from->extents, from->count * sizeof(to->extents[0]));
-	map->branches[at.branch]->leaves[at.leaf] = to;
-	leaf_release(map, from);
+	tree->branches[at.branch]->leaves[at.leaf] = to;
+	leaf_release(tree, from);
 	return 0;
 }
 
@@ -243,24 +276,24 @@ uint32_t leaf_fitting(uint32_t count)
 }
 
 /* Cuts a full leaf in two; @old_chunk will be inserted at the place, which moves along. */
-static int leaf_split(struct exception_map *map, struct place *at, uint64_t old_chunk)
+static int leaf_split(struct exception_tree *tree, struct tree_place *at, uint64_t old_chunk)
 {
-	struct branch *branch = map->branches[at->branch];
-	struct leaf *left, *right;
+	struct extent_branch *branch = tree->branches[at->branch];
+	struct extent_leaf *left, *right;
 	bool rightmost;
 	uint32_t keep;
 	int r;
 
 	if (branch->count == BRANCH_MAX) {
-		r = branch_split(map, at);
+		r = branch_split(tree, at);
 		if (r < 0)
 			return r;
-		branch = map->branches[at->branch];
+		branch = tree->branches[at->branch];
 	}
-	left = tree_leaf(map, *at);
-	rightmost = at->branch + 1 == map->count && at->leaf + 1 == branch->count;
+	left = tree_leaf(tree, *at);
+	rightmost = at->branch + 1 == tree->count && at->leaf + 1 == branch->count;
 	keep = cut_point(left->count, at->index, rightmost);
-	right = leaf_allocate(map, leaf_fitting(left->count - keep));
+	right = leaf_allocate(tree, leaf_fitting(left->count - keep));
 	if (right == NULL)
 		return -ENOMEM;
 	right->count = left->count - keep;
@@ -274,7 +307,7 @@ static int leaf_split(struct exception_map *map, struct place *at, uint64_t old_
 	branch->leaves[at->leaf + 1] = right;
 	branch->count++;
 	if (keep < LEAF_MAX)
-		(void)tree_move_leaf(map, *at, leaf_fitting(keep));
+		(void)tree_move_leaf(tree, *at, leaf_fitting(keep));
 	if (at->index > keep || right->count == 0) {
 		at->leaf++;
 		at->index -= keep;
@@ -283,65 +316,65 @@ static int leaf_split(struct exception_map *map, struct place *at, uint64_t old_
 }
 
 /* Puts an extent at its place. */
-int tree_insert(struct exception_map *map, struct place at, struct extent e)
+int tree_insert(struct exception_tree *tree, struct tree_place at, struct chunk_extent e)
 {
-	struct leaf *leaf;
+	struct extent_leaf *leaf;
 	int r = 0;
 
-	if (map->count == 0) {
-		r = plant(map);
-		at = (struct place){ 0, 0, 0 };
-	} else if (tree_leaf(map, at)->count == LEAF_MAX) {
-		r = leaf_split(map, &at, extent_old(&e));
+	if (tree->count == 0) {
+		r = plant(tree);
+		at = (struct tree_place){ 0, 0, 0 };
+	} else if (tree_leaf(tree, at)->count == LEAF_MAX) {
+		r = leaf_split(tree, &at, extent_old(&e));
 	}
-	if (r == 0 && tree_leaf(map, at)->count == tree_leaf(map, at)->room)
-		r = tree_move_leaf(map, at, leaf_fitting(tree_leaf(map, at)->count));
+	if (r == 0 && tree_leaf(tree, at)->count == tree_leaf(tree, at)->room)
+		r = tree_move_leaf(tree, at, leaf_fitting(tree_leaf(tree, at)->count));
 	if (r < 0)
 		return r;
-	leaf = tree_leaf(map, at);
+	leaf = tree_leaf(tree, at);
 	memmove(leaf->extents + at.index + 1, leaf->extents + at.index,
 		(leaf->count - at.index) * sizeof(leaf->extents[0]));
 	leaf->extents[at.index] = e;
 	leaf->count++;
-	map->chunks += extent_count(&e);
+	tree->chunks += extent_count(&e);
 	return 0;
 }
 
-static void branch_remove_leaf(struct exception_map *map, struct place at)
+static void branch_remove_leaf(struct exception_tree *tree, struct tree_place at)
 {
-	struct branch *branch = map->branches[at.branch];
+	struct extent_branch *branch = tree->branches[at.branch];
 
-	leaf_release(map, tree_leaf(map, at));
+	leaf_release(tree, tree_leaf(tree, at));
 	branch->count--;
 	memmove(branch->first + at.leaf, branch->first + at.leaf + 1,
 		(branch->count - at.leaf) * sizeof(branch->first[0]));
 	memmove(branch->leaves + at.leaf, branch->leaves + at.leaf + 1,
 		(branch->count - at.leaf) * sizeof(branch->leaves[0]));
 	if (branch->count == 0) {
-		env_release(&map->env, branch);
-		map->bytes -= sizeof(*branch);
-		map->count--;
-		memmove(map->first + at.branch, map->first + at.branch + 1,
-			(map->count - at.branch) * sizeof(map->first[0]));
-		memmove(map->branches + at.branch, map->branches + at.branch + 1,
-			(map->count - at.branch) * sizeof(map->branches[0]));
+		env_release(&tree->env, branch);
+		tree->bytes -= sizeof(*branch);
+		tree->count--;
+		memmove(tree->first + at.branch, tree->first + at.branch + 1,
+			(tree->count - at.branch) * sizeof(tree->first[0]));
+		memmove(tree->branches + at.branch, tree->branches + at.branch + 1,
+			(tree->count - at.branch) * sizeof(tree->branches[0]));
 	}
-	if (map->count > 0) {
-		map->first[0] = 0;
-		map->branches[0]->first[0] = 0;
+	if (tree->count > 0) {
+		tree->first[0] = 0;
+		tree->branches[0]->first[0] = 0;
 	}
 }
 
-void tree_remove(struct exception_map *map, struct place at)
+void tree_remove(struct exception_tree *tree, struct tree_place at)
 {
-	struct leaf *leaf = tree_leaf(map, at);
+	struct extent_leaf *leaf = tree_leaf(tree, at);
 
-	map->chunks -= extent_count(&leaf->extents[at.index]);
+	tree->chunks -= extent_count(&leaf->extents[at.index]);
 	leaf->count--;
 	memmove(leaf->extents + at.index, leaf->extents + at.index + 1,
 		(leaf->count - at.index) * sizeof(leaf->extents[0]));
 	if (leaf->count == 0)
-		branch_remove_leaf(map, at);
+		branch_remove_leaf(tree, at);
 	else if (leaf->room - leaf->count >= 3 * LEAF_STEP)
-		(void)tree_move_leaf(map, at, leaf_fitting(leaf->count));
+		(void)tree_move_leaf(tree, at, leaf_fitting(leaf->count));
 }
