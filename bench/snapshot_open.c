@@ -18,7 +18,7 @@
 #include <uds.h>
 
 #include "base/env.h"
-#include "exceptions/area.h"
+#include "exceptions/area_reader.h"
 
 #define CHUNK UINT64_C(4096)
 #define RUNS  5

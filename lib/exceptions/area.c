@@ -154,3 +154,24 @@ int area_read(struct uds_io *cow, const struct cow_geometry *g, uint64_t area, u
 		    cow_area_chunk(g, area) * g->chunk_bytes, message);
 	return r < 0 ? failure_in(message, r, "area %" PRIu64, area) : 0;
 }
+
+int area_check_full(struct uds_io *cow, const struct cow_geometry *g, uint64_t area,
+		    const uint8_t *bytes, struct uds_message *message)
+{
+	if (cow_entry_new(bytes, g->per_area - 1) != 0)
+		return 0;
+	return failure(message, UDS_ERR_CORRUPT,
+		       "%s: area %" PRIu64 " was full when the store was opened, and is not now",
+		       uds_io_name(cow), area);
+}
+
+int cow_check_device_end(const char *name, uint64_t device_chunks, uint64_t new_chunk,
+			 uint64_t count, struct uds_message *message)
+{
+	if (new_chunk < device_chunks && count <= device_chunks - new_chunk)
+		return 0;
+	return failure(message, UDS_ERR_CORRUPT,
+		       "%s: not written: new chunks %" PRIu64 " to %" PRIu64
+		       " go past the end of the device, which has %" PRIu64,
+		       name, new_chunk, new_chunk + count - 1, device_chunks);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Metadata on the COW device: header and areas, read and written in blocks of the I/O; and a reader
- * that has many areas in flight.
+ * Metadata on the COW device: header and areas, read and written in blocks of the I/O. Many areas at
+ * once: area_reader.h.
  */
 #ifndef EXCEPTIONS_AREA_H
 #define EXCEPTIONS_AREA_H
@@ -44,22 +44,12 @@ int area_read(struct uds_io *cow, const struct cow_geometry *g, uint64_t area, u
 int area_cut_short(struct uds_io *cow, const struct cow_geometry *g, uint64_t area,
 		   struct uds_message *message);
 
-struct area_reader;
+/* Whether an area that was full before still is, as the list demands: 0, or UDS_ERR_CORRUPT. */
+int area_check_full(struct uds_io *cow, const struct cow_geometry *g, uint64_t area,
+		    const uint8_t *bytes, struct uds_message *message);
 
-/*
- * Reads areas one after the other, several at once ahead. The window grows with what is taken, so
- * little is read in vain when there is only one area.
- *
- * @first, @step: the first area, and +1 or -1.
- */
-int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct cow_geometry *g,
-		     uint64_t first, int step, unsigned int depth, struct area_reader **ret_reader);
-void area_reader_close(struct area_reader *reader);
-
-/*
- * The next area into @ret_bytes: 0, what the I/O said, or UDS_ERR_CORRUPT when it is not on the
- * device.
- */
-int area_reader_next(struct area_reader *reader, uint8_t *ret_bytes, struct uds_message *message);
+/* Whether chunks to be written lie on a device of so many: 0, or UDS_ERR_CORRUPT. @name: of the I/O. */
+int cow_check_device_end(const char *name, uint64_t device_chunks, uint64_t new_chunk,
+			 uint64_t count, struct uds_message *message);
 
 #endif

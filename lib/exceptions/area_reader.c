@@ -6,6 +6,8 @@
  * A ring of slots, each with the buffer of one piece. Pieces [taken, asked) are in the ring, in
  * flight or done.
  */
+#include "exceptions/area_reader.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -20,7 +22,7 @@
 #define BUFFER_BYTES  (UINT64_C(8) << 20)
 #define DEFAULT_DEPTH 64u
 
-struct slot {
+struct area_piece {
 	struct uds_io_request request;
 	bool done;
 };
@@ -39,7 +41,7 @@ struct area_reader {
 	uint64_t asked;
 	unsigned int depth;
 	unsigned int window;
-	struct slot slots[];
+	struct area_piece slots[];
 };
 
 int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct cow_geometry *g,
@@ -107,7 +109,7 @@ static bool area_of(const struct area_reader *reader, uint64_t piece, uint64_t *
 static int ask(struct area_reader *reader)
 {
 	while (reader->asked < reader->taken + reader->window) {
-		struct slot *slot = &reader->slots[reader->asked % reader->depth];
+		struct area_piece *slot = &reader->slots[reader->asked % reader->depth];
 		struct uds_io_request *request = &slot->request;
 		uint64_t area;
 		int r;
@@ -130,7 +132,7 @@ static int ask(struct area_reader *reader)
 	return 0;
 }
 
-static int wait_for(struct area_reader *reader, const struct slot *slot)
+static int wait_for(struct area_reader *reader, const struct area_piece *slot)
 {
 	struct uds_io_request *done[16];
 	int n;
@@ -140,14 +142,14 @@ static int wait_for(struct area_reader *reader, const struct slot *slot)
 		if (n <= 0)
 			return n < 0 ? n : -EIO;
 		for (int i = 0; i < n; i++)
-			((struct slot *)done[i]->user)->done = true;
+			((struct area_piece *)done[i]->user)->done = true;
 	}
 	return 0;
 }
 
 static int take_piece(struct area_reader *reader, uint8_t *ret_bytes, struct uds_message *message)
 {
-	struct slot *slot = &reader->slots[reader->taken % reader->depth];
+	struct area_piece *slot = &reader->slots[reader->taken % reader->depth];
 	uint64_t area;
 	int r;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The exception store's life: create, open, close, drop; and the baton. */
-#include "exceptions/store.h"
+/* The exception store's life: create, open, close, invalidate. */
+#include "exceptions/store_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,124 +16,10 @@
 
 #define PIECE_BYTES (UINT64_C(1) << 20)
 
-void store_acquire(struct uds_exception_store *store)
-{
-	pthread_mutex_lock(&store->lock);
-	while (store->busy)
-		pthread_cond_wait(&store->changed, &store->lock);
-	store->busy = true;
-	pthread_mutex_unlock(&store->lock);
-}
-
-void store_release(struct uds_exception_store *store)
-{
-	pthread_mutex_lock(&store->lock);
-	store->busy = false;
-	pthread_cond_broadcast(&store->changed);
-	pthread_mutex_unlock(&store->lock);
-}
-
-int store_failed(struct uds_exception_store *store, int status, const struct uds_message *message)
-{
-	if (status < 0 && message->text[0] != '\0')
-		failures_keep(store->failures, status, message);
-	return status;
-}
-
-int store_end(struct uds_exception_store *store, int status, const char *what)
-{
-	return failures_end(store->failures, status, "%s: %s", uds_io_name(store->io), what);
-}
-
 UDS_PUBLIC void uds_exception_store_error_message(struct uds_exception_store *store,
 						  struct uds_message *ret_message)
 {
 	failures_get(store->failures, ret_message);
-}
-
-bool store_is_damaged(const struct uds_exception_store *store)
-{
-	const struct store_damage *d = &store->damage;
-
-	return d->new_behind_end != 0 || d->new_is_metadata != 0 || d->new_twice != 0 ||
-	       d->old_twice != 0 || d->old_behind_origin != 0;
-}
-
-int store_readable(struct uds_exception_store *store)
-{
-	bool readable;
-
-	pthread_mutex_lock(&store->lock);
-	readable = store->valid || store->salvage;
-	pthread_mutex_unlock(&store->lock);
-	return readable ? 0 : UDS_ERR_INVALID_SNAPSHOT;
-}
-
-int store_flush_metadata(struct uds_exception_store *store, struct uds_message *message)
-{
-	int r = io_flush(store->io, message);
-
-	if (r < 0) {
-		pthread_mutex_lock(&store->lock);
-		store->flush_error = r;
-		pthread_mutex_unlock(&store->lock);
-	}
-	return r;
-}
-
-int store_settle(struct uds_exception_store *store, struct uds_message *message)
-{
-	int r;
-
-	if (!store->unclean)
-		return 0;
-	r = store_restore_areas(store, message);
-	if (r == 0)
-		r = area_write(store->io, &store->geometry, store->current_area, store->area, 0,
-			       store->geometry.per_area, message);
-	if (r == 0)
-		r = store_flush_metadata(store, message);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&store->lock);
-	store->unclean = false;
-	pthread_mutex_unlock(&store->lock);
-	return 0;
-}
-
-int store_repair(struct uds_exception_store *store, struct uds_message *message)
-{
-	bool unclean;
-	int r;
-
-	pthread_mutex_lock(&store->lock);
-	unclean = store->unclean;
-	pthread_mutex_unlock(&store->lock);
-	if (!unclean)
-		return 0;
-	store_acquire(store);
-	r = store_settle(store, message);
-	store_release(store);
-	return r;
-}
-
-int store_flush(struct uds_exception_store *store, struct uds_message *message)
-{
-	int r, earlier;
-
-	store_acquire(store);
-	r = store_settle(store, message);
-	if (r == 0)
-		r = io_flush(store->io, message);
-	pthread_mutex_lock(&store->lock);
-	earlier = store->flush_error;
-	store->flush_error = 0;
-	pthread_mutex_unlock(&store->lock);
-	store_release(store);
-	if (r == 0 && earlier < 0)
-		r = failure(message, earlier, "%s: an earlier flush failed: %s",
-			    uds_io_name(store->io), uds_strerror(earlier));
-	return r;
 }
 
 /* Whether [offset, offset + bytes) is zero: 0, UDS_ERR_NOT_EMPTY, or what the I/O said. */
@@ -330,13 +216,7 @@ UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,
 	struct uds_env env;
 	int r;
 
-	if (given != NULL) {
-		r = STRUCT_IN(&options, given, uds_exception_store_options, progress_context,
-			      ret_message);
-		if (r < 0)
-			return r;
-	}
-	r = env_take(options.env, ret_message, &env);
+	r = store_take_options(given, ret_message, &options, &env);
 	if (r < 0)
 		return r;
 	if (uds_io_is_read_only(cow) && !options.read_only)
@@ -401,7 +281,5 @@ UDS_PUBLIC int uds_exception_store_invalidate(struct uds_exception_store *store)
 	pthread_mutex_unlock(&store->lock);
 	if (needed)
 		r = write_invalid(store, &message);
-	store_release(store);
-	store_failed(store, r, &message);
-	return store_end(store, r, "marking it invalid");
+	return store_end_exclusive(store, r, &message, "marking it invalid");
 }

@@ -16,7 +16,7 @@
  *
  * At every moment the list is a prefix of the old one: it ends at the lowest area that is touched.
  * What a power cut leaves in areas above is out of reach, and is cleared when the store is opened
- * for writing. Contents that are taken back after a failure go the same way in reverse.
+ * for writing. Contents that are taken back after a failure go the same way in reverse (store_settle.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +26,8 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "exceptions/area.h"
-#include "exceptions/store.h"
+#include "exceptions/area_reader.h"
+#include "exceptions/store_private.h"
 #include "io/io.h"
 
 #define MOST_AREAS	 UINT64_C(64)
@@ -170,6 +171,15 @@ static bool choose_rest(struct takeoff *t, size_t i, struct uds_io_request *requ
 	return true;
 }
 
+void store_count_off(struct uds_exception_store *store, uint64_t count)
+{
+	store->exceptions -= count;
+	/* A list that went on where it cannot be read ends before that now. */
+	store->list_status = 0;
+	if (store->exceptions == 0)
+		memset(&store->damage, 0, sizeof(store->damage));
+}
+
 /* After both steps: the same in memory. */
 static void accept(struct takeoff *t)
 {
@@ -238,48 +248,6 @@ int store_take_off_areas(struct uds_exception_store *store, struct uds_io_queue 
 		keep(&t);
 	release(&t);
 	return r;
-}
-
-/* All but the last sector of an area, and then that: the reverse of taking it off. */
-static int restore(struct uds_exception_store *store, bool last, uint8_t *scratch,
-		   struct uds_message *message)
-{
-	const struct cow_geometry *g = &store->geometry;
-	int r = 0;
-
-	for (size_t i = 0; i < store->saved_count && r == 0; i++) {
-		memcpy(scratch, store->saved[i].bytes, (size_t)g->chunk_bytes);
-		if (!last)
-			memset(scratch + g->chunk_bytes - SECTOR_BYTES, 0, SECTOR_BYTES);
-		r = area_write(store->io, g, store->saved[i].area, scratch, 0, g->per_area,
-			       message);
-	}
-	return r < 0 ? r : store_flush_metadata(store, message);
-}
-
-int store_restore_areas(struct uds_exception_store *store, struct uds_message *message)
-{
-	uint8_t *scratch;
-	int r;
-
-	if (store->saved_count == 0)
-		return 0;
-	scratch = io_allocate_buffer(store->io, &store->env, store->geometry.chunk_bytes);
-	if (scratch == NULL)
-		return failure(message, -ENOMEM, "%s: no memory for an area",
-			       uds_io_name(store->io));
-	r = restore(store, false, scratch, message);
-	if (r == 0)
-		r = restore(store, true, scratch, message);
-	env_release(&store->env, scratch);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < store->saved_count; i++)
-		env_release(&store->env, store->saved[i].bytes);
-	env_release(&store->env, store->saved);
-	store->saved = NULL;
-	store->saved_count = 0;
-	return 0;
 }
 
 int store_clean_areas_behind(struct uds_exception_store *store, struct uds_message *message)

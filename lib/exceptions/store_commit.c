@@ -16,7 +16,7 @@
 #include "base/message.h"
 #include "base/visibility.h"
 #include "exceptions/area.h"
-#include "exceptions/store.h"
+#include "exceptions/store_private.h"
 #include "io/io.h"
 
 #define FIRST_RING 64
@@ -83,68 +83,6 @@ static void pending_erase(struct uds_exception_store *store, const struct uds_ex
 	map_erase(store->pending, &run); /* these are never joined */
 }
 
-int store_writable(struct uds_exception_store *store)
-{
-	if (!store->valid)
-		return UDS_ERR_INVALID_SNAPSHOT;
-	if (store->read_only || store->salvage)
-		return UDS_ERR_READ_ONLY;
-	if (store_is_damaged(store))
-		return UDS_ERR_CORRUPT;
-	if (store->merging)
-		return UDS_ERR_BAD_STATE;
-	return 0;
-}
-
-int store_look_at_size(struct uds_exception_store *store)
-{
-	uint64_t bytes;
-	int r = uds_io_size(store->io, &bytes);
-
-	if (r == 0 && bytes > store->geometry.device_bytes) {
-		store->geometry.device_bytes = bytes;
-		store->geometry.device_chunks = bytes / store->geometry.chunk_bytes;
-	}
-	return r;
-}
-
-/* The number, from 0, that the next exception to be given out will have in the list. */
-static uint64_t next_index(const struct uds_exception_store *store)
-{
-	return store->current_area * store->geometry.per_area + store->committed + store->ring_live;
-}
-
-/*
- * Whether one more fits: its data chunk must lie on the device; and when it fills an area, the
- * chunk of the next area too, because a full area says that another follows.
- */
-static bool one_more_fits(const struct uds_exception_store *store)
-{
-	const struct cow_geometry *g = &store->geometry;
-	uint64_t after = next_index(store) + 1;
-
-	return store->next_free < g->device_chunks &&
-	       (after % g->per_area != 0 ||
-		cow_area_chunk(g, after / g->per_area) < g->device_chunks);
-}
-
-uint64_t store_room(const struct uds_exception_store *store)
-{
-	const struct cow_geometry *g = &store->geometry;
-	uint64_t stride = g->per_area + 1, areas, data, entries, index = next_index(store);
-
-	if (store->next_free >= g->device_chunks)
-		return 0;
-	/* Data chunks below n: n less the header and the areas, which are at 1, 1 + stride, ... */
-	areas = (g->device_chunks - 2) / stride + 1;
-	data = (g->device_chunks - 1 - areas) -
-	       (store->next_free - 1 - ((store->next_free - 2) / stride + 1));
-	entries = areas * g->per_area - 1;
-	if (index >= entries)
-		return 0;
-	return data < entries - index ? data : entries - index;
-}
-
 /* Why prepare refuses, in a sentence. */
 static int refuse(struct uds_exception_store *store, int status, uint64_t old_chunk)
 {
@@ -164,14 +102,8 @@ static int refuse(struct uds_exception_store *store, int status, uint64_t old_ch
 static bool has_exception(struct uds_exception_store *store, uint64_t old_chunk)
 {
 	struct map_run run;
-	bool found;
 
-	if (map_find(store->pending, old_chunk, &run))
-		return true;
-	pthread_rwlock_rdlock(&store->map_lock);
-	found = map_find(store->map, old_chunk, &run);
-	pthread_rwlock_unlock(&store->map_lock);
-	return found;
+	return map_find(store->pending, old_chunk, &run) || store_find(store, old_chunk, &run);
 }
 
 /* With the lock. */
@@ -188,11 +120,11 @@ static int prepare(struct uds_exception_store *store, uint64_t old_chunk,
 		return -EINVAL;
 	if (has_exception(store, old_chunk))
 		return -EEXIST;
-	if (!one_more_fits(store))
-		r = store_look_at_size(store);
+	if (!store_one_more_fits(store))
+		r = store_update_size(store);
 	if (r < 0)
 		return r; /* not known to be full */
-	if (!one_more_fits(store))
+	if (!store_one_more_fits(store))
 		return UDS_ERR_NO_ROOM;
 	r = ring_grow(store);
 	if (r == 0)
@@ -314,69 +246,6 @@ static void retire(struct uds_exception_store *store, size_t count, int status,
 	pthread_cond_broadcast(&store->changed);
 }
 
-/* Consecutive pairs as one run; returns how many it took. */
-static size_t take_run(const struct uds_exception *pairs, size_t count, struct map_run *ret_run)
-{
-	size_t n = 1;
-
-	while (n < count && pairs[n].old_chunk == pairs[0].old_chunk + n &&
-	       pairs[n].new_chunk == pairs[0].new_chunk + n)
-		n++;
-	ret_run->old_chunk = pairs[0].old_chunk;
-	ret_run->new_chunk = pairs[0].new_chunk;
-	ret_run->count = n;
-	return n;
-}
-
-static void unmap_pairs(struct uds_exception_store *store, const struct uds_exception *pairs,
-			size_t count)
-{
-	struct map_run run;
-
-	pthread_rwlock_wrlock(&store->map_lock);
-	for (size_t i = 0; i < count;) {
-		i += take_run(pairs + i, count - i, &run);
-		map_erase(store->map, &run);
-	}
-	pthread_rwlock_unlock(&store->map_lock);
-}
-
-/* Into the map as extents of their own, so that they can be taken out again without fail. */
-static int map_pairs(struct uds_exception_store *store, const struct uds_exception *pairs,
-		     size_t count)
-{
-	struct map_run run;
-	size_t done = 0;
-	int r = 0;
-
-	pthread_rwlock_wrlock(&store->map_lock);
-	while (done < count && r == 0) {
-		size_t n = take_run(pairs + done, count - done, &run);
-
-		r = map_insert(store->map, &run);
-		if (r == 0)
-			done += n;
-	}
-	pthread_rwlock_unlock(&store->map_lock);
-	if (r < 0)
-		unmap_pairs(store, pairs, done);
-	return r;
-}
-
-static void join_pairs(struct uds_exception_store *store, const struct uds_exception *pairs,
-		       size_t count)
-{
-	struct map_run run;
-
-	pthread_rwlock_wrlock(&store->map_lock);
-	for (size_t i = 0; i < count;) {
-		i += take_run(pairs + i, count - i, &run);
-		map_join(store->map, run.old_chunk);
-		map_join(store->map, run.old_chunk + run.count);
-	}
-	pthread_rwlock_unlock(&store->map_lock);
-}
-
 /*
  * The writes of a commit, in the only safe order: the data is written already; when the area
  * becomes full, the next one is zeroed, because a full area says that it goes on there; a flush;
@@ -436,7 +305,7 @@ static int write_part(struct uds_exception_store *store, const struct uds_except
 	if (full)
 		r = store_reserve_area(store, store->current_area);
 	if (r == 0)
-		r = map_pairs(store, pairs, count);
+		r = store_map_pairs(store, pairs, count);
 	if (r < 0)
 		return failure(message, r, "%s: no memory for %zu exceptions",
 			       uds_io_name(store->io), count);
@@ -447,13 +316,13 @@ static int write_part(struct uds_exception_store *store, const struct uds_except
 	if (r < 0) {
 		memset(store->area + store->committed * COW_ENTRY_BYTES, 0,
 		       count * COW_ENTRY_BYTES);
-		unmap_pairs(store, pairs, count);
+		store_unmap_pairs(store, pairs, count);
 		pthread_mutex_lock(&store->lock);
 		store->unclean = store->unclean || touched;
 		pthread_mutex_unlock(&store->lock);
 		return failure_in(message, r, "area %" PRIu64, store->current_area);
 	}
-	join_pairs(store, pairs, count);
+	store_join_pairs(store, pairs, count);
 	accept_part(store, count, full);
 	return 0;
 }
@@ -527,6 +396,6 @@ UDS_PUBLIC int uds_exception_store_commit(struct uds_exception_store *store,
 	}
 	pthread_mutex_unlock(&store->lock);
 	if (r == 0)
-		r = store_failed(store, waiter.status, &waiter.message);
-	return store_end(store, r, "committing exceptions");
+		r = waiter.status;
+	return store_end(store, r, &waiter.message, "committing exceptions");
 }

@@ -13,24 +13,24 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
-#include "exceptions/area.h"
+#include "exceptions/area_reader.h"
 #include "exceptions/run_sort.h"
-#include "exceptions/store.h"
+#include "exceptions/store_private.h"
 #include "io/io.h"
 
 #define BATCH_RUNS  ((size_t)1 << 19)
 #define FIRST_BATCH ((size_t)1 << 12)
 
-struct batch {
+struct run_batch {
 	struct map_run *runs;
 	struct map_run *scratch;
 	size_t room;
 	size_t count;
 };
 
-struct load {
+struct list_load {
 	struct uds_exception_store *store;
-	struct batch batch;
+	struct run_batch batch;
 	bool strict;
 	bool singly;	      /* entries are not joined to runs */
 	bool again;	      /* runs of a batch overlap: the list must be read singly */
@@ -140,9 +140,9 @@ static bool runs_overlap(const struct map_run *sorted, size_t count)
 	return false;
 }
 
-static int batch_flush(struct load *load)
+static int batch_flush(struct list_load *load)
 {
-	struct batch *batch = &load->batch;
+	struct run_batch *batch = &load->batch;
 	const struct map_run *sorted = runs_sort(batch->runs, batch->scratch, batch->count);
 	size_t count = batch->count;
 
@@ -154,9 +154,9 @@ static int batch_flush(struct load *load)
 }
 
 /* Both arrays of a batch, four times as long as before, up to BATCH_RUNS. */
-static int batch_grow(struct load *load)
+static int batch_grow(struct list_load *load)
 {
-	struct batch *batch = &load->batch;
+	struct run_batch *batch = &load->batch;
 	size_t room = batch->room == 0 ? FIRST_BATCH : batch->room * 4;
 	const struct uds_env *env = &load->store->env;
 	struct map_run *runs, *scratch;
@@ -180,9 +180,9 @@ static int batch_grow(struct load *load)
 	return 0;
 }
 
-static int batch_add(struct load *load, uint64_t old_chunk, uint64_t new_chunk)
+static int batch_add(struct list_load *load, uint64_t old_chunk, uint64_t new_chunk)
 {
-	struct batch *batch = &load->batch;
+	struct run_batch *batch = &load->batch;
 	struct map_run *last;
 	int r;
 
@@ -207,13 +207,6 @@ static int batch_add(struct load *load, uint64_t old_chunk, uint64_t new_chunk)
 	return 0;
 }
 
-bool store_behind_origin(const struct uds_exception_store *store, uint64_t old_chunk)
-{
-	return old_chunk >= COW_OLD_CHUNK_LIMIT ||
-	       (store->origin_bytes != 0 &&
-		old_chunk >= ceil_div(store->origin_bytes, store->geometry.chunk_bytes));
-}
-
 /* What is wrong with an entry taken by itself; counted. NULL: nothing. */
 static const char *judge(struct uds_exception_store *store, uint64_t old_chunk, uint64_t new_chunk)
 {
@@ -233,8 +226,8 @@ static const char *judge(struct uds_exception_store *store, uint64_t old_chunk, 
 	return reason;
 }
 
-static int load_entry(struct load *load, uint64_t index, uint64_t old_chunk, uint64_t new_chunk,
-		      struct uds_message *message)
+static int load_entry(struct list_load *load, uint64_t index, uint64_t old_chunk,
+		      uint64_t new_chunk, struct uds_message *message)
 {
 	struct uds_exception_store *store = load->store;
 	const char *reason = judge(store, old_chunk, new_chunk);
@@ -258,7 +251,7 @@ static int load_entry(struct load *load, uint64_t index, uint64_t old_chunk, uin
 }
 
 /* Takes the entries of the area in memory, which is number current_area. */
-static int load_area(struct load *load, struct uds_message *message)
+static int load_area(struct list_load *load, struct uds_message *message)
 {
 	struct uds_exception_store *store = load->store;
 	uint64_t per_area = store->geometry.per_area, i;
@@ -288,36 +281,6 @@ static void look_behind(struct uds_exception_store *store)
 	for (size_t i = 0; i < bytes && !store->unclean; i++)
 		store->unclean = tail[i] != 0;
 	memset(tail, 0, bytes);
-}
-
-uint64_t area_highest_new(const uint8_t *area, uint64_t count)
-{
-	uint64_t highest = 0;
-
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t new_chunk = cow_entry_new(area, i);
-
-		highest = new_chunk > highest ? new_chunk : highest;
-	}
-	return highest;
-}
-
-int store_reserve_area(struct uds_exception_store *store, uint64_t area)
-{
-	size_t room = store->area_highest_room == 0 ? 64 : store->area_highest_room * 2;
-	uint64_t *highest;
-
-	if (area < store->area_highest_room)
-		return 0;
-	highest = env_allocate(&store->env, room, sizeof(highest[0]));
-	if (highest == NULL)
-		return -ENOMEM;
-	if (store->area_highest_room > 0)
-		memcpy(highest, store->area_highest, store->area_highest_room * sizeof(highest[0]));
-	env_release(&store->env, store->area_highest);
-	store->area_highest = highest;
-	store->area_highest_room = room;
-	return 0;
 }
 
 /* Goes from a full area to the next one. */
@@ -350,7 +313,7 @@ static bool ends_with_device(const struct uds_exception_store *store)
 					 store->geometry.device_chunks;
 }
 
-static int load_areas(struct load *load, struct area_reader *reader,
+static int load_areas(struct list_load *load, struct area_reader *reader,
 		      const struct uds_exception_store_options *options,
 		      struct uds_message *message)
 {
@@ -429,7 +392,7 @@ static int refuse_doubles(struct uds_exception_store *store, struct uds_message 
 	return r == 0 || r == UDS_ERR_STOPPED ? UDS_ERR_CORRUPT : r;
 }
 
-static int finish(struct load *load, struct uds_message *message)
+static int finish(struct list_load *load, struct uds_message *message)
 {
 	struct uds_exception_store *store = load->store;
 	int r = batch_flush(load);
@@ -450,7 +413,7 @@ static int finish(struct load *load, struct uds_message *message)
 	return load->strict ? refuse_doubles(store, message) : 0;
 }
 
-static int load_list(struct load *load, const struct uds_exception_store_options *options,
+static int load_list(struct list_load *load, const struct uds_exception_store_options *options,
 		     struct uds_message *message)
 {
 	struct uds_exception_store *store = load->store;
@@ -489,7 +452,7 @@ static int forget(struct uds_exception_store *store)
 int store_load(struct uds_exception_store *store, const struct uds_exception_store_options *options,
 	       struct uds_message *message)
 {
-	struct load load = { .store = store, .strict = options->strict };
+	struct list_load load = { .store = store, .strict = options->strict };
 	int r = load_list(&load, options, message);
 
 	if (r == 0 && load.again) {

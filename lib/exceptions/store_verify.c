@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The check of a store: reads header and all areas by itself, and tells everything that contradicts
- * the format, each with its place and values. It never writes.
+ * The check of a store: reads the header and all areas by itself, and reports everything that
+ * contradicts the format, each with its place and values. It never writes.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,18 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <uds/exception_store.h>
-
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
-#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "exceptions/area.h"
-#include "exceptions/exception_map.h"
+#include "exceptions/area_reader.h"
+#include "exceptions/store_private.h"
 #include "io/io.h"
 
-struct verify {
+struct store_check {
 	struct uds_env env;
 	struct uds_io *io;
 	struct cow_geometry geometry;
@@ -33,11 +31,11 @@ struct verify {
 	uint8_t *area;
 };
 
-static int report(struct verify *v, const struct uds_exception_finding *where,
+static int report(struct store_check *v, const struct uds_exception_finding *where,
 		  enum uds_exception_finding_kind kind, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-static int report(struct verify *v, const struct uds_exception_finding *where,
+static int report(struct store_check *v, const struct uds_exception_finding *where,
 		  enum uds_exception_finding_kind kind, const char *format, ...)
 {
 	struct uds_exception_finding finding = *where;
@@ -63,7 +61,7 @@ static int report(struct verify *v, const struct uds_exception_finding *where,
 	return v->found(v->context, &finding) != 0 ? UDS_ERR_STOPPED : 0;
 }
 
-static int check_alone(struct verify *v, const struct uds_exception_finding *at)
+static int check_alone(struct store_check *v, const struct uds_exception_finding *at)
 {
 	const struct cow_geometry *g = &v->geometry;
 	int r = 0;
@@ -87,7 +85,7 @@ static int check_alone(struct verify *v, const struct uds_exception_finding *at)
 }
 
 /* Against the entries before it. */
-static int check_doubles(struct verify *v, const struct uds_exception_finding *at)
+static int check_doubles(struct store_check *v, const struct uds_exception_finding *at)
 {
 	struct map_run run = { at->old_chunk, at->new_chunk, 1 }, there;
 	int r = 0;
@@ -113,7 +111,7 @@ static int check_doubles(struct verify *v, const struct uds_exception_finding *a
 }
 
 /* Returns 1 when the list goes on in the next area. */
-static int check_area(struct verify *v, uint64_t area)
+static int check_area(struct store_check *v, uint64_t area)
 {
 	struct uds_exception_finding at = { .area = area };
 	uint64_t i;
@@ -146,7 +144,7 @@ static int check_area(struct verify *v, uint64_t area)
 	return 0;
 }
 
-static int check_areas(struct verify *v, const struct uds_exception_store_options *options,
+static int check_areas(struct store_check *v, const struct uds_exception_store_options *options,
 		       struct area_reader *reader)
 {
 	struct uds_exception_finding at = { .area = 0 };
@@ -170,7 +168,7 @@ static int check_areas(struct verify *v, const struct uds_exception_store_option
 }
 
 /* The header's findings; returns 1 when the areas can be looked at. */
-static int check_header(struct verify *v, struct uds_message *message)
+static int check_header(struct store_check *v, struct uds_message *message)
 {
 	struct uds_exception_finding at = { .area = 0 };
 	struct cow_header header = { 0, 0, 0, 0 };
@@ -204,7 +202,7 @@ static int check_header(struct verify *v, struct uds_message *message)
 	return 1;
 }
 
-static int verify(struct verify *v, const struct uds_exception_store_options *options,
+static int verify(struct store_check *v, const struct uds_exception_store_options *options,
 		  struct uds_message *message)
 {
 	struct area_reader *reader = NULL;
@@ -239,17 +237,11 @@ UDS_PUBLIC int uds_exception_store_verify(struct uds_io *cow,
 					  struct uds_message *ret_message, uint64_t *ret_findings)
 {
 	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
-	struct verify v;
+	struct store_check v;
 	int r;
 
-	if (given != NULL) {
-		r = STRUCT_IN(&options, given, uds_exception_store_options, progress_context,
-			      ret_message);
-		if (r < 0)
-			return r;
-	}
 	memset(&v, 0, sizeof(v));
-	r = env_take(options.env, ret_message, &v.env);
+	r = store_take_options(given, ret_message, &options, &v.env);
 	if (r < 0)
 		return r;
 	v.io = cow;

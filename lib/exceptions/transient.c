@@ -3,124 +3,232 @@
 #include "exceptions/transient.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 
 #include "base/env.h"
+#include "base/message.h"
+#include "exceptions/area.h"
+#include "io/io.h"
 
 struct transient_store {
+	struct chunk_store base; /* first */
 	struct uds_env env;
 	struct uds_io *cow;
-	uint64_t chunk_bytes;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* for the rest */
 	uint64_t next_free;
 	struct exception_map *map;
 };
 
-int transient_make(struct uds_io *cow, const struct uds_env *env, uint64_t chunk_bytes,
-		   struct transient_store **ret_store)
+static struct transient_store *transient(struct chunk_store *store)
 {
-	struct transient_store *store = env_allocate_zeroed(env, 1, sizeof(*store));
-	int r;
-
-	if (store == NULL)
-		return -ENOMEM;
-	store->env = *env;
-	store->cow = cow;
-	store->chunk_bytes = chunk_bytes;
-	r = map_make(env, &store->map);
-	if (r < 0) {
-		env_release(env, store);
-		return r;
-	}
-	pthread_mutex_init(&store->lock, NULL);
-	*ret_store = store;
-	return 0;
+	return (struct transient_store *)store;
 }
 
-void transient_free(struct transient_store *store)
+static bool wanted(const struct chunk_store_options *options)
 {
-	struct uds_env env;
-
-	if (store == NULL)
-		return;
-	env = store->env;
-	map_free(store->map);
-	pthread_mutex_destroy(&store->lock);
-	env_release(&env, store);
+	return options->transient_chunk_bytes != 0;
 }
 
-bool transient_find(struct transient_store *store, uint64_t old_chunk, struct map_run *ret_run)
+static int open_store(struct uds_io *cow, const struct chunk_store_options *options,
+		      struct uds_message *message, struct chunk_store **ret_store)
 {
-	bool found;
-
-	pthread_mutex_lock(&store->lock);
-	found = map_find(store->map, old_chunk, ret_run);
-	pthread_mutex_unlock(&store->lock);
-	return found;
-}
-
-bool transient_next(struct transient_store *store, uint64_t old_chunk, struct map_run *ret_run)
-{
-	bool found;
-
-	pthread_mutex_lock(&store->lock);
-	found = map_next(store->map, old_chunk, ret_run);
-	pthread_mutex_unlock(&store->lock);
-	return found;
-}
-
-int transient_prepare(struct transient_store *store, uint64_t old_chunk,
-		      struct uds_exception *ret_exception)
-{
-	uint64_t bytes;
-	int r = uds_io_size(store->cow, &bytes);
+	const struct uds_env *env = options->persistent.env;
+	struct transient_store *t;
+	int r = cow_check_chunk_bytes(cow, options->transient_chunk_bytes, message);
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&store->lock);
-	if (store->next_free >= bytes / store->chunk_bytes) {
-		r = UDS_ERR_NO_ROOM;
-	} else {
-		ret_exception->old_chunk = old_chunk;
-		ret_exception->new_chunk = store->next_free++;
+	t = env_allocate_zeroed(env, 1, sizeof(*t));
+	if (t == NULL)
+		return -ENOMEM;
+	t->base.ops = &transient_store_ops;
+	t->base.chunk_bytes = options->transient_chunk_bytes;
+	t->env = *env;
+	t->cow = cow;
+	r = map_make(env, &t->map);
+	if (r < 0) {
+		env_release(env, t);
+		return r;
 	}
-	pthread_mutex_unlock(&store->lock);
+	pthread_mutex_init(&t->lock, NULL);
+	*ret_store = &t->base;
+	return 0;
+}
+
+static int close_store(struct chunk_store *store)
+{
+	struct transient_store *t = transient(store);
+	struct uds_env env = t->env;
+
+	map_free(t->map);
+	pthread_mutex_destroy(&t->lock);
+	env_release(&env, t);
+	return 0;
+}
+
+static bool find(struct chunk_store *store, uint64_t old_chunk, struct map_run *ret_run)
+{
+	struct transient_store *t = transient(store);
+	bool found;
+
+	pthread_mutex_lock(&t->lock);
+	found = map_find(t->map, old_chunk, ret_run);
+	pthread_mutex_unlock(&t->lock);
+	return found;
+}
+
+static bool next(struct chunk_store *store, uint64_t old_chunk, struct map_run *ret_run)
+{
+	struct transient_store *t = transient(store);
+	bool found;
+
+	pthread_mutex_lock(&t->lock);
+	found = map_next(t->map, old_chunk, ret_run);
+	pthread_mutex_unlock(&t->lock);
+	return found;
+}
+
+static int prepare(struct chunk_store *store, uint64_t old_chunk,
+		   struct uds_exception *ret_exception, struct uds_message *message)
+{
+	struct transient_store *t = transient(store);
+	uint64_t bytes;
+	int r = uds_io_size(t->cow, &bytes);
+
+	pthread_mutex_lock(&t->lock);
+	if (r == 0 && t->next_free >= bytes / store->chunk_bytes)
+		r = UDS_ERR_NO_ROOM;
+	if (r == 0) {
+		ret_exception->old_chunk = old_chunk;
+		ret_exception->new_chunk = t->next_free++;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (r < 0)
+		failure(message, r, "%s: no exception for old chunk %" PRIu64 ": %s",
+			uds_io_name(t->cow), old_chunk, uds_strerror(r));
 	return r;
 }
 
-int transient_commit(struct transient_store *store, const struct uds_exception *exceptions,
-		     size_t count)
+/* -ENOMEM: none of them is there. */
+static int commit(struct chunk_store *store, const struct uds_exception *exceptions, size_t count,
+		  struct uds_message *message)
 {
+	struct transient_store *t = transient(store);
 	size_t done = 0;
 	int r = 0;
 
-	pthread_mutex_lock(&store->lock);
+	pthread_mutex_lock(&t->lock);
 	for (; done < count && r == 0; done++) {
 		struct map_run run = { exceptions[done].old_chunk, exceptions[done].new_chunk, 1 };
 
-		r = map_insert(store->map, &run);
+		r = map_insert(t->map, &run);
 	}
 	for (size_t i = 0; i < done; i++) {
 		struct map_run run = { exceptions[i].old_chunk, exceptions[i].new_chunk, 1 };
 
 		if (r < 0)
-			map_erase(store->map, &run);
+			map_erase(t->map, &run);
 		else
-			map_join(store->map, run.old_chunk);
+			map_join(t->map, run.old_chunk);
 	}
-	pthread_mutex_unlock(&store->lock);
-	return r;
+	pthread_mutex_unlock(&t->lock);
+	return r < 0 ? failure(message, r, "%s: no memory for %zu exceptions", uds_io_name(t->cow),
+			       count)
+		     : 0;
 }
 
-void transient_get_figures(struct transient_store *store, struct transient_figures *ret_figures)
+/* Their chunks stay unused: nothing is kept beyond the life of the snapshot anyway. */
+static void abandon(struct chunk_store *store, const struct uds_exception *exceptions, size_t count)
 {
+	(void)store;
+	(void)exceptions;
+	(void)count;
+}
+
+static int check_target(struct chunk_store *store, uint64_t new_chunk, uint64_t count,
+			struct uds_message *message)
+{
+	struct uds_io *cow = transient(store)->cow;
+	uint64_t bytes;
+	int r = uds_io_size(cow, &bytes);
+
+	if (r < 0)
+		return failure(message, r, "%s: its size: %s", uds_io_name(cow), uds_strerror(r));
+	return cow_check_device_end(uds_io_name(cow), bytes / store->chunk_bytes, new_chunk, count,
+				    message);
+}
+
+/* No metadata; and all new chunks were on the device when they were written. */
+static void get_data(struct chunk_store *store, uint64_t new_chunk, uint64_t *ret_chunks,
+		     uint64_t *ret_end)
+{
+	(void)store;
+	(void)new_chunk;
+	*ret_chunks = UINT64_MAX;
+	*ret_end = UINT64_MAX;
+}
+
+static bool no(struct chunk_store *store)
+{
+	(void)store;
+	return false;
+}
+
+static int nothing(struct chunk_store *store, struct uds_message *message)
+{
+	(void)store;
+	(void)message;
+	return 0;
+}
+
+static int flush(struct chunk_store *store, struct uds_message *message)
+{
+	return io_flush(transient(store)->cow, message);
+}
+
+static void get_status(struct chunk_store *store, struct uds_exception_store_status *ret_status)
+{
+	struct transient_store *t = transient(store);
 	uint64_t bytes = 0;
 
-	(void)uds_io_size(store->cow, &bytes);
-	pthread_mutex_lock(&store->lock);
-	ret_figures->exceptions = map_chunks(store->map);
-	ret_figures->next_free = store->next_free;
-	ret_figures->device_bytes = bytes;
-	ret_figures->device_chunks = bytes / store->chunk_bytes;
-	pthread_mutex_unlock(&store->lock);
+	(void)uds_io_size(t->cow, &bytes);
+	pthread_mutex_lock(&t->lock);
+	ret_status->exceptions = map_chunks(t->map);
+	ret_status->next_free = t->next_free;
+	pthread_mutex_unlock(&t->lock);
+	ret_status->valid = true;
+	ret_status->chunk_bytes = store->chunk_bytes;
+	ret_status->allocated_sectors = ret_status->next_free * (store->chunk_bytes / SECTOR_BYTES);
+	ret_status->total_sectors = bytes / SECTOR_BYTES;
+	ret_status->room = bytes / store->chunk_bytes - ret_status->next_free;
+	ret_status->state = ret_status->exceptions == 0 ? UDS_STORE_EMPTY : UDS_STORE_ACTIVE;
+	if (ret_status->room == 0)
+		ret_status->state = UDS_STORE_FULL;
 }
+
+static struct uds_exception_store *no_list(struct chunk_store *store)
+{
+	(void)store;
+	return NULL;
+}
+
+const struct chunk_store_ops transient_store_ops = {
+	.wanted = wanted,
+	.open = open_store,
+	.close = close_store,
+	.find = find,
+	.next = next,
+	.prepare = prepare,
+	.commit = commit,
+	.abandon = abandon,
+	.check_target = check_target,
+	.get_data = get_data,
+	.is_damaged = no,
+	.has_shared_chunks = no,
+	.settle = nothing,
+	.flush = flush,
+	.invalidate = nothing,
+	.get_status = get_status,
+	.get_list = no_list,
+};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading: each chunk from where it lives, up to the first byte that cannot be had; or past it,
- * with zeros in its place and a word about each such range.
+ * Reading: each chunk from where it lives, up to the first byte that cannot be had; or past it, with
+ * zeros in its place and a report of each such range.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,6 +14,7 @@
 #include "io/bytes_io.h"
 #include "io/io.h"
 #include "snapshot/device.h"
+#include "snapshot/loss_list.h"
 
 /* One request holds so much at a time, so that a long read lets writers in between. */
 #define WINDOW_BYTES (UINT64_C(64) << 20)
@@ -28,19 +29,6 @@ struct reading {
 	void *context;
 	struct uds_message *message;
 };
-
-int device_check_range(struct uds_snapshot *s, size_t length, uint64_t offset)
-{
-	struct uds_message message;
-
-	if (offset <= s->size_bytes && length <= s->size_bytes - offset)
-		return 0;
-	return device_failed(s,
-			     failure(&message, UDS_ERR_OUT_OF_RANGE,
-				     "%s: %zu bytes at %" PRIu64 " go past the end at %" PRIu64,
-				     uds_io_name(s->origin), length, offset, s->size_bytes),
-			     &message);
-}
 
 static void advance(struct reading *rd, uint64_t bytes)
 {
@@ -119,46 +107,15 @@ static int lose_chunk(struct reading *rd, uint64_t bytes, uint64_t new_chunk, co
 	return lose(rd, bytes, UDS_ERR_CORRUPT);
 }
 
-/* How many of @bytes at @at lie before the end of the COW device. */
-static uint64_t bytes_there(struct uds_snapshot *s, uint64_t new_chunk, uint64_t in_chunk,
-			    uint64_t bytes)
-{
-	uint64_t end, at;
-
-	if (s->store == NULL)
-		return bytes;
-	end = store_geometry(s->store).device_bytes & ~((uint64_t)uds_io_block_bytes(s->cow) - 1);
-	if (new_chunk >= ceil_div(end, s->chunk_bytes))
-		return 0;
-	at = new_chunk * s->chunk_bytes + in_chunk;
-	if (at >= end)
-		return 0;
-	return bytes < end - at ? bytes : end - at;
-}
-
-/* How many chunks from @new_chunk on come before the next place of an area; 0: it is one. */
-static uint64_t chunks_of_data(struct uds_snapshot *s, uint64_t new_chunk)
-{
-	struct cow_geometry g;
-	uint64_t stripe;
-
-	if (s->store == NULL)
-		return UINT64_MAX;
-	g = store_geometry(s->store);
-	if (cow_is_metadata(&g, new_chunk))
-		return 0;
-	stripe = g.per_area + 1;
-	return stripe - (new_chunk - 1) % stripe;
-}
-
 /* Up to @bytes of consecutive new chunks; what is left comes with the next call. */
 static int read_new(struct reading *rd, uint64_t bytes, const struct map_run *run)
 {
 	struct uds_snapshot *s = rd->s;
 	uint64_t in_chunk = rd->offset % s->chunk_bytes, first = rd->offset / s->chunk_bytes;
-	uint64_t good = chunks_of_data(s, run->new_chunk), there;
+	uint64_t good, end, at, there = 0;
 	int r;
 
+	s->store->ops->get_data(s->store, run->new_chunk, &good, &end);
 	if (good == 0) {
 		if (bytes > s->chunk_bytes - in_chunk)
 			bytes = s->chunk_bytes - in_chunk;
@@ -166,8 +123,12 @@ static int read_new(struct reading *rd, uint64_t bytes, const struct map_run *ru
 	}
 	if (good <= (in_chunk + bytes - 1) / s->chunk_bytes)
 		bytes = good * s->chunk_bytes - in_chunk;
-	there = bytes_there(s, run->new_chunk, in_chunk, bytes);
-	r = read_place(rd, s->cow, run->new_chunk * s->chunk_bytes + in_chunk, there);
+	end &= ~((uint64_t)uds_io_block_bytes(s->cow) - 1);
+	at = run->new_chunk * s->chunk_bytes + in_chunk;
+	/* A damaged entry may name any chunk: its place must not overflow. */
+	if (run->new_chunk < ceil_div(end, s->chunk_bytes) && at < end)
+		there = bytes < end - at ? bytes : end - at;
+	r = read_place(rd, s->cow, at, there);
 	if (r == 0 && there < bytes)
 		r = lose_chunk(rd, bytes - there,
 			       run->new_chunk + rd->offset / s->chunk_bytes - first,
@@ -191,7 +152,7 @@ static int read_view(struct reading *rd)
 		if (copied)
 			r = read_new(rd, part, &run);
 		else
-			r = read_place(rd, s->origin, rd->offset, part);
+			r = read_place(rd, s->origin->io, rd->offset, part);
 	}
 	return r;
 }
@@ -199,122 +160,93 @@ static int read_view(struct reading *rd)
 /* One window, its chunks held: the view, or what is on the origin. */
 static int read_window(struct reading *rd, bool view)
 {
-	struct uds_snapshot *s = rd->s;
-	struct device_state state = device_get_state(s);
+	struct uds_snapshot *s = rd->s, *merging;
 
-	if (view && state.given_up)
+	if (view && device_get_state(s).given_up)
 		return failure(rd->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       uds_io_name(s->cow));
-	if (view || (state.merging && !state.given_up))
+	if (view)
 		return read_view(rd);
-	return read_place(rd, s->origin, rd->offset, rd->left);
+	/* While a snapshot is merged, the origin already reads as that snapshot. */
+	merging = device_that_merges(s->origin);
+	if (merging == NULL)
+		return read_place(rd, s->origin->io, rd->offset, rd->left);
+	rd->s = merging;
+	return read_view(rd);
 }
 
-/* @rd->left: how much to read; @ret_done: how much of it is in the buffer, also after a failure. */
+/*
+ * @rd->left: how much to read; @ret_done: how much of it is in the buffer, also after a failure. May be
+ * NULL. The sentence is that of a failure of this call.
+ */
 static int read_range(struct reading *rd, bool view, uint64_t window, size_t *ret_done)
 {
-	struct uds_snapshot *s = rd->s;
+	struct origin *origin = rd->s->origin;
 	uint64_t begin = rd->offset, end = rd->offset + rd->left;
-	struct uds_message message = { "" };
 	int r = 0;
 
-	rd->message = &message;
 	while (rd->offset < end && r == 0) {
 		struct range_hold hold;
 
 		rd->left = end - rd->offset < window ? end - rd->offset : window;
-		range_acquire(&s->ranges, &hold, rd->offset / s->chunk_bytes,
-			      (rd->offset + rd->left - 1) / s->chunk_bytes, false);
+		origin_hold(origin, &hold, rd->offset, rd->left, false);
 		r = read_window(rd, view);
-		range_release(&s->ranges, &hold);
+		origin_let_go(origin, &hold);
 	}
-	device_failed(s, r, &message);
+	if (r == 0)
+		rd->message->text[0] = '\0'; /* it may be about what was passed over */
 	if (ret_done != NULL)
 		*ret_done = (size_t)(rd->offset - begin);
 	return r;
 }
 
 static int read_up_to_error(struct uds_snapshot *s, void *buffer, size_t length, uint64_t offset,
-			    bool view, size_t *ret_done)
+			    bool view, size_t *ret_done, const char *what)
 {
-	struct reading rd = { .s = s, .to = buffer, .offset = offset, .left = length };
-	int r = device_check_range(s, length, offset);
+	struct uds_message message = { "" };
+	struct reading rd = {
+		.s = s, .to = buffer, .offset = offset, .left = length, .message = &message
+	};
+	int r;
 
-	if (r == 0)
-		return read_range(&rd, view, WINDOW_BYTES, ret_done);
+	failures_begin(s->failures);
 	if (ret_done != NULL)
 		*ret_done = 0;
-	return r;
-}
-
-UDS_PUBLIC int uds_snapshot_read(struct uds_snapshot *s, void *buffer, size_t length,
-				 uint64_t offset)
-{
-	failures_begin(s->failures);
-	return device_end(s, read_up_to_error(s, buffer, length, offset, true, NULL),
-			  "reading the snapshot");
+	r = device_check_range(s, length, offset, &message);
+	if (r == 0)
+		r = read_range(&rd, view, WINDOW_BYTES, ret_done);
+	return device_end(s, r, &message, what);
 }
 
 UDS_PUBLIC int uds_snapshot_read_partial(struct uds_snapshot *s, void *buffer, size_t length,
 					 uint64_t offset, size_t *ret_done)
 {
-	failures_begin(s->failures);
-	return device_end(s, read_up_to_error(s, buffer, length, offset, true, ret_done),
-			  "reading the snapshot");
+	return read_up_to_error(s, buffer, length, offset, true, ret_done, "reading the snapshot");
 }
 
-UDS_PUBLIC int uds_snapshot_origin_read(struct uds_snapshot *s, void *buffer, size_t length,
-					uint64_t offset)
+UDS_PUBLIC int uds_snapshot_read(struct uds_snapshot *s, void *buffer, size_t length,
+				 uint64_t offset)
 {
-	failures_begin(s->failures);
-	return device_end(s, read_up_to_error(s, buffer, length, offset, false, NULL),
-			  "reading the origin");
+	return uds_snapshot_read_partial(s, buffer, length, offset, NULL);
 }
 
 UDS_PUBLIC int uds_snapshot_origin_read_partial(struct uds_snapshot *s, void *buffer, size_t length,
 						uint64_t offset, size_t *ret_done)
 {
-	failures_begin(s->failures);
-	return device_end(s, read_up_to_error(s, buffer, length, offset, false, ret_done),
-			  "reading the origin");
+	return read_up_to_error(s, buffer, length, offset, false, ret_done, "reading the origin");
 }
 
-int losses_end(struct losses *losses)
+UDS_PUBLIC int uds_snapshot_origin_read(struct uds_snapshot *s, void *buffer, size_t length,
+					uint64_t offset)
 {
-	int r = 0;
-
-	if (losses->last.length > 0 && losses->each != NULL)
-		r = losses->each(losses->context, &losses->last);
-	losses->last.length = 0;
-	return r != 0 ? UDS_ERR_STOPPED : 0;
-}
-
-int losses_add(void *context, uint64_t offset, uint64_t length, int status,
-	       const struct uds_message *message)
-{
-	struct losses *losses = context;
-	struct uds_snapshot_loss *last = &losses->last;
-	int r;
-
-	losses->total += length;
-	if (last->length > 0 && last->status == status && last->offset + last->length == offset) {
-		last->length += length;
-		return 0;
-	}
-	r = losses_end(losses);
-	last->size = sizeof(*last);
-	last->offset = offset;
-	last->length = length;
-	last->status = status;
-	last->sentence = losses->sentence.text;
-	losses->sentence = *message;
-	return r;
+	return uds_snapshot_origin_read_partial(s, buffer, length, offset, NULL);
 }
 
 int device_read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t length,
-			    uint64_t offset, device_lost_fn lost, void *context)
+			    uint64_t offset, device_lost_fn lost, void *context,
+			    struct uds_message *message)
 {
-	struct reading rd = { s, buffer, offset, length, lost, context, NULL };
+	struct reading rd = { s, buffer, offset, length, lost, context, message };
 
 	return read_range(&rd, true, SALVAGE_BYTES, NULL);
 }
@@ -327,28 +259,20 @@ int device_read_held(struct uds_snapshot *s, uint8_t *buffer, uint64_t length, u
 	return read_view(&rd);
 }
 
-static int read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t length,
-			    uint64_t offset, struct losses *losses)
-{
-	return device_read_past_errors(s, buffer, length, offset, losses_add, losses);
-}
-
 /* For the losses alone: through a buffer of our own. */
 static int look_for_losses(struct uds_snapshot *s, uint64_t length, uint64_t offset,
-			   struct losses *losses)
+			   struct loss_list *losses, struct uds_message *message)
 {
-	uint8_t *buffer = io_allocate_buffer(s->origin, &s->env, (size_t)SALVAGE_BYTES);
-	struct uds_message message;
+	uint8_t *buffer = io_allocate_buffer(s->origin->io, &s->env, (size_t)SALVAGE_BYTES);
 	int r = 0;
 
 	if (buffer == NULL)
-		return device_failed(
-			s, failure(&message, -ENOMEM, "%s: no memory to read", uds_io_name(s->cow)),
-			&message);
+		return failure(message, -ENOMEM, "%s: no memory to read", uds_io_name(s->cow));
 	while (length > 0 && r == 0) {
 		uint64_t part = length < SALVAGE_BYTES ? length : SALVAGE_BYTES;
 
-		r = read_past_errors(s, buffer, part, offset, losses);
+		r = device_read_past_errors(s, buffer, part, offset, loss_list_add, losses,
+					    message);
 		offset += part;
 		length -= part;
 	}
@@ -360,18 +284,20 @@ UDS_PUBLIC int uds_snapshot_salvage(struct uds_snapshot *s, void *buffer, size_t
 				    uint64_t offset, uds_snapshot_loss_fn each, void *context,
 				    uint64_t *ret_lost_bytes)
 {
-	struct losses losses = { .each = each, .context = context };
+	struct loss_list losses = { .each = each, .context = context };
+	struct uds_message message = { "" };
 	int r;
 
 	failures_begin(s->failures);
-	r = device_check_range(s, length, offset);
+	r = device_check_range(s, length, offset, &message);
 	if (r == 0 && buffer != NULL)
-		r = read_past_errors(s, buffer, length, offset, &losses);
+		r = device_read_past_errors(s, buffer, length, offset, loss_list_add, &losses,
+					    &message);
 	else if (r == 0)
-		r = look_for_losses(s, length, offset, &losses);
+		r = look_for_losses(s, length, offset, &losses, &message);
 	if (r == 0)
-		r = losses_end(&losses);
+		r = loss_list_end(&losses);
 	if (r == 0 && ret_lost_bytes != NULL)
 		*ret_lost_bytes = losses.total;
-	return device_end(s, r, "salvaging");
+	return device_end(s, r, &message, "salvaging");
 }

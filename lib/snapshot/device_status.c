@@ -83,50 +83,27 @@ static enum uds_snapshot_state from_store(enum uds_exception_store_state state)
 	return UDS_SNAPSHOT_DAMAGED;
 }
 
-static void fill_persistent(struct uds_snapshot *s, struct uds_snapshot_status *status)
-{
-	struct uds_exception_store_status store = UDS_EXCEPTION_STORE_STATUS_INIT;
-
-	uds_exception_store_get_status(s->store, &store);
-	status->state = from_store(store.state);
-	status->exceptions = store.exceptions;
-	status->allocated_sectors = store.allocated_sectors;
-	status->total_sectors = store.total_sectors;
-	status->metadata_sectors = store.metadata_sectors;
-	status->room = store.room;
-}
-
-static void fill_transient(struct uds_snapshot *s, struct uds_snapshot_status *status)
-{
-	struct transient_figures figures;
-
-	transient_get_figures(s->transient, &figures);
-	status->exceptions = figures.exceptions;
-	status->allocated_sectors = figures.next_free * (s->chunk_bytes / SECTOR_BYTES);
-	status->total_sectors = figures.device_bytes / SECTOR_BYTES;
-	status->room = figures.device_chunks - figures.next_free;
-	status->state = figures.exceptions == 0 ? UDS_SNAPSHOT_EMPTY : UDS_SNAPSHOT_ACTIVE;
-	if (status->room == 0)
-		status->state = UDS_SNAPSHOT_FULL;
-}
-
 UDS_PUBLIC int uds_snapshot_get_status(struct uds_snapshot *s,
 				       struct uds_snapshot_status *ret_status)
 {
 	struct uds_snapshot_status status = UDS_SNAPSHOT_STATUS_INIT;
+	struct uds_exception_store_status store = UDS_EXCEPTION_STORE_STATUS_INIT;
 	struct uds_message message;
 	int r = STRUCT_OUT_CHECK(ret_status, uds_snapshot_status, room, &message);
 
 	failures_begin(s->failures);
 	if (r < 0)
-		return device_failed(s, r, &message);
-	status.transient = s->transient != NULL;
-	status.size_bytes = s->size_bytes;
+		return device_end(s, r, &message, "its figures");
+	s->store->ops->get_status(s->store, &store);
+	status.transient = device_list(s) == NULL;
+	status.size_bytes = s->origin->size_bytes;
 	status.chunk_bytes = s->chunk_bytes;
-	if (status.transient)
-		fill_transient(s, &status);
-	else
-		fill_persistent(s, &status);
+	status.state = from_store(store.state);
+	status.exceptions = store.exceptions;
+	status.allocated_sectors = store.allocated_sectors;
+	status.total_sectors = store.total_sectors;
+	status.metadata_sectors = store.metadata_sectors;
+	status.room = store.room;
 	pthread_mutex_lock(&s->lock);
 	status.merging = s->merging;
 	if (s->given_up)
@@ -167,19 +144,6 @@ UDS_PUBLIC int uds_snapshot_status_line(struct uds_snapshot *s, char *ret_line, 
 	return 0;
 }
 
-/* The next run of old chunks with an exception, whatever their new chunks are. */
-static bool next_changed(struct uds_snapshot *s, uint64_t at, struct map_run *ret_run)
-{
-	bool found;
-
-	if (s->transient != NULL)
-		return transient_next(s->transient, at, ret_run);
-	pthread_rwlock_rdlock(&s->store->map_lock);
-	found = map_next(s->store->map, at, ret_run);
-	pthread_rwlock_unlock(&s->store->map_lock);
-	return found;
-}
-
 static int changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t length,
 			  uds_snapshot_range_fn each, void *context)
 {
@@ -190,10 +154,10 @@ static int changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t leng
 
 	if (device_get_state(s).given_up)
 		return UDS_ERR_INVALID_SNAPSHOT;
-	if (end > s->size_bytes)
-		end = s->size_bytes;
+	if (end > s->origin->size_bytes)
+		end = s->origin->size_bytes;
 	at = offset / s->chunk_bytes;
-	while (at < ceil_div(end, s->chunk_bytes) && next_changed(s, at, &run) &&
+	while (at < ceil_div(end, s->chunk_bytes) && s->store->ops->next(s->store, at, &run) &&
 	       run.old_chunk < ceil_div(end, s->chunk_bytes)) {
 		uint64_t begin = run.old_chunk * s->chunk_bytes;
 
@@ -213,7 +177,9 @@ UDS_PUBLIC int uds_snapshot_for_each_changed_range(struct uds_snapshot *s, uint6
 						   uint64_t length, uds_snapshot_range_fn each,
 						   void *context)
 {
+	const struct uds_message none = { "" };
+
 	failures_begin(s->failures);
-	return device_end(s, changed_ranges(s, offset, length, each, context),
+	return device_end(s, changed_ranges(s, offset, length, each, context), &none,
 			  "going through the changed ranges");
 }

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What makes a merge impossible, or drops something. */
+/* Conditions of a merge. */
+#include "snapshot/merge_check.h"
+
 #include <inttypes.h>
 
 #include "base/env.h"
 #include "base/message.h"
-#include "snapshot/merge.h"
+#include "exceptions/merge_list.h"
 
 uint64_t merge_bytes_cut(struct uds_snapshot *s)
 {
-	uint64_t there = s->size_bytes % s->chunk_bytes;
+	uint64_t there = s->origin->size_bytes % s->chunk_bytes;
 	struct map_run run;
 
-	if (there == 0 || !device_lookup(s, s->size_bytes / s->chunk_bytes, &run))
+	if (there == 0 || !device_lookup(s, s->origin->size_bytes / s->chunk_bytes, &run))
 		return 0;
 	return s->chunk_bytes - there;
 }
@@ -20,23 +22,24 @@ uint64_t merge_bytes_cut(struct uds_snapshot *s)
 static int check_cut(struct uds_snapshot *s, const struct uds_merge_options *options,
 		     struct uds_message *message)
 {
-	uint64_t cut = merge_bytes_cut(s), chunk = s->size_bytes / s->chunk_bytes;
+	uint64_t cut = merge_bytes_cut(s), chunk = s->origin->size_bytes / s->chunk_bytes;
 
 	if (cut == 0)
 		return 0;
-	if (s->size_bytes % SECTOR_BYTES != 0 && !options->allow_cut)
+	if (s->origin->size_bytes % SECTOR_BYTES != 0 && !options->allow_cut)
 		return failure(message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: its %" PRIu64
 			       " bytes are no multiple of 512, as if it had been "
 			       "cut, and end inside chunk %" PRIu64 " of %" PRIu64
 			       " bytes, which has an exception: merging drops the last %" PRIu64
 			       " bytes of that chunk, and must be forced",
-			       uds_io_name(s->origin), s->size_bytes, chunk, s->chunk_bytes, cut);
+			       uds_io_name(s->origin->io), s->origin->size_bytes, chunk,
+			       s->chunk_bytes, cut);
 	env_log(&s->env, UDS_LOG_WARNING,
 		"%s: its %" PRIu64 " bytes end inside chunk %" PRIu64 " of %" PRIu64
 		" bytes, which has an exception: merging drops the last %" PRIu64
 		" bytes of that chunk",
-		uds_io_name(s->origin), s->size_bytes, chunk, s->chunk_bytes, cut);
+		uds_io_name(s->origin->io), s->origin->size_bytes, chunk, s->chunk_bytes, cut);
 	return 0;
 }
 
@@ -45,8 +48,6 @@ static int check_entries(struct uds_snapshot *s, const struct uds_merge_options 
 			 const struct uds_exception_store_status *status,
 			 struct uds_message *message)
 {
-	int r = 0;
-
 	if (options->salvage)
 		return 0;
 	if (status->list_status != 0)
@@ -55,12 +56,9 @@ static int check_entries(struct uds_snapshot *s, const struct uds_merge_options 
 			       "%" PRIu64 ", in area %" PRIu64 ", and cannot be read there: %s",
 			       uds_io_name(s->cow), status->exceptions, status->current_area,
 			       uds_strerror(status->list_status));
-	if (status->new_behind_end + status->new_is_metadata != 0) {
-		store_acquire(s->store);
-		r = store_refuse_merge(s->store, message);
-		store_release(s->store);
-	}
-	return r;
+	if (status->new_behind_end + status->new_is_metadata != 0)
+		return store_refuse_merge(device_list(s), message);
+	return 0;
 }
 
 int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
@@ -70,18 +68,18 @@ int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
 	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
 	int r;
 
-	if (s->store == NULL)
+	if (device_list(s) == NULL)
 		return failure(message, UDS_ERR_BAD_STATE,
 			       "%s: a transient snapshot cannot be merged", name);
-	uds_exception_store_get_status(s->store, &status);
+	s->store->ops->get_status(s->store, &status);
 	if (device_get_state(s).given_up || (!status.valid && !options->force))
 		return failure(message, UDS_ERR_INVALID_SNAPSHOT,
 			       "%s: the snapshot is marked invalid: it must not be merged", name);
 	if (!options->dry_run && (s->read_only || uds_io_is_read_only(s->cow)))
 		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only", name);
-	if (!options->dry_run && uds_io_is_read_only(s->origin))
+	if (!options->dry_run && uds_io_is_read_only(s->origin->io))
 		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only",
-			       uds_io_name(s->origin));
+			       uds_io_name(s->origin->io));
 	r = check_entries(s, options, &status, message);
 	if (r < 0)
 		return r;
@@ -90,7 +88,7 @@ int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
 			       "%s: too small: %" PRIu64 " bytes, and %" PRIu64
 			       " exceptions are for chunks behind that, up to chunk %" PRIu64
 			       " of %" PRIu64 " bytes",
-			       uds_io_name(s->origin), s->size_bytes, status.old_behind_origin,
-			       status.highest_old, s->chunk_bytes);
+			       uds_io_name(s->origin->io), s->origin->size_bytes,
+			       status.old_behind_origin, status.highest_old, s->chunk_bytes);
 	return check_cut(s, options, message);
 }

@@ -4,11 +4,12 @@
  * already. That is safe, because until its own commit a copied chunk still has its exception, and
  * nobody looks at the origin.
  */
+#include "snapshot/merge_committer.h"
+
 #include <errno.h>
 
 #include "base/env.h"
 #include "base/message.h"
-#include "snapshot/merge.h"
 
 struct merge_committer {
 	struct uds_snapshot *s;
@@ -38,7 +39,7 @@ static void *run(void *argument)
 			break;
 		pthread_mutex_unlock(&c->lock);
 		r = merge_group_commit(c->group, c->s, c->queue, &entries, &rounds, &c->message);
-		range_unclaim(&c->s->ranges, &c->group->claim);
+		origin_unclaim(c->s->origin, &c->group->claim);
 		pthread_mutex_lock(&c->lock);
 		c->entries += entries;
 		c->rounds += rounds;

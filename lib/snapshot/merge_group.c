@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Gathering the next exceptions of a merge, and committing them. */
+#include "snapshot/merge_group.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -8,64 +10,19 @@
 #include "base/message.h"
 #include "exceptions/run_sort.h"
 #include "io/io.h"
-#include "snapshot/merge.h"
 
 int merge_cursor_open(struct uds_snapshot *s, const struct lost_chunks *lost,
 		      struct merge_cursor *ret_cursor, struct uds_message *message)
 {
-	struct merge_cursor cursor = { .s = s, .lost = lost, .geometry = store_geometry(s->store) };
-	struct uds_exception_store *store = s->store;
-	int r = 0;
-
-	cursor.content = io_allocate_buffer(s->cow, &s->env, cursor.geometry.chunk_bytes);
-	if (cursor.content == NULL)
-		return failure(message, -ENOMEM, "%s: no memory for an area", uds_io_name(s->cow));
-	store_acquire(store);
-	cursor.area = store->current_area;
-	cursor.left = store->committed;
-	memcpy(cursor.content, store->area, (size_t)cursor.geometry.chunk_bytes);
-	store_release(store);
-	/* The reader has a pointer to the geometry: the caller's, which stays where it is. */
-	*ret_cursor = cursor;
-	if (cursor.area > 0)
-		r = area_reader_open(s->cow, &s->env, &ret_cursor->geometry, cursor.area - 1, -1, 0,
-				     &ret_cursor->reader);
-	if (r < 0) {
-		merge_cursor_close(ret_cursor);
-		return failure(message, r, "%s: making a queue: %s", uds_io_name(s->cow),
-			       uds_strerror(r));
-	}
-	return 0;
+	ret_cursor->s = s;
+	ret_cursor->lost = lost;
+	ret_cursor->entered = false;
+	return list_cursor_open(device_list(s), &ret_cursor->list, message);
 }
 
 void merge_cursor_close(struct merge_cursor *cursor)
 {
-	area_reader_close(cursor->reader);
-	env_release(&cursor->s->env, cursor->content);
-	cursor->reader = NULL;
-	cursor->content = NULL;
-}
-
-/* Goes to the area before; false: there is none. */
-static int cursor_step(struct merge_cursor *cursor, bool *ret_more, struct uds_message *message)
-{
-	int r;
-
-	*ret_more = cursor->area > 0;
-	if (cursor->area == 0)
-		return 0;
-	r = area_reader_next(cursor->reader, cursor->content, message);
-	if (r < 0)
-		return r;
-	cursor->area--;
-	cursor->left = cursor->geometry.per_area;
-	cursor->entered = true;
-	if (cow_entry_new(cursor->content, cursor->left - 1) == 0)
-		return failure(message, UDS_ERR_CORRUPT,
-			       "%s: area %" PRIu64
-			       " was full when the store was opened, and is not now",
-			       uds_io_name(cursor->s->cow), cursor->area);
-	return 0;
+	list_cursor_close(&cursor->list);
 }
 
 static void *grown(const struct uds_env *env, void *old, size_t count, size_t room, size_t each)
@@ -105,10 +62,11 @@ static int group_add_part(struct merge_group *group, struct merge_cursor *cursor
 	part->count = count;
 	part->content = NULL;
 	if (cursor->entered) {
-		part->content = env_allocate(env, cursor->geometry.chunk_bytes, 1);
+		part->content = env_allocate(env, cursor->list.geometry.chunk_bytes, 1);
 		if (part->content == NULL)
 			return -ENOMEM;
-		memcpy(part->content, cursor->content, (size_t)cursor->geometry.chunk_bytes);
+		memcpy(part->content, cursor->list.content,
+		       (size_t)cursor->list.geometry.chunk_bytes);
 		cursor->entered = false;
 	}
 	group->part_count++;
@@ -154,17 +112,15 @@ static int group_add_entries(struct merge_group *group, struct merge_cursor *cur
 			     uint64_t end)
 {
 	for (uint64_t i = first; i < end; i++) {
-		struct uds_exception e = { cow_entry_old(cursor->content, i),
-					   cow_entry_new(cursor->content, i) };
+		struct uds_exception e = area_entry(cursor->list.content, i);
 		struct map_run run = { e.old_chunk, e.new_chunk, 1 };
 		int r;
 
-		if (merge_losses_have(cursor->lost, &e) ||
-		    merge_losses_have(&cursor->s->lost, &e)) {
+		if (lost_have(cursor->lost, &e) || lost_have(&cursor->s->lost, &e)) {
 			group->lost++;
 			continue;
 		}
-		if (store_is_hidden(cursor->s->store, &e)) {
+		if (store_is_hidden(device_list(cursor->s), &e)) {
 			group->hidden++;
 			continue;
 		}
@@ -200,7 +156,8 @@ static int group_sort(struct merge_group *group, const struct uds_snapshot *s)
 
 		group->pieces[i].from = run->new_chunk * s->chunk_bytes;
 		group->pieces[i].to = to;
-		group->pieces[i].length = length < s->size_bytes - to ? length : s->size_bytes - to;
+		group->pieces[i].length =
+			length < s->origin->size_bytes - to ? length : s->origin->size_bytes - to;
 	}
 	return 0;
 }
@@ -231,17 +188,20 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 		uint64_t want = most - group->entries;
 		bool more = true;
 
-		if (cursor->left == 0)
-			r = cursor_step(cursor, &more, message);
+		if (cursor->list.left == 0) {
+			r = list_cursor_step(&cursor->list, &more, message);
+			cursor->entered = cursor->entered || more;
+		}
 		if (r < 0 || !more)
 			break;
-		if (want > cursor->left)
-			want = cursor->left;
+		if (want > cursor->list.left)
+			want = cursor->list.left;
 		r = group_add_part(group, cursor, want);
 		if (r == 0)
-			r = group_add_entries(group, cursor, cursor->left - want, cursor->left);
+			r = group_add_entries(group, cursor, cursor->list.left - want,
+					      cursor->list.left);
 		group->entries += want;
-		cursor->left -= want;
+		cursor->list.left -= want;
 	}
 	if (r == 0)
 		r = group_sort(group, s);
@@ -250,6 +210,7 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 			uds_strerror(r));
 	group->claim.runs = group->runs;
 	group->claim.count = group->run_count;
+	group->claim.chunk_bytes = s->chunk_bytes;
 	return r;
 }
 
@@ -266,26 +227,11 @@ int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,
 		       struct uds_io_queue *queue, uint64_t *ret_entries, uint64_t *ret_rounds,
 		       struct uds_message *message)
 {
-	uint64_t at_once = store_areas_at_once(s->chunk_bytes);
-	struct uds_exception_store *store = s->store;
-	int r = device_flush_origin(s, message);
+	int r = origin_flush_copies(s->origin, message);
 
 	*ret_entries = 0;
 	*ret_rounds = 0;
-	for (size_t i = 0, n; i < group->part_count && r == 0; i += n) {
-		n = group->part_count - i < at_once ? group->part_count - i : (size_t)at_once;
-		store_acquire(store);
-		r = store_settle(store, message);
-		if (r == 0)
-			r = store_step_back(store, group->parts[i].content, message);
-		if (r == 0 && n == 1)
-			r = store_take_off(store, group->parts[i].count, message);
-		else if (r == 0)
-			r = store_take_off_areas(store, queue, group->parts + i, n, message);
-		store_release(store);
-		for (size_t k = i; k < i + n && r == 0; k++)
-			*ret_entries += group->parts[k].count;
-		*ret_rounds += r == 0;
-	}
-	return r;
+	return r < 0 ? r
+		     : store_take_off_cuts(device_list(s), queue, group->parts, group->part_count,
+					   ret_entries, ret_rounds, message);
 }

@@ -6,62 +6,27 @@
  * merge go to the origin: what they write there stays. Left in, it would be written to chunks that
  * are dropped.
  */
+#include "snapshot/merge_losses.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/env.h"
 #include "base/message.h"
-#include "exceptions/run_sort.h"
+#include "exceptions/merge_list.h"
 #include "io/io.h"
-#include "snapshot/merge.h"
+#include "snapshot/loss_list.h"
 
-struct search {
+struct loss_search {
 	struct uds_snapshot *s;
 	struct lost_chunks *lost;
-	struct losses told;
+	struct loss_list told;
 	uint64_t next; /* chunks before this one are in the list, or not lost */
 };
 
-static int lost_grow(struct lost_chunks *lost, const struct uds_env *env, size_t count)
-{
-	struct map_run *runs;
-	size_t room = lost->room == 0 ? 16 : lost->room * 2;
-
-	if (count <= lost->room)
-		return 0;
-	if (room < count)
-		room = count;
-	runs = env_allocate(env, room, sizeof(runs[0]));
-	if (runs == NULL)
-		return -ENOMEM;
-	if (lost->count > 0)
-		memcpy(runs, lost->runs, lost->count * sizeof(runs[0]));
-	env_release(env, lost->runs);
-	lost->runs = runs;
-	lost->room = room;
-	return 0;
-}
-
-/* Adds a run behind all that are there. */
-static int lost_add(struct lost_chunks *lost, const struct uds_env *env, const struct map_run *run)
-{
-	struct map_run *last = lost->count > 0 ? &lost->runs[lost->count - 1] : NULL;
-	int r;
-
-	if (last != NULL && last->old_chunk + last->count == run->old_chunk &&
-	    last->new_chunk + last->count == run->new_chunk) {
-		last->count += run->count;
-		return 0;
-	}
-	r = lost_grow(lost, env, lost->count + 1);
-	if (r == 0)
-		lost->runs[lost->count++] = *run;
-	return r;
-}
-
 /* Chunks [first, end) are lost, as far as they have an exception. */
-static int add_chunks(struct search *search, uint64_t first, uint64_t end)
+static int add_chunks(struct loss_search *search, uint64_t first, uint64_t end)
 {
 	struct map_run run;
 	int r = 0;
@@ -81,8 +46,8 @@ static int add_chunks(struct search *search, uint64_t first, uint64_t end)
 static int take_bytes(void *context, uint64_t offset, uint64_t length, int status,
 		      const struct uds_message *message)
 {
-	struct search *search = context;
-	uint64_t unit = search->s->chunk_bytes, size = search->s->size_bytes;
+	struct loss_search *search = context;
+	uint64_t unit = search->s->chunk_bytes, size = search->s->origin->size_bytes;
 	uint64_t first = offset / unit, end = (offset + length - 1) / unit + 1, end_byte;
 	int r;
 
@@ -94,33 +59,30 @@ static int take_bytes(void *context, uint64_t offset, uint64_t length, int statu
 	r = add_chunks(search, first, end);
 	end_byte = end > size / unit ? size : end * unit;
 	return r < 0 ? r
-		     : losses_add(&search->told, first * unit, end_byte - first * unit, status,
-				  message);
+		     : loss_list_add(&search->told, first * unit, end_byte - first * unit, status,
+				     message);
 }
 
-/* The next run of chunks that have an exception, from @chunk on; false: no more. */
+/* The next run of chunks on the origin that have an exception, from @chunk on; false: no more. */
 static bool next_run(struct uds_snapshot *s, uint64_t chunk, struct map_run *ret_run)
 {
-	bool more;
-
-	pthread_rwlock_rdlock(&s->store->map_lock);
-	more = map_next(s->store->map, chunk, ret_run);
-	pthread_rwlock_unlock(&s->store->map_lock);
-	return more && ret_run->old_chunk <= (s->size_bytes - 1) / s->chunk_bytes;
+	return s->store->ops->next(s->store, chunk, ret_run) &&
+	       ret_run->old_chunk <= (s->origin->size_bytes - 1) / s->chunk_bytes;
 }
 
-static int search_run(struct search *search, const struct map_run *run, uint8_t *buffer,
+static int search_run(struct loss_search *search, const struct map_run *run, uint8_t *buffer,
 		      int (*tick)(void *), void *tick_context)
 {
 	struct uds_snapshot *s = search->s;
+	struct uds_message ignored;
 	uint64_t offset = run->old_chunk * s->chunk_bytes, length = run->count * s->chunk_bytes;
 	int r = 0;
 
-	if (length > s->size_bytes - offset)
-		length = s->size_bytes - offset;
+	if (length > s->origin->size_bytes - offset)
+		length = s->origin->size_bytes - offset;
 	for (uint64_t part; length > 0 && r == 0; offset += part, length -= part) {
 		part = length < SALVAGE_BYTES ? length : SALVAGE_BYTES;
-		r = device_read_past_errors(s, buffer, part, offset, take_bytes, search);
+		r = device_read_past_errors(s, buffer, part, offset, take_bytes, search, &ignored);
 		if (r == 0 && tick != NULL)
 			r = tick(tick_context);
 	}
@@ -131,45 +93,23 @@ int merge_losses_find(struct uds_snapshot *s, uds_snapshot_loss_fn each, void *c
 		      int (*tick)(void *), void *tick_context, struct lost_chunks *ret_lost,
 		      struct uds_message *message)
 {
-	struct search search = { .s = s, .lost = ret_lost };
+	struct loss_search search = { .s = s, .lost = ret_lost };
 	uint8_t *buffer = io_allocate_buffer(s->cow, &s->env, (size_t)SALVAGE_BYTES);
 	int r = buffer == NULL ? -ENOMEM : 0;
 	struct map_run run;
 
 	search.told.each = each;
 	search.told.context = context;
-	for (uint64_t at = 0; s->size_bytes > 0 && r == 0 && next_run(s, at, &run);
+	for (uint64_t at = 0; s->origin->size_bytes > 0 && r == 0 && next_run(s, at, &run);
 	     at = run.old_chunk + run.count)
 		r = search_run(&search, &run, buffer, tick, tick_context);
 	if (r == 0)
-		r = losses_end(&search.told);
+		r = loss_list_end(&search.told);
 	env_release(&s->env, buffer);
 	if (r < 0 && message->text[0] == '\0')
 		failure(message, r, "%s: looking for what cannot be had: %s", uds_io_name(s->cow),
 			uds_strerror(r));
 	return r;
-}
-
-bool merge_losses_have(const struct lost_chunks *lost, const struct uds_exception *e)
-{
-	size_t low = 0, count = lost->count;
-	/* As the map has it. */
-	uint64_t new_chunk =
-		e->new_chunk < COW_NEW_CHUNK_LIMIT ? e->new_chunk : COW_NEW_CHUNK_LIMIT - 1;
-
-	while (count > 0) {
-		const struct map_run *run = &lost->runs[low + count / 2];
-
-		if (e->old_chunk < run->old_chunk) {
-			count /= 2;
-		} else if (e->old_chunk - run->old_chunk < run->count) {
-			return run->new_chunk + (e->old_chunk - run->old_chunk) == new_chunk;
-		} else {
-			low += count / 2 + 1;
-			count -= count / 2 + 1;
-		}
-	}
-	return false;
 }
 
 /* Whether a chunk is still lost: 1, 0, or -ENOMEM. */
@@ -209,42 +149,18 @@ static int look_again(struct uds_snapshot *s, const struct lost_chunks *found, u
 	return r < 0 ? r : 0;
 }
 
-/* Adds @more to the snapshot's list, in order. */
-static int remember(struct uds_snapshot *s, const struct lost_chunks *more)
-{
-	size_t count = s->lost.count + more->count;
-	struct map_run *scratch = env_allocate(&s->env, count, sizeof(scratch[0])), *sorted;
-	int r = scratch == NULL ? -ENOMEM : lost_grow(&s->lost, &s->env, count);
-
-	if (r == 0) {
-		memcpy(s->lost.runs + s->lost.count, more->runs,
-		       more->count * sizeof(more->runs[0]));
-		sorted = runs_sort(s->lost.runs, scratch, count);
-		if (sorted != s->lost.runs)
-			memcpy(s->lost.runs, sorted, count * sizeof(sorted[0]));
-		s->lost.count = count;
-	}
-	env_release(&s->env, scratch);
-	return r;
-}
-
-/* Takes runs out of the map: cut first, so that nothing is taken out when that fails. */
+/* From now on these are the snapshot's lost ones, too, and no longer in the map; or nothing is. */
 static int take_out(struct uds_snapshot *s, const struct lost_chunks *lost)
 {
-	struct exception_map *map = s->store->map;
-	int r = 0;
+	size_t count = s->lost.count + lost->count;
+	struct map_run *scratch = env_allocate(&s->env, count, sizeof(scratch[0]));
+	int r = scratch == NULL ? -ENOMEM : lost_reserve(&s->lost, &s->env, count);
 
-	pthread_rwlock_wrlock(&s->store->map_lock);
-	for (size_t i = 0; i < lost->count && r == 0; i++) {
-		r = map_split(map, lost->runs[i].old_chunk);
-		if (r == 0)
-			r = map_split(map, lost->runs[i].old_chunk + lost->runs[i].count);
-	}
 	if (r == 0)
-		r = remember(s, lost);
-	for (size_t i = 0; i < lost->count && r == 0; i++)
-		map_erase(map, &lost->runs[i]);
-	pthread_rwlock_unlock(&s->store->map_lock);
+		r = store_forget_runs(device_list(s), lost->runs, lost->count);
+	if (r == 0)
+		lost_merge(&s->lost, lost, scratch);
+	env_release(&s->env, scratch);
 	return r;
 }
 

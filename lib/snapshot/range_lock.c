@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Ranges of chunks in use: a list in order of arrival, as long as there are requests under way. */
+/* Ranges in use: a list in order of arrival, as long as there are requests under way. */
 #include "snapshot/range_lock.h"
 
 void range_lock_init(struct range_lock *lock)
@@ -23,7 +23,10 @@ static bool overlap(const struct range_hold *a, const struct range_hold *b)
 	return a->first <= b->last && b->first <= a->last;
 }
 
-/* Does one of the claim's runs have a chunk of [first, last]? */
+/*
+ * Whether one of the claim's runs has a byte of [first, last]. Chunks that a merge copies lie on the
+ * origin, so their places in bytes do not overflow.
+ */
 static bool claimed(const struct range_claim *claim, uint64_t first, uint64_t last)
 {
 	size_t low = 0, count = claim->count;
@@ -32,14 +35,14 @@ static bool claimed(const struct range_claim *claim, uint64_t first, uint64_t la
 	while (count > 0) {
 		const struct map_run *run = &claim->runs[low + count / 2];
 
-		if (run->old_chunk + run->count <= first) {
+		if ((run->old_chunk + run->count) * claim->chunk_bytes <= first) {
 			low += count / 2 + 1;
 			count -= count / 2 + 1;
 		} else {
 			count /= 2;
 		}
 	}
-	return low < claim->count && claim->runs[low].old_chunk <= last;
+	return low < claim->count && claim->runs[low].old_chunk * claim->chunk_bytes <= last;
 }
 
 static bool blocked_by_claim(const struct range_lock *lock, const struct range_hold *hold)

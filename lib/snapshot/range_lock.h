@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who may work on which chunks: ranges of old chunks held shared (readers) or exclusively
- * (writers), and claims of a merge, which keep writers out and let readers in.
+ * Who may work on which bytes of the origin: ranges held shared (by readers) or exclusively (by writers),
+ * and claims of a merge, which keep writers out and let readers in.
  *
- * Requests to the same chunks are served in order of arrival; a reader does not wait for a writer
+ * Requests to the same bytes are served in order of arrival; a reader does not wait for a writer
  * that itself waits for a merge. A thread takes all it needs in one call and holds no second range,
  * so nobody waits in a circle.
  */
@@ -18,8 +18,8 @@
 #include "exceptions/exception_map.h"
 
 struct range_hold {
-	uint64_t first;
-	uint64_t last; /* included */
+	uint64_t first; /* bytes */
+	uint64_t last;	/* included */
 	bool exclusive;
 	bool granted;
 	bool behind_claim;
@@ -31,6 +31,7 @@ struct range_hold {
 struct range_claim {
 	const struct map_run *runs;
 	size_t count;
+	uint64_t chunk_bytes;
 	struct range_claim *next;
 };
 

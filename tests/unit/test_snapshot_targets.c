@@ -9,6 +9,7 @@
 #include <uds/snapshot.h>
 
 #include "check_main.h"
+#include "exceptions/store_private.h"
 #include "snap_image.h"
 #include "snapshot/device.h"
 
@@ -101,7 +102,7 @@ START_TEST(a_wrong_allocation_is_refused_at_the_last_moment)
 			size_t length = one ? CHUNK - 100 : sizeof(data);
 			int r;
 
-			f.s->store->next_free = wrong[i];
+			uds_snapshot_store(f.s)->next_free = wrong[i];
 			if (way < 2)
 				r = uds_snapshot_write(f.s, data, length, 5 * CHUNK + 50);
 			else

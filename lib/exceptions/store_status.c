@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Looking at a store: figures, lookups, ranges, and the list itself. */
+/* Figures about a store, and where its old chunks live. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,8 +9,7 @@
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
-#include "exceptions/area.h"
-#include "exceptions/store.h"
+#include "exceptions/store_private.h"
 #include "io/io.h"
 
 UDS_PUBLIC const char *uds_exception_store_state_name(enum uds_exception_store_state state)
@@ -113,9 +112,9 @@ UDS_PUBLIC int uds_exception_store_get_status(struct uds_exception_store *store,
 
 	failures_begin(store->failures);
 	if (r < 0)
-		return store_failed(store, r, &message);
+		return store_end(store, r, &message, "its figures");
 	pthread_mutex_lock(&store->lock);
-	store_look_at_size(store);
+	store_update_size(store);
 	status.state = state_of(store);
 	status.valid = store->valid;
 	status.version = store->version;
@@ -162,11 +161,8 @@ UDS_PUBLIC int uds_exception_store_lookup(struct uds_exception_store *store, uin
 					  uint64_t *ret_new, uint64_t *ret_count)
 {
 	struct map_run run;
-	bool found;
+	bool found = store_find(store, old_chunk, &run);
 
-	pthread_rwlock_rdlock(&store->map_lock);
-	found = map_find(store->map, old_chunk, &run);
-	pthread_rwlock_unlock(&store->map_lock);
 	if (found)
 		*ret_new = run.new_chunk;
 	if (ret_count != NULL)
@@ -179,6 +175,7 @@ UDS_PUBLIC int uds_exception_store_for_each_range(struct uds_exception_store *st
 						  uds_exception_range_fn each, void *context)
 {
 	uint64_t end = count < UINT64_MAX - first_old ? first_old + count : UINT64_MAX;
+	const struct uds_message none = { "" };
 	struct map_run run, next;
 	uint64_t at = first_old;
 	bool more;
@@ -197,64 +194,7 @@ UDS_PUBLIC int uds_exception_store_for_each_range(struct uds_exception_store *st
 		if (run.count > end - run.old_chunk)
 			run.count = end - run.old_chunk;
 		if (each(context, run.old_chunk, run.new_chunk, run.count) != 0)
-			return store_end(store, UDS_ERR_STOPPED, "going through its ranges");
+			return store_end(store, UDS_ERR_STOPPED, &none, "going through its ranges");
 		at = run.old_chunk + run.count;
 	}
-}
-
-static int walk_area(uint64_t area, const uint8_t *bytes, uint64_t count,
-		     uds_exception_entry_fn each, void *context)
-{
-	for (uint64_t i = 0; i < count; i++) {
-		struct uds_exception e = { cow_entry_old(bytes, i), cow_entry_new(bytes, i) };
-
-		if (each(context, area, i, &e) != 0)
-			return UDS_ERR_STOPPED;
-	}
-	return 0;
-}
-
-/* Full areas come from the device, the current one from memory. */
-int store_walk(struct uds_exception_store *store, uds_exception_entry_fn each, void *context,
-	       struct uds_message *message)
-{
-	struct cow_geometry g = store_geometry(store);
-	struct area_reader *reader = NULL;
-	uint8_t *buffer;
-	int r;
-
-	if (store->area == NULL)
-		return 0;
-	buffer = io_allocate_buffer(store->io, &store->env, g.chunk_bytes);
-	r = buffer == NULL ? -ENOMEM
-			   : area_reader_open(store->io, &store->env, &g, 0, 1, 0, &reader);
-	for (uint64_t k = 0; k < store->current_area && r == 0; k++) {
-		r = area_reader_next(reader, buffer, message);
-		if (r == 0)
-			r = walk_area(k, buffer, g.per_area, each, context);
-	}
-	if (r == 0)
-		r = walk_area(store->current_area, store->area, store->committed, each, context);
-	area_reader_close(reader);
-	env_release(&store->env, buffer);
-	if (r < 0 && message->text[0] == '\0')
-		failure(message, r, "%s: reading the list: %s", uds_io_name(store->io),
-			uds_strerror(r));
-	return r;
-}
-
-UDS_PUBLIC int uds_exception_store_for_each_entry(struct uds_exception_store *store,
-						  uds_exception_entry_fn each, void *context)
-{
-	struct uds_message message = { "" };
-	int r = store_readable(store);
-
-	failures_begin(store->failures);
-	if (r < 0)
-		return r == UDS_ERR_INVALID_SNAPSHOT ? 0 : r;
-	store_acquire(store);
-	r = store_walk(store, each, context, &message);
-	store_release(store);
-	store_failed(store, r, &message);
-	return store_end(store, r, "going through its exceptions");
 }
