@@ -336,15 +336,16 @@ int uds_exception_store_for_each_entry(struct uds_exception_store *store,
  * @old_chunk: less than 2^55.
  *
  * Returns 0, or
- *   -EEXIST                   the old chunk has an exception, or one is being made
- *   -EINVAL                   @old_chunk is out of range
+ *   UDS_ERR_EXISTS            the old chunk has an exception, or one is being made
+ *   UDS_ERR_OVERFLOW          @old_chunk is out of range
  *   UDS_ERR_NO_ROOM           no room for the data, or for the area after the one that it would fill
  *   UDS_ERR_INVALID_SNAPSHOT  the store is marked invalid
  *   UDS_ERR_READ_ONLY         opened with read_only or salvage
  *   UDS_ERR_CORRUPT           the store is damaged
  *   UDS_ERR_BAD_STATE         a merge has begun and not ended
  *   -ENOMEM, -EIO, ...        no memory; what the I/O said about its size, which may have grown
- * After an error nothing was allocated.
+ * After an error nothing was allocated. An errno is what the allocator or the I/O said, never what the
+ * store itself found.
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -362,7 +363,7 @@ int uds_exception_store_prepare(struct uds_exception_store *store, uint64_t old_
  * in one write.
  *
  * Returns 0, or
- *   -EINVAL    an exception that was not prepared, or is committed already; nothing was done
+ *   UDS_ERR_BAD_STATE  an exception that was not prepared, or is committed already; nothing was done
  *   -ENOMEM    no memory to keep them; they are abandoned
  *   -EIO, ...  what the I/O said to a flush or to the write of the area. Every thread that waits for
  *              this write gets the error, and its exceptions are abandoned. Whether they are on the
@@ -378,8 +379,8 @@ int uds_exception_store_commit(struct uds_exception_store *store,
  * Gives up exceptions whose data could not be written. Their new chunks are allocated again only
  * when the store is opened again, or at once if they are the last that were allocated.
  *
- * Returns 0, or -EINVAL for an exception that was not prepared, or is committed already; nothing
- * was done.
+ * Returns 0, or UDS_ERR_BAD_STATE for an exception that was not prepared, or is committed already;
+ * nothing was done.
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -438,8 +439,7 @@ int uds_exception_store_prepare_merge_batch(struct uds_exception_store *store,
  * @count: 1 to the number that was prepared last.
  *
  * Returns 0, or
- *   -EINVAL            @count is out of range; nothing was done
- *   UDS_ERR_BAD_STATE  nothing was prepared
+ *   UDS_ERR_BAD_STATE  nothing was prepared, or @count is out of range; nothing was done
  *   -ENOMEM            no memory; nothing was done
  *   -EIO, ...          what the I/O said. In memory nothing has changed: the exceptions are still
  *                      there. Preparing, copying and committing them again is safe, now or after

@@ -44,6 +44,7 @@ enum uds_status {
 		-4119, /* the store is full; what a device says about its space is -ENOSPC */
 	UDS_ERR_WOULD_LOSE_RECORDS =
 		-4120, /* opening would lose records that a damaged save has; it must be asked for */
+	UDS_ERR_EXISTS = -4121, /* what was to be made is there already */
 };
 
 /*

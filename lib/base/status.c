@@ -75,6 +75,8 @@ UDS_PUBLIC const char *uds_strerror(int status)
 		return "the store has no room left";
 	case UDS_ERR_WOULD_LOSE_RECORDS:
 		return "records that a damaged save has would be lost";
+	case UDS_ERR_EXISTS:
+		return "there already";
 	}
 	return "unknown status";
 }

@@ -3,7 +3,7 @@
  * Making exceptions: giving out new chunks, and putting the finished ones on the device.
  *
  * What was given out stands in a ring in order of allocation. A thread that commits marks its own
- * as finished and waits; whoever finds the baton free takes all finished ones from the front of the
+ * as finished and waits; the thread that finds the baton free takes all finished ones from the front of the
  * ring and writes them for everybody (the order of writes and flushes is in write_part()). The
  * others sleep.
  */
@@ -117,9 +117,9 @@ static int prepare(struct uds_exception_store *store, uint64_t old_chunk,
 	if (r < 0)
 		return r;
 	if (old_chunk >= COW_OLD_CHUNK_LIMIT)
-		return -EINVAL;
+		return UDS_ERR_OVERFLOW;
 	if (has_exception(store, old_chunk))
-		return -EEXIST;
+		return UDS_ERR_EXISTS;
 	if (!store_one_more_fits(store))
 		r = store_update_size(store);
 	if (r < 0)
@@ -164,7 +164,7 @@ static int check_handed_in(struct uds_exception_store *store, const struct uds_e
 		const struct in_flight *f = ring_find(store, &e[i]);
 
 		if (f == NULL || f->waiter != NULL)
-			return failures_say(store->failures, -EINVAL,
+			return failures_say(store->failures, UDS_ERR_BAD_STATE,
 					    "%s: old chunk %" PRIu64 " -> new chunk %" PRIu64
 					    " was not given out, or is committed already",
 					    uds_io_name(store->io), e[i].old_chunk, e[i].new_chunk);
@@ -189,7 +189,7 @@ UDS_PUBLIC int uds_exception_store_abandon(struct uds_exception_store *store,
 		store->ring_live--;
 		pending_erase(store, &f->exception);
 	}
-	/* The last ones have never been written about: their chunks can be had again. */
+	/* The last ones never reached the device: their chunks can be given out again. */
 	while (store->ring_count > 0 && ring_at(store, store->ring_count - 1)->abandoned) {
 		store->ring_count--;
 		store->next_free = ring_at(store, store->ring_count)->exception.new_chunk;
@@ -222,7 +222,7 @@ static size_t finished_ones(struct uds_exception_store *store, struct uds_except
 }
 
 /*
- * Tells the owners of the first @count finished ones how it went, and forgets these. With the lock.
+ * Reports @status to the threads that committed the first @count finished ones, and drops these. With the lock.
  */
 static void retire(struct uds_exception_store *store, size_t count, int status,
 		   const struct uds_message *message)

@@ -252,7 +252,7 @@ UDS_PUBLIC int uds_exception_store_commit_merge(struct uds_exception_store *stor
 		r = failure(&message, UDS_ERR_BAD_STATE, "%s: no merge was prepared",
 			    uds_io_name(store->io));
 	else if (count == 0 || count > store->prepared)
-		r = failure(&message, -EINVAL,
+		r = failure(&message, UDS_ERR_BAD_STATE,
 			    "%s: %" PRIu64 " exceptions to take off, of %" PRIu64 " prepared",
 			    uds_io_name(store->io), count, store->prepared);
 	if (r == 0) {

@@ -412,10 +412,12 @@ START_TEST(ranges_are_in_order_and_joined)
 	for (size_t i = 0; i < 8; i++) {
 		ck_assert_int_eq(uds_exception_store_prepare(store, old_chunks[i], &e), 0);
 		ck_assert_uint_eq(e.new_chunk, 2 + i);
-		ck_assert_int_eq(uds_exception_store_prepare(store, old_chunks[i], &e), -EEXIST);
+		ck_assert_int_eq(uds_exception_store_prepare(store, old_chunks[i], &e),
+				 UDS_ERR_EXISTS);
 		ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), 0);
-		ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), -EINVAL);
-		ck_assert_int_eq(uds_exception_store_prepare(store, old_chunks[i], &e), -EEXIST);
+		ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), UDS_ERR_BAD_STATE);
+		ck_assert_int_eq(uds_exception_store_prepare(store, old_chunks[i], &e),
+				 UDS_ERR_EXISTS);
 	}
 	ck_assert_int_eq(
 		uds_exception_store_for_each_range(store, 0, UINT64_MAX, note_range, &ranges), 0);
@@ -476,7 +478,8 @@ START_TEST(a_device_that_grows_gives_room)
 	ck_assert_int_eq(uds_exception_store_prepare(store, 2, &e), 0);
 	ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), 0);
 	ck_assert_uint_eq(status_of(store).total_sectors, 10);
-	ck_assert_int_eq(uds_exception_store_prepare(store, UINT64_C(1) << 55, &e), -EINVAL);
+	ck_assert_int_eq(uds_exception_store_prepare(store, UINT64_C(1) << 55, &e),
+			 UDS_ERR_OVERFLOW);
 	uds_exception_store_close(store);
 	uds_io_close(cow);
 }

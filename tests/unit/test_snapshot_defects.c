@@ -327,9 +327,9 @@ START_TEST(d05_merge_counts_are_checked)
 	ck_assert_uint_eq(count, 3);
 	ck_assert_uint_eq(last.old_chunk, 6);
 	ck_assert_uint_eq(last.new_chunk, 4);
-	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 0), -EINVAL);
-	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 4), -EINVAL);
-	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, UINT64_MAX), -EINVAL);
+	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 0), UDS_ERR_BAD_STATE);
+	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 4), UDS_ERR_BAD_STATE);
+	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, UINT64_MAX), UDS_ERR_BAD_STATE);
 	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 2), 0);
 	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 1), UDS_ERR_BAD_STATE);
 	ck_assert_uint_eq(status_of(&f).exceptions, 1);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <uds/exception_store.h>
+#include <uds/snapshot.h>
 
 #include "base/bytes.h"
 #include "check_main.h"
@@ -234,6 +235,136 @@ START_TEST(ending_a_merge_settles_what_failed_or_says_so)
 }
 END_TEST
 
+/* What the device says and what the store finds have different numbers, and different consequences. */
+START_TEST(an_errno_is_what_the_device_said)
+{
+	const int said[] = { -EINVAL, -EEXIST };
+	struct uds_exception e, last;
+	struct fixture f;
+	uint64_t count;
+
+	setup(&f);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(uds_exception_store_prepare(f.store, i, &e), 0);
+		ck_assert_int_eq(uds_exception_store_prepare(f.store, i, &e), UDS_ERR_EXISTS);
+		fault_plan_fail(&f.plan, FAULT_FLUSH, 1, said[i], false);
+		ck_assert_int_eq(uds_exception_store_commit(f.store, &e, 1), said[i]);
+		/* It is abandoned: there is nothing to hand in again. */
+		ck_assert_int_eq(uds_exception_store_commit(f.store, &e, 1), UDS_ERR_BAD_STATE);
+		ck_assert_int_eq(uds_exception_store_abandon(f.store, &e, 1), UDS_ERR_BAD_STATE);
+	}
+	ck_assert_int_eq(commit(&f, 0, 3), 0);
+	ck_assert_int_eq(uds_exception_store_prepare_merge(f.store, &last, &count), 0);
+	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, count + 1), UDS_ERR_BAD_STATE);
+	fault_plan_fail(&f.plan, FAULT_WRITE, 1, -EINVAL, false);
+	ck_assert_int_eq(uds_exception_store_commit_merge(f.store, count), -EINVAL);
+	ck_assert_int_eq(uds_exception_store_end_merge(f.store), 0);
+	ck_assert_uint_eq(exceptions(&f), 3);
+	/* Where the device's size decides whether there is room. */
+	while (uds_exception_store_prepare(f.store, 10 + count, &e) == 0)
+		count++;
+	fault_plan_fail(&f.plan, FAULT_SIZE, 1, -EEXIST, false);
+	ck_assert_int_eq(uds_exception_store_prepare(f.store, 10 + count, &e), -EEXIST);
+	ck_assert_int_eq(uds_exception_store_prepare(f.store, 10 + count, &e), UDS_ERR_NO_ROOM);
+	teardown(&f);
+}
+END_TEST
+
+/* A device that notes how deep a queue was asked for, and has none. */
+struct noted {
+	struct uds_io *below;
+	unsigned int depth;
+};
+
+static int noted_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	return uds_io_read(((struct noted *)context)->below, buffer, length, offset);
+}
+
+static int noted_flush(void *context)
+{
+	return uds_io_flush(((struct noted *)context)->below);
+}
+
+static int noted_size(void *context, uint64_t *ret_bytes)
+{
+	return uds_io_size(((struct noted *)context)->below, ret_bytes);
+}
+
+static int noted_close(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static int noted_open_queue(void *context, unsigned int depth, void **ret_queue)
+{
+	((struct noted *)context)->depth = depth;
+	*ret_queue = NULL;
+	return -EOPNOTSUPP;
+}
+
+static int no_submit(void *queue, struct uds_io_request *const *requests, size_t count)
+{
+	(void)queue;
+	(void)requests;
+	(void)count;
+	return -EIO;
+}
+
+static int no_reap(void *queue, struct uds_io_request **ret_done, size_t room)
+{
+	(void)queue;
+	(void)ret_done;
+	(void)room;
+	return -EIO;
+}
+
+static void no_close(void *queue)
+{
+	(void)queue;
+}
+
+START_TEST(a_snapshot_reads_its_areas_with_the_depth_that_was_asked_for)
+{
+	const unsigned int depths[][2] = { { 0, 64 }, { 5, 5 }, { 200, 200 } };
+	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+	struct uds_io *cow, *origin;
+	struct uds_snapshot *s;
+	struct noted noted;
+	struct fixture f;
+
+	setup(&f);
+	noted.below = f.cow;
+	limits.block_bytes = 512;
+	limits.memory_alignment = uds_io_memory_alignment(f.cow);
+	limits.read_only = true;
+	ops.read = noted_read;
+	ops.flush = noted_flush;
+	ops.get_size = noted_size;
+	ops.close = noted_close;
+	ops.open_queue = noted_open_queue;
+	ops.submit = no_submit;
+	ops.reap = no_reap;
+	ops.close_queue = no_close;
+	ck_assert_int_eq(uds_io_open_ops(&ops, &noted, &limits, NULL, &cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 1, NULL, &origin), 0);
+	options.read_only = true;
+	for (size_t i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+		noted.depth = 0;
+		options.queue_depth = depths[i][0];
+		ck_assert_int_eq(uds_snapshot_open(origin, cow, &options, NULL, &s), 0);
+		ck_assert_uint_eq(noted.depth, depths[i][1]);
+		uds_snapshot_close(s);
+	}
+	uds_io_close(origin);
+	uds_io_close(cow);
+	teardown(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store list");
@@ -244,6 +375,8 @@ int main(void)
 	tcase_add_test(tc, the_first_of_two_entries_counts_also_against_a_run);
 	tcase_add_test(tc, a_merge_that_is_ended_gives_its_places_back);
 	tcase_add_test(tc, ending_a_merge_settles_what_failed_or_says_so);
+	tcase_add_test(tc, an_errno_is_what_the_device_said);
+	tcase_add_test(tc, a_snapshot_reads_its_areas_with_the_depth_that_was_asked_for);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
