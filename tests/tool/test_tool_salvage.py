@@ -3,10 +3,12 @@
 """What can still be had of a damaged snapshot, and how much of a write was done."""
 import os
 import random
+import shutil
+import subprocess
 import sys
 import zlib
 
-from tool_support import DAMAGE, FAILED, SMALL, Folder, content, equal, has, main, uds
+from tool_support import DAMAGE, FAILED, SMALL, Folder, Skip, content, equal, has, main, uds
 
 CHUNK = 4096
 
@@ -90,6 +92,112 @@ def a_merge_of_what_can_be_had_lists_the_rest_first():
             equal(uds("snapshot", "info", "--json", cow).json["exceptions"], 0)
 
 
+BAD_SECTORS = """
+    #define _GNU_SOURCE
+    #include <errno.h>
+    #include <stdlib.h>
+    #include <sys/stat.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    /* TEST_BAD: "inode:first-last,inode:first-last,...", bytes that cannot be read. */
+    static int is_bad(int fd, unsigned long long offset, size_t length)
+    {
+        const char *at = getenv("TEST_BAD");
+        struct stat st;
+        if (at == NULL || fstat(fd, &st) != 0) return 0;
+        while (*at != '\\0') {
+            char *end;
+            unsigned long long inode = strtoull(at, &end, 10);
+            unsigned long long first = strtoull(end + 1, &end, 10);
+            unsigned long long last = strtoull(end + 1, &end, 10);
+            if (inode == st.st_ino && offset <= last && first < offset + length) return 1;
+            at = *end == ',' ? end + 1 : end;
+        }
+        return 0;
+    }
+    ssize_t pread(int fd, void *buffer, size_t length, off_t offset)
+    {
+        if (is_bad(fd, (unsigned long long)offset, length)) { errno = EIO; return -1; }
+        return syscall(SYS_pread64, fd, buffer, length, offset);
+    }
+    ssize_t pread64(int fd, void *buffer, size_t length, off64_t offset)
+    {
+        return pread(fd, buffer, length, offset);
+    }"""
+
+
+def with_bad_sectors(folder, *bad):
+    """The environment of a command for which these ranges (path, first, length) cannot be read."""
+    if not shutil.which("cc") or sys.maxsize < 1 << 32:
+        raise Skip("no compiler, or a system call of another shape")
+    with open(os.path.join(os.environ.get("UDS_BUILDDIR", "."), "Makefile"),
+              encoding="utf-8") as file:
+        if "-fsanitize" in file.read():
+            raise Skip("a sanitizer has read calls of its own")
+    library = os.path.join(folder, "bad.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=BAD_SECTORS,
+                   text=True, check=True)
+    return dict(os.environ, LD_PRELOAD=library,
+                TEST_BAD=",".join("%d:%d-%d" % (os.stat(path).st_ino, first, first + length - 1)
+                                  for path, first, length in bad))
+
+
+def plain(path):
+    """To be read by the calls that can be made to fail."""
+    return "file:%s?direct=0&uring=0" % path
+
+
+def sectors_that_cannot_be_read_are_zeros_and_are_listed():
+    with Folder() as folder:
+        origin, cow, before = make(folder, 125, 8 << 20)
+        # Two sectors of one chunk, a whole one, and a sector of the origin where nothing changed.
+        lost = [(8 * CHUNK + 512, 1024), (58 * CHUNK, CHUNK), (200 * CHUNK + 1024, 512)]
+        env = with_bad_sectors(folder, (cow, 10 * CHUNK + 512, 1024), (cow, 60 * CHUNK, CHUNK),
+                               (origin, *lost[2]))
+        wanted = bytearray(before)
+        for first, length in lost:
+            wanted[first:first + length] = bytes(length)
+        words = ["snapshot", "read", "--origin", plain(origin)]
+        ran = uds(*words, plain(cow), status=FAILED, binary=True, env=env)
+        equal(ran.out == before[:lost[0][0]], True)
+        has(ran.err.decode(), "Input/output error", "old chunk 8 -> new chunk 10")
+        ran = uds(*words, "--salvage", plain(cow), status=DAMAGE, binary=True, env=env)
+        equal(ran.out == bytes(wanted), True)
+        for first, length in lost:
+            has(ran.err.decode(), "bytes %d to %d" % (first, first + length - 1))
+        out = os.path.join(folder, "out")
+        found = uds(*words, "--salvage", "--json", "--output", out, plain(cow), status=DAMAGE,
+                    env=env).json
+        equal(content(out) == bytes(wanted), True)
+        equal([(m["offset"], m["length"]) for m in found["missing"]], lost)
+        equal(found["missing_bytes"], sum(length for _, length in lost))
+        # The same command on a device that answers gives everything.
+        equal(uds(*words, "--salvage", plain(cow), binary=True).out == before, True)
+
+
+def a_merge_leaves_out_chunks_that_cannot_be_read():
+    with Folder() as folder:
+        origin, cow, before = make(folder, 125, 8 << 20)
+        changed = content(origin)
+        env = with_bad_sectors(folder, (cow, 10 * CHUNK + 512, 1024), (cow, 60 * CHUNK, CHUNK))
+        words = ["snapshot", "merge", "--origin", plain(origin)]
+        uds(*words, plain(cow), status=FAILED, env=env, says="Input/output error")
+        devices = content(origin), content(cow)
+        found = uds(*words, "--salvage", "--dry-run", "--json", plain(cow), status=DAMAGE,
+                    env=env).json
+        equal([(m["offset"], m["length"]) for m in found["missing"]],
+              [(8 * CHUNK, CHUNK), (58 * CHUNK, CHUNK)])
+        equal((content(origin), content(cow)) == devices, True)
+        ran = uds(*words, "--salvage", plain(cow), status=DAMAGE, env=env,
+                  says=["bytes %d to %d" % (8 * CHUNK, 9 * CHUNK - 1)])
+        has(ran.out, "2 chunks cannot be had and were left out")
+        wanted = bytearray(before)
+        for chunk in (8, 58):
+            wanted[chunk * CHUNK:(chunk + 1) * CHUNK] = changed[chunk * CHUNK:(chunk + 1) * CHUNK]
+        equal(content(origin) == bytes(wanted), True)
+        equal(uds("snapshot", "info", "--json", cow).json["exceptions"], 0)
+
+
 def a_list_that_is_cut_is_not_passed_off_as_whole():
     with Folder() as folder:
         origin, cow = os.path.join(folder, "o"), os.path.join(folder, "c")
@@ -171,5 +279,7 @@ if __name__ == "__main__":
     sys.exit(main([a_cut_device_gives_all_that_is_on_it,
                    an_origin_that_was_cut_is_not_passed_off_as_whole,
                    a_merge_of_what_can_be_had_lists_the_rest_first,
+                   sectors_that_cannot_be_read_are_zeros_and_are_listed,
+                   a_merge_leaves_out_chunks_that_cannot_be_read,
                    a_list_that_is_cut_is_not_passed_off_as_whole,
                    a_write_says_exactly_how_much_went_in, a_vdo_volume_says_where_its_index_is]))
