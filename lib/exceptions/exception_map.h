@@ -55,7 +55,7 @@ typedef int (*map_overlap_fn)(void *context, const struct map_run *refused,
 
 /*
  * Adds a run and joins it with its neighbours. Chunks that are there already keep what they have,
- * and are told to @overlap (which may be NULL). -ENOMEM: a part may have been added. Fast when
+ * and are reported to @overlap (may be NULL). -ENOMEM: a part may have been added. Fast when
  * called in ascending order.
  */
 int map_add(struct exception_map *map, const struct map_run *run, map_overlap_fn overlap,

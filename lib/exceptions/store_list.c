@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Going through the list: forwards for whoever looks at it, backwards for a merge. */
+/* Going through the list: forwards for callers that look at it, backwards for a merge. */
 #include "exceptions/store_private.h"
 
 #include <errno.h>

@@ -207,7 +207,7 @@ static int batch_add(struct list_load *load, uint64_t old_chunk, uint64_t new_ch
 	return 0;
 }
 
-/* What is wrong with an entry taken by itself; counted. NULL: nothing. */
+/* What is wrong with one entry, whatever the others say; counted. NULL: nothing. */
 static const char *judge(struct uds_exception_store *store, uint64_t old_chunk, uint64_t new_chunk)
 {
 	const char *reason = NULL;

@@ -63,7 +63,7 @@ void store_unmap_pairs(struct uds_exception_store *store, const struct uds_excep
 	pthread_rwlock_unlock(&store->map_lock);
 }
 
-/* Into the map as extents of their own, so that they can be taken out again without fail. */
+/* Into the map as extents of their own, so that removing them again cannot fail. */
 int store_map_pairs(struct uds_exception_store *store, const struct uds_exception *pairs,
 		    size_t count)
 {

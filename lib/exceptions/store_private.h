@@ -195,7 +195,7 @@ int store_update_size(struct uds_exception_store *store);
 bool store_find(struct uds_exception_store *store, uint64_t old_chunk, struct map_run *ret_run);
 bool store_next(struct uds_exception_store *store, uint64_t old_chunk, struct map_run *ret_run);
 
-/* Pairs as extents of their own, so that they can be unmapped again without fail: 0 or -ENOMEM. */
+/* Pairs as extents of their own, so that unmapping them again cannot fail: 0 or -ENOMEM. */
 int store_map_pairs(struct uds_exception_store *store, const struct uds_exception *pairs,
 		    size_t count);
 void store_unmap_pairs(struct uds_exception_store *store, const struct uds_exception *pairs,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The check of a store: reads the header and all areas by itself, and reports everything that
+ * The check of a store: reads the header and all areas without a store, and reports everything that
  * contradicts the format, each with its place and values. It never writes.
  */
 #include <errno.h>

@@ -13,7 +13,7 @@
  *	device_write		writing the snapshot
  *	origin_write		writing the origin
  *	merge_check		what makes a merge impossible
- *	lost_chunks, merge_losses  leaving out what cannot be had
+ *	lost_chunks, merge_losses  leaving out what is lost
  *	merge_role		taking and leaving the role of snapshot-merge
  *	merge_group		exceptions that are copied and committed together
  *	merge_committer		a thread that commits beside the copies
@@ -57,7 +57,7 @@ struct uds_snapshot {
 	struct copier *to_cow; /* one idle copier, kept for the next copy-out */
 
 	/*
-	 * Exceptions that a merge leaves out, because their chunks cannot be had: in order of old
+	 * Exceptions that a merge leaves out, because their chunks are lost (loss_list.h): in order of old
 	 * chunks, and no longer in the map. Changes with everything held.
 	 */
 	struct lost_chunks lost;
@@ -72,7 +72,7 @@ struct device_state {
 
 struct device_state device_get_state(struct uds_snapshot *s);
 
-/* The snapshot that is being merged into the origin, NULL: none. For who holds a part of the origin. */
+/* The snapshot that is being merged into the origin, NULL: none. The caller holds a part of the origin. */
 struct uds_snapshot *device_that_merges(const struct origin *origin);
 
 /*
@@ -116,7 +116,7 @@ int device_give_up(struct uds_snapshot *s, struct uds_message *message);
 bool device_merge_runs(struct uds_snapshot *s, struct uds_message *message);
 
 /*
- * Called with bytes of the snapshot from @offset on that cannot be had, and why. Not 0: the read
+ * Called with lost bytes of the snapshot from @offset on, and why. Not 0: the read
  * ends with that.
  */
 typedef int (*device_lost_fn)(void *context, uint64_t offset, uint64_t length, int status,
@@ -125,7 +125,7 @@ typedef int (*device_lost_fn)(void *context, uint64_t offset, uint64_t length, i
 /* What is read at once past errors. */
 #define SALVAGE_BYTES (UINT64_C(4) << 20)
 
-/* Reads the snapshot past what cannot be had: zeros in the buffer. */
+/* Reads the snapshot past what is lost: zeros in the buffer. */
 int device_read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t length,
 			    uint64_t offset, device_lost_fn lost, void *context,
 			    struct uds_message *message);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading: each chunk from where it lives, up to the first byte that cannot be had; or past it, with
+ * Reading: each chunk from where it lives, up to the first byte that is lost; or past it, with
  * zeros in its place and a report of each such range.
  */
 #include <errno.h>
@@ -25,7 +25,7 @@ struct reading {
 	uint8_t *to;
 	uint64_t offset;
 	uint64_t left;
-	device_lost_fn lost; /* NULL: the first byte that cannot be had ends it */
+	device_lost_fn lost; /* NULL: the first byte that is lost ends it */
 	void *context;
 	struct uds_message *message;
 };
@@ -37,7 +37,7 @@ static void advance(struct reading *rd, uint64_t bytes)
 	rd->left -= bytes;
 }
 
-/* The next @bytes cannot be had. */
+/* The next @bytes are lost. */
 static int lose(struct reading *rd, uint64_t bytes, int status)
 {
 	int r;
@@ -64,7 +64,7 @@ static void name_exception(struct reading *rd, const struct uds_io *io, uint64_t
 
 /*
  * Reads @bytes that lie together at @at. What fails is tried again in halves, down to a block, so
- * that all that can be had before and behind the bad blocks is had.
+ * that everything before and behind the bad blocks is read.
  */
 static int read_place(struct reading *rd, struct uds_io *io, uint64_t at, uint64_t bytes)
 {

@@ -138,7 +138,7 @@ static int invalidate(struct uds_snapshot *s, struct uds_message *message)
 	origin_hold_all(s->origin, &all);
 	if (!device_merge_runs(s, message)) {
 		r = device_give_up(s, message);
-		/* Asked for by name: the origin goes on, even when the COW device cannot be told. */
+		/* Asked for by name: the origin goes on, even when the COW device cannot be marked. */
 		pthread_mutex_lock(&s->lock);
 		s->given_up = true;
 		pthread_mutex_unlock(&s->lock);

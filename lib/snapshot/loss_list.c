@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Joining ranges that cannot be had, and reporting them. */
+/* Joining lost ranges, and reporting them. */
 #include "snapshot/loss_list.h"
 
 int loss_list_end(struct loss_list *list)

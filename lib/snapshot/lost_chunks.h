@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Runs of chunks that have an exception and cannot be had, in order of old chunks. */
+/* Runs of chunks that have an exception and are lost (loss_list.h), in order of old chunks. */
 #ifndef SNAPSHOT_LOST_CHUNKS_H
 #define SNAPSHOT_LOST_CHUNKS_H
 

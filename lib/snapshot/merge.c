@@ -237,7 +237,7 @@ static int tick_of_search(void *context)
 	return merge_asked_to_stop(m) ? merge_stopped(m) : 0;
 }
 
-/* Tells what cannot be had: before the merge, or instead of one that is refused for it. */
+/* Reports what is lost: before the merge, or instead of one that is refused for it. */
 static int find_losses(struct merge_run *m, int refused)
 {
 	struct uds_message ignored = { "" };

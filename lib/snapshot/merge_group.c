@@ -106,7 +106,7 @@ static int group_add_run(struct merge_group *group, const struct uds_env *env,
 
 /*
  * Entries [first, end) of the cursor's area. What an earlier entry hides is not copied, nor what
- * cannot be had.
+ * is lost.
  */
 static int group_add_entries(struct merge_group *group, struct merge_cursor *cursor, uint64_t first,
 			     uint64_t end)

@@ -26,7 +26,7 @@ struct merge_group {
 
 	uint64_t entries;
 	uint64_t hidden;
-	uint64_t lost; /* left out because they cannot be had */
+	uint64_t lost; /* left out because they are lost */
 };
 
 /* Where gathering stands. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A merge that salvages: what cannot be had is looked for first, and left out then.
+ * A merge that salvages: what is lost is looked for first, and left out then.
  *
  * Leaving out means to take the exceptions out of the map, so that requests that come during the
  * merge go to the origin: what they write there stays. Left in, it would be written to chunks that
@@ -21,7 +21,7 @@
 struct loss_search {
 	struct uds_snapshot *s;
 	struct lost_chunks *lost;
-	struct loss_list told;
+	struct loss_list report;
 	uint64_t next; /* chunks before this one are in the list, or not lost */
 };
 
@@ -42,7 +42,7 @@ static int add_chunks(struct loss_search *search, uint64_t first, uint64_t end)
 	return r;
 }
 
-/* Bytes that cannot be had: of each chunk that they touch nothing is copied. */
+/* Lost bytes: of each chunk that they touch nothing is copied. */
 static int take_bytes(void *context, uint64_t offset, uint64_t length, int status,
 		      const struct uds_message *message)
 {
@@ -59,7 +59,7 @@ static int take_bytes(void *context, uint64_t offset, uint64_t length, int statu
 	r = add_chunks(search, first, end);
 	end_byte = end > size / unit ? size : end * unit;
 	return r < 0 ? r
-		     : loss_list_add(&search->told, first * unit, end_byte - first * unit, status,
+		     : loss_list_add(&search->report, first * unit, end_byte - first * unit, status,
 				     message);
 }
 
@@ -98,13 +98,13 @@ int merge_losses_find(struct uds_snapshot *s, uds_snapshot_loss_fn each, void *c
 	int r = buffer == NULL ? -ENOMEM : 0;
 	struct map_run run;
 
-	search.told.each = each;
-	search.told.context = context;
+	search.report.each = each;
+	search.report.context = context;
 	for (uint64_t at = 0; s->origin->size_bytes > 0 && r == 0 && next_run(s, at, &run);
 	     at = run.old_chunk + run.count)
 		r = search_run(&search, &run, buffer, tick, tick_context);
 	if (r == 0)
-		r = loss_list_end(&search.told);
+		r = loss_list_end(&search.report);
 	env_release(&s->env, buffer);
 	if (r < 0 && message->text[0] == '\0')
 		failure(message, r, "%s: looking for what cannot be had: %s", uds_io_name(s->cow),
@@ -126,7 +126,7 @@ static int still_lost(struct uds_snapshot *s, const struct map_run *chunk, uint8
 	return r == -ENOMEM ? r : r < 0;
 }
 
-/* What of @found has the same exception as before, and still cannot be had. */
+/* What of @found has the same exception as before, and is still lost. */
 static int look_again(struct uds_snapshot *s, const struct lost_chunks *found, uint8_t *buffer,
 		      struct lost_chunks *ret_lost)
 {

@@ -12,7 +12,7 @@
  *   it works (shared to read, exclusively to write), rounded out to whole chunks of every snapshot, and
  *   looks at the state of the snapshots only then. So of two writers to a chunk the second finds the
  *   exceptions that the first has made. What changes the state for all (a snapshot becomes invalid on
- *   demand, a merge begins or ends) holds everything, and so does whoever changes `members`.
+ *   demand, a merge begins or ends) holds everything, and so does a change of `members`.
  * - the `lock` of each snapshot, one at a time, and then the locks of its store (exceptions/).
  * - `lock`: flush_error, for moments only, never while another one is taken.
  */

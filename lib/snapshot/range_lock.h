@@ -48,7 +48,7 @@ void range_lock_init(struct range_lock *lock);
 void range_lock_destroy(struct range_lock *lock);
 
 /*
- * Waits until the range [first, last] can be had. The hold lies with the caller until it is
+ * Waits until the range [first, last] is free. The hold lies with the caller until it is
  * released.
  */
 void range_acquire(struct range_lock *lock, struct range_hold *hold, uint64_t first, uint64_t last,
