@@ -17,7 +17,8 @@
  * Invariant: the area in memory holds the entries [0, committed) of the current area and is zero
  * behind them. The area on the device is equal, unless `unclean`.
  *
- * The files from the bottom up, each using only those before it:
+ * The files from the bottom up, each using only those before it, and below them area, area_reader,
+ * exception_tree, exception_map and run_sort, which know no store:
  *
  *	store_state     the baton, sentences, what can be asked of a store
  *	store_room      how many more exceptions fit
@@ -27,6 +28,7 @@
  *	store_load      reads the list into the map
  *	store_list      goes through the list, forwards and backwards
  *	store_commit    new exceptions
+ *	store_areas     takes many areas off the list at once
  *	store_take_off  takes entries off the list: one area, or many
  *	store_merge     the role of merging
  *	store_status    figures and lookups

@@ -29,6 +29,7 @@ int store_step_back(struct uds_exception_store *store, const uint8_t *area,
 	if (before == NULL)
 		return failure(message, -ENOMEM, "%s: no memory for an area",
 			       uds_io_name(store->io));
+	/* A merge has read it already, ahead of what is committed. */
 	if (area != NULL)
 		memcpy(before, area, (size_t)g.chunk_bytes);
 	else
@@ -62,6 +63,7 @@ int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds
 		return failure(message, r, "%s: no memory to take off %" PRIu64 " exceptions",
 			       uds_io_name(store->io), count);
 	}
+	/* Only for the write: until it is durable, memory must say what the device may still say. */
 	memcpy(kept, at, bytes);
 	memset(at, 0, bytes);
 	r = area_write(store->io, g, store->current_area, store->area, first, count, message);
