@@ -13,7 +13,7 @@
 
 #include "base/env.h"
 
-struct slot {
+struct thread_slot {
 	uint64_t thread; /* 0: free */
 	uint64_t age;	 /* counts up; the lowest is the oldest */
 	int status;
@@ -28,7 +28,7 @@ struct table {
 	struct uds_env env;
 	pthread_mutex_t lock;
 	uint64_t age;
-	struct slot slots[FAILURES_MAX];
+	struct thread_slot slots[FAILURES_MAX];
 
 	/* Of slot 0, so that a program with one thread always gets the whole sentence. */
 	struct uds_message first;
@@ -76,7 +76,7 @@ void failures_free(struct failures *failures)
 	env_release(&env, table);
 }
 
-static struct slot *find_slot(struct table *table, uint64_t thread)
+static struct thread_slot *find_slot(struct table *table, uint64_t thread)
 {
 	for (unsigned int i = 0; i < FAILURES_MAX; i++) {
 		if (table->slots[i].thread == thread)
@@ -85,9 +85,9 @@ static struct slot *find_slot(struct table *table, uint64_t thread)
 	return NULL;
 }
 
-static struct slot *oldest_slot(struct table *table)
+static struct thread_slot *oldest_slot(struct table *table)
 {
-	struct slot *oldest = &table->slots[0];
+	struct thread_slot *oldest = &table->slots[0];
 
 	for (unsigned int i = 1; i < FAILURES_MAX; i++) {
 		if (table->slots[i].age < oldest->age)
@@ -111,7 +111,7 @@ void failures_forget(struct failures *failures)
 {
 	struct table *table = table_of(failures);
 	uint64_t thread = this_thread();
-	struct slot *slot;
+	struct thread_slot *slot;
 
 	/* Only the thread itself sets and clears its bit, but for evictions: so this is no race. */
 	if ((atomic_load_explicit(&failures->threads, memory_order_relaxed) >> thread % 64 & 1) ==
@@ -127,10 +127,10 @@ void failures_forget(struct failures *failures)
 }
 
 /* The thread's slot, or one for it: a free one, else the oldest. With the lock. */
-static struct slot *take_slot(struct table *table)
+static struct thread_slot *take_slot(struct table *table)
 {
 	uint64_t thread = this_thread();
-	struct slot *slot = find_slot(table, thread);
+	struct thread_slot *slot = find_slot(table, thread);
 
 	if (slot == NULL) {
 		slot = find_slot(table, 0);
@@ -149,7 +149,7 @@ static struct slot *take_slot(struct table *table)
 int failures_keep(struct failures *failures, int status, const struct uds_message *message)
 {
 	struct table *table = table_of(failures);
-	struct slot *slot;
+	struct thread_slot *slot;
 
 	pthread_mutex_lock(&table->lock);
 	slot = take_slot(table);
@@ -177,7 +177,7 @@ int failures_say(struct failures *failures, int status, const char *format, ...)
 static bool has_sentence(struct failures *failures, int status)
 {
 	struct table *table = table_of(failures);
-	const struct slot *slot;
+	const struct thread_slot *slot;
 	bool has;
 
 	pthread_mutex_lock(&table->lock);
@@ -238,7 +238,7 @@ int failures_give(struct failures *failures, int status, struct uds_message *mes
 void failures_get(struct failures *failures, struct uds_message *ret_message)
 {
 	struct table *table = table_of(failures);
-	const struct slot *slot;
+	const struct thread_slot *slot;
 
 	ret_message->text[0] = '\0';
 	pthread_mutex_lock(&table->lock);

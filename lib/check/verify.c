@@ -23,7 +23,7 @@
 #include "volume/chapter_stream.h"
 #include "volume/chapter_view.h"
 
-struct verify {
+struct index_verify {
 	struct uds_io *io;
 	struct uds_index *index;
 	uds_finding_fn found;
@@ -35,7 +35,7 @@ struct verify {
 };
 
 /* For sentences that name the I/O themselves. */
-static void finding_as_is(struct verify *verify, const struct uds_message *message)
+static void finding_as_is(struct index_verify *verify, const struct uds_message *message)
 {
 	if (verify->stopped)
 		return;
@@ -44,10 +44,10 @@ static void finding_as_is(struct verify *verify, const struct uds_message *messa
 		verify->stopped = verify->found(verify->found_context, message->text) != 0;
 }
 
-static void finding(struct verify *verify, const char *format, ...)
+static void finding(struct index_verify *verify, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void finding(struct verify *verify, const char *format, ...)
+static void finding(struct index_verify *verify, const char *format, ...)
 {
 	struct uds_message sentence;
 	va_list args;
@@ -62,7 +62,7 @@ static void finding(struct verify *verify, const char *format, ...)
 }
 
 /* Slots that contradict the format, and a save that counts but cannot be loaded. */
-static int check_saves(struct verify *verify)
+static int check_saves(struct index_verify *verify)
 {
 	struct uds_index *index = verify->index;
 	const struct save *save;
@@ -86,7 +86,7 @@ static int check_saves(struct verify *verify)
 }
 
 /* The lists of each index page, against the page map of the save. */
-static void check_page_map(struct verify *verify, const struct chapter_view *view)
+static void check_page_map(struct index_verify *verify, const struct chapter_view *view)
 {
 	const struct geometry *geometry = &verify->index->geometry;
 
@@ -109,7 +109,7 @@ static void check_page_map(struct verify *verify, const struct chapter_view *vie
 }
 
 /* Of a record page: which entries of the volume index lead to the chapter. */
-static void note_led_to(struct verify *verify, const struct chapter_view *view, uint32_t page)
+static void note_led_to(struct index_verify *verify, const struct chapter_view *view, uint32_t page)
 {
 	const uint8_t *records = chapter_view_record_page(view, page);
 	uint32_t count = verify->index->geometry.records_per_page;
@@ -137,7 +137,7 @@ static uint64_t tolerated_hints(uint64_t hints)
 /*
  * What makes a chapter whole (whole_chapter.h), place by place; and whether the volume index agrees.
  */
-static int check_records(struct verify *verify, const struct chapter_view *view)
+static int check_records(struct index_verify *verify, const struct chapter_view *view)
 {
 	struct uds_index *index = verify->index;
 	uint64_t entries = 0, astray = 0, hinted;
@@ -172,7 +172,7 @@ static int check_records(struct verify *verify, const struct chapter_view *view)
 	return 0;
 }
 
-static int check_chapter(struct verify *verify, struct chapter_view *view, uint64_t vcn,
+static int check_chapter(struct index_verify *verify, struct chapter_view *view, uint64_t vcn,
 			 const struct streamed_chapter *streamed)
 {
 	struct uds_message message;
@@ -190,7 +190,7 @@ static int check_chapter(struct verify *verify, struct chapter_view *view, uint6
 	return check_records(verify, view);
 }
 
-static int check_chapters(struct verify *verify, const struct uds_index_options *options)
+static int check_chapters(struct index_verify *verify, const struct uds_index_options *options)
 {
 	struct uds_index *index = verify->index;
 	uint32_t count = (uint32_t)(index->newest - index->oldest);
@@ -224,7 +224,7 @@ static int check_chapters(struct verify *verify, const struct uds_index_options 
 }
 
 /* Every live record of the open chapter has an entry that names this chapter. */
-static void check_open_chapter(struct verify *verify)
+static void check_open_chapter(struct index_verify *verify)
 {
 	struct uds_index *index = verify->index;
 	uint64_t without = 0, records = 0;
@@ -254,7 +254,7 @@ static void check_open_chapter(struct verify *verify)
 
 static int count_hint(void *context, const struct list_entry *entry)
 {
-	struct verify *verify = context;
+	struct index_verify *verify = context;
 	struct uds_index *index = verify->index;
 
 	if (!entry->stale && entry->vcn >= index->oldest && entry->vcn < index->newest)
@@ -262,7 +262,7 @@ static int count_hint(void *context, const struct list_entry *entry)
 	return 0;
 }
 
-static int count_hints(struct verify *verify)
+static int count_hints(struct index_verify *verify)
 {
 	struct uds_index *index = verify->index;
 
@@ -280,7 +280,7 @@ static int count_hints(struct verify *verify)
 	return 0;
 }
 
-static int check_all(struct verify *verify, const struct uds_index_options *options)
+static int check_all(struct index_verify *verify, const struct uds_index_options *options)
 {
 	int r;
 
@@ -311,7 +311,7 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 				uds_finding_fn found, void *found_context,
 				struct uds_message *ret_message, uint64_t *ret_findings)
 {
-	struct verify verify = { .io = io, .found = found, .found_context = found_context };
+	struct index_verify verify = { .io = io, .found = found, .found_context = found_context };
 	struct uds_index_options o = UDS_INDEX_OPTIONS_INIT;
 	struct uds_message message = { "" };
 	struct uds_env env;

@@ -18,8 +18,9 @@
 #include "geometry/name_zone.h"
 #include "index/dropped_records.h"
 #include "volume/extent_stream.h"
+#include "volume/save_wipe.h"
 
-static int read_extent(struct uds_index *index, const struct extent *extent, const char *what,
+static int read_extent(struct uds_index *index, const struct save_extent *extent, const char *what,
 		       uint8_t *memory, uint64_t bytes, struct uds_message *message)
 {
 	struct extent_reader reader;
@@ -132,7 +133,6 @@ static int load_open_chapter(struct uds_index *index, const struct save *save,
 	return r;
 }
 
-/* The first sector tells: the others may still be as they were when the power went away. */
 int save_was_invalidated(struct uds_index *index, const struct save *save,
 			 struct uds_message *message)
 {
@@ -142,14 +142,10 @@ int save_was_invalidated(struct uds_index *index, const struct save *save,
 	if (block == NULL)
 		return -ENOMEM;
 	r = io_read(index->io, block, BLOCK_BYTES, save->open_chapter.offset, message);
-	for (size_t i = 0; r == 0 && i < SAVE_SECTOR_BYTES; i++) {
-		if (block[i] != 0) {
-			env_release(&index->env, block);
-			return 0;
-		}
-	}
+	if (r == 0)
+		r = save_is_wiped(block);
 	env_release(&index->env, block);
-	return r < 0 ? r : 1;
+	return r;
 }
 
 /* The lowest chapter that the volume index may name. */
@@ -252,7 +248,7 @@ int index_load_saved_records(struct uds_index *index, const struct save *save,
 }
 
 /* Writes one part of a save that lies in memory, durably. */
-static int write_extent(struct uds_index *index, const struct extent *extent, const char *what,
+static int write_extent(struct uds_index *index, const struct save_extent *extent, const char *what,
 			const uint8_t *memory, uint64_t bytes, struct uds_message *message)
 {
 	struct extent_writer writer;

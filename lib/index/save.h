@@ -8,9 +8,6 @@
 
 #include "index/index.h"
 
-/* What any device writes whole, or not at all. */
-#define SAVE_SECTOR_BYTES 512
-
 /*
  * Fills an index that has empty zones and no volume index from the latest save.
  *

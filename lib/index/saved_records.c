@@ -10,22 +10,13 @@
 #include "base/message.h"
 #include "chapter/saved_chapter.h"
 #include "geometry/name_zone.h"
-#include "index/save.h"
 #include "volume/extent_stream.h"
 #include "volume/save_header.h"
+#include "volume/save_wipe.h"
 #include "volume_index/stream_format.h"
 
 /* Where the record count is in the head of a saved open chapter. */
 #define COUNT_AT 10
-
-static bool is_zero(const uint8_t *bytes, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (bytes[i] != 0)
-			return false;
-	}
-	return true;
-}
 
 static int judge_head(const struct layout *layout, const uint8_t *block,
 		      struct saved_records *records)
@@ -57,7 +48,7 @@ static int look(struct uds_io *io, const struct layout *layout, const struct uds
 	if (block == NULL)
 		return failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	r = io_read(io, block, BLOCK_BYTES, records->save.open_chapter.offset, message);
-	if (r == 0 && !is_zero(block, SAVE_SECTOR_BYTES)) {
+	if (r == 0 && !save_is_wiped(block)) {
 		r = judge_head(layout, block, records);
 	} else if (r < 0 && skip_unreadable) {
 		failure(&records->why, r, "its open chapter cannot be read: %s", uds_strerror(r));

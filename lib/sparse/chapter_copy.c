@@ -137,11 +137,6 @@ int chapter_copy_finish(struct chapter_copy *copy, struct uds_message *message)
 	return 0;
 }
 
-void chapter_copy_prefetch(const struct chapter_copy *copy, const struct uds_record_name *name)
-{
-	__builtin_prefetch(&copy->filter[filter_bit(copy, place_of(copy->geometry, name)) / 64]);
-}
-
 bool chapter_copy_search(const struct chapter_copy *copy, const struct uds_record_name *name,
 			 uint32_t *ret_record_page)
 {

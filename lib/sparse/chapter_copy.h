@@ -55,9 +55,6 @@ int chapter_copy_open_pages(struct chapter_copy *copy, struct uds_message *messa
  */
 int chapter_copy_finish(struct chapter_copy *copy, struct uds_message *message);
 
-/* Starts to fetch what chapter_copy_search() looks at first. */
-void chapter_copy_prefetch(const struct chapter_copy *copy, const struct uds_record_name *name);
-
 /* Whether the chapter may have the name, and on which record page. */
 bool chapter_copy_search(const struct chapter_copy *copy, const struct uds_record_name *name,
 			 uint32_t *ret_record_page);

@@ -2,7 +2,7 @@
 /*
  * The sparse cache.
  *
- * The format's origin keeps a list per zone and moves chapters to its front. Here each move takes the
+ * The reference implementation keeps a list per zone and moves chapters to its front. Here each move takes the
  * next number of a counter instead: moves in all zones are kept in the entry, moves in one zone in that
  * zone's view, and a zone's list is the entries by the larger of the two, largest first. So nobody needs
  * to touch another zone's list; a zone sorts its own again when it sees that a common move was made.
@@ -257,14 +257,6 @@ bool sparse_cache_search_recent(const struct sparse_cache *cache, uint64_t vcn,
 {
 	return sparse_cache_has_recent(cache, vcn) &&
 	       chapter_copy_search(cache->recent[vcn % RECENT_CHAPTERS], name, ret_record_page);
-}
-
-void sparse_cache_prefetch(const struct sparse_cache *cache, const struct uds_record_name *name)
-{
-	for (uint32_t i = 0; i < cache->count; i++) {
-		if (cache->entries[i].copy != NULL)
-			chapter_copy_prefetch(cache->entries[i].copy, name);
-	}
 }
 
 void sparse_cache_find(struct sparse_cache *cache, unsigned int zone,

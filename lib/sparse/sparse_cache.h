@@ -81,9 +81,6 @@ struct cache_hit {
 	uint32_t position; /* private: in the zone's order */
 };
 
-/* Starts to fetch what a search looks at. The zone's lock. */
-void sparse_cache_prefetch(const struct sparse_cache *cache, const struct uds_record_name *name);
-
 /*
  * The first chapter, in the zone's order, whose chapter index has the name. Chapters before @oldest are
  * passed over. Changes nothing that can be seen. The zone's lock.

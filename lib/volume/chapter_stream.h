@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading chapters one after the other, for a rebuild and for whoever walks through a whole volume:
- * a thread reads ahead, each chapter's part with one large read.
+ * Reading chapters one after the other, for rebuild, iterate and verify: a thread reads ahead, each
+ * chapter's part with one large read.
  *
  * Threads: a stream is used by one thread at a time.
  */

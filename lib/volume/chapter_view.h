@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One whole chapter of the volume in memory, for those who go through all its records: rebuild, iterate,
- * verify.
+ * One whole chapter of the volume in memory, for going through all its records: iterate and verify.
  */
 #ifndef VOLUME_CHAPTER_VIEW_H
 #define VOLUME_CHAPTER_VIEW_H

@@ -2,14 +2,14 @@
 /*
  * The chapter writer: a thread that brings closed chapters to the volume, one at a time.
  *
- * A chapter is handed over as the zones of the closed open chapter, which stay as they are until it
- * is written. Who hands over the next one waits until then: that keeps callers from running ahead
- * of the device.
+ * A chapter is submitted as the zones of the closed open chapter, which stay as they are until it is
+ * written. Submitting another chapter blocks until this one is written: that keeps callers from
+ * running ahead of the device.
  *
  * A save that a crash would bring back is made invalid (saves.h) when the chapter that it has open is
  * durable, and before the next one is begun. When the writer says that a chapter is written, both are done.
  *
- * The first error is remembered and told to everybody who comes later; nothing is written any more.
+ * The first error is kept: every later call returns it, and nothing is written any more.
  * The volume stays readable but for the chapter's slot.
  *
  * Threads: submit is for one thread at a time; all else for any.
@@ -54,7 +54,7 @@ int chapter_writer_make(struct volume *volume, struct layout *layout, chapter_wr
 void chapter_writer_free(struct chapter_writer *writer);
 
 /*
- * Waits until the chapter before is written, then hands over chapter @vcn and returns.
+ * Waits until the chapter before is written, then submits chapter @vcn and returns.
  *
  * @zones: 1 to MAXIMUM_ZONES, with at least one live record; the pointers are copied.
  *
@@ -71,12 +71,12 @@ int chapter_writer_wait(struct chapter_writer *writer, struct uds_message *ret_m
 int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message);
 
 /*
- * Copies the index pages of chapter @vcn from memory, if it was handed over last. Waits until they are
+ * Copies the index pages of chapter @vcn from memory, if it was submitted last. Waits until they are
  * made, but not for any of the writing.
  *
  * @pages: room for all index pages of a chapter.
  *
- * Returns false when the writer does not have them: another chapter was handed over since, or they could
+ * Returns false when the writer does not have them: another chapter was submitted since, or they could
  * not be made.
  */
 bool chapter_writer_copy_index(struct chapter_writer *writer, uint64_t vcn, uint8_t *pages);

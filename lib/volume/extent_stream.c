@@ -18,7 +18,7 @@ static size_t smaller(uint64_t a, uint64_t b)
 	return (size_t)(a < b ? a : b);
 }
 
-int extent_writer_open(struct extent_writer *writer, struct uds_io *io, struct extent extent,
+int extent_writer_open(struct extent_writer *writer, struct uds_io *io, struct save_extent extent,
 		       const char *what)
 {
 	memset(writer, 0, sizeof(*writer));
@@ -100,7 +100,7 @@ struct byte_sink extent_writer_sink(struct extent_writer *writer)
 	return sink;
 }
 
-int extent_reader_open(struct extent_reader *reader, struct uds_io *io, struct extent extent,
+int extent_reader_open(struct extent_reader *reader, struct uds_io *io, struct save_extent extent,
 		       const char *what)
 {
 	memset(reader, 0, sizeof(*reader));

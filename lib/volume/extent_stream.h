@@ -14,11 +14,11 @@
 
 #include "base/stream.h"
 #include "io/io.h"
-#include "volume/saves.h"
+#include "volume/save_header.h"
 
 struct extent_writer {
 	struct uds_io *io;
-	struct extent extent;
+	struct save_extent extent;
 	const char *what; /* for messages */
 	uint64_t written; /* bytes that are on the I/O */
 	uint8_t *buffer;
@@ -31,7 +31,7 @@ struct extent_writer {
  *
  * Returns 0 or -ENOMEM.
  */
-int extent_writer_open(struct extent_writer *writer, struct uds_io *io, struct extent extent,
+int extent_writer_open(struct extent_writer *writer, struct uds_io *io, struct save_extent extent,
 		       const char *what);
 
 /*
@@ -54,7 +54,7 @@ struct byte_sink extent_writer_sink(struct extent_writer *writer);
 
 struct extent_reader {
 	struct uds_io *io;
-	struct extent extent;
+	struct save_extent extent;
 	const char *what;
 	uint64_t next; /* byte of the extent that will be read into the buffer next */
 	uint8_t *buffer;
@@ -62,7 +62,7 @@ struct extent_reader {
 	struct uds_message message;
 };
 
-int extent_reader_open(struct extent_reader *reader, struct uds_io *io, struct extent extent,
+int extent_reader_open(struct extent_reader *reader, struct uds_io *io, struct save_extent extent,
 		       const char *what);
 
 /*

@@ -40,8 +40,8 @@ static int compare_vcns(const void *a, const void *b)
 }
 
 /*
- * The chapters that a volume holds at a time have numbers within one round of it. Where some do
- * not, those are right that are the most; of equals the later ones.
+ * The chapters on a volume have numbers within one round of it. Where some do not, trust the
+ * largest group; on a tie, the newer one.
  *
  * Returns the highest number of that round.
  */

@@ -2,7 +2,7 @@
 /*
  * Finding out what chapters a volume holds, when no save tells it (uds-format, 16.1).
  *
- * The format's origin looks at a few chapters and concludes from their order. Here every slot's
+ * The reference implementation looks at a few chapters and concludes from their order. Here every slot's
  * index pages are read: a rebuild needs them anyway, and damaged chapters, wherever they are and
  * however many, cost nothing but themselves.
  */

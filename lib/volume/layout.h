@@ -29,10 +29,10 @@ struct layout {
 /*
  * Reads the layout of the index that begins at byte @offset of the I/O, and checks that it does not
  * contradict itself, the geometry or the size of the device. Writes nothing. Damaged save headers
- * are no error here: saves_latest() tells them.
+ * are no error here: saves_latest() reports them.
  *
- * Returns 0, or with a message that names the I/O, the region, the field, the expected and the
- * found value
+ * Returns 0, or an error with a message that names the I/O, the region, the field, the expected and
+ * the found value:
  *   UDS_ERR_NOT_AN_INDEX         no super block there, or the I/O ends before it
  *   UDS_ERR_UNSUPPORTED_VERSION  of the super block or the config block
  *   UDS_ERR_CORRUPT              a field contradicts another, or the I/O is shorter than the index
@@ -58,7 +58,7 @@ int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uin
  *
  * Returns 0, or
  *   -EINVAL            a configuration or offset that is not possible; nothing was written
- *   UDS_ERR_NO_ROOM    I/O or limit too small; the message has both sizes; nothing was written
+ *   -ENOSPC            I/O or limit too small; the message has both sizes; nothing was written
  *   UDS_ERR_READ_ONLY  the I/O cannot be written
  *   -ENOMEM, -EIO, ...
  */

@@ -20,6 +20,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume/public.c \
 	lib/volume/region_table.c lib/volume/region_table.h \
 	lib/volume/save_header.c lib/volume/save_header.h \
+	lib/volume/save_wipe.c lib/volume/save_wipe.h \
 	lib/volume/saves.c lib/volume/saves.h \
 	lib/volume/slot_table.c lib/volume/slot_table.h \
 	lib/volume/super_block.c lib/volume/super_block.h \

@@ -455,11 +455,6 @@ int volume_lookup_run(struct volume *volume, struct volume_lookup *lookup)
 	return end(volume, lookup, r);
 }
 
-void volume_lookup_cancel(struct volume *volume, struct volume_lookup *lookup)
-{
-	page_reader_release(&volume->reader, &lookup->request);
-}
-
 void volume_read_pages(struct volume *volume, struct page_request *const *requests, size_t count)
 {
 	if (count > 1 && page_reader_is_slow(&volume->reader)) {

@@ -82,7 +82,8 @@ void volume_lookup_start_in_page(struct volume_lookup *lookup, uint64_t vcn, uin
 /*
  * Goes on.
  *
- * Returns VOLUME_WANTS_PAGE: have lookup->request read, then call again. Otherwise the lookup has ended:
+ * Returns VOLUME_WANTS_PAGE: have lookup->request read, then call again, since the request has memory that
+ * only the end gives back. Otherwise the lookup has ended:
  * 0, and lookup->found says whether the name is there (not, too, when the chapter is no longer there); or
  * an error, which is lookup->status as well: UDS_ERR_CORRUPT and the page when something read contradicts
  * the format or the page map; -EINVAL for a record page that does not exist; -ENOMEM; what the I/O said.
@@ -91,9 +92,6 @@ int volume_lookup_step(struct volume *volume, struct volume_lookup *lookup);
 
 /* All steps at once, waiting for each read. Returns as volume_lookup_step() at the end. */
 int volume_lookup_run(struct volume *volume, struct volume_lookup *lookup);
-
-/* Gives up a lookup that wants a page. */
-void volume_lookup_cancel(struct volume *volume, struct volume_lookup *lookup);
 
 /*
  * Reads what lookups want: all under way together where reads are slow, one after the other where they

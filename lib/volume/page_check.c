@@ -42,7 +42,9 @@ int page_check(const struct geometry *geometry, const struct index_page_code *co
 		r = index_page_open(code, bytes, &head, ret_message);
 	else
 		r = index_page_read_head(code, bytes, &head, ret_message);
-	if (r == 0)
+	if (r == 0 && claim->vcn == NO_CHAPTER)
+		r = 1;
+	else if (r == 0)
 		r = page_check_head(geometry, claim, &head, ret_message);
 	if (r == 1)
 		*ret_head = head;

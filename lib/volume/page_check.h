@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What every page of the volume must pass when it comes from the device, and the only place that knows.
- * page_reader.h calls it for each page before anybody uses it or it is cached. A new check (a checksum, say)
- * is added here and nowhere else.
+ * What each page of the volume must pass when it comes from the device, and the only place that knows:
+ * page_reader_accept() asks before a page is used or cached, and chapter_check_index() for the pages of whole
+ * chapters. A new check (a checksum, say) is added here.
  *
- * Record pages have no header, so nothing about one alone can be wrong; what whole chapters must pass
- * besides is in whole_chapter.h.
+ * Record pages have no header, so nothing about one alone can be wrong. What the pages of a chapter must
+ * pass together is in whole_chapter.h.
  *
  * Pure functions; any thread.
  */
@@ -22,7 +22,7 @@
 
 /* What a page must be. */
 struct page_claim {
-	uint64_t vcn; /* of the chapter */
+	uint64_t vcn; /* of the chapter; NO_CHAPTER: any, then the bounds do not count either */
 	uint32_t slot;
 	uint32_t page;		   /* of the chapter, index pages first */
 	struct page_bounds bounds; /* of an index page, as the page map has them */

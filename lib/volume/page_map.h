@@ -3,8 +3,8 @@
  * The index page map: which index page of a chapter holds which delta lists (uds-format, 12), so
  * that a lookup reads at most one index page.
  *
- * Threads: any number may look up while one sets rows. Who looks up a row that is being set gets a
- * mixture of old and new bounds; volume.h keeps that from happening.
+ * Threads: any number may look up while one sets rows. A lookup in a row that is being set would
+ * get a mixture of old and new bounds; the slot's lock (slot_table.h) prevents that.
  */
 #ifndef VOLUME_PAGE_MAP_H
 #define VOLUME_PAGE_MAP_H

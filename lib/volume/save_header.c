@@ -28,9 +28,9 @@ static int check_field(const char *field, uint64_t expected, uint64_t found,
 		       field, expected, found);
 }
 
-static struct extent extent_of(const struct super_block *super, const struct region *region)
+static struct save_extent extent_of(const struct super_block *super, const struct region *region)
 {
-	struct extent extent = {
+	struct save_extent extent = {
 		.offset = (region->start - super->start_offset) * BLOCK_BYTES,
 		.bytes = region->blocks * BLOCK_BYTES,
 	};

@@ -5,7 +5,32 @@
 #ifndef VOLUME_SAVE_HEADER_H
 #define VOLUME_SAVE_HEADER_H
 
-#include "volume/saves.h"
+#include <stdint.h>
+
+#include <uds/status.h>
+
+#include "volume/super_block.h"
+
+/* A range of bytes on the I/O. */
+struct save_extent {
+	uint64_t offset;
+	uint64_t bytes;
+};
+
+/* One save: what its header says. */
+struct save {
+	unsigned int slot;
+	unsigned int zones;
+	uint64_t timestamp; /* ms since 1970 */
+	uint64_t nonce;
+	uint64_t newest; /* chapter, the open one */
+	uint64_t oldest;
+	uint64_t last_save; /* newest - 1, or NO_CHAPTER */
+	uint64_t lowest;    /* chapter that its volume index may name; 0 when that is not known */
+	struct save_extent page_map;
+	struct save_extent volume_index[MAXIMUM_ZONES]; /* [0] to [zones - 1] */
+	struct save_extent open_chapter;
+};
 
 /*
  * Reads the header of slot @slot.

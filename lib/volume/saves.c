@@ -9,9 +9,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "volume/save_header.h"
-
-/* What any device writes whole, or not at all. */
-#define SMALLEST_SECTOR_BYTES 512
+#include "volume/save_wipe.h"
 
 /* Where no chapter of a save is known, none is the one that it has open. */
 void saves_set_unreadable(struct save_slot *slot, int status)
@@ -147,29 +145,6 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
 	return 0;
 }
 
-static bool is_zero(const uint8_t *bytes, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (bytes[i] != 0)
-			return false;
-	}
-	return true;
-}
-
-/* Writes one block durably. */
-static int write_block(struct uds_io *io, const uint8_t *block, uint64_t at, const char *what,
-		       unsigned int slot, struct uds_message *ret_message)
-{
-	int r;
-
-	r = io_write(io, block, BLOCK_BYTES, at, ret_message);
-	if (r == 0)
-		r = io_flush(io, ret_message);
-	if (r < 0)
-		return failure_in(ret_message, r, "save %u: %s", slot, what);
-	return 0;
-}
-
 /*
  * Writes the header of a slot. One for many zones is longer than a sector, and a power cut may leave the
  * new bytes in one sector and the old ones in the other: a header that is damaged. So what lies behind the
@@ -183,7 +158,7 @@ static int write_header(struct saves *saves, struct uds_io *io, const struct sup
 {
 	uint64_t at = super_block_save_at(super, i) * BLOCK_BYTES;
 	const struct save_slot *slot = &saves->slots[i];
-	uint8_t unsaved[SMALLEST_SECTOR_BYTES];
+	uint8_t unsaved[SAVE_SECTOR_BYTES];
 	int r = 0;
 
 	save_header_encode_unsaved(super, i, block);
@@ -192,15 +167,15 @@ static int write_header(struct saves *saves, struct uds_io *io, const struct sup
 		save_header_encode(super, now, block);
 	else if (slot->state == SLOT_VALID)
 		save_header_encode(super, &slot->save, block);
-	if (!is_zero(block + sizeof(unsaved), BLOCK_BYTES - sizeof(unsaved))) {
+	if (!save_is_zero(block + sizeof(unsaved), BLOCK_BYTES - sizeof(unsaved))) {
 		memcpy(block, unsaved, sizeof(unsaved));
-		r = write_block(io, block, at, "header", i, ret_message);
+		r = save_write_block(io, block, at, "header", i, ret_message);
 	}
 	if (now != NULL)
 		save_header_encode(super, now, block);
 	else
 		save_header_encode_unsaved(super, i, block);
-	return r < 0 ? r : write_block(io, block, at, "header", i, ret_message);
+	return r < 0 ? r : save_write_block(io, block, at, "header", i, ret_message);
 }
 
 /* After this the slot holds no save, whatever was there. */
@@ -307,29 +282,6 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 }
 
 /*
- * Zeroes the first block of a saved open chapter, in two steps: a power cut may tear the write of a
- * block at a sector, and zeroes among the records behind a magic that is still there would be
- * loaded. So the sector with the magic goes first, while the others keep what they have.
- */
-static int wipe_open_chapter(struct uds_io *io, const struct save *save, uint8_t *block,
-			     struct uds_message *ret_message)
-{
-	static const char what[] = "invalidating its open chapter";
-	uint64_t at = save->open_chapter.offset;
-	int r = 0;
-
-	/* What cannot be read cannot be loaded, whichever of its sectors are zero. */
-	if (uds_io_read(io, block, BLOCK_BYTES, at) == 0) {
-		memset(block, 0, SMALLEST_SECTOR_BYTES);
-		r = write_block(io, block, at, what, save->slot, ret_message);
-	}
-	if (r < 0)
-		return r;
-	memset(block, 0, BLOCK_BYTES);
-	return write_block(io, block, at, what, save->slot, ret_message);
-}
-
-/*
  * Whether the slot of the open chapter holds one that the save's volume index may name. Only that of a
  * converted volume reaches so far back: by as many chapters as there are slots, or one less.
  */
@@ -381,7 +333,7 @@ int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_
 			r = write_unsaved(saves, io, super, i, block, ret_message);
 	}
 	if (r == 0 && latest != NULL && !latest->wiped) {
-		r = wipe_open_chapter(io, &latest->save, block, ret_message);
+		r = save_wipe(io, &latest->save, block, ret_message);
 		if (r == 0)
 			saves->slots[latest->save.slot].wiped = true;
 	}

@@ -19,34 +19,14 @@
 #include <stdint.h>
 
 #include "io/io.h"
+#include "volume/save_header.h"
 #include "volume/super_block.h"
-
-/* A range of bytes on the I/O. */
-struct extent {
-	uint64_t offset;
-	uint64_t bytes;
-};
 
 enum slot_state {
 	SLOT_UNSAVED, /* says that it holds no save */
 	SLOT_VALID,   /* holds a save, as far as its header tells */
 	SLOT_DAMAGED, /* its header contradicts the format; counts as unsaved */
 	SLOT_UNKNOWN, /* see above */
-};
-
-/* One save: what its header says. */
-struct save {
-	unsigned int slot;
-	unsigned int zones;
-	uint64_t timestamp; /* ms since 1970 */
-	uint64_t nonce;
-	uint64_t newest; /* chapter, the open one */
-	uint64_t oldest;
-	uint64_t last_save; /* newest - 1, or NO_CHAPTER */
-	uint64_t lowest;    /* chapter that its volume index may name; 0 when that is not known */
-	struct extent page_map;
-	struct extent volume_index[MAXIMUM_ZONES]; /* [0] to [zones - 1] */
-	struct extent open_chapter;
 };
 
 struct save_slot {

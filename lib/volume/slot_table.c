@@ -4,8 +4,8 @@
  *
  * The state of a slot is one word: how many readers are inside, and two flags. A reader that comes
  * while WRITING is set goes out again at once; one that comes while DROPPING is set tries again,
- * since that lasts for a few calls of free only. Who set a flag waits for the readers to be gone
- * (WRITING) or does not set it while there are any (DROPPING).
+ * since that lasts for a few calls of free only. The thread that sets WRITING waits for the readers to be
+ * gone; DROPPING is not set while there are any.
  *
  * Heads come in by compare-and-swap and go only while one of the flags keeps all readers out.
  */

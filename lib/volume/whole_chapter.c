@@ -13,12 +13,14 @@
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
 
-static int check_page(const struct index_page_code *code, const uint8_t *page, uint32_t next_list,
+/* Checks index page @claim->page, whose first list must be @next_list. */
+static int check_page(const struct geometry *geometry, const struct index_page_code *code,
+		      const struct page_claim *claim, const uint8_t *page, uint32_t next_list,
 		      struct index_page_head *ret_head, struct uds_message *ret_message)
 {
 	int r;
 
-	r = index_page_open(code, page, ret_head, ret_message);
+	r = page_check(geometry, code, claim, page, geometry->page_bytes, ret_head, ret_message);
 	if (r < 0)
 		return r;
 	if (ret_head->first_list != next_list)
@@ -40,10 +42,11 @@ int chapter_check_index(const struct geometry *geometry, const struct index_page
 	int r;
 
 	for (uint32_t page = 0; page < geometry->index_pages_per_chapter; page++) {
+		const struct page_claim claim = { .vcn = NO_CHAPTER, .slot = slot, .page = page };
 		struct index_page_head *head = &ret_heads[page];
 
-		r = check_page(code, pages + (size_t)page * geometry->page_bytes, next, head,
-			       ret_message);
+		r = check_page(geometry, code, &claim, pages + (size_t)page * geometry->page_bytes,
+			       next, head, ret_message);
 		if (r == 0 && page > 0 && head->vcn != vcn)
 			r = failure(ret_message, UDS_ERR_CORRUPT,
 				    "chapter number: expected %" PRIu64
@@ -76,7 +79,7 @@ void chapter_last_lists(const struct geometry *geometry, const struct index_page
 }
 
 /* A record that a search of its page finds, by what the chapter index can say about it. */
-struct place {
+struct record_place {
 	uint64_t key; /* list, address and record page */
 	const uint8_t *name;
 };
@@ -84,7 +87,7 @@ struct place {
 struct census {
 	const struct geometry *geometry;
 	const struct index_page_code *code;
-	struct place *places; /* sorted */
+	struct record_place *places; /* sorted */
 	size_t count;
 	uint64_t entries;
 	uint64_t astray;
@@ -102,7 +105,7 @@ static uint64_t place_key(uint64_t list_and_address, uint32_t page)
 
 static int compare_places(const void *a, const void *b)
 {
-	const struct place *x = a, *y = b;
+	const struct record_place *x = a, *y = b;
 
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
@@ -117,7 +120,7 @@ static void sort_places(struct census *census, const uint8_t *record_pages)
 		const uint8_t *page = record_pages + (size_t)p * geometry->page_bytes;
 
 		for (uint32_t i = 0; i < geometry->records_per_page; i++) {
-			struct place *place = &census->places[census->count];
+			struct record_place *place = &census->places[census->count];
 			struct uds_record_name name;
 
 			place->name = page + (size_t)i * UDS_RECORD_BYTES;
@@ -165,8 +168,8 @@ static void count_entry(struct census *census, uint32_t list, const struct delta
 {
 	uint64_t list_and_address =
 		(uint64_t)list << census->geometry->chapter_address_bits | entry->key;
-	struct place place = { .key = place_key(list_and_address, entry->value),
-			       .name = entry->name };
+	struct record_place place = { .key = place_key(list_and_address, entry->value),
+				      .name = entry->name };
 
 	census->entries++;
 	if (!entry->collision) {

@@ -45,13 +45,6 @@
 /* What a name takes in a block. */
 #define LIST_NAME_BYTES (2u + UDS_NAME_BYTES)
 
-struct list_head {
-	uint32_t block;	     /* reference into the pool; NO_BLOCK when there are no entries */
-	uint16_t entries;    /* collision entries included */
-	uint16_t coded_bits; /* of the list in the format */
-	uint64_t flush;	     /* flush_from << 10 | number of collision entries (at most 511) */
-};
-
 static inline uint64_t list_head_flush_from(const struct list_head *head)
 {
 	return head->flush >> 10;

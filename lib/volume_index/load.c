@@ -11,8 +11,9 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "volume_index/stream_format.h"
+#include "volume_index/volume_index.h"
 
-struct load {
+struct stream_load {
 	struct volume_index *index;
 	const struct byte_source *source; /* of the stream that is being read */
 	struct uds_message *message;
@@ -34,10 +35,10 @@ struct load {
 
 #define corrupt(load, ...) failure_in_stream(load, UDS_ERR_CORRUPT, __VA_ARGS__)
 
-static int failure_in_stream(const struct load *load, int status, const char *format, ...)
+static int failure_in_stream(const struct stream_load *load, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static int failure_in_stream(const struct load *load, int status, const char *format, ...)
+static int failure_in_stream(const struct stream_load *load, int status, const char *format, ...)
 {
 	char text[256];
 	va_list args;
@@ -49,7 +50,7 @@ static int failure_in_stream(const struct load *load, int status, const char *fo
 		       text);
 }
 
-static int read_bytes(struct load *load, void *ret_bytes, size_t length, const char *what)
+static int read_bytes(struct stream_load *load, void *ret_bytes, size_t length, const char *what)
 {
 	int r = load->source->read(load->source->context, ret_bytes, length);
 
@@ -65,13 +66,13 @@ static int read_bytes(struct load *load, void *ret_bytes, size_t length, const c
  * config block, is wrong. A recovery would trust the config block, so this is not left to one. Later
  * streams that differ from the first are damage.
  */
-static int mismatch(const struct load *load)
+static int mismatch(const struct stream_load *load)
 {
 	return load->stream == 0 ? UDS_ERR_MISMATCH : UDS_ERR_CORRUPT;
 }
 
 /* Magic strings that the format knows, for a message that tells what the bytes are instead. */
-static int check_magic(struct load *load, const uint8_t *bytes, const char *expected,
+static int check_magic(struct stream_load *load, const uint8_t *bytes, const char *expected,
 		       const char *what)
 {
 	if (memcmp(bytes, expected, STREAM_MAGIC_BYTES) == 0)
@@ -89,7 +90,7 @@ static int check_magic(struct load *load, const uint8_t *bytes, const char *expe
 		       bytes[7], expected);
 }
 
-static int read_sparse_header(struct load *load)
+static int read_sparse_header(struct stream_load *load)
 {
 	uint8_t bytes[STREAM_SPARSE_HEADER_BYTES];
 	uint32_t rate;
@@ -109,7 +110,7 @@ static int read_sparse_header(struct load *load)
 	return 0;
 }
 
-static const char *sub_name(const struct load *load, unsigned int sub)
+static const char *sub_name(const struct stream_load *load, unsigned int sub)
 {
 	if (load->index->subs == 1)
 		return "dense sub-index";
@@ -117,7 +118,7 @@ static const char *sub_name(const struct load *load, unsigned int sub)
 }
 
 /* Checks the window that a stream gives and joins it with those of the streams before (13.6). */
-static int join_window(struct load *load, unsigned int sub, uint64_t low, uint64_t high)
+static int join_window(struct stream_load *load, unsigned int sub, uint64_t low, uint64_t high)
 {
 	const char *name = sub_name(load, sub);
 	uint64_t mask = load->index->shapes[sub].chapter_mask;
@@ -141,7 +142,7 @@ static int join_window(struct load *load, unsigned int sub, uint64_t low, uint64
 }
 
 /* Checks the lists that a header says the stream has. */
-static int check_lists(struct load *load, unsigned int sub, const char *what, uint32_t first,
+static int check_lists(struct stream_load *load, unsigned int sub, const char *what, uint32_t first,
 		       uint32_t count)
 {
 	uint32_t all = load->index->shapes[sub].parameters.list_count;
@@ -155,14 +156,15 @@ static int check_lists(struct load *load, unsigned int sub, const char *what, ui
 	return 0;
 }
 
-static struct list_head *head_of_list(const struct load *load, unsigned int sub, uint32_t list)
+static struct list_head *head_of_list(const struct stream_load *load, unsigned int sub,
+				      uint32_t list)
 {
 	struct list_zone *zone = zone_of_list(load->index, sub, list);
 
 	return &zone->heads[list - zone->first_list];
 }
 
-static int read_flush_table(struct load *load, unsigned int sub, uint32_t count)
+static int read_flush_table(struct stream_load *load, unsigned int sub, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t list = load->next_list[sub] + i;
@@ -184,7 +186,7 @@ static int read_flush_table(struct load *load, unsigned int sub, uint32_t count)
 	return 0;
 }
 
-static int read_sizes(struct load *load, unsigned int sub, uint32_t count)
+static int read_sizes(struct stream_load *load, unsigned int sub, uint32_t count)
 {
 	load->lists_to_come[sub] = 0;
 	for (uint32_t i = 0; i < count; i++) {
@@ -201,7 +203,7 @@ static int read_sizes(struct load *load, unsigned int sub, uint32_t count)
 	return 0;
 }
 
-static int read_delta_header(struct load *load, unsigned int sub, uint32_t expected_count)
+static int read_delta_header(struct stream_load *load, unsigned int sub, uint32_t expected_count)
 {
 	const char *name = sub_name(load, sub);
 	uint8_t bytes[STREAM_DELTA_HEADER_BYTES];
@@ -232,7 +234,7 @@ static int read_delta_header(struct load *load, unsigned int sub, uint32_t expec
 	return 0;
 }
 
-static int read_sub_index_start(struct load *load, unsigned int sub)
+static int read_sub_index_start(struct stream_load *load, unsigned int sub)
 {
 	uint8_t bytes[STREAM_SUB_HEADER_BYTES];
 	uint32_t count;
@@ -269,7 +271,7 @@ static int read_sub_index_start(struct load *load, unsigned int sub)
 }
 
 /* Takes a list's delta code apart and makes the list of it. */
-static int decode_list(struct load *load, unsigned int sub, uint32_t list, unsigned int bit)
+static int decode_list(struct stream_load *load, unsigned int sub, uint32_t list, unsigned int bit)
 {
 	struct list_zone *zone = zone_of_list(load->index, sub, list);
 	struct list_head *head = &zone->heads[list - zone->first_list];
@@ -303,7 +305,7 @@ static int decode_list(struct load *load, unsigned int sub, uint32_t list, unsig
 	return 0;
 }
 
-static int read_list(struct load *load)
+static int read_list(struct stream_load *load)
 {
 	uint8_t header[STREAM_LIST_HEADER_BYTES];
 	unsigned int sub = 0;
@@ -353,7 +355,7 @@ static int read_list(struct load *load)
 	return decode_list(load, sub, list, bit);
 }
 
-static int read_stream(struct load *load)
+static int read_stream(struct stream_load *load)
 {
 	uint8_t guard[STREAM_GUARD_BYTES];
 	int r = 0;
@@ -376,7 +378,7 @@ static int read_stream(struct load *load)
 }
 
 /* What can be said only after all streams; then the windows and counters of the new zones. */
-static int finish_sub_index(struct load *load, unsigned int sub)
+static int finish_sub_index(struct stream_load *load, unsigned int sub)
 {
 	struct volume_index *index = load->index;
 	uint32_t all = index->shapes[sub].parameters.list_count;
@@ -410,7 +412,7 @@ static int finish_sub_index(struct load *load, unsigned int sub)
 	return 0;
 }
 
-static int read_streams(struct load *load, const struct byte_source *streams)
+static int read_streams(struct stream_load *load, const struct byte_source *streams)
 {
 	int r;
 
@@ -429,7 +431,7 @@ static int read_streams(struct load *load, const struct byte_source *streams)
 	return 0;
 }
 
-static int allocate_load(struct load *load)
+static int allocate_load(struct stream_load *load)
 {
 	const struct volume_index *index = load->index;
 	uint32_t most = list_most_entries(&index->shapes[0]);
@@ -448,7 +450,7 @@ int volume_index_load(const struct uds_env *env, const struct geometry *geometry
 		      unsigned int stream_count, struct uds_message *message,
 		      struct volume_index **ret_index)
 {
-	struct load *load;
+	struct stream_load *load;
 	int r;
 
 	if (stream_count < 1 || stream_count > MAXIMUM_ZONES)

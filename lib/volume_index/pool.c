@@ -8,7 +8,6 @@
 
 #include "base/bits.h"
 #include "base/env.h"
-#include "volume_index/list.h"
 
 /* In place of an owner's number: nobody. The links of the free list follow it. */
 #define FREE_BLOCK UINT32_MAX

@@ -33,7 +33,16 @@
 
 #define POOL_CLASSES 224u
 
-struct list_head;
+/*
+ * What the zone keeps of each list outside of its block: the owner of a block, whose reference the pool changes
+ * when it moves the block. All else is list.h's.
+ */
+struct list_head {
+	uint32_t block;	     /* reference into the pool; NO_BLOCK when there are no entries */
+	uint16_t entries;    /* collision entries included */
+	uint16_t coded_bits; /* of the list in the format */
+	uint64_t flush;	     /* flush_from << 10 | number of collision entries (at most 511) */
+};
 
 struct list_pool_chunk {
 	uint8_t *memory;

@@ -4,7 +4,6 @@
 #define VOLUME_INDEX_PRIVATE_H
 
 #include "volume_index/list.h"
-#include "volume_index/volume_index.h"
 
 /* What zones change lies on cache lines of their own. */
 union padded_zone {

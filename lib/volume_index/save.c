@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "volume_index/stream_format.h"
+#include "volume_index/volume_index.h"
 
 #define BUFFER_BYTES (1u << 20)
 
@@ -35,7 +36,7 @@ struct part {
 };
 
 /* Everything that a save of one zone needs. */
-struct save {
+struct zone_save {
 	const struct volume_index *index;
 	struct part parts[2];
 	struct output output;
@@ -75,7 +76,7 @@ static void put_bytes(struct output *output, const void *bytes, size_t length)
  * Gets a list's entries into the arrays, without those of chapters that are left out. Returns how many
  * there are.
  */
-static uint32_t gather_list(struct save *save, struct part *part, const struct list_head *head)
+static uint32_t gather_list(struct zone_save *save, struct part *part, const struct list_head *head)
 {
 	const struct list_zone *zone = part->zone;
 	uint64_t mask = zone->shape->chapter_mask;
@@ -109,7 +110,7 @@ static uint32_t gather_list(struct save *save, struct part *part, const struct l
 	return kept;
 }
 
-static uint32_t gathered_bits(const struct save *save, const struct list_shape *shape,
+static uint32_t gathered_bits(const struct zone_save *save, const struct list_shape *shape,
 			      uint32_t count)
 {
 	uint32_t bits = 0;
@@ -132,7 +133,7 @@ static void add_size(struct part *part, uint32_t bits)
 }
 
 /* Adds up what the part takes; where chapters are left out, first works out the lists' sizes. */
-static void measure_part(struct save *save, struct part *part)
+static void measure_part(struct zone_save *save, struct part *part)
 {
 	const struct list_zone *zone = part->zone;
 
@@ -166,7 +167,7 @@ static uint64_t fixed_bytes(const struct volume_index *index, unsigned int zone_
 }
 
 /* Leaves @excess_bytes' worth of the oldest chapters out of a part. Returns 0 or a failure. */
-static int leave_out(struct save *save, struct part *part, uint64_t excess_bytes)
+static int leave_out(struct zone_save *save, struct part *part, uint64_t excess_bytes)
 {
 	const struct list_zone *zone = part->zone;
 	uint64_t chapters = 1;
@@ -188,7 +189,7 @@ static int leave_out(struct save *save, struct part *part, uint64_t excess_bytes
 }
 
 /* Decides what is written, so that the origin can load it and it fits into @limit bytes. */
-static int plan(struct save *save, unsigned int zone_number, uint64_t limit)
+static int plan(struct zone_save *save, unsigned int zone_number, uint64_t limit)
 {
 	const struct volume_index *index = save->index;
 	uint64_t fixed = fixed_bytes(index, zone_number);
@@ -222,7 +223,7 @@ static int plan(struct save *save, unsigned int zone_number, uint64_t limit)
 	}
 }
 
-static void put_start(struct save *save, const struct part *part, unsigned int zone_number)
+static void put_start(struct zone_save *save, const struct part *part, unsigned int zone_number)
 {
 	const struct volume_index *index = save->index;
 	const struct list_zone *zone = part->zone;
@@ -256,7 +257,7 @@ static void put_start(struct save *save, const struct part *part, unsigned int z
 	}
 }
 
-static int put_list(struct save *save, struct part *part, uint8_t tag, uint32_t i)
+static int put_list(struct zone_save *save, struct part *part, uint8_t tag, uint32_t i)
 {
 	const struct list_zone *zone = part->zone;
 	const struct list_head *head = &zone->heads[i];
@@ -288,7 +289,7 @@ static int put_list(struct save *save, struct part *part, uint8_t tag, uint32_t 
 	return save->output.status;
 }
 
-static int put_stream(struct save *save, unsigned int zone_number)
+static int put_stream(struct zone_save *save, unsigned int zone_number)
 {
 	const struct volume_index *index = save->index;
 	uint8_t bytes[STREAM_SPARSE_HEADER_BYTES];
@@ -319,7 +320,7 @@ static int put_stream(struct save *save, unsigned int zone_number)
 	return save->output.status;
 }
 
-static int allocate_save(struct save *save)
+static int allocate_save(struct zone_save *save)
 {
 	const struct volume_index *index = save->index;
 	uint32_t most = list_most_entries(&index->shapes[0]);
@@ -340,7 +341,7 @@ int volume_index_save_zone(struct volume_index *index, unsigned int zone, uint64
 			   const struct byte_sink *sink, struct uds_message *message,
 			   uint64_t *ret_dropped)
 {
-	struct save *save = env_allocate_zeroed(&index->env, 1, sizeof(*save));
+	struct zone_save *save = env_allocate_zeroed(&index->env, 1, sizeof(*save));
 	int r;
 
 	if (save == NULL)

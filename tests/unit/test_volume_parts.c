@@ -33,7 +33,7 @@ static struct uds_env default_env(void)
 START_TEST(a_stream_is_read_as_it_was_written_in_any_pieces)
 {
 	static const size_t pieces[] = { 1, 7, 4096, 5000, 100000, 3000000 };
-	struct extent extent = { .offset = 8192, .bytes = 768 * 4096 };
+	struct save_extent extent = { .offset = 8192, .bytes = 768 * 4096 };
 	uint8_t *bytes = malloc(extent.bytes), *again = malloc(extent.bytes);
 	struct extent_writer writer;
 	struct extent_reader reader;
@@ -74,7 +74,7 @@ END_TEST
 
 START_TEST(a_stream_never_leaves_its_extent)
 {
-	struct extent extent = { .offset = 4096, .bytes = 2 * 4096 };
+	struct save_extent extent = { .offset = 4096, .bytes = 2 * 4096 };
 	uint8_t bytes[8193], around[4096];
 	struct extent_writer writer;
 	struct extent_reader reader;
