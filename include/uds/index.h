@@ -83,7 +83,10 @@ struct uds_index_options {
 	bool check_nonce; /* refuse an index whose user nonce is not the one below */
 	uint64_t nonce;
 
-	/* How many bytes of volume pages are cached; 0: a default. */
+	/*
+	 * Memory for what lookups have read of the volume, in bytes; 0: as much as cache_chapters chapters take.
+	 * libuds_index(3), Caching, says what is cached when.
+	 */
 	uint64_t cache_bytes;
 
 	/*

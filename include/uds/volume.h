@@ -38,7 +38,7 @@ struct uds_volume_options {
 	uint64_t size; /* of this struct: set by UDS_VOLUME_OPTIONS_INIT */
 	const struct uds_env *env;
 	uint64_t offset;      /* where the index begins on the I/O, bytes, a multiple of 4096 */
-	uint64_t cache_bytes; /* how much of what lookups read is cached; 0: a default */
+	uint64_t cache_bytes; /* as in struct uds_index_options */
 
 	/* Opening reports (slots read, total slots). A value other than 0 ends it with UDS_ERR_STOPPED. */
 	uds_progress_fn progress;

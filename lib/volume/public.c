@@ -138,7 +138,8 @@ UDS_PUBLIC int uds_volume_get_configuration(const struct uds_volume *volume,
 	return r < 0 ? failures_keep(volume->failures, r, &message) : 0;
 }
 
-UDS_PUBLIC int uds_volume_get_info(const struct uds_volume *volume, struct uds_volume_info *ret_info)
+UDS_PUBLIC int uds_volume_get_info(const struct uds_volume *volume,
+				   struct uds_volume_info *ret_info)
 {
 	struct uds_volume_info info = {
 		.size = sizeof(info),

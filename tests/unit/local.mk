@@ -157,6 +157,12 @@ tests_unit_test_volume_public_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_volume_public_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_public_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_page_reader
+tests_unit_test_page_reader_SOURCES = tests/unit/test_page_reader.c
+tests_unit_test_page_reader_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_page_reader_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_page_reader_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_volume
 tests_unit_test_volume_SOURCES = tests/unit/test_volume.c
 tests_unit_test_volume_CPPFLAGS = $(TEST_CPPFLAGS)
