@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The index as a program sees it: opening in all modes, what is refused, errors in the middle, recovery,
- * iteration, threads, and the defects of the format's origin that it must not repeat. (What requests answer
+ * iteration, threads, and the defects of the reference implementation that it must not repeat. (What requests answer
  * is tested by the golden traces and the model.)
  */
 #include <errno.h>

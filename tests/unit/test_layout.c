@@ -538,7 +538,7 @@ START_TEST(the_first_chapter_has_no_last_save)
 }
 END_TEST
 
-/* Clock steps back: the format's origin would load the older save (uds-format, 20.2, R5). */
+/* Clock steps back: the reference implementation would load the older save (uds-format, 20.2, R5). */
 START_TEST(defect_R5_a_clock_that_steps_back_does_not_bring_an_older_save_back)
 {
 	struct uds_message message = { "" };

@@ -135,7 +135,7 @@ START_TEST(removed_name_comes_back_under_a_new_number__S6)
 	for (uint32_t i = 0; i < 8; i++) {
 		ck_assert(open_zone_remove(zone, &a.name));
 		ck_assert_int_eq(put(zone, &a, &room), 0);
-		/* As the format's origin has it: each cycle takes a number, the order is that of arrival. */
+		/* As the reference implementation has it: each cycle takes a number, the order is that of arrival. */
 		ck_assert_uint_eq(room, 7 - i);
 		ck_assert_uint_eq(open_zone_live(zone), 2);
 	}

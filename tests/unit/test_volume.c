@@ -606,7 +606,7 @@ static void spoil(struct opened *o, uint32_t slot)
 }
 
 /*
- * Chapters damaged here and there (uds-format, 20.2, R6: the origin's search is led astray by
+ * Chapters damaged here and there (uds-format, 20.2, R6: the reference implementation's search is led astray by
  * them).
  */
 START_TEST(defect_R6_several_runs_of_bad_chapters_cost_nothing_but_themselves)

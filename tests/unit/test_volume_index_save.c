@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Streams of the volume index: those of the format's origin, our own, and damaged ones; from any number
+ * Streams of the volume index: those of the reference implementation, our own, and damaged ones; from any number
  * of zones to any other.
  */
 #include <errno.h>
@@ -101,7 +101,7 @@ static const char *const regions[] = {
 	"sparse-1zone", "sparse-rezone", "fresh-saved",		"converted-used",
 };
 
-/* One of the origin's saves. */
+/* One of the reference implementation's saves. */
 struct origin {
 	struct index_image image;
 	struct geometry geometry;
@@ -448,7 +448,7 @@ START_TEST(sparse_indexes_go_on_after_saves_with_other_zones)
 }
 END_TEST
 
-/* What the origin's memory must hold to load a stream (6.4), from the sizes in the stream. */
+/* What the reference implementation's memory must hold to load a stream (6.4), from the sizes in the stream. */
 static uint64_t area_needed(const uint8_t *stream, uint32_t lists)
 {
 	const uint8_t *sizes = stream + 40 + 8 * (size_t)lists + 40;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The model of the memory of the format's origin, held against saves that it made: their lists tell the
+ * The model of the memory of the reference implementation, held against saves that it made: their lists tell the
  * bit offsets at which they lay. The volume indexes of these saves were built by the same rules as a
  * chapter index, in memory that is nearly full, with entries removed as well.
  */
