@@ -159,18 +159,33 @@ static uint64_t place_in_save(struct fixture *f, int part)
 	}
 }
 
+/* Of the save's first stream: behind its head, or heads, and the chapters of its lists. */
+static uint64_t place_of_delta_magic(struct fixture *f, bool sparse)
+{
+	uint64_t head = latest_save(f).volume_index[0].offset + (sparse ? 12 : 0);
+	uint8_t lists[4];
+
+	ck_assert_int_eq(uds_io_read(f->io, lists, sizeof(lists), head + 36), 0);
+	return head + 40 + 8 * (uint64_t)(lists[0] | lists[1] << 8 | lists[2] << 16);
+}
+
 START_TEST(a_damaged_save_does_not_take_its_open_chapter_with_it)
 {
 	bool sparse = _i % 2 != 0;
 	unsigned int zones = _i / 2 % 2 == 0 ? 1 : 3;
 	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_index_info info = { .size = sizeof(info) };
+	uint64_t delta_magic;
 	struct fixture f;
 
 	options.check_save = true;
 	start(&f, sparse, 10);
 	fill_and_save(&f);
-	damage(&f, place_in_save(&f, _i / 4));
+	delta_magic = place_of_delta_magic(&f, sparse);
+	damage(&f, place_in_save(&f, _i / 4 < 4 ? _i / 4 : 2));
+	if (_i / 4 ==
+	    4) /* the header, and with it the head of the stream that says how many zones there are */
+		damage(&f, delta_magic);
 	ck_assert_int_eq(uds_index_read_info(f.io, &options, &f.message, &info), 0);
 	ck_assert_int_eq(info.state, UDS_INDEX_NEEDS_RECOVERY);
 	ck_assert_uint_eq(info.saved_records, OPEN);
@@ -330,7 +345,7 @@ int main(void)
 	TCase *tc = tcase_create("recovery");
 
 	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, a_damaged_save_does_not_take_its_open_chapter_with_it, 0, 16);
+	tcase_add_loop_test(tc, a_damaged_save_does_not_take_its_open_chapter_with_it, 0, 20);
 	tcase_add_loop_test(tc, records_that_would_be_lost_are_counted_and_must_be_given_up, 0, 2);
 	tcase_add_test(tc, a_crash_is_recovered_without_a_question);
 	tcase_add_loop_test(tc, a_save_without_its_header_is_not_passed_over_for_an_older_one, 0,
