@@ -1,0 +1,137 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The public headers are the reference: each function has a comment of its own, right above it, that says
+# what it returns, from which threads it may be called, and since which version. Each is exported, and
+# named in a page of section 3. A struct that callers fill in begins with its size and has an INIT macro.
+# The headers and pages use the usual words.
+set -u
+src=${UDS_SRCDIR:-.}
+passed=0
+failed=0
+skipped=0
+
+pass() { passed=$((passed + 1)); }
+fail() { failed=$((failed + 1)); echo "FAILED: $*"; }
+
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+
+# Prints "function what-its-comment-lacks" for each declaration of the headers given; "-": nothing.
+cat >"$work/declarations.awk" <<'AWK'
+FNR == 1 { comment = ""; inside = 0 }
+/^\/\*/ { comment = ""; inside = 1 }
+inside {
+	line = $0
+	sub(/^[ \t]*\*? */, "", line)
+	comment = comment " " line # in one line, so that it can be searched
+	if (/\*\//)
+		inside = 0
+	next
+}
+/^[a-z].*[ *]uds_[a-z_0-9]*\(/ && !/^typedef/ && !/^static/ {
+	name = $0
+	sub(/\(.*/, "", name)
+	sub(/.*[ *]/, "", name)
+	lacks = ""
+	if (comment == "")
+		lacks = lacks ",comment"
+	if (!/^void uds/ && comment !~ /Returns/)
+		lacks = lacks ",Returns"
+	if (comment !~ /Threads: /)
+		lacks = lacks ",Threads"
+	if (comment !~ /Since [0-9]+\.[0-9]+/)
+		lacks = lacks ",Since"
+	print name, lacks == "" ? "-" : substr(lacks, 2)
+}
+/^$/ || /^[^ \t]/ { comment = "" }
+AWK
+declarations() { awk -f "$work/declarations.awk" "$@"; }
+
+# The check sees what is wrong.
+cat >"$work/bad.h" <<'H'
+/* Returns 0. Threads: any. Since 0.1. */
+int uds_good(void);
+int uds_shares_a_comment(void);
+
+/* Threads: any. Since 0.1. */
+int uds_no_returns(void);
+
+/* Returns 0. Since 0.1. */
+int uds_no_threads(void);
+
+/* Threads: any. */
+void uds_no_since(void);
+
+/* Returns 0. Threads: any. Since 0.1. */
+
+const char *uds_far_away(void);
+H
+expected='uds_good -
+uds_shares_a_comment comment,Returns,Threads,Since
+uds_no_returns Returns
+uds_no_threads Threads
+uds_no_since Since
+uds_far_away comment,Returns,Threads,Since'
+if [ "$(declarations "$work/bad.h")" = "$expected" ]; then pass; else fail "the check of headers misses faults"; fi
+
+declarations "$src"/include/uds/*.h >"$work/functions"
+sed -n 's/^[[:space:]]*\(uds_[a-z_0-9]*\);.*/\1/p' "$src/lib/libuds.map" | sort >"$work/exported"
+sed 's/ .*//' "$work/functions" | sort >"$work/declared"
+[ -s "$work/declared" ] && pass || fail "no function was found in include/uds"
+difference=$(diff "$work/declared" "$work/exported" | grep '^[<>]' | tr '\n' ' ')
+[ -z "$difference" ] && pass || fail "in a header (<) or in lib/libuds.map (>) only: $difference"
+
+while read -r function lacks; do
+	case $function in
+	uds_io_*)
+		skipped=$((skipped + 1)) # uds/io.h shares comments among calls
+		continue
+		;;
+	esac
+	[ "$lacks" = - ] && pass || fail "$function: its comment lacks $lacks"
+	# mdoc: the names are in the NAME part, the prototype in the SYNOPSIS.
+	if grep -q "^\.Nm $function\( ,\)*$" "$src"/man/*.3 && grep -q "^\.F[no] \"*$function\( \|$\)" "$src"/man/*.3; then
+		pass
+	else
+		fail "$function: no page of section 3 has it in NAME and SYNOPSIS"
+	fi
+done <"$work/functions"
+
+# A caller starts each struct that begins with its size from an INIT macro with the struct's name, unless
+# only the library makes it.
+awk '/^struct uds_[a-z_]* [{]/ { name = $2 }
+	/^\tuint64_t size;/ && name != "" && !/set by the library/ { print toupper(name) "_INIT" }
+	{ if (!/^struct/) name = "" }' "$src"/include/uds/*.h >"$work/initialisers"
+[ -s "$work/initialisers" ] && pass || fail "no struct with a size was found in include/uds"
+while read -r macro; do
+	grep -q "^#define $macro\( \|$\)" "$src"/include/uds/*.h && pass || fail "there is no $macro"
+done <"$work/initialisers"
+
+# Expressions for which there is a usual one (CONTRIBUTING, Style).
+while read -r line; do
+	word=${line%% => *}
+	usual=${line##* => }
+	found=$(grep -n -i -E -- "$word" "$src"/include/uds.h "$src"/include/uds/*.h "$src"/man/*.[1357] | grep -v "io\.[h3]:" | head -3)
+	[ -z "$found" ] && pass || fail "say \"$usual\": $found"
+done <<'WORDS'
+format's origin => the reference implementation
+origin of the format => the reference implementation
+original implementation => the reference implementation
+nobody => may be NULL, or what happens instead
+NULL is fine => may be NULL
+(^|[ *])Who  => To ..., do ...
+(^|[ *(])Told  => Reports ...
+without further ado => directly
+open(ed|ing) anew => opened again
+all told => in total
+can(not)? be had => cannot be read
+looked over => checked
+makes way => is evicted
+evenly spread => uniformly distributed
+lets one check => allows to check
+WORDS
+
+[ "$skipped" = 0 ] || echo "skipped: $skipped functions of uds/io.h, which share comments"
+echo "result: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
