@@ -95,13 +95,13 @@ struct uds_exception_store_format_options {
  * @options: may be NULL.
  *
  * Returns 0, or
- *   -EINVAL            a chunk size that the format does not allow; the sentence has the allowed
- *                      range
- *   -EINVAL, -E2BIG    a size member (libuds(3), Structs)
- *   UDS_ERR_NOT_EMPTY  chunk 0 or 1 is not all zero, and force is not set; nothing was written
- *   UDS_ERR_NO_ROOM    the I/O is shorter than 2 chunks; nothing was written
- *   UDS_ERR_READ_ONLY  the I/O cannot be written
- *   -ENOMEM, -EIO, ... no memory; what the I/O said
+ *   -EINVAL             a chunk size that the format does not allow; the sentence has the allowed
+ *                       range
+ *   -EINVAL, -E2BIG     a size member (libuds(3), Structs)
+ *   UDS_ERR_NOT_EMPTY   chunk 0 or 1 is not all zero, and force is not set; nothing was written
+ *   UDS_ERR_NO_ROOM     the I/O is shorter than 2 chunks; nothing was written
+ *   UDS_ERR_READ_ONLY   the I/O cannot be written
+ *   -ENOMEM, -EIO, ...  no memory; what the I/O said
  *
  * Threads: any, on different I/Os. Since 0.2 (in 0.1 uds_exception_store_create()).
  */
@@ -364,11 +364,11 @@ int uds_exception_store_prepare(struct uds_exception_store *store, uint64_t old_
  *
  * Returns 0, or
  *   UDS_ERR_BAD_STATE  an exception that was not prepared, or is committed already; nothing was done
- *   -ENOMEM    no memory to keep them; they are abandoned
- *   -EIO, ...  what the I/O said to a flush or to the write of the area. Every thread that waits for
- *              this write gets the error, and its exceptions are abandoned. Whether they are on the
- *              device is not known, so the area is rewritten before anything relies on it. The store
- *              stays usable
+ *   -ENOMEM            no memory to keep them; they are abandoned
+ *   -EIO, ...          what the I/O said to a flush or to the write of the area. Every thread that
+ *                      waits for this write gets the error, and its exceptions are abandoned.
+ *                      Whether they are on the device is not known, so the area is rewritten before
+ *                      anything relies on it. The store stays usable
  *
  * Threads: any number at once. Since 0.1.
  */

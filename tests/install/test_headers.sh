@@ -108,6 +108,18 @@ while read -r macro; do
 	grep -q "^#define $macro\( \|$\)" "$src"/include/uds/*.h && pass || fail "there is no $macro"
 done <"$work/initialisers"
 
+# Tables of errors: the second column of a row begins where that of the row above it does.
+crooked=$(awk '
+	FNR == 1 || !/^ \*   / { column = 0 }
+	/^ \*   [-A-Z_]+[^ ]*(, [^ ]+)*  +[^ ]/ {
+		row = substr($0, 6)
+		match(row, /[^ ]  +[^ ]/)
+		if (column != 0 && RSTART + RLENGTH != column)
+			print FILENAME ":" FNR ":" $0
+		column = RSTART + RLENGTH
+	}' $(ls "$src"/include/uds/*.h | grep -v /io.h))
+[ -z "$crooked" ] && pass || fail "a table is crooked: $crooked"
+
 # Expressions for which there is a usual one (CONTRIBUTING, Style).
 while read -r line; do
 	word=${line%% => *}
