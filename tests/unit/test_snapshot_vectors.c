@@ -230,7 +230,8 @@ static void merge_by_runs(struct pair *pair)
 			break;
 		copy_run(pair, chunk_bytes, last.old_chunk - count + 1, last.new_chunk - count + 1,
 			 count);
-		ck_assert_int_eq(uds_exception_store_commit_merge(store, count + 1), -22);
+		ck_assert_int_eq(uds_exception_store_commit_merge(store, count + 1),
+				 UDS_ERR_BAD_STATE);
 		ck_assert_int_eq(uds_exception_store_commit_merge(store, count), 0);
 	}
 }
