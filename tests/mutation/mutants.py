@@ -5,8 +5,8 @@ This reads text, not C: comments, strings and preprocessor lines are blanked, an
 the style of this tree (a function's braces stand alone in the first column, operators have spaces).
 """
 import collections
+import hashlib
 import os
-import random
 import re
 
 # begin and end: where in the file's text the replacement goes. first_line: of what is replaced.
@@ -168,17 +168,23 @@ def in_tree(top, only=None):
             yield from in_file(top, file)
 
 
+def _rank(seed, mutant):
+    return hashlib.sha256(("%d %s" % (seed, mutant.key)).encode()).digest()
+
+
 def sample(mutants, seed, count):
-    """Draws mutants, as many of each operator as there are; the same ones for the same seed and sources."""
-    rng = random.Random(seed)
+    """Draws mutants, as many of each operator as there are.
+
+    The same ones for the same seed: what changes elsewhere in the sources neither adds nor removes one.
+    """
     by_operator = collections.defaultdict(list)
     for mutant in mutants:
         by_operator[mutant.operator].append(mutant)
     for group in by_operator.values():
-        rng.shuffle(group)
+        group.sort(key=lambda mutant: _rank(seed, mutant))
     drawn = []
     while len(drawn) < count and any(by_operator.values()):
         for operator in sorted(by_operator):
             if by_operator[operator] and len(drawn) < count:
-                drawn.append(by_operator[operator].pop())
+                drawn.append(by_operator[operator].pop(0))
     return drawn

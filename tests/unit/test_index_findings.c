@@ -14,6 +14,7 @@
 #include "fault_io.h"
 #include "names.h"
 #include "small_index.h"
+#include "volume/layout.h"
 
 #define SEED 77
 
@@ -97,6 +98,41 @@ START_TEST(verify_ends_where_its_callback_wants)
 	ck_assert_uint_eq(told, 1);
 	ck_assert_uint_eq(found, 99);
 	ck_assert_uint_gt(strlen(message.text), 0);
+	uds_io_close(io);
+}
+END_TEST
+
+/*
+ * A page map that is wrong about one border is wrong about the two pages beside it, and each is named: in the
+ * first only the number of lists differs.
+ */
+START_TEST(verify_names_each_page_that_the_page_map_is_wrong_about)
+{
+	struct uds_message message;
+	struct uds_index *index;
+	struct layout layout;
+	uint64_t place, found = 0;
+	unsigned int told = 0;
+	struct uds_io *io;
+	uint8_t border[2];
+
+	small_index_shape(16, 3, &shape);
+	ck_assert_uint_ge(shape.index_pages, 2);
+	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(small_index_create(&shape, io, NULL, NULL), 0);
+	ck_assert_int_eq(small_index_open(io, NULL, 1, UDS_INDEX_LOAD, NULL, &index), 0);
+	fill(index, shape.records + 20);
+	ck_assert_int_eq(uds_index_save(index), 0);
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_uint_eq(findings(io), 0);
+	ck_assert_int_eq(layout_read(io, 0, &message, &layout), 0);
+	/* Behind magic, and the chapter that was set last. */
+	place = saves_latest_slot(&layout.saves)->save.page_map.offset + 16;
+	ck_assert_int_eq(uds_io_read(io, border, sizeof(border), place), 0);
+	border[0] ^= 1;
+	ck_assert_int_eq(uds_io_write(io, border, sizeof(border), place), 0);
+	ck_assert_int_eq(uds_index_verify(io, NULL, count, &told, &message, &found), 0);
+	ck_assert_uint_eq(found, 2);
 	uds_io_close(io);
 }
 END_TEST
@@ -197,6 +233,7 @@ int main(void)
 	TCase *tc = tcase_create("findings");
 
 	tcase_add_loop_test(tc, verify_finds_whatever_keeps_a_save_from_loading, 0, 4);
+	tcase_add_test(tc, verify_names_each_page_that_the_page_map_is_wrong_about);
 	tcase_add_test(tc, verify_ends_where_its_callback_wants);
 	tcase_add_loop_test(tc, a_lookup_that_cannot_read_says_which_page, 0, 2);
 	suite_add_tcase(suite, tc);
