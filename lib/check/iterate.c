@@ -9,6 +9,7 @@
  * The volume index does not know most names of sparse chapters. Those count as live when it does not lead
  * to the name at all; a name that several such chapters have comes once for each.
  */
+#include "index/close_chapter.h"
 #include "index/index.h"
 
 #include <errno.h>

@@ -1,60 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The end of a chapter (uds-format, 19.1): it is closed in all zones in one step, under all locks, and
- * handed to the chapter writer. And the locks, and the sentence about the last failure.
+ * handed to the chapter writer.
  *
  * At most one chapter is being written: closing the next one waits for it.
  */
-#include "index/index.h"
+#include "index/close_chapter.h"
 
 #include "base/message.h"
 #include "base/visibility.h"
-
-void index_lock_all(const struct uds_index *index)
-{
-	for (unsigned int i = 0; i < index->zone_count; i++)
-		pthread_mutex_lock(&index->zones[i].lock);
-}
-
-void index_unlock_all(const struct uds_index *index)
-{
-	for (unsigned int i = index->zone_count; i-- > 0;)
-		pthread_mutex_unlock(&index->zones[i].lock);
-}
-
-void index_lock_others(struct uds_index *index, struct index_zone *zone)
-{
-	if (index->zone_count == 1)
-		return;
-	pthread_mutex_unlock(&zone->lock);
-	index_lock_all(index);
-}
-
-void index_unlock_others(struct uds_index *index, struct index_zone *zone)
-{
-	for (unsigned int i = index->zone_count; i-- > 0;) {
-		if (&index->zones[i] != zone)
-			pthread_mutex_unlock(&index->zones[i].lock);
-	}
-}
-
-int index_failure(const struct uds_index *index, int status, const struct uds_message *message)
-{
-	/* Opening has not made the table when it fails early, and has its own message. */
-	if (index->failures != NULL && status < 0 && message->text[0] != '\0')
-		failures_keep(index->failures, status, message);
-	return status;
-}
-
-int index_end(const struct uds_index *index, int status, const char *what)
-{
-	return failures_end(index->failures, status, "%s: %s", uds_io_name(index->io), what);
-}
-
-UDS_PUBLIC void uds_index_error_message(struct uds_index *index, struct uds_message *ret_message)
-{
-	failures_get(index->failures, ret_message);
-}
 
 int index_wait_for_writer(struct uds_index *index)
 {

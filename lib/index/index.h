@@ -4,7 +4,7 @@
  *
  * Names are split over zones. Each zone has an open chapter zone, a closing one, its share of the
  * volume index and a lock around them. There are no threads but the callers' and the chapter
- * writer's: who has a zone's lock does the zone's work.
+ * writer's: the thread that holds a zone's lock does that zone's work.
  *
  * Locks, in the order in which they are taken:
  *   zones[0].lock .. zones[Z-1].lock   all of them in this order, or one of them alone
@@ -25,6 +25,7 @@
 #include "base/failures.h"
 #include "chapter/open_zone.h"
 #include "geometry/geometry.h"
+#include "index/request_kind.h"
 #include "sparse/sparse_cache.h"
 #include "volume/chapter_writer.h"
 #include "volume/layout.h"
@@ -33,16 +34,12 @@
 
 #define CACHE_LINE 64
 
+struct batch;
+
 /* What the requests of a zone came to. Changed under the zone's lock. */
 struct zone_counters {
-	uint64_t overflows;	 /* records that found no room in the volume index */
-	uint64_t posts_found[4]; /* by enum uds_location; none: not found */
-	uint64_t updates_found;
-	uint64_t updates_not_found;
-	uint64_t deletions_found;
-	uint64_t deletions_not_found;
-	uint64_t queries_found;
-	uint64_t queries_not_found;
+	uint64_t overflows; /* records that found no room in the volume index */
+	uint64_t requests[REQUEST_COUNTERS][LOCATIONS];
 };
 
 struct index_zone {
@@ -63,6 +60,10 @@ struct index_zone {
 	struct open_zone *open;
 	struct open_zone *closing;
 	struct zone_counters counters;
+
+	/* The pool of those that are not in use, and how many there are in all (batch.h). */
+	struct batch *batches;
+	unsigned int batch_count;
 } __attribute__((aligned(CACHE_LINE)));
 
 struct uds_index {
@@ -114,21 +115,6 @@ int index_failure(const struct uds_index *index, int status, const struct uds_me
 
 /* @what: was to be done; for a failure without a sentence. Returns @status. */
 int index_end(const struct uds_index *index, int status, const char *what);
-
-/*
- * Closes the open chapter in all zones and opens the next one (uds-format, 19.1), if @zone is full.
- * Waits until the chapter before is written. @zone's lock is held before and after, and let go in
- * between when there are several zones.
- *
- * Returns 0, or the error of writing the chapter before; then nothing was closed.
- */
-int index_close_chapter(struct uds_index *index, struct index_zone *zone);
-
-/* Waits until no chapter is being written. Returns what writing came to, and keeps the sentence. */
-int index_wait_for_writer(struct uds_index *index);
-
-/* Makes chapter @newest the open one in every zone's volume index. All zone locks are held. */
-int index_set_open_chapter(struct uds_index *index, uint64_t newest);
 
 /*
  * Loads the latest save, as opening does, and gives everything back. Returns what index_load() returns:

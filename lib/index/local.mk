@@ -3,17 +3,20 @@
 udsinclude_HEADERS += include/uds/index.h
 
 lib_libcore_la_SOURCES += \
-	lib/index/close_chapter.c \
+	lib/index/batch.c lib/index/batch.h \
+	lib/index/close_chapter.c lib/index/close_chapter.h \
+	lib/index/drive.c lib/index/drive.h \
 	lib/index/dropped_records.c lib/index/dropped_records.h \
-	lib/index/index.h \
-	lib/index/lookup.c \
+	lib/index/index.c lib/index/index.h \
+	lib/index/lookup.c lib/index/lookup.h \
 	lib/index/open.c \
+	lib/index/operation.c lib/index/operation.h \
+	lib/index/pages.c lib/index/pages.h \
 	lib/index/rebuild.c lib/index/rebuild.h \
 	lib/index/replay.c lib/index/replay.h \
-	lib/index/request.c \
+	lib/index/request_kind.c lib/index/request_kind.h \
 	lib/index/run.c \
 	lib/index/save.c lib/index/save.h \
 	lib/index/saved_records.c lib/index/saved_records.h \
-	lib/index/share.h \
 	lib/index/statistics.c \
-	lib/index/triage.c
+	lib/index/triage.c lib/index/triage.h

@@ -1,75 +1,62 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a name is (uds-format, 17.1), and getting what is needed from the volume for many requests
- * at once.
+ * Where a name is (uds-format, 17.1). Nothing here reads: what a lookup lacks of the volume becomes a page
+ * request, whose answer is there when the lookup is made again.
  */
-#include "index/share.h"
-
-#include <errno.h>
-#include <string.h>
+#include "index/lookup.h"
 
 #include "geometry/name_bits.h"
 #include "volume/volume_search.h"
 
-static bool search_memory(const struct share *share, uint64_t vcn,
+static bool search_memory(const struct batch *batch, uint64_t vcn,
 			  const struct uds_record_name *name, struct uds_record_data *ret_data)
 {
-	const struct index_zone *zone = share->zone;
-
+	const struct index_zone *zone = batch->zone;
 	const struct uds_record_data *data;
 
-	data = open_zone_search(vcn == share->index->newest ? zone->open : zone->closing, name);
+	data = open_zone_search(vcn == batch->index->newest ? zone->open : zone->closing, name);
 	if (data != NULL)
 		*ret_data = *data;
 	return data != NULL;
 }
 
-/*
- * What a lookup lacks: a chapter's verdict on the name. The sparse cache may have told the record page
- * already.
- */
-struct need {
-	struct verdict *verdict;
-	uint64_t vcn;
-	bool knows_page;
-	uint32_t record_page;
-};
-
-/* Uses the verdict on a chapter if there is one; else says that it is needed. */
-static int ask_chapter(struct verdict *verdict, uint64_t vcn, struct lookup *lookup,
-		       struct need *ret_need)
+/* Uses the answer of a chapter if there is one; else requests it. */
+static int ask_chapter(struct page_answer *answer, uint64_t vcn, struct located_record *record,
+		       struct page_request *ret_request)
 {
-	if (verdict->vcn != vcn) {
-		*ret_need = (struct need){ .verdict = verdict, .vcn = vcn };
-		return NEEDS_VOLUME;
+	if (answer->vcn != vcn) {
+		ret_request->vcn = vcn;
+		ret_request->answer = answer;
+		ret_request->knows_page = false;
+		return STEP_WANTS_PAGES;
 	}
-	if (verdict->status < 0)
-		return verdict->status;
-	lookup->found = verdict->found;
-	if (verdict->found)
-		lookup->data = verdict->data;
+	if (answer->status < 0)
+		return answer->status;
+	record->found = answer->found;
+	if (answer->found)
+		record->data = answer->data;
 	return 0;
 }
 
-static int ask_record_page(struct verdict *verdict, uint64_t vcn, uint32_t record_page,
-			   struct lookup *lookup, struct need *ret_need)
+static int ask_record_page(struct page_answer *answer, uint64_t vcn, uint32_t record_page,
+			   struct located_record *record, struct page_request *ret_request)
 {
-	int r = ask_chapter(verdict, vcn, lookup, ret_need);
+	int r = ask_chapter(answer, vcn, record, ret_request);
 
-	if (r == NEEDS_VOLUME) {
-		ret_need->knows_page = true;
-		ret_need->record_page = record_page;
+	if (r == STEP_WANTS_PAGES) {
+		ret_request->knows_page = true;
+		ret_request->record_page = record_page;
 	}
 	return r;
 }
 
 /* Whether old chapters are asked when the volume index did not lead to the record. */
-static bool asks_old_chapters(const struct uds_index *index, const struct uds_request *request,
-			      const struct hint *record)
+static bool asks_old_chapters(const struct uds_index *index, const struct operation *operation,
+			      const struct hint *hint)
 {
-	return index->sparse && request->kind != UDS_DELETE &&
-	       !(record->found && record->collision) &&
-	       !is_sample(&index->geometry, &request->name);
+	return index->sparse && operation->kind->needs_record &&
+	       !(hint->found && hint->collision) &&
+	       !is_sample(&index->geometry, &operation->request->name);
 }
 
 /*
@@ -77,24 +64,24 @@ static bool asks_old_chapters(const struct uds_index *index, const struct uds_re
  * closed a moment ago is in memory, so it does not matter how far its writing is; for the others there
  * are copies, unless no other thread could get them yet.
  */
-static int look_into_recent(struct share *share, struct work *work, struct lookup *lookup,
-			    struct need *ret_need)
+static int look_into_recent(struct batch *batch, struct operation *operation,
+			    struct located_record *record, struct page_request *ret_request)
 {
-	const struct uds_index *index = share->index;
-	const struct uds_record_name *name = &work->request->name;
+	const struct uds_index *index = batch->index;
+	const struct uds_record_name *name = &operation->request->name;
 	uint32_t record_page;
 	int r = 0;
 
-	for (unsigned int back = 1; r == 0 && !lookup->found && back <= RECENT_CHAPTERS; back++) {
+	for (unsigned int back = 1; r == 0 && !record->found && back <= RECENT_CHAPTERS; back++) {
 		uint64_t vcn = index->newest - back;
 
 		if (!index_is_recent(index, vcn))
 			continue;
-		if (share_has_in_memory(share, vcn))
-			lookup->found = search_memory(share, vcn, name, &lookup->data);
+		if (batch_has_in_memory(batch, vcn))
+			record->found = search_memory(batch, vcn, name, &record->data);
 		else if (sparse_cache_search_recent(index->cache, vcn, name, &record_page))
-			r = ask_record_page(&work->recent[back - 1], vcn, record_page, lookup,
-					    ret_need);
+			r = ask_record_page(&operation->recent[back - 1], vcn, record_page, record,
+					    ret_request);
 	}
 	return r;
 }
@@ -105,187 +92,104 @@ static int look_into_recent(struct share *share, struct work *work, struct looku
  *
  * @ret_hit: what the cache found; it does not matter if it was a false hit.
  */
-static int look_into_old(struct share *share, struct work *work, struct lookup *lookup,
-			 struct cache_hit *ret_hit, struct need *ret_need)
+static int look_into_old(struct batch *batch, struct operation *operation,
+			 struct located_record *record, struct cache_hit *ret_hit,
+			 struct page_request *ret_request)
 {
-	struct uds_index *index = share->index;
+	struct uds_index *index = batch->index;
 	int r;
 
-	sparse_cache_find(index->cache, share->zone->number, &work->request->name, index->oldest,
-			  ret_hit);
-	r = look_into_recent(share, work, lookup, ret_need);
+	sparse_cache_find(index->cache, batch->zone->number, &operation->request->name,
+			  index->oldest, ret_hit);
+	r = look_into_recent(batch, operation, record, ret_request);
 	/* What the memory does not have of a chapter that is in memory, the chapter does not have. */
-	if (r == 0 && !lookup->found && ret_hit->found && !share_has_in_memory(share, ret_hit->vcn))
-		r = ask_record_page(&work->cached, ret_hit->vcn, ret_hit->record_page, lookup,
-				    ret_need);
-	lookup->only_cached = lookup->found;
-	lookup->location = UDS_LOCATION_SPARSE;
+	if (r == 0 && !record->found && ret_hit->found && !batch_has_in_memory(batch, ret_hit->vcn))
+		r = ask_record_page(&operation->cached, ret_hit->vcn, ret_hit->record_page, record,
+				    ret_request);
+	record->only_cached = record->found;
+	record->location = UDS_LOCATION_SPARSE;
 	return r;
 }
 
 /* Looks into the chapter that the volume index names. */
-static int look_into_named(struct share *share, struct work *work, struct lookup *lookup,
-			   struct need *ret_need)
+static int look_into_named(struct batch *batch, struct operation *operation,
+			   struct located_record *record, struct page_request *ret_request)
 {
-	struct uds_index *index = share->index;
-	const struct uds_record_name *name = &work->request->name;
-	uint64_t vcn = lookup->record.vcn;
+	struct uds_index *index = batch->index;
+	const struct uds_record_name *name = &operation->request->name;
+	uint64_t vcn = record->hint.vcn;
 	uint32_t record_page;
 	bool has_name;
 
-	lookup->location = index_location(index, vcn);
-	if (work->request->kind == UDS_DELETE && lookup->record.collision)
+	record->location = index_location(index, vcn);
+	if (!operation->kind->needs_record && record->hint.collision)
 		return 0;
-	if (share_has_in_memory(share, vcn)) {
-		lookup->found = search_memory(share, vcn, name, &lookup->data);
+	if (batch_has_in_memory(batch, vcn)) {
+		record->found = search_memory(batch, vcn, name, &record->data);
 		return 0;
 	}
-	if (lookup->location != UDS_LOCATION_SPARSE ||
+	if (record->location != UDS_LOCATION_SPARSE ||
 	    !sparse_cache_search_chapter(index->cache, vcn, name, &has_name, &record_page))
-		return ask_chapter(&work->hint, vcn, lookup, ret_need);
-	return has_name ? ask_record_page(&work->hint, vcn, record_page, lookup, ret_need) : 0;
+		return ask_chapter(&operation->hint, vcn, record, ret_request);
+	return has_name ? ask_record_page(&operation->hint, vcn, record_page, record, ret_request)
+			: 0;
 }
 
 /*
- * The whole lookup, once the volume index was asked. Changes nothing but @lookup, so the same function
- * tells a lookup's result and what it needs from the volume: the two can never disagree.
+ * The whole lookup, once the volume index was asked. Changes nothing but @record, so the same function
+ * tells a lookup's result and what it wants from the volume: the two can never disagree.
  *
  * @ret_asked_cache: whether @ret_hit was set.
  *
- * Returns 0, NEEDS_VOLUME and the need, or an error.
+ * Returns 0, STEP_WANTS_PAGES and the request, or an error.
  */
-static int find_record(struct share *share, struct work *work, struct lookup *lookup,
-		       bool *ret_asked_cache, struct cache_hit *ret_hit, struct need *ret_need)
+static int find_record(struct batch *batch, struct operation *operation,
+		       struct located_record *record, bool *ret_asked_cache,
+		       struct cache_hit *ret_hit, struct page_request *ret_request)
 {
 	int r = 0;
 
-	lookup->found = false;
-	lookup->only_cached = false;
+	record->found = false;
+	record->only_cached = false;
 	*ret_asked_cache = false;
-	if (lookup->record.found)
-		r = look_into_named(share, work, lookup, ret_need);
-	if (r != 0 || lookup->found ||
-	    !asks_old_chapters(share->index, work->request, &lookup->record))
+	if (record->hint.found)
+		r = look_into_named(batch, operation, record, ret_request);
+	if (r != 0 || record->found || !asks_old_chapters(batch->index, operation, &record->hint))
 		return r;
 	*ret_asked_cache = true;
-	return look_into_old(share, work, lookup, ret_hit, ret_need);
+	return look_into_old(batch, operation, record, ret_hit, ret_request);
 }
 
-int share_look_up(struct share *share, size_t i, struct lookup *ret_lookup)
+int lookup_name(struct batch *batch, struct operation *operation, struct located_record *ret_record)
 {
-	struct uds_index *index = share->index;
-	struct work *work = &share->work[i];
+	struct uds_index *index = batch->index;
+	struct page_request request;
 	struct cache_hit hit;
-	struct need need;
 	bool asked_cache;
 	int r;
 
-	volume_index_get(index->volume_index, &work->place, &work->request->name,
-			 &ret_lookup->record);
-	r = find_record(share, work, ret_lookup, &asked_cache, &hit, &need);
+	volume_index_get(index->volume_index, &operation->place, &operation->request->name,
+			 &ret_record->hint);
+	r = find_record(batch, operation, ret_record, &asked_cache, &hit, &request);
+	/* The use of the cache counts once: not when the lookup is made again with the pages. */
 	if (r == 0 && asked_cache)
-		sparse_cache_note(index->cache, share->zone->number, index->oldest, &hit);
+		sparse_cache_note(index->cache, batch->zone->number, index->oldest, &hit);
 	return r;
 }
 
-/*
- * What share_resolve() has decided to get: names in chapters, and, where the sparse cache has told which,
- * in record pages. The verdicts are the share's own, so they can be written without the lock.
- */
-struct wanted {
-	size_t count;
-	struct volume_search searches[SHARE_MAX];
-	struct verdict *verdicts[SHARE_MAX];
-
-	size_t page_count;
-	struct wanted_page {
-		const struct uds_record_name *name;
-		uint64_t vcn;
-		uint32_t record_page;
-		struct verdict *verdict;
-	} pages[SHARE_MAX];
-};
-
-static void want(struct wanted *wanted, const struct uds_record_name *name, const struct need *need)
+bool lookup_wants_page(struct batch *batch, struct operation *operation,
+		       struct page_request *ret_request)
 {
-	struct volume_search *search;
-
-	if (need->knows_page) {
-		wanted->pages[wanted->page_count++] =
-			(struct wanted_page){ name, need->vcn, need->record_page, need->verdict };
-		return;
-	}
-	search = &wanted->searches[wanted->count];
-	search->vcn = need->vcn;
-	search->name = *name;
-	wanted->verdicts[wanted->count++] = need->verdict;
-}
-
-/* Finds out what request @i would ask the volume if it were carried out now. */
-static void want_for_request(struct share *share, size_t i, struct wanted *wanted)
-{
-	struct uds_index *index = share->index;
-	struct work *work = &share->work[i];
-	const struct uds_request *request = work->request;
+	struct uds_index *index = batch->index;
+	const struct uds_record_name *name = &operation->request->name;
+	struct located_record record;
 	struct cache_hit hit;
-	struct lookup lookup;
-	struct need need;
 	bool asked_cache;
 
-	if (check_request(index, request) < 0)
-		return;
-	volume_index_peek(index->volume_index, &work->place, &request->name, &lookup.record);
-	if (find_record(share, work, &lookup, &asked_cache, &hit, &need) == NEEDS_VOLUME)
-		want(wanted, &request->name, &need);
-}
-
-/* Without the lock. */
-static void search_volume(struct share *share, struct wanted *wanted)
-{
-	struct uds_index *index = share->index;
-	struct uds_message message;
-	int r;
-
-	r = volume_search_many(index->volume, wanted->searches, wanted->count, &message);
-	if (r < 0)
-		index_failure(index, r, &message);
-	for (size_t i = 0; i < wanted->count; i++) {
-		const struct volume_search *search = &wanted->searches[i];
-
-		*wanted->verdicts[i] = (struct verdict){ search->vcn, search->status, search->found,
-							 search->data };
-	}
-	for (size_t i = 0; i < wanted->page_count; i++) {
-		const struct wanted_page *page = &wanted->pages[i];
-		struct verdict *verdict = page->verdict;
-
-		verdict->vcn = page->vcn;
-		verdict->status = volume_search_record_page(
-			index->volume, page->vcn, page->record_page, page->name, &verdict->found,
-			&verdict->data, &message);
-		if (verdict->status < 0)
-			index_failure(index, verdict->status, &message);
-	}
-	share_read_chapters(share);
-}
-
-int share_resolve(struct share *share, size_t i)
-{
-	struct wanted wanted;
-	int r;
-
-	r = share_want_chapters(share, i);
-	if (r < 0)
-		return r;
-	wanted.count = 0;
-	wanted.page_count = 0;
-	for (size_t j = i; j < share->count; j++) {
-		if (j + SHARE_AHEAD < share->count)
-			share_prefetch(share, j + SHARE_AHEAD);
-		want_for_request(share, j, &wanted);
-	}
-	pthread_mutex_unlock(&share->zone->lock);
-	search_volume(share, &wanted);
-	pthread_mutex_lock(&share->zone->lock);
-	return 0;
+	volume_index_peek(index->volume_index, &operation->place, name, &record.hint);
+	if (find_record(batch, operation, &record, &asked_cache, &hit, ret_request) !=
+	    STEP_WANTS_PAGES)
+		return false;
+	ret_request->name = name;
+	return true;
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Making an index on an I/O, opening it, and ending it. */
-#include "index/index.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -9,6 +7,8 @@
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
+#include "index/batch.h"
+#include "index/close_chapter.h"
 #include "index/rebuild.h"
 #include "index/save.h"
 #include "index/saved_records.h"
@@ -46,7 +46,9 @@ static int make_zones(struct uds_index *index)
 		pthread_mutex_init(&index->zones[i].lock, NULL);
 	}
 	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++) {
-		r = open_zone_make(&index->env, capacity, &index->zones[i].open);
+		r = batch_pool_make(index, &index->zones[i]);
+		if (r == 0)
+			r = open_zone_make(&index->env, capacity, &index->zones[i].open);
 		if (r == 0 && !index->read_only)
 			r = open_zone_make(&index->env, capacity, &index->zones[i].closing);
 	}
@@ -56,6 +58,7 @@ static int make_zones(struct uds_index *index)
 static void free_zones(struct uds_index *index)
 {
 	for (unsigned int i = 0; index->zones != NULL && i < index->zone_count; i++) {
+		batch_pool_free(index, &index->zones[i]);
 		open_zone_free(index->zones[i].open);
 		open_zone_free(index->zones[i].closing);
 		pthread_mutex_destroy(&index->zones[i].lock);

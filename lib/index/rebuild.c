@@ -9,6 +9,7 @@
 #include <inttypes.h>
 
 #include "base/message.h"
+#include "index/close_chapter.h"
 #include "index/replay.h"
 #include "volume/chapter_stream.h"
 #include "volume/find_chapters.h"

@@ -16,6 +16,7 @@
 #include "base/visibility.h"
 #include "chapter/saved_chapter.h"
 #include "geometry/name_zone.h"
+#include "index/close_chapter.h"
 #include "index/dropped_records.h"
 #include "volume/extent_stream.h"
 #include "volume/save_wipe.h"

@@ -2,21 +2,29 @@
 /* What an index tells about itself while it is open. */
 #include "base/struct_size.h"
 #include "base/visibility.h"
-#include "index/index.h"
+#include "index/batch.h"
+
+static uint64_t found(const uint64_t *requests)
+{
+	return requests[UDS_LOCATION_OPEN_CHAPTER] + requests[UDS_LOCATION_DENSE] +
+	       requests[UDS_LOCATION_SPARSE];
+}
 
 static void add_counters(const struct zone_counters *c, struct uds_index_statistics *s)
 {
+	const uint64_t *posts = c->requests[COUNT_POSTS];
+
 	s->overflows += c->overflows;
-	s->posts_found_open_chapter += c->posts_found[UDS_LOCATION_OPEN_CHAPTER];
-	s->posts_found_dense += c->posts_found[UDS_LOCATION_DENSE];
-	s->posts_found_sparse += c->posts_found[UDS_LOCATION_SPARSE];
-	s->posts_not_found += c->posts_found[UDS_LOCATION_NONE];
-	s->updates_found += c->updates_found;
-	s->updates_not_found += c->updates_not_found;
-	s->deletions_found += c->deletions_found;
-	s->deletions_not_found += c->deletions_not_found;
-	s->queries_found += c->queries_found;
-	s->queries_not_found += c->queries_not_found;
+	s->posts_found_open_chapter += posts[UDS_LOCATION_OPEN_CHAPTER];
+	s->posts_found_dense += posts[UDS_LOCATION_DENSE];
+	s->posts_found_sparse += posts[UDS_LOCATION_SPARSE];
+	s->posts_not_found += posts[UDS_LOCATION_NONE];
+	s->updates_found += found(c->requests[COUNT_UPDATES]);
+	s->updates_not_found += c->requests[COUNT_UPDATES][UDS_LOCATION_NONE];
+	s->deletions_found += found(c->requests[COUNT_DELETIONS]);
+	s->deletions_not_found += c->requests[COUNT_DELETIONS][UDS_LOCATION_NONE];
+	s->queries_found += found(c->requests[COUNT_QUERIES]);
+	s->queries_not_found += c->requests[COUNT_QUERIES][UDS_LOCATION_NONE];
 }
 
 static void add_memory(const struct uds_index *index, const struct volume_index_statistics *vi,
@@ -29,6 +37,8 @@ static void add_memory(const struct uds_index *index, const struct volume_index_
 			  index->zone_count * (sizeof(*index->zones) + zone);
 	if (!index->read_only)
 		s->memory_bytes += index->zone_count * zone;
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		s->memory_bytes += index->zones[i].batch_count * sizeof(struct batch);
 	if (index->cache != NULL)
 		s->memory_bytes += sparse_cache_bytes(index->cache);
 }

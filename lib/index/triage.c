@@ -1,40 +1,41 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bringing chapters into the sparse cache (uds-format, 18, Triage): a hook that is found in an old chapter
+ * Which chapters belong into the sparse cache (uds-format, 18, Triage): a hook that is found in an old chapter
  * says that names of that chapter are being asked for again, so its whole chapter index is fetched. And the
  * recent chapters, where these are sparse (sparse_cache.h), for all other names.
  *
- * The format's origin stops all zones while the pages are read. Here they are read first, without a
- * lock and for all requests of a share together; the zones stop only while the chapter enters. A chapter
+ * The reference implementation stops all zones while the pages are read. Here they are read first, without
+ * a lock and for all operations of a batch together; the zones stop only while the chapter enters. A chapter
  * that is being written is not on the volume yet: its pages come from the writer's memory.
  */
-#include "index/share.h"
-
-#include <errno.h>
+#include "index/triage.h"
 
 #include "geometry/name_bits.h"
 
 /* The chapter of a hook, if it is to be cached. A chapter older than the oldest one counts, too. */
-static bool hook_chapter(const struct share *share, const struct work *work, uint64_t *ret_vcn)
+static bool hook_chapter(const struct batch *batch, const struct operation *operation,
+			 uint64_t *ret_vcn)
 {
-	const struct uds_index *index = share->index;
+	const struct uds_index *index = batch->index;
 
-	return volume_index_triage(index->volume_index, &work->place, &work->request->name,
-				   ret_vcn) &&
+	return volume_index_triage(index->volume_index, &operation->place,
+				   &operation->request->name, ret_vcn) &&
 	       index_location(index, *ret_vcn) == UDS_LOCATION_SPARSE;
 }
 
 /* A recent chapter that no zone has a copy of yet, and that is not in memory with all its records. */
-static bool lacks_recent(const struct share *share, const struct work *work, uint64_t *ret_vcn)
+static bool lacks_recent(const struct batch *batch, const struct operation *operation,
+			 uint64_t *ret_vcn)
 {
-	const struct uds_index *index = share->index;
+	const struct uds_index *index = batch->index;
 
 	if (index->geometry.dense_chapters_per_volume > RECENT_CHAPTERS ||
-	    work->request->kind == UDS_DELETE || is_sample(&index->geometry, &work->request->name))
+	    !operation->kind->needs_record ||
+	    is_sample(&index->geometry, &operation->request->name))
 		return false;
 	for (unsigned int back = 1; back <= RECENT_CHAPTERS; back++) {
 		*ret_vcn = index->newest - back;
-		if (index_is_recent(index, *ret_vcn) && !share_has_in_memory(share, *ret_vcn) &&
+		if (index_is_recent(index, *ret_vcn) && !batch_has_in_memory(batch, *ret_vcn) &&
 		    !sparse_cache_has_recent(index->cache, *ret_vcn))
 			return true;
 	}
@@ -42,24 +43,25 @@ static bool lacks_recent(const struct share *share, const struct work *work, uin
 }
 
 /* Whether a request needs a chapter that is not there yet, and for which of the cache's places. */
-static bool lacks_chapter(const struct share *share, const struct work *work, uint64_t *ret_vcn,
-			  bool *ret_recent)
+static bool lacks_chapter(const struct batch *batch, const struct operation *operation,
+			  uint64_t *ret_vcn, bool *ret_recent)
 {
-	const struct uds_index *index = share->index;
+	const struct uds_index *index = batch->index;
 
-	if (work->triaged)
+	if (operation->triaged)
 		return false;
-	*ret_recent = lacks_recent(share, work, ret_vcn);
-	return *ret_recent || (hook_chapter(share, work, ret_vcn) && *ret_vcn >= index->oldest &&
-			       !sparse_cache_contains(index->cache, *ret_vcn));
+	*ret_recent = lacks_recent(batch, operation, ret_vcn);
+	return *ret_recent ||
+	       (hook_chapter(batch, operation, ret_vcn) && *ret_vcn >= index->oldest &&
+		!sparse_cache_contains(index->cache, *ret_vcn));
 }
 
-static unsigned int find_copy(const struct share *share, uint64_t vcn, bool recent)
+static unsigned int find_copy(const struct batch *batch, uint64_t vcn, bool recent)
 {
 	unsigned int i = 0;
 
-	while (i < share->copy_count &&
-	       (share->copies[i]->vcn != vcn || share->copies[i]->recent != recent))
+	while (i < batch->copy_count &&
+	       (batch->copies[i]->vcn != vcn || batch->copies[i]->recent != recent))
 		i++;
 	return i;
 }
@@ -84,14 +86,14 @@ static void take_in(struct uds_index *index, struct chapter_copy *copy)
 		sparse_cache_insert(index->cache, copy, index->oldest);
 }
 
-static void insert_copy(struct share *share, unsigned int i)
+static void insert_copy(struct batch *batch, unsigned int i)
 {
-	struct uds_index *index = share->index;
-	struct chapter_copy *copy = share->copies[i];
+	struct uds_index *index = batch->index;
+	struct chapter_copy *copy = batch->copies[i];
 
-	share->copies[i] = share->copies[--share->copy_count];
-	share->copies_read = share->copy_count;
-	index_lock_others(index, share->zone);
+	batch->copies[i] = batch->copies[--batch->copy_count];
+	batch->copies_read = batch->copy_count;
+	index_lock_others(index, batch->zone);
 	if (is_wanted(index, copy)) {
 		take_in(index, copy);
 	} else {
@@ -100,48 +102,47 @@ static void insert_copy(struct share *share, unsigned int i)
 			sparse_cache_touch(index->cache, copy->vcn);
 		chapter_copy_free(copy);
 	}
-	index_unlock_others(index, share->zone);
+	index_unlock_others(index, batch->zone);
 }
 
 /* What a hook does to a cache that has its chapter, or must not take it in. */
-static void touch_chapter(struct share *share, uint64_t vcn)
+static void touch_chapter(struct batch *batch, uint64_t vcn)
 {
-	struct uds_index *index = share->index;
+	struct uds_index *index = batch->index;
 
 	if (sparse_cache_contains(index->cache, vcn)) {
 		sparse_cache_touch(index->cache, vcn);
 		return;
 	}
-	index_lock_others(index, share->zone);
+	index_lock_others(index, batch->zone);
 	sparse_cache_reorder(index->cache, index->oldest);
-	index_unlock_others(index, share->zone);
+	index_unlock_others(index, batch->zone);
 }
 
-int share_triage(struct share *share, size_t i)
+int triage_operation(struct batch *batch, struct operation *operation)
 {
-	struct work *work = &share->work[i];
 	bool recent, inserted = false;
 	unsigned int copy;
 	uint64_t vcn;
 
-	if (!share->index->sparse)
+	if (!batch->index->sparse)
 		return 0;
-	while (lacks_chapter(share, work, &vcn, &recent)) {
-		copy = find_copy(share, vcn, recent);
-		if (copy == share->copy_count)
-			return NEEDS_VOLUME;
-		insert_copy(share, copy);
+	while (lacks_chapter(batch, operation, &vcn, &recent)) {
+		copy = find_copy(batch, vcn, recent);
+		if (copy == batch->copy_count)
+			return STEP_WANTS_PAGES;
+		insert_copy(batch, copy);
 		inserted = true;
 	}
-	if (!work->triaged && !inserted && hook_chapter(share, work, &vcn))
-		touch_chapter(share, vcn);
-	work->triaged = true;
+	if (!operation->triaged && !inserted && hook_chapter(batch, operation, &vcn))
+		touch_chapter(batch, vcn);
+	operation->triaged = true;
 	return 0;
 }
 
-int share_want_chapters(struct share *share, size_t i)
+int triage_request_chapters(struct batch *batch, size_t first)
 {
-	struct uds_index *index = share->index;
+	struct uds_index *index = batch->index;
 	uint64_t vcn;
 	bool recent;
 	int r;
@@ -149,21 +150,21 @@ int share_want_chapters(struct share *share, size_t i)
 	if (!index->sparse)
 		return 0;
 	/* Chapters that were read for later requests give way to the one that is needed now. */
-	if (share->copy_count == SHARE_MAX_COPIES &&
-	    lacks_chapter(share, &share->work[i], &vcn, &recent) &&
-	    find_copy(share, vcn, recent) == share->copy_count)
-		share_finish(share);
-	for (size_t j = i; j < share->count && share->copy_count < SHARE_MAX_COPIES; j++) {
-		if (!lacks_chapter(share, &share->work[j], &vcn, &recent) ||
-		    find_copy(share, vcn, recent) < share->copy_count)
+	if (batch->copy_count == BATCH_MAX_COPIES &&
+	    lacks_chapter(batch, &batch->operations[first], &vcn, &recent) &&
+	    find_copy(batch, vcn, recent) == batch->copy_count)
+		triage_drop_chapters(batch);
+	for (size_t j = first; j < batch->count && batch->copy_count < BATCH_MAX_COPIES; j++) {
+		if (!lacks_chapter(batch, &batch->operations[j], &vcn, &recent) ||
+		    find_copy(batch, vcn, recent) < batch->copy_count)
 			continue;
 		r = chapter_copy_make(&index->env, index->io, &index->geometry,
 				      index->layout.super.volume_nonce, vcn,
-				      &share->copies[share->copy_count]);
+				      &batch->copies[batch->copy_count]);
 		/* A later request asks again; what was made so far is to be read now. */
 		if (r < 0)
-			return j == i ? r : 0;
-		share->copies[share->copy_count++]->recent = recent;
+			return j == first ? r : 0;
+		batch->copies[batch->copy_count++]->recent = recent;
 	}
 	return 0;
 }
@@ -178,22 +179,22 @@ static int read_pages(struct uds_index *index, struct chapter_copy *copy)
 					 &copy->why);
 }
 
-void share_read_chapters(struct share *share)
+void triage_read_chapters(struct batch *batch)
 {
-	for (; share->copies_read < share->copy_count; share->copies_read++) {
-		struct chapter_copy *copy = share->copies[share->copies_read];
+	for (; batch->copies_read < batch->copy_count; batch->copies_read++) {
+		struct chapter_copy *copy = batch->copies[batch->copies_read];
 		int r;
 
-		r = read_pages(share->index, copy);
+		r = read_pages(batch->index, copy);
 		if (r == 0)
 			r = chapter_copy_finish(copy, &copy->why);
 		copy->damaged = r < 0;
 	}
 }
 
-void share_finish(struct share *share)
+void triage_drop_chapters(struct batch *batch)
 {
-	while (share->copy_count > 0)
-		chapter_copy_free(share->copies[--share->copy_count]);
-	share->copies_read = 0;
+	while (batch->copy_count > 0)
+		chapter_copy_free(batch->copies[--batch->copy_count]);
+	batch->copies_read = 0;
 }

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Closing chapters, and what becomes of them. */
+#ifndef INDEX_CLOSE_CHAPTER_H
+#define INDEX_CLOSE_CHAPTER_H
+
+#include "index/index.h"
+
+/*
+ * Closes the open chapter in all zones and opens the next one (uds-format, 19.1), if @zone is full.
+ * Waits until the chapter before is written. @zone's lock is held before and after, and let go in
+ * between when there are several zones.
+ *
+ * Returns 0, or the error of writing the chapter before; then nothing was closed.
+ */
+int index_close_chapter(struct uds_index *index, struct index_zone *zone);
+
+/* Waits until no chapter is being written. Returns what writing came to, and keeps the sentence. */
+int index_wait_for_writer(struct uds_index *index);
+
+/* Makes chapter @newest the open one in every zone's volume index. All zone locks are held. */
+int index_set_open_chapter(struct uds_index *index, uint64_t newest);
+
+#endif
