@@ -35,12 +35,14 @@ int chapter_lists_init(struct chapter_lists *lists, const struct uds_env *env,
 	lists->record_pages = env_allocate(env, lists->capacity, sizeof(lists->record_pages[0]));
 	lists->entries = env_allocate(env, lists->capacity, sizeof(lists->entries[0]));
 	lists->scratch = env_allocate(env, lists->capacity, sizeof(lists->scratch[0]));
+	lists->histograms =
+		env_allocate(env, MAXIMUM_PASSES * DIGITS, sizeof(lists->histograms[0]));
 	lists->starts = env_allocate(env, lists->list_count, sizeof(lists->starts[0]));
 	lists->lengths = env_allocate(env, lists->list_count, sizeof(lists->lengths[0]));
 	lists->bits = env_allocate(env, lists->list_count, sizeof(lists->bits[0]));
 	if (lists->names == NULL || lists->record_pages == NULL || lists->entries == NULL ||
-	    lists->scratch == NULL || lists->starts == NULL || lists->lengths == NULL ||
-	    lists->bits == NULL)
+	    lists->scratch == NULL || lists->histograms == NULL || lists->starts == NULL ||
+	    lists->lengths == NULL || lists->bits == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -51,6 +53,7 @@ void chapter_lists_destroy(struct chapter_lists *lists)
 	env_release(&lists->env, lists->record_pages);
 	env_release(&lists->env, lists->entries);
 	env_release(&lists->env, lists->scratch);
+	env_release(&lists->env, lists->histograms);
 	env_release(&lists->env, lists->starts);
 	env_release(&lists->env, lists->lengths);
 	env_release(&lists->env, lists->bits);
@@ -102,19 +105,19 @@ static void sort_entries(struct chapter_lists *lists)
 {
 	const unsigned int passes =
 		(lists->list_bits + lists->address_bits + DIGIT_BITS - 1) / DIGIT_BITS;
-	uint32_t histograms[MAXIMUM_PASSES][DIGITS];
+	uint32_t *histograms = lists->histograms;
 
-	memset(histograms, 0, sizeof(histograms[0]) * passes);
+	memset(histograms, 0, passes * DIGITS * sizeof(histograms[0]));
 	for (uint32_t i = 0; i < lists->count; i++) {
 		uint64_t digits = lists->entries[i] >> ENTRY_NUMBER_BITS;
 
 		for (unsigned int p = 0; p < passes; p++) {
-			histograms[p][digits & (DIGITS - 1)]++;
+			histograms[p * DIGITS + (digits & (DIGITS - 1))]++;
 			digits >>= DIGIT_BITS;
 		}
 	}
 	for (unsigned int p = 0; p < passes; p++)
-		distribute(lists, histograms[p], ENTRY_NUMBER_BITS + p * DIGIT_BITS);
+		distribute(lists, histograms + p * DIGITS, ENTRY_NUMBER_BITS + p * DIGIT_BITS);
 }
 
 static void find_lists(struct chapter_lists *lists)

@@ -39,9 +39,10 @@ struct chapter_lists {
 
 	uint64_t *entries; /* as put; sorted by chapter_lists_sort() */
 	uint64_t *scratch;
-	uint32_t *starts;  /* of each list in entries */
-	uint32_t *lengths; /* of each list in entries */
-	uint32_t *bits;	   /* coded size of each list */
+	uint32_t *histograms; /* of the sort, for each of its passes */
+	uint32_t *starts;     /* of each list in entries */
+	uint32_t *lengths;    /* of each list in entries */
+	uint32_t *bits;	      /* coded size of each list */
 
 	uint32_t kept;	     /* entries in all lists */
 	uint32_t collisions; /* of these */

@@ -6,19 +6,18 @@ int closed_chapter_encode_page(const struct collation *collation, uint32_t page,
 			       struct chapter_index *index, struct record_page_encoder *encoder,
 			       uint8_t *ret_page)
 {
-	const struct uds_record *records[RECORD_PAGE_MAXIMUM_RECORDS];
-	bool genuine[RECORD_PAGE_MAXIMUM_RECORDS];
+	struct record_page_layout *layout = record_page_encoder_layout(encoder);
 	int r;
 
-	collation_page(collation, page, records, genuine);
+	collation_page(collation, page, layout->records, layout->genuine);
 	for (uint32_t i = 0; i < collation->geometry->records_per_page; i++) {
-		if (!genuine[i])
+		if (!layout->genuine[i])
 			continue;
-		r = chapter_index_put(index, &records[i]->name, page);
+		r = chapter_index_put(index, &layout->records[i]->name, page);
 		if (r < 0)
 			return r;
 	}
-	record_page_encode(encoder, records, ret_page);
+	record_page_encode(encoder, layout->records, ret_page);
 	return 0;
 }
 

@@ -293,8 +293,8 @@ UDS_PUBLIC uint32_t uds_chapter_index_list_of(const struct uds_page_format *form
 UDS_PUBLIC int uds_record_page_encode(const struct uds_record *records, uint32_t count,
 				      const struct uds_env *env, void *ret_page)
 {
-	const struct uds_record *pointers[RECORD_PAGE_MAXIMUM_RECORDS];
 	struct record_page_encoder *encoder;
+	const struct uds_record **pointers;
 	struct uds_env full_env;
 	int r;
 
@@ -303,6 +303,7 @@ UDS_PUBLIC int uds_record_page_encode(const struct uds_record *records, uint32_t
 		r = record_page_encoder_make(&full_env, count, &encoder);
 	if (r < 0)
 		return r;
+	pointers = record_page_encoder_layout(encoder)->records;
 	for (uint32_t i = 0; i < count; i++)
 		pointers[i] = &records[i];
 	record_page_encode(encoder, pointers, ret_page);

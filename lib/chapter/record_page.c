@@ -31,6 +31,7 @@ struct record_page_encoder {
 	uint16_t ends[RECORD_PAGE_MAXIMUM_RECORDS]; /* of the buckets */
 	uint64_t keys[RECORD_PAGE_MAXIMUM_RECORDS];
 	uint64_t sorted[RECORD_PAGE_MAXIMUM_RECORDS];
+	struct record_page_layout layout;
 };
 
 /* Walks the tree in order; the depth is at most 11. */
@@ -72,6 +73,11 @@ void record_page_encoder_free(struct record_page_encoder *encoder)
 		return;
 	env = encoder->env;
 	env_release(&env, encoder);
+}
+
+struct record_page_layout *record_page_encoder_layout(struct record_page_encoder *encoder)
+{
+	return &encoder->layout;
 }
 
 static inline bool is_less(const struct uds_record *const *records, uint64_t a, uint64_t b)

@@ -29,6 +29,15 @@ int record_page_encoder_make(const struct uds_env *env, uint32_t records_per_pag
 			     struct record_page_encoder **ret_encoder);
 void record_page_encoder_free(struct record_page_encoder *encoder);
 
+/* The records of a page in layout order, while it is made: too much for a stack. */
+struct record_page_layout {
+	const struct uds_record *records[RECORD_PAGE_MAXIMUM_RECORDS];
+	bool genuine[RECORD_PAGE_MAXIMUM_RECORDS]; /* see collation_page() */
+};
+
+/* One that belongs to the encoder; its content is the caller's. */
+struct record_page_layout *record_page_encoder_layout(struct record_page_encoder *encoder);
+
 /*
  * Writes a page. @records: as many as a page has, in any order; equal names only for equal records.
  * The page depends on the set of records only.

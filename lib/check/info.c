@@ -105,13 +105,35 @@ static uint64_t full_memory(const struct geometry *geometry)
 	return bytes;
 }
 
+static int read_info(struct uds_io *io, const struct uds_index_info_options *options,
+		     const struct uds_env *env, struct layout *layout, struct uds_message *message,
+		     struct uds_index_info *info)
+{
+	struct uds_message reason = { "" };
+	int r;
+
+	r = layout_read(io, options->offset, message, layout);
+	if (r < 0)
+		return r;
+	geometry_configuration(&layout->geometry, &info->configuration);
+	info->super_version = layout->super.version;
+	info->config_version = layout->config_version;
+	info->volume_nonce = layout->super.volume_nonce;
+	info->size_bytes = layout_bytes(layout);
+	info->memory_bytes = full_memory(&layout->geometry);
+	r = look_at_saves(io, layout, env, options->check_save, &reason, info);
+	if (r < 0)
+		return failure(message, r, "%s: it cannot be looked at: %.400s", uds_io_name(io),
+			       reason.text[0] != '\0' ? reason.text : uds_strerror(r));
+	return 0;
+}
+
 UDS_PUBLIC int uds_index_read_info(struct uds_io *io, const struct uds_index_info_options *options,
 				   struct uds_message *ret_message, struct uds_index_info *ret_info)
 {
 	struct uds_index_info_options o = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
-	struct uds_message message = { "" };
-	struct layout layout;
+	struct layout *layout;
 	struct uds_env full;
 	int r;
 
@@ -120,21 +142,15 @@ UDS_PUBLIC int uds_index_read_info(struct uds_io *io, const struct uds_index_inf
 		r = STRUCT_IN(&o, options, uds_index_info_options, unused, ret_message);
 	if (r == 0)
 		r = env_take(o.env, ret_message, &full);
-	if (r == 0)
-		r = layout_read(io, o.offset, ret_message, &layout);
 	if (r < 0)
 		return r;
-	geometry_configuration(&layout.geometry, &info.configuration);
-	info.super_version = layout.super.version;
-	info.config_version = layout.config_version;
-	info.volume_nonce = layout.super.volume_nonce;
-	info.size_bytes = layout_bytes(&layout);
-	info.memory_bytes = full_memory(&layout.geometry);
-	r = look_at_saves(io, &layout, &full, o.check_save, &message, &info);
-	if (r < 0)
-		return failure(ret_message, r, "%s: it cannot be looked at: %.400s",
-			       uds_io_name(io),
-			       message.text[0] != '\0' ? message.text : uds_strerror(r));
-	struct_out(ret_info, &info, sizeof(info));
-	return 0;
+	layout = env_allocate(&full, 1, sizeof(*layout));
+	if (layout == NULL)
+		return failure(ret_message, -ENOMEM, "%s: %s", uds_io_name(io),
+			       uds_strerror(-ENOMEM));
+	r = read_info(io, &o, &full, layout, ret_message, &info);
+	env_release(&full, layout);
+	if (r == 0)
+		struct_out(ret_info, &info, sizeof(info));
+	return r;
 }

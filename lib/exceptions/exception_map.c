@@ -10,6 +10,7 @@
 
 struct exception_map {
 	struct exception_tree tree;
+	struct chunk_extent merged[LEAF_MAX]; /* what becomes of a leaf, while runs are added to it */
 };
 
 int map_make(const struct uds_env *env, struct exception_map **ret_map)
@@ -298,7 +299,7 @@ static size_t merge_runs(const struct extent_leaf *leaf, uint32_t from, const st
  */
 static size_t add_to_leaf(struct exception_map *map, const struct map_run *runs, size_t count)
 {
-	struct chunk_extent merged[LEAF_MAX];
+	struct chunk_extent *merged = map->merged;
 	struct tree_place at, before;
 	struct extent_leaf *leaf;
 	uint32_t room, n;

@@ -37,30 +37,50 @@ static int read_extent(struct uds_index *index, const struct save_extent *extent
 	return r;
 }
 
-static int load_volume_index(struct uds_index *index, const struct save *save,
-			     struct uds_message *message)
-{
+/* The streams of a saved volume index: too much for a stack. */
+struct saved_streams {
+	unsigned int opened;
 	struct extent_reader readers[MAXIMUM_ZONES];
 	struct byte_source sources[MAXIMUM_ZONES];
 	char names[MAXIMUM_ZONES][40];
-	unsigned int opened = 0;
-	int r = 0;
+};
 
-	for (; opened < save->zones; opened++) {
-		snprintf(names[opened], sizeof(names[opened]), "save %u: volume index %u",
-			 save->slot, opened);
-		r = extent_reader_open(&readers[opened], index->io, save->volume_index[opened],
-				       names[opened]);
+static int open_streams(struct saved_streams *streams, struct uds_index *index,
+			const struct save *save)
+{
+	int r;
+
+	for (streams->opened = 0; streams->opened < save->zones;) {
+		unsigned int i = streams->opened;
+
+		snprintf(streams->names[i], sizeof(streams->names[i]), "save %u: volume index %u",
+			 save->slot, i);
+		r = extent_reader_open(&streams->readers[i], index->io, save->volume_index[i],
+				       streams->names[i]);
 		if (r < 0)
-			break;
-		sources[opened] = extent_reader_source(&readers[opened]);
+			return r;
+		streams->sources[i] = extent_reader_source(&streams->readers[i]);
+		streams->opened++;
 	}
+	return 0;
+}
+
+static int load_volume_index(struct uds_index *index, const struct save *save,
+			     struct uds_message *message)
+{
+	struct saved_streams *streams = env_allocate(&index->env, 1, sizeof(*streams));
+	int r;
+
+	if (streams == NULL)
+		return -ENOMEM;
+	r = open_streams(streams, index, save);
 	if (r == 0)
 		r = volume_index_load(&index->env, &index->geometry, index->zone_count,
-				      index->layout.super.volume_nonce, sources, save->zones,
-				      message, &index->volume_index);
-	while (opened > 0)
-		extent_reader_close(&readers[--opened]);
+				      index->layout.super.volume_nonce, streams->sources,
+				      save->zones, message, &index->volume_index);
+	while (streams->opened > 0)
+		extent_reader_close(&streams->readers[--streams->opened]);
+	env_release(&index->env, streams);
 	return r;
 }
 

@@ -149,8 +149,8 @@ int saved_records_find(struct uds_io *io, const struct layout *layout, const str
 		       bool skip_unreadable, struct uds_message *message,
 		       struct saved_records *ret_records)
 {
-	struct saves saves = layout->saves;
-	struct save_slot *latest = saves_latest_slot(&saves);
+	const struct saves *saves = &layout->saves;
+	const struct save_slot *latest = saves_find_latest(saves);
 	struct saved_records records = { 0 };
 	int r = 0;
 
@@ -160,7 +160,7 @@ int saved_records_find(struct uds_io *io, const struct layout *layout, const str
 		r = look(io, layout, env, skip_unreadable, &records, message);
 	}
 	for (unsigned int i = 0; r == 0 && !records.there && i < SAVE_SLOTS; i++) {
-		if (saves.slots[i].state == SLOT_DAMAGED)
+		if (saves->slots[i].state == SLOT_DAMAGED)
 			r = saved_records_probe(io, layout, env, i, skip_unreadable, message,
 						&records);
 	}

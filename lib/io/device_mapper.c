@@ -2,11 +2,13 @@
 /* Asks device-mapper for the table of a device. */
 #include "io/device_mapper.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/env.h"
 #include "io/block_device.h"
 #include "io/descriptor.h"
 #include "io/sysfs.h"
@@ -63,28 +65,49 @@ static bool take(const union answer *answer, size_t at, struct dm_linear *ret_ta
 	return true;
 }
 
-bool dm_read_linear(dev_t device, struct dm_linear ret_targets[DM_LINEAR_MAX], size_t *ret_count)
+/* Returns how many targets there are, all of them linear; else 0. */
+static int take_all(const union answer *answer, struct dm_linear *ret_targets)
 {
-	union answer answer;
-	char name[256];
-	size_t at;
+	size_t at = answer->header.data_start;
 
-	if (!sysfs_read_line(sysfs_path(device, "/dm/name").text, name, sizeof(name)) ||
-	    !ask(device, &answer) || answer.header.target_count > DM_LINEAR_MAX)
-		return false;
-	answer.bytes[sizeof(answer) - 1] = '\0';
-	at = answer.header.data_start;
-	for (uint32_t i = 0; i < answer.header.target_count; i++) {
-		if (!take(&answer, at, &ret_targets[i], &at))
-			return false;
+	if (answer->header.target_count > DM_LINEAR_MAX)
+		return 0;
+	for (uint32_t i = 0; i < answer->header.target_count; i++) {
+		if (!take(answer, at, &ret_targets[i], &at))
+			return 0;
 	}
-	*ret_count = answer.header.target_count;
-	return true;
+	return (int)answer->header.target_count;
+}
+
+int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **ret_targets)
+{
+	struct dm_linear *targets;
+	union answer *answer;
+	char name[256];
+	int count = -ENOMEM;
+
+	if (!sysfs_read_line(sysfs_path(device, "/dm/name").text, name, sizeof(name)))
+		return 0;
+	targets = env_allocate(env, DM_LINEAR_MAX, sizeof(*targets));
+	answer = env_allocate(env, 1, sizeof(*answer));
+	if (targets != NULL && answer != NULL) {
+		count = 0;
+		if (ask(device, answer)) {
+			answer->bytes[sizeof(*answer) - 1] = '\0';
+			count = take_all(answer, targets);
+		}
+	}
+	env_release(env, answer);
+	if (count > 0)
+		*ret_targets = targets;
+	else
+		env_release(env, targets);
+	return count;
 }
 #else
-bool dm_read_linear(dev_t device, struct dm_linear ret_targets[DM_LINEAR_MAX], size_t *ret_count)
+int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **ret_targets)
 {
-	(void)device, (void)ret_targets, (void)ret_count;
-	return false;
+	(void)env, (void)device, (void)ret_targets;
+	return 0;
 }
 #endif

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <uds/env.h>
+
 #define DM_LINEAR_MAX 64
 
 /* All in bytes: @length from @begin on are those of @device from @offset on. */
@@ -19,9 +21,11 @@ struct dm_linear {
 };
 
 /*
- * False when it is no such device, has another kind of target or too many, or nobody may ask (who is
- * not root).
+ * @ret_targets: to be released by the caller.
+ *
+ * Returns how many there are; 0 when it is no such device, has another kind of target or too many, or
+ * nobody may ask (who is not root); or -ENOMEM.
  */
-bool dm_read_linear(dev_t device, struct dm_linear ret_targets[DM_LINEAR_MAX], size_t *ret_count);
+int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **ret_targets);
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/env.h"
 #include "io/descriptor.h"
 #include "io/device_mapper.h"
 #include "io/file.h"
@@ -24,11 +25,19 @@
 
 #define TO_THE_END UINT64_MAX
 
+/*
+ * What follows a stack of devices calls itself: what such a function needs more than a few words of memory
+ * for must not become part of it.
+ */
+#define LEAF __attribute__((noinline))
+
 struct collector {
+	const struct uds_env *env;
 	struct uds_io_place *places;
 	size_t room;
 	size_t count;
 	unsigned int depth;
+	int status; /* -ENOMEM: not everything was found */
 };
 
 /* A range of the thing that is looked at; @within: only somewhere in it. */
@@ -63,7 +72,7 @@ static void add(struct collector *c, uint32_t kind, uint64_t device, uint64_t ob
  * What a file system was mounted from, when its number is not the device's. @mount: which mount it is,
  * where that is known (a file system may give each of its parts a number of its own); else 0.
  */
-static bool mount_source(dev_t device, int mount, struct stat *ret_st)
+static LEAF bool mount_source(dev_t device, int mount, struct stat *ret_st)
 {
 	struct mount_line line;
 	bool found = false;
@@ -123,43 +132,63 @@ static bool through_target(struct range range, const struct dm_linear *target,
 
 static bool add_linear_targets(struct collector *c, dev_t device, struct range range)
 {
-	struct dm_linear targets[DM_LINEAR_MAX];
+	struct dm_linear *targets;
 	struct range part;
-	size_t count;
+	int count;
 
-	if (!dm_read_linear(device, targets, &count))
+	count = dm_read_linear(c->env, device, &targets);
+	if (count < 0)
+		c->status = count;
+	if (count <= 0)
 		return false;
-	for (size_t i = 0; i < count; i++) {
+	for (int i = 0; i < count; i++) {
 		if (through_target(range, &targets[i], &part))
 			add_device(c, targets[i].device, part);
 	}
+	env_release(c->env, targets);
 	return true;
+}
+
+static LEAF DIR *open_slaves(dev_t device)
+{
+	return descriptor_open_directory(sysfs_path(device, "/slaves").text);
+}
+
+static LEAF bool slave_device(const char *name, dev_t *ret_device)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "/sys/class/block/%s/dev", name);
+	return name[0] != '.' && sysfs_read_device(path, ret_device);
 }
 
 static void add_slaves(struct collector *c, dev_t device)
 {
 	struct dirent *entry;
+	dev_t slave;
 	DIR *dir;
 
-	dir = descriptor_open_directory(sysfs_path(device, "/slaves").text);
+	dir = open_slaves(device);
 	if (dir == NULL)
 		return;
 	while ((entry = readdir(dir)) != NULL) {
-		char path[300];
-		dev_t slave;
-
-		snprintf(path, sizeof(path), "/sys/class/block/%s/dev", entry->d_name);
-		if (entry->d_name[0] != '.' && sysfs_read_device(path, &slave))
+		if (slave_device(entry->d_name, &slave))
 			add_device(c, slave, somewhere);
 	}
 	closedir(dir);
 }
 
+static LEAF bool partition_of(dev_t device, dev_t *ret_disk, uint64_t *ret_start)
+{
+	return sysfs_is_partition(device, ret_disk) &&
+	       sysfs_read_number(device, "/start", ret_start);
+}
+
 static void add_device(struct collector *c, dev_t device, struct range range)
 {
 	struct loop_backing loop;
-	bool is_loop;
 	uint64_t start;
+	bool is_loop;
 	dev_t disk;
 
 	add(c, UDS_IO_PLACE_DEVICE, device, 0, range);
@@ -171,7 +200,7 @@ static void add_device(struct collector *c, dev_t device, struct range range)
 		add_device(c, loop.below, moved(range, loop.offset));
 	else if (is_loop)
 		add_file(c, loop.file_device, loop.file_inode, 0, moved(range, loop.offset));
-	else if (sysfs_is_partition(device, &disk) && sysfs_read_number(device, "/start", &start))
+	else if (partition_of(device, &disk, &start))
 		add_device(c, disk, moved(range, start * 512));
 	else if (!add_linear_targets(c, device, range))
 		add_slaves(c, device);
@@ -197,8 +226,8 @@ static int mount_of(int fd)
 
 int file_identity(void *context, struct uds_io_place *ret_places, size_t room, size_t *ret_count)
 {
-	struct collector c = { .places = ret_places, .room = room };
 	struct file_io *file = context;
+	struct collector c = { .env = &file->env, .places = ret_places, .room = room };
 	struct range whole = { 0, 0, false };
 	struct stat st;
 	int r;
@@ -215,6 +244,8 @@ int file_identity(void *context, struct uds_io_place *ret_places, size_t room, s
 	} else {
 		add_file(&c, st.st_dev, st.st_ino, mount_of(file->fd), whole);
 	}
+	if (c.status < 0)
+		return c.status;
 	*ret_count = c.count;
 	return 0;
 }

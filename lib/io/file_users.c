@@ -15,10 +15,13 @@
 #include "io/file.h"
 #include "io/sysfs.h"
 
+/* Beside each other on the stack of whoever asks them all, not at once. */
+#define LEAF __attribute__((noinline))
+
 /* The first thing stacked on the device, by the name its users know: a dm name, or md0. */
-static bool find_holder(dev_t device, char *ret_name, size_t room)
+static LEAF bool find_holder(dev_t device, char *ret_name, size_t room)
 {
-	char path[PATH_MAX], line[128];
+	char path[320], line[128];
 	struct dirent *entry;
 	bool found = false;
 	DIR *dir;
@@ -54,7 +57,7 @@ static bool is_named(const char *word, const struct stat *st)
 }
 
 /* Some file systems have a device number of their own; then the source of the mount tells. */
-static bool find_mount(const struct stat *st, char *ret_place, size_t room)
+static LEAF bool find_mount(const struct stat *st, char *ret_place, size_t room)
 {
 	struct mount_line line;
 	bool found = false;
@@ -72,17 +75,20 @@ static bool find_mount(const struct stat *st, char *ret_place, size_t room)
 	return found;
 }
 
-static bool is_swap(const struct stat *st)
+/* A name of more than a thousand bytes is not recognised: it would need too much stack. */
+static LEAF bool is_swap(const struct stat *st)
 {
-	char line[PATH_MAX + 128], path[PATH_MAX];
+	char line[1024];
 	bool found = false;
 	FILE *f;
 
 	f = descriptor_open_stream("/proc/swaps");
 	if (f == NULL)
 		return false;
-	while (!found && fgets(line, sizeof(line), f) != NULL)
-		found = sscanf(line, "%4095s", path) == 1 && is_named(path, st);
+	while (!found && fgets(line, sizeof(line), f) != NULL) {
+		line[strcspn(line, " \t\n")] = '\0';
+		found = is_named(line, st);
+	}
 	fclose(f);
 	return found;
 }
@@ -107,7 +113,7 @@ static bool find_user(dev_t device, char *ret_use, size_t room)
 /* A disk is in use when one of its partitions is. */
 static bool find_partition_user(dev_t disk, char *ret_use, size_t room)
 {
-	char path[PATH_MAX], use[450];
+	char path[640], use[450];
 	const struct sysfs_path folder = sysfs_path(disk, "");
 	struct dirent *entry;
 	bool found = false;

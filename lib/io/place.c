@@ -2,6 +2,7 @@
 /* Whether two I/Os have bytes in common: compares the places that their backends name. */
 #include <errno.h>
 
+#include "base/env.h"
 #include "base/visibility.h"
 #include "io/io.h"
 
@@ -45,15 +46,11 @@ static size_t places_of(struct uds_io *io, struct uds_io_place places[MAX_PLACES
 	return count < MAX_PLACES ? count : MAX_PLACES;
 }
 
-UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
+static bool have_common_place(struct uds_io *a, struct uds_io_place *of_a, struct uds_io *b,
+			      struct uds_io_place *of_b)
 {
-	struct uds_io_place of_a[MAX_PLACES], of_b[MAX_PLACES];
-	size_t count_a, count_b;
+	const size_t count_a = places_of(a, of_a), count_b = places_of(b, of_b);
 
-	if (a == b || (a->context == b->context && a->ops.read == b->ops.read))
-		return true;
-	count_a = places_of(a, of_a);
-	count_b = places_of(b, of_b);
 	for (size_t i = 0; i < count_a; i++) {
 		for (size_t j = 0; j < count_b; j++) {
 			if (places_meet(&of_a[i], &of_b[j]))
@@ -61,4 +58,19 @@ UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
 		}
 	}
 	return false;
+}
+
+UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
+{
+	struct uds_io_place *places;
+	bool common;
+
+	if (a == b || (a->context == b->context && a->ops.read == b->ops.read))
+		return true;
+	places = env_allocate(&a->env, 2 * MAX_PLACES, sizeof(*places));
+	if (places == NULL)
+		return false;
+	common = have_common_place(a, places, b, places + MAX_PLACES);
+	env_release(&a->env, places);
+	return common;
 }

@@ -105,12 +105,17 @@ static bool ask_loop(dev_t device, const char *name, struct loop_backing *info)
 }
 #endif
 
-/* The file by its name, where the device may not be opened. */
-static bool look_up_loop(dev_t device, const char *file, struct loop_backing *info)
+/*
+ * The file by its name, where the device may not be opened. A name of several thousand bytes is not looked
+ * for: it would need too much stack.
+ */
+static bool look_up_loop(dev_t device, struct loop_backing *info)
 {
+	char file[1024];
 	struct stat st;
 
-	if (stat(file, &st) < 0 || !sysfs_read_number(device, "/loop/offset", &info->offset))
+	if (!sysfs_read_line(sysfs_path(device, "/loop/backing_file").text, file, sizeof(file)) ||
+	    stat(file, &st) < 0 || !sysfs_read_number(device, "/loop/offset", &info->offset))
 		return false;
 	info->file_device = st.st_dev;
 	info->file_inode = st.st_ino;
@@ -118,22 +123,30 @@ static bool look_up_loop(dev_t device, const char *file, struct loop_backing *in
 	return true;
 }
 
-bool loop_backing_of(dev_t device, struct loop_backing *ret_info)
+/* loop0, from the name that the link of its number leads to. */
+static bool loop_name(dev_t device, char *ret_name, size_t room)
 {
-	struct loop_backing info = { .device = device };
-	char link[PATH_MAX], file[PATH_MAX];
+	char link[512];
 	const char *name;
 	ssize_t n;
 
-	if (!sysfs_read_line(sysfs_path(device, "/loop/backing_file").text, file, sizeof(file)))
-		return false;
 	n = readlink(sysfs_path(device, "").text, link, sizeof(link) - 1);
 	if (n < 0)
 		return false;
 	link[n] = '\0';
 	name = strrchr(link, '/');
-	snprintf(info.name, sizeof(info.name), "%.63s", name == NULL ? link : name + 1);
-	if (!ask_loop(device, info.name, &info) && !look_up_loop(device, file, &info))
+	snprintf(ret_name, room, "%.63s", name == NULL ? link : name + 1);
+	return true;
+}
+
+bool loop_backing_of(dev_t device, struct loop_backing *ret_info)
+{
+	struct loop_backing info = { .device = device };
+
+	if (access(sysfs_path(device, "/loop/backing_file").text, R_OK) < 0 ||
+	    !loop_name(device, info.name, sizeof(info.name)))
+		return false;
+	if (!ask_loop(device, info.name, &info) && !look_up_loop(device, &info))
 		return false;
 	*ret_info = info;
 	return true;
@@ -172,22 +185,58 @@ FILE *mounts_open(void)
 	return descriptor_open_stream("/proc/self/mountinfo");
 }
 
+/* The next word of a line, cut to fit. Returns what is behind it: a blank, a newline, or EOF. */
+static int read_word(FILE *file, char *word, size_t room)
+{
+	size_t length = 0;
+	int c;
+
+	while ((c = getc(file)) != ' ' && c != '\n' && c != EOF) {
+		if (length + 1 < room)
+			word[length++] = (char)c;
+	}
+	word[length] = '\0';
+	return c;
+}
+
+/*
+ * One line: "id parent major:minor root place options... - type source options". Read word by word, because a
+ * line may have several thousand bytes. False when it is not such a line.
+ */
+static bool read_mount(FILE *mounts, int *end, struct mount_line *ret_line)
+{
+	unsigned int major_number = 0, minor_number = 0, behind = 0;
+	bool good = true;
+	char word[64];
+
+	ret_line->place[0] = '\0';
+	ret_line->source[0] = '\0';
+	*end = ' ';
+	for (unsigned int n = 0; *end == ' '; n++) {
+		if (n == 4)
+			*end = read_word(mounts, ret_line->place, sizeof(ret_line->place));
+		else if (behind == 2)
+			*end = read_word(mounts, ret_line->source, sizeof(ret_line->source));
+		else
+			*end = read_word(mounts, word, sizeof(word));
+		if (n == 0)
+			good = sscanf(word, "%d", &ret_line->id) == 1;
+		else if (n == 2)
+			good = good && sscanf(word, "%u:%u", &major_number, &minor_number) == 2;
+		if (behind > 0 || (n > 4 && strcmp(word, "-") == 0))
+			behind++;
+	}
+	ret_line->device = makedev(major_number, minor_number);
+	return good && ret_line->place[0] != '\0';
+}
+
 bool mounts_next(FILE *mounts, struct mount_line *ret_line)
 {
-	char line[2 * PATH_MAX + 512];
+	int end = ' ';
 
-	while (fgets(line, sizeof(line), mounts) != NULL) {
-		unsigned int major_number, minor_number;
-		const char *rest = strstr(line, " - ");
-
-		ret_line->source[0] = '\0';
-		if (sscanf(line, "%d %*d %u:%u %*s %511s", &ret_line->id, &major_number,
-			   &minor_number, ret_line->place) != 4)
-			continue;
-		if (rest != NULL)
-			(void)sscanf(rest, " - %*s %511s", ret_line->source);
-		ret_line->device = makedev(major_number, minor_number);
-		return true;
+	while (end != EOF) {
+		if (read_mount(mounts, &end, ret_line))
+			return true;
 	}
 	return false;
 }

@@ -180,10 +180,29 @@ static int find_outdated_save(struct uds_io *io, struct layout *layout,
 	return 0;
 }
 
+/* Fills a layout that is zero. @bytes: the size of the I/O. @block: BLOCK_BYTES for what is read. */
+static int read_parts(struct uds_io *io, uint64_t offset, uint64_t bytes, uint8_t *block,
+		      struct layout *layout, struct uds_message *ret_message)
+{
+	int r;
+
+	r = read_super_block(io, offset / BLOCK_BYTES, bytes / BLOCK_BYTES, block, &layout->super,
+			     ret_message);
+	if (r == 0)
+		r = read_config(io, block, layout, ret_message);
+	if (r == 0)
+		r = check_lengths(layout, ret_message);
+	if (r < 0)
+		return r;
+	saves_read(io, &layout->super, block, &layout->saves);
+	r = check_remapped(layout, ret_message);
+	return r < 0 ? r : find_outdated_save(io, layout, ret_message);
+}
+
 int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_message,
 		struct layout *ret_layout)
 {
-	struct layout layout = { 0 };
+	struct layout *layout;
 	uint64_t bytes = 0;
 	uint8_t *block;
 	int r;
@@ -201,24 +220,17 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 	if (r < 0)
 		return failure(ret_message, r, "%s: asking for its size: %s", uds_io_name(io),
 			       uds_strerror(r));
+	layout = env_allocate_zeroed(&io->env, 1, sizeof(*layout));
 	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
-	if (block == NULL)
-		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	r = read_super_block(io, offset / BLOCK_BYTES, bytes / BLOCK_BYTES, block, &layout.super,
-			     ret_message);
+	r = layout == NULL || block == NULL ? -ENOMEM : 0;
+	if (r < 0)
+		failure(ret_message, r, "%s", uds_strerror(r));
+	else
+		r = read_parts(io, offset, bytes, block, layout, ret_message);
 	if (r == 0)
-		r = read_config(io, block, &layout, ret_message);
-	if (r == 0)
-		r = check_lengths(&layout, ret_message);
-	if (r == 0) {
-		saves_read(io, &layout.super, block, &layout.saves);
-		r = check_remapped(&layout, ret_message);
-	}
-	if (r == 0)
-		r = find_outdated_save(io, &layout, ret_message);
-	if (r == 0)
-		*ret_layout = layout;
+		*ret_layout = *layout;
 	env_release(&io->env, block);
+	env_release(&io->env, layout);
 	return r < 0 ? failure_in(ret_message, r, "%s", uds_io_name(io)) : 0;
 }
 

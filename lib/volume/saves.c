@@ -23,11 +23,11 @@ void saves_set_unreadable(struct save_slot *slot, int status)
 void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *block,
 		struct saves *ret_saves)
 {
-	struct saves saves = { 0 };
 	int r;
 
+	memset(ret_saves, 0, sizeof(*ret_saves));
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
-		struct save_slot *slot = &saves.slots[i];
+		struct save_slot *slot = &ret_saves->slots[i];
 		uint64_t at = super_block_save_at(super, i) * BLOCK_BYTES;
 
 		r = io_read(io, block, BLOCK_BYTES, at, &slot->why);
@@ -42,13 +42,12 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 			slot->state = SLOT_DAMAGED;
 		else
 			slot->state = r == 0 ? SLOT_UNSAVED : SLOT_VALID;
-		if (slot->state == SLOT_VALID && slot->save.timestamp > saves.last_timestamp)
-			saves.last_timestamp = slot->save.timestamp;
+		if (slot->state == SLOT_VALID && slot->save.timestamp > ret_saves->last_timestamp)
+			ret_saves->last_timestamp = slot->save.timestamp;
 	}
-	*ret_saves = saves;
 }
 
-static const struct save_slot *latest_slot(const struct saves *saves)
+const struct save_slot *saves_find_latest(const struct saves *saves)
 {
 	const struct save_slot *latest = NULL;
 
@@ -65,7 +64,7 @@ static const struct save_slot *latest_slot(const struct saves *saves)
 
 struct save_slot *saves_latest_slot(struct saves *saves)
 {
-	const struct save_slot *latest = latest_slot(saves);
+	const struct save_slot *latest = saves_find_latest(saves);
 
 	return latest == NULL ? NULL : &saves->slots[latest - saves->slots];
 }
@@ -119,7 +118,7 @@ int saves_check_readable(const struct saves *saves, struct uds_message *ret_mess
 int saves_latest(const struct saves *saves, const struct geometry *geometry,
 		 struct uds_message *ret_message, const struct save **ret_save)
 {
-	const struct save_slot *latest = latest_slot(saves);
+	const struct save_slot *latest = saves_find_latest(saves);
 	int r;
 
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
@@ -301,7 +300,7 @@ static bool uses_open_slot(const struct save *save, const struct geometry *geome
 
 bool saves_outlast_chapter(const struct saves *saves, const struct geometry *geometry, uint64_t vcn)
 {
-	const struct save_slot *latest = latest_slot(saves);
+	const struct save_slot *latest = saves_find_latest(saves);
 
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
 		const struct save_slot *slot = &saves->slots[i];
@@ -321,7 +320,7 @@ bool saves_outlast_chapter(const struct saves *saves, const struct geometry *geo
 int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_block *super,
 		     struct uds_message *ret_message)
 {
-	const struct save_slot *latest = latest_slot(saves);
+	const struct save_slot *latest = saves_find_latest(saves);
 	uint8_t *block;
 	int r = 0;
 

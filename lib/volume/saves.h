@@ -58,6 +58,9 @@ void saves_set_unreadable(struct save_slot *slot, int status);
 int saves_check_readable(const struct saves *saves, struct uds_message *ret_message);
 
 /* The valid slot with the greatest time stamp; the first one of equals. NULL: none is valid. */
+const struct save_slot *saves_find_latest(const struct saves *saves);
+
+/* The same, to be changed. */
 struct save_slot *saves_latest_slot(struct saves *saves);
 
 /*
