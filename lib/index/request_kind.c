@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table of request kinds. */
+/* The table of request kinds. Its row 0 is empty: it stands for every kind that does not exist. */
 #include "index/request_kind.h"
 
 static const struct request_kind kinds[] = {
-	[UDS_UPDATE] = {
-		.name = "update",
-		.stores = { [UDS_LOCATION_NONE] = STORE_NEW,
-			    [UDS_LOCATION_OPEN_CHAPTER] = STORE_NEW,
-			    [UDS_LOCATION_DENSE] = STORE_NEW,
-			    [UDS_LOCATION_SPARSE] = STORE_NEW },
-		.needs_record = true,
-		.needs_room = true,
-		.counted_as = COUNT_UPDATES,
-	},
 	[UDS_QUERY] = {
 		.name = "query",
 		.stores = { [UDS_LOCATION_DENSE] = STORE_OLD,
@@ -42,11 +32,19 @@ static const struct request_kind kinds[] = {
 		.needs_room = true,
 		.counted_as = COUNT_DELETIONS,
 	},
+	[UDS_UPDATE] = {
+		.name = "update",
+		.stores = { [UDS_LOCATION_NONE] = STORE_NEW,
+			    [UDS_LOCATION_OPEN_CHAPTER] = STORE_NEW,
+			    [UDS_LOCATION_DENSE] = STORE_NEW,
+			    [UDS_LOCATION_SPARSE] = STORE_NEW },
+		.needs_record = true,
+		.needs_room = true,
+		.counted_as = COUNT_UPDATES,
+	},
 };
 
 const struct request_kind *request_kind_of(uint8_t kind)
 {
-	static const struct request_kind unknown;
-
-	return kind < sizeof(kinds) / sizeof(kinds[0]) ? &kinds[kind] : &unknown;
+	return &kinds[kind < sizeof(kinds) / sizeof(kinds[0]) ? kind : 0];
 }

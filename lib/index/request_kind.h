@@ -45,7 +45,7 @@ struct request_kind {
 	uint8_t counted_as;	 /* enum request_counter */
 };
 
-/* Never NULL: a kind that does not exist has a row without a name. */
+/* Never NULL: a kind that does not exist has the row of kind 0, which has no name. */
 const struct request_kind *request_kind_of(uint8_t kind);
 
 /* Whether a request of this kind stores a record mostly: then its memory is fetched for a change. */
