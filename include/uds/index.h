@@ -211,7 +211,7 @@ int uds_index_close(struct uds_index *index);
  *   -EINVAL             an unknown kind
  *   UDS_ERR_READ_ONLY   a request other than peek on an index opened read-only
  *   UDS_ERR_CORRUPT     a page did not verify; the sentence names it
- *   -ENOMEM             no memory
+ *   -ENOMEM             no memory for what a request reads, or for one more thread's requests at once
  *   -EIO, -ENOSPC, ...  what the I/O said, to this request or to the writing of an earlier chapter.
  *                       After the latter only peeks are carried out, until the index is opened
  *                       again
