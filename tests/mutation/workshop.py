@@ -148,7 +148,8 @@ class Workshop:
                 process.wait()
 
     def object_digest(self, file):
-        path = os.path.join(self.build, os.path.splitext(file)[0] + ".o")
+        folder, name = os.path.split(os.path.splitext(file)[0])
+        path = os.path.join(self.build, folder, f"libcore_la-{name}.o")
         with open(path, "rb") as built:
             return hashlib.sha256(built.read()).hexdigest()
 
