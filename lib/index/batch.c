@@ -14,7 +14,7 @@ static struct batch *make_batch(struct uds_index *index, struct index_zone *zone
 	batch->zone = zone;
 	batch->next = NULL;
 	batch->count = 0;
-	batch->page_request_count = 0;
+	batch->search_count = 0;
 	batch->copy_count = 0;
 	batch->copies_read = 0;
 	zone->batch_count++;

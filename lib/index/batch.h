@@ -16,6 +16,7 @@
 
 #include "index/index.h"
 #include "index/request_kind.h"
+#include "volume/volume_search.h"
 
 #define BATCH_MAX 256
 
@@ -43,15 +44,6 @@ struct page_answer {
 	int status;
 	bool found;
 	struct uds_record_data data;
-};
-
-/* What an operation wants from the volume: an answer of a chapter about its name. */
-struct page_request {
-	const struct uds_record_name *name;
-	uint64_t vcn;
-	struct page_answer *answer; /* the operation's own: may be written without the lock */
-	bool knows_page;	    /* the sparse cache has told the record page already */
-	uint32_t record_page;
 };
 
 enum operation_state {
@@ -85,10 +77,10 @@ struct batch {
 	size_t count;
 	struct operation operations[BATCH_MAX];
 
-	/* What they want, while pages are read; and how the volume is asked for it. */
-	size_t page_request_count;
-	struct page_request page_requests[BATCH_MAX];
+	/* What they want from the volume, while it is read, and where the answers go. */
+	size_t search_count;
 	struct volume_search searches[BATCH_MAX];
+	struct page_answer *answers[BATCH_MAX];
 
 	/* Chapter indexes for the sparse cache, not put there yet; the first @copies_read are read. */
 	unsigned int copy_count;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a name is (uds-format, 17.1). Nothing here reads: what a lookup lacks of the volume becomes a page
- * request, whose answer is there when the lookup is made again.
+ * Where a name is (uds-format, 17.1). Nothing here reads: what a lookup lacks of the volume becomes a
+ * want, whose answer is there when the lookup is made again.
  */
 #include "index/lookup.h"
 
 #include "geometry/name_bits.h"
-#include "volume/volume_search.h"
 
 static bool search_memory(const struct batch *batch, uint64_t vcn,
 			  const struct uds_record_name *name, struct uds_record_data *ret_data)
@@ -20,14 +19,20 @@ static bool search_memory(const struct batch *batch, uint64_t vcn,
 	return data != NULL;
 }
 
-/* Uses the answer of a chapter if there is one; else requests it. */
+/* What a lookup lacks. The sparse cache may have told the record page already. */
+struct want {
+	struct page_answer *answer;
+	uint64_t vcn;
+	bool knows_page;
+	uint32_t record_page;
+};
+
+/* Uses the answer of a chapter if there is one; else wants it. */
 static int ask_chapter(struct page_answer *answer, uint64_t vcn, struct located_record *record,
-		       struct page_request *ret_request)
+		       struct want *ret_want)
 {
 	if (answer->vcn != vcn) {
-		ret_request->vcn = vcn;
-		ret_request->answer = answer;
-		ret_request->knows_page = false;
+		*ret_want = (struct want){ .answer = answer, .vcn = vcn };
 		return STEP_WANTS_PAGES;
 	}
 	if (answer->status < 0)
@@ -39,13 +44,13 @@ static int ask_chapter(struct page_answer *answer, uint64_t vcn, struct located_
 }
 
 static int ask_record_page(struct page_answer *answer, uint64_t vcn, uint32_t record_page,
-			   struct located_record *record, struct page_request *ret_request)
+			   struct located_record *record, struct want *ret_want)
 {
-	int r = ask_chapter(answer, vcn, record, ret_request);
+	int r = ask_chapter(answer, vcn, record, ret_want);
 
 	if (r == STEP_WANTS_PAGES) {
-		ret_request->knows_page = true;
-		ret_request->record_page = record_page;
+		ret_want->knows_page = true;
+		ret_want->record_page = record_page;
 	}
 	return r;
 }
@@ -65,7 +70,7 @@ static bool asks_old_chapters(const struct uds_index *index, const struct operat
  * are copies, unless no other thread could get them yet.
  */
 static int look_into_recent(struct batch *batch, struct operation *operation,
-			    struct located_record *record, struct page_request *ret_request)
+			    struct located_record *record, struct want *ret_want)
 {
 	const struct uds_index *index = batch->index;
 	const struct uds_record_name *name = &operation->request->name;
@@ -81,7 +86,7 @@ static int look_into_recent(struct batch *batch, struct operation *operation,
 			record->found = search_memory(batch, vcn, name, &record->data);
 		else if (sparse_cache_search_recent(index->cache, vcn, name, &record_page))
 			r = ask_record_page(&operation->recent[back - 1], vcn, record_page, record,
-					    ret_request);
+					    ret_want);
 	}
 	return r;
 }
@@ -94,18 +99,18 @@ static int look_into_recent(struct batch *batch, struct operation *operation,
  */
 static int look_into_old(struct batch *batch, struct operation *operation,
 			 struct located_record *record, struct cache_hit *ret_hit,
-			 struct page_request *ret_request)
+			 struct want *ret_want)
 {
 	struct uds_index *index = batch->index;
 	int r;
 
 	sparse_cache_find(index->cache, batch->zone->number, &operation->request->name,
 			  index->oldest, ret_hit);
-	r = look_into_recent(batch, operation, record, ret_request);
+	r = look_into_recent(batch, operation, record, ret_want);
 	/* What the memory does not have of a chapter that is in memory, the chapter does not have. */
 	if (r == 0 && !record->found && ret_hit->found && !batch_has_in_memory(batch, ret_hit->vcn))
 		r = ask_record_page(&operation->cached, ret_hit->vcn, ret_hit->record_page, record,
-				    ret_request);
+				    ret_want);
 	record->only_cached = record->found;
 	record->location = UDS_LOCATION_SPARSE;
 	return r;
@@ -113,7 +118,7 @@ static int look_into_old(struct batch *batch, struct operation *operation,
 
 /* Looks into the chapter that the volume index names. */
 static int look_into_named(struct batch *batch, struct operation *operation,
-			   struct located_record *record, struct page_request *ret_request)
+			   struct located_record *record, struct want *ret_want)
 {
 	struct uds_index *index = batch->index;
 	const struct uds_record_name *name = &operation->request->name;
@@ -130,9 +135,8 @@ static int look_into_named(struct batch *batch, struct operation *operation,
 	}
 	if (record->location != UDS_LOCATION_SPARSE ||
 	    !sparse_cache_search_chapter(index->cache, vcn, name, &has_name, &record_page))
-		return ask_chapter(&operation->hint, vcn, record, ret_request);
-	return has_name ? ask_record_page(&operation->hint, vcn, record_page, record, ret_request)
-			: 0;
+		return ask_chapter(&operation->hint, vcn, record, ret_want);
+	return has_name ? ask_record_page(&operation->hint, vcn, record_page, record, ret_want) : 0;
 }
 
 /*
@@ -141,11 +145,11 @@ static int look_into_named(struct batch *batch, struct operation *operation,
  *
  * @ret_asked_cache: whether @ret_hit was set.
  *
- * Returns 0, STEP_WANTS_PAGES and the request, or an error.
+ * Returns 0, STEP_WANTS_PAGES and the want, or an error.
  */
 static int find_record(struct batch *batch, struct operation *operation,
 		       struct located_record *record, bool *ret_asked_cache,
-		       struct cache_hit *ret_hit, struct page_request *ret_request)
+		       struct cache_hit *ret_hit, struct want *ret_want)
 {
 	int r = 0;
 
@@ -153,43 +157,47 @@ static int find_record(struct batch *batch, struct operation *operation,
 	record->only_cached = false;
 	*ret_asked_cache = false;
 	if (record->hint.found)
-		r = look_into_named(batch, operation, record, ret_request);
+		r = look_into_named(batch, operation, record, ret_want);
 	if (r != 0 || record->found || !asks_old_chapters(batch->index, operation, &record->hint))
 		return r;
 	*ret_asked_cache = true;
-	return look_into_old(batch, operation, record, ret_hit, ret_request);
+	return look_into_old(batch, operation, record, ret_hit, ret_want);
 }
 
 int lookup_name(struct batch *batch, struct operation *operation, struct located_record *ret_record)
 {
 	struct uds_index *index = batch->index;
-	struct page_request request;
+	struct want want;
 	struct cache_hit hit;
 	bool asked_cache;
 	int r;
 
 	volume_index_get(index->volume_index, &operation->place, &operation->request->name,
 			 &ret_record->hint);
-	r = find_record(batch, operation, ret_record, &asked_cache, &hit, &request);
+	r = find_record(batch, operation, ret_record, &asked_cache, &hit, &want);
 	/* The use of the cache counts once: not when the lookup is made again with the pages. */
 	if (r == 0 && asked_cache)
 		sparse_cache_note(index->cache, batch->zone->number, index->oldest, &hit);
 	return r;
 }
 
-bool lookup_wants_page(struct batch *batch, struct operation *operation,
-		       struct page_request *ret_request)
+bool lookup_wants_search(struct batch *batch, struct operation *operation,
+			 struct volume_search *ret_search, struct page_answer **ret_answer)
 {
 	struct uds_index *index = batch->index;
 	const struct uds_record_name *name = &operation->request->name;
 	struct located_record record;
 	struct cache_hit hit;
+	struct want want;
 	bool asked_cache;
 
 	volume_index_peek(index->volume_index, &operation->place, name, &record.hint);
-	if (find_record(batch, operation, &record, &asked_cache, &hit, ret_request) !=
-	    STEP_WANTS_PAGES)
+	if (find_record(batch, operation, &record, &asked_cache, &hit, &want) != STEP_WANTS_PAGES)
 		return false;
-	ret_request->name = name;
+	ret_search->vcn = want.vcn;
+	ret_search->name = *name;
+	ret_search->knows_page = want.knows_page;
+	ret_search->record_page = want.record_page;
+	*ret_answer = want.answer;
 	return true;
 }

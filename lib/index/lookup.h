@@ -22,11 +22,13 @@ int lookup_name(struct batch *batch, struct operation *operation,
 		struct located_record *ret_record);
 
 /*
- * The page that the operation would want if it looked its name up now. Changes nothing.
+ * The search that the operation would want if it looked its name up now. Changes nothing.
+ *
+ * @ret_answer: of the operation's answers the one that the result is for. It may be written without the lock.
  *
  * Returns whether it wants one.
  */
-bool lookup_wants_page(struct batch *batch, struct operation *operation,
-		       struct page_request *ret_request);
+bool lookup_wants_search(struct batch *batch, struct operation *operation,
+			 struct volume_search *ret_search, struct page_answer **ret_answer);
 
 #endif

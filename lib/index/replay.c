@@ -134,6 +134,7 @@ static int ask(struct replay *replay, uint32_t i)
 		if (!is_question(&record, replay->vcn))
 			continue;
 		search->vcn = record.vcn;
+		search->knows_page = false;
 		search->name = replay->names[i];
 		replay->question[i] = replay->searches_count++;
 	}

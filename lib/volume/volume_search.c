@@ -36,23 +36,30 @@ int volume_search_chapter(struct volume *volume, uint64_t vcn, const struct uds_
 	return give(&lookup, ret_found, ret_data);
 }
 
-int volume_search_record_page(struct volume *volume, uint64_t vcn, uint32_t record_page,
-			      const struct uds_record_name *name, bool *ret_found,
-			      struct uds_record_data *ret_data, struct uds_message *ret_message)
+static void start(struct volume_lookup *lookup, const struct volume_search *search,
+		  struct uds_message *message)
 {
-	struct volume_lookup lookup;
+	if (search->knows_page)
+		volume_lookup_start_in_page(lookup, search->vcn, search->record_page, &search->name,
+					    message);
+	else
+		volume_lookup_start(lookup, search->vcn, &search->name, message);
+}
 
-	volume_lookup_start_in_page(&lookup, vcn, record_page, name, ret_message);
-	volume_lookup_run(volume, &lookup);
-	return give(&lookup, ret_found, ret_data);
+static void finish(const struct volume_lookup *lookup, struct volume_search *search)
+{
+	search->found = false;
+	search->status = give(lookup, &search->found, &search->data);
 }
 
 static int search_one(struct volume *volume, struct volume_search *search,
 		      struct uds_message *ret_message)
 {
-	search->found = false;
-	search->status = volume_search_chapter(volume, search->vcn, &search->name, &search->found,
-					       &search->data, ret_message);
+	struct volume_lookup lookup;
+
+	start(&lookup, search, ret_message);
+	volume_lookup_run(volume, &lookup);
+	finish(&lookup, search);
 	return search->status;
 }
 
@@ -89,16 +96,13 @@ static int search_batch(struct volume *volume, struct lookup_batch *batch,
 	int first = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		volume_lookup_start(&batch->lookups[i], searches[i].vcn, &searches[i].name,
-				    &batch->messages[i]);
+		start(&batch->lookups[i], &searches[i], &batch->messages[i]);
 		batch->waiting[i] = &batch->lookups[i];
 	}
 	while ((waiting = step_all(volume, batch, waiting)) > 0)
 		volume_read_pages(volume, batch->requests, waiting);
 	for (size_t i = 0; i < count; i++) {
-		searches[i].found = false;
-		searches[i].status =
-			give(&batch->lookups[i], &searches[i].found, &searches[i].data);
+		finish(&batch->lookups[i], &searches[i]);
 		if (searches[i].status == 0 || first < 0)
 			continue;
 		first = searches[i].status;

@@ -26,22 +26,15 @@ int volume_search_chapter(struct volume *volume, uint64_t vcn, const struct uds_
 			  bool *ret_found, struct uds_record_data *ret_data,
 			  struct uds_message *ret_message);
 
-/*
- * Looks a name up in one record page of a chapter, for those who know it from a chapter index of
- * their own.
- * @ret_found: false also when the chapter is no longer there.
- */
-int volume_search_record_page(struct volume *volume, uint64_t vcn, uint32_t record_page,
-			      const struct uds_record_name *name, bool *ret_found,
-			      struct uds_record_data *ret_data, struct uds_message *ret_message);
-
-/* One of many lookups. */
+/* One of many lookups; in one record page for those who know it from a chapter index of their own. */
 struct volume_search {
 	uint64_t vcn;
 	struct uds_record_name name;
-	struct uds_record_data data; /* out: when found */
-	int status;		     /* out */
+	uint32_t record_page; /* when @knows_page: the only one that is searched */
+	bool knows_page;
 	bool found;		     /* out */
+	int status;		     /* out */
+	struct uds_record_data data; /* out: when found */
 };
 
 /*

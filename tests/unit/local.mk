@@ -217,3 +217,9 @@ tests_unit_test_index_recovery_SOURCES = tests/unit/test_index_recovery.c
 tests_unit_test_index_recovery_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_recovery_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_recovery_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_small_stack
+tests_unit_test_small_stack_SOURCES = tests/unit/test_small_stack.c
+tests_unit_test_small_stack_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_small_stack_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_small_stack_LDADD = $(TEST_LDADD)

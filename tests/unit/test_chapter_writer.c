@@ -531,7 +531,7 @@ struct reader {
 static void *read_records(void *argument)
 {
 	struct reader *reader = argument;
-	struct volume_search searches[8];
+	struct volume_search searches[8] = { { 0 } };
 	struct uds_message message = { "" };
 	uint32_t count = reader->index->zones[0][0]->capacity * ZONES;
 

@@ -305,6 +305,21 @@ static void set_way(struct opened *o, enum way way)
 	atomic_store(&o->volume->reader.slowness, way == PARTS ? -(1 << 30) : 1 << 30);
 }
 
+/* Looks for a name in one record page. */
+static int search_record_page(struct volume *volume, uint64_t vcn, uint32_t record_page,
+			      const struct uds_record_name *name, bool *ret_found,
+			      struct uds_record_data *ret_data, struct uds_message *ret_message)
+{
+	struct volume_search search = {
+		.vcn = vcn, .name = *name, .knows_page = true, .record_page = record_page
+	};
+	int r = volume_search_many(volume, &search, 1, ret_message);
+
+	*ret_found = search.found;
+	*ret_data = search.data;
+	return r;
+}
+
 /*
  * Whether the list of a name was emptied, because it did not fit on the chapter's index pages
  * (8.2).
@@ -431,24 +446,20 @@ START_TEST(chapter_indexes_are_read_whole_and_record_pages_searched_alone)
 					   pages + (size_t)page * g->page_bytes, &name, &page),
 			 1);
 	ck_assert_uint_eq(page, 3);
-	ck_assert_int_eq(volume_search_record_page(o.volume, found.oldest, 3, &name, &there, &data,
-						   &message),
-			 0);
+	ck_assert_int_eq(
+		search_record_page(o.volume, found.oldest, 3, &name, &there, &data, &message), 0);
 	ck_assert(there);
-	ck_assert_int_eq(volume_search_record_page(o.volume, found.oldest, 2, &name, &there, &data,
-						   &message),
-			 0);
+	ck_assert_int_eq(
+		search_record_page(o.volume, found.oldest, 2, &name, &there, &data, &message), 0);
 	ck_assert(!there);
-	ck_assert_int_eq(volume_search_record_page(o.volume, found.oldest,
-						   g->record_pages_per_chapter, &name, &there,
-						   &data, &message),
+	ck_assert_int_eq(search_record_page(o.volume, found.oldest, g->record_pages_per_chapter,
+					    &name, &there, &data, &message),
 			 -EINVAL);
 
 	/* A slot that is being written has no chapter. */
 	volume_begin_write(o.volume, geometry_physical_chapter(g, found.oldest));
-	ck_assert_int_eq(volume_search_record_page(o.volume, found.oldest, 3, &name, &there, &data,
-						   &message),
-			 0);
+	ck_assert_int_eq(
+		search_record_page(o.volume, found.oldest, 3, &name, &there, &data, &message), 0);
 	ck_assert(!there);
 	ck_assert_int_eq(volume_read_chapter_index(o.volume, found.oldest, pages, heads, &message),
 			 UDS_ERR_OUT_OF_RANGE);

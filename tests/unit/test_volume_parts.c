@@ -309,7 +309,7 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 	struct uds_env full, *env = &full;
 	struct uds_configuration configuration = small_configuration();
 	struct chapter_writer *writer = NULL;
-	struct volume_search searches[8];
+	struct volume_search searches[8] = { { 0 } };
 	struct uds_message message = { "" };
 	struct volume *volume = NULL;
 	struct found_chapters found = { .vcns = NULL };
