@@ -89,7 +89,10 @@ struct uds_snapshot_options {
 	 */
 	uint64_t transient_chunk_bytes;
 
-	/* How many transfers of one request or merge are in flight; 0: 32. */
+	/*
+	 * How many transfers of one request or merge are in flight; 0: 32. Opening reads so many areas
+	 * at once; 0: 64.
+	 */
 	uint32_t queue_depth;
 
 	/* Opening reports (areas read, 0). A value other than 0 ends it with UDS_ERR_STOPPED. */
