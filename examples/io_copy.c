@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* io_copy SOURCE TARGET: copies a file, device or memory URI, reading eight parts at once. */
+/* io_copy SOURCE TARGET: copies a file, device or memory URI, eight parts at once. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <uds/engine.h>
 #include <uds/io.h>
 
 #define PARTS	   8
@@ -14,44 +15,47 @@ static int complain(const char *what, int status)
 	return status;
 }
 
-/* Reads up to PARTS parts at @offset at once, waits for all of them, and writes them. */
-static int copy_parts(struct uds_io_queue *queue, struct uds_io *target, char *memory,
-		      uint64_t offset, uint64_t size)
+/*
+ * Copies up to PARTS parts at @offset, all at once: each is written as soon as it was read. Waits for
+ * all of them.
+ */
+static int copy_parts(struct uds_io_engine *engine, struct uds_io *source, struct uds_io *target,
+		      char *memory, uint64_t offset, uint64_t size)
 {
-	struct uds_io_request parts[PARTS], *submitted[PARTS], *done[PARTS];
-	size_t count = 0, finished = 0;
-	int r;
+	struct uds_io_request parts[PARTS] = { { 0 } }, *submitted[PARTS], *done[PARTS];
+	size_t count = 0;
+	int n, status;
 
 	for (uint64_t at = offset; count < PARTS && at < size; at += PART_BYTES) {
+		parts[count].io = source;
 		parts[count].kind = UDS_IO_READ;
 		parts[count].buffer = memory + count * PART_BYTES;
 		parts[count].offset = at;
-		parts[count].length = size - at < PART_BYTES ? (size_t)(size - at) : PART_BYTES;
+		parts[count].length = size - at < PART_BYTES ? size - at : PART_BYTES;
 		submitted[count] = &parts[count];
 		count++;
 	}
-	r = uds_io_queue_submit(queue, submitted, count);
-	if (r < 0)
-		return complain("submitting", r);
-	while (finished < count) {
-		r = uds_io_queue_reap(queue, done, PARTS);
-		if (r < 0)
-			return complain("waiting", r);
-		finished += (size_t)r;
+	status = uds_io_engine_submit(engine, submitted, count);
+	while ((n = uds_io_engine_reap(engine, done, PARTS, 1, -1)) > 0) {
+		for (int i = 0; i < n; i++) {
+			int r = done[i]->status;
+
+			if (r == 0 && done[i]->kind == UDS_IO_READ) {
+				done[i]->io = target;
+				done[i]->kind = UDS_IO_WRITE;
+				r = uds_io_engine_submit(engine, &done[i], 1);
+			}
+			if (r < 0)
+				status = r;
+		}
 	}
-	for (size_t i = 0; i < count; i++) {
-		if (parts[i].status < 0)
-			return complain("reading", parts[i].status);
-		r = uds_io_write(target, parts[i].buffer, parts[i].length, parts[i].offset);
-		if (r < 0)
-			return complain("writing", r);
-	}
-	return 0;
+	return status < 0 ? complain("copying", status) : 0;
 }
 
 static int copy(struct uds_io *source, struct uds_io *target)
 {
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
+	struct uds_message message;
 	uint64_t size, there;
 	char *memory;
 	int r;
@@ -63,20 +67,20 @@ static int copy(struct uds_io *source, struct uds_io *target)
 		r = uds_io_resize(target, size); /* a block device has the size that it has */
 	if (r < 0)
 		return complain("size", r);
-	r = uds_io_queue_open(source, PARTS, &queue);
+	r = uds_io_engine_open(NULL, NULL, &message, &engine);
 	if (r < 0)
-		return complain("queue", r);
+		return complain(message.text, r);
 	memory = aligned_alloc(4096, PARTS * PART_BYTES); /* good for O_DIRECT too */
 	if (memory == NULL)
 		r = -1;
 	for (uint64_t at = 0; r == 0 && at < size; at += PARTS * PART_BYTES)
-		r = copy_parts(queue, target, memory, at, size);
+		r = copy_parts(engine, source, target, memory, at, size);
 	if (r == 0) {
 		r = uds_io_flush(target); /* before this, a power cut may lose any of it */
 		if (r < 0)
 			complain("flushing", r);
 	}
-	uds_io_queue_close(queue);
+	uds_io_engine_close(engine);
 	free(memory);
 	return r;
 }

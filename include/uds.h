@@ -8,6 +8,7 @@
 #define UDS_H
 
 #include <uds/chapter.h>
+#include <uds/engine.h>
 #include <uds/env.h>
 #include <uds/exception_store.h>
 #include <uds/geometry.h>

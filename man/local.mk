@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 dist_man_MANS += man/uds.1
-dist_man_MANS += man/libuds_io.3
+dist_man_MANS += man/libuds_engine.3 man/libuds_io.3
 dist_man_MANS += man/libuds_chapter.3
 dist_man_MANS += man/libuds_volume.3
 dist_man_MANS += man/libuds.3

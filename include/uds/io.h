@@ -23,23 +23,8 @@ extern "C" {
 #endif
 
 struct uds_io;
-struct uds_io_queue;
-
-enum uds_io_kind {
-	UDS_IO_READ = 0,
-	UDS_IO_WRITE = 1,
-	UDS_IO_FLUSH = 2,
-};
-
-/* One transfer among many, for queues. The memory stays the caller's and must stay until it is reaped. */
-struct uds_io_request {
-	uint32_t kind;	 /* enum uds_io_kind */
-	int status;	 /* out: 0 or a negative status */
-	void *buffer;	 /* not changed by a write; unused by a flush */
-	uint64_t offset; /* bytes */
-	size_t length;	 /* bytes */
-	void *user;	 /* the caller's, untouched */
-};
+struct uds_io_engine;
+struct uds_io_request; /* in uds/engine.h */
 
 /*
  * A place where bytes of an I/O lie, for telling whether two I/Os have bytes in common. An I/O may have
@@ -62,12 +47,11 @@ struct uds_io_place {
 };
 
 /*
- * What a backend does. Functions may be called from several threads at once, but for those that
- * take a queue: a queue is used by one thread at a time.
+ * What a backend does. Functions may be called from several threads at once.
  *
  * Functions, and requests in their status, return 0 or a negated errno, or UDS_ERR_OUT_OF_RANGE,
  * UDS_ERR_READ_ONLY or UDS_ERR_UNALIGNED. Anything else is an error of the backend and becomes
- * -EIO: a positive number (only reap counts), and the other UDS_ERR_... values, which stand for
+ * -EIO: a positive number, and the other UDS_ERR_... values, which stand for
  * what the library itself has found. So a backend that stands on another store of this library
  * translates what that one says. No errno is ever taken for more than an error: -ENOSPC does not
  * make a snapshot full.
@@ -100,23 +84,35 @@ struct uds_io_ops {
 	int (*map)(void *context, uint64_t offset, size_t length, const void **ret_view);
 
 	/*
-	 * Many requests at once. At most @depth requests are between submit and reap. Requests in flight
-	 * together have no order among each other. reap waits for at least one and returns how many it
-	 * put into @ret_done, at most @room. A submit that fails has submitted none of them.
-	 * open_queue returns -EOPNOTSUPP where there are no queues after all. close_queue waits for
-	 * what is in flight.
-	 */
-	int (*open_queue)(void *context, unsigned int depth, void **ret_queue);
-	int (*submit)(void *queue, struct uds_io_request *const *requests, size_t count);
-	int (*reap)(void *queue, struct uds_io_request **ret_done, size_t room);
-	void (*close_queue)(void *queue);
-
-	/*
 	 * Where the bytes lie: fills at most @room of @ret_places and says how many there are. A backend on
 	 * top of another I/O hands on what uds_io_places() says of that.
 	 */
 	int (*identity)(void *context, struct uds_io_place *ret_places, size_t room,
 			size_t *ret_count);
+
+	/* The range reads as zero afterwards. Without it, or with -EOPNOTSUPP, zeroes are written. */
+	int (*write_zeroes)(void *context, uint64_t offset, uint64_t length);
+
+	/* A write that is durable when it returns, for UDS_IO_FUA. Without it: write and flush. */
+	int (*write_durable)(void *context, const void *buffer, size_t length, uint64_t offset);
+
+	/*
+	 * Many requests at once, for a backend that can have several in flight by itself. Begins reads,
+	 * writes and flushes, and returns; each is ended by uds_io_request_complete(), from any
+	 * thread, which also wakes the engine. When it fails it has begun none of them, and with
+	 * -EOPNOTSUPP they are carried out by the functions above. All are of one engine
+	 * (request->engine) and obey the limits.
+	 */
+	int (*submit)(void *context, struct uds_io_request *const *requests, size_t count);
+
+	/*
+	 * Only with submit, for a backend without threads of its own: called by who waits for an
+	 * engine while requests of it are in flight here. Completes those that are ready, and
+	 * waits for one at most @timeout_ms milliseconds (negative: as long as it takes). When it
+	 * fails, the backend has given up all requests of this engine that it has not completed, and will
+	 * not touch them any more: they fail with that error.
+	 */
+	int (*reap)(void *context, struct uds_io_engine *engine, int timeout_ms);
 };
 
 #define UDS_IO_OPS_INIT                                                          \
@@ -132,11 +128,22 @@ struct uds_io_limits {
 	uint32_t memory_alignment; /* of buffers; a power of two; 1: anything */
 	bool read_only;
 	const char *name; /* for messages: a path or the like; copied */
+
+	/*
+	 * Transfers take no time worth waiting for, as with memory: an engine carries them out when they
+	 * are submitted.
+	 */
+	bool quick;
+
+	uint8_t unused[7]; /* ignored */
 };
 
-#define UDS_IO_LIMITS_INIT                                      \
-	{                                                       \
-		sizeof(struct uds_io_limits), 1, 1, false, "io" \
+#define UDS_IO_LIMITS_INIT                                              \
+	{                                                               \
+		sizeof(struct uds_io_limits), 1, 1, false, "io", false, \
+		{                                                       \
+			0                                               \
+		}                                                       \
 	}
 
 /*
@@ -144,8 +151,8 @@ struct uds_io_limits {
  *
  * @ops: copied. @context: given to each of them; owned by the new I/O when this succeeds.
  *
- * Returns 0, -ENOMEM, or -EINVAL for a vtable without read, flush, get_size or close, with only some
- * of the queue functions, or with limits that are not powers of two.
+ * Returns 0, -ENOMEM, or -EINVAL for a vtable without read, flush, get_size or close, with a reap
+ * but no submit, or with limits that are not powers of two.
  *
  * Threads: any. Since 0.1.
  */
@@ -154,7 +161,7 @@ int uds_io_open_ops(const struct uds_io_ops *ops, void *context, const struct ud
 
 /*
  * Closes an I/O and gives its memory back, also when it returns an error. NULL is fine. No other
- * thread may use it any more, and its queues are closed before. It does not flush: what was written
+ * thread may use it any more or wait in an engine for its requests; none of these is in flight. It does not flush: what was written
  * since the last uds_io_flush() may still be lost with the power.
  *
  * Returns what the backend's close said.
@@ -162,9 +169,9 @@ int uds_io_open_ops(const struct uds_io_ops *ops, void *context, const struct ud
 int uds_io_close(struct uds_io *io);
 
 /*
- * Copies the sentence about the calling thread's last call on this I/O or one of its queues, if that
+ * Copies the sentence about the calling thread's last call on this I/O, if that
  * failed; empty when it did not (libuds(3), Errors). Calls that the library makes count, too: an index
- * or a snapshot on the I/O has sentences of its own. Requests of a queue have only their status.
+ * or a snapshot on the I/O has sentences of its own. Requests of engines have only their status.
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -191,6 +198,14 @@ int uds_io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t 
  * succeeds does not bring them back.
  */
 int uds_io_flush(struct uds_io *io);
+
+/*
+ * Makes a range read as zero, in the quickest way that the backend has. Returns as uds_io_write(), or
+ * -ENOMEM.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+int uds_io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length);
 
 /* The size in bytes now: 0, or what the backend said. */
 int uds_io_size(struct uds_io *io, uint64_t *ret_bytes);
@@ -236,34 +251,6 @@ int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places, size_t roo
  */
 bool uds_io_overlap(struct uds_io *a, struct uds_io *b);
 
-/*
- * A queue for many requests at once, at most @depth (1 to 4096) in flight. Over a backend without
- * queues each request is carried out when it is submitted.
- *
- * Returns 0, -EINVAL for a depth out of range, -ENOMEM, or what the backend said.
- *
- * A queue is used by one thread at a time; an I/O may have any number of queues. Since 0.1.
- */
-int uds_io_queue_open(struct uds_io *io, unsigned int depth, struct uds_io_queue **ret_queue);
-
-/* Waits for what is in flight, then closes. NULL is fine. */
-void uds_io_queue_close(struct uds_io_queue *queue);
-
-/*
- * Hands requests over. Each gets its own status, seen when it is reaped.
- *
- * Returns 0, or -EBUSY when more than the depth would be in flight: nothing was submitted then.
- */
-int uds_io_queue_submit(struct uds_io_queue *queue, struct uds_io_request *const *requests,
-			size_t count);
-
-/*
- * Takes requests that are done, at most @room; waits for the first when none is done yet.
- *
- * Returns how many, 0 when none is in flight, or an error of the backend.
- */
-int uds_io_queue_reap(struct uds_io_queue *queue, struct uds_io_request **ret_done, size_t room);
-
 /* Built-in backends. */
 
 enum uds_io_direct {
@@ -279,7 +266,7 @@ struct uds_io_file_options {
 	bool exclusive_create; /* with create: -EEXIST when it is there */
 	bool no_lock;	 /* to read without the shared lock: only for data that nobody changes */
 	uint32_t direct; /* enum uds_io_direct */
-	bool uring; /* queues by io_uring; falls back to plain calls where the kernel refuses it */
+	bool uring;	 /* engines use io_uring for it, or threads where the kernel refuses that */
 
 	uint8_t unused[7]; /* ignored */
 };

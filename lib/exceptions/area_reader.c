@@ -31,7 +31,7 @@ struct area_reader {
 	struct uds_env env;
 	struct uds_io *io;
 	const struct cow_geometry *g;
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
 	uint8_t *buffers;
 	uint64_t first;
 	int step;
@@ -48,6 +48,7 @@ int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct
 		     uint64_t first, int step, unsigned int depth, struct area_reader **ret_reader)
 {
 	uint64_t piece = g->chunk_bytes < PIECE_BYTES ? g->chunk_bytes : PIECE_BYTES;
+	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
 	struct area_reader *reader;
 	int r;
 
@@ -72,7 +73,9 @@ int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct
 	reader->depth = depth;
 	reader->window = 1;
 	reader->buffers = io_allocate_buffer(cow, env, piece * depth);
-	r = reader->buffers == NULL ? -ENOMEM : uds_io_queue_open(cow, depth, &reader->queue);
+	options.depth = depth;
+	r = reader->buffers == NULL ? -ENOMEM
+				    : uds_io_engine_open(&options, env, NULL, &reader->engine);
 	if (r < 0) {
 		env_release(env, reader->buffers);
 		env_release(env, reader);
@@ -89,7 +92,7 @@ void area_reader_close(struct area_reader *reader)
 	if (reader == NULL)
 		return;
 	env = reader->env;
-	uds_io_queue_close(reader->queue);
+	uds_io_engine_close(reader->engine);
 	env_release(&env, reader->buffers);
 	env_release(&env, reader);
 }
@@ -117,6 +120,7 @@ static int ask(struct area_reader *reader)
 		if (!area_of(reader, reader->asked, &area))
 			return 0;
 		slot->done = false;
+		request->io = reader->io;
 		request->kind = UDS_IO_READ;
 		request->buffer =
 			reader->buffers + reader->asked % reader->depth * reader->piece_bytes;
@@ -124,7 +128,7 @@ static int ask(struct area_reader *reader)
 		request->offset = cow_area_chunk(reader->g, area) * reader->g->chunk_bytes +
 				  reader->asked % reader->pieces_per_area * reader->piece_bytes;
 		request->user = slot;
-		r = uds_io_queue_submit(reader->queue, &request, 1);
+		r = uds_io_engine_submit(reader->engine, &request, 1);
 		if (r < 0)
 			return r;
 		reader->asked++;
@@ -132,19 +136,16 @@ static int ask(struct area_reader *reader)
 	return 0;
 }
 
-static int wait_for(struct area_reader *reader, const struct area_piece *slot)
+static void wait_for(struct area_reader *reader, const struct area_piece *slot)
 {
 	struct uds_io_request *done[16];
-	int n;
 
 	while (!slot->done) {
-		n = uds_io_queue_reap(reader->queue, done, 16);
-		if (n <= 0)
-			return n < 0 ? n : -EIO;
+		int n = uds_io_engine_reap(reader->engine, done, 16, 1, -1);
+
 		for (int i = 0; i < n; i++)
 			((struct area_piece *)done[i]->user)->done = true;
 	}
-	return 0;
 }
 
 static int take_piece(struct area_reader *reader, uint8_t *ret_bytes, struct uds_message *message)
@@ -156,10 +157,10 @@ static int take_piece(struct area_reader *reader, uint8_t *ret_bytes, struct uds
 	if (!area_of(reader, reader->taken, &area))
 		return area_cut_short(reader->io, reader->g, area, message);
 	r = ask(reader);
-	if (r == 0)
-		r = wait_for(reader, slot);
-	if (r == 0)
+	if (r == 0) {
+		wait_for(reader, slot);
 		r = slot->request.status;
+	}
 	if (r < 0)
 		return failure(message, r, "%s: reading area %" PRIu64 ", chunk %" PRIu64 ": %s",
 			       uds_io_name(reader->io), area, cow_area_chunk(reader->g, area),

@@ -83,10 +83,10 @@ uint64_t store_areas_at_once(uint64_t chunk_bytes);
  * it; the list on the device is a prefix of the old one at every moment. The caller has copied the
  * chunks and flushed the origin.
  *
- * @queue: on the COW device, with room for store_areas_at_once().
+ * @engine: with room for store_areas_at_once(); nobody else uses it meanwhile.
  * @ret_entries, @ret_rounds: what was taken off, and with how many writes; also when it fails half way.
  */
-int store_take_off_cuts(struct uds_exception_store *store, struct uds_io_queue *queue,
+int store_take_off_cuts(struct uds_exception_store *store, struct uds_io_engine *engine,
 			struct area_cut *cuts, size_t count, uint64_t *ret_entries,
 			uint64_t *ret_rounds, struct uds_message *message);
 

@@ -46,7 +46,7 @@ uint64_t store_areas_at_once(uint64_t chunk_bytes)
 /* What one go works with. Area i of it is the store's current_area - i. */
 struct takeoff {
 	struct uds_exception_store *store;
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
 	struct area_cut *cuts;
 	size_t count;
 	uint64_t tail;	/* bytes of the last block of an area */
@@ -115,6 +115,7 @@ static int write_all(struct takeoff *t,
 	for (size_t i = 0; i < t->count && r == 0; i++) {
 		struct uds_io_request *request = &t->requests[i];
 
+		request->io = store->io;
 		request->kind = UDS_IO_WRITE;
 		request->offset = cow_area_chunk(&store->geometry, store->current_area - i) *
 				  store->geometry.chunk_bytes;
@@ -122,17 +123,12 @@ static int write_all(struct takeoff *t,
 		if (!choose(t, i, request))
 			continue;
 		t->touched = true;
-		r = uds_io_queue_submit(t->queue, &request, 1);
+		r = uds_io_engine_submit(t->engine, &request, 1);
 		asked += r == 0;
 	}
 	while (reaped < asked) {
-		int n = uds_io_queue_reap(t->queue, done, MOST_AREAS);
+		int n = uds_io_engine_reap(t->engine, done, MOST_AREAS, asked - reaped, -1);
 
-		if (n <= 0) {
-			io_queue_drain(t->queue); /* the requests are about to go */
-			return failure(message, n < 0 ? n : -EIO, "%s: waiting for writes: %s",
-				       uds_io_name(store->io), uds_strerror(n < 0 ? n : -EIO));
-		}
 		reaped += (size_t)n;
 		for (int i = 0; i < n && r == 0; i++)
 			r = done[i]->status;
@@ -218,10 +214,10 @@ static void keep(struct takeoff *t)
 	pthread_mutex_unlock(&store->lock);
 }
 
-int store_take_off_areas(struct uds_exception_store *store, struct uds_io_queue *queue,
+int store_take_off_areas(struct uds_exception_store *store, struct uds_io_engine *engine,
 			 struct area_cut *cuts, size_t count, struct uds_message *message)
 {
-	struct takeoff t = { .store = store, .queue = queue, .cuts = cuts, .count = count };
+	struct takeoff t = { .store = store, .engine = engine, .cuts = cuts, .count = count };
 	const struct cow_geometry *g = &store->geometry;
 	int r;
 

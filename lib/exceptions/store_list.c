@@ -89,7 +89,7 @@ int list_cursor_open(struct uds_exception_store *store, struct list_cursor *ret_
 				     -1, 0, &ret_cursor->reader);
 	if (r < 0) {
 		list_cursor_close(ret_cursor);
-		return failure(message, r, "%s: making a queue: %s", uds_io_name(store->io),
+		return failure(message, r, "%s: making an engine: %s", uds_io_name(store->io),
 			       uds_strerror(r));
 	}
 	return 0;

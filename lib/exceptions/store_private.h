@@ -257,10 +257,10 @@ void store_count_off(struct uds_exception_store *store, uint64_t count);
 
 /*
  * Takes all entries off the current area and those before it, but for the last of the @count areas,
- * of which only the newest may go: with two flushes, however many they are. @queue: on the COW
+ * of which only the newest may go: with two flushes, however many they are. @engine: nobody else uses it; of the COW
  * device. On failure some of the contents may have been taken over. With the baton.
  */
-int store_take_off_areas(struct uds_exception_store *store, struct uds_io_queue *queue,
+int store_take_off_areas(struct uds_exception_store *store, struct uds_io_engine *engine,
 			 struct area_cut *cuts, size_t count, struct uds_message *message);
 
 /* Clears what a power cut may have left in the areas behind the current one. Not shared yet. */

@@ -87,7 +87,7 @@ int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds
 }
 
 /* With the baton. */
-static int take_off_at_once(struct uds_exception_store *store, struct uds_io_queue *queue,
+static int take_off_at_once(struct uds_exception_store *store, struct uds_io_engine *engine,
 			    struct area_cut *cuts, size_t count, struct uds_message *message)
 {
 	int r = store_settle(store, message);
@@ -97,10 +97,10 @@ static int take_off_at_once(struct uds_exception_store *store, struct uds_io_que
 	if (r < 0)
 		return r;
 	return count == 1 ? store_take_off(store, cuts[0].count, message)
-			  : store_take_off_areas(store, queue, cuts, count, message);
+			  : store_take_off_areas(store, engine, cuts, count, message);
 }
 
-int store_take_off_cuts(struct uds_exception_store *store, struct uds_io_queue *queue,
+int store_take_off_cuts(struct uds_exception_store *store, struct uds_io_engine *engine,
 			struct area_cut *cuts, size_t count, uint64_t *ret_entries,
 			uint64_t *ret_rounds, struct uds_message *message)
 {
@@ -112,7 +112,7 @@ int store_take_off_cuts(struct uds_exception_store *store, struct uds_io_queue *
 	for (size_t i = 0, n; i < count && r == 0; i += n) {
 		n = count - i < at_once ? count - i : (size_t)at_once;
 		store_acquire(store);
-		r = take_off_at_once(store, queue, cuts + i, n, message);
+		r = take_off_at_once(store, engine, cuts + i, n, message);
 		store_release(store);
 		for (size_t k = i; k < i + n && r == 0; k++)
 			*ret_entries += cuts[k].count;

@@ -14,6 +14,9 @@
 #ifndef BLKDISCARD
 #define BLKDISCARD _IO(0x12, 119)
 #endif
+#ifndef BLKZEROOUT
+#define BLKZEROOUT _IO(0x12, 127)
+#endif
 #endif
 
 #endif

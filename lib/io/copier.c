@@ -4,8 +4,7 @@
  * source by one read or, where pieces lie apart there but go on on the target, by many; (are
  * compared with the target;) and are written to the target at once.
  *
- * There are two queues to wait on, and only one can be waited on at a time: it is the one with more
- * in flight.
+ * All transfers, of both I/Os, are waited for in one engine.
  */
 #include "io/copier.h"
 
@@ -42,10 +41,9 @@ struct copier {
 	struct uds_env env;
 	struct uds_io *from;
 	struct uds_io *to;
-	struct uds_io_queue *from_queue;
-	struct uds_io_queue *to_queue;
-	unsigned int reading; /* in flight on from_queue */
-	unsigned int writing; /* in flight on to_queue */
+	struct uds_io_engine *engine;
+	unsigned int reading; /* in flight from the source */
+	unsigned int writing; /* in flight on the target: writes, and reads to compare */
 	unsigned int depth;
 	uint64_t slot_bytes;
 	uint8_t *buffers;
@@ -73,8 +71,10 @@ static uint8_t *allocate_buffers(const struct copier *copier)
 }
 
 int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *env,
-		unsigned int depth, uint64_t slot_bytes, struct copier **ret_copier)
+		unsigned int depth, uint64_t slot_bytes, struct uds_io_engine *share,
+		struct copier **ret_copier)
 {
+	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
 	struct copier *copier;
 	int r;
 
@@ -88,14 +88,16 @@ int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *en
 	copier->slot_bytes = round_up(slot_bytes, uds_io_block_bytes(from));
 	copier->slot_bytes = round_up(copier->slot_bytes, uds_io_block_bytes(to));
 	copier->buffers = allocate_buffers(copier);
-	r = copier->buffers == NULL ? -ENOMEM : uds_io_queue_open(from, depth, &copier->from_queue);
-	if (r == 0)
-		r = uds_io_queue_open(to, depth, &copier->to_queue);
+	options.depth = 2 * depth;
+	options.share = share;
+	r = copier->buffers == NULL ? -ENOMEM
+				    : uds_io_engine_open(&options, env, NULL, &copier->engine);
 	if (r < 0) {
 		copier_close(copier);
 		return r;
 	}
 	for (unsigned int i = 0; i < depth; i++) {
+		copier->slots[i].request.io = to;
 		copier->slots[i].request.user = &copier->slots[i];
 		copier->slots[i].buffer = copier->buffers + i * copier->slot_bytes;
 		copier->slots[i].next_free = copier->free;
@@ -112,8 +114,7 @@ void copier_close(struct copier *copier)
 	if (copier == NULL)
 		return;
 	env = copier->env;
-	uds_io_queue_close(copier->from_queue);
-	uds_io_queue_close(copier->to_queue);
+	uds_io_engine_close(copier->engine);
 	env_release(&env, copier->buffers);
 	env_release(&env, copier->compare_buffers);
 	env_release(&env, copier);
@@ -150,14 +151,14 @@ static void not_submitted(struct copier *copier, struct uds_io_request *const *r
 	}
 }
 
-static void submit(struct copier *copier, struct uds_io_queue *queue, unsigned int *in_flight,
+static void submit(struct copier *copier, unsigned int *in_flight,
 		   struct uds_io_request *const *requests, size_t count)
 {
 	int r;
 
 	if (count == 0)
 		return;
-	r = uds_io_queue_submit(queue, requests, count);
+	r = uds_io_engine_submit(copier->engine, requests, count);
 	if (r == 0)
 		*in_flight += (unsigned int)count;
 	else
@@ -249,7 +250,7 @@ static void go_on(struct copier *copier, struct slot *slot)
 	if (slot->pending > 0)
 		return;
 	if (copier->status == 0 && advance(copier, slot))
-		submit(copier, copier->to_queue, &copier->writing, &request, 1);
+		submit(copier, &copier->writing, &request, 1);
 	else
 		release_slot(copier, slot);
 }
@@ -300,6 +301,7 @@ static struct uds_io_request *add_read(struct copier *copier)
 	uint64_t left = piece->length - copier->piece_done;
 	uint64_t room = copier->slot_bytes - slot->length, part = left < room ? left : room;
 
+	read->io = copier->from;
 	read->kind = UDS_IO_READ;
 	read->buffer = slot->buffer + slot->length;
 	read->offset = piece->from + copier->piece_done;
@@ -324,7 +326,7 @@ static void start_reads(struct copier *copier)
 	       copier->reading + count < copier->depth) {
 		if (!fits(copier)) {
 			/* Those collected belong to this slot, or to ones before it. */
-			submit(copier, copier->from_queue, &copier->reading, reads, count);
+			submit(copier, &copier->reading, reads, count);
 			count = 0;
 			close_filling(copier);
 			if (copier->free == NULL || copier->status < 0)
@@ -333,26 +335,30 @@ static void start_reads(struct copier *copier)
 		}
 		reads[count++] = add_read(copier);
 		if (count == REAP_MAX) {
-			submit(copier, copier->from_queue, &copier->reading, reads, count);
+			submit(copier, &copier->reading, reads, count);
 			count = 0;
 		}
 	}
-	submit(copier, copier->from_queue, &copier->reading, reads, count);
+	submit(copier, &copier->reading, reads, count);
 	if (copier->piece == copier->job->count || copier->status < 0)
 		close_filling(copier);
 }
 
-static void finish_transfers(struct copier *copier, struct uds_io_request **done, size_t count,
-			     struct uds_io *io)
+static void finish_transfers(struct copier *copier, struct uds_io_request **done, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct slot *slot = done[i]->user;
 
+		if (slot->state == SLOT_READING)
+			copier->reading--;
+		else
+			copier->writing--;
 		if (done[i]->status < 0 && slot->state == SLOT_COMPARING)
 			slot->blind = true; /* writing may mend it */
 		else if (done[i]->status < 0)
-			fail(copier, io, slot->state == SLOT_WRITING ? "writing" : "reading",
-			     done[i]->offset, done[i]->status);
+			fail(copier, done[i]->io,
+			     slot->state == SLOT_WRITING ? "writing" : "reading", done[i]->offset,
+			     done[i]->status);
 		if (slot->state == SLOT_READING)
 			slot->pending--;
 		if (slot->closed)
@@ -360,23 +366,13 @@ static void finish_transfers(struct copier *copier, struct uds_io_request **done
 	}
 }
 
-/* Waits for transfers of the fuller queue. */
+/* Waits for transfers. */
 static void reap(struct copier *copier)
 {
 	struct uds_io_request *done[REAP_MAX];
-	bool source = copier->reading > 0 && copier->reading >= copier->writing;
-	unsigned int *in_flight = source ? &copier->reading : &copier->writing;
-	int n = uds_io_queue_reap(source ? copier->from_queue : copier->to_queue, done, REAP_MAX);
+	int n = uds_io_engine_reap(copier->engine, done, REAP_MAX, 1, -1);
 
-	if (n <= 0) {
-		/* Nothing can be known about what is in flight: closing the queue waits for it. */
-		fail(copier, source ? copier->from : copier->to, "waiting for transfers", 0,
-		     n < 0 ? n : -EIO);
-		*in_flight = 0;
-		return;
-	}
-	*in_flight -= (unsigned int)n;
-	finish_transfers(copier, done, (size_t)n, source ? copier->from : copier->to);
+	finish_transfers(copier, done, (size_t)n);
 }
 
 int copier_run(struct copier *copier, struct copy_job *job, struct uds_message *message)

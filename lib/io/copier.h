@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Copies many pieces between two I/Os, many in flight: reads and writes go through a queue of each.
+ * Copies many pieces between two I/Os, many in flight: reads and writes go through one engine.
  *
  * A copier is used by one thread at a time. It has no order between its transfers, so no two pieces
  * of one call may overlap on the target, unless they have the same bytes.
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include <uds/env.h>
+#include <uds/engine.h>
 #include <uds/io.h>
 
 struct copier;
@@ -43,9 +44,14 @@ struct copy_job {
 	uint64_t equal_units;  /* out */
 };
 
-/* @depth: how many transfers are in flight; @slot_bytes: the longest of them. */
+/*
+ * @depth: how many transfers of each I/O are in flight; @slot_bytes: the longest of them.
+ * @share: the engine whose threads are used; NULL: its own.
+ */
 int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *env,
-		unsigned int depth, uint64_t slot_bytes, struct copier **ret_copier);
+		unsigned int depth, uint64_t slot_bytes, struct uds_io_engine *share,
+		struct copier **ret_copier);
+
 void copier_close(struct copier *copier);
 
 /* 0, UDS_ERR_STOPPED, or the first error, with nothing in flight any more in any case. */

@@ -228,6 +228,26 @@ static int file_discard(void *context, uint64_t offset, uint64_t length)
 	return 0;
 }
 
+static int file_write_zeroes(void *context, uint64_t offset, uint64_t length)
+{
+	struct file_io *file = context;
+	uint64_t range[2] = { offset, length };
+	int r;
+
+	r = file_check_range(file, offset, length);
+	if (r < 0)
+		return r;
+	/* A device wants whole sectors; the caller writes anything else. */
+	if (file->block_device)
+		return ioctl(file->fd, BLKZEROOUT, range) < 0 ? -EOPNOTSUPP : 0;
+	while (fallocate(file->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			 (off_t)length) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
 static int file_close(void *context)
 {
 	struct file_io *file = context;
@@ -251,34 +271,5 @@ const struct uds_io_ops file_ops = {
 	.discard = file_discard,
 	.resize = file_resize,
 	.identity = file_identity,
+	.write_zeroes = file_write_zeroes,
 };
-
-#ifdef HAVE_LIBURING
-static const struct uds_io_ops file_ops_uring = {
-	.size = sizeof(struct uds_io_ops),
-	.read = file_read,
-	.write = file_write,
-	.flush = file_flush,
-	.get_size = file_size,
-	.close = file_close,
-	.discard = file_discard,
-	.resize = file_resize,
-	.identity = file_identity,
-	.open_queue = file_uring_open,
-	.submit = file_uring_submit,
-	.reap = file_uring_reap,
-	.close_queue = file_uring_close,
-};
-
-const struct uds_io_ops *file_ops_with_uring(const struct uds_env *env)
-{
-	(void)env;
-	return &file_ops_uring;
-}
-#else
-const struct uds_io_ops *file_ops_with_uring(const struct uds_env *env)
-{
-	env_log(env, UDS_LOG_NOTICE, "built without io_uring: requests are carried out one by one");
-	return &file_ops;
-}
-#endif

@@ -8,7 +8,6 @@
  *   file_places.c  where the bytes lie: the identity
  *   file_direct.c  O_DIRECT and the alignment that it needs
  *   file.c         transfers, size, discard
- *   file_uring.c   queues by io_uring
  *
  * The descriptor and the kind never change after the open; size_seen is the only state that
  * threads share.
@@ -41,15 +40,6 @@ struct file_io {
 };
 
 extern const struct uds_io_ops file_ops;
-
-/* file_ops with queues of io_uring; where the library was built without, file_ops and a log line. */
-const struct uds_io_ops *file_ops_with_uring(const struct uds_env *env);
-
-/* The queue functions, in file_uring.c. */
-int file_uring_open(void *context, unsigned int depth, void **ret_queue);
-int file_uring_submit(void *queue, struct uds_io_request *const *requests, size_t count);
-int file_uring_reap(void *queue, struct uds_io_request **ret_done, size_t room);
-void file_uring_close(void *queue);
 
 int file_get_size(struct file_io *file, uint64_t *ret_bytes);
 

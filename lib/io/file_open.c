@@ -259,10 +259,11 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	if (r < 0)
 		failure(message, r, "%s: asking for its size: %s", path, uds_strerror(r));
 	if (r == 0) {
-		r = uds_io_open_ops(options->uring ? file_ops_with_uring(env) : &file_ops, file,
-				    &limits, env, ret_io);
+		r = uds_io_open_ops(&file_ops, file, &limits, env, ret_io);
 		if (r < 0)
 			failure(message, r, "%s: %s", path, uds_strerror(r));
+		else if (options->uring)
+			(*ret_io)->ring_file = file;
 	}
 	if (r < 0)
 		env_release(env, file);

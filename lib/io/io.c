@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The front of the I/O layer: checks what a caller asks against the limits of the backend and
- * hands it on. Queues are in queue.c, backends in files of their own.
+ * hands it on. Requests of engines are in request.c and engine.c, backends in files of their own.
  */
 #include "io/io.h"
 
@@ -18,11 +18,8 @@
 
 static bool ops_complete(const struct uds_io_ops *ops)
 {
-	bool queues = ops->open_queue != NULL;
-
 	return ops->read != NULL && ops->flush != NULL && ops->get_size != NULL &&
-	       ops->close != NULL && (ops->submit != NULL) == queues &&
-	       (ops->reap != NULL) == queues && (ops->close_queue != NULL) == queues;
+	       ops->close != NULL && (ops->submit != NULL || ops->reap == NULL);
 }
 
 UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
@@ -48,7 +45,7 @@ UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 	io = env_allocate_zeroed(&env, 1, sizeof(*io));
 	if (io == NULL)
 		return -ENOMEM;
-	r = STRUCT_IN(&io->ops, ops, uds_io_ops, close_queue, NULL);
+	r = STRUCT_IN(&io->ops, ops, uds_io_ops, reap, NULL);
 	if (r == 0 && !ops_complete(&io->ops))
 		r = -EINVAL;
 	if (r < 0) {
@@ -68,6 +65,7 @@ UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 	io->block_bytes = known.block_bytes;
 	io->memory_alignment = known.memory_alignment;
 	io->read_only = known.read_only || io->ops.write == NULL;
+	io->quick = known.quick;
 	*ret_io = io;
 	return 0;
 }
@@ -93,9 +91,9 @@ UDS_PUBLIC void uds_io_error_message(struct uds_io *io, struct uds_message *ret_
 }
 
 int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void *buffer,
-		      size_t length, uint64_t offset)
+		      uint64_t length, uint64_t offset)
 {
-	if (kind == UDS_IO_WRITE && io->read_only)
+	if (kind != UDS_IO_READ && io->read_only)
 		return UDS_ERR_READ_ONLY;
 	if (((offset | length) & (io->block_bytes - 1)) != 0 ||
 	    ((uintptr_t)buffer & (io->memory_alignment - 1)) != 0)
@@ -168,7 +166,7 @@ UDS_PUBLIC int uds_io_size(struct uds_io *io, uint64_t *ret_bytes)
 	return failures_end(io->failures, r, "%s: asking for its size", io->name);
 }
 
-static int discard(struct uds_io *io, uint64_t offset, uint64_t length)
+int io_discard(struct uds_io *io, uint64_t offset, uint64_t length)
 {
 	if (io->ops.discard == NULL)
 		return -EOPNOTSUPP;
@@ -182,9 +180,21 @@ static int discard(struct uds_io *io, uint64_t offset, uint64_t length)
 UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t length)
 {
 	failures_begin(io->failures);
-	return failures_end(io->failures, discard(io, offset, length),
+	return failures_end(io->failures, io_discard(io, offset, length),
 			    "%s: discarding %" PRIu64 " bytes at %" PRIu64, io->name, length,
 			    offset);
+}
+
+UDS_PUBLIC int uds_io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length)
+{
+	int r;
+
+	failures_begin(io->failures);
+	r = io_check_transfer(io, UDS_IO_WRITE_ZEROES, NULL, length, offset);
+	if (r == 0 && length > 0)
+		r = io_write_zeroes(io, offset, length);
+	return failures_end(io->failures, r, "%s: writing %" PRIu64 " bytes of zeroes at %" PRIu64,
+			    io->name, length, offset);
 }
 
 static int resize(struct uds_io *io, uint64_t bytes)

@@ -8,19 +8,24 @@
 #ifndef IO_IO_H
 #define IO_IO_H
 
+#include <uds/engine.h>
 #include <uds/io.h>
 
 #include "base/failures.h"
+
+struct file_io;
 
 struct uds_io {
 	struct uds_env env;
 	struct uds_io_ops ops;
 	void *context;
 	char *name;
-	struct failures *failures; /* of calls on it and on its queues, for each thread */
+	struct failures *failures; /* of calls on it, for each thread */
 	uint32_t block_bytes;
 	uint32_t memory_alignment;
 	bool read_only;
+	bool quick;
+	struct file_io *ring_file; /* what io_uring may be used for; NULL: not for this I/O */
 };
 
 /*
@@ -34,7 +39,20 @@ void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, uin
  * that no file offset can hold, UDS_ERR_OUT_OF_RANGE.
  */
 int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void *buffer,
-		      size_t length, uint64_t offset);
+		      uint64_t length, uint64_t offset);
+
+/* Whether a request may be handed on: 0, what io_check_transfer() says, or -EINVAL. */
+int io_check_request(const struct uds_io_request *request);
+
+/* Whether there is nothing to do for it. */
+bool io_is_empty_request(const struct uds_io_request *request);
+
+/* Carries out a request that was checked, by the plain functions of its backend. Returns its status. */
+int io_carry_out(const struct uds_io_request *request);
+
+/* uds_io_discard() and uds_io_write_zeroes() without sentences. */
+int io_discard(struct uds_io *io, uint64_t offset, uint64_t length);
+int io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length);
 
 /*
  * What a backend's operation returned, as a status. Only 0, a negated errno and the statuses by
@@ -43,12 +61,6 @@ int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void
  * needs recovery, that a caller asked to stop), and becomes -EIO here, logged with what it was.
  */
 int io_status(const struct uds_io *io, const char *operation, int said);
-
-/*
- * Waits for everything in flight and forgets it, whatever became of it: for when reaping failed and
- * the requests' memory is to be given back. A backend that cannot even be waited for is closed.
- */
-void io_queue_drain(struct uds_io_queue *queue);
 
 /* uds_io_read and uds_io_write with a sentence that names the I/O, the place and the reason. */
 int io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-udsinclude_HEADERS += include/uds/io.h
+udsinclude_HEADERS += include/uds/engine.h include/uds/io.h
 
 lib_libcore_la_SOURCES += \
 	lib/io/bytes_io.c lib/io/bytes_io.h \
@@ -7,6 +7,9 @@ lib_libcore_la_SOURCES += \
 	lib/io/block_device.h \
 	lib/io/descriptor.c lib/io/descriptor.h \
 	lib/io/device_mapper.c lib/io/device_mapper.h \
+	lib/io/engine.c lib/io/engine.h \
+	lib/io/engine_done.c \
+	lib/io/engine_wait.c \
 	lib/io/file.c lib/io/file.h \
 	lib/io/file_direct.c \
 	lib/io/file_lock.c \
@@ -16,10 +19,12 @@ lib_libcore_la_SOURCES += \
 	lib/io/io.c lib/io/io.h \
 	lib/io/memory.c \
 	lib/io/place.c \
-	lib/io/queue.c \
+	lib/io/request.c \
+	lib/io/ring.h \
 	lib/io/sysfs.c lib/io/sysfs.h \
-	lib/io/uri.c
+	lib/io/uri.c \
+	lib/io/workers.c lib/io/workers.h
 
 if HAVE_LIBURING
-lib_libcore_la_SOURCES += lib/io/file_uring.c
+lib_libcore_la_SOURCES += lib/io/ring.c
 endif

@@ -294,6 +294,7 @@ UDS_PUBLIC int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes,
 	r = memory_resize(memory, bytes);
 	limits.block_bytes = block_bytes;
 	limits.name = "mem:";
+	limits.quick = true;
 	if (r == 0)
 		r = uds_io_open_ops(&memory_ops, memory, &limits, &env, ret_io);
 	if (r < 0)

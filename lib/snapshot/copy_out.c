@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The copies of copy on write: through a queue, or plainly where that is all there is to do. */
+/* The copies of copy on write: through an engine, or plainly where that is all there is to do. */
 #include "snapshot/copy_out.h"
 
 #include <errno.h>
@@ -38,7 +38,7 @@ static size_t make_pieces(const struct uds_snapshot *s, const struct new_excepti
 	return count;
 }
 
-/* One idle copier is kept: making one costs a queue and its buffers. */
+/* One idle copier is kept: making one costs an engine and its buffers. */
 static int take_copier(struct uds_snapshot *s, struct copier **ret_copier)
 {
 	struct copier *copier;
@@ -49,7 +49,7 @@ static int take_copier(struct uds_snapshot *s, struct copier **ret_copier)
 	pthread_mutex_unlock(&s->lock);
 	if (copier == NULL)
 		return copier_open(s->origin->io, s->cow, &s->env, s->depth, SNAPSHOT_SLOT_BYTES,
-				   ret_copier);
+				   s->origin->engine, ret_copier);
 	*ret_copier = copier;
 	return 0;
 }
@@ -84,7 +84,7 @@ static int copy_pieces(struct uds_snapshot *s, const struct copy_piece *pieces, 
 				  pieces[0].length, &s->env, message);
 	r = take_copier(s, &copier);
 	if (r < 0)
-		return failure(message, r, "%s: making a queue: %s", uds_io_name(s->cow),
+		return failure(message, r, "%s: making an engine: %s", uds_io_name(s->cow),
 			       uds_strerror(r));
 	r = copier_run(copier, &job, message);
 	give_back_copier(s, copier, r == 0);

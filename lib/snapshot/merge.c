@@ -9,6 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <uds/engine.h>
+
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
@@ -84,14 +86,14 @@ static int commit(struct merge_run *m, struct merge_group *group)
 	int r;
 
 	if (m->committer == NULL && m->gathered < m->wanted)
-		(void)merge_committer_start(m->s, m->queue, &m->committer);
+		(void)merge_committer_start(m->s, m->areas, &m->committer);
 	if (m->committer != NULL) {
 		r = merge_committer_hand_over(m->committer, group, &m->message);
 		if (r < 0)
 			origin_unclaim(m->s->origin, &group->claim);
 		return r;
 	}
-	r = merge_group_commit(group, m->s, m->queue, &entries, &rounds, &m->message);
+	r = merge_group_commit(group, m->s, m->areas, &entries, &rounds, &m->message);
 	origin_unclaim(m->s->origin, &group->claim);
 	m->settled += entries;
 	m->settled_rounds += rounds;
@@ -167,21 +169,23 @@ static int merge_groups(struct merge_run *m)
 
 static int merge_for_real(struct merge_run *m)
 {
+	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
 	struct uds_snapshot *s = m->s;
 	int r;
 
+	options.depth = (uint32_t)store_areas_at_once(s->chunk_bytes);
+	options.share = s->origin->engine;
 	r = origin_open_copier(s->origin, s->cow, s->depth, &m->copier);
 	if (r == 0)
-		r = uds_io_queue_open(s->cow, (unsigned int)store_areas_at_once(s->chunk_bytes),
-				      &m->queue);
+		r = uds_io_engine_open(&options, &s->env, NULL, &m->areas);
 	if (r < 0) {
 		copier_close(m->copier);
-		return failure(&m->message, r, "%s: making a queue: %s", uds_io_name(s->cow),
+		return failure(&m->message, r, "%s: making an engine: %s", uds_io_name(s->cow),
 			       uds_strerror(r));
 	}
 	clock_gettime(CLOCK_MONOTONIC, &m->began);
 	r = finish(m, merge_groups(m));
-	uds_io_queue_close(m->queue);
+	uds_io_engine_close(m->areas);
 	copier_close(m->copier);
 	if (r == 0 && m->options.progress != NULL)
 		m->options.progress(m->options.progress_context, m->result.exceptions, m->wanted);

@@ -13,7 +13,7 @@
 
 struct merge_committer {
 	struct uds_snapshot *s;
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -38,7 +38,7 @@ static void *run(void *argument)
 		if (c->group == NULL)
 			break;
 		pthread_mutex_unlock(&c->lock);
-		r = merge_group_commit(c->group, c->s, c->queue, &entries, &rounds, &c->message);
+		r = merge_group_commit(c->group, c->s, c->engine, &entries, &rounds, &c->message);
 		origin_unclaim(c->s->origin, &c->group->claim);
 		pthread_mutex_lock(&c->lock);
 		c->entries += entries;
@@ -60,7 +60,7 @@ static void release(struct merge_committer *c)
 	env_release(&env, c);
 }
 
-int merge_committer_start(struct uds_snapshot *s, struct uds_io_queue *queue,
+int merge_committer_start(struct uds_snapshot *s, struct uds_io_engine *engine,
 			  struct merge_committer **ret_committer)
 {
 	struct merge_committer *c = env_allocate_zeroed(&s->env, 1, sizeof(*c));
@@ -69,7 +69,7 @@ int merge_committer_start(struct uds_snapshot *s, struct uds_io_queue *queue,
 	if (c == NULL)
 		return -ENOMEM;
 	c->s = s;
-	c->queue = queue;
+	c->engine = engine;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->changed, NULL);
 	r = pthread_create(&c->thread, NULL, run, c);

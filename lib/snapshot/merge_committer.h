@@ -7,7 +7,7 @@
 
 struct merge_committer;
 
-int merge_committer_start(struct uds_snapshot *s, struct uds_io_queue *queue,
+int merge_committer_start(struct uds_snapshot *s, struct uds_io_engine *engine,
 			  struct merge_committer **ret_committer);
 
 /* Waits until the group before is committed, then hands the next one over: its claim too. */

@@ -224,7 +224,7 @@ void merge_group_release(struct merge_group *group, const struct uds_env *env)
 }
 
 int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,
-		       struct uds_io_queue *queue, uint64_t *ret_entries, uint64_t *ret_rounds,
+		       struct uds_io_engine *engine, uint64_t *ret_entries, uint64_t *ret_rounds,
 		       struct uds_message *message)
 {
 	int r = origin_flush_copies(s->origin, message);
@@ -232,6 +232,6 @@ int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,
 	*ret_entries = 0;
 	*ret_rounds = 0;
 	return r < 0 ? r
-		     : store_take_off_cuts(device_list(s), queue, group->parts, group->part_count,
+		     : store_take_off_cuts(device_list(s), engine, group->parts, group->part_count,
 					   ret_entries, ret_rounds, message);
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include <uds/engine.h>
+
 #include "base/env.h"
 #include "base/message.h"
 #include "io/io.h"
@@ -19,8 +21,11 @@ int origin_open(struct uds_io *io, const struct uds_env *env, struct origin **re
 	if (r < 0)
 		return failure(message, r, "%s: its size: %s", uds_io_name(io), uds_strerror(r));
 	origin = env_allocate_zeroed(env, 1, sizeof(*origin));
-	if (origin == NULL)
-		return -ENOMEM;
+	r = origin == NULL ? -ENOMEM : uds_io_engine_open(NULL, env, NULL, &origin->engine);
+	if (r < 0) {
+		env_release(env, origin);
+		return r;
+	}
 	origin->env = *env;
 	origin->io = io;
 	origin->size_bytes = size_bytes;
@@ -38,6 +43,7 @@ void origin_close(struct origin *origin)
 	if (origin == NULL)
 		return;
 	env = origin->env;
+	uds_io_engine_close(origin->engine);
 	range_lock_destroy(&origin->ranges);
 	pthread_mutex_destroy(&origin->lock);
 	env_release(&env, origin);
@@ -128,7 +134,8 @@ void origin_let_go(struct origin *origin, struct range_hold *hold)
 int origin_open_copier(struct origin *origin, struct uds_io *cow, unsigned int depth,
 		       struct copier **ret_copier)
 {
-	return copier_open(cow, origin->io, &origin->env, depth, SNAPSHOT_SLOT_BYTES, ret_copier);
+	return copier_open(cow, origin->io, &origin->env, depth, SNAPSHOT_SLOT_BYTES,
+			   origin->engine, ret_copier);
 }
 
 int origin_flush(struct origin *origin, struct uds_message *message)

@@ -42,6 +42,7 @@ struct origin_member {
 struct origin {
 	struct uds_env env;
 	struct uds_io *io;
+	struct uds_io_engine *engine; /* its threads are those of all engines of the snapshots */
 	uint64_t size_bytes;
 
 	/* The largest chunk of a member: holds are rounded out to it. Changes with everything held. */

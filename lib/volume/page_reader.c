@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading pages: one at a time, or many through an I/O queue; and the caches around it.
+ * Reading pages: one at a time, or many through an I/O engine; and the caches around it.
  *
- * Buffers and queues are pooled: reads go on all the time, and opening a queue may cost a system call.
+ * Buffers and engines are pooled: reads go on all the time, and a new engine may cost system calls. All share
+ * the threads of one engine.
  */
 #include "volume/page_reader.h"
 
@@ -16,7 +17,7 @@
 #include "base/message.h"
 
 /* How many reads are under way at a time for one caller. */
-#define QUEUE_DEPTH 64u
+#define ENGINE_DEPTH 64u
 
 /*
  * A read of a few kilobytes out of the system's page cache takes a microsecond or so, one of 32 KB
@@ -33,9 +34,9 @@ struct page_buffer {
 	uint8_t *memory;
 };
 
-struct read_queue {
-	struct read_queue *next;
-	struct uds_io_queue *queue;
+struct read_engine {
+	struct read_engine *next;
+	struct uds_io_engine *engine;
 };
 
 void page_reader_init(struct page_reader *reader, struct uds_io *io, const struct uds_env *env,
@@ -75,13 +76,14 @@ int page_reader_start(struct page_reader *reader, uint64_t cache_bytes)
 
 void page_reader_end(struct page_reader *reader)
 {
-	while (reader->queues != NULL) {
-		struct read_queue *queue = reader->queues;
+	while (reader->engines != NULL) {
+		struct read_engine *engine = reader->engines;
 
-		reader->queues = queue->next;
-		uds_io_queue_close(queue->queue);
-		env_release(&reader->env, queue);
+		reader->engines = engine->next;
+		uds_io_engine_close(engine->engine);
+		env_release(&reader->env, engine);
 	}
+	uds_io_engine_close(reader->threads);
 	while (reader->buffers != NULL) {
 		struct page_buffer *buffer = reader->buffers;
 
@@ -135,7 +137,9 @@ int page_reader_want(struct page_reader *reader, struct page_request *request, u
 	request->from = from;
 	request->to = to;
 	request->bytes = request->buffer->memory + (from - start);
+	request->transfer.io = reader->io;
 	request->transfer.kind = UDS_IO_READ;
+	request->transfer.flags = 0;
 	request->transfer.buffer = request->buffer->memory;
 	request->transfer.offset = page_reader_offset(reader, claim->slot, claim->page) + start;
 	request->transfer.length = (size_t)round_up(to, block) - start;
@@ -190,85 +194,77 @@ void page_reader_read(struct page_reader *reader, struct page_request *request)
 		atomic_load_explicit(&reader->slowness, memory_order_relaxed) > 0;
 	if (timed)
 		began = now_ns();
-	request->status =
-		uds_io_read(reader->io, transfer->buffer, transfer->length, transfer->offset);
+	request->status = uds_io_read(reader->io, transfer->buffer, (size_t)transfer->length,
+				      transfer->offset);
 	if (timed && request->status == 0)
 		note_time(reader, now_ns() - began);
 }
 
-static int take_queue(struct page_reader *reader, struct read_queue **ret_queue)
+static int make_engine(struct page_reader *reader, struct read_engine **ret_engine)
 {
-	struct read_queue *queue;
-	int r;
+	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
+	struct read_engine *engine = env_allocate(&reader->env, 1, sizeof(*engine));
+	int r = 0;
+
+	if (engine == NULL)
+		return -ENOMEM;
+	options.depth = ENGINE_DEPTH;
+	pthread_mutex_lock(&reader->pool_lock);
+	if (reader->threads == NULL)
+		r = uds_io_engine_open(&options, &reader->env, NULL, &reader->threads);
+	options.share = reader->threads;
+	pthread_mutex_unlock(&reader->pool_lock);
+	if (r == 0)
+		r = uds_io_engine_open(&options, &reader->env, NULL, &engine->engine);
+	if (r < 0)
+		env_release(&reader->env, engine);
+	else
+		*ret_engine = engine;
+	return r;
+}
+
+static int take_engine(struct page_reader *reader, struct read_engine **ret_engine)
+{
+	struct read_engine *engine;
 
 	pthread_mutex_lock(&reader->pool_lock);
-	queue = reader->queues;
-	if (queue != NULL)
-		reader->queues = queue->next;
+	engine = reader->engines;
+	if (engine != NULL)
+		reader->engines = engine->next;
 	pthread_mutex_unlock(&reader->pool_lock);
-	if (queue == NULL) {
-		queue = env_allocate(&reader->env, 1, sizeof(*queue));
-		if (queue == NULL)
-			return -ENOMEM;
-		r = uds_io_queue_open(reader->io, QUEUE_DEPTH, &queue->queue);
-		if (r < 0) {
-			env_release(&reader->env, queue);
-			return r;
-		}
-	}
-	*ret_queue = queue;
+	if (engine == NULL)
+		return make_engine(reader, ret_engine);
+	*ret_engine = engine;
 	return 0;
 }
 
-static void give_queue(struct page_reader *reader, struct read_queue *queue)
+static void give_engine(struct page_reader *reader, struct read_engine *engine)
 {
 	pthread_mutex_lock(&reader->pool_lock);
-	queue->next = reader->queues;
-	reader->queues = queue;
+	engine->next = reader->engines;
+	reader->engines = engine;
 	pthread_mutex_unlock(&reader->pool_lock);
 }
 
 /*
- * Submits up to QUEUE_DEPTH transfers and waits for all of them; each has its status. The only place that
- * knows how many reads get under way together.
- *
- * Returns 0, or an error of the queue: which of the transfers are done, nobody knows then.
+ * Up to ENGINE_DEPTH requests: submits them, and waits for all. The only place that knows how many reads get
+ * under way together.
  */
-static int transfer_together(struct uds_io_queue *queue, struct uds_io_request *const *transfers,
-			     size_t count)
-{
-	struct uds_io_request *some[QUEUE_DEPTH];
-	int r;
-
-	r = uds_io_queue_submit(queue, transfers, count);
-	while (r >= 0 && count > 0) {
-		r = uds_io_queue_reap(queue, some, QUEUE_DEPTH);
-		if (r > 0)
-			count -= (size_t)r;
-	}
-	return r < 0 ? r : 0;
-}
-
-/* Up to QUEUE_DEPTH requests. */
 static void read_together(struct page_reader *reader, struct page_request *const *requests,
 			  size_t count)
 {
-	struct uds_io_request *transfers[QUEUE_DEPTH];
-	struct read_queue *queue;
+	struct uds_io_request *transfers[ENGINE_DEPTH], *done[ENGINE_DEPTH];
+	struct read_engine *engine;
 	int r;
 
 	for (size_t i = 0; i < count; i++)
 		transfers[i] = &requests[i]->transfer;
-	r = take_queue(reader, &queue);
+	r = take_engine(reader, &engine);
 	if (r == 0) {
-		r = transfer_together(queue->queue, transfers, count);
-		if (r == 0) {
-			give_queue(reader, queue);
-		} else {
-			/* Closing waits for what is under way, so the buffers are free again. */
-			uds_io_queue_close(queue->queue);
-			env_release(&reader->env, queue);
-		}
+		r = uds_io_engine_submit(engine->engine, transfers, count);
+		if (r == 0)
+			(void)uds_io_engine_reap(engine->engine, done, count, count, -1);
+		give_engine(reader, engine);
 	}
 	for (size_t i = 0; i < count; i++)
 		requests[i]->status = r < 0 ? r : transfers[i]->status;
@@ -279,7 +275,7 @@ void page_reader_read_many(struct page_reader *reader, struct page_request *cons
 {
 	atomic_fetch_add_explicit(&reader->pages_read, count, memory_order_relaxed);
 	for (size_t i = 0, n; i < count; i += n) {
-		n = count - i < QUEUE_DEPTH ? count - i : QUEUE_DEPTH;
+		n = count - i < ENGINE_DEPTH ? count - i : ENGINE_DEPTH;
 		read_together(reader, requests + i, n);
 	}
 }
@@ -292,7 +288,8 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 	int r;
 
 	if (request->status < 0)
-		return failure(ret_message, request->status, "reading %zu bytes at %" PRIu64 ": %s",
+		return failure(ret_message, request->status,
+			       "reading %" PRIu64 " bytes at %" PRIu64 ": %s",
 			       request->transfer.length, request->transfer.offset,
 			       uds_strerror(request->status));
 	if (request->from > 0)

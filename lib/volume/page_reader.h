@@ -35,7 +35,7 @@
 #include "volume/slot_table.h"
 
 struct page_buffer;
-struct read_queue;
+struct read_engine;
 
 struct page_reader {
 	struct uds_env env;
@@ -53,7 +53,8 @@ struct page_reader {
 
 	pthread_mutex_t pool_lock; /* for the two lists */
 	struct page_buffer *buffers;
-	struct read_queue *queues;
+	struct read_engine *engines;
+	struct uds_io_engine *threads; /* the engine whose threads all use; NULL before the first */
 };
 
 /*

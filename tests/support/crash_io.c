@@ -244,6 +244,7 @@ int crash_log_open(struct crash_log *log, int device, const struct uds_env *env,
 
 	snprintf(name, sizeof(name), "crash:%d", device);
 	limits.name = name;
+	limits.quick = true; /* in the order in which requests are submitted, always the same */
 	limits.block_bytes = log->devices[device].block_bytes;
 	return uds_io_open_ops(&crash_ops, &log->devices[device], &limits, env, ret_io);
 }

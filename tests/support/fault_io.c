@@ -6,9 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uds/engine.h>
+
 struct fault_io {
 	struct fault_plan *plan;
 	struct uds_io *below;
+
+	/* Requests that were submitted and not reaped, oldest first. */
+	pthread_mutex_t lock;
+	size_t count;
+	struct uds_io_request *waiting[8192];
 };
 
 void fault_plan_start(struct fault_plan *plan)
@@ -224,75 +231,72 @@ static int fault_close(void *context)
 	int asked = ask(fault->plan, FAULT_CLOSE);
 	int r = uds_io_close(fault->below);
 
+	pthread_mutex_destroy(&fault->lock);
 	free(fault);
 	return asked != 0 ? asked : r;
 }
 
-struct fault_queue {
-	struct fault_io *fault;
-	unsigned int room;
-	unsigned int first;
-	unsigned int count;
-	struct uds_io_request *waiting[];
-};
-
-static int fault_open_queue(void *context, unsigned int depth, void **ret_queue)
+static int fault_submit(void *context, struct uds_io_request *const *requests, size_t count)
 {
 	struct fault_io *fault = context;
-	struct fault_queue *queue;
 	int r;
 
 	if (!fault->plan->queues)
 		return -EOPNOTSUPP;
-	r = ask(fault->plan, FAULT_OPEN_QUEUE);
+	r = ask(fault->plan, FAULT_SUBMIT);
 	if (r != 0)
 		return r;
-	queue = calloc(1, sizeof(*queue) + depth * sizeof(queue->waiting[0]));
-	if (queue == NULL)
-		return -ENOMEM;
-	queue->fault = fault;
-	queue->room = depth;
-	*ret_queue = queue;
+	pthread_mutex_lock(&fault->lock);
+	for (size_t i = 0; i < count; i++)
+		fault->waiting[fault->count++] = requests[i];
+	pthread_mutex_unlock(&fault->lock);
 	return 0;
 }
 
-static int fault_submit(void *context, struct uds_io_request *const *requests, size_t count)
+/* The engine's oldest request, taken off; NULL: it has none. */
+static struct uds_io_request *take_oldest(struct fault_io *fault, struct uds_io_engine *engine)
 {
-	struct fault_queue *queue = context;
-	int r = ask(queue->fault->plan, FAULT_SUBMIT);
+	struct uds_io_request *request = NULL;
+	size_t i = 0;
 
-	for (size_t i = 0; i < count && r == 0; i++)
-		queue->waiting[(queue->first + queue->count++) % queue->room] = requests[i];
-	return r;
+	pthread_mutex_lock(&fault->lock);
+	while (i < fault->count && fault->waiting[i]->engine != engine)
+		i++;
+	if (i < fault->count) {
+		request = fault->waiting[i];
+		fault->count--;
+		memmove(fault->waiting + i, fault->waiting + i + 1,
+			(fault->count - i) * sizeof(fault->waiting[0]));
+	}
+	pthread_mutex_unlock(&fault->lock);
+	return request;
 }
 
-static int fault_reap(void *context, struct uds_io_request **ret_done, size_t room)
+static int fault_reap(void *context, struct uds_io_engine *engine, int timeout_ms)
 {
-	struct fault_queue *queue = context;
-	struct uds_io_request *request = queue->waiting[queue->first];
-	int r = ask(queue->fault->plan, FAULT_REAP);
+	struct fault_io *fault = context;
+	struct uds_io_request *request = take_oldest(fault, engine);
+	int r, status;
 
-	if (r != 0)
-		return r;
-	if (room == 0 || queue->count == 0)
+	(void)timeout_ms;
+	if (request == NULL)
 		return 0;
+	r = ask(fault->plan, FAULT_REAP);
+	if (r != 0) {
+		while (take_oldest(fault, engine) != NULL)
+			;
+		return r;
+	}
 	if (request->kind == UDS_IO_READ)
-		request->status =
-			fault_read(queue->fault, request->buffer, request->length, request->offset);
+		status = fault_read(fault, request->buffer, (size_t)request->length,
+				    request->offset);
 	else if (request->kind == UDS_IO_WRITE)
-		request->status = fault_write(queue->fault, request->buffer, request->length,
-					      request->offset);
+		status = fault_write(fault, request->buffer, (size_t)request->length,
+				     request->offset);
 	else
-		request->status = fault_flush(queue->fault);
-	queue->first = (queue->first + 1) % queue->room;
-	queue->count--;
-	ret_done[0] = request;
-	return 1;
-}
-
-static void fault_close_queue(void *context)
-{
-	free(context);
+		status = fault_flush(fault);
+	uds_io_request_complete(request, status);
+	return 0;
 }
 
 static const struct uds_io_ops fault_ops = {
@@ -304,27 +308,27 @@ static const struct uds_io_ops fault_ops = {
 	.close = fault_close,
 	.discard = fault_discard,
 	.resize = fault_resize,
-	.open_queue = fault_open_queue,
 	.submit = fault_submit,
 	.reap = fault_reap,
-	.close_queue = fault_close_queue,
 };
 
 int fault_io_open(struct fault_plan *plan, struct uds_io *below, const struct uds_env *env,
 		  struct uds_io **ret_io)
 {
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
-	struct fault_io *fault = malloc(sizeof(*fault));
+	struct fault_io *fault = calloc(1, sizeof(*fault));
 	int r;
 
 	if (fault == NULL)
 		return -ENOMEM;
+	pthread_mutex_init(&fault->lock, NULL);
 	fault->plan = plan;
 	fault->below = below;
 	limits.block_bytes = uds_io_block_bytes(below);
 	limits.memory_alignment = uds_io_memory_alignment(below);
 	limits.read_only = uds_io_is_read_only(below);
 	limits.name = uds_io_name(below);
+	limits.quick = true;
 	r = uds_io_open_ops(&fault_ops, fault, &limits, env, ret_io);
 	if (r < 0)
 		free(fault);

@@ -16,8 +16,8 @@
  * To fail each operation of a workload in turn, run it once without a failure, read the count with
  * fault_plan_count(), and run it again for each number from 1 to that.
  *
- * The I/O has no queues of its own unless plan.queues says so, so queued requests come as plain reads
- * and writes and are counted too. Threads: any.
+ * The I/O does not take requests of engines by itself unless plan.queues says so, so they come as plain
+ * reads and writes, in their order, and are counted too. Threads: any.
  *
  * The status may be any number but 0: also one that no backend should return.
  */
@@ -39,13 +39,12 @@ enum {
 	FAULT_DISCARD = 16,
 	FAULT_SIZE = 32,
 	FAULT_CLOSE = 64,
-	FAULT_OPEN_QUEUE = 128,
-	FAULT_SUBMIT = 256,
-	FAULT_REAP = 512,
-	FAULT_KINDS = 10, /* how many */
+	FAULT_SUBMIT = 128,
+	FAULT_REAP = 256,
+	FAULT_KINDS = 9, /* how many */
 
 	FAULT_ANY = 127, /* without queues */
-	FAULT_QUEUES = FAULT_OPEN_QUEUE | FAULT_SUBMIT | FAULT_REAP,
+	FAULT_QUEUES = FAULT_SUBMIT | FAULT_REAP,
 	FAULT_CHANGE = FAULT_WRITE | FAULT_FLUSH | FAULT_RESIZE | FAULT_DISCARD,
 };
 
@@ -61,8 +60,7 @@ struct fault_plan {
 	bool and_after;	    /* all later ones too */
 
 	/*
-	 * The I/O has queues, of a simple kind: what is submitted is carried out, one by one, when
-	 * it is reaped. Set before queues are opened.
+	 * The I/O takes requests of engines by itself, and carries them out, one by one, when it is reaped.
 	 */
 	bool queues;
 

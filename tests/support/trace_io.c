@@ -7,18 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <uds/engine.h>
+
 #include "check_main.h"
 
 struct traced {
 	struct trace *trace;
 	struct uds_io *below;
 	char letter;
-};
 
-struct traced_queue {
-	struct traced *traced;
+	/* Requests that were submitted and not reaped. */
 	size_t count;
-	struct uds_io_request *requests[4096];
+	struct uds_io_request *requests[8192];
 };
 
 void trace_start(struct trace *trace)
@@ -93,24 +93,14 @@ static int traced_close(void *context)
 	return r;
 }
 
-static int queue_open(void *context, unsigned int depth, void **ret_queue)
+static int traced_submit(void *context, struct uds_io_request *const *requests, size_t count)
 {
-	struct traced_queue *queue = calloc(1, sizeof(*queue));
+	struct traced *traced = context;
+	struct trace *trace = traced->trace;
 
-	(void)depth;
-	queue->traced = context;
-	*ret_queue = queue;
-	return 0;
-}
-
-static int queue_submit(void *context, struct uds_io_request *const *requests, size_t count)
-{
-	struct traced_queue *queue = context;
-	struct trace *trace = queue->traced->trace;
-
-	memcpy(queue->requests + queue->count, requests, count * sizeof(requests[0]));
-	queue->count += count;
 	pthread_mutex_lock(&trace->lock);
+	memcpy(traced->requests + traced->count, requests, count * sizeof(requests[0]));
+	traced->count += count;
 	trace->in_flight += (unsigned int)count;
 	if (trace->in_flight > trace->most_in_flight)
 		trace->most_in_flight = trace->in_flight;
@@ -118,34 +108,48 @@ static int queue_submit(void *context, struct uds_io_request *const *requests, s
 	return 0;
 }
 
-/* The last one first: nobody may rely on the order. */
-static int queue_reap(void *context, struct uds_io_request **ret_done, size_t room)
+/* The engine's last request, taken off: nobody may rely on the order. NULL: it has none. */
+static struct uds_io_request *take_last(struct traced *traced, struct uds_io_engine *engine)
 {
-	struct traced_queue *queue = context;
-	struct traced *traced = queue->traced;
-	struct uds_io_request *request;
+	struct uds_io_request *request = NULL;
+	size_t i;
 
-	if (room == 0 || queue->count == 0)
+	pthread_mutex_lock(&traced->trace->lock);
+	i = traced->count;
+	while (i > 0 && traced->requests[i - 1]->engine != engine)
+		i--;
+	if (i > 0) {
+		request = traced->requests[i - 1];
+		memmove(traced->requests + i - 1, traced->requests + i,
+			(traced->count - i) * sizeof(traced->requests[0]));
+		traced->count--;
+	}
+	pthread_mutex_unlock(&traced->trace->lock);
+	return request;
+}
+
+static int traced_reap(void *context, struct uds_io_engine *engine, int timeout_ms)
+{
+	struct traced *traced = context;
+	struct uds_io_request *request = take_last(traced, engine);
+	int status;
+
+	(void)timeout_ms;
+	if (request == NULL)
 		return 0;
-	request = queue->requests[--queue->count];
 	if (request->kind == UDS_IO_READ)
-		request->status =
-			traced_read(traced, request->buffer, request->length, request->offset);
+		status = traced_read(traced, request->buffer, (size_t)request->length,
+				     request->offset);
 	else if (request->kind == UDS_IO_WRITE)
-		request->status =
-			traced_write(traced, request->buffer, request->length, request->offset);
+		status = traced_write(traced, request->buffer, (size_t)request->length,
+				      request->offset);
 	else
-		request->status = traced_flush(traced);
+		status = traced_flush(traced);
 	pthread_mutex_lock(&traced->trace->lock);
 	traced->trace->in_flight--;
 	pthread_mutex_unlock(&traced->trace->lock);
-	ret_done[0] = request;
-	return 1;
-}
-
-static void queue_close(void *context)
-{
-	free(context);
+	uds_io_request_complete(request, status);
+	return 0;
 }
 
 struct uds_io *trace_io(struct trace *trace, char letter, struct uds_io *below)
@@ -157,10 +161,8 @@ struct uds_io *trace_io(struct trace *trace, char letter, struct uds_io *below)
 		.flush = traced_flush,
 		.get_size = traced_size,
 		.close = traced_close,
-		.open_queue = queue_open,
-		.submit = queue_submit,
-		.reap = queue_reap,
-		.close_queue = queue_close,
+		.submit = traced_submit,
+		.reap = traced_reap,
 	};
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
 	struct traced *traced = calloc(1, sizeof(*traced));

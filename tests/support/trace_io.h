@@ -20,7 +20,7 @@ struct trace {
 	unsigned int read_delay_us; /* set before threads are there: each read takes so long */
 	char text[1 << 16];
 	size_t used;
-	unsigned int in_flight;	     /* of queues, now */
+	unsigned int in_flight;	     /* requests of engines, now */
 	unsigned int most_in_flight; /* ever */
 };
 
@@ -29,7 +29,7 @@ void trace_start(struct trace *trace);
 /* Forgets what is written down. */
 void trace_clear(struct trace *trace);
 
-/* @letter: names the device. Owns @below. With queues of its own, which do the work when reaped. */
+/* @letter: names the device. Owns @below. It takes requests of engines, and does the work when reaped. */
 struct uds_io *trace_io(struct trace *trace, char letter, struct uds_io *below);
 
 #endif

@@ -30,12 +30,12 @@ tests_unit_test_io_device_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_device_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_device_LDADD = $(TEST_LDADD)
 
-UNIT_TESTS += tests/unit/test_io_queue
-THREADED_TESTS += tests/unit/test_io_queue
-tests_unit_test_io_queue_SOURCES = tests/unit/test_io_queue.c
-tests_unit_test_io_queue_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_unit_test_io_queue_CFLAGS = $(TEST_CFLAGS)
-tests_unit_test_io_queue_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/unit/test_io_engine
+THREADED_TESTS += tests/unit/test_io_engine
+tests_unit_test_io_engine_SOURCES = tests/unit/test_io_engine.c
+tests_unit_test_io_engine_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_engine_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_engine_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_io_memory
 THREADED_TESTS += tests/unit/test_io_memory

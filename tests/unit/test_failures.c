@@ -23,7 +23,8 @@ static struct uds_exception_store *store;
 static struct uds_exception_store *read_only_store;
 static struct uds_snapshot *snapshot;
 static struct uds_snapshot *read_only_snapshot;
-static struct uds_io *sealed; /* an I/O that cannot do much */
+static struct uds_io *sealed;	     /* an I/O that cannot do much */
+static struct uds_io_engine *engine; /* of depth 1 */
 static struct uds_volume *volume;
 static struct uds_open_chapter *chapter;
 static struct uds_chapter_index *chapter_index;
@@ -100,9 +101,12 @@ static int sealed_close(void *context)
 static void open_parts(void)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct uds_io_engine_options shallow = UDS_IO_ENGINE_OPTIONS_INIT;
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
 	struct uds_io_ops ops = UDS_IO_OPS_INIT;
 
+	shallow.depth = 1;
+	ck_assert_int_eq(uds_io_engine_open(&shallow, NULL, &message, &engine), 0);
 	ops.read = sealed_read;
 	ops.flush = sealed_flush;
 	ops.get_size = sealed_size;
@@ -126,6 +130,7 @@ static void close_parts(void)
 	uds_open_chapter_free(chapter);
 	uds_volume_close(volume);
 	uds_io_close(sealed);
+	uds_io_engine_close(engine);
 }
 
 static void close_all(void)
@@ -411,7 +416,7 @@ static int changed_ranges_invalid(void)
 	return uds_snapshot_for_each_changed_range(snapshot, 0, UINT64_MAX, stop_changed, NULL);
 }
 
-/* ---- I/Os and their queues ---- */
+/* ---- I/Os and engines ---- */
 
 static int io_read_past_the_end(void)
 {
@@ -454,25 +459,19 @@ static int io_flush_fails(void)
 	return uds_io_flush(sealed);
 }
 
-static int queue_too_deep(void)
+static int engine_full(void)
 {
-	struct uds_io_queue *queue;
+	struct uds_io_request request = { .io = cow, .kind = UDS_IO_FLUSH };
+	struct uds_io_request *requests[2] = { &request, &request };
 
-	return uds_io_queue_open(cow, 5000, &queue);
+	return uds_io_engine_submit(engine, requests, 2);
 }
 
-static int queue_full(void)
+static int engine_without_room(void)
 {
-	char byte;
-	struct uds_io_request request = { .kind = UDS_IO_READ, .buffer = &byte, .length = 1 };
-	struct uds_io_request *requests[2] = { &request, &request };
-	struct uds_io_queue *queue;
-	int r;
+	struct uds_io_request *done[1];
 
-	ck_assert_int_eq(uds_io_queue_open(cow, 1, &queue), 0);
-	r = uds_io_queue_submit(queue, requests, 2);
-	uds_io_queue_close(queue);
-	return r;
+	return uds_io_engine_reap(engine, done, 1, 2, 0);
 }
 
 /* ---- volume and chapters ---- */
@@ -646,6 +645,11 @@ static void sealed_message(struct uds_message *ret)
 	uds_io_error_message(sealed, ret);
 }
 
+static void engine_message(struct uds_message *ret)
+{
+	uds_io_engine_error_message(engine, ret);
+}
+
 static void volume_message(struct uds_message *ret)
 {
 	uds_volume_error_message(volume, ret);
@@ -678,6 +682,11 @@ static int good_sealed(void)
 	uint64_t bytes;
 
 	return uds_io_size(sealed, &bytes);
+}
+
+static int good_engine(void)
+{
+	return uds_io_engine_submit(engine, NULL, 0);
 }
 
 static int good_volume(void)
@@ -761,6 +770,7 @@ static const struct handle {
 	{ read_only_snapshot_message, good_read_only_snapshot },
 	{ io_message, good_io },
 	{ sealed_message, good_sealed },
+	{ engine_message, good_engine },
 	{ volume_message, good_volume },
 	{ chapter_message, good_chapter },
 	{ chapter_index_message, good_chapter_index },
@@ -776,6 +786,7 @@ enum {
 	SNAPSHOT_RO,
 	IO,
 	SEALED,
+	ENGINE,
 	VOLUME,
 	CHAPTER,
 	CHAPTER_INDEX,
@@ -830,8 +841,8 @@ static const struct row {
 	{ SEALED, io_discard_not_there, -EOPNOTSUPP, "sealed: discarding 512 bytes at 0" },
 	{ SEALED, io_resize_not_there, -EOPNOTSUPP, "sealed: resizing it to 512" },
 	{ SEALED, io_flush_fails, -EIO, "sealed: flushing" },
-	{ IO, queue_too_deep, -EINVAL, "depth 5000" },
-	{ IO, queue_full, -EBUSY, "2 requests for a queue of depth 1" },
+	{ ENGINE, engine_full, -EBUSY, "2 requests for an engine of depth 1" },
+	{ ENGINE, engine_without_room, -EINVAL, "2 requests with room for 1" },
 	{ VOLUME, volume_info_of_no_size, -EINVAL, "struct uds_volume_info" },
 	{ VOLUME, volume_configuration_of_no_size, -EINVAL, "struct uds_configuration" },
 	{ VOLUME, volume_search_nowhere, UDS_ERR_OUT_OF_RANGE, "chapter 77" },

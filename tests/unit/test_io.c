@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <uds/engine.h>
 #include <uds/io.h>
 
 #include "check_main.h"
@@ -52,10 +53,10 @@ static int fake_close(void *context)
 	return -EIO;
 }
 
-static int fake_open_queue(void *context, unsigned int depth, void **ret_queue)
+static int fake_reap(void *context, struct uds_io_engine *engine, int timeout_ms)
 {
-	(void)context, (void)depth, (void)ret_queue;
-	return -EOPNOTSUPP;
+	(void)context, (void)engine, (void)timeout_ms;
+	return 0;
 }
 
 static const struct uds_io_ops fake_ops = {
@@ -95,7 +96,7 @@ START_TEST(a_vtable_without_its_duties_is_refused)
 	ops.close = NULL;
 	create_refused(&ops, NULL);
 	ops = fake_ops;
-	ops.open_queue = fake_open_queue;
+	ops.reap = fake_reap; /* without submit */
 	create_refused(&ops, NULL);
 	ops = fake_ops;
 	ops.size = 0;
@@ -255,11 +256,11 @@ START_TEST(failures_are_told_with_name_place_and_reason)
 }
 END_TEST
 
-/* Opens, makes a queue, resizes, reads; gives all of it back. */
+/* Opens, resizes, reads through an engine; gives all of it back. */
 static int use_uri(const struct uds_env *env, void *context)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
 	struct uds_io *io;
 	int r;
 
@@ -268,16 +269,23 @@ static int use_uri(const struct uds_env *env, void *context)
 	r = uds_io_open_uri(context, &options, env, NULL, &io);
 	if (r < 0)
 		return r;
-	r = uds_io_queue_open(io, 8, &queue);
+	r = uds_io_resize(io, 8192);
 	if (r == 0)
-		uds_io_queue_close(queue);
-	if (r == 0)
-		r = uds_io_resize(io, 8192);
+		r = uds_io_engine_open(NULL, env, NULL, &engine);
 	if (r == 0) {
 		uint8_t *buffer = aligned_alloc(4096, 4096);
+		struct uds_io_request request = { .io = io,
+						  .kind = UDS_IO_READ,
+						  .buffer = buffer,
+						  .length = 4096,
+						  .offset = 4096 };
+		struct uds_io_request *one = &request;
 
-		r = uds_io_read(io, buffer, 4096, 4096);
+		ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
+		ck_assert_int_eq(uds_io_engine_reap(engine, &one, 1, 1, -1), 1);
+		r = request.status;
 		free(buffer);
+		uds_io_engine_close(engine);
 	}
 	uds_io_close(io);
 	return r;
@@ -436,17 +444,16 @@ START_TEST(what_no_backend_may_return_is_an_io_error)
 }
 END_TEST
 
-START_TEST(a_queue_survives_what_its_backend_should_not_say)
+START_TEST(an_engine_survives_what_a_backend_should_not_say)
 {
 	for (size_t i = 1; i < sizeof(answers) / sizeof(answers[0]); i++) {
 		for (unsigned int kind = FAULT_READ; kind <= FAULT_REAP; kind *= 2) {
-			struct uds_io_request request = { UDS_IO_READ, 0, NULL, 0, 1, NULL };
+			struct uds_io_request request = { .kind = UDS_IO_READ, .length = 1 };
 			struct uds_io_request *given = &request, *done = NULL;
 			struct uds_io *memory, *io;
-			struct uds_io_queue *queue;
+			struct uds_io_engine *engine;
 			struct fault_plan plan;
 			char byte;
-			int n;
 
 			if (kind != FAULT_READ && kind != FAULT_SUBMIT && kind != FAULT_REAP)
 				continue;
@@ -455,18 +462,15 @@ START_TEST(a_queue_survives_what_its_backend_should_not_say)
 			plan.queues = true;
 			ck_assert_int_eq(uds_io_open_memory(10, 1, NULL, &memory), 0);
 			ck_assert_int_eq(fault_io_open(&plan, memory, NULL, &io), 0);
-			ck_assert_int_eq(uds_io_queue_open(io, 2, &queue), 0);
+			request.io = io;
+			ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
 			fault_plan_fail(&plan, kind, 1, answers[i].said, false);
-			ck_assert_int_eq(uds_io_queue_submit(queue, &given, 1), 0);
-			n = uds_io_queue_reap(queue, &done, 1);
-			if (kind == FAULT_REAP) {
-				ck_assert_int_eq(n, answers[i].said > 0 ? -EIO : answers[i].status);
-			} else {
-				ck_assert_int_eq(n, 1);
-				ck_assert_ptr_eq(done, &request);
-				ck_assert_int_eq(request.status, answers[i].status);
-			}
-			uds_io_queue_close(queue);
+			ck_assert_int_eq(uds_io_engine_submit(engine, &given, 1), 0);
+			ck_assert_int_eq(uds_io_engine_reap(engine, &done, 1, 1, -1), 1);
+			ck_assert_ptr_eq(done, &request);
+			ck_assert_int_eq(request.status, answers[i].status);
+			ck_assert_uint_eq(plan.failed, 1);
+			uds_io_engine_close(engine);
 			uds_io_close(io);
 			fault_plan_end(&plan);
 		}
@@ -491,7 +495,7 @@ int main(void)
 	tcase_add_test(tc, a_file_made_by_an_open_that_failed_is_removed);
 	tcase_add_test(tc, half_an_environment_is_refused_by_every_open);
 	tcase_add_test(tc, what_no_backend_may_return_is_an_io_error);
-	tcase_add_test(tc, a_queue_survives_what_its_backend_should_not_say);
+	tcase_add_test(tc, an_engine_survives_what_a_backend_should_not_say);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

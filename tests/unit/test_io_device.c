@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <uds/engine.h>
 #include <uds/io.h>
 
 #include "check_main.h"
@@ -150,33 +151,34 @@ START_TEST(direct_io_obeys_the_sector_size)
 }
 END_TEST
 
-START_TEST(queues_work_on_devices)
+START_TEST(engines_work_on_devices)
 {
 	unsigned int sector = sector_sizes[_i];
 	struct uds_io_file_options options = writing(UDS_IO_DIRECT_YES);
 	uint8_t *wrote = make_buffer(65536, 3), *read = make_buffer(65536, 4);
-	struct uds_io_request requests[16], *all[16], *done[16];
-	struct uds_io_queue *queue;
+	struct uds_io_request requests[16] = { { 0 } }, *all[16], *done[16];
+	struct uds_io_engine *engine;
 	struct uds_io *io;
 
-	if (!attached("queues_work_on_devices", sector, false))
+	if (!attached("engines_work_on_devices", sector, false))
 		return;
 	options.uring = true;
 	io = open_good(&options);
-	ck_assert_int_eq(uds_io_queue_open(io, 16, &queue), 0);
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
 	for (int pass = 0; pass < 2; pass++) {
 		size_t reaped = 0;
 
 		for (int i = 0; i < 16; i++) {
+			requests[i].io = io;
 			requests[i].kind = pass == 0 ? UDS_IO_WRITE : UDS_IO_READ;
 			requests[i].buffer = (pass == 0 ? wrote : read) + i * 4096;
 			requests[i].offset = (uint64_t)(15 - i) * 4096;
 			requests[i].length = 4096;
 			all[i] = &requests[i];
 		}
-		ck_assert_int_eq(uds_io_queue_submit(queue, all, 16), 0);
+		ck_assert_int_eq(uds_io_engine_submit(engine, all, 16), 0);
 		while (reaped < 16) {
-			int n = uds_io_queue_reap(queue, done, 16);
+			int n = uds_io_engine_reap(engine, done, 16, 1, -1);
 
 			ck_assert_int_gt(n, 0);
 			for (int i = 0; i < n; i++)
@@ -185,7 +187,7 @@ START_TEST(queues_work_on_devices)
 		}
 	}
 	ck_assert_mem_eq(read, wrote, 65536);
-	uds_io_queue_close(queue);
+	uds_io_engine_close(engine);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	loop_detach(&loop);
 	free(wrote);
@@ -375,7 +377,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, make_path, remove_path);
 	tcase_add_loop_test(tc, a_device_gives_its_size_and_keeps_what_is_written, 0, 2);
 	tcase_add_loop_test(tc, direct_io_obeys_the_sector_size, 0, 2);
-	tcase_add_loop_test(tc, queues_work_on_devices, 0, 2);
+	tcase_add_loop_test(tc, engines_work_on_devices, 0, 2);
 	tcase_add_loop_test(tc, discarding_leaves_parts_of_sectors_alone, 0, 2);
 	tcase_add_test(tc, a_device_has_one_writer_or_many_readers);
 	tcase_add_test(tc, a_short_lock_such_as_udevs_is_waited_for);

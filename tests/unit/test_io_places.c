@@ -14,6 +14,7 @@
 #include <sys/swap.h>
 #include <unistd.h>
 
+#include <uds/engine.h>
 #include <uds/io.h>
 #include <uds/snapshot.h>
 
@@ -471,7 +472,7 @@ START_TEST(a_device_in_use_is_read_past_the_page_cache_at_any_offset)
 	static const size_t lengths[] = { 1, 511, 4096, 3 << 18 };
 	static const uint64_t offsets[] = { 1 << 20, (1 << 20) + 1, (1 << 20) + 511,
 					    IMAGE_BYTES - (3 << 18) };
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
 	struct loop_device loop;
 	struct uds_io *io;
 	int fd;
@@ -487,7 +488,7 @@ START_TEST(a_device_in_use_is_read_past_the_page_cache_at_any_offset)
 		ck_assert_int_eq(byte_at(io, IMAGE_BYTES - 5), c);
 	}
 	fd = open(image, O_RDONLY | O_CLOEXEC);
-	ck_assert_int_eq(uds_io_queue_open(io, 4, &queue), 0);
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
 	for (size_t i = 0; i < 16; i++) {
 		size_t length = lengths[i % 4];
 		uint64_t offset = offsets[i / 4];
@@ -496,18 +497,20 @@ START_TEST(a_device_in_use_is_read_past_the_page_cache_at_any_offset)
 		ck_assert_int_eq(uds_io_read(io, bytes, length, offset), 0);
 		ck_assert_int_eq(memcmp(bytes, expected, length), 0);
 		memset(bytes, 0x5a, length);
-		requests[0] = (struct uds_io_request){
-			.kind = UDS_IO_READ, .buffer = bytes, .length = length, .offset = offset
-		};
+		requests[0] = (struct uds_io_request){ .io = io,
+						       .kind = UDS_IO_READ,
+						       .buffer = bytes,
+						       .length = length,
+						       .offset = offset };
 		all[0] = &requests[0];
-		ck_assert_int_eq(uds_io_queue_submit(queue, all, 1), 0);
-		ck_assert_int_eq(uds_io_queue_reap(queue, done, 4), 1);
+		ck_assert_int_eq(uds_io_engine_submit(engine, all, 1), 0);
+		ck_assert_int_eq(uds_io_engine_reap(engine, done, 4, 1, -1), 1);
 		ck_assert_int_eq(requests[0].status, 0);
 		ck_assert_int_eq(memcmp(bytes, expected, length), 0);
 	}
 	ck_assert_int_eq(uds_io_read(io, bytes, 2, IMAGE_BYTES - 1), UDS_ERR_OUT_OF_RANGE);
 	close(fd);
-	uds_io_queue_close(queue);
+	uds_io_engine_close(engine);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	ck_assert_int_eq(umount(place), 0);
 	loop_detach(&loop);

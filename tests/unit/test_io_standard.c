@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <uds/index.h>
+#include <uds/engine.h>
 #include <uds/io.h>
 
 #include "check_main.h"
@@ -66,19 +67,24 @@ static struct uds_io_file_options writing(void)
 	return options;
 }
 
-static void use_queue(struct uds_io *io, int subset)
+static void use_engine(struct uds_io *io, int subset)
 {
-	static char bytes[4096] = "by the queue";
-	struct uds_io_request request = { .kind = UDS_IO_WRITE, .buffer = bytes, .length = 4096 };
+	static char bytes[4096] = "by an engine";
+	struct uds_io_request request = {
+		.io = io, .kind = UDS_IO_WRITE, .buffer = bytes, .length = 4096
+	};
+	int descriptor;
 	struct uds_io_request *one = &request, *done;
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
 
-	ck_assert_int_eq(uds_io_queue_open(io, 4, &queue), 0);
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
+	ck_assert_int_eq(uds_io_engine_event_descriptor(engine, &descriptor), 0);
+	ck_assert_int_ge(descriptor, 3);
 	check_still_closed(subset);
-	ck_assert_int_eq(uds_io_queue_submit(queue, &one, 1), 0);
-	ck_assert_int_eq(uds_io_queue_reap(queue, &done, 1), 1);
+	ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
+	ck_assert_int_eq(uds_io_engine_reap(engine, &done, 1, 1, -1), 1);
 	ck_assert_int_eq(request.status, 0);
-	uds_io_queue_close(queue);
+	uds_io_engine_close(engine);
 }
 
 START_TEST(no_open_takes_a_standard_number)
@@ -100,9 +106,9 @@ START_TEST(no_open_takes_a_standard_number)
 	}
 	options.direct = UDS_IO_DIRECT_NO;
 	ck_assert_int_eq(uds_io_open_uri(uri, &options, NULL, NULL, &io), 0);
-	use_queue(io, _i);
+	use_engine(io, _i);
 	ck_assert_int_eq(uds_io_read(io, read, sizeof(read), 0), 0);
-	ck_assert_str_eq(read, "by the queue");
+	ck_assert_str_eq(read, "by an engine");
 	ck_assert_int_eq(uds_io_close(io), 0);
 	check_still_closed(_i);
 }
@@ -234,13 +240,18 @@ START_TEST(nothing_that_is_opened_passes_to_another_program)
 {
 	struct uds_io_file_options options = writing();
 	char command[64];
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
+	struct uds_io_request request = { .kind = UDS_IO_FLUSH }, *one = &request;
 	struct uds_io *io, *second;
-	int status;
+	int status, descriptor, found = 0;
 	pid_t child;
 
 	ck_assert_int_eq(uds_io_open_uri(uri, &options, NULL, NULL, &io), 0);
-	ck_assert_int_eq(uds_io_queue_open(io, 4, &queue), 0);
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
+	ck_assert_int_eq(uds_io_engine_event_descriptor(engine, &descriptor), 0);
+	request.io = io;
+	ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
+	ck_assert_int_eq(uds_io_engine_reap(engine, &one, 1, 1, -1), 1);
 	for (int fd = 3; fd < 1024; fd++) {
 		char link[64], target[500];
 		ssize_t n;
@@ -250,9 +261,13 @@ START_TEST(nothing_that_is_opened_passes_to_another_program)
 		if (n < 0)
 			continue;
 		target[n] = '\0';
-		if (strcmp(target, path) == 0 || strstr(target, "io_uring") != NULL)
-			ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+		if (strcmp(target, path) != 0 && strstr(target, "io_uring") == NULL &&
+		    strstr(target, "eventfd") == NULL)
+			continue;
+		found++;
+		ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	}
+	ck_assert_int_ge(found, 2);
 	/* A child that became another program holds no lock. */
 	child = fork();
 	ck_assert_int_ge(child, 0);
@@ -260,7 +275,7 @@ START_TEST(nothing_that_is_opened_passes_to_another_program)
 		execl("/bin/sleep", "sleep", "20", (char *)NULL);
 		_exit(1);
 	}
-	uds_io_queue_close(queue);
+	uds_io_engine_close(engine);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	snprintf(command, sizeof(command), "kill -0 %ld", (long)child);
 	for (int tries = 0;; tries++) { /* until the child has got as far as exec */

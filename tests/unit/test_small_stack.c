@@ -322,7 +322,8 @@ static void use_io(void *context)
 	static uint8_t block[4096] __attribute__((aligned(4096)));
 	struct uds_io_request request = { .kind = UDS_IO_WRITE, .buffer = block, .length = 4096 };
 	struct uds_io_request *one = &request, *done;
-	struct uds_io_queue *queue;
+	struct uds_io_engine *engine;
+	int descriptor;
 	struct uds_io_place places[8];
 	struct opening *o = context;
 	struct uds_message message;
@@ -342,10 +343,14 @@ static void use_io(void *context)
 	(void)MEASURE(uds_io_discard(o->io, 0, 4096));
 	(void)MEASURE(uds_io_map(o->io, 0, 4096, &view));
 	(void)MEASURE(uds_io_places(o->io, places, 8, &count));
-	good(MEASURE(uds_io_queue_open(o->io, 8, &queue)));
-	good(MEASURE(uds_io_queue_submit(queue, &one, 1)));
-	good(MEASURE(uds_io_queue_reap(queue, &done, 1)));
-	MEASURE_VOID(uds_io_queue_close(queue));
+	good(MEASURE(uds_io_write_zeroes(o->io, 4096, 8192)));
+	good(MEASURE(uds_io_engine_open(NULL, NULL, NULL, &engine)));
+	request.io = o->io;
+	good(MEASURE(uds_io_engine_submit(engine, &one, 1)));
+	good(MEASURE(uds_io_engine_reap(engine, &done, 1, 1, -1)));
+	good(MEASURE(uds_io_engine_event_descriptor(engine, &descriptor)));
+	MEASURE_VOID(uds_io_engine_error_message(engine, &message));
+	MEASURE_VOID(uds_io_engine_close(engine));
 	good(MEASURE(uds_io_open_memory(65536, 512, NULL, &other)));
 	(void)MEASURE(uds_io_overlap(o->io, other));
 	(void)MEASURE(uds_io_overlap(other, o->io));

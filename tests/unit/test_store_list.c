@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uds/engine.h>
 #include <uds/exception_store.h>
 #include <uds/snapshot.h>
 
@@ -270,10 +271,12 @@ START_TEST(an_errno_is_what_the_device_said)
 }
 END_TEST
 
-/* A device that notes how deep a queue was asked for, and has none. */
+/* A device that notes how many reads were under way at most; it does them in order, when it is reaped. */
 struct noted {
 	struct uds_io *below;
-	unsigned int depth;
+	size_t count;
+	size_t most;
+	struct uds_io_request *waiting[256];
 };
 
 static int noted_read(void *context, void *buffer, size_t length, uint64_t offset)
@@ -297,71 +300,89 @@ static int noted_close(void *context)
 	return 0;
 }
 
-static int noted_open_queue(void *context, unsigned int depth, void **ret_queue)
+static int noted_submit(void *context, struct uds_io_request *const *requests, size_t count)
 {
-	((struct noted *)context)->depth = depth;
-	*ret_queue = NULL;
-	return -EOPNOTSUPP;
+	struct noted *noted = context;
+
+	memcpy(noted->waiting + noted->count, requests, count * sizeof(requests[0]));
+	noted->count += count;
+	if (noted->count > noted->most)
+		noted->most = noted->count;
+	return 0;
 }
 
-static int no_submit(void *queue, struct uds_io_request *const *requests, size_t count)
+static int noted_reap(void *context, struct uds_io_engine *engine, int timeout_ms)
 {
-	(void)queue;
-	(void)requests;
-	(void)count;
-	return -EIO;
+	struct noted *noted = context;
+	struct uds_io_request *request = noted->waiting[0];
+
+	(void)engine;
+	(void)timeout_ms;
+	noted->count--;
+	memmove(noted->waiting, noted->waiting + 1, noted->count * sizeof(request));
+	uds_io_request_complete(request, noted_read(noted, request->buffer, (size_t)request->length,
+						    request->offset));
+	return 0;
 }
 
-static int no_reap(void *queue, struct uds_io_request **ret_done, size_t room)
+static struct uds_io *noted_io(struct noted *noted)
 {
-	(void)queue;
-	(void)ret_done;
-	(void)room;
-	return -EIO;
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+	struct uds_io *io;
+
+	limits.block_bytes = 512;
+	limits.read_only = true;
+	ops.read = noted_read;
+	ops.flush = noted_flush;
+	ops.get_size = noted_size;
+	ops.close = noted_close;
+	ops.submit = noted_submit;
+	ops.reap = noted_reap;
+	ck_assert_int_eq(uds_io_open_ops(&ops, noted, &limits, NULL, &io), 0);
+	return io;
 }
 
-static void no_close(void *queue)
+/* An exception store of 300 areas, of which ten are full: the reads ahead double with each area. */
+static struct uds_io *long_store(void)
 {
-	(void)queue;
+	struct uds_exception_store_format_options format = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
+	struct uds_exception_store *store;
+	struct uds_exception e;
+	struct uds_io *io;
+
+	format.chunk_bytes = 512;
+	ck_assert_int_eq(uds_io_open_memory(300 * 33 * 512, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_exception_store_format(io, &format, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_open(io, NULL, NULL, &store), 0);
+	for (uint64_t i = 0; i < 330; i++) {
+		ck_assert_int_eq(uds_exception_store_prepare(store, 2 * i, &e), 0);
+		ck_assert_int_eq(uds_exception_store_commit(store, &e, 1), 0);
+	}
+	ck_assert_int_eq(uds_exception_store_close(store), 0);
+	return io;
 }
 
 START_TEST(a_snapshot_reads_its_areas_with_the_depth_that_was_asked_for)
 {
 	const unsigned int depths[][2] = { { 0, 64 }, { 5, 5 }, { 200, 200 } };
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
-	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
-	struct uds_io_ops ops = UDS_IO_OPS_INIT;
-	struct uds_io *cow, *origin;
+	struct noted noted = { .below = long_store() };
+	struct uds_io *cow = noted_io(&noted), *origin;
 	struct uds_snapshot *s;
-	struct noted noted;
-	struct fixture f;
 
-	setup(&f);
-	noted.below = f.cow;
-	limits.block_bytes = 512;
-	limits.memory_alignment = uds_io_memory_alignment(f.cow);
-	limits.read_only = true;
-	ops.read = noted_read;
-	ops.flush = noted_flush;
-	ops.get_size = noted_size;
-	ops.close = noted_close;
-	ops.open_queue = noted_open_queue;
-	ops.submit = no_submit;
-	ops.reap = no_reap;
-	ops.close_queue = no_close;
-	ck_assert_int_eq(uds_io_open_ops(&ops, &noted, &limits, NULL, &cow), 0);
-	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 1, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(1000 * 512, 1, NULL, &origin), 0);
 	options.read_only = true;
 	for (size_t i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
-		noted.depth = 0;
+		noted.most = 0;
 		options.queue_depth = depths[i][0];
 		ck_assert_int_eq(uds_snapshot_open(origin, cow, &options, NULL, &s), 0);
-		ck_assert_uint_eq(noted.depth, depths[i][1]);
+		ck_assert_uint_eq(noted.most, depths[i][1]);
 		uds_snapshot_close(s);
 	}
 	uds_io_close(origin);
 	uds_io_close(cow);
-	teardown(&f);
+	uds_io_close(noted.below);
 }
 END_TEST
 

@@ -170,6 +170,16 @@ static int take_io_limits(const void *given)
 	return close_io(r, made);
 }
 
+static int take_engine_options(const void *given)
+{
+	struct uds_io_engine *made;
+	int r = uds_io_engine_open(given, NULL, &message, &made);
+
+	if (r == 0)
+		uds_io_engine_close(made);
+	return r;
+}
+
 static int take_file_options(const void *given)
 {
 	char path[512], uri[600];
@@ -319,6 +329,7 @@ union any {
 	struct uds_index_info index_info;
 	struct uds_io_ops io_ops;
 	struct uds_io_limits io_limits;
+	struct uds_io_engine_options engine_options;
 	struct uds_io_file_options file_options;
 	struct uds_snapshot_options snapshot_options;
 	struct uds_snapshot_status snapshot_status;
@@ -401,12 +412,19 @@ static const struct row {
 	  NULL,
 	  true },
 	{ "uds_io_ops",
-	  104,
+	  112,
 	  sizeof(struct uds_io_ops),
 	  { .io_ops = UDS_IO_OPS_INIT },
 	  take_io_ops,
 	  NULL,
 	  false },
+	{ "uds_io_engine_options",
+	  32,
+	  sizeof(struct uds_io_engine_options),
+	  { .engine_options = UDS_IO_ENGINE_OPTIONS_INIT },
+	  take_engine_options,
+	  NULL,
+	  true },
 	{ "uds_io_limits",
 	  32,
 	  sizeof(struct uds_io_limits),

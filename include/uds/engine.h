@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The I/O engine: many requests in flight, for any number of I/Os, and one place to wait for them.
+ *
+ * A file that was opened with uring goes through io_uring, all of them through one ring. A backend with
+ * a submit function of its own gets its requests that way. All others are served by a few threads
+ * that call the plain functions, so that these too have many transfers in flight.
+ *
+ * Requests in flight together have no order among each other: a flush covers only writes that were
+ * reaped before it was submitted.
+ */
+#ifndef UDS_ENGINE_H
+#define UDS_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uds/env.h>
+#include <uds/io.h>
+#include <uds/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uds_io_engine;
+
+enum uds_io_kind {
+	UDS_IO_READ = 1,
+	UDS_IO_WRITE = 2,
+	UDS_IO_FLUSH = 3,	 /* as uds_io_flush() */
+	UDS_IO_DISCARD = 4,	 /* as uds_io_discard() */
+	UDS_IO_WRITE_ZEROES = 5, /* as uds_io_write_zeroes() */
+};
+
+/* A flag of writes and write-zeroes: what it wrote is durable when the request is done. */
+#define UDS_IO_FUA 1u
+
+/*
+ * One request. It and its buffer stay the caller's, and stay where they are until it is reaped. Begin
+ * with all members zero.
+ */
+struct uds_io_request {
+	struct uds_io *io;
+	uint32_t kind;	 /* enum uds_io_kind */
+	uint32_t flags;	 /* 0 or UDS_IO_FUA */
+	void *buffer;	 /* not changed by a write; unused by the kinds without data */
+	uint64_t offset; /* bytes */
+	uint64_t length; /* bytes; unused by a flush */
+	void *user;	 /* the caller's, untouched */
+	int32_t status;	 /* out: 0 or a negative status */
+
+	/* The engine's, between submit and reap. */
+	uint32_t stage;
+	uint64_t moved;
+	struct uds_io_engine *engine;
+	struct uds_io_request *next;
+	struct uds_io_request *previous;
+};
+
+struct uds_io_engine_options {
+	uint64_t size; /* of this struct: set by UDS_IO_ENGINE_OPTIONS_INIT */
+
+	uint32_t depth; /* most requests between submit and reap, 1 to 4096 */
+
+	/*
+	 * Most threads for requests that go through plain calls, up to 256; they are started when they are
+	 * needed. 0: such requests are carried out when they are submitted. Not looked at with share.
+	 */
+	uint32_t threads;
+
+	/* Use no io_uring, not even for files that were opened with uring. */
+	bool no_uring;
+
+	uint8_t unused[7]; /* ignored */
+
+	/*
+	 * May be NULL. An engine whose threads this one uses too, instead of having its own. Either may be
+	 * closed first.
+	 */
+	struct uds_io_engine *share;
+};
+
+#define UDS_IO_ENGINE_OPTIONS_INIT                                           \
+	{                                                                    \
+		sizeof(struct uds_io_engine_options), 64, 8, false, { 0 }, 0 \
+	}
+
+/*
+ * Opens an engine.
+ *
+ * @options: NULL for the defaults. @env: for the engine's memory and log lines; NULL for the defaults.
+ *
+ * No thread, ring or descriptor is made before a request needs it. Where the kernel refuses io_uring, a
+ * line is logged at UDS_LOG_NOTICE when the first request asks for it, and threads do the work.
+ *
+ * Returns 0, -EINVAL for a depth or a number of threads out of range, or -ENOMEM.
+ *
+ * Threads: any. Since 0.2.
+ */
+int uds_io_engine_open(const struct uds_io_engine_options *options, const struct uds_env *env,
+		       struct uds_message *ret_message, struct uds_io_engine **ret_engine);
+
+/*
+ * Waits for all requests in flight, forgets them, and frees the engine, which may be NULL. The I/Os stay open.
+ *
+ * Threads: no other thread may use the engine any more. Since 0.2.
+ */
+void uds_io_engine_close(struct uds_io_engine *engine);
+
+/*
+ * Submits requests. Each gets a status of its own, to be seen when it is reaped: also one that breaks the
+ * limits of its I/O, or whose kind or flags are unknown (-EINVAL), fails by itself.
+ *
+ * The status of a read, write, flush, discard or write-zeroes is what the function of that name returns;
+ * a request with UDS_IO_FUA may also fail with what a flush says.
+ *
+ * Returns 0, or -EBUSY when more than the depth would be in flight: nothing was submitted then.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+int uds_io_engine_submit(struct uds_io_engine *engine, struct uds_io_request *const *requests,
+			 size_t count);
+
+/*
+ * Takes requests that are done, at most @room.
+ *
+ * @least: wait until there are so many, at most @room; 0 does not wait.
+ * @timeout_ms: how long to wait at most, in milliseconds; negative: as long as it takes.
+ *
+ * Returns how many it put into @ret_done: fewer than @least when the time is over, or when no more are in
+ * flight; -EINVAL for a @least of more than @room. What goes wrong with a device is in the statuses.
+ *
+ * Threads: any number at once; each request is given to one of them. Since 0.2.
+ */
+int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_request **ret_done, size_t room,
+		       size_t least, int timeout_ms);
+
+/* How many requests are between submit and reap. Threads: any number at once. Since 0.2. */
+unsigned int uds_io_engine_in_flight(struct uds_io_engine *engine);
+
+/*
+ * A descriptor for poll(2) and the like. It is readable when there may be something to reap; then call
+ * uds_io_engine_reap() with @least 0 until it returns fewer than @room. It stays the engine's: do not
+ * read or close it. While a backend with a reap function of its own has requests in flight it is always readable.
+ *
+ * Returns 0, or what the system said when it has no more descriptors.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+int uds_io_engine_event_descriptor(struct uds_io_engine *engine, int *ret_descriptor);
+
+/*
+ * Copies the sentence about the calling thread's last call on this engine, if that failed; empty when it
+ * did not (libuds(3), Errors). Requests have only their status.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+void uds_io_engine_error_message(struct uds_io_engine *engine, struct uds_message *ret_message);
+
+/*
+ * For backends with a submit function: ends a request that was submitted to the backend, and wakes whoever
+ * waits for it. The backend does not touch the request or its buffer from the moment of the call on.
+ *
+ * @status: 0 or an error, by the rule for all functions of a backend (uds/io.h).
+ *
+ * Threads: any, also from within submit and reap. Since 0.2.
+ */
+void uds_io_request_complete(struct uds_io_request *request, int status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine's front: opening, taking requests in and sending each where it belongs, and handing out those
+ * that are done. Waiting is in engine_wait.c.
+ */
+#include "io/engine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "base/struct_size.h"
+#include "base/visibility.h"
+
+#define MAX_DEPTH   4096u
+#define MAX_THREADS 256u
+
+static int check_options(const struct uds_io_engine_options *options, struct uds_message *message)
+{
+	if (options->depth == 0 || options->depth > MAX_DEPTH)
+		return failure(message, -EINVAL, "an engine of depth %u: 1 to %u are possible",
+			       options->depth, MAX_DEPTH);
+	if (options->threads > MAX_THREADS)
+		return failure(message, -EINVAL, "an engine of %u threads: 0 to %u are possible",
+			       options->threads, MAX_THREADS);
+	return 0;
+}
+
+/* Waiting for a time is done by a clock that nobody sets. */
+static void init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+static int make_engine(const struct uds_io_engine_options *options, const struct uds_env *env,
+		       struct uds_io_engine **ret_engine)
+{
+	struct uds_io_engine *engine = env_allocate_zeroed(env, 1, sizeof(*engine));
+	int r;
+
+	if (engine == NULL)
+		return -ENOMEM;
+	r = failures_make(env, &engine->failures);
+	if (r == 0 && options->share == NULL)
+		r = io_workers_make(env, options->threads, &engine->workers);
+	if (r < 0) {
+		failures_free(engine->failures);
+		env_release(env, engine);
+		return r;
+	}
+	if (options->share != NULL)
+		engine->workers = io_workers_hold(options->share->workers);
+	engine->env = *env;
+	engine->depth = options->depth;
+	engine->no_ring = options->no_uring;
+	engine->event = -1;
+	pthread_mutex_init(&engine->lock, NULL);
+	init_condition(&engine->changed);
+	*ret_engine = engine;
+	return 0;
+}
+
+UDS_PUBLIC int uds_io_engine_open(const struct uds_io_engine_options *given,
+				  const struct uds_env *given_env, struct uds_message *ret_message,
+				  struct uds_io_engine **ret_engine)
+{
+	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
+	struct uds_env env;
+	int r;
+
+	r = env_take(given_env, ret_message, &env);
+	if (r == 0 && given != NULL)
+		r = STRUCT_IN(&options, given, uds_io_engine_options, share, ret_message);
+	if (r == 0)
+		r = check_options(&options, ret_message);
+	if (r < 0)
+		return r;
+	r = make_engine(&options, &env, ret_engine);
+	return r < 0 ? failure(ret_message, r, "opening an engine: %s", uds_strerror(r)) : 0;
+}
+
+UDS_PUBLIC void uds_io_engine_close(struct uds_io_engine *engine)
+{
+	struct uds_io_request *done[16];
+	struct uds_env env;
+
+	if (engine == NULL)
+		return;
+	while (uds_io_engine_in_flight(engine) > 0)
+		(void)uds_io_engine_reap(engine, done, 16, 1, -1);
+	env = engine->env;
+	ring_close(engine->ring);
+	io_workers_release(engine->workers);
+	if (engine->event >= 0)
+		close(engine->event);
+	pthread_cond_destroy(&engine->changed);
+	pthread_mutex_destroy(&engine->lock);
+	failures_free(engine->failures);
+	env_release(&env, engine);
+}
+
+UDS_PUBLIC unsigned int uds_io_engine_in_flight(struct uds_io_engine *engine)
+{
+	unsigned int count;
+
+	pthread_mutex_lock(&engine->lock);
+	count = engine->in_flight;
+	pthread_mutex_unlock(&engine->lock);
+	return count;
+}
+
+UDS_PUBLIC void uds_io_engine_error_message(struct uds_io_engine *engine,
+					    struct uds_message *ret_message)
+{
+	failures_get(engine->failures, ret_message);
+}
+
+/* ---- taking requests in ---- */
+
+/* Puts a request into the ring, which is made for the first: 0, -EOPNOTSUPP: there is none, or -ENOMEM. */
+static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
+{
+	int r = engine->no_ring ? -EOPNOTSUPP : 0;
+
+	if (r == 0 && engine->ring == NULL) {
+		r = ring_open(engine, &engine->env, engine->depth, &engine->ring);
+		if (r == 0 && engine->event >= 0 &&
+		    ring_register_event(engine->ring, engine->event) < 0) {
+			ring_close(engine->ring);
+			engine->ring = NULL;
+			r = -EOPNOTSUPP;
+		}
+		engine->no_ring = r == -EOPNOTSUPP;
+	}
+	if (r == 0)
+		ring_add(engine->ring, request);
+	return r;
+}
+
+/* What one call of submit has to give out at its end. */
+struct outgoing {
+	struct uds_io_request *first, *last; /* for the workers */
+};
+
+static void for_workers(struct outgoing *out, struct uds_io_request *request)
+{
+	request->next = NULL;
+	if (out->first == NULL)
+		out->first = request;
+	else
+		out->last->next = request;
+	out->last = request;
+}
+
+/* Carries a request out here if it takes no time, else leaves that to the workers. */
+static void by_plain_calls(struct outgoing *out, struct uds_io_request *request)
+{
+	if (request->io->quick)
+		uds_io_request_complete(request, io_carry_out(request));
+	else
+		for_workers(out, request);
+}
+
+static bool backend_takes(const struct uds_io_request *request)
+{
+	return request->io->ops.submit != NULL && request->flags == 0 &&
+	       (request->kind == UDS_IO_READ || request->kind == UDS_IO_WRITE ||
+		request->kind == UDS_IO_FLUSH);
+}
+
+/* Hands requests of one I/O to its backend. They may be done, and gone, before submit returns. */
+static void to_backend(struct uds_io_engine *engine, struct uds_io_request *const *requests,
+		       size_t count, struct outgoing *out)
+{
+	struct uds_io *io = requests[0]->io;
+	int r;
+
+	if (io->ops.reap != NULL) {
+		pthread_mutex_lock(&engine->lock);
+		for (size_t i = count; i > 0; i--)
+			engine_link_driven(engine, requests[i - 1]);
+		pthread_mutex_unlock(&engine->lock);
+	}
+	r = io_status(io, "submit", io->ops.submit(io->context, requests, count));
+	if (r == 0)
+		return;
+	pthread_mutex_lock(&engine->lock);
+	for (size_t i = 0; i < count; i++) {
+		if (requests[i]->stage == STAGE_DRIVEN)
+			engine_unlink_driven(engine, requests[i]);
+	}
+	pthread_mutex_unlock(&engine->lock);
+	for (size_t i = 0; i < count; i++) {
+		if (r == -EOPNOTSUPP)
+			by_plain_calls(out, requests[i]);
+		else
+			uds_io_request_complete(requests[i], r);
+	}
+}
+
+/* Sends a request on its way, with those behind it that go the same one. Returns how many. */
+static size_t send_some(struct uds_io_engine *engine, struct uds_io_request *const *requests,
+			size_t count, struct outgoing *out)
+{
+	struct uds_io_request *request = requests[0];
+	size_t n = 1;
+	int r = io_check_request(request);
+
+	if (r < 0 || io_is_empty_request(request)) {
+		uds_io_request_complete(request, r);
+		return 1;
+	}
+	if (backend_takes(request)) {
+		while (n < count && requests[n]->io == request->io && backend_takes(requests[n]) &&
+		       io_check_request(requests[n]) == 0 && !io_is_empty_request(requests[n]))
+			n++;
+		to_backend(engine, requests, n, out);
+		return n;
+	}
+	r = -EOPNOTSUPP;
+	if (ring_takes(request)) {
+		pthread_mutex_lock(&engine->lock);
+		r = to_ring(engine, request);
+		pthread_mutex_unlock(&engine->lock);
+	}
+	if (r == -EOPNOTSUPP)
+		by_plain_calls(out, request);
+	else if (r < 0)
+		uds_io_request_complete(request, r);
+	return 1;
+}
+
+/* Makes room for the requests: 0 or -EBUSY. */
+static int enter(struct uds_io_engine *engine, struct uds_io_request *const *requests, size_t count)
+{
+	unsigned int in_flight;
+
+	pthread_mutex_lock(&engine->lock);
+	in_flight = engine->in_flight;
+	if (count <= engine->depth - in_flight)
+		engine->in_flight += (unsigned int)count;
+	pthread_mutex_unlock(&engine->lock);
+	if (count > engine->depth - in_flight)
+		return failures_say(engine->failures, -EBUSY,
+				    "%zu requests for an engine of depth %u with %u in flight",
+				    count, engine->depth, in_flight);
+	for (size_t i = 0; i < count; i++) {
+		requests[i]->engine = engine;
+		requests[i]->stage = STAGE_AWAY;
+		requests[i]->moved = 0;
+	}
+	return 0;
+}
+
+UDS_PUBLIC int uds_io_engine_submit(struct uds_io_engine *engine,
+				    struct uds_io_request *const *requests, size_t count)
+{
+	struct outgoing out = { NULL, NULL };
+	int r;
+
+	failures_begin(engine->failures);
+	r = enter(engine, requests, count);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count;)
+		i += send_some(engine, requests + i, count - i, &out);
+	if (out.first != NULL)
+		io_workers_add(engine->workers, out.first);
+	pthread_mutex_lock(&engine->lock);
+	if (engine->ring != NULL)
+		ring_submit(engine->ring);
+	engine_wake(engine);
+	engine_leave_event(engine);
+	pthread_mutex_unlock(&engine->lock);
+	return 0;
+}
+
+/* ---- handing them out ---- */
+
+UDS_PUBLIC int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_request **ret_done,
+				  size_t room, size_t least, int timeout_ms)
+{
+	struct deadline deadline = engine_deadline(timeout_ms);
+	size_t count = 0;
+
+	failures_begin(engine->failures);
+	if (least > room)
+		return failures_say(engine->failures, -EINVAL,
+				    "waiting for %zu requests with room for %zu", least, room);
+	pthread_mutex_lock(&engine->lock);
+	engine_clear_event(engine);
+	if (least == 0 && engine->done_count == 0 && room > 0)
+		engine_drive(engine, 0);
+	for (;;) {
+		engine_collect(engine);
+		count += engine_take_done(engine, ret_done + count, room - count);
+		if (count >= least || engine->in_flight == 0 || engine_is_over(&deadline))
+			break;
+		engine_wait(engine, (unsigned int)(least - count), &deadline);
+	}
+	/* Others may wait for requests that are handed out now. */
+	if (count > 0)
+		engine_wake(engine);
+	engine_leave_event(engine);
+	pthread_mutex_unlock(&engine->lock);
+	return (int)count;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inner side of an engine, for its parts only, from the top: engine.c (what callers see), engine_wait.c
+ * (waiting), ring.c (io_uring) and workers.c (threads), engine_done.c (the end of a request).
+ *
+ * A request in flight is in one place: with the workers or a backend (STAGE_AWAY), with a backend that has to
+ * be reaped (STAGE_DRIVEN, on a list), in the ring (STAGE_RING, on the ring's list), or done and not
+ * handed out yet (STAGE_DONE, on a list). in_flight counts all of them.
+ */
+#ifndef IO_ENGINE_H
+#define IO_ENGINE_H
+
+#include <pthread.h>
+#include <time.h>
+
+#include "io/ring.h"
+#include "io/workers.h"
+
+enum stage {
+	STAGE_NONE, /* not in flight */
+	STAGE_AWAY,
+	STAGE_DRIVEN,
+	STAGE_RING,
+	STAGE_DONE,
+};
+
+struct uds_io_engine {
+	struct uds_env env;
+	struct failures *failures;
+	struct io_workers *workers;
+	unsigned int depth;
+	bool no_ring; /* not wanted, or not to be had */
+
+	pthread_mutex_t lock; /* everything below */
+	pthread_cond_t changed;
+	struct io_ring *ring; /* NULL until a request needs it */
+
+	unsigned int in_flight;
+	unsigned int done_count;
+	struct uds_io_request *first_done, *last_done;
+	struct uds_io_request *driven; /* both ways, not circular */
+	unsigned int driven_count;
+
+	int event;		   /* an eventfd; -1: there is none */
+	bool polling;		   /* a thread waits for it, and is the only one to clear it */
+	unsigned int waiters;	   /* threads that wait for changed */
+	unsigned int least_wanted; /* by any of them */
+	unsigned int
+		in_ring_wait; /* how many completions a thread in ring_wait() waits for; 0: nobody */
+};
+
+/* ---- engine_done.c; all with the lock ---- */
+
+void engine_link_driven(struct uds_io_engine *engine, struct uds_io_request *request);
+void engine_unlink_driven(struct uds_io_engine *engine, struct uds_io_request *request);
+
+/* A request is done. */
+void engine_finish(struct uds_io_engine *engine, struct uds_io_request *request, int status);
+
+/* Hands out up to @room requests that are done. */
+size_t engine_take_done(struct uds_io_engine *engine, struct uds_io_request **ret_done,
+			size_t room);
+
+void engine_signal_event(struct uds_io_engine *engine);
+void engine_clear_event(struct uds_io_engine *engine);
+
+/* Makes the eventfd readable while there is something to reap. */
+void engine_leave_event(struct uds_io_engine *engine);
+
+/* ---- engine_wait.c; all with the lock ---- */
+
+/* When to stop waiting. */
+struct deadline {
+	bool never;
+	struct timespec at; /* CLOCK_MONOTONIC */
+};
+
+struct deadline engine_deadline(int timeout_ms);
+bool engine_is_over(const struct deadline *deadline);
+
+/* Whoever waits looks again at where requests are. */
+void engine_wake(struct uds_io_engine *engine);
+
+/* Ends the requests that the ring has done. */
+void engine_collect(struct uds_io_engine *engine);
+
+/* Lets a backend that has to be reaped go on, for at most so many milliseconds; the lock is let go meanwhile. */
+void engine_drive(struct uds_io_engine *engine, int timeout_ms);
+
+/*
+ * Waits until something has changed: at best, until @wanted are done, and at most until the deadline. The
+ * lock is let go meanwhile.
+ */
+void engine_wait(struct uds_io_engine *engine, unsigned int wanted,
+		 const struct deadline *deadline);
+
+#endif

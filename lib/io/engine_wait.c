@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One place to wait for requests that are in several: with workers and backends, which wake who waits by the
+ * condition and the eventfd; in the ring, which the kernel wakes from; and with backends that
+ * have to be reaped.
+ *
+ * While all that is in flight is in the ring, a thread waits in the ring itself, without an
+ * eventfd. Should something else come in meanwhile, it is called back (engine_wake()). Of several threads
+ * one waits there or for the eventfd, the others by the condition.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/visibility.h"
+#include "io/descriptor.h"
+#include "io/engine.h"
+
+/* Milliseconds between two looks where nobody would wake the one who waits. */
+#define PAUSE 1
+
+struct deadline engine_deadline(int timeout_ms)
+{
+	struct deadline deadline = { .never = timeout_ms < 0 };
+
+	if (deadline.never)
+		return deadline;
+	clock_gettime(CLOCK_MONOTONIC, &deadline.at);
+	deadline.at.tv_sec += timeout_ms / 1000;
+	deadline.at.tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (deadline.at.tv_nsec >= 1000000000L) {
+		deadline.at.tv_sec++;
+		deadline.at.tv_nsec -= 1000000000L;
+	}
+	return deadline;
+}
+
+/* Milliseconds from now, rounded up; -1: there is no end. */
+static int remaining(const struct deadline *deadline)
+{
+	struct timespec now;
+	int64_t ns;
+
+	if (deadline->never)
+		return -1;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = ((int64_t)deadline->at.tv_sec - now.tv_sec) * 1000000000 +
+	     (deadline->at.tv_nsec - now.tv_nsec);
+	if (ns <= 0)
+		return 0;
+	ns = (ns + 999999) / 1000000;
+	return ns > INT_MAX ? INT_MAX : (int)ns;
+}
+
+bool engine_is_over(const struct deadline *deadline)
+{
+	return !deadline->never && remaining(deadline) == 0;
+}
+
+/* An eventfd that is no standard descriptor. */
+static int make_eventfd(void)
+{
+	struct standard_hold hold;
+	int fd;
+
+	for (;;) {
+		int r = descriptor_hold_standard(&hold);
+
+		if (r < 0)
+			return r;
+		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		r = -errno;
+		descriptor_release_standard(&hold);
+		if (fd < 0 || fd >= FIRST_DESCRIPTOR)
+			return fd < 0 ? r : fd;
+		close(fd); /* another thread had held it until just now */
+	}
+}
+
+/* With the lock: gives the engine its eventfd. Returns 0, or what the system said. */
+static int make_event(struct uds_io_engine *engine)
+{
+	int fd, r = 0;
+
+	if (engine->event >= 0)
+		return 0;
+	fd = make_eventfd();
+	if (fd >= 0 && engine->ring != NULL)
+		r = ring_register_event(engine->ring, fd);
+	if (fd < 0)
+		return fd;
+	if (r < 0)
+		close(fd);
+	else
+		engine->event = fd;
+	return r;
+}
+
+UDS_PUBLIC int uds_io_engine_event_descriptor(struct uds_io_engine *engine, int *ret_descriptor)
+{
+	int r;
+
+	failures_begin(engine->failures);
+	pthread_mutex_lock(&engine->lock);
+	r = make_event(engine);
+	if (r == 0) {
+		*ret_descriptor = engine->event;
+		/* The ring may have finished some before it was told to write there. */
+		engine_collect(engine);
+		engine_leave_event(engine);
+	}
+	pthread_mutex_unlock(&engine->lock);
+	return failures_end(engine->failures, r, "making a descriptor for an engine's events");
+}
+
+void engine_wake(struct uds_io_engine *engine)
+{
+	unsigned int elsewhere = engine->in_flight - engine->done_count;
+
+	if (engine->ring != NULL)
+		elsewhere -= ring_in_flight(engine->ring);
+	if (engine->waiters > 0)
+		pthread_cond_broadcast(&engine->changed);
+	if (engine->polling)
+		engine_signal_event(engine);
+	if (engine->in_ring_wait > 0 && (elsewhere > 0 || engine->done_count > 0))
+		ring_interrupt(engine->ring, engine->in_ring_wait);
+}
+
+void engine_collect(struct uds_io_engine *engine)
+{
+	if (engine->ring != NULL && engine->in_ring_wait == 0)
+		ring_collect(engine->ring);
+}
+
+/* Requests of the backend that is about to be reaped go to the end: the next time it is another one's turn. */
+static unsigned int rotate_driven(struct uds_io_engine *engine, const struct uds_io *io)
+{
+	struct uds_io_request *moved = NULL, *last = NULL, *request = engine->driven;
+	unsigned int count = 0;
+
+	while (request != NULL) {
+		struct uds_io_request *next = request->next;
+
+		if (request->io == io) {
+			engine_unlink_driven(engine, request);
+			request->next = moved;
+			moved = request;
+			count++;
+		} else {
+			last = request;
+		}
+		request = next;
+	}
+	while (moved != NULL) {
+		struct uds_io_request *next = moved->next;
+
+		moved->stage = STAGE_DRIVEN;
+		moved->previous = last;
+		moved->next = NULL;
+		if (last != NULL)
+			last->next = moved;
+		else
+			engine->driven = moved;
+		last = moved;
+		engine->driven_count++;
+		moved = next;
+	}
+	return count;
+}
+
+/* A backend has given up what it had of this engine. */
+static void fail_driven(struct uds_io_engine *engine, const struct uds_io *io, int status)
+{
+	struct uds_io_request *request = engine->driven;
+
+	while (request != NULL) {
+		struct uds_io_request *next = request->next;
+
+		if (request->io == io)
+			engine_finish(engine, request, status);
+		request = next;
+	}
+}
+
+void engine_drive(struct uds_io_engine *engine, int timeout_ms)
+{
+	struct uds_io *io;
+	unsigned int count;
+	int r;
+
+	if (engine->driven == NULL)
+		return;
+	io = engine->driven->io;
+	count = rotate_driven(engine, io);
+	/* While something else is in flight nobody may sleep here. */
+	if (count < engine->in_flight)
+		timeout_ms = 0;
+	pthread_mutex_unlock(&engine->lock);
+	r = io_status(io, "reap", io->ops.reap(io->context, engine, timeout_ms));
+	pthread_mutex_lock(&engine->lock);
+	if (r < 0)
+		fail_driven(engine, io, r);
+}
+
+/* By the condition: for at most @most_ms, negative: as long as it takes. */
+static void wait_for_change(struct uds_io_engine *engine, unsigned int wanted,
+			    const struct deadline *deadline)
+{
+	if (engine->waiters++ == 0 || wanted < engine->least_wanted)
+		engine->least_wanted = wanted;
+	if (deadline->never)
+		pthread_cond_wait(&engine->changed, &engine->lock);
+	else
+		pthread_cond_timedwait(&engine->changed, &engine->lock, &deadline->at);
+	engine->waiters--;
+}
+
+static struct deadline soon(const struct deadline *deadline)
+{
+	return remaining(deadline) == 0 ? *deadline : engine_deadline(PAUSE);
+}
+
+/* All of it is in the ring: wait there. */
+static void wait_in_ring(struct uds_io_engine *engine, unsigned int wanted)
+{
+	struct io_ring *ring = engine->ring;
+	unsigned int count = ring_in_flight(ring);
+	int r;
+
+	if (count > wanted)
+		count = wanted;
+	engine->in_ring_wait = count;
+	pthread_mutex_unlock(&engine->lock);
+	r = ring_wait(ring, count);
+	pthread_mutex_lock(&engine->lock);
+	engine->in_ring_wait = 0;
+	if (r < 0) {
+		engine->ring = NULL;
+		engine->no_ring = true;
+		ring_give_up(ring, r);
+	}
+	if (engine->waiters > 0)
+		pthread_cond_broadcast(&engine->changed);
+}
+
+/* By the eventfd, which the ring, workers and backends write to. */
+static void wait_for_event(struct uds_io_engine *engine, const struct deadline *deadline)
+{
+	struct pollfd event = { .fd = engine->event, .events = POLLIN };
+	int timeout_ms = remaining(deadline);
+
+	engine->polling = true;
+	pthread_mutex_unlock(&engine->lock);
+	(void)poll(&event, 1, timeout_ms);
+	pthread_mutex_lock(&engine->lock);
+	engine->polling = false;
+	engine_clear_event(engine);
+	if (engine->waiters > 0)
+		pthread_cond_broadcast(&engine->changed); /* it is another one's turn */
+}
+
+void engine_wait(struct uds_io_engine *engine, unsigned int wanted, const struct deadline *deadline)
+{
+	unsigned int in_ring = engine->ring == NULL ? 0 : ring_in_flight(engine->ring);
+	struct deadline pause;
+
+	if (engine->driven_count > 0) {
+		unsigned int done = engine->done_count;
+
+		engine_drive(engine, remaining(deadline));
+		if (engine->done_count > done || engine->driven_count == engine->in_flight)
+			return;
+		pause = soon(deadline);
+		wait_for_change(engine, wanted, &pause);
+		return;
+	}
+	if (in_ring == 0 || engine->in_ring_wait > 0 || engine->polling) {
+		wait_for_change(engine, wanted, deadline);
+		return;
+	}
+	if (in_ring == engine->in_flight && deadline->never && engine->event < 0) {
+		wait_in_ring(engine, wanted);
+		return;
+	}
+	if (make_event(engine) == 0) {
+		engine_collect(engine); /* what was done before it was registered */
+		if (engine->done_count == 0)
+			wait_for_event(engine, deadline);
+		return;
+	}
+	pause = soon(deadline);
+	wait_for_change(engine, wanted, &pause);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One request of an engine: whether it may be handed on, and carrying it out by the plain functions of its
+ * backend, which is how all requests go that neither io_uring nor the backend's submit takes.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "io/io.h"
+
+/* Zeroes are written in parts of this where the backend has no better way. */
+#define ZEROES_BYTES (UINT64_C(256) << 10)
+
+static bool has_data(const struct uds_io_request *request)
+{
+	return request->kind == UDS_IO_READ || request->kind == UDS_IO_WRITE;
+}
+
+static bool knows_flags(const struct uds_io_request *request)
+{
+	bool writes = request->kind == UDS_IO_WRITE || request->kind == UDS_IO_WRITE_ZEROES;
+
+	return request->flags == 0 || (writes && request->flags == UDS_IO_FUA);
+}
+
+int io_check_request(const struct uds_io_request *request)
+{
+	if (request->io == NULL || request->kind < UDS_IO_READ ||
+	    request->kind > UDS_IO_WRITE_ZEROES || !knows_flags(request))
+		return -EINVAL;
+	if (has_data(request) && request->length > SIZE_MAX)
+		return -EINVAL;
+	if (has_data(request) || request->kind == UDS_IO_WRITE_ZEROES)
+		return io_check_transfer(request->io, (enum uds_io_kind)request->kind,
+					 has_data(request) ? request->buffer : NULL,
+					 request->length, request->offset);
+	return 0;
+}
+
+bool io_is_empty_request(const struct uds_io_request *request)
+{
+	return request->length == 0 && (has_data(request) || request->kind == UDS_IO_WRITE_ZEROES);
+}
+
+static int write_by_parts(struct uds_io *io, uint64_t offset, uint64_t length)
+{
+	uint64_t most = io->block_bytes > ZEROES_BYTES ? io->block_bytes : ZEROES_BYTES;
+	uint8_t *zeroes;
+	int r = 0;
+
+	if (most > length)
+		most = length;
+	zeroes = io_allocate_buffer(io, &io->env, most);
+	if (zeroes == NULL)
+		return -ENOMEM;
+	memset(zeroes, 0, (size_t)most);
+	while (r == 0 && length > 0) {
+		uint64_t part = length < most ? length : most;
+
+		r = io_status(io, "write",
+			      io->ops.write(io->context, zeroes, (size_t)part, offset));
+		offset += part;
+		length -= part;
+	}
+	env_release(&io->env, zeroes);
+	return r;
+}
+
+int io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length)
+{
+	int r = -EOPNOTSUPP;
+
+	if (io->ops.write_zeroes != NULL)
+		r = io_status(io, "write_zeroes",
+			      io->ops.write_zeroes(io->context, offset, length));
+	return r == -EOPNOTSUPP ? write_by_parts(io, offset, length) : r;
+}
+
+static int flush(struct uds_io *io)
+{
+	return io_status(io, "flush", io->ops.flush(io->context));
+}
+
+static int write(const struct uds_io_request *request)
+{
+	struct uds_io *io = request->io;
+	size_t length = (size_t)request->length;
+	int r;
+
+	if ((request->flags & UDS_IO_FUA) != 0 && io->ops.write_durable != NULL)
+		return io_status(io, "write_durable",
+				 io->ops.write_durable(io->context, request->buffer, length,
+						       request->offset));
+	r = io_status(io, "write",
+		      io->ops.write(io->context, request->buffer, length, request->offset));
+	return r == 0 && (request->flags & UDS_IO_FUA) != 0 ? flush(io) : r;
+}
+
+int io_carry_out(const struct uds_io_request *request)
+{
+	struct uds_io *io = request->io;
+	int r = -EINVAL;
+
+	switch ((enum uds_io_kind)request->kind) {
+	case UDS_IO_READ:
+		r = io_status(io, "read",
+			      io->ops.read(io->context, request->buffer, (size_t)request->length,
+					   request->offset));
+		break;
+	case UDS_IO_WRITE:
+		r = write(request);
+		break;
+	case UDS_IO_FLUSH:
+		r = flush(io);
+		break;
+	case UDS_IO_DISCARD:
+		r = io_discard(io, request->offset, request->length);
+		break;
+	case UDS_IO_WRITE_ZEROES:
+		r = io_write_zeroes(io, request->offset, request->length);
+		if (r == 0 && (request->flags & UDS_IO_FUA) != 0)
+			r = flush(io);
+		break;
+	}
+	return r;
+}
