@@ -229,7 +229,7 @@ static double run_copy(struct bench *b)
 			pieces[job.count++] = piece;
 	}
 	must("copier",
-	     copier_open(b->cow, b->origin, &b->env, b->depth, UINT64_C(256) << 10, &copier));
+	     copier_open(b->cow, b->origin, &b->env, b->depth, UINT64_C(256) << 10, NULL, &copier));
 	began = now();
 	must("copy", copier_run(copier, &job, NULL));
 	must("flush", uds_io_flush(b->origin));
