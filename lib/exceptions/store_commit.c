@@ -243,7 +243,6 @@ static void retire(struct uds_exception_store *store, size_t count, int status,
 		store->ring_live--;
 		count--;
 	}
-	pthread_cond_broadcast(&store->changed);
 }
 
 /*

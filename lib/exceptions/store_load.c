@@ -13,6 +13,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "base/sort.h"
 #include "exceptions/area_reader.h"
 #include "exceptions/run_sort.h"
 #include "exceptions/store_private.h"
@@ -69,21 +70,12 @@ static int remember_repeated(struct uds_exception_store *store, const struct map
 	return 0;
 }
 
-static void sift_down(struct repeated_entry *heap, size_t at, size_t count)
+static int by_old_chunk(const void *a, const void *b)
 {
-	for (;;) {
-		size_t child = 2 * at + 1;
-		struct repeated_entry swap;
+	uint64_t left = ((const struct repeated_entry *)a)->old_chunk;
+	uint64_t right = ((const struct repeated_entry *)b)->old_chunk;
 
-		if (child + 1 < count && heap[child + 1].old_chunk > heap[child].old_chunk)
-			child++;
-		if (child >= count || heap[child].old_chunk <= heap[at].old_chunk)
-			return;
-		swap = heap[at];
-		heap[at] = heap[child];
-		heap[child] = swap;
-		at = child;
-	}
+	return (left > right) - (left < right);
 }
 
 /* Sorts the repeated entries by old chunk and counts equal ones together. */
@@ -92,15 +84,7 @@ static void sort_repeated(struct uds_exception_store *store)
 	struct repeated_entry *all = store->repeated;
 	size_t kept = 0;
 
-	for (size_t i = store->repeated_count / 2; i > 0; i--)
-		sift_down(all, i - 1, store->repeated_count);
-	for (size_t end = store->repeated_count; end > 1; end--) {
-		struct repeated_entry swap = all[0];
-
-		all[0] = all[end - 1];
-		all[end - 1] = swap;
-		sift_down(all, 0, end - 1);
-	}
+	sort_elements(all, store->repeated_count, sizeof(all[0]), by_old_chunk);
 	for (size_t i = 0; i < store->repeated_count; i++) {
 		if (kept > 0 && all[kept - 1].old_chunk == all[i].old_chunk)
 			all[kept - 1].times++;

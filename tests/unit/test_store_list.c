@@ -176,6 +176,42 @@ START_TEST(the_first_of_two_entries_counts_also_against_a_run)
 }
 END_TEST
 
+/* Pairs that stand there several times, in no order: each stays in force until the last of its entries is off. */
+START_TEST(a_pair_is_in_force_as_long_as_one_entry_of_it_is_there)
+{
+	static const struct pair pairs[] = {
+		{ 10, 2 }, { 50, 3 }, { 30, 4 }, { 90, 5 }, { 70, 6 }, { 90, 5 },
+		{ 10, 2 }, { 70, 6 }, { 50, 3 }, { 70, 6 }, { 30, 4 }, { 10, 2 },
+		{ 90, 5 }, { 10, 2 }, { 20, 7 }, { 30, 4 },
+	};
+	const size_t count = sizeof(pairs) / sizeof(pairs[0]);
+	struct fixture f;
+
+	setup(&f);
+	plant(&f, pairs, count);
+	for (size_t left = count; left > 0; left--) {
+		struct uds_exception last;
+		uint64_t run, new;
+
+		for (size_t i = 0; i < count; i++) {
+			bool there = false;
+
+			for (size_t j = 0; j < left; j++)
+				there = there || pairs[j].old == pairs[i].old;
+			ck_assert_int_eq(
+				uds_exception_store_lookup(f.store, pairs[i].old, &new, NULL),
+				there);
+			ck_assert(!there || new == pairs[i].new);
+		}
+		ck_assert_int_eq(uds_exception_store_prepare_merge(f.store, &last, &run), 0);
+		ck_assert_uint_eq(last.old_chunk, pairs[left - 1].old);
+		ck_assert_int_eq(uds_exception_store_commit_merge(f.store, 1), 0);
+	}
+	ck_assert_uint_eq(exceptions(&f), 0);
+	teardown(&f);
+}
+END_TEST
+
 START_TEST(a_merge_that_is_ended_gives_its_places_back)
 {
 	struct uds_exception last, e;
@@ -394,6 +430,7 @@ int main(void)
 	tcase_add_loop_test(tc, an_area_that_failed_is_written_whole_by_the_next_commit, 0, 2);
 	tcase_add_test(tc, one_new_chunk_for_two_old_ones_in_a_row_is_damage);
 	tcase_add_test(tc, the_first_of_two_entries_counts_also_against_a_run);
+	tcase_add_test(tc, a_pair_is_in_force_as_long_as_one_entry_of_it_is_there);
 	tcase_add_test(tc, a_merge_that_is_ended_gives_its_places_back);
 	tcase_add_test(tc, ending_a_merge_settles_what_failed_or_says_so);
 	tcase_add_test(tc, an_errno_is_what_the_device_said);
