@@ -2,9 +2,9 @@
 /*
  * The I/O engine: many requests in flight, for any number of I/Os, and one place to wait for them.
  *
- * A file that was opened with uring goes through io_uring, all of them through one ring. A backend with
- * a submit function of its own gets its requests that way. All others are served by a few threads
- * that call the plain functions, so that these too have many transfers in flight.
+ * A file that was opened with uring goes through io_uring, all of them through one ring. A backend
+ * with a submit function of its own gets its requests that way. All others are served by a few
+ * threads that call the plain functions, so that these too have many transfers in flight.
  *
  * Requests in flight together have no order among each other: a flush covers only writes that were
  * reaped before it was submitted.
@@ -38,8 +38,8 @@ enum uds_io_kind {
 #define UDS_IO_FUA 1u
 
 /*
- * One request. It and its buffer stay the caller's, and stay where they are until it is reaped. Begin
- * with all members zero.
+ * One request. It and its buffer stay the caller's, and stay where they are until it is reaped.
+ * Begin with all members zero.
  */
 struct uds_io_request {
 	struct uds_io *io;
@@ -65,8 +65,9 @@ struct uds_io_engine_options {
 	uint32_t depth; /* most requests between submit and reap, 1 to 4096 */
 
 	/*
-	 * Most threads for requests that go through plain calls, up to 256; they are started when they are
-	 * needed. 0: such requests are carried out when they are submitted. Not looked at with share.
+	 * Most threads for requests that go through plain calls, up to 256; they are started when
+	 * they are needed. 0: such requests are carried out when they are submitted. Ignored with
+	 * share.
 	 */
 	uint32_t threads;
 
@@ -76,8 +77,8 @@ struct uds_io_engine_options {
 	uint8_t unused[7]; /* ignored */
 
 	/*
-	 * May be NULL. An engine whose threads this one uses too, instead of having its own. Either may be
-	 * closed first.
+	 * May be NULL. An engine whose threads this one uses too, instead of having its own. Either
+	 * may be closed first.
 	 */
 	struct uds_io_engine *share;
 };
@@ -88,14 +89,17 @@ struct uds_io_engine_options {
 	}
 
 /*
- * Opens an engine.
+ * Opens an engine. Threads, ring and descriptors are made when a request first needs them. Where
+ * the kernel refuses io_uring, threads do the work, and the first request for it logs a line at
+ * UDS_LOG_NOTICE.
  *
- * @options: NULL for the defaults. @env: for the engine's memory and log lines; NULL for the defaults.
+ * @options: may be NULL.
+ * @env: memory and log; may be NULL.
  *
- * No thread, ring or descriptor is made before a request needs it. Where the kernel refuses io_uring, a
- * line is logged at UDS_LOG_NOTICE when the first request asks for it, and threads do the work.
- *
- * Returns 0, -EINVAL for a depth or a number of threads out of range, or -ENOMEM.
+ * Returns 0, or
+ *   -EINVAL          depth or threads are out of range
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
+ *   -ENOMEM
  *
  * Threads: any. Since 0.2.
  */
@@ -103,20 +107,20 @@ int uds_io_engine_open(const struct uds_io_engine_options *options, const struct
 		       struct uds_message *ret_message, struct uds_io_engine **ret_engine);
 
 /*
- * Waits for all requests in flight, forgets them, and frees the engine, which may be NULL. The I/Os stay open.
+ * Waits for all requests in flight, forgets them, and closes the engine. The I/Os stay open.
  *
- * Threads: no other thread may use the engine any more. Since 0.2.
+ * @engine: may be NULL.
+ *
+ * Threads: one; no other thread may be using the engine. Since 0.2.
  */
 void uds_io_engine_close(struct uds_io_engine *engine);
 
 /*
- * Submits requests. Each gets a status of its own, to be seen when it is reaped: also one that breaks the
- * limits of its I/O, or whose kind or flags are unknown (-EINVAL), fails by itself.
+ * Submits requests. Each gets its own status, which is set when it is reaped: what the function for
+ * its kind returns, with UDS_IO_FUA also what a flush returns, or -EINVAL for an unknown kind or
+ * flag.
  *
- * The status of a read, write, flush, discard or write-zeroes is what the function of that name returns;
- * a request with UDS_IO_FUA may also fail with what a flush says.
- *
- * Returns 0, or -EBUSY when more than the depth would be in flight: nothing was submitted then.
+ * Returns 0, or -EBUSY when more than the depth would be in flight; nothing was submitted.
  *
  * Threads: any number at once. Since 0.2.
  */
@@ -127,41 +131,47 @@ int uds_io_engine_submit(struct uds_io_engine *engine, struct uds_io_request *co
  * Takes requests that are done, at most @room.
  *
  * @least: wait until there are so many, at most @room; 0 does not wait.
- * @timeout_ms: how long to wait at most, in milliseconds; negative: as long as it takes.
+ * @timeout_ms: the most milliseconds to wait; negative: no limit.
  *
- * Returns how many it put into @ret_done: fewer than @least when the time is over, or when no more are in
- * flight; -EINVAL for a @least of more than @room. What goes wrong with a device is in the statuses.
+ * Returns how many it put into @ret_done: fewer than @least when the time is over, or when no more
+ * are in flight; or -EINVAL for a @least larger than @room. Errors of devices are in the statuses
+ * of the requests.
  *
  * Threads: any number at once; each request is given to one of them. Since 0.2.
  */
 int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_request **ret_done, size_t room,
 		       size_t least, int timeout_ms);
 
-/* How many requests are between submit and reap. Threads: any number at once. Since 0.2. */
+/*
+ * Returns how many requests are between submit and reap.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
 unsigned int uds_io_engine_in_flight(struct uds_io_engine *engine);
 
 /*
- * A descriptor for poll(2) and the like. It is readable when there may be something to reap; then call
- * uds_io_engine_reap() with @least 0 until it returns fewer than @room. It stays the engine's: do not
- * read or close it. While a backend with a reap function of its own has requests in flight it is always readable.
+ * Gives a descriptor for poll(2) and the like. It is readable when there may be something to reap;
+ * then call uds_io_engine_reap() with @least 0 until it returns fewer than @room. The descriptor
+ * belongs to the engine: do not read or close it. It is always readable while a backend with a reap
+ * function has requests in flight.
  *
- * Returns 0, or what the system said when it has no more descriptors.
+ * Returns 0, or what the system said when there are no more descriptors.
  *
  * Threads: any number at once. Since 0.2.
  */
 int uds_io_engine_event_descriptor(struct uds_io_engine *engine, int *ret_descriptor);
 
 /*
- * Copies the sentence about the calling thread's last call on this engine, if that failed; empty when it
- * did not (libuds(3), Errors). Requests have only their status.
+ * Copies the sentence about the calling thread's last call on this engine that returns a status, if
+ * that failed; empty when it did not (libuds(3), Errors). Requests have only their status.
  *
  * Threads: any number at once. Since 0.2.
  */
 void uds_io_engine_error_message(struct uds_io_engine *engine, struct uds_message *ret_message);
 
 /*
- * For backends with a submit function: ends a request that was submitted to the backend, and wakes whoever
- * waits for it. The backend does not touch the request or its buffer from the moment of the call on.
+ * Ends a request that was submitted to a backend with a submit function, and wakes the thread that
+ * waits for it. From this call on the backend must not touch the request or its buffer.
  *
  * @status: 0 or an error, by the rule for all functions of a backend (uds/io.h).
  *

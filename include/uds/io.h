@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The I/O layer: everything the library keeps lies on a struct uds_io, a range of bytes that can be
- * read, written and flushed. Files, block devices and memory are built in; a program can fill in a
- * struct uds_io_ops of its own.
+ * The I/O layer: the library keeps everything on a struct uds_io, a range of bytes that can be
+ * read, written and flushed. Files, block devices and memory are built in. A program can add a
+ * backend with a struct uds_io_ops of its own.
  *
- * The library sees whole transfers or an error: partial transfers, EINTR and retries are the
+ * The library sees whole transfers or an error. Partial transfers, EINTR and retries are the
  * backend's business. Offsets and lengths are in bytes.
  */
 #ifndef UDS_IO_H
@@ -27,7 +27,7 @@ struct uds_io_engine;
 struct uds_io_request; /* in uds/engine.h */
 
 /*
- * A place where bytes of an I/O lie, for telling whether two I/Os have bytes in common. An I/O may have
+ * A place of the bytes of an I/O, to tell whether two I/Os have bytes in common. An I/O can have
  * several: a loop device is itself, a range of its file, and somewhere on the device below.
  */
 enum uds_io_place_kind {
@@ -74,7 +74,7 @@ struct uds_io_ops {
 
 	/* The rest is optional. */
 
-	/* The range need not be kept; reading it gives anything until it is written again. */
+	/* The range is not needed; what it reads as is undefined until it is written again. */
 	int (*discard)(void *context, uint64_t offset, uint64_t length);
 
 	/* Makes the range of bytes this long; new bytes read as zero. */
@@ -84,8 +84,8 @@ struct uds_io_ops {
 	int (*map)(void *context, uint64_t offset, size_t length, const void **ret_view);
 
 	/*
-	 * Where the bytes lie: fills at most @room of @ret_places and says how many there are. A backend on
-	 * top of another I/O hands on what uds_io_places() says of that.
+	 * Where the bytes are: fills at most @room of @ret_places and returns how many there are. A
+	 * backend on top of another I/O forwards what uds_io_places() says of that.
 	 */
 	int (*identity)(void *context, struct uds_io_place *ret_places, size_t room,
 			size_t *ret_count);
@@ -97,20 +97,20 @@ struct uds_io_ops {
 	int (*write_durable)(void *context, const void *buffer, size_t length, uint64_t offset);
 
 	/*
-	 * Many requests at once, for a backend that can have several in flight by itself. Begins reads,
-	 * writes and flushes, and returns; each is ended by uds_io_request_complete(), from any
-	 * thread, which also wakes the engine. When it fails it has begun none of them, and with
-	 * -EOPNOTSUPP they are carried out by the functions above. All are of one engine
+	 * Many requests at once, for a backend that can have several in flight by itself. Begins
+	 * reads, writes and flushes, and returns; each is ended by uds_io_request_complete(), from
+	 * any thread, which also wakes the engine. When it fails it has begun none of them, and
+	 * with -EOPNOTSUPP they are carried out by the functions above. All are of one engine
 	 * (request->engine) and obey the limits.
 	 */
 	int (*submit)(void *context, struct uds_io_request *const *requests, size_t count);
 
 	/*
-	 * Only with submit, for a backend without threads of its own: called by who waits for an
-	 * engine while requests of it are in flight here. Completes those that are ready, and
-	 * waits for one at most @timeout_ms milliseconds (negative: as long as it takes). When it
-	 * fails, the backend has given up all requests of this engine that it has not completed, and will
-	 * not touch them any more: they fail with that error.
+	 * Only with submit, for a backend without threads of its own: called by a thread that waits
+	 * for an engine while requests of it are in flight here. Completes those that are ready,
+	 * and waits for one at most @timeout_ms milliseconds (negative: as long as it takes). When
+	 * it fails, the backend has given up all requests of this engine that it has not completed,
+	 * and will not touch them any more: they fail with that error.
 	 */
 	int (*reap)(void *context, struct uds_io_engine *engine, int timeout_ms);
 };
@@ -120,7 +120,7 @@ struct uds_io_ops {
 		sizeof(struct uds_io_ops), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
-/* What a backend demands and is. */
+/* What a backend needs, and its name. */
 struct uds_io_limits {
 	uint64_t size; /* of this struct: set by UDS_IO_LIMITS_INIT */
 	uint32_t
@@ -130,7 +130,7 @@ struct uds_io_limits {
 	const char *name; /* for messages: a path or the like; copied */
 
 	/*
-	 * Transfers take no time worth waiting for, as with memory: an engine carries them out when they
+	 * Transfers do not wait for anything, as with memory: an engine carries them out when they
 	 * are submitted.
 	 */
 	bool quick;
@@ -149,105 +149,191 @@ struct uds_io_limits {
 /*
  * Makes an I/O from a vtable.
  *
- * @ops: copied. @context: given to each of them; owned by the new I/O when this succeeds.
+ * @ops: copied.
+ * @context: passed to each of them; owned by the new I/O when this succeeds.
+ * @limits: may be NULL, for no limits.
+ * @env: memory and log; may be NULL.
  *
- * Returns 0, -ENOMEM, or -EINVAL for a vtable without read, flush, get_size or close, with a reap
- * but no submit, or with limits that are not powers of two.
+ * Returns 0, or
+ *   -EINVAL          a vtable without read, flush, get_size or close, or with a reap but no submit;
+ *                    limits that are not powers of two
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
+ *   -ENOMEM
  *
- * Threads: any. Since 0.1.
+ * Threads: any. Since 0.2 (in 0.1 uds_io_create()).
  */
 int uds_io_open_ops(const struct uds_io_ops *ops, void *context, const struct uds_io_limits *limits,
 		    const struct uds_env *env, struct uds_io **ret_io);
 
 /*
- * Closes an I/O and gives its memory back, also when it returns an error. NULL is fine. No other
- * thread may use it any more or wait in an engine for its requests; none of these is in flight. It does not flush: what was written
- * since the last uds_io_flush() may still be lost with the power.
+ * Closes an I/O and frees its memory, also when it returns an error. Nothing is flushed: writes
+ * since the last uds_io_flush() may still be lost with the power. No request for it may be in
+ * flight in an engine.
  *
- * Returns what the backend's close said.
+ * @io: may be NULL.
+ *
+ * Returns 0, or what the backend said.
+ *
+ * Threads: one; no other thread may be using the I/O. Since 0.1.
  */
 int uds_io_close(struct uds_io *io);
 
 /*
- * Copies the sentence about the calling thread's last call on this I/O, if that
- * failed; empty when it did not (libuds(3), Errors). Calls that the library makes count, too: an index
- * or a snapshot on the I/O has sentences of its own. Requests of engines have only their status.
+ * Copies the sentence about the calling thread's last call on this I/O that returns a status, if
+ * that failed; empty when it did not (libuds(3), Errors). Calls that the library makes count, too:
+ * an index or a snapshot on the I/O has sentences of its own. Requests of engines have only their
+ * status.
  *
  * Threads: any number at once. Since 0.1.
  */
 void uds_io_error_message(struct uds_io *io, struct uds_message *ret_message);
 
 /*
- * Reads or writes exactly @length bytes.
+ * Reads exactly @length bytes.
  *
  * Returns 0, or
- *   UDS_ERR_UNALIGNED     offset, length or buffer off the limits of the I/O; nothing was done
- *   UDS_ERR_READ_ONLY     a write to an I/O that cannot be written; nothing was done
- *   UDS_ERR_OUT_OF_RANGE  the range goes past the end; nothing is promised about the buffer
- *   -EIO, -ENOSPC, ...    what the backend said; a part may have been written
+ *   UDS_ERR_UNALIGNED     offset, length or buffer break the limits of the I/O; nothing was done
+ *   UDS_ERR_OUT_OF_RANGE  the range goes past the end
+ *   -EIO, ...             what the backend said
+ * After an error the buffer may have been written.
  *
  * Threads: any number at once. Since 0.1.
  */
 int uds_io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset);
+
+/*
+ * Writes exactly @length bytes. They are durable after uds_io_flush().
+ *
+ * Returns 0, or
+ *   UDS_ERR_UNALIGNED     offset, length or buffer break the limits of the I/O; nothing was done
+ *   UDS_ERR_READ_ONLY     the I/O cannot be written; nothing was done
+ *   UDS_ERR_OUT_OF_RANGE  the range goes past the end: a write does not make an I/O longer
+ *   -EIO, -ENOSPC, ...    what the backend said
+ * After one of the last two a part may have been written.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 int uds_io_write(struct uds_io *io, const void *buffer, size_t length, uint64_t offset);
 
 /*
- * Makes every write that completed before durable.
+ * Makes every write durable that completed before the call.
  *
- * After an error nothing is known about the writes since the last good flush; a second flush that
- * succeeds does not bring them back.
+ * Returns 0, or what the backend said. After an error any write since the last good flush may be
+ * lost; a later flush that succeeds does not bring it back.
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_io_flush(struct uds_io *io);
 
 /*
- * Makes a range read as zero, in the quickest way that the backend has. Returns as uds_io_write(), or
- * -ENOMEM.
+ * Makes a range read as zero, in the fastest way that the backend has.
+ *
+ * Returns what uds_io_write() returns, or -ENOMEM.
  *
  * Threads: any number at once. Since 0.2.
  */
 int uds_io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length);
 
-/* The size in bytes now: 0, or what the backend said. */
+/*
+ * Asks for the size in bytes, as it is now.
+ *
+ * Returns 0, or what the backend said.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 int uds_io_size(struct uds_io *io, uint64_t *ret_bytes);
 
 /*
- * Optional operations: -EOPNOTSUPP where the backend has none; UDS_ERR_READ_ONLY for a discard or resize
- * of what cannot be written, UDS_ERR_UNALIGNED for a new size that is no multiple of the block, and
- * UDS_ERR_OUT_OF_RANGE for a discard past the end.
+ * Tells the backend that a range is not needed. What it reads as afterwards is undefined until it
+ * is written.
  *
- * A resize must not run beside transfers that reach behind the new end.
+ * Returns 0, or
+ *   -EOPNOTSUPP           the backend has no discard
+ *   UDS_ERR_READ_ONLY     the I/O cannot be written
+ *   UDS_ERR_OUT_OF_RANGE  the range goes past the end
+ *   -EIO, ...             what the backend said
+ *
+ * Threads: any number at once. Since 0.1.
  */
 int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t length);
+
+/*
+ * Makes an I/O @bytes long. New bytes read as zero.
+ *
+ * Returns 0, or
+ *   -EOPNOTSUPP        the backend cannot be resized; a block device cannot
+ *   UDS_ERR_READ_ONLY  the I/O cannot be written
+ *   UDS_ERR_UNALIGNED  @bytes is no multiple of the block size
+ *   -ENOSPC, ...       what the backend said
+ *
+ * Threads: any, but not beside transfers behind the new end. Since 0.1.
+ */
 int uds_io_resize(struct uds_io *io, uint64_t bytes);
+
+/*
+ * Gives a read-only view of a range of bytes, without a copy.
+ *
+ * @ret_view: valid until the I/O is closed.
+ *
+ * Returns 0, -EOPNOTSUPP for a backend without it, or what the backend said.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 int uds_io_map(struct uds_io *io, uint64_t offset, size_t length, const void **ret_view);
 
-/* Limits and name; valid until the I/O is closed. */
+/*
+ * Returns the block size in bytes: offsets and lengths must be multiples of it. A power of two; 1:
+ * no limit.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 uint32_t uds_io_block_bytes(const struct uds_io *io);
+
+/*
+ * Returns the alignment in bytes that buffers must have. A power of two; 1: no limit.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 uint32_t uds_io_memory_alignment(const struct uds_io *io);
+
+/*
+ * Returns whether the I/O cannot be written.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 bool uds_io_is_read_only(const struct uds_io *io);
+
+/*
+ * Returns the name of the I/O for messages, such as its path; never NULL, valid until the I/O is
+ * closed.
+ *
+ * Threads: any number at once. Since 0.1.
+ */
 const char *uds_io_name(const struct uds_io *io);
 
 /*
- * Where the bytes of an I/O lie, as far as its backend and the system can tell at this moment: itself and
- * what it stands on.
+ * Lists the places of the bytes of an I/O, as far as its backend and the system can tell now:
+ * itself and what it stands on.
  *
- * @ret_count: how many places there are, of which the first @room are in @ret_places.
+ * @ret_places, @room: memory for so many places.
+ * @ret_count: how many places there are; the first @room of them are in @ret_places.
  *
- * Returns 0, -EOPNOTSUPP for a backend that cannot tell (memory, for one), or what it said.
+ * Returns 0, -EOPNOTSUPP for a backend that cannot tell, such as memory, or what the backend said.
  *
- * Threads: any. Since 0.1.
+ * Threads: any number at once. Since 0.1.
  */
 int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places, size_t room,
 		  size_t *ret_count);
 
 /*
- * Whether two I/Os are known to have bytes in common: the same file or device by whatever name, a file
- * and a loop device on it, two loop devices over one file, partitions and linear device-mapper devices
- * whose ranges meet, a device and a file on it.
+ * Tells whether two I/Os are known to have bytes in common: the same file or device under any name,
+ * a file and a loop device on it, two loop devices over one file, partitions and linear
+ * device-mapper devices with ranges that meet, a device and a file on it.
  *
- * False where the system does not tell, and for two things that merely lie on a third.
+ * Returns true when they have; false when they have not, or when the system does not tell. Two I/Os
+ * that are both somewhere on a third one do not count.
  *
- * Threads: any. Since 0.1.
+ * Threads: any number at once. Since 0.1.
  */
 bool uds_io_overlap(struct uds_io *a, struct uds_io *b);
 
@@ -264,7 +350,7 @@ struct uds_io_file_options {
 	bool write;	       /* open to read and write, and take the exclusive lock */
 	bool create;	       /* make the file when it is not there; needs write */
 	bool exclusive_create; /* with create: -EEXIST when it is there */
-	bool no_lock;	 /* to read without the shared lock: only for data that nobody changes */
+	bool no_lock;	 /* read without the shared lock: only for data that does not change */
 	uint32_t direct; /* enum uds_io_direct */
 	bool uring;	 /* engines use io_uring for it, or threads where the kernel refuses that */
 
@@ -283,29 +369,32 @@ struct uds_io_file_options {
 /*
  * Opens a regular file or a block device.
  *
- * @options: NULL for the defaults: to read, shared lock, through the page cache.
+ * @options: may be NULL: read-only, shared lock, through the page cache.
+ * @env: memory and log; may be NULL.
  *
- * Opened to write it is locked against every other opener of this library; to read, against
- * writers. A block device is opened to write with O_EXCL, so one that is mounted or held by
- * device-mapper is refused, and so is a file that a loop device, a mount or swapping uses.
+ * What is opened for writing is locked against every other opener of this library; what is opened
+ * for reading is locked against writers. A block device is opened for writing with O_EXCL, so one
+ * that is mounted or held by device-mapper is refused, and so is a file that a loop device, a mount
+ * or swapping uses.
  *
- * What the page cache holds of a block device is dropped at the open, and a device that others use is read
- * past it, so each open sees what is on the device now. With O_DIRECT the block size is the device's logical sector size, or what
- * the file system asks for.
+ * Each open drops what the page cache has of a block device, and reads a device that others use
+ * past the cache, so it sees what is on the device now. With O_DIRECT the block size is the logical
+ * sector size of the device, or what the file system demands.
  *
  * Returns 0, or
  *   -ENOENT, -EACCES, -EISDIR, ...  what the system said
- *   -EINVAL                neither a regular file nor a block device, or options that contradict
- *   -EROFS                 to write, on a read-only device
- *   UDS_ERR_IN_USE         locked by another opener, mounted, or held by the system
- *   UDS_ERR_NO_DIRECT_IO   UDS_IO_DIRECT_YES on a file system that refuses it
- * and a sentence with the path and the reason. An open that fails leaves everything as it was: a
- * file that it made is gone again.
+ *   -EINVAL                         neither a regular file nor a block device; options that
+ *                                   contradict
+ *   -EINVAL, -E2BIG                 a size member (libuds(3), Structs)
+ *   -EROFS                          a read-only device, opened for writing
+ *   -ENOMEM                         no memory
+ *   UDS_ERR_IN_USE                  locked by another opener, mounted, or held by the system
+ *   UDS_ERR_NO_DIRECT_IO            UDS_IO_DIRECT_YES on a file system that refuses it
+ * An open that fails leaves everything as it was: a file that it created is removed.
  *
- * Afterwards: a write does not make the file longer, uds_io_resize() does; it cannot resize a
- * block device (-EOPNOTSUPP). The lock ends with uds_io_close(), or with the process; a child made by
- * fork() shares it until it ends or executes another program. No descriptor below 3 is ever used, and
- * all have O_CLOEXEC.
+ * A write does not make the file longer; uds_io_resize() does, except for a block device. The lock
+ * ends with uds_io_close(), or with the process; a child made by fork() shares it until it ends or
+ * executes another program. No descriptor below 3 is used, and all have O_CLOEXEC.
  *
  * Threads: any. Since 0.1.
  */
@@ -317,16 +406,21 @@ int uds_io_open_file(const char *path, const struct uds_io_file_options *options
 #define UDS_IO_MEMORY_BYTES_MAX (UINT64_C(1) << 44)
 
 /*
- * Bytes in memory, zero at first. It can be resized; its content ends with it.
+ * Opens an I/O in memory, all zero. It can be resized. Its content is gone when it is closed.
  *
- * Memory is allocated when something other than zeros is written, 32 KiB at a time (and 8 bytes
- * for each 32 MiB of the size at once), so a write may return -ENOMEM. A resize gives memory back.
+ * Memory is allocated when something other than zeroes is written, 32 KiB at a time, and 8 bytes
+ * for each 32 MiB of the size at once. So a write may return -ENOMEM. Making it shorter frees
+ * memory.
  *
- * @bytes: up to UDS_IO_MEMORY_BYTES_MAX. @block_bytes: what it pretends to demand, a power of two; 1
- * for no demand.
+ * @bytes: up to UDS_IO_MEMORY_BYTES_MAX.
+ * @block_bytes: the block size to pretend, a power of two; 1 for no limit.
+ * @env: memory and log; may be NULL.
  *
- * Returns 0, -ENOMEM, -EFBIG for too many @bytes (so does uds_io_resize()), or -EINVAL for a
- * @block_bytes that is no power of two.
+ * Returns 0, or
+ *   -EFBIG           too many @bytes (so does uds_io_resize())
+ *   -EINVAL          @block_bytes is no power of two
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
+ *   -ENOMEM
  *
  * Threads: any. Since 0.1.
  */
@@ -346,10 +440,11 @@ int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes, const struct uds_en
  * a question mark. A plain path that has a colon before its first slash is written as ./PATH or
  * file:PATH.
  *
- * @options: as for uds_io_open_file; what the URI says comes on top. NULL for the defaults.
+ * @options: as for uds_io_open_file(), may be NULL; what the URI says overrides them.
+ * @env: memory and log; may be NULL.
  *
- * Returns what the backend's open returns; -EINVAL for an unknown scheme or parameter, a value that it
- * cannot have, or a bad percent sign, each named in the sentence.
+ * Returns what the backend's open returns; -EINVAL for an unknown scheme or parameter, a value that
+ * it cannot have, or a bad percent sign, each named in the sentence.
  *
  * Threads: any. Since 0.1.
  */
