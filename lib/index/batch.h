@@ -7,7 +7,7 @@
  * once than ever before. It is then kept.
  *
  * The zone's lock is held whenever a function of lib/index is called with a batch, but for batch_add().
- * It is let go only where pages are read (pages.h) and where a chapter is closed or enters the sparse
+ * It is released only where pages are read (pages.h) and where a chapter is closed or enters the sparse
  * cache. Re-read all state of the index and the zone after these calls; only page answers survive, because
  * they say themselves which chapter they are about.
  */
@@ -25,7 +25,7 @@
  */
 #define BATCH_AHEAD 8
 
-/* How many chapters a batch reads ahead for the sparse cache; more than it holds would be in vain. */
+/* How many chapters a batch reads ahead for the sparse cache; more than it holds would be evicted unused. */
 #define BATCH_MAX_COPIES 7
 
 /* What an operation says after a step: who drives it gets that for it, and then takes the next step. */

@@ -7,7 +7,7 @@
 
 /*
  * Closes the open chapter in all zones and opens the next one (uds-format, 19.1), if @zone is full.
- * Waits until the chapter before is written. @zone's lock is held before and after, and let go in
+ * Waits until the chapter before is written. @zone's lock is held before and after, and released in
  * between when there are several zones.
  *
  * Returns 0, or the error of writing the chapter before; then nothing was closed.

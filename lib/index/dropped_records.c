@@ -105,7 +105,7 @@ static void find_taken_places(struct dropped_records *dropped, struct uds_index 
 }
 
 /*
- * A collision entry left there would be a promise that is not kept, and an ordinary one a hint in vain. But
+ * A stale collision entry would give a wrong "found", and a stale ordinary entry a lookup for nothing. But
  * an ordinary entry may be that of a record which was loaded.
  */
 static void forget(const struct dropped_name *dropped, struct uds_index *index)

@@ -109,7 +109,7 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 {
 	int r;
 
-	/* Chapters were written since: they have these records, or newer ones. */
+	/* Chapters were written after the save: they have these records, or newer ones. */
 	if (!saved->there || index->newest > saved->save.newest)
 		return 0;
 	if (!saved->intact)
@@ -150,7 +150,7 @@ static int recover(struct uds_index *index, const struct uds_index_options *opti
 	if (r < 0)
 		return r;
 	rebuild.durable = saved.save.newest;
-	/* That a crash needs a recovery is in order; that a save is damaged is not. */
+	/* A recovery after a crash is normal; one after damage deserves a warning. */
 	env_log(&index->env, index->save_damaged ? UDS_LOG_WARNING : UDS_LOG_NOTICE,
 		"%.400s; the index is recovered from its chapters", index->why_recovered.text);
 	r = index_rebuild(index, &rebuild, message);
@@ -159,7 +159,7 @@ static int recover(struct uds_index *index, const struct uds_index_options *opti
 	return keep_saved_records(index, &saved, &rebuild, options, message);
 }
 
-/* A load that met an error ends there; but with a save that is passed over goes on like a damaged one. */
+/* An error ends the load; with skip_unreadable a save that cannot be read counts as a damaged one. */
 static int load(struct uds_index *index, const struct uds_index_options *options,
 		struct uds_message *message)
 {

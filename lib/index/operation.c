@@ -132,7 +132,7 @@ static int apply(struct batch *batch, struct operation *operation, struct locate
 
 /*
  * From the start to the results. Until the name is found nothing of the request is done, so all of this can
- * be repeated when the lock was let go for what it wanted.
+ * be repeated after the lock was released to get what it wanted.
  *
  * Returns 0, what the operation wants, or an error.
  */

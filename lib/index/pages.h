@@ -6,7 +6,7 @@
 #include "index/batch.h"
 
 /*
- * Gets what the operations from number @first on want. The zone's lock is let go in between. What a chapter
+ * Gets what the operations from number @first on want. The zone's lock is released in between. What a chapter
  * answers, errors too, is left with the operations.
  *
  * Returns 0, or -ENOMEM when operation @first cannot be helped.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Making the volume index anew from the chapters on the volume: first the index pages of all slots are
- * read, which tells the chapters and fills the page map; then the record pages, oldest chapter first.
+ * Rebuilding the volume index from the chapters on the volume: first the index pages of all slots are
+ * read, which finds the chapters and fills the page map; then the record pages, oldest chapter first.
  */
 #include "index/rebuild.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Making the volume index and the page map anew from the chapters on the volume (uds-format, 16).
+ * Rebuilding the volume index and the page map from the chapters on the volume (uds-format, 16).
  */
 #ifndef INDEX_REBUILD_H
 #define INDEX_REBUILD_H

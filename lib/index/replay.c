@@ -199,9 +199,9 @@ static void drop_open_record(struct replay *replay, uint32_t i)
 }
 
 /*
- * Enters record @i. The format's origin takes every ordinary entry of this same chapter for another name's,
- * and so gives copies of the fill record a collision entry that they do not need: when the name is
- * deleted later, the other entry would bring it back. Not here.
+ * Enters record @i. The reference implementation takes every ordinary entry of this same chapter for
+ * another name's, and so gives copies of the fill record a collision entry that they do not need: when the
+ * name is deleted later, the other entry would bring it back. Not here.
  */
 static int enter(struct replay *replay, uint32_t i)
 {

@@ -38,7 +38,7 @@ static int judge_head(const struct layout *layout, const uint8_t *block,
 	return 0;
 }
 
-/* Reads the first block of an open chapter. The first sector tells whether it was made invalid. */
+/* Reads the first block of an open chapter. Its first sector says whether it was invalidated. */
 static int look(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
 		bool skip_unreadable, struct saved_records *records, struct uds_message *message)
 {

@@ -10,7 +10,7 @@
 
 struct saved_records {
 	bool there;  /* there is such a save, and its open chapter was not overwritten on purpose */
-	bool intact; /* they can be loaded, as far as their head tells */
+	bool intact; /* they can be loaded, as far as their head says */
 	bool headless;	  /* the header of the save is damaged: it was found by what follows */
 	struct save save; /* good for slot, newest and open_chapter */
 	uint64_t count;	  /* when intact; otherwise how many there may be */
@@ -27,7 +27,7 @@ int saved_records_find(struct uds_io *io, const struct layout *layout, const str
 		       struct saved_records *ret_records);
 
 /*
- * The same for one save slot whose header is damaged. Nobody knows when that save was made.
+ * The same for one save slot whose header is damaged. When that save was made is not known.
  */
 int saved_records_probe(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
 			unsigned int slot, bool skip_unreadable, struct uds_message *message,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What an index tells about itself while it is open. */
+/* Statistics and configuration of an open index. */
 #include "base/struct_size.h"
 #include "base/visibility.h"
 #include "index/batch.h"

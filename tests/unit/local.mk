@@ -223,3 +223,10 @@ tests_unit_test_small_stack_SOURCES = tests/unit/test_small_stack.c
 tests_unit_test_small_stack_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_small_stack_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_small_stack_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_index_waits
+THREADED_TESTS += tests/unit/test_index_waits
+tests_unit_test_index_waits_SOURCES = tests/unit/test_index_waits.c
+tests_unit_test_index_waits_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_waits_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_waits_LDADD = $(TEST_LDADD)
