@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The places of delta lists in the memory of the format's origin. */
+/* The places of delta lists in the memory of the reference implementation. */
 #include "chapter/zone_memory.h"
 
 #include <errno.h>

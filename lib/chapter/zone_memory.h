@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whether the format's origin would have had room: where its lists lie in their memory, and when that
- * runs out (uds-format, 6.2 and 6.3). Only places and sizes are kept, no entries.
+ * Whether the reference implementation would have had room: where its lists lie in their memory,
+ * and when that runs out (uds-format, 6.2 and 6.3). Only places and sizes are kept, no entries.
  *
  * Lists begin spread evenly. One that grows takes from the gaps beside it; when neither is large enough,
  * all lists are moved apart again, and when that leaves no room, the entry is refused.

@@ -37,12 +37,13 @@ struct delta_code {
 	unsigned int payload_bits; /* width of the value, 0 to 32 */
 };
 
-/* What the mean gives, whether the format's origin follows the code for it or not. */
+/* What the mean gives, whether the reference implementation follows the code for it or not. */
 void delta_code_parameters(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
 
 /*
  * Returns 0, or -EINVAL for a mean of 0, a payload wider than 32 bits, or a mean for which the
- * format's origin computes wrong sizes (those whose incr_keys is 2^k - 1; uds-format, 20.2, R2).
+ * reference implementation computes wrong sizes (those whose incr_keys is 2^k - 1; uds-format,
+ * 20.2, R2).
  */
 int delta_code_make(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
 

@@ -16,7 +16,7 @@
 /* List numbers are 16 bits wide and the number behind the last list must be one, too. */
 #define MAXIMUM_RECORDS_PER_CHAPTER (UINT32_C(1) << 21)
 
-/* The format's origin counts cached pages in 15 bits. */
+/* The reference implementation counts cached pages in 15 bits. */
 #define MAXIMUM_CACHE_PAGES 32767u
 
 #define MAXIMUM_PAGE_BYTES 65536u

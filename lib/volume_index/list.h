@@ -131,7 +131,7 @@ const struct list_operations *list_operations_choose(void);
 /* NULL where the processor cannot run them; @number from 0 up to a NULL that ends the list: for tests. */
 const struct list_operations *list_operations_get(unsigned int number, bool *ret_usable);
 
-/* Returns 0, or -EINVAL for a code that the format's origin gets wrong. */
+/* Returns 0, or -EINVAL for a code that the reference implementation gets wrong. */
 int list_shape_make(const struct geometry *geometry, enum sub_index sub,
 		    struct list_shape *ret_shape);
 

@@ -405,7 +405,7 @@ static int finish_sub_index(struct stream_load *load, unsigned int sub)
 
 		zone->low = load->low[sub];
 		zone->high = load->high[sub];
-		/* All in zone 0, as the format's origin does (6.4). */
+		/* All in zone 0, as the reference implementation does (6.4). */
 		zone->records = i == 0 ? load->records[sub] : 0;
 		zone->collisions = i == 0 ? load->collisions[sub] : 0;
 	}

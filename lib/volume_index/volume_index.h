@@ -119,8 +119,8 @@ void volume_index_peek_many(const struct volume_index *index,
 
 /*
  * The lookup that decides whether a chapter is brought into the sparse cache (18, Triage): as the
- * format's origin does it, with entries that are stale and not yet dropped, and hits above the window
- * absent. False for names that are no hooks.
+ * reference implementation does it, with entries that are stale and not yet dropped, and hits above
+ * the window absent. False for names that are no hooks.
  */
 bool volume_index_triage(const struct volume_index *index, const struct name_place *place,
 			 const struct uds_record_name *name, uint64_t *ret_vcn);
@@ -187,9 +187,9 @@ uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int z
  * Writes a zone's stream of a save (13.6), front to back. The zone must be the caller's.
  *
  * @limit_bytes: the size of its region; UINT64_MAX for none.
- * @ret_dropped: how many entries were left out. That is 0, unless the format's origin could not load the
- * stream (6.4) or it does not fit the region: then the zone's oldest chapters are left out of what is
- * written, as many as needed. What is in memory stays.
+ * @ret_dropped: how many entries were left out. That is 0, unless the reference implementation
+ * could not load the stream (6.4) or it does not fit the region: then the zone's oldest chapters
+ * are left out of what is written, as many as needed. What is in memory stays.
  *
  * Returns 0; what the sink returned; UDS_ERR_OVERFLOW when the region is too small for even empty
  * lists; -ENOMEM.
