@@ -234,6 +234,58 @@ def crafted_index(geometry, zones, seed, converted):
         run.execute(100, zones)
 
 
+class UnorderedCache(model.SparseCache):
+    """Forgets that also a hook whose chapter has left orders the zones."""
+    def update(self, vcn, oldest):
+        if vcn >= oldest or vcn in self.lists[0]:
+            super().update(vcn, oldest)
+
+
+class UnorderedIndex(model.Index):
+    def start(self, zones):
+        super().start(zones)
+        self.cache = UnorderedCache(self.cache_chapters, zones)
+
+
+def search_order(geometry, zones, seed, before, after, hook, name):
+    """A hook whose chapter has left brings the order in which each zone searches the cache to zone
+    0's. The name asked for next is in a chapter that the zone would have searched after another
+    one, which has a false hit. @before, @after: requests before and after the conversion."""
+    with tempfile.TemporaryDirectory(prefix="uds-exec-") as folder:
+        index = model.Index(geometry, 1, careful=True)
+        requests = CraftedRequests(seed, random.Random(seed).uniform(0.5, 0.99))
+        run = Run(create(folder, geometry), index, requests)
+        index.save()
+        run.execute(before, 1)
+        convert(run)
+        index.save()
+        unordered = UnorderedIndex(index.geometry, zones, careful=True)
+        unordered.saved, unordered.volume = index.saved, dict(index.volume)
+        unordered.load(zones)
+        last = [requests.one() for _ in range(after)] + [("Q", hook, 0), ("N", name, 0)]
+        run.same_answers(["exec"], last, zones)
+        for kind, token, version in last:
+            found = unordered.request(kind, token_name(seed, token), token_data(token, version))
+        equal((found[:2] == index.request("N", token_name(seed, name))[:2]), False,
+              "whether the order does not matter")
+
+
+def no_dense_chapter():
+    """A conversion that takes the only dense chapter gives no index: that is said."""
+    with tempfile.TemporaryDirectory(prefix="uds-exec-") as folder:
+        run = Run(create(folder, uds.Geometry(4096, 1, 10, 9, 4)),
+                  model.Index(uds.Geometry(4096, 1, 10, 9, 4), 1), Requests(1))
+        tool("exec", run.path, data=b"post %032x %032x\n" % (1, 1))
+        run.index.save()
+        convert(run)
+        for command in "info", "exec", "verify":
+            done = subprocess.run([TOOL, command, *run.where, run.path], stdin=subprocess.DEVNULL,
+                                  capture_output=True, timeout=120, check=False)
+            equal(done.returncode, 3, command)
+            if b"sparse chapters 9 are not in the range 0 to 8" not in done.stderr:
+                raise AssertionError("%s said %r" % (command, done.stderr))
+
+
 def golden_index(name, zones, steps):
     """An index that the reference wrote; the model has done the same from its trace."""
     about = json.loads(read_vector("uds", "index", name + ".json"))
@@ -286,6 +338,15 @@ def main():
         "two dense chapters": uds.Geometry(4096, 1, 10, 8, 4),
         "one dense chapter": uds.Geometry(4096, 1, 10, 9, 4),
         "three dense chapters": uds.Geometry(4096, 4, 10, 7, 2)}
+    results.run("a_converted_index_without_a_dense_chapter_is_refused", no_dense_chapter)
+    for title, geometry, *rest in (
+            ("two dense chapters", uds.Geometry(4096, 1, 10, 8, 4), 2, 2, 755, 950, "f103", "f208"),
+            ("two dense chapters", uds.Geometry(4096, 1, 10, 8, 4), 3, 2, 755, 1050, "f131",
+             "f391"),
+            ("four dense chapters", uds.Geometry(4096, 1, 16, 12, 4), 3, 1, 1282, 1200, "h119",
+             "f635")):
+        results.run("a_hook_of_a_chapter_that_left_orders_the_zones: %s, zones %d"
+                    % (title, rest[0]), search_order, geometry, *rest)
     for seed in range(41, 41 + 3 * max(int(SCALE), 1)):
         for title, geometry in crafted.items():
             zones = (4, 4, 3, 1, 2)[seed % 5]
