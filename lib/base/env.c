@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/bits.h"
 #include "base/message.h"
 #include "base/struct_size.h"
+
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 static void *default_allocate(void *context, size_t bytes, size_t alignment)
 {
@@ -101,6 +104,51 @@ void *env_allocate_aligned(const struct uds_env *env, uint64_t bytes, size_t ali
 	if (bytes > SIZE_MAX)
 		return NULL;
 	return env->allocate(env->context, bytes == 0 ? 1 : (size_t)bytes, alignment);
+}
+
+/* Whether env_allocate_large() maps so much memory itself. */
+static bool is_mapped(const struct uds_env *env, uint64_t bytes)
+{
+	return env->allocate == default_allocate && bytes >= HUGE_PAGE_BYTES &&
+	       bytes <= SIZE_MAX - 2 * HUGE_PAGE_BYTES;
+}
+
+/* Whole huge pages that begin at one: more is mapped, and both ends are given back. */
+static void *map_huge_pages(size_t bytes)
+{
+	const size_t length = (bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+	uint8_t *mapping = mmap(NULL, length + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t before;
+
+	if (mapping == MAP_FAILED)
+		return NULL;
+	before = -(uintptr_t)mapping % HUGE_PAGE_BYTES;
+	if (before > 0)
+		munmap(mapping, before);
+	munmap(mapping + before + length, HUGE_PAGE_BYTES - before);
+#ifdef MADV_HUGEPAGE
+	(void)madvise(mapping + before, length, MADV_HUGEPAGE);
+#endif
+	return mapping + before;
+}
+
+void *env_allocate_large(const struct uds_env *env, uint64_t bytes)
+{
+	if (is_mapped(env, bytes))
+		return map_huge_pages((size_t)bytes);
+	return env_allocate_aligned(env, bytes, bytes < HUGE_PAGE_BYTES ? 64 : HUGE_PAGE_BYTES);
+}
+
+void env_release_large(const struct uds_env *env, void *memory, uint64_t bytes)
+{
+	if (memory == NULL)
+		return;
+	if (is_mapped(env, bytes))
+		munmap(memory,
+		       ((size_t)bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES);
+	else
+		env_release(env, memory);
 }
 
 void env_release(const struct uds_env *env, void *memory)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads are told apart by numbers of our own: the system's are given out again when a thread ends, and
- * a new thread would find the sentence of a dead one.
+ * Threads get numbers of our own: the system reuses the ids of threads that have ended, and a new thread
+ * would find the message of a dead one.
  */
 #include "base/failures.h"
 

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Better than no key: where a process and its stack are, and when. */
+/* Fallback without random bytes: address of the stack, process id and time. */
 static void fill_from_clocks(struct hash_key *key)
 {
 	struct timespec now = { 0, 0 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hashing for tables in memory whose keys others choose: names of records, numbers of files. Each table
- * has a key of its own from random bytes, so nobody can prepare names that meet in one place.
+ * Hashing for tables in memory whose keys others choose: record names, inode numbers. Each table has its
+ * own random key, so no one can craft names that collide in it.
  *
- * The sum of products is strongly universal (two different inputs meet in the upper 32 bits with a chance
- * of 2^-32, whatever they are); the mixing behind it makes all bits good and breaks up progressions.
- * Nothing on disk may depend on it.
+ * The sum of products is strongly universal: two different inputs agree in the upper 32 bits with a
+ * probability of 2^-32, whatever they are. The final mixing spreads this to all bits and breaks up
+ * arithmetic progressions. Nothing on disk may depend on it.
  */
 #ifndef BASE_HASH_KEY_H
 #define BASE_HASH_KEY_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Filling in the sentence about a failure. */
+/* Filling in the message of a failure. */
 #ifndef BASE_MESSAGE_H
 #define BASE_MESSAGE_H
 

@@ -12,7 +12,7 @@
 /* 16 bytes: LE64(h1), LE64(h2). */
 void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_hash[16]);
 
-/* The format's way from one nonce to the next: bytes 4 to 11 of a hash seeded by @start. */
+/* How the format derives one nonce from another: bytes 4 to 11 of a hash with seed @start. */
 uint64_t nonce_hash(uint64_t start, const void *bytes, size_t length);
 
 #endif

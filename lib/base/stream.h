@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Bytes that go one way: where a part of a save is written to, or read from, front to back.
- */
+/* A sink and a source of bytes, used front to back: for the parts of a save. */
 #ifndef BASE_STREAM_H
 #define BASE_STREAM_H
 

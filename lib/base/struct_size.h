@@ -23,8 +23,8 @@
 	 ~(_Alignof(struct type) - 1))
 
 /*
- * Copies what a caller handed in over @known, which has this version's defaults. Its size is then that of
- * this version.
+ * Copies the caller's struct over @known, which holds this version's defaults; @known->size is this
+ * version's size afterwards.
  *
  * Returns 0; -EINVAL for a size of less than @first; or -E2BIG when a byte behind the members that are
  * known here is not zero, or for a size that no struct has. @known is untouched then.

@@ -17,8 +17,8 @@ struct chapter_index {
 	struct geometry geometry;
 	uint64_t volume_nonce;
 	uint64_t vcn;
-	bool finished; /* the lists are sorted: nothing more can be put */
-	int status;    /* of finishing; a failure stays until the next reset */
+	bool finished; /* the lists are sorted; no more puts */
+	int status;    /* of finishing; a failure is kept until the next reset */
 	uint32_t removed;
 	struct chapter_lists lists;
 };
@@ -122,7 +122,7 @@ static int choose_lists(struct chapter_index *index, uint32_t first, bool last_p
 			*ret_count = count;
 			return 0;
 		}
-		/* An empty list takes a table entry; then one in front of it has to go. */
+		/* An empty list still takes a table entry, so a list before it has to be emptied. */
 		while (lists->lengths[victim] == 0) {
 			if (victim == first)
 				return UDS_ERR_OVERFLOW;
@@ -141,7 +141,7 @@ static void write_page(const struct chapter_index *index, uint32_t first, uint32
 	uint32_t at = INDEX_PAGE_TABLE_BIT + INDEX_PAGE_OFFSET_BITS * (count + 1);
 	struct bit_writer out;
 
-	/* What the lists leave free is zero: no old bytes go to the device, and pages are reproducible. */
+	/* Clear the rest: no old memory reaches the device, and pages are reproducible. */
 	memset(page, 0, page_bytes);
 	put_le64(page, index->volume_nonce);
 	put_le64(page + 8, index->vcn);

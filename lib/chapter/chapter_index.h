@@ -3,9 +3,9 @@
  * The chapter index (uds-format, 8): where in a chapter a name is. It is collected from the records in
  * layout order, sorted once, and packed into index pages list by list.
  *
- * What comes out is what inserting the records one by one into delta lists gives: of names with the same
- * address the first has the ordinary entry and the later ones follow it newest first; a record that a full
- * list (65535 bits) or the format's memory bound has no room for is left out.
+ * The result equals inserting the records one by one into delta lists: of names with the same address, the
+ * first has the ordinary entry and later ones follow it, newest first. A record that does not fit into its
+ * list (65535 bits) or the format's memory limit is left out.
  *
  * Threads: a chapter index is used by one thread at a time.
  */
@@ -47,7 +47,7 @@ int chapter_index_put(struct chapter_index *index, const struct uds_record_name 
 		      uint32_t record_page);
 
 /*
- * Sorts what was put; packing does it by itself.
+ * Sorts the entries. Packing calls this itself.
  *
  * Returns 0, -ENOMEM, or UDS_ERR_DUPLICATE_NAME when a name was put twice.
  */
@@ -67,7 +67,7 @@ int chapter_index_finish(struct chapter_index *index, struct uds_message *messag
 int chapter_index_pack_page(struct chapter_index *index, uint32_t first_list, bool last_page,
 			    uint8_t *page, uint32_t *ret_lists, struct uds_message *message);
 
-/* Complete after the last page is packed. */
+/* Only complete after the last page was packed. */
 void chapter_index_get_statistics(const struct chapter_index *index,
 				  struct chapter_index_statistics *ret_statistics);
 

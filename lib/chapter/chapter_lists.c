@@ -9,14 +9,14 @@
 #include "base/env.h"
 #include "geometry/name_bits.h"
 
-/* Each pass of the sort distributes by so many bits. */
+/* Bits per pass of the radix sort. */
 #define DIGIT_BITS 11
 #define DIGITS	   (1u << DIGIT_BITS)
 
 /* List and address have at most 15 + 22 bits. */
 #define MAXIMUM_PASSES 4
 
-/* The format's memory for lists comes in this unit. */
+/* The format's memory for lists is a multiple of this. */
 #define MEMORY_UNIT 65536u
 
 int chapter_lists_init(struct chapter_lists *lists, const struct uds_env *env,
@@ -146,7 +146,7 @@ static bool has_duplicate(const struct chapter_lists *lists, const uint64_t *gro
 	return false;
 }
 
-/* From layout order to that of a list: the first stays, the newest comes right behind it. */
+/* From layout order to list order: the first entry stays first, the newest follows it. */
 static void reverse(uint64_t *entries, uint32_t count)
 {
 	for (uint32_t i = 0, j = count; i + 1 < j; i++) {
@@ -159,7 +159,7 @@ static void reverse(uint64_t *entries, uint32_t count)
 
 /*
  * Orders the collision entries of a list and adds up its size. Returns the size, or UINT64_MAX for a name
- * that is there twice. Groups that are too large for any list are not looked through: the replay does it.
+ * that occurs twice. Skips groups too large for any list: the replay handles them.
  */
 static uint64_t measure_list(struct chapter_lists *lists, uint32_t list)
 {

@@ -6,8 +6,8 @@
  * An entry is one number: list and address of the name (as they stand in the name's chapter bits), then
  * the number under which name and record page are found.
  *
- * Two files: chapter_lists.c collects and sorts; chapter_replay.c has the exact outcome where lists or the
- * format's memory run full, which random names never bring about.
+ * Two files: chapter_lists.c collects and sorts; chapter_replay.c computes the exact result when lists or
+ * the format's memory run full, which never happens with random names.
  */
 #ifndef CHAPTER_CHAPTER_LISTS_H
 #define CHAPTER_CHAPTER_LISTS_H
@@ -89,7 +89,7 @@ void chapter_lists_empty(struct chapter_lists *lists, uint32_t list);
 /* Writes a list; @out goes on behind it. */
 void chapter_lists_write(const struct chapter_lists *lists, uint32_t list, struct bit_writer *out);
 
-/* For chapter_lists_sort(): inserts one by one, as the format tells it. */
+/* For chapter_lists_sort(): inserts one by one, as the format describes it. */
 int chapter_lists_replay(struct chapter_lists *lists);
 
 #endif

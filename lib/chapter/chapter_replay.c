@@ -3,7 +3,7 @@
  * Which entries a chapter index leaves out when lists or memory run full: the names are inserted one by
  * one in layout order, each into a sorted array, with the sizes that the coded list would have.
  *
- * Slow, and only for chapters full of names that were made to collide.
+ * Slow; only runs for chapters full of names crafted to collide.
  */
 #include "chapter/chapter_lists.h"
 
@@ -11,7 +11,7 @@
 
 #include "chapter/zone_memory.h"
 
-/* Where a name goes into its list, and what that costs. */
+/* Where a name goes in its list, and the bits it adds. */
 struct insertion {
 	uint32_t list;
 	uint32_t place; /* index in the list */
@@ -143,7 +143,7 @@ int chapter_lists_replay(struct chapter_lists *lists)
 
 	if (r < 0)
 		return r;
-	/* Back to layout order; starts keep room for all that each list might have. */
+	/* Back to layout order. The starts leave room for the most entries that each list can get. */
 	for (uint32_t i = 0; i < lists->count; i++)
 		lists->scratch[entry_number(lists->entries[i])] = lists->entries[i];
 	for (uint32_t list = 0; list < lists->list_count; list++) {

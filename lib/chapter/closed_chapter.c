@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Making the pages of a chapter that was closed. */
+/* Builds the pages of a closed chapter. */
 #include "chapter/closed_chapter.h"
 
 int closed_chapter_encode_page(const struct collation *collation, uint32_t page,

@@ -2,7 +2,7 @@
 /* From zones to the layout order of a chapter. */
 #include "chapter/collation.h"
 
-/* The record that stands in place @r of the chapter, or NULL where there is none or it was removed. */
+/* The record at position @r of the chapter; NULL if there is none or it was removed. */
 static const struct uds_record *genuine_record(const struct collation *c, uint32_t r)
 {
 	const struct open_zone *zone = c->zones[r % c->count];
@@ -20,7 +20,7 @@ static const struct uds_record *choose_fill(const struct collation *c)
 
 		if (open_zone_is_full(zone)) {
 			if (open_zone_is_removed(zone, zone->capacity))
-				break; /* a removed name must not come back by way of the fill */
+				break; /* filling with it would bring a removed name back */
 			return &zone->records[zone->capacity - 1];
 		}
 	}

@@ -3,8 +3,7 @@
  * The order in which a closed chapter's records go to its record pages (uds-format, 10.4): one of each
  * zone in turn; the place of a missing or removed record gets a copy of the fill record.
  *
- * A collation only looks at the zones, which must not change while it is used. Searches beside it are
- * fine.
+ * A collation only reads the zones, which must not change while it is used. Concurrent searches are fine.
  */
 #ifndef CHAPTER_COLLATION_H
 #define CHAPTER_COLLATION_H
@@ -31,7 +30,7 @@ int collation_start(struct collation *collation, const struct geometry *geometry
 /*
  * The records of record page @page, in layout order.
  *
- * @ret_records: as many as a page has. @ret_genuine: for each whether it stands in its own place and gets
+ * @ret_records: as many as a page has. @ret_genuine: for each, whether it is at its own position and gets
  * a chapter index entry; false for copies of the fill record.
  *
  * Returns how many are genuine.

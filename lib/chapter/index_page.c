@@ -56,7 +56,7 @@ static int check_head(const struct index_page_code *code, const uint8_t *page, u
 		return failure(message, UDS_ERR_CORRUPT,
 			       "the first list begins at bit %" PRIu32 ", not at %" PRIu32,
 			       table_entry(page, 0), table_end(head->list_count));
-	/* The table of the largest allowed number ends behind the page; then there is no room for a list. */
+	/* The largest allowed count would put the table's end past the page, with no room for a list. */
 	if (table_end(head->list_count) > lists_end(code))
 		return failure(message, UDS_ERR_CORRUPT,
 			       "%" PRIu32 " lists leave no room for the end of the page",
@@ -78,7 +78,7 @@ int index_page_read_head(const struct index_page_code *code,
 		*ret_head = little;
 		return 0;
 	}
-	/* The sentence stays that about the little-endian reading: big-endian pages are rare. */
+	/* Keep the message about the little-endian reading: big-endian pages are rare. */
 	if (check_head(code, bytes, get_be64(bytes), &big, NULL) < 0)
 		return r;
 	*ret_head = big;

@@ -80,7 +80,7 @@ void open_zone_reset(struct open_zone *zone)
 	memset(zone->removed, 0, removed_bytes(zone->capacity));
 }
 
-/* The upper bits of a slot: a part of the name that the place in the table does not tell. */
+/* The tag in a slot: bits of the hash that do not choose the slot. */
 static inline uint32_t name_tag(uint64_t hash)
 {
 	return (uint32_t)(hash >> 32) & ~OPEN_ZONE_NUMBER_MASK;
@@ -91,13 +91,9 @@ static inline bool same_name(const struct uds_record_name *a, const struct uds_r
 	return memcmp(a->bytes, b->bytes, UDS_NAME_BYTES) == 0;
 }
 
-/*
- * Finds the live record with a name. Returns its number, or 0 and the empty slot where the search ended.
- *
- * @ret_steps: the slots that were looked at.
- */
+/* Finds the live record with a name. Returns its number, or 0 and the empty slot where the search ended. */
 static inline uint32_t probe_hash(const struct open_zone *zone, const struct uds_record_name *name,
-				  uint64_t hash, uint32_t *ret_slot, uint32_t *ret_steps)
+				  uint64_t hash, uint32_t *ret_slot)
 {
 	const uint32_t tag = name_tag(hash);
 	uint32_t slot = (uint32_t)hash & zone->slot_mask;
@@ -107,7 +103,6 @@ static inline uint32_t probe_hash(const struct open_zone *zone, const struct uds
 		const uint32_t number = content & OPEN_ZONE_NUMBER_MASK;
 
 		*ret_slot = slot;
-		*ret_steps = step;
 		if (number == 0)
 			return 0;
 		if ((content & ~OPEN_ZONE_NUMBER_MASK) == tag &&
@@ -121,17 +116,7 @@ static inline uint32_t probe_hash(const struct open_zone *zone, const struct uds
 static uint32_t probe(const struct open_zone *zone, const struct uds_record_name *name,
 		      uint32_t *ret_slot)
 {
-	uint32_t steps;
-
-	return probe_hash(zone, name, open_zone_hash(zone, name), ret_slot, &steps);
-}
-
-uint32_t open_zone_probes(const struct open_zone *zone, const struct uds_record_name *name)
-{
-	uint32_t slot, steps;
-
-	probe_hash(zone, name, open_zone_hash(zone, name), &slot, &steps);
-	return steps;
+	return probe_hash(zone, name, open_zone_hash(zone, name), ret_slot);
 }
 
 struct uds_record_data *open_zone_search(const struct open_zone *zone,
@@ -146,7 +131,7 @@ int open_zone_put(struct open_zone *zone, const struct uds_record_name *name,
 		  const struct uds_record_data *data, uint32_t *ret_room)
 {
 	const uint64_t hash = open_zone_hash(zone, name);
-	uint32_t slot, steps, number = probe_hash(zone, name, hash, &slot, &steps);
+	uint32_t slot, number = probe_hash(zone, name, hash, &slot);
 
 	if (number == 0) {
 		if (open_zone_is_full(zone))

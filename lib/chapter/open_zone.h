@@ -3,11 +3,11 @@
  * One zone's share of the open chapter: records in the order of their arrival, and a hash table that
  * finds them (uds-format, 10.1 and 10.2).
  *
- * The table is this library's own: its places follow from a random key, so that names cannot be made to
- * meet in it. Everything on disk follows from the order of arrival alone, never from the table.
+ * The hash table is seeded with a random key, so that no one can craft names that collide in it. What goes
+ * to disk depends on the order of arrival only, never on the table.
  *
- * Record numbers count from 1 and are never used twice between two resets: a removed record keeps its
- * number, because the layout of the chapter on the volume follows from the numbers.
+ * Record numbers start at 1 and are not reused until the next reset: a removed record keeps its number,
+ * because the layout of the chapter on the volume follows from the numbers.
  *
  * Threads: a zone is used by one thread at a time; searches, and everything else that takes a const zone,
  * may run beside each other while nobody changes it.
@@ -26,8 +26,8 @@
 #include "base/hash_key.h"
 
 /*
- * Slots of the hash table are record numbers (0: never used) with some more bits of the name, so that
- * most probes need not look at a record.
+ * A slot of the hash table holds a record number (0: never used) and some more bits of the hash as a tag, so
+ * that most probes need not read a record.
  */
 #define OPEN_ZONE_NUMBER_BITS 22
 #define OPEN_ZONE_NUMBER_MASK ((UINT32_C(1) << OPEN_ZONE_NUMBER_BITS) - 1)
@@ -51,10 +51,10 @@ struct open_zone {
  */
 int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zone **ret_zone);
 
-/* NULL is fine. */
+/* @zone may be NULL. */
 void open_zone_free(struct open_zone *zone);
 
-/* Forgets everything. */
+/* Drops all records and starts over with number 1. */
 void open_zone_reset(struct open_zone *zone);
 
 /* Memory of a zone of this capacity. */
@@ -76,7 +76,7 @@ struct uds_record_data *open_zone_search(const struct open_zone *zone,
 int open_zone_put(struct open_zone *zone, const struct uds_record_name *name,
 		  const struct uds_record_data *data, uint32_t *ret_room);
 
-/* Forgets a record; its number stays in use. Returns whether it was there. */
+/* Removes a record; its number stays in use. Returns whether it was there. */
 bool open_zone_remove(struct open_zone *zone, const struct uds_record_name *name);
 
 static inline bool open_zone_is_removed(const struct open_zone *zone, uint32_t number)
@@ -94,33 +94,21 @@ static inline bool open_zone_is_full(const struct open_zone *zone)
 	return zone->size == zone->capacity;
 }
 
-/* What the slot and the further bits in it are taken from. */
+/* The hash that gives the slot and the tag bits in it. */
 static inline uint64_t open_zone_hash(const struct open_zone *zone,
 				      const struct uds_record_name *name)
 {
 	return hash_key_apply(&zone->key, get_le64(name->bytes), get_le64(name->bytes + 8));
 }
 
-/* How many slots a search of the name looks at: for tests and benchmarks. */
-uint32_t open_zone_probes(const struct open_zone *zone, const struct uds_record_name *name);
-
 /*
- * The slot that a search or put of the name begins with: for callers to prefetch. (They do it
- * themselves: a compiler may take a function that only prefetches for one without any effect.)
+ * The slot that a search or put of the name begins with, for the caller to prefetch. (Not done here: a
+ * compiler may drop the call of a function that only prefetches.)
  */
 static inline const uint32_t *open_zone_first_slot(const struct open_zone *zone,
 						   const struct uds_record_name *name)
 {
 	return &zone->slots[open_zone_hash(zone, name) & zone->slot_mask];
-}
-
-/* When that slot has come: the record that it leads to. */
-static inline const struct uds_record *open_zone_first_record(const struct open_zone *zone,
-							      const struct uds_record_name *name)
-{
-	uint32_t number = *open_zone_first_slot(zone, name) & OPEN_ZONE_NUMBER_MASK;
-
-	return &zone->records[number > 0 ? number - 1 : 0];
 }
 
 #endif

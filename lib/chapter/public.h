@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What public objects need to know of each other. */
+/* The inside of public objects, for each other. */
 #ifndef CHAPTER_PUBLIC_H
 #define CHAPTER_PUBLIC_H
 

@@ -2,8 +2,8 @@
 /*
  * Record pages: sorting and laying out, searching, checking.
  *
- * Names are random, so sorting begins with a distribution by the leading bits of the name; what falls
- * together is then sorted by comparing, which keeps biased names correct and of bounded cost.
+ * Names are usually random, so the sort first distributes them into buckets by their leading bits, then
+ * sorts each bucket by comparing. So biased names still sort correctly, at a bounded cost.
  */
 #include "chapter/record_page.h"
 
@@ -18,7 +18,7 @@
 #define NUMBER_BITS 11
 #define NUMBER_MASK ((UINT64_C(1) << NUMBER_BITS) - 1)
 
-/* Up to here, inserting one by one is the fastest sort. */
+/* Insertion sort is fastest up to this size. */
 #define SMALL_RUN 24u
 
 struct record_page_encoder {

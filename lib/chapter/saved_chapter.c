@@ -41,7 +41,7 @@ int saved_chapter_write(struct open_zone *const *zones, unsigned int count, uint
 		if (zones[z]->size > largest)
 			largest = zones[z]->size;
 	}
-	/* Bounded by the largest zone, not by the count alone: counters that disagree must not run on. */
+	/* Stop at the largest zone, too: if the counters disagree, counting alone would not end. */
 	for (uint32_t number = 1; number <= largest && written < live; number++) {
 		for (unsigned int z = 0; z < count && written < live; z++) {
 			if (number > zones[z]->size || open_zone_is_removed(zones[z], number))
@@ -75,7 +75,7 @@ int saved_chapter_check_head(const struct geometry *geometry,
 	return 0;
 }
 
-/* Puts one record where it belongs. Returns 0, 1 when it was dropped, or UDS_ERR_DUPLICATE_NAME. */
+/* Puts one record into its zone. Returns 0, 1 when it was dropped, or UDS_ERR_DUPLICATE_NAME. */
 static int load_record(const struct zone_chooser *chooser, struct open_zone *const *zones,
 		       const struct uds_record *record)
 {
@@ -84,7 +84,7 @@ static int load_record(const struct zone_chooser *chooser, struct open_zone *con
 
 	if (open_zone_search(zone, &record->name) != NULL)
 		return UDS_ERR_DUPLICATE_NAME;
-	/* One number stays free, so that the next put closes the chapter rather than finding it closed. */
+	/* Keep one number free: the put that fills a zone closes the chapter, so a full zone cannot exist. */
 	if (zone->size > 0 && zone->capacity - zone->size <= 1)
 		return 1;
 	return open_zone_put(zone, &record->name, &record->data, &room);

@@ -35,7 +35,7 @@ int saved_chapter_check_head(const struct geometry *geometry,
 			     const uint8_t head[SAVED_CHAPTER_HEAD_BYTES], uint64_t *ret_bytes,
 			     struct uds_message *message);
 
-/* Called for each record that found no room. */
+/* Called for each record that did not fit. */
 typedef void (*dropped_record_fn)(void *context, const struct uds_record *record);
 
 /*
@@ -43,7 +43,7 @@ typedef void (*dropped_record_fn)(void *context, const struct uds_record *record
  * than those of the save. Each zone is left with a free record number, if its capacity is more than 1;
  * records beyond that are dropped (their volume index entries must go, too).
  *
- * @chooser: must be for @count zones. @dropped: NULL, or told of each. @ret_dropped: how many.
+ * @chooser: must be for @count zones. @dropped: may be NULL; called for each dropped record. @ret_dropped: how many.
  *
  * Returns 0, or UDS_ERR_CORRUPT (a bad head, a save that is shorter than its count says, a name that is
  * there twice): the zones are empty then, though some names may have been reported as dropped.

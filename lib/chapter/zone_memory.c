@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The places of delta lists in the memory of the reference implementation. */
+/* Simulates where the reference implementation places delta lists in its memory. */
 #include "chapter/zone_memory.h"
 
 #include <errno.h>
@@ -48,7 +48,7 @@ static uint64_t end_of(const struct zone_memory *m, uint32_t list)
 	return m->starts[list] + m->bits[list];
 }
 
-/* Whole bytes that a list touches. */
+/* How many bytes a list touches. */
 static uint64_t byte_size(const struct zone_memory *m, uint32_t list)
 {
 	return (m->starts[list] % 8 + m->bits[list] + 7) / 8;
@@ -77,11 +77,6 @@ static int rebalance(struct zone_memory *m, uint32_t grows, uint64_t extra)
 	return 0;
 }
 
-int zone_memory_spread(struct zone_memory *memory)
-{
-	return rebalance(memory, UINT32_MAX, 0);
-}
-
 int zone_memory_grow(struct zone_memory *m, uint32_t list, uint32_t at, uint32_t growth)
 {
 	const uint32_t behind = m->bits[list] - at;
@@ -95,7 +90,7 @@ int zone_memory_grow(struct zone_memory *m, uint32_t list, uint32_t at, uint32_t
 		if (gap_before >= growth || gap_after >= growth)
 			break;
 		if (again)
-			return UDS_ERR_OVERFLOW; /* not reached: a rebalance makes the gap */
+			return UDS_ERR_OVERFLOW; /* cannot happen: a rebalance makes the gap */
 		r = rebalance(m, at < behind ? list : list + 1, ceil_div(growth, 8));
 		if (r < 0)
 			return r;

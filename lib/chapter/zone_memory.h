@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whether the reference implementation would have had room: where its lists lie in their memory,
- * and when that runs out (uds-format, 6.2 and 6.3). Only places and sizes are kept, no entries.
+ * Tells whether the reference implementation would have had room: where its lists lie in their memory, and
+ * when that runs out (uds-format, 6.2 and 6.3). Keeps places and sizes only, no entries.
  *
- * Lists begin spread evenly. One that grows takes from the gaps beside it; when neither is large enough,
- * all lists are moved apart again, and when that leaves no room, the entry is refused.
+ * Lists start evenly spaced. A growing list takes space from the gaps beside it. When neither gap is large
+ * enough, all lists are spaced evenly again; when that does not help, the entry is refused.
  *
- * A bound that needs no model: all is well as long as 7, plus the largest growth in bytes, plus
+ * A bound that needs no simulation: there is room as long as 7, plus the largest growth in bytes, plus
  * ceil((7 + bits) / 8) of every list together do not exceed the memory.
  */
 #ifndef CHAPTER_ZONE_MEMORY_H
@@ -35,8 +35,5 @@ void zone_memory_destroy(struct zone_memory *memory);
  * Returns 0, or UDS_ERR_OVERFLOW when there is no room: nothing has changed then.
  */
 int zone_memory_grow(struct zone_memory *memory, uint32_t list, uint32_t at, uint32_t growth);
-
-/* Moves all lists apart, as it is done after a load. Returns 0 or UDS_ERR_OVERFLOW. */
-int zone_memory_spread(struct zone_memory *memory);
 
 #endif

@@ -23,10 +23,10 @@
 
 #include "delta/bit_writer.h"
 
-/* What no list may exceed. */
+/* The largest list, in bits: its size is kept in 16 bits. */
 #define DELTA_LIST_MAX_BITS 65535u
 
-/* What a collision entry takes on top of its value and its delta of zero. */
+/* The name in a collision entry, on top of its value and its delta of zero. */
 #define DELTA_NAME_BITS (8u * UDS_NAME_BYTES)
 
 struct delta_code {
@@ -37,13 +37,12 @@ struct delta_code {
 	unsigned int payload_bits; /* width of the value, 0 to 32 */
 };
 
-/* What the mean gives, whether the reference implementation follows the code for it or not. */
+/* The code that follows from the mean; not checked for whether the reference implementation keeps to it. */
 void delta_code_parameters(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
 
 /*
  * Returns 0, or -EINVAL for a mean of 0, a payload wider than 32 bits, or a mean for which the
- * reference implementation computes wrong sizes (those whose incr_keys is 2^k - 1; uds-format,
- * 20.2, R2).
+ * reference implementation computes wrong sizes (those whose incr_keys is 2^k - 1; uds-format, 20.2, R2).
  */
 int delta_code_make(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
 

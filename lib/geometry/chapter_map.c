@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which slot of the volume holds which chapter, which chapters leave, and which are sparse (uds-format,
+ * Which slot of the volume holds which chapter, when chapters expire, and which are sparse (uds-format,
  * 11.2 to 11.5).
  *
  * A plain volume is a ring. A reduced one has lost its first slot in a conversion: the chapter that was
@@ -23,7 +23,7 @@ uint32_t geometry_physical_chapter(const struct geometry *g, uint64_t vcn)
 								  : distance - 1);
 	}
 	distance = g->remapped_virtual - vcn;
-	/* Farther back the chapter has left long ago: any slot will do. */
+	/* Older chapters expired long ago, so the result does not matter. */
 	return (uint32_t)(distance < chapters ? chapters - distance : 0);
 }
 
@@ -35,7 +35,7 @@ unsigned int geometry_chapters_to_expire(const struct geometry *g, uint64_t newe
 		return 0;
 	leaving = newest - g->chapters_per_volume;
 	if (g->remapped_physical > 0) {
-		/* The moved chapter lies in the way of the one that is written next. */
+		/* The next chapter overwrites the slot of the moved one, so that one expires as well. */
 		if (leaving == g->remapped_virtual)
 			return 2;
 		if (leaving == g->remapped_virtual + g->remapped_physical)
@@ -47,7 +47,7 @@ unsigned int geometry_chapters_to_expire(const struct geometry *g, uint64_t newe
 bool geometry_is_chapter_sparse(const struct geometry *g, uint64_t oldest, uint64_t newest,
 				uint64_t vcn)
 {
-	/* Kept as the format has it, wrapping sums included: chapter numbers from a device may be anything. */
+	/* Wraps as in the format: chapter numbers from a device may be anything. */
 	return geometry_is_sparse(g) && newest - oldest + 1 > g->dense_chapters_per_volume &&
 	       vcn + g->dense_chapters_per_volume <= newest;
 }

@@ -110,7 +110,7 @@ static void derive(struct geometry *g)
 	g->bytes_per_volume = (uint64_t)g->page_bytes * ((uint64_t)g->pages_per_volume + 1);
 }
 
-/* The volume index of a small or odd configuration can come out in ways that the format has no room for. */
+/* A small or unusual configuration can give a volume index that the format cannot represent. */
 static int check_volume_index(const struct geometry *g, enum sub_index which,
 			      struct uds_message *message)
 {
@@ -178,7 +178,7 @@ void geometry_configuration(const struct geometry *g, struct uds_configuration *
 {
 	struct uds_configuration *c = ret_configuration;
 
-	/* The padding too: it goes to the caller inside of other structs. */
+	/* Clears the padding too: the struct is copied to callers inside of other structs. */
 	memset(c, 0, sizeof(*c));
 	c->size = sizeof(*c);
 	c->page_bytes = g->page_bytes;

@@ -3,8 +3,8 @@
  * The numbers that follow from a configuration, inside the library: computed once by geometry_make(),
  * read-only from then on, copied freely.
  *
- * All limits are checked in geometry_make(); what stands here can be multiplied and shifted as the
- * format says without overflow.
+ * geometry_make() checks all limits, so the format's products and shifts of these numbers cannot
+ * overflow.
  */
 #ifndef GEOMETRY_GEOMETRY_H
 #define GEOMETRY_GEOMETRY_H
@@ -17,12 +17,10 @@
 #define BLOCK_BYTES   4096u
 #define MAXIMUM_ZONES 16u
 
-/* In place of a chapter number: none. */
+/* In place of a chapter number: no chapter. */
 #define NO_CHAPTER UINT64_MAX
 
-/*
- * No index ever gets so far; greater numbers come from damage, and sums with them could overflow.
- */
+/* No index ever reaches this number. Higher ones come from damage, and sums with them could overflow. */
 #define CHAPTER_LIMIT (UINT64_C(1) << 54)
 
 struct geometry {
@@ -112,7 +110,7 @@ struct volume_index_parameters {
 /*
  * Computes the parameters of a sub-index; the hook one exists in a sparse index only.
  *
- * Cannot fail for a geometry that geometry_make() made: it has tried.
+ * Cannot fail for a geometry from geometry_make(), which computes the same to check the limits.
  */
 void volume_index_parameters_make(const struct geometry *geometry, enum sub_index which,
 				  struct volume_index_parameters *ret_parameters);
@@ -125,13 +123,13 @@ int volume_index_parameters_try(const struct geometry *geometry, enum sub_index 
 uint64_t volume_index_zone_bytes(const struct volume_index_parameters *parameters,
 				 unsigned int zones);
 
-/* Above so many used bits a zone forgets chapters early (13.5), and what it counts as a chapter's. */
+/* The number of used bits above which a zone expires chapters early (13.5), and its bits for one chapter. */
 uint64_t volume_index_max_zone_bits(const struct volume_index_parameters *parameters,
 				    unsigned int zones);
 uint64_t volume_index_chapter_zone_bits(const struct volume_index_parameters *parameters,
 					unsigned int zones);
 
-/* How many lists each zone has but the last, which has what is left (6.1). */
+/* How many lists each zone has; the last one has the rest (6.1). */
 static inline uint32_t volume_index_lists_per_zone(const struct volume_index_parameters *parameters,
 						   unsigned int zones)
 {

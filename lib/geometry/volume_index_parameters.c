@@ -10,10 +10,10 @@
 /* The square of the largest number of zones, so that every zone has a list. */
 #define MINIMUM_LISTS 256u
 
-/* Names that share a list, about. */
+/* Average number of names in a list. */
 #define RECORDS_PER_LIST 256u
 
-/* Zone memory and saved lists come in this unit. */
+/* Zone memory and saved lists are multiples of this. */
 #define MEMORY_UNIT 65536u
 
 static uint32_t sub_index_records(const struct geometry *g, enum sub_index which)

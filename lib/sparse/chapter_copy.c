@@ -9,7 +9,7 @@
 #include "base/message.h"
 #include "geometry/name_bits.h"
 
-/* Bits of the filter for each record: one search in 16 or so gets past it in vain. */
+/* Bits of the filter for each record: about one search in 16 is a false positive. */
 #define FILTER_BITS_A_RECORD 16
 
 static unsigned int filter_bits(const struct geometry *geometry)

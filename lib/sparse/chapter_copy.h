@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The whole chapter index of one chapter in memory, for the sparse cache: all its index pages, and a
- * filter over the places of its names that answers most searches with one look.
+ * Bloom filter with one hash over its names, which answers most searches with one read.
  *
- * A copy does not change once it was read. Any thread may search it then.
+ * A copy does not change after it was read; any thread may search it then.
  */
 #ifndef SPARSE_CHAPTER_COPY_H
 #define SPARSE_CHAPTER_COPY_H
@@ -22,7 +22,7 @@ struct chapter_copy {
 	struct index_page_code code;
 	uint64_t vcn;
 	bool recent;  /* for the places of the recent chapters in the cache */
-	bool damaged; /* pages could not be read or are not right: nothing is ever found */
+	bool damaged; /* a page could not be read or did not verify: nothing is ever found */
 	struct uds_message why;
 	unsigned int filter_shift;
 	uint64_t *filter;
@@ -35,7 +35,7 @@ int chapter_copy_make(const struct uds_env *env, const struct uds_io *io,
 		      const struct geometry *geometry, uint64_t volume_nonce, uint64_t vcn,
 		      struct chapter_copy **ret_copy);
 
-/* NULL is fine. */
+/* @copy may be NULL. */
 void chapter_copy_free(struct chapter_copy *copy);
 
 /* Memory of one copy in bytes. */
@@ -49,7 +49,7 @@ uint64_t chapter_copy_bytes(const struct geometry *geometry);
 int chapter_copy_open_pages(struct chapter_copy *copy, struct uds_message *message);
 
 /*
- * To be called when the pages, verified, and their heads are there: makes the filter.
+ * Builds the filter. Call it when the verified pages and their heads are there.
  *
  * Returns 0, or UDS_ERR_CORRUPT with the reason, for a list that does not decode.
  */

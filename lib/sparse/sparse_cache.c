@@ -2,10 +2,10 @@
 /*
  * The sparse cache.
  *
- * The reference implementation keeps a list per zone and moves chapters to its front. Here each move takes the
- * next number of a counter instead: moves in all zones are kept in the entry, moves in one zone in that
- * zone's view, and a zone's list is the entries by the larger of the two, largest first. So nobody needs
- * to touch another zone's list; a zone sorts its own again when it sees that a common move was made.
+ * The reference implementation keeps an LRU list for each zone. Here each use takes the next value of a
+ * counter instead: uses by all zones are stored in the entry, uses by one zone in that zone's view. The
+ * order of a zone is by the larger of the two, most recent first. So no zone has to touch another zone's
+ * list: it sorts its own again when it sees that there was a use by all.
  */
 #include "sparse/sparse_cache.h"
 
@@ -14,7 +14,7 @@
 
 #include "geometry/geometry.h"
 
-/* Zone 0 passes a chapter over after so many searches in vain in a row, divided by the zones. */
+/* Zone 0 skips a chapter after so many misses in a row, divided by the number of zones. */
 #define MISS_LIMIT 20000
 
 struct entry {
@@ -26,8 +26,8 @@ struct entry {
 
 /* One zone's. */
 struct view {
-	uint64_t seen;	 /* the common moves that @order knows of */
-	uint64_t *used;	 /* for each entry the zone's own moves */
+	uint64_t seen;	 /* cache->touches when @order was sorted */
+	uint64_t *used;	 /* for each entry its last use by this zone */
 	uint32_t *order; /* entries, most recently used first */
 };
 
@@ -162,7 +162,7 @@ static uint64_t last_use(const struct sparse_cache *cache, const struct view *vi
 	return touched > view->used[i] ? touched : view->used[i];
 }
 
-/* Sorts a zone's list again, if there were common moves; it is nearly in order already. */
+/* Sorts a zone's order again if all zones used an entry since. Insertion sort: it is nearly sorted. */
 static struct view *refresh(struct sparse_cache *cache, unsigned int zone)
 {
 	struct view *view = &cache->views[zone];
@@ -188,7 +188,7 @@ static bool is_dead(const struct entry *entry, uint64_t oldest)
 	return entry->copy == NULL || entry->copy->vcn < oldest;
 }
 
-/* 0 for the entries that are searched, 1 for those passed over, 2 for dead ones. */
+/* 0 for entries that are searched, 1 for skipped ones, 2 for empty or expired ones. */
 static int rank(const struct entry *entry, uint64_t oldest)
 {
 	if (is_dead(entry, oldest))
@@ -197,8 +197,8 @@ static int rank(const struct entry *entry, uint64_t oldest)
 }
 
 /*
- * Gives every entry a new number, so that the common order is zone 0's with the entries that are passed
- * over behind and the dead ones last. Returns the last entry.
+ * Renumbers all entries, so that every zone gets zone 0's order, with skipped entries behind it and empty
+ * or expired ones last. Returns the last entry: the one to evict.
  */
 static struct entry *reorder(struct sparse_cache *cache, uint64_t oldest)
 {
@@ -279,7 +279,7 @@ void sparse_cache_find(struct sparse_cache *cache, unsigned int zone,
 	}
 }
 
-/* Zone 0 counts for all of them how long a chapter was of no use. */
+/* Zone 0 counts, for all zones, how many searches in a row missed in a chapter. */
 static void count_misses(struct sparse_cache *cache, const struct view *view, uint64_t oldest,
 			 const struct cache_hit *hit)
 {
@@ -292,7 +292,7 @@ static void count_misses(struct sparse_cache *cache, const struct view *view, ui
 
 		if (rank(entry, oldest) != 0)
 			continue;
-		/* Only this thread counts up; that a reset may get lost does no harm. */
+		/* Only this thread counts up. A reset by another may get lost, which only delays a skip. */
 		misses = atomic_load_explicit(&entry->misses, memory_order_relaxed) + 1;
 		atomic_store_explicit(&entry->misses, misses, memory_order_relaxed);
 		if (misses > cache->miss_limit)

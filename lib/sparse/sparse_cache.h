@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sparse cache: the chapter indexes of some old chapters, kept whole in memory, because most of
- * their names are no longer in the volume index (uds-format, 18).
+ * The sparse cache: complete chapter indexes of some sparse chapters in memory, because most of their names
+ * are no longer in the volume index (uds-format, 18).
  *
- * All zones have the same chapters, but each its own order of them, by last use. A chapter enters when
- * all zones are stopped; what moves in the order does not need that: an order follows from numbers that
- * count uses, one for all zones and one for each.
+ * All zones share the cached chapters, but each has its own LRU order. Inserting a chapter needs all zone
+ * locks; changing an order does not, because it follows from counters of uses (sparse_cache.c).
  *
  * Threads: each function says which zone locks it needs.
  */
@@ -21,8 +20,8 @@
 struct sparse_cache;
 
 /*
- * Besides, the cache keeps so many of the newest closed chapters, where these are sparse already. They
- * have places of their own: what they find comes on top of what the format's cache would.
+ * The cache also keeps so many of the newest closed chapters where these are sparse already. They have slots
+ * of their own, so they never evict what the format's cache would have.
  */
 #define RECENT_CHAPTERS 2
 
@@ -31,7 +30,7 @@ int sparse_cache_make(const struct uds_env *env, uint32_t chapters, unsigned int
 		      struct sparse_cache **ret_cache);
 void sparse_cache_free(struct sparse_cache *cache);
 
-/* Memory taken now. Any zone's lock. */
+/* Bytes of memory in use. Any zone's lock. */
 uint64_t sparse_cache_bytes(const struct sparse_cache *cache);
 
 /* Any zone's lock. */
@@ -41,22 +40,22 @@ bool sparse_cache_contains(const struct sparse_cache *cache, uint64_t vcn);
 void sparse_cache_touch(struct sparse_cache *cache, uint64_t vcn);
 
 /*
- * Takes a chapter in, most recently used. The one that leaves is the least recently used one of zone 0
- * that is not older than @oldest, unless there are some that are, or that are passed over for their
- * many misses: then one of these. Frees that; owns @copy. All zone locks.
+ * Inserts a chapter as the most recently used one; takes @copy over. Evicts and frees a chapter older than
+ * @oldest if there is one, else one that is skipped for its many misses, else zone 0's least recently used
+ * one. All zone locks.
  */
 void sparse_cache_insert(struct sparse_cache *cache, struct chapter_copy *copy, uint64_t oldest);
 
 /*
- * Puts the chapters in order as sparse_cache_insert() does and takes none in: what the format does when
- * the chapter to be cached is older than @oldest. All zone locks.
+ * Reorders the chapters as sparse_cache_insert() does, but inserts none: what the format does when the
+ * chapter to be cached is older than @oldest. All zone locks.
  */
 void sparse_cache_reorder(struct sparse_cache *cache, uint64_t oldest);
 
 /* Any zone's lock. */
 bool sparse_cache_has_recent(const struct sparse_cache *cache, uint64_t vcn);
 
-/* Takes a recent chapter in, in place of an older one; owns @copy. All zone locks. */
+/* Keeps a recent chapter in place of an older one; takes @copy over. All zone locks. */
 void sparse_cache_keep_recent(struct sparse_cache *cache, struct chapter_copy *copy);
 
 /*
@@ -83,7 +82,7 @@ struct cache_hit {
 
 /*
  * The first chapter, in the zone's order, whose chapter index has the name. Chapters before @oldest are
- * passed over. Changes nothing that can be seen. The zone's lock.
+ * skipped. Changes nothing that can be seen. The zone's lock.
  */
 void sparse_cache_find(struct sparse_cache *cache, unsigned int zone,
 		       const struct uds_record_name *name, uint64_t oldest,

@@ -20,7 +20,7 @@ struct vdo_geometry {
 	uint64_t data_block;  /* first block behind it */
 };
 
-/* Whether a block begins as that of a VDO volume does; it may be damaged all the same. */
+/* Whether a block has the magic of a VDO volume's geometry block; it may still be damaged. */
 bool vdo_geometry_is_there(const uint8_t *block);
 
 /*

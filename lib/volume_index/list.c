@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What a list needs besides its inner loops: its shape, its blocks, whole lists in and out, and the
- * choice among the forms of the inner loops.
- */
+/* What a list needs besides its inner loops: its shape, its blocks, and whole lists in and out. */
 #include "volume_index/list.h"
 
 #include <errno.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
 #include "base/bits.h"
 #include "base/env.h"
@@ -60,13 +56,17 @@ static uint32_t largest_block(const struct list_shape *shape)
 	return list_bytes(shape, entries, 0) + names * 2;
 }
 
+static uint64_t heads_bytes(const struct list_zone *zone)
+{
+	return (uint64_t)zone->list_count * sizeof(*zone->heads);
+}
+
 int list_zone_make(struct list_zone *zone, const struct uds_env *env,
 		   const struct list_shape *shape, unsigned int number, unsigned int zones)
 {
 	const struct volume_index_parameters *p = &shape->parameters;
 	uint32_t each = volume_index_lists_per_zone(p, zones);
 	uint64_t expected;
-	size_t bytes;
 
 	memset(zone, 0, sizeof(*zone));
 	zone->shape = shape;
@@ -74,14 +74,9 @@ int list_zone_make(struct list_zone *zone, const struct uds_env *env,
 	zone->list_count = number + 1 < zones ? each : p->list_count - zone->first_list;
 	zone->max_zone_bits = volume_index_max_zone_bits(p, zones);
 	zone->chapter_zone_bits = volume_index_chapter_zone_bits(p, zones);
-	bytes = (size_t)zone->list_count * sizeof(*zone->heads);
-	zone->heads = env_allocate_aligned(env, bytes, bytes < (1u << 21) ? 64 : 1u << 21);
+	zone->heads = env_allocate_large(env, heads_bytes(zone));
 	if (zone->heads == NULL)
 		return -ENOMEM;
-#ifdef MADV_HUGEPAGE
-	if (bytes >= 1u << 21)
-		(void)madvise(zone->heads, bytes, MADV_HUGEPAGE);
-#endif
 	for (uint32_t i = 0; i < zone->list_count; i++)
 		zone->heads[i] = (struct list_head){ .block = NO_BLOCK };
 	expected = list_bytes(shape,
@@ -97,7 +92,7 @@ void list_zone_release(struct list_zone *zone)
 {
 	if (zone->heads == NULL)
 		return;
-	env_release(zone->pool.env, zone->heads);
+	env_release_large(zone->pool.env, zone->heads, heads_bytes(zone));
 	list_pool_release(&zone->pool);
 	zone->heads = NULL;
 }
@@ -265,34 +260,4 @@ void list_look_past_stale(const struct list_zone *zone, const struct list_head *
 		if (found->collision)
 			break;
 	}
-}
-
-const struct list_operations *list_operations_get(unsigned int number, bool *ret_usable)
-{
-	*ret_usable = true;
-	switch (number) {
-	case 0:
-		return &list_operations_portable;
-#ifdef __x86_64__
-	case 1:
-		*ret_usable = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-			      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-		return &list_operations_avx2;
-#endif
-	default:
-		return NULL;
-	}
-}
-
-const struct list_operations *list_operations_choose(void)
-{
-	const struct list_operations *best = &list_operations_portable;
-	const struct list_operations *next;
-	bool usable;
-
-	for (unsigned int i = 1; (next = list_operations_get(i, &usable)) != NULL; i++) {
-		if (usable)
-			best = next;
-	}
-	return best;
 }

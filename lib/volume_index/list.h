@@ -42,7 +42,7 @@
 #include "geometry/geometry.h"
 #include "volume_index/pool.h"
 
-/* What a name takes in a block. */
+/* Bytes of a name in a block. */
 #define LIST_NAME_BYTES (2u + UDS_NAME_BYTES)
 
 static inline uint64_t list_head_flush_from(const struct list_head *head)
@@ -125,7 +125,7 @@ struct list_operations {
 extern const struct list_operations list_operations_portable;
 extern const struct list_operations list_operations_avx2;
 
-/* The best ones for this processor. */
+/* The fastest ones that this processor can run. */
 const struct list_operations *list_operations_choose(void);
 
 /* NULL where the processor cannot run them; @number from 0 up to a NULL that ends the list: for tests. */
@@ -146,7 +146,7 @@ void list_zone_release(struct list_zone *zone);
  */
 int list_resize(struct list_zone *zone, struct list_head *head, uint32_t bytes);
 
-/* Gives back the block of a list that has become empty. */
+/* Frees the block of a list that has become empty. */
 void list_give_back(struct list_zone *zone, struct list_head *head);
 
 /*

@@ -3,6 +3,7 @@
 lib_libcore_la_SOURCES += \
 	lib/volume_index/list.c lib/volume_index/list.h \
 	lib/volume_index/list_avx2.c \
+	lib/volume_index/list_choose.c \
 	lib/volume_index/list_bits.h \
 	lib/volume_index/list_operations.h \
 	lib/volume_index/list_portable.c \

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/bits.h"
 #include "base/env.h"
@@ -78,7 +77,7 @@ void list_pool_release(struct list_pool *pool)
 	for (uint32_t i = 0; i < POOL_CLASSES; i++)
 		env_release(pool->env, pool->classes[i].chunks);
 	for (uint32_t i = 0; i < pool->arena_count; i++)
-		env_release(pool->env, pool->arenas[i]);
+		env_release_large(pool->env, pool->arenas[i], pool->arena_bytes);
 	env_release(pool->env, pool->arenas);
 	env_release(pool->env, pool->chunks);
 	memset(pool, 0, sizeof(*pool));
@@ -126,15 +125,9 @@ static int add_arena(struct list_pool *pool)
 		       sizeof(*pool->chunks));
 	if (r < 0)
 		return r;
-	memory = env_allocate_aligned(pool->env, pool->arena_bytes,
-				      pool->arena_bytes < HUGE_PAGE_BYTES ? 64 : HUGE_PAGE_BYTES);
+	memory = env_allocate_large(pool->env, pool->arena_bytes);
 	if (memory == NULL)
 		return -ENOMEM;
-#ifdef MADV_HUGEPAGE
-	/* Lookups go anywhere in the memory; with small pages each would also miss the TLB. */
-	if (pool->arena_bytes >= HUGE_PAGE_BYTES)
-		(void)madvise(memory, pool->arena_bytes, MADV_HUGEPAGE);
-#endif
 	pool->arenas[pool->arena_count++] = memory;
 	pool->memory_bytes += pool->arena_bytes;
 	for (uint32_t i = chunks; i-- > 0;) {

@@ -3,11 +3,11 @@
  * Memory for the lists of one zone of a sub-index: blocks in many sizes that stay dense although all
  * lists grow and shrink all the time.
  *
- * Blocks of one size (a class) fill chunks of that class one after the other; the sizes are those that
- * fill a chunk without much left over. A freed block is kept for the
- * next list that needs its size, since lists pass through the sizes in a stream; when there are too many
- * of these, the last block of the class moves into the hole and its owner's reference is set, so chunks
- * empty from the end and are given to other classes. Each block begins with the number of its owner.
+ * Blocks of one size (a class) fill chunks one after the other; sizes are chosen so that little of a chunk
+ * is left over. A freed block is kept for the next list that needs its size, because lists keep growing and
+ * shrinking through the sizes. When too many blocks are free, the last block of the class moves into the
+ * hole, and its owner's reference is updated: so chunks become empty from the end and go to other classes.
+ * Each block begins with the number of its owner.
  *
  * Not thread-safe: belongs to its zone.
  */
@@ -19,7 +19,7 @@
 
 #include <uds/env.h>
 
-/* In place of a reference: no block. */
+/* In place of a block reference: none. */
 #define NO_BLOCK UINT32_MAX
 
 /* Where a block's content begins, behind the owner's number. */
@@ -28,7 +28,7 @@
 /* A reference: chunk number, and number of the block in its chunk. */
 #define POOL_INDEX_BITS 11u
 
-/* So far behind the end of a block one may read (never change) memory. */
+/* Readers may read (never write) so many bytes past the end of a block. */
 #define POOL_PAD 64u
 
 #define POOL_CLASSES 224u

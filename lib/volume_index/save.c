@@ -3,9 +3,9 @@
  * Writing a zone of the volume index as a stream of a save (uds-format, 13.6): each list is put into
  * delta code as it goes by.
  *
- * The reference implementation does not check whether what it loads has room in its memory (20.2,
- * R1). So this is checked here, and when it does not hold the oldest chapters are left out: what
- * early expiry would do.
+ * The reference implementation does not check whether the lists that it loads fit into its memory (20.2,
+ * R1). So this is checked here; when they do not fit, the oldest chapters are left out, as early expiry
+ * would.
  */
 #include <errno.h>
 
@@ -32,8 +32,9 @@ struct part {
 	uint64_t dropped;    /* entries left out */
 	uint64_t names_lost; /* collision entries left out or made ordinary */
 	uint64_t data_bytes; /* of all lists, headers included */
-	uint64_t area_bytes; /* what the lists take at worst, in the reference implementation */
-	uint16_t *sizes;     /* of the lists; NULL when nothing is left out */
+	uint64_t
+		area_bytes; /* what the lists take in the reference implementation's memory, at worst */
+	uint16_t *sizes; /* of the lists; NULL when nothing is left out */
 };
 
 /* Everything that a save of one zone needs. */
@@ -189,10 +190,7 @@ static int leave_out(struct zone_save *save, struct part *part, uint64_t excess_
 	return 0;
 }
 
-/*
- * Decides what is written, so that the reference implementation can load it and it fits into @limit
- * bytes.
- */
+/* Decides what is written: what the reference implementation can load, and in @limit bytes. */
 static int plan(struct zone_save *save, unsigned int zone_number, uint64_t limit)
 {
 	const struct volume_index *index = save->index;

@@ -13,10 +13,6 @@
 #include "geometry/name_bits.h"
 #include "volume_index/private.h"
 
-/* Names of a batch whose list heads, and whose lists, are fetched ahead of the lookup. */
-#define HEADS_AHEAD 24u
-#define LISTS_AHEAD 12u
-
 #define CACHE_LINE 64u
 
 static int make_sub_index(struct volume_index *index, const struct geometry *geometry,
@@ -100,11 +96,6 @@ void volume_index_free(struct volume_index *index)
 	env_release(&env, index);
 }
 
-unsigned int volume_index_zones(const struct volume_index *index)
-{
-	return index->zones;
-}
-
 /*
  * Starts to fetch a cache line. The empty statement keeps GCC from taking functions that only do this for
  * functions without effect, whose calls it then drops.
@@ -137,17 +128,6 @@ static inline void locate(const struct volume_index *index, const struct uds_rec
 		ret_place->zone = (uint8_t)(list / index->lists_per_zone[sub]);
 		ret_place->list = list % index->lists_per_zone[sub];
 	}
-}
-
-unsigned int volume_index_zone_of(const struct volume_index *index,
-				  const struct uds_record_name *name)
-{
-	struct name_place place;
-
-	if (index->zones == 1)
-		return 0;
-	locate(index, name, &place);
-	return place.zone;
 }
 
 static inline struct list_head *head_of(const struct volume_index *index,
@@ -242,33 +222,6 @@ void volume_index_peek(const struct volume_index *index, const struct name_place
 	fill_record(zone, place, &found, ret_record);
 }
 
-void volume_index_peek_many(const struct volume_index *index,
-			    const struct uds_record_name *const *names, size_t count,
-			    struct hint *ret_records)
-{
-	for (size_t i = 0; i < count + HEADS_AHEAD; i++) {
-		if (i < count)
-			volume_index_locate(index, names[i], &ret_records[i].place);
-		if (i >= LISTS_AHEAD && i - LISTS_AHEAD < count) {
-			const struct name_place *place = &ret_records[i - LISTS_AHEAD].place;
-			const struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
-			const struct list_head *head = &zone->heads[place->list];
-
-			if (head->entries > 0) {
-				struct list_view view = list_view_of(zone, head);
-
-				prefetch_for_find(zone->shape, &view, place->address);
-			}
-		}
-		if (i >= HEADS_AHEAD) {
-			struct hint *record = &ret_records[i - HEADS_AHEAD];
-			struct name_place place = record->place;
-
-			volume_index_peek(index, &place, names[i - HEADS_AHEAD], record);
-		}
-	}
-}
-
 bool volume_index_triage(const struct volume_index *index, const struct name_place *place,
 			 const struct uds_record_name *name, uint64_t *ret_vcn)
 {
@@ -338,7 +291,7 @@ void volume_index_remove(struct volume_index *index, struct hint *record)
 	record->vcn = NO_CHAPTER;
 }
 
-/* Forgets chapters early while the lists of a zone take more than the format gives them (13.5). */
+/* Early expiry: drops chapters while a zone's lists take more bits than the format allows (13.5). */
 static void expire_early(struct list_zone *zone)
 {
 	uint64_t chapters;
@@ -419,25 +372,13 @@ uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int z
 			 (sizeof(struct list_head) + shape.buckets / 8 + 2 + POOL_BLOCK_HEAD + 11);
 		total += zones * sizeof(union padded_zone);
 	}
-	/* Ends of chunks and blocks kept for reuse. */
+	/* The unused ends of chunks, and blocks kept for reuse. */
 	return total + total / 100;
 }
 
 uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub)
 {
 	return (unsigned int)sub < index->subs ? index->shapes[sub].parameters.list_count : 0;
-}
-
-void volume_index_list_info(const struct volume_index *index, enum sub_index sub, uint32_t list,
-			    struct list_info *ret_info)
-{
-	const struct list_zone *zone = zone_of_list(index, sub, list);
-	const struct list_head *head = &zone->heads[list - zone->first_list];
-
-	ret_info->flush_from = list_head_flush_from(head);
-	ret_info->coded_bits = head->coded_bits;
-	ret_info->entries = head->entries;
-	ret_info->collisions = list_head_collisions(head);
 }
 
 int volume_index_walk(const struct volume_index *index, enum sub_index sub, uint32_t list,

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The volume index in memory: for every name of the index, the chapter that its record may be in
- * (uds-format, 13). Dense indexes have one sub-index, sparse ones two; this is the place that knows.
+ * (uds-format, 13). Dense indexes have one sub-index, sparse ones two; only this module knows.
  *
  * An entry is a hint, unless the name is stored with it (a collision entry): another name may share
- * list and address. So a found ordinary entry must be proved in its chapter.
+ * list and address. So an ordinary entry that was found has to be verified in its chapter.
  *
  * Zones: names are split over 1 to 16 zones, and so is all memory here. A zone may be used by one
  * thread at a time (the caller locks); different zones by different threads at once. Functions
  * without a zone or place say what they need.
  *
- * Memory: about 25 bits a record, all told. Nothing here keeps the format's memory limit (6.3); early
- * expiry (13.5) keeps it bounded, and a save fits its region (volume_index_save_zone).
+ * Memory: about 25 bits a record in total. The format's memory limit (6.3) is not enforced here: early
+ * expiry (13.5) bounds memory, and volume_index_save_zone() makes a save fit its region.
  *
  * A request goes in three steps, so that a batch can let their cache misses overlap: locate all names,
  * prefetch all lists, then get (and put, set, remove) one by one.
@@ -45,8 +45,8 @@ struct name_place {
 
 /*
  * What a get found. It stays good for put, set and remove until something else is put into or removed
- * from the same list: another put or remove, or a get (which can drop stale entries). So: get, then at
- * once put, set or remove; or get again.
+ * from the same list: another put or remove, or a get, which can drop stale entries. So put, set or remove
+ * right after the get, or get again.
  */
 struct hint {
 	uint64_t vcn; /* the chapter; only when found */
@@ -70,14 +70,8 @@ int volume_index_make(const struct uds_env *env, const struct geometry *geometry
 		      unsigned int zones, uint64_t volume_nonce, struct uds_message *message,
 		      struct volume_index **ret_index);
 
-/* NULL is fine. */
+/* @index may be NULL. */
 void volume_index_free(struct volume_index *index);
-
-unsigned int volume_index_zones(const struct volume_index *index);
-
-/* The zone of a name: volume_index_locate without the rest. Any thread. */
-unsigned int volume_index_zone_of(const struct volume_index *index,
-				  const struct uds_record_name *name);
 
 /*
  * Step 1: where a name belongs; starts to fetch the head of its list. Any thread, no lock needed.
@@ -91,7 +85,7 @@ enum hint_purpose {
 	HINT_CHANGE = 1, /* a get that a put, set or remove will follow */
 };
 
-/* Step 2: starts to fetch the list itself. The zone must be the caller's, as for a get. */
+/* Step 2: starts to fetch the list itself. The caller holds the zone's lock, as for a get. */
 void volume_index_prefetch(const struct volume_index *index, const struct name_place *place,
 			   enum hint_purpose purpose);
 
@@ -110,17 +104,9 @@ void volume_index_peek(const struct volume_index *index, const struct name_place
 		       const struct uds_record_name *name, struct hint *ret_record);
 
 /*
- * volume_index_peek for a whole batch, with all memory fetched ahead; every zone of the names must be
- * the caller's. @names: pointers, so that they can lie in the caller's requests.
- */
-void volume_index_peek_many(const struct volume_index *index,
-			    const struct uds_record_name *const *names, size_t count,
-			    struct hint *ret_records);
-
-/*
  * The lookup that decides whether a chapter is brought into the sparse cache (18, Triage): as the
- * reference implementation does it, with entries that are stale and not yet dropped, and hits above
- * the window absent. False for names that are no hooks.
+ * reference implementation does it, with entries that are stale and not yet dropped, and hits above the window
+ * absent. False for names that are no hooks.
  */
 bool volume_index_triage(const struct volume_index *index, const struct name_place *place,
 			 const struct uds_record_name *name, uint64_t *ret_vcn);
@@ -145,8 +131,7 @@ int volume_index_set(struct volume_index *index, struct hint *record, uint64_t v
 
 /*
  * Removes a found entry. If it is an ordinary one with collision entries behind it, the first of these
- * becomes the ordinary one and loses its name (5, Remove). Afterwards @record is not found, and good for
- * nothing else.
+ * becomes the ordinary one and loses its name (5, Remove). Afterwards @record is invalid.
  */
 void volume_index_remove(struct volume_index *index, struct hint *record);
 
@@ -184,12 +169,12 @@ void volume_index_add_statistics(const struct volume_index *index, unsigned int 
 uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int zones);
 
 /*
- * Writes a zone's stream of a save (13.6), front to back. The zone must be the caller's.
+ * Writes a zone's stream of a save (13.6), front to back. The caller holds the zone's lock.
  *
  * @limit_bytes: the size of its region; UINT64_MAX for none.
- * @ret_dropped: how many entries were left out. That is 0, unless the reference implementation
- * could not load the stream (6.4) or it does not fit the region: then the zone's oldest chapters
- * are left out of what is written, as many as needed. What is in memory stays.
+ * @ret_dropped: how many entries were left out. 0, unless the reference implementation could not
+ * load the stream (6.4) or it does not fit the region: then as many of the zone's oldest chapters as
+ * needed are not written. The lists in memory stay as they are.
  *
  * Returns 0; what the sink returned; UDS_ERR_OVERFLOW when the region is too small for even empty
  * lists; -ENOMEM.
@@ -213,14 +198,6 @@ int volume_index_load(const struct uds_env *env, const struct geometry *geometry
 		      unsigned int stream_count, struct uds_message *message,
 		      struct volume_index **ret_index);
 
-/* One list, as it stands. */
-struct list_info {
-	uint64_t flush_from; /* entries of chapters below this are known to be gone */
-	uint32_t coded_bits; /* its size in the format */
-	uint32_t entries;
-	uint32_t collisions;
-};
-
 struct list_entry {
 	uint32_t address;
 	uint32_t value;		       /* chapter, modulo 2^chapter_bits */
@@ -235,11 +212,11 @@ typedef int (*list_entry_fn)(void *context, const struct list_entry *entry);
 /* How many lists a sub-index has: 0 for the hook sub-index of a dense index. */
 uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub);
 
-/* @list: its number in the whole sub-index. The zone that owns it must be the caller's. */
-void volume_index_list_info(const struct volume_index *index, enum sub_index sub, uint32_t list,
-			    struct list_info *ret_info);
-
-/* Calls @each for the entries of a list in their order. @each must not call functions that change it. */
+/*
+ * Calls @each for the entries of a list in their order. @each must not call functions that change it.
+ *
+ * @list: its number in the whole sub-index. The caller holds the lock of the zone that owns it.
+ */
 int volume_index_walk(const struct volume_index *index, enum sub_index sub, uint32_t list,
 		      list_entry_fn each, void *context);
 

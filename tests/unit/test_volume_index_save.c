@@ -67,7 +67,7 @@ static void free_save(struct save *save)
 static void save_all(struct volume_index *index, struct save *ret_save)
 {
 	memset(ret_save, 0, sizeof(*ret_save));
-	ret_save->count = volume_index_zones(index);
+	ret_save->count = index->zones;
 	for (unsigned int i = 0; i < ret_save->count; i++) {
 		struct byte_sink sink = { write_memory, &ret_save->streams[i] };
 		uint64_t dropped = 1;
@@ -207,7 +207,7 @@ static void compare_with_decoded(const struct volume_index *index, const char *n
 					  &flush_from, &bits),
 				   4);
 			must_equal(number, i);
-			volume_index_list_info(index, sub, i, &info);
+			info = list_info_of(index, sub, i);
 			must_equal(info.flush_from, flush_from);
 			must_equal(info.coded_bits, bits);
 			must_equal(volume_index_walk(index, sub, i, check_entry_line, &check), 0);
@@ -215,7 +215,7 @@ static void compare_with_decoded(const struct volume_index *index, const char *n
 	}
 	ck_assert_ptr_null(fgets(line, sizeof(line), check.file));
 	ck_assert_int_eq(pclose(check.file), 0);
-	for (unsigned int i = 0; i < volume_index_zones(index); i++)
+	for (unsigned int i = 0; i < index->zones; i++)
 		volume_index_add_statistics(index, i, &statistics);
 	ck_assert_uint_eq(statistics.entries, check.entries);
 	ck_assert_uint_eq(statistics.collisions, check.collisions);
@@ -352,7 +352,7 @@ static void post_chapters(struct model *model, struct volume_index *index, uint6
 			  uint64_t to, unsigned int per_chapter)
 {
 	for (uint64_t vcn = from; vcn < to; vcn++) {
-		for (unsigned int zone = 0; zone < volume_index_zones(index); zone++) {
+		for (unsigned int zone = 0; zone < index->zones; zone++) {
 			model_open_chapter(model, zone, vcn);
 			volume_index_set_open_chapter(index, zone, vcn);
 		}
@@ -831,7 +831,7 @@ static void use_index(struct volume_index *index)
 		else
 			(void)volume_index_put(index, &record, &name, high);
 		if (i % 100 == 99) {
-			for (unsigned int zone = 0; zone < volume_index_zones(index); zone++)
+			for (unsigned int zone = 0; zone < index->zones; zone++)
 				(void)volume_index_set_open_chapter(index, zone, high + 1);
 		}
 	}

@@ -258,6 +258,15 @@ static int compare_entry(void *context, const struct list_entry *entry)
 	return 0;
 }
 
+struct list_info list_info_of(const struct volume_index *index, enum sub_index sub, uint32_t list)
+{
+	const struct list_zone *zone = zone_of_list(index, sub, list);
+	const struct list_head *head = &zone->heads[list - zone->first_list];
+
+	return (struct list_info){ list_head_flush_from(head), head->coded_bits, head->entries,
+				   list_head_collisions(head) };
+}
+
 void model_compare(const struct model *model, const struct volume_index *index)
 {
 	struct volume_index_statistics statistics = { 0 };
@@ -283,7 +292,7 @@ void model_compare(const struct model *model, const struct volume_index *index)
 				volume_index_walk(index, (enum sub_index)sub, i, compare_entry, &c),
 				0);
 			must_equal(c.next, c.list->count);
-			volume_index_list_info(index, (enum sub_index)sub, i, &info);
+			info = list_info_of(index, (enum sub_index)sub, i);
 			for (uint32_t k = 0; k < c.list->count; k++)
 				named += c.list->entries[k].collision;
 			must_equal(info.entries, c.list->count);

@@ -11,6 +11,7 @@
 
 #include "check_main.h"
 #include "geometry/geometry.h"
+#include "volume_index/private.h"
 #include "volume_index/volume_index.h"
 
 /* Check's own assertions are a system call each, which is too slow for millions of them. */
@@ -81,6 +82,17 @@ void model_open_chapter(struct model *model, unsigned int zone, uint64_t vcn);
 
 /* The size of a list in the format. */
 uint64_t model_coded_bits(const struct model *model, unsigned int sub, uint32_t list);
+
+/* One list, as it stands in memory. */
+struct list_info {
+	uint64_t flush_from; /* entries of chapters below this are known to be gone */
+	uint32_t coded_bits; /* its size in the format */
+	uint32_t entries;
+	uint32_t collisions;
+};
+
+/* @list: its number in the whole sub-index. */
+struct list_info list_info_of(const struct volume_index *index, enum sub_index sub, uint32_t list);
 
 /* Compares everything that can be seen; fails the test that runs at the first difference. */
 void model_compare(const struct model *model, const struct volume_index *index);
