@@ -105,6 +105,26 @@ def no_save_leaves_everything_as_a_crash_would():
         equal(len(found) < 1591, True, "records of the open chapter are lost")
 
 
+def no_save_and_save_time_are_obeyed_by_each_command():
+    with Index() as path:
+        uds("post", path, stdin=lines(name(1) + " " + data(1)))
+        words = {"exec": "post %s %s" % (name(2), data(2)), "post": name(4) + " " + data(4),
+                 "update": name(1) + " " + data(3), "query": name(1), "peek": name(1),
+                 "delete": name(1), "load": name(5) + " " + data(5)}
+        for command, line in words.items():
+            before = content(path)
+            uds(command, "--no-save", path, stdin=lines(line))
+            equal(content(path), before, command + " --no-save")
+        time = 1893456000000
+        for i, (command, line) in enumerate(words.items()):
+            if command in ("peek", "query"):
+                continue  # they change nothing here, so nothing is saved
+            uds(command, "--save-time", time + i, path, stdin=lines(line))
+            with open(path, "rb") as file:
+                equal((time + i).to_bytes(8, "little") in file.read(), True,
+                      command + " --save-time")
+
+
 def answers_come_before_the_next_line_is_needed():
     with Index() as path:
         with subprocess.Popen([TOOL, "exec", path], stdin=subprocess.PIPE, text=True, bufsize=1,
@@ -190,7 +210,9 @@ if __name__ == "__main__":
         exec_answers_line_by_line, each_kind_of_request_has_its_command,
         capital_digits_and_blanks_are_understood, nothing_in_means_nothing_out,
         malformed_lines_are_named_and_the_lines_before_are_done,
-        no_save_leaves_everything_as_a_crash_would, answers_come_before_the_next_line_is_needed,
+        no_save_leaves_everything_as_a_crash_would,
+        no_save_and_save_time_are_obeyed_by_each_command,
+        answers_come_before_the_next_line_is_needed,
         what_was_done_is_saved_when_nobody_reads_the_answers, requests_agree_with_a_simple_model,
         dump_and_load_are_the_reverse_of_each_other,
         dump_gives_the_oldest_chapter_first, peek_and_dump_write_nothing]))

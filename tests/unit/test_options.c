@@ -263,6 +263,27 @@ START_TEST(every_environment_is_used)
 }
 END_TEST
 
+/* Exactly the bytes that the index takes are enough; one less is not, and nothing is written then. */
+START_TEST(an_index_stays_within_its_size_limit)
+{
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
+	struct uds_geometry geometry = { .size = sizeof(geometry) };
+	struct uds_configuration c = small_configuration();
+	struct uds_io *io = memory(8 << 20);
+	uint8_t block[4096] = { 1 }, zero[4096] = { 0 };
+
+	ck_assert_int_eq(uds_geometry_compute(&c, &message, &geometry), 0);
+	ck_assert_uint_lt(geometry.index_bytes, 8 << 20);
+	options.size_limit = geometry.index_bytes - 1;
+	ck_assert_int_eq(uds_index_format(io, &c, &options, &message), UDS_ERR_NO_ROOM);
+	ck_assert_int_eq(uds_io_read(io, block, sizeof(block), 0), 0);
+	ck_assert_mem_eq(block, zero, sizeof(block));
+	options.size_limit = geometry.index_bytes;
+	ck_assert_int_eq(uds_index_format(io, &c, &options, &message), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("options");
@@ -270,6 +291,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, every_environment_is_used, 0,
 			    (int)(sizeof(env_rows) / sizeof(env_rows[0])));
+	tcase_add_test(tc, an_index_stays_within_its_size_limit);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
