@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,8 +16,8 @@
 #include "output.h"
 #include "text.h"
 
-/* A signal handler has nothing but globals to speak through. */
-static volatile sig_atomic_t interrupted;
+/* A signal handler has nothing but globals to speak through. Atomic: any thread may get the signal. */
+static atomic_int interrupted;
 
 static void interrupt(int number)
 {

@@ -380,7 +380,7 @@ START_TEST(no_cut_leaves_a_saved_open_chapter_with_holes_behind_its_magic)
 	struct uds_io *io;
 	size_t first;
 
-	crash_log_add(log, NULL, 4 << 20, 1);
+	crash_log_add(log, NULL, 3 << 18, 1);
 	ck_assert_int_eq(crash_log_open(log, 0, NULL, &io), 0);
 	make_index(&index, io, 4096);
 	torn_at = make_save(&index, 0, 1, 5).open_chapter.offset;
@@ -422,7 +422,7 @@ START_TEST(no_cut_leaves_a_damaged_save_header)
 	struct uds_io *io;
 	size_t first;
 
-	crash_log_add(log, NULL, 4 << 20, 1);
+	crash_log_add(log, NULL, 3 << 18, 1);
 	ck_assert_int_eq(crash_log_open(log, 0, NULL, &io), 0);
 	make_index(&index, io, 4096);
 	torn_super = index.layout.super;
