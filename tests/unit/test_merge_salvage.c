@@ -10,6 +10,7 @@
 
 #include <uds/snapshot.h>
 
+#include "base/bytes.h"
 #include "check_main.h"
 #include "fault_io.h"
 #include "snap_image.h"
@@ -287,8 +288,8 @@ static void damage(struct world *w, uint64_t end_chunk)
 	for (uint64_t i = 0; i < w->chunks; i++)
 		w->bad[i] = new_chunk_of(w, i, &new_chunk) && new_chunk >= end_chunk;
 	/* Entry 4 of the list leads to area 0. */
-	memcpy(cow.bytes + w->chunk_bytes + 4 * 16 + 8, &area_chunk, 8);
-	memcpy(&new_chunk, cow.bytes + w->chunk_bytes + 4 * 16, 8);
+	put_le64(cow.bytes + w->chunk_bytes + 4 * 16 + 8, area_chunk);
+	new_chunk = get_le64(cow.bytes + w->chunk_bytes + 4 * 16);
 	w->bad[new_chunk] = true;
 	close_all(w);
 	put_devices(w, origin, cow);
@@ -331,7 +332,7 @@ START_TEST(a_refused_merge_names_the_first_bad_entry_and_all_that_is_lost)
 		w.bad[some[0]] = false; /* all ranges were taken back */
 		check_told(&w);
 		uds_snapshot_error_message(w.s, &message);
-		memcpy(&old_chunk, cow.bytes + w.chunk_bytes + 4 * 16, 8);
+		old_chunk = get_le64(cow.bytes + w.chunk_bytes + 4 * 16);
 		snprintf(text, sizeof(text),
 			 "area 0, entry 4: old chunk %u -> new chunk 1: ", (unsigned int)old_chunk);
 		ck_assert_msg(strstr(message.text, text) != NULL, "%s", message.text);
