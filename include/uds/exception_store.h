@@ -235,7 +235,7 @@ struct uds_exception_store_status {
 	 * UDS_ERR_CORRUPT when the area is not on the device. A chunk without a known exception may
 	 * have an unknown one: then its content on the origin is not that of the snapshot.
 	 */
-	int list_status;
+	int32_t list_status;
 };
 
 #define UDS_EXCEPTION_STORE_STATUS_INIT                                                           \

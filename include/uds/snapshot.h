@@ -238,7 +238,7 @@ struct uds_snapshot_loss {
 	uint64_t size; /* of this struct: set by the library */
 	uint64_t offset;
 	uint64_t length;
-	int status;	      /* UDS_ERR_CORRUPT, or what an I/O said */
+	int32_t status;	      /* UDS_ERR_CORRUPT, or what an I/O said */
 	const char *sentence; /* about its first byte: where it should be; valid during the call */
 };
 
