@@ -107,6 +107,24 @@ int target_failed(struct target *target, int status)
 	return failed(target->command, target->uri, status, &message);
 }
 
+/* Saving ends the work, so a signal that asks for the end does not stop it. */
+static int show_saving(void *progress, uint64_t done, uint64_t total)
+{
+	(void)progress_report(progress, done, total);
+	return 0;
+}
+
+static int save_index(struct target *target)
+{
+	struct progress progress;
+	int r;
+
+	progress_start(&progress, target->quiet, "saving", NULL);
+	r = uds_index_save_reporting(target->index, show_saving, &progress);
+	progress_end(&progress);
+	return r;
+}
+
 int target_close(struct target *target, bool save, int status)
 {
 	struct uds_message message = { "" };
@@ -114,7 +132,7 @@ int target_close(struct target *target, bool save, int status)
 
 	if (target->index != NULL) {
 		if (save) {
-			r = uds_index_save(target->index);
+			r = save_index(target);
 			if (r < 0) {
 				int saving = target_failed(target, r);
 

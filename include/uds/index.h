@@ -90,9 +90,9 @@ struct uds_index_options {
 	uint64_t cache_bytes;
 
 	/*
-	 * Reports recovery (chapters read, chapters to read), verifying (chapters checked, all
-	 * chapters) and each later uds_index_save() (bytes written, all bytes). A value other than
-	 * 0 ends these with UDS_ERR_STOPPED. A save that was stopped leaves the index as it was.
+	 * Reports recovery (chapters read, chapters to read) and verifying (chapters checked, all). A value other
+	 * than 0 ends either with UDS_ERR_STOPPED. Not called any more once the call that takes the options has
+	 * returned.
 	 */
 	uds_progress_fn progress;
 	void *progress_context;
@@ -311,6 +311,18 @@ int uds_index_flush(struct uds_index *index);
  * Threads: any number at once; requests of other threads wait. Since 0.1.
  */
 int uds_index_save(struct uds_index *index);
+
+/*
+ * As uds_index_save(), with a report on the way; for a save of gigabytes.
+ *
+ * @report: called with bytes written and bytes to write, in the calling thread; may be NULL. A value other than 0
+ * stops the save: the index goes on, unsaved, and the next save writes everything.
+ *
+ * Returns as uds_index_save(), or UDS_ERR_STOPPED.
+ *
+ * Threads: any number at once; @report must not call the index. Since 0.2.
+ */
+int uds_index_save_reporting(struct uds_index *index, uds_progress_fn report, void *context);
 
 struct uds_index_statistics {
 	uint64_t size;		  /* of this struct: set by UDS_INDEX_STATISTICS_INIT */

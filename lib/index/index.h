@@ -84,9 +84,6 @@ struct uds_index {
 	uint64_t oldest;
 	bool must_save; /* even if nothing was asked for: a new or recovered index */
 
-	uds_progress_fn progress; /* of saving; may be NULL */
-	void *progress_context;
-
 	uint64_t dropped_at_load;
 	struct uds_message why_recovered; /* empty when a save was loaded */
 	bool save_damaged;		  /* there is a save that is not as it was written */

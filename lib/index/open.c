@@ -293,8 +293,6 @@ UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options 
 	index->io = io;
 	index->zone_count = o.zones > 0 ? o.zones : 1;
 	index->read_only = o.mode == UDS_INDEX_READ_ONLY;
-	index->progress = o.progress;
-	index->progress_context = o.progress_context;
 	r = failures_make(&env, &index->failures);
 	if (r == 0)
 		r = open_index(index, &o, &message);

@@ -313,34 +313,32 @@ static int save_open_chapter(struct uds_index *index, const struct save *save,
 
 /* Counts the bytes of the volume index on their way to the device: nearly all of a save. */
 struct save_progress {
-	const struct uds_index *index;
+	uds_progress_fn report; /* may be NULL */
+	void *context;
 	uint64_t done, total;
 	struct byte_sink to;
 };
 
-static struct save_progress save_progress_begin(const struct uds_index *index)
+static void save_progress_begin(struct save_progress *progress, const struct uds_index *index)
 {
-	struct save_progress progress = { .index = index };
-
+	progress->done = 0;
+	progress->total = 0;
 	for (unsigned int i = 0; i < index->zone_count; i++)
-		progress.total += volume_index_saved_zone_bytes(index->volume_index, i);
-	return progress;
+		progress->total += volume_index_saved_zone_bytes(index->volume_index, i);
 }
 
 static int count_and_write(void *context, const void *bytes, size_t length)
 {
 	struct save_progress *progress = context;
-	const struct uds_index *index = progress->index;
 	int r = progress->to.write(progress->to.context, bytes, length);
 
-	if (r < 0 || index->progress == NULL)
+	if (r < 0 || progress->report == NULL)
 		return r;
 	progress->done += length;
 	if (progress->total < progress->done)
 		progress->total = progress->done;
-	return index->progress(index->progress_context, progress->done, progress->total) == 0
-		       ? 0
-		       : UDS_ERR_STOPPED;
+	r = progress->report(progress->context, progress->done, progress->total);
+	return r == 0 ? 0 : UDS_ERR_STOPPED;
 }
 
 static int save_volume_index_zone(struct uds_index *index, const struct save *save,
@@ -422,13 +420,14 @@ static int clear_open_slot(struct uds_index *index, struct uds_message *message)
 }
 
 /* All locks are held and the writer has nothing to do. */
-static int save_all(struct uds_index *index, struct uds_message *message)
+static int save_all(struct uds_index *index, struct save_progress *progress,
+		    struct uds_message *message)
 {
-	struct save_progress progress = save_progress_begin(index);
 	struct layout *layout = &index->layout;
 	struct save save;
 	int r;
 
+	save_progress_begin(progress, index);
 	r = clear_open_slot(index, message);
 	if (r < 0)
 		return r;
@@ -441,7 +440,7 @@ static int save_all(struct uds_index *index, struct uds_message *message)
 	save.lowest = lowest_named(index);
 	r = save_open_chapter(index, &save, message);
 	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
-		r = save_volume_index_zone(index, &save, i, &progress, message);
+		r = save_volume_index_zone(index, &save, i, progress, message);
 	if (r == 0)
 		r = save_page_map(index, &save, message);
 	if (r == 0)
@@ -458,8 +457,10 @@ static bool has_changed(const struct uds_index *index)
 	return changed;
 }
 
-UDS_PUBLIC int uds_index_save(struct uds_index *index)
+UDS_PUBLIC int uds_index_save_reporting(struct uds_index *index, uds_progress_fn report,
+					void *context)
 {
+	struct save_progress progress = { .report = report, .context = context };
 	struct uds_message message = { "" };
 	int r;
 
@@ -471,7 +472,7 @@ UDS_PUBLIC int uds_index_save(struct uds_index *index)
 	index_lock_all(index);
 	r = index_wait_for_writer(index);
 	if (r == 0 && has_changed(index)) {
-		r = save_all(index, &message);
+		r = save_all(index, &progress, &message);
 		if (r < 0)
 			index_failure(index, r, &message);
 		for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
@@ -481,4 +482,9 @@ UDS_PUBLIC int uds_index_save(struct uds_index *index)
 	}
 	index_unlock_all(index);
 	return index_end(index, r, "saving");
+}
+
+UDS_PUBLIC int uds_index_save(struct uds_index *index)
+{
+	return uds_index_save_reporting(index, NULL, NULL);
 }

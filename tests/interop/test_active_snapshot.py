@@ -7,6 +7,7 @@ what anybody read from it before. In a virtual machine (UDS_KERNEL_GUEST) LVM ma
 and after each round of writes the command must say about it what the kernel says. A COW device that the
 kernel has given back, but that somebody kept open, is the same: there a merge would write what is stale.
 """
+import glob
 import os
 import subprocess
 import sys
@@ -80,9 +81,9 @@ def tool():
     """The command without libtool's wrapper, and the library that goes with it (ask_guest() sets
     LD_LIBRARY_PATH so that what these two need is found and taken along)."""
     inner = os.path.join(BUILD, ".libs", "uds")
-    library = os.path.join(BUILD, ".libs", "libuds.so.0")
-    if os.path.exists(inner) and os.path.exists(library):
-        return ["--tool", inner, "-f", library]
+    library = glob.glob(os.path.join(BUILD, ".libs", "libuds.so.[0-9]"))  # by its soname
+    if os.path.exists(inner) and len(library) == 1:
+        return ["--tool", inner, "-f", library[0]]
     return ["--tool", os.path.join(BUILD, "uds")]
 
 

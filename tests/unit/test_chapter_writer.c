@@ -546,7 +546,8 @@ static void *read_records(void *argument)
 				record(searches[i].vcn, (uint32_t)(random >> 32) % count).name;
 		}
 		if (n % 1000 == 0) /* now and then as on a slow device */
-			atomic_store(&reader->index->volume->reader.slowness, n % 2000 == 0 ? 1000 : 0);
+			atomic_store(&reader->index->volume->reader.slowness,
+				     n % 2000 == 0 ? 1000 : 0);
 		r = volume_search_many(reader->index->volume, searches, 8, &message);
 		if (r < 0) {
 			fprintf(stderr, "%s\n", message.text);

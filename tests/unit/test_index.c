@@ -662,20 +662,13 @@ static int watch(void *context, uint64_t done, uint64_t total)
 /* Stopped at each of its reports in turn: each time the next call saves all the same. */
 START_TEST(a_save_reports_its_progress_and_can_be_stopped)
 {
-	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 	struct watched watched = { 0 };
 	struct fixture f;
 	unsigned int calls;
 
 	start(&f);
-	ck_assert_int_eq(uds_index_close(f.index), 0);
-	options.env = &f.env;
-	options.progress = watch;
-	options.progress_context = &watched;
-	ck_assert_int_eq(uds_index_open(f.io, &options, &f.message, &f.index), 0);
-	memset(&watched, 0, sizeof(watched));
 	post_range(&f, 0, PER_CHAPTER + 5);
-	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_int_eq(uds_index_save_reporting(f.index, watch, &watched), 0);
 	calls = watched.calls;
 	ck_assert_uint_gt(calls, 0);
 	ck_assert_uint_eq(watched.done, watched.total);
@@ -685,10 +678,10 @@ START_TEST(a_save_reports_its_progress_and_can_be_stopped)
 		memset(&watched, 0, sizeof(watched));
 		watched.stop_at = i;
 		post_range(&f, PER_CHAPTER + 5 + i, PER_CHAPTER + 6 + i);
-		ck_assert_int_eq(uds_index_save(f.index), UDS_ERR_STOPPED);
+		ck_assert_int_eq(uds_index_save_reporting(f.index, watch, &watched),
+				 UDS_ERR_STOPPED);
 		uds_index_error_message(f.index, &message);
 		ck_assert_ptr_nonnull(strstr(message.text, "stopped"));
-		memset(&watched, 0, sizeof(watched));
 		ck_assert_int_eq(uds_index_save(f.index), 0);
 		ck_assert_int_eq(info_of(&f).state, UDS_INDEX_CLEAN);
 	}
