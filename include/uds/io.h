@@ -438,19 +438,106 @@ int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes, const struct uds_en
  *
  * In a URI with a scheme %XX (two hex digits) in the path stands for a byte, so that a path may hold
  * a question mark. A plain path that has a colon before its first slash is written as ./PATH or
- * file:PATH.
+ * file:PATH. Of a parameter that is repeated the last value counts. uds_io_register_scheme() adds
+ * schemes.
  *
  * @options: as for uds_io_open_file(), may be NULL; what the URI says overrides them.
  * @env: memory and log; may be NULL.
  *
  * Returns what the backend's open returns; -EINVAL for an unknown scheme or parameter, a value that
- * it cannot have, or a bad percent sign, each named in the sentence.
+ * it cannot have, or a bad percent sign, each named in the sentence together with what is known;
+ * -EIO for a registered open that returns a positive number, or 0 without an I/O.
  *
  * Threads: any. Since 0.1.
  */
 int uds_io_open_uri(const char *uri, const struct uds_io_file_options *options,
 		    const struct uds_env *env, struct uds_message *ret_message,
 		    struct uds_io **ret_io);
+
+/* ---- Schemes of other libraries ---- */
+
+enum uds_io_parameter_kind {
+	UDS_IO_PARAMETER_FLAG = 1,   /* 0 or 1 */
+	UDS_IO_PARAMETER_CHOICE = 2, /* one of some words */
+	UDS_IO_PARAMETER_SIZE = 3,   /* bytes, as in mem:?size=BYTES */
+	UDS_IO_PARAMETER_TEXT = 4,   /* anything; %XX stands for a byte, as in the path */
+};
+
+/* A parameter that URIs of a scheme may have. */
+struct uds_io_parameter {
+	const char *name;    /* a letter, then letters, digits, _ - . */
+	const char *choices; /* the words of a choice: "0|1|auto"; NULL for other kinds */
+	uint32_t kind;	     /* enum uds_io_parameter_kind */
+	uint32_t unused;     /* 0 */
+};
+
+/* What a URI says about one parameter. */
+struct uds_io_value {
+	const char *text; /* as it is in the URI, a text decoded; NULL: the URI does not have it */
+	uint64_t number;  /* a flag; the place of a choice, from 0; a size in bytes; else 0 */
+};
+
+/* A URI taken apart, as the open function of its scheme gets it. Valid during that call. */
+struct uds_io_uri {
+	uint64_t size;			   /* of this struct: set by the library */
+	const char *text;		   /* all of it, as the caller wrote it, for sentences */
+	const char *path;		   /* from the colon to the question mark, decoded */
+	const struct uds_io_value *values; /* one for each row of the scheme's parameters */
+	const struct uds_io_file_options *options; /* the caller's, or the defaults; never NULL */
+};
+
+/* A scheme. What its pointers point to stays as it is until the process ends. */
+struct uds_io_scheme {
+	uint64_t size;	  /* of this struct: set by UDS_IO_SCHEME_INIT */
+	const char *name; /* a letter, then letters, digits, + - .; case counts */
+
+	/*
+	 * Opens what @uri names, as a rule with uds_io_open_ops(). @env: complete; handed on, or copied.
+	 *
+	 * Heeds what applies of @uri->options: without write set, no write may reach the backend (its
+	 * limits say read_only).
+	 *
+	 * Returns 0 with *@ret_io; or a negated errno or UDS_ERR_..., with a sentence in @ret_message that
+	 * names the URI (never NULL, empty at first; left empty, uds_strerror()'s text is used). May be
+	 * called from several threads at once, and may open URIs and register schemes itself.
+	 */
+	int (*open)(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
+		    struct uds_message *ret_message, struct uds_io **ret_io);
+
+	void *context;				   /* given to open */
+	const struct uds_io_parameter *parameters; /* NULL: none */
+	uint32_t parameter_count;		   /* up to UDS_IO_PARAMETERS_MAX */
+	uint32_t unused;			   /* ignored */
+};
+
+#define UDS_IO_SCHEME_INIT                                     \
+	{                                                      \
+		sizeof(struct uds_io_scheme), 0, 0, 0, 0, 0, 0 \
+	}
+
+/* How long a scheme's name and how many parameters, and how many schemes there may be, built-in ones counted. */
+#define UDS_IO_SCHEME_NAME_MAX 31u
+#define UDS_IO_PARAMETERS_MAX  16u
+#define UDS_IO_SCHEMES_MAX     32u
+
+/*
+ * Adds a scheme to those that uds_io_open_uri() knows, for the whole process and until it ends: a
+ * backend in another library calls it once, before its URIs are opened. There is no way to take one
+ * out, so that library is not unloaded.
+ *
+ * @scheme: the struct is copied. Its name, its table of parameters, their names and choices, and its
+ * context are not: they must stay valid and unchanged.
+ *
+ * Returns 0, or
+ *   UDS_ERR_EXISTS   a scheme of that name is there, built in or registered; nothing has changed
+ *   UDS_ERR_NO_ROOM  UDS_IO_SCHEMES_MAX schemes are there
+ *   -EINVAL          a name or parameter's name with other characters, too long, or missing; no open;
+ *                    too many parameters, two of one name, an unknown kind, a choice without words
+ *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
+ *
+ * Threads: any. Since 0.2.
+ */
+int uds_io_register_scheme(const struct uds_io_scheme *scheme, struct uds_message *ret_message);
 
 #ifdef __cplusplus
 }

@@ -41,7 +41,7 @@ enum uds_status {
 	UDS_ERR_MISMATCH =
 		-4118, /* two parts contradict each other, and neither is known to be right */
 	UDS_ERR_NO_ROOM =
-		-4119, /* the store is full; what a device says about its space is -ENOSPC */
+		-4119, /* the store, or a table of the library, is full; a device says -ENOSPC */
 	UDS_ERR_WOULD_LOSE_RECORDS =
 		-4120, /* opening would lose records that a damaged save has; it must be asked for */
 	UDS_ERR_EXISTS = -4121, /* what was to be made is there already */

@@ -21,6 +21,7 @@ lib_libcore_la_SOURCES += \
 	lib/io/place.c \
 	lib/io/request.c \
 	lib/io/ring.h \
+	lib/io/schemes.c lib/io/schemes.h \
 	lib/io/sysfs.c lib/io/sysfs.h \
 	lib/io/uri.c \
 	lib/io/workers.c lib/io/workers.h

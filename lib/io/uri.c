@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Opening by URI: which backend, and what the parameters behind the question mark say.
+ * Opening by URI: takes one apart by the table of schemes (schemes.h), whose row opens it.
  *
  * A plain path is taken as it is, whatever bytes it holds. In a URI (one that names its scheme)
  * a percent sign and two hex digits stand for a byte, so a path may hold a question mark.
  */
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/byte_count.h"
@@ -14,12 +14,13 @@
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
-#include "io/io.h"
+#include "io/schemes.h"
 
-/* What all schemes' parameters come to. */
-struct parameters {
-	struct uds_io_file_options file;
-	uint64_t size;
+/* A URI that is taken apart. */
+struct parts {
+	struct uds_io_uri uri;
+	struct uds_io_file_options options;
+	struct uds_io_value values[UDS_IO_PARAMETERS_MAX];
 };
 
 static int hex_digit(char c)
@@ -59,70 +60,92 @@ static int percent_decode(char *text, const char *uri, struct uds_message *messa
 	return 0;
 }
 
-/* The scheme's length when the text begins with one (letter, then letters, digits, + - .), else 0. */
-static size_t scheme_length(const char *text)
+/* The place of a word among "0|1|auto"; -1: it is none of them. */
+static int choice_number(const char *choices, const char *word)
 {
-	size_t n = 0;
+	size_t length = strlen(word);
 
-	while ((text[n] >= 'a' && text[n] <= 'z') || (text[n] >= 'A' && text[n] <= 'Z') ||
-	       (n > 0 && text[n] != '\0' && strchr("0123456789+-.", text[n]) != NULL))
-		n++;
-	return text[n] == ':' ? n : 0;
+	for (int i = 0;; i++) {
+		size_t n = strcspn(choices, "|");
+
+		if (n == length && memcmp(choices, word, n) == 0)
+			return i;
+		if (choices[n] == '\0')
+			return -1;
+		choices += n + 1;
+	}
 }
 
-static int set_flag(const char *uri, const char *name, const char *value, bool *ret_flag,
-		    struct uds_message *message)
+/* Refuses a parameter: the URI, the parameter, what is wrong, and what its scheme knows. */
+static int bad_parameter(const struct uds_io_scheme *scheme, const char *uri, const char *wrong,
+			 struct uds_message *message)
 {
-	if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
-		return failure(message, -EINVAL, "%s: parameter %s: '%s' is neither 0 nor 1", uri,
-			       name, value);
-	*ret_flag = value[0] == '1';
-	return 0;
+	char known[200];
+
+	scheme_parameters(scheme, known, sizeof(known));
+	return failure(message, -EINVAL, "%s: %s (known here: %s)", uri, wrong, known);
 }
 
-static int set_direct(const char *uri, const char *value, enum uds_io_direct *ret_direct,
-		      struct uds_message *message)
+/* Says what is wrong with the value, or NULL. */
+static const char *read_value(const struct uds_io_parameter *parameter, const char *text,
+			      uint64_t *ret_number)
 {
-	if (strcmp(value, "0") == 0)
-		*ret_direct = UDS_IO_DIRECT_NO;
-	else if (strcmp(value, "1") == 0)
-		*ret_direct = UDS_IO_DIRECT_YES;
-	else if (strcmp(value, "auto") == 0)
-		*ret_direct = UDS_IO_DIRECT_AUTO;
+	int choice;
+
+	if (parameter->kind == UDS_IO_PARAMETER_SIZE)
+		return parse_byte_count(text, ret_number)
+			       ? NULL
+			       : "is not a number of bytes (K, M, G, T may follow)";
+	choice = choice_number(parameter_form(parameter), text);
+	if (choice < 0)
+		return "is none of its values";
+	*ret_number = (uint64_t)choice;
+	return NULL;
+}
+
+/* @text is decoded where it stands. */
+static int set_value(const struct uds_io_scheme *scheme, const struct uds_io_parameter *parameter,
+		     const char *uri, char *text, struct uds_io_value *ret_value,
+		     struct uds_message *message)
+{
+	const char *wrong = NULL;
+	char sentence[200];
+	int r = 0;
+
+	if (parameter->kind == UDS_IO_PARAMETER_TEXT)
+		r = percent_decode(text, uri, message);
 	else
-		return failure(message, -EINVAL,
-			       "%s: parameter direct: '%s' is neither 0, 1 nor auto", uri, value);
+		wrong = read_value(parameter, text, &ret_value->number);
+	if (r < 0)
+		return r;
+	if (wrong != NULL) {
+		snprintf(sentence, sizeof(sentence), "parameter %.60s: '%.60s' %s", parameter->name,
+			 text, wrong);
+		return bad_parameter(scheme, uri, sentence, message);
+	}
+	ret_value->text = text;
 	return 0;
 }
 
-static int set_size(const char *uri, const char *value, uint64_t *ret_size,
-		    struct uds_message *message)
+static int set_parameter(const struct uds_io_scheme *scheme, const char *name, char *text,
+			 struct parts *parts, struct uds_message *message)
 {
-	if (!parse_byte_count(value, ret_size))
-		return failure(message, -EINVAL,
-			       "%s: parameter size: '%s' is not a number of bytes (K, M, G, T may "
-			       "follow)",
-			       uri, value);
-	return 0;
-}
+	char sentence[100];
 
-static int set_parameter(const char *uri, bool memory, const char *name, const char *value,
-			 struct parameters *parameters, struct uds_message *message)
-{
-	if (value == NULL)
-		return failure(message, -EINVAL, "%s: parameter '%s' has no value", uri, name);
-	if (memory && strcmp(name, "size") == 0)
-		return set_size(uri, value, &parameters->size, message);
-	if (!memory && strcmp(name, "direct") == 0)
-		return set_direct(uri, value, &parameters->file.direct, message);
-	if (!memory && strcmp(name, "uring") == 0)
-		return set_flag(uri, name, value, &parameters->file.uring, message);
-	return failure(message, -EINVAL, "%s: unknown parameter '%s' (known here: %s)", uri, name,
-		       memory ? "size" : "direct, uring");
+	for (uint32_t i = 0; text != NULL && i < scheme->parameter_count; i++) {
+		if (strcmp(scheme->parameters[i].name, name) == 0)
+			return set_value(scheme, &scheme->parameters[i], parts->uri.text, text,
+					 &parts->values[i], message);
+	}
+	if (text == NULL)
+		snprintf(sentence, sizeof(sentence), "parameter '%.60s' has no value", name);
+	else
+		snprintf(sentence, sizeof(sentence), "unknown parameter '%.60s'", name);
+	return bad_parameter(scheme, parts->uri.text, sentence, message);
 }
 
 /* name=value, separated by ampersands; cuts @text up. */
-static int read_parameters(const char *uri, bool memory, char *text, struct parameters *parameters,
+static int read_parameters(const struct uds_io_scheme *scheme, char *text, struct parts *parts,
 			   struct uds_message *message)
 {
 	int r = 0;
@@ -136,82 +159,97 @@ static int read_parameters(const char *uri, bool memory, char *text, struct para
 		value = strchr(text, '=');
 		if (value != NULL)
 			*value++ = '\0';
-		r = set_parameter(uri, memory, text, value, parameters, message);
+		r = set_parameter(scheme, text, value, parts, message);
 		text = next;
 	}
 	return r;
 }
 
-static int open_memory(const char *uri, const char *rest, uint64_t size, const struct uds_env *env,
-		       struct uds_message *message, struct uds_io **ret_io)
+/* Nothing that a backend does may leave the caller without an I/O or a sentence. */
+static int call_open(const struct uds_io_scheme *scheme, const struct uds_io_uri *uri,
+		     const struct uds_env *env, struct uds_message *message, struct uds_io **ret_io)
 {
-	int r;
+	struct uds_message said = { "" };
+	struct uds_io *io = NULL;
+	int r = scheme->open(scheme->context, uri, env, &said, &io);
 
-	if (*rest != '\0')
-		return failure(message, -EINVAL, "%s: mem: takes no path, only ?size=BYTES", uri);
-	if (size > UDS_IO_MEMORY_BYTES_MAX)
-		return failure(message, -EFBIG, "%s: more than memory is made for (%llu bytes)",
-			       uri, (unsigned long long)UDS_IO_MEMORY_BYTES_MAX);
-	r = uds_io_open_memory(size, 1, env, ret_io);
+	if (r > 0 || (r == 0 && io == NULL))
+		return failure(message, -EIO, "%s: the backend of '%s' returned %d and no I/O",
+			       uri->text, scheme->name, r);
 	if (r < 0)
-		return failure(message, r, "%s: %s", uri, uds_strerror(r));
+		return failure_or(message, &said, r, "%s: %s", uri->text, uds_strerror(r));
+	*ret_io = io;
 	return 0;
 }
 
 /* @copy: the URI without its scheme, to be cut up. */
-static int open_scheme(const char *uri, bool memory, char *copy, struct parameters *parameters,
-		       const struct uds_env *env, struct uds_message *message,
-		       struct uds_io **ret_io)
+static int open_copy(const struct uds_io_scheme *scheme, char *copy, struct parts *parts,
+		     const struct uds_env *env, struct uds_message *message, struct uds_io **ret_io)
 {
 	char *question = strchr(copy, '?');
 	int r;
 
 	if (question != NULL)
 		*question++ = '\0';
-	r = read_parameters(uri, memory, question, parameters, message);
+	r = read_parameters(scheme, question, parts, message);
+	if (r == 0)
+		r = percent_decode(copy, parts->uri.text, message);
 	if (r < 0)
 		return r;
-	if (memory)
-		return open_memory(uri, copy, parameters->size, env, message, ret_io);
-	r = percent_decode(copy, uri, message);
-	if (r < 0)
-		return r;
-	if (*copy == '\0')
-		return failure(message, -EINVAL, "%s: names no path", uri);
-	return uds_io_open_file(copy, &parameters->file, env, message, ret_io);
+	parts->uri.path = copy;
+	return call_open(scheme, &parts->uri, env, message, ret_io);
+}
+
+static int open_parts(const struct uds_io_scheme *scheme, struct parts *parts,
+		      const struct uds_env *env, struct uds_message *message,
+		      struct uds_io **ret_io)
+{
+	const char *rest = parts->uri.text + strlen(scheme->name) + 1;
+	size_t bytes = strlen(rest) + 1;
+	char *copy = env_allocate(env, bytes, 1);
+	int r;
+
+	if (copy == NULL)
+		return failure(message, -ENOMEM, "%s: no memory", parts->uri.text);
+	memcpy(copy, rest, bytes);
+	r = open_copy(scheme, copy, parts, env, message, ret_io);
+	env_release(env, copy);
+	return r;
+}
+
+static int unknown_scheme(const char *uri, size_t length, struct uds_message *message)
+{
+	char known[200];
+
+	scheme_names(known, sizeof(known));
+	return failure(message, -EINVAL,
+		       "%s: unknown scheme '%.*s' (known: %s; for a path with a colon write ./PATH "
+		       "or file:PATH)",
+		       uri, (int)length, uri, known);
 }
 
 UDS_PUBLIC int uds_io_open_uri(const char *uri, const struct uds_io_file_options *options,
 			       const struct uds_env *given_env, struct uds_message *ret_message,
 			       struct uds_io **ret_io)
 {
-	struct parameters parameters = { UDS_IO_FILE_OPTIONS_INIT, 0 };
-	size_t scheme = scheme_length(uri), bytes;
+	struct parts parts = { .uri = { .size = sizeof(parts.uri), .text = uri },
+			       .options = UDS_IO_FILE_OPTIONS_INIT };
+	size_t length = scheme_name_length(uri);
+	const struct uds_io_scheme *scheme;
 	struct uds_env env;
-	bool memory;
-	char *copy;
 	int r;
 
-	if (scheme == 0)
+	if (length == 0 || uri[length] != ':')
 		return uds_io_open_file(uri, options, given_env, ret_message, ret_io);
 	r = env_take(given_env, ret_message, &env);
 	if (r == 0 && options != NULL)
-		r = STRUCT_IN(&parameters.file, options, uds_io_file_options, uring, ret_message);
+		r = STRUCT_IN(&parts.options, options, uds_io_file_options, uring, ret_message);
 	if (r < 0)
 		return failure_in(ret_message, r, "%s", uri);
-	memory = scheme == 3 && memcmp(uri, "mem", 3) == 0;
-	if (!memory && !(scheme == 4 && memcmp(uri, "file", 4) == 0))
-		return failure(
-			ret_message, -EINVAL,
-			"%s: unknown scheme '%.*s' (known: file, mem; for a path with a colon "
-			"write ./PATH or file:PATH)",
-			uri, (int)scheme, uri);
-	bytes = strlen(uri + scheme + 1) + 1;
-	copy = env_allocate(&env, bytes, 1);
-	if (copy == NULL)
-		return failure(ret_message, -ENOMEM, "%s: no memory", uri);
-	memcpy(copy, uri + scheme + 1, bytes);
-	r = open_scheme(uri, memory, copy, &parameters, &env, ret_message, ret_io);
-	env_release(&env, copy);
-	return r;
+	scheme = scheme_find(uri, length);
+	if (scheme == NULL)
+		return unknown_scheme(uri, length, ret_message);
+	parts.uri.options = &parts.options;
+	parts.uri.values = parts.values;
+	return open_parts(scheme, &parts, &env, ret_message, ret_io);
 }

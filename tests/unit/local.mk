@@ -70,6 +70,13 @@ tests_unit_test_io_standard_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_standard_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_standard_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_io_schemes
+THREADED_TESTS += tests/unit/test_io_schemes
+tests_unit_test_io_schemes_SOURCES = tests/unit/test_io_schemes.c
+tests_unit_test_io_schemes_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_schemes_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_schemes_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_uri
 tests_unit_test_io_uri_SOURCES = tests/unit/test_io_uri.c
 tests_unit_test_io_uri_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -174,6 +174,17 @@ START_TEST(what_is_wrong_in_a_uri_is_named)
 	open_refused("file:x?size=1", -EINVAL, "'size'");
 	open_refused("file:x?direct=1&", -EINVAL, "''");
 	open_refused("file:x?direct=1&speed=9", -EINVAL, "'speed'");
+	open_refused("file:x?speed=9", -EINVAL, "file:x?speed=9: ");
+	open_refused("file:x?speed=9", -EINVAL, "(known here: direct=0|1|auto, uring=0|1)");
+	open_refused("file:x?direct=2", -EINVAL, "(known here: direct=0|1|auto, uring=0|1)");
+	open_refused("file:x?direct=", -EINVAL, "direct: ''");
+	open_refused("file:x?direct=0|1", -EINVAL, "direct: '0|1'");
+	open_refused("file:x?direct=aut", -EINVAL, "direct: 'aut'");
+	open_refused("file:x?uring=auto", -EINVAL, "uring: 'auto'");
+	open_refused("file:x?uring=%31", -EINVAL, "uring: '%31'");
+	open_refused("mem:?size", -EINVAL, "(known here: size=BYTES)");
+	open_refused("nbd:localhost", -EINVAL, "(known: file, mem; for a path");
+	open_refused("MEM:", -EINVAL, "unknown scheme 'MEM'");
 	open_refused("mem:?size=", -EINVAL, "size: ''");
 	open_refused("mem:?size=-1", -EINVAL, "size: '-1'");
 	open_refused("mem:?size=+1", -EINVAL, "size: '+1'");
@@ -195,6 +206,17 @@ START_TEST(what_is_wrong_in_a_uri_is_named)
 }
 END_TEST
 
+START_TEST(the_last_value_of_a_repeated_parameter_counts)
+{
+	struct uds_io *io = open_good("mem:?size=1&size=2", NULL);
+	uint64_t size;
+
+	ck_assert_int_eq(uds_io_size(io, &size), 0);
+	ck_assert_uint_eq(size, 2);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("io_uri");
@@ -207,6 +229,7 @@ int main(void)
 	tcase_add_test(tc, memory_has_the_size_that_the_uri_says);
 	tcase_add_test(tc, sizes_take_the_suffixes_of_the_command_line);
 	tcase_add_test(tc, what_is_wrong_in_a_uri_is_named);
+	tcase_add_test(tc, the_last_value_of_a_repeated_parameter_counts);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -161,6 +161,20 @@ static struct uds_io_ops good_ops(void)
 	return ops;
 }
 
+static int open_nothing(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
+			struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	(void)context, (void)uri, (void)env, (void)ret_message, (void)ret_io;
+	return -ENXIO;
+}
+
+static int take_io_scheme(const void *given)
+{
+	int r = uds_io_register_scheme(given, &message);
+
+	return r == UDS_ERR_EXISTS ? 0 : r; /* one that was taken before is there */
+}
+
 static int take_io_limits(const void *given)
 {
 	struct uds_io_ops ops = good_ops();
@@ -331,6 +345,7 @@ union any {
 	struct uds_io_limits io_limits;
 	struct uds_io_engine_options engine_options;
 	struct uds_io_file_options file_options;
+	struct uds_io_scheme io_scheme;
 	struct uds_snapshot_options snapshot_options;
 	struct uds_snapshot_status snapshot_status;
 	struct uds_merge_options merge_options;
@@ -437,6 +452,13 @@ static const struct row {
 	  sizeof(struct uds_io_file_options),
 	  { .file_options = UDS_IO_FILE_OPTIONS_INIT },
 	  take_file_options,
+	  NULL,
+	  true },
+	{ "uds_io_scheme",
+	  48,
+	  sizeof(struct uds_io_scheme),
+	  { .io_scheme = UDS_IO_SCHEME_INIT },
+	  take_io_scheme,
 	  NULL,
 	  true },
 	{ "uds_snapshot_options",
@@ -548,6 +570,10 @@ static union any good(const struct row *row)
 
 	if (row->take == take_io_ops)
 		any.io_ops = good_ops();
+	if (row->take == take_io_scheme) {
+		any.io_scheme.name = "row";
+		any.io_scheme.open = open_nothing;
+	}
 	if (row->take == take_configuration)
 		any.configuration = configuration;
 	if (row->take == take_index_page)
@@ -678,7 +704,7 @@ END_TEST
 /* Those that the library makes and hands to a callback: their size says how much of them there is. */
 static bool is_for_callbacks(const char *name)
 {
-	return strcmp(name, "uds_snapshot_loss") == 0;
+	return strcmp(name, "uds_snapshot_loss") == 0 || strcmp(name, "uds_io_uri") == 0;
 }
 
 static bool in_table(const char *name)

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of URI schemes: the built-in ones, and those that programs register.
+ *
+ * It is the one table that all users of the library in a process share, for a backend registers itself
+ * once and everybody can open its URIs. uri.c takes URIs apart by it.
+ */
+#include "io/schemes.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/message.h"
+#include "base/struct_size.h"
+#include "base/visibility.h"
+
+enum { FILE_DIRECT, FILE_URING };
+
+/* The choices are in the order of enum uds_io_direct. */
+static const struct uds_io_parameter file_parameters[] = {
+	[FILE_DIRECT] = { .name = "direct",
+			  .kind = UDS_IO_PARAMETER_CHOICE,
+			  .choices = "0|1|auto" },
+	[FILE_URING] = { .name = "uring", .kind = UDS_IO_PARAMETER_FLAG },
+};
+
+static int open_file(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
+		     struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	struct uds_io_file_options options = *uri->options;
+
+	(void)context;
+	if (*uri->path == '\0')
+		return failure(ret_message, -EINVAL, "%s: names no path", uri->text);
+	if (uri->values[FILE_DIRECT].text != NULL)
+		options.direct = (uint32_t)uri->values[FILE_DIRECT].number;
+	if (uri->values[FILE_URING].text != NULL)
+		options.uring = uri->values[FILE_URING].number != 0;
+	return uds_io_open_file(uri->path, &options, env, ret_message, ret_io);
+}
+
+static const struct uds_io_parameter memory_parameters[] = {
+	{ .name = "size", .kind = UDS_IO_PARAMETER_SIZE },
+};
+
+static int open_memory(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
+		       struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	uint64_t bytes = uri->values[0].number;
+
+	(void)context;
+	if (*uri->path != '\0')
+		return failure(ret_message, -EINVAL, "%s: mem: takes no path, only ?size=BYTES",
+			       uri->text);
+	if (bytes > UDS_IO_MEMORY_BYTES_MAX)
+		return failure(ret_message, -EFBIG, "%s: more than memory is made for (%llu bytes)",
+			       uri->text, (unsigned long long)UDS_IO_MEMORY_BYTES_MAX);
+	return uds_io_open_memory(bytes, 1, env, ret_io);
+}
+
+static struct uds_io_scheme schemes[UDS_IO_SCHEMES_MAX] = {
+	{ .size = sizeof(struct uds_io_scheme),
+	  .name = "file",
+	  .open = open_file,
+	  .parameters = file_parameters,
+	  .parameter_count = sizeof(file_parameters) / sizeof(file_parameters[0]) },
+	{ .size = sizeof(struct uds_io_scheme),
+	  .name = "mem",
+	  .open = open_memory,
+	  .parameters = memory_parameters,
+	  .parameter_count = sizeof(memory_parameters) / sizeof(memory_parameters[0]) },
+};
+static size_t scheme_count = 2;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of schemes and scheme_count */
+
+static const struct uds_io_scheme *find_locked(const char *name, size_t length)
+{
+	for (size_t i = 0; i < scheme_count; i++) {
+		if (strlen(schemes[i].name) == length && memcmp(schemes[i].name, name, length) == 0)
+			return &schemes[i];
+	}
+	return NULL;
+}
+
+const struct uds_io_scheme *scheme_find(const char *name, size_t length)
+{
+	const struct uds_io_scheme *found;
+
+	pthread_mutex_lock(&lock);
+	found = find_locked(name, length);
+	pthread_mutex_unlock(&lock);
+	return found;
+}
+
+/* Puts @name and @form behind the text that is there; what does not fit is cut. */
+static void append(char *text, size_t room, const char *name, const char *form)
+{
+	size_t n = strlen(text);
+
+	snprintf(text + n, room - n, "%s%s%s%s", n == 0 ? "" : ", ", name, *form == '\0' ? "" : "=",
+		 form);
+}
+
+void scheme_names(char *ret_text, size_t room)
+{
+	ret_text[0] = '\0';
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < scheme_count; i++)
+		append(ret_text, room, schemes[i].name, "");
+	pthread_mutex_unlock(&lock);
+}
+
+const char *parameter_form(const struct uds_io_parameter *parameter)
+{
+	switch (parameter->kind) {
+	case UDS_IO_PARAMETER_FLAG:
+		return "0|1";
+	case UDS_IO_PARAMETER_CHOICE:
+		return parameter->choices;
+	case UDS_IO_PARAMETER_SIZE:
+		return "BYTES";
+	default:
+		return "TEXT";
+	}
+}
+
+void scheme_parameters(const struct uds_io_scheme *scheme, char *ret_text, size_t room)
+{
+	ret_text[0] = '\0';
+	for (uint32_t i = 0; i < scheme->parameter_count; i++)
+		append(ret_text, room, scheme->parameters[i].name,
+		       parameter_form(&scheme->parameters[i]));
+	if (ret_text[0] == '\0')
+		snprintf(ret_text, room, "none");
+}
+
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+size_t scheme_name_length(const char *text)
+{
+	size_t n = 0;
+
+	while (is_letter(text[n]) ||
+	       (n > 0 && text[n] != '\0' && strchr("0123456789+-.", text[n]) != NULL))
+		n++;
+	return n;
+}
+
+/* Of a parameter: what a URI can hold there as it is. */
+static bool is_parameter_name(const char *name)
+{
+	return name != NULL && is_letter(*name) &&
+	       name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				 "0123456789_-.")] == '\0';
+}
+
+static int check_parameter(const struct uds_io_scheme *scheme, uint32_t number,
+			   struct uds_message *message)
+{
+	const struct uds_io_parameter *parameter = &scheme->parameters[number];
+
+	if (!is_parameter_name(parameter->name))
+		return failure(
+			message, -EINVAL,
+			"scheme '%s': parameter %u: '%s' is no name (a letter, then letters, "
+			"digits, _ - .)",
+			scheme->name, number, parameter->name != NULL ? parameter->name : "");
+	for (uint32_t i = 0; i < number; i++) {
+		if (strcmp(scheme->parameters[i].name, parameter->name) == 0)
+			return failure(message, -EINVAL,
+				       "scheme '%s': two parameters are named '%s'", scheme->name,
+				       parameter->name);
+	}
+	if (parameter->kind < UDS_IO_PARAMETER_FLAG || parameter->kind > UDS_IO_PARAMETER_TEXT ||
+	    parameter->unused != 0)
+		return failure(
+			message, -EINVAL,
+			"scheme '%s': parameter '%s' is of a kind that is not known (%u, %u)",
+			scheme->name, parameter->name, parameter->kind, parameter->unused);
+	if (parameter->kind == UDS_IO_PARAMETER_CHOICE &&
+	    (parameter->choices == NULL || *parameter->choices == '\0'))
+		return failure(message, -EINVAL, "scheme '%s': parameter '%s' has no choices",
+			       scheme->name, parameter->name);
+	return 0;
+}
+
+static int check_scheme(const struct uds_io_scheme *scheme, struct uds_message *message)
+{
+	size_t length = scheme->name == NULL ? 0 : scheme_name_length(scheme->name);
+	int r = 0;
+
+	if (length == 0 || scheme->name[length] != '\0' || length > UDS_IO_SCHEME_NAME_MAX)
+		return failure(
+			message, -EINVAL,
+			"'%s' is no name of a scheme (a letter, then letters, digits, + - ., "
+			"at most %u in all)",
+			scheme->name != NULL ? scheme->name : "", UDS_IO_SCHEME_NAME_MAX);
+	if (scheme->open == NULL)
+		return failure(message, -EINVAL, "scheme '%s' has no open function", scheme->name);
+	if (scheme->parameter_count > UDS_IO_PARAMETERS_MAX ||
+	    (scheme->parameter_count > 0 && scheme->parameters == NULL))
+		return failure(message, -EINVAL,
+			       "scheme '%s': %u parameters%s (at most %u, in a table)",
+			       scheme->name, scheme->parameter_count,
+			       scheme->parameters == NULL ? " and no table of them" : "",
+			       UDS_IO_PARAMETERS_MAX);
+	for (uint32_t i = 0; r == 0 && i < scheme->parameter_count; i++)
+		r = check_parameter(scheme, i, message);
+	return r;
+}
+
+static int add_locked(const struct uds_io_scheme *scheme, struct uds_message *message)
+{
+	if (find_locked(scheme->name, strlen(scheme->name)) != NULL)
+		return failure(message, UDS_ERR_EXISTS, "a scheme '%s' is there already",
+			       scheme->name);
+	if (scheme_count == UDS_IO_SCHEMES_MAX)
+		return failure(message, UDS_ERR_NO_ROOM,
+			       "scheme '%s': the table of schemes is full (%u)", scheme->name,
+			       UDS_IO_SCHEMES_MAX);
+	schemes[scheme_count++] = *scheme;
+	return 0;
+}
+
+UDS_PUBLIC int uds_io_register_scheme(const struct uds_io_scheme *scheme,
+				      struct uds_message *ret_message)
+{
+	struct uds_io_scheme row = UDS_IO_SCHEME_INIT;
+	int r = STRUCT_IN(&row, scheme, uds_io_scheme, unused, ret_message);
+
+	if (r == 0)
+		r = check_scheme(&row, ret_message);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&lock);
+	r = add_locked(&row, ret_message);
+	pthread_mutex_unlock(&lock);
+	return r;
+}
