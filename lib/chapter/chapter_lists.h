@@ -6,8 +6,9 @@
  * An entry is one number: list and address of the name (as they stand in the name's chapter bits), then
  * the number under which name and record page are found.
  *
- * Two files: chapter_lists.c collects and sorts; chapter_replay.c computes the exact result when lists or
- * the format's memory run full, which never happens with random names.
+ * Three files, each above the one before: chapter_lists.c collects and writes; chapter_replay.c computes the
+ * exact result when lists or the format's memory run full, which never happens with random names;
+ * chapter_sort.c sorts, and decides whether the replay is needed.
  */
 #ifndef CHAPTER_CHAPTER_LISTS_H
 #define CHAPTER_CHAPTER_LISTS_H
@@ -23,6 +24,11 @@
 
 #define ENTRY_NUMBER_BITS 21
 #define ENTRY_NUMBER_MASK ((UINT32_C(1) << ENTRY_NUMBER_BITS) - 1)
+
+/* Bits per pass of the radix sort, and its passes: list and address have at most 15 + 22 bits. */
+#define LISTS_DIGIT_BITS  11
+#define LISTS_SORT_DIGITS (1u << LISTS_DIGIT_BITS)
+#define LISTS_SORT_PASSES 4
 
 struct chapter_lists {
 	struct uds_env env;

@@ -14,6 +14,7 @@
 #include "base/visibility.h"
 #include "chapter/closed_chapter.h"
 #include "chapter/public.h"
+#include "chapter/public_pages.h"
 #include "chapter/saved_chapter.h"
 
 struct uds_open_chapter {

@@ -16,7 +16,7 @@
 #include "base/visibility.h"
 #include "chapter/chapter_index.h"
 #include "chapter/index_page.h"
-#include "chapter/public.h"
+#include "chapter/public_pages.h"
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
 

@@ -3,7 +3,8 @@ udsinclude_HEADERS += include/uds/geometry.h include/uds/record.h
 
 lib_libcore_la_SOURCES += \
 	lib/geometry/chapter_map.c \
-	lib/geometry/geometry.c lib/geometry/geometry.h \
+	lib/geometry/geometry.h \
+	lib/geometry/geometry_make.c \
 	lib/geometry/name_bits.h \
 	lib/geometry/name_zone.h \
 	lib/geometry/public.c \
