@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * io_backend: an I/O backend of one's own. It keeps a fixed array, read-only, that answers each
- * read and counts them; everything in the library that takes a struct uds_io would work on it.
+ * read and counts them; everything in the library that takes a struct uds_io would work on it. It is
+ * opened by URI: array:, a scheme that is registered first.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -44,10 +45,9 @@ static int array_close(void *context)
 	return 0;
 }
 
-int main(void)
+static int array_open(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
+		      struct uds_message *ret_message, struct uds_io **ret_io)
 {
-	static const char text[] = "a record name has sixteen bytes";
-	struct array array = { text, sizeof(text) - 1, 0 };
 	const struct uds_io_ops ops = {
 		.size = sizeof(ops),
 		.read = array_read,
@@ -56,14 +56,41 @@ int main(void)
 		.close = array_close,
 	};
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct array *array = context;
+
+	(void)ret_message; /* left empty: uds_io_open_uri() describes the status */
+	limits.name = uri->text;
+	if (uri->values[0].text != NULL && uri->values[0].number < array->size)
+		array->size = uri->values[0].number;
+	return uds_io_open_ops(&ops, array, &limits, env, ret_io);
+}
+
+int main(void)
+{
+	static const char text[] = "a record name has sixteen bytes";
+	static struct array array = { text, sizeof(text) - 1, 0 };
+	static const struct uds_io_parameter size = { .name = "size",
+						      .kind = UDS_IO_PARAMETER_SIZE };
+	const struct uds_io_scheme scheme = {
+		.size = sizeof(scheme),
+		.name = "array",
+		.open = array_open,
+		.context = &array,
+		.parameters = &size,
+		.parameter_count = 1,
+	};
+	struct uds_message message = { "" };
 	char word[8] = "";
 	struct uds_io *io;
 	int r;
 
-	limits.name = "array:text";
-	r = uds_io_open_ops(&ops, &array, &limits, NULL, &io);
-	if (r < 0)
+	r = uds_io_register_scheme(&scheme, &message);
+	if (r == 0)
+		r = uds_io_open_uri("array:text?size=31", NULL, NULL, &message, &io);
+	if (r < 0) {
+		fprintf(stderr, "%s\n", message.text);
 		return 1;
+	}
 	r = uds_io_read(io, word, 7, 18);
 	printf("%s\n", r < 0 ? uds_strerror(r) : word);
 	r = uds_io_read(io, word, 7, 30);

@@ -492,10 +492,10 @@ struct uds_io_scheme {
 	const char *name; /* a letter, then letters, digits, + - .; case counts */
 
 	/*
-	 * Opens what @uri names, as a rule with uds_io_open_ops(). @env: complete; handed on, or copied.
+	 * Opens what @uri names, usually with uds_io_open_ops(). @env has all its members set; pass it on or
+	 * copy it.
 	 *
-	 * Heeds what applies of @uri->options: without write set, no write may reach the backend (its
-	 * limits say read_only).
+	 * Obey those of @uri->options that apply: without write, set read_only in the limits.
 	 *
 	 * Returns 0 with *@ret_io; or a negated errno or UDS_ERR_..., with a sentence in @ret_message that
 	 * names the URI (never NULL, empty at first; left empty, uds_strerror()'s text is used). May be
@@ -515,7 +515,7 @@ struct uds_io_scheme {
 		sizeof(struct uds_io_scheme), 0, 0, 0, 0, 0, 0 \
 	}
 
-/* How long a scheme's name and how many parameters, and how many schemes there may be, built-in ones counted. */
+/* The most characters of a scheme's name, parameters of a scheme, and schemes with the built-in ones. */
 #define UDS_IO_SCHEME_NAME_MAX 31u
 #define UDS_IO_PARAMETERS_MAX  16u
 #define UDS_IO_SCHEMES_MAX     32u
