@@ -18,29 +18,29 @@
 #include "geometry/name_zone.h"
 #include "index/close_chapter.h"
 #include "index/dropped_records.h"
-#include "volume/extent_stream.h"
+#include "volume/region_stream.h"
 #include "volume/save_wipe.h"
 
-static int read_extent(struct uds_index *index, const struct save_extent *extent, const char *what,
+static int read_region(struct uds_index *index, const struct save_region *region, const char *what,
 		       uint8_t *memory, uint64_t bytes, struct uds_message *message)
 {
-	struct extent_reader reader;
+	struct region_reader reader;
 	int r;
 
-	r = extent_reader_open(&reader, index->io, *extent, what);
+	r = region_reader_open(&reader, index->io, *region, what);
 	if (r < 0)
 		return r;
-	r = extent_reader_take(&reader, memory, (size_t)bytes);
+	r = region_reader_take(&reader, memory, (size_t)bytes);
 	if (r < 0)
 		*message = reader.message;
-	extent_reader_close(&reader);
+	region_reader_close(&reader);
 	return r;
 }
 
 /* The streams of a saved volume index: too much for a stack. */
 struct saved_streams {
 	unsigned int opened;
-	struct extent_reader readers[MAXIMUM_ZONES];
+	struct region_reader readers[MAXIMUM_ZONES];
 	struct byte_source sources[MAXIMUM_ZONES];
 	char names[MAXIMUM_ZONES][40];
 };
@@ -55,11 +55,11 @@ static int open_streams(struct saved_streams *streams, struct uds_index *index,
 
 		snprintf(streams->names[i], sizeof(streams->names[i]), "save %u: volume index %u",
 			 save->slot, i);
-		r = extent_reader_open(&streams->readers[i], index->io, save->volume_index[i],
+		r = region_reader_open(&streams->readers[i], index->io, save->volume_index[i],
 				       streams->names[i]);
 		if (r < 0)
 			return r;
-		streams->sources[i] = extent_reader_source(&streams->readers[i]);
+		streams->sources[i] = region_reader_source(&streams->readers[i]);
 		streams->opened++;
 	}
 	return 0;
@@ -79,7 +79,7 @@ static int load_volume_index(struct uds_index *index, const struct save *save,
 				      index->layout.super.volume_nonce, streams->sources,
 				      save->zones, message, &index->volume_index);
 	while (streams->opened > 0)
-		extent_reader_close(&streams->readers[--streams->opened]);
+		region_reader_close(&streams->readers[--streams->opened]);
 	env_release(&index->env, streams);
 	return r;
 }
@@ -96,7 +96,7 @@ static int load_page_map(struct uds_index *index, const struct save *save,
 	if (memory == NULL)
 		return -ENOMEM;
 	snprintf(what, sizeof(what), "save %u: page map", save->slot);
-	r = read_extent(index, &save->page_map, what, memory, bytes, message);
+	r = read_region(index, &save->page_map, what, memory, bytes, message);
 	if (r == 0)
 		r = page_map_decode(map, memory, message);
 	env_release(&index->env, memory);
@@ -134,7 +134,7 @@ static int load_open_chapter(struct uds_index *index, const struct save *save,
 	int r;
 
 	snprintf(what, sizeof(what), "save %u: open chapter", save->slot);
-	r = read_extent(index, &save->open_chapter, what, head, sizeof(head), message);
+	r = read_region(index, &save->open_chapter, what, head, sizeof(head), message);
 	if (r == 0)
 		r = saved_chapter_check_head(&index->geometry, head, &bytes, message);
 	if (r == 0 && bytes > save->open_chapter.bytes)
@@ -147,7 +147,7 @@ static int load_open_chapter(struct uds_index *index, const struct save *save,
 	memory = env_allocate(&index->env, bytes, 1);
 	if (memory == NULL)
 		return -ENOMEM;
-	r = read_extent(index, &save->open_chapter, what, memory, bytes, message);
+	r = read_region(index, &save->open_chapter, what, memory, bytes, message);
 	if (r == 0)
 		r = load_open_zones(index, memory, bytes, message);
 	env_release(&index->env, memory);
@@ -234,7 +234,7 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	int r;
 
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
-		enum slot_state state = index->layout.saves.slots[i].state;
+		enum save_slot_state state = index->layout.saves.slots[i].state;
 
 		index->save_damaged |= state == SLOT_DAMAGED || state == SLOT_UNKNOWN;
 	}
@@ -269,21 +269,21 @@ int index_load_saved_records(struct uds_index *index, const struct save *save,
 }
 
 /* Writes one part of a save that lies in memory, durably. */
-static int write_extent(struct uds_index *index, const struct save_extent *extent, const char *what,
+static int write_region(struct uds_index *index, const struct save_region *region, const char *what,
 			const uint8_t *memory, uint64_t bytes, struct uds_message *message)
 {
-	struct extent_writer writer;
+	struct region_writer writer;
 	int r;
 
-	r = extent_writer_open(&writer, index->io, *extent, what);
+	r = region_writer_open(&writer, index->io, *region, what);
 	if (r < 0)
 		return r;
-	r = extent_writer_append(&writer, memory, (size_t)bytes);
+	r = region_writer_append(&writer, memory, (size_t)bytes);
 	if (r == 0)
-		r = extent_writer_finish(&writer);
+		r = region_writer_finish(&writer);
 	if (r < 0)
 		*message = writer.message;
-	extent_writer_close(&writer);
+	region_writer_close(&writer);
 	return r;
 }
 
@@ -305,7 +305,7 @@ static int save_open_chapter(struct uds_index *index, const struct save *save,
 	if (r < 0)
 		failure(message, r, "the open chapter cannot be written");
 	else
-		r = write_extent(index, &save->open_chapter, "open chapter of the save", memory,
+		r = write_region(index, &save->open_chapter, "open chapter of the save", memory,
 				 bytes, message);
 	env_release(&index->env, memory);
 	return r;
@@ -345,27 +345,27 @@ static int save_volume_index_zone(struct uds_index *index, const struct save *sa
 				  unsigned int zone, struct save_progress *progress,
 				  struct uds_message *message)
 {
-	struct extent_writer writer;
+	struct region_writer writer;
 	struct byte_sink sink = { count_and_write, progress };
 	uint64_t dropped = 0;
 	int r;
 
-	r = extent_writer_open(&writer, index->io, save->volume_index[zone],
+	r = region_writer_open(&writer, index->io, save->volume_index[zone],
 			       "volume index of the save");
 	if (r < 0)
 		return r;
-	progress->to = extent_writer_sink(&writer);
+	progress->to = region_writer_sink(&writer);
 	r = volume_index_save_zone(index->volume_index, zone, save->volume_index[zone].bytes, &sink,
 				   message, &dropped);
 	if (r == UDS_ERR_STOPPED)
 		failure(message, r, "%s: saving was stopped by its progress callback",
 			uds_io_name(index->io));
 	if (r == 0) {
-		r = extent_writer_finish(&writer);
+		r = region_writer_finish(&writer);
 		if (r < 0)
 			*message = writer.message;
 	}
-	extent_writer_close(&writer);
+	region_writer_close(&writer);
 	if (r == 0 && dropped > 0)
 		env_log(&index->env, UDS_LOG_WARNING,
 			"%s: zone %u: %" PRIu64
@@ -385,7 +385,7 @@ static int save_page_map(struct uds_index *index, const struct save *save,
 	if (memory == NULL)
 		return -ENOMEM;
 	page_map_encode(map, memory);
-	r = write_extent(index, &save->page_map, "page map of the save", memory, bytes, message);
+	r = write_region(index, &save->page_map, "page map of the save", memory, bytes, message);
 	env_release(&index->env, memory);
 	return r;
 }

@@ -10,7 +10,7 @@
 #include "base/message.h"
 #include "chapter/saved_chapter.h"
 #include "geometry/name_zone.h"
-#include "volume/extent_stream.h"
+#include "volume/region_stream.h"
 #include "volume/save_header.h"
 #include "volume/save_wipe.h"
 #include "volume_index/stream_format.h"
@@ -69,7 +69,7 @@ struct stream_head {
 };
 
 /* Reads on to the header of the first delta index. Returns 1, 0 when it is no such stream, or an error. */
-static int read_stream_head(struct extent_reader *reader, const struct layout *layout,
+static int read_stream_head(struct region_reader *reader, const struct layout *layout,
 			    struct stream_head *ret_head)
 {
 	uint8_t bytes[STREAM_SUB_HEADER_BYTES], entry[sizeof(uint64_t)];
@@ -77,20 +77,20 @@ static int read_stream_head(struct extent_reader *reader, const struct layout *l
 	int r;
 
 	if (geometry_is_sparse(&layout->geometry)) {
-		r = extent_reader_take(reader, bytes, STREAM_SPARSE_HEADER_BYTES);
+		r = region_reader_take(reader, bytes, STREAM_SPARSE_HEADER_BYTES);
 		if (r < 0 || memcmp(bytes, STREAM_SPARSE_MAGIC, STREAM_MAGIC_BYTES) != 0)
 			return r;
 	}
-	r = extent_reader_take(reader, bytes, STREAM_SUB_HEADER_BYTES);
+	r = region_reader_take(reader, bytes, STREAM_SUB_HEADER_BYTES);
 	if (r < 0 || memcmp(bytes, STREAM_SUB_MAGIC, STREAM_MAGIC_BYTES) != 0 ||
 	    get_le64(bytes + 8) != layout->super.volume_nonce)
 		return r;
 	ret_head->newest = get_le64(bytes + 24);
 	lists = get_le32(bytes + 36);
 	for (uint32_t i = 0; i < lists && r == 0; i++)
-		r = extent_reader_take(reader, entry, sizeof(entry));
+		r = region_reader_take(reader, entry, sizeof(entry));
 	if (r == 0)
-		r = extent_reader_take(reader, bytes, STREAM_DELTA_HEADER_BYTES);
+		r = region_reader_take(reader, bytes, STREAM_DELTA_HEADER_BYTES);
 	if (r < 0)
 		return r;
 	/* Its magic is not looked at: that the open chapter is where this leads to says more. */
@@ -106,18 +106,18 @@ static int plan_from_stream(struct uds_io *io, const struct layout *layout, unsi
 			    struct save *save, struct uds_message *message)
 {
 	struct stream_head head = { 0 };
-	struct extent_reader reader;
+	struct region_reader reader;
 	int r;
 
 	if (save_header_plan(&layout->super, slot, 1, save, NULL) < 0)
 		return 0;
-	r = extent_reader_open(&reader, io, save->volume_index[0], "volume index");
+	r = region_reader_open(&reader, io, save->volume_index[0], "volume index");
 	if (r < 0)
 		return failure(message, r, "%s", uds_strerror(r));
 	r = read_stream_head(&reader, layout, &head);
 	if (r < 0 && r != UDS_ERR_OUT_OF_RANGE)
 		*message = reader.message;
-	extent_reader_close(&reader);
+	region_reader_close(&reader);
 	if (r <= 0 || head.newest >= CHAPTER_LIMIT ||
 	    save_header_plan(&layout->super, slot, head.zones, save, NULL) < 0)
 		return r == UDS_ERR_OUT_OF_RANGE || r > 0 ? 0 : r;
@@ -187,22 +187,22 @@ static int count_missing(struct uds_index *index, const struct saved_records *sa
 			 uint64_t *ret_count, struct uds_message *message)
 {
 	uint8_t head[SAVED_CHAPTER_HEAD_BYTES];
-	struct extent_reader reader;
+	struct region_reader reader;
 	struct uds_record record;
 	uint64_t missing = 0;
 	int r;
 
-	r = extent_reader_open(&reader, index->io, saved->save.open_chapter, "open chapter");
+	r = region_reader_open(&reader, index->io, saved->save.open_chapter, "open chapter");
 	if (r < 0)
 		return r;
-	r = extent_reader_take(&reader, head, sizeof(head));
+	r = region_reader_take(&reader, head, sizeof(head));
 	for (uint64_t i = 0; r == 0 && i < saved->count; i++) {
-		r = extent_reader_take(&reader, &record, sizeof(record));
+		r = region_reader_take(&reader, &record, sizeof(record));
 		missing += r == 0 && !was_loaded(index, &record);
 	}
 	if (r < 0)
 		failure(message, r, "save %u: %s", saved->save.slot, reader.message.text);
-	extent_reader_close(&reader);
+	region_reader_close(&reader);
 	*ret_count = missing;
 	return r;
 }

@@ -3,7 +3,7 @@
  * Save headers, to and from bytes.
  *
  * Like the super block they speak in the coordinates of the device on which the index was created;
- * extents are in bytes of the device as it is now.
+ * regions are in bytes of the device as it is now.
  */
 #include "volume/save_header.h"
 
@@ -28,14 +28,14 @@ static int check_field(const char *field, uint64_t expected, uint64_t found,
 		       field, expected, found);
 }
 
-static struct save_extent extent_of(const struct super_block *super, const struct region *region)
+static struct save_region bytes_of(const struct super_block *super, const struct region *region)
 {
-	struct save_extent extent = {
+	struct save_region bytes = {
 		.offset = (region->start - super->start_offset) * BLOCK_BYTES,
 		.bytes = region->blocks * BLOCK_BYTES,
 	};
 
-	return extent;
+	return bytes;
 }
 
 static int decode_payload(const uint8_t *payload, const struct super_block *super,
@@ -124,7 +124,7 @@ static int decode_regions(const struct region_table *table, const struct super_b
 				ret_message);
 	for (uint16_t z = 0; z < zones && r == 0; z++) {
 		r = take_region(table, 2u + z, REGION_VOLUME_INDEX, z, &next, end, ret_message);
-		save->volume_index[z] = extent_of(super, &regions[2 + z]);
+		save->volume_index[z] = bytes_of(super, &regions[2 + z]);
 	}
 	if (r == 0)
 		r = take_region(table, 2 + zones, REGION_OPEN_CHAPTER, REGION_NO_INSTANCE, &next,
@@ -137,8 +137,8 @@ static int decode_regions(const struct region_table *table, const struct super_b
 	if (r < 0)
 		return r;
 	save->zones = zones;
-	save->page_map = extent_of(super, &regions[1]);
-	save->open_chapter = extent_of(super, &regions[2 + zones]);
+	save->page_map = bytes_of(super, &regions[1]);
+	save->open_chapter = bytes_of(super, &regions[2 + zones]);
 	return 0;
 }
 
@@ -215,10 +215,10 @@ int save_header_plan(const struct super_block *super, unsigned int slot, unsigne
 		return failure(ret_message, UDS_ERR_OVERFLOW,
 			       "save %u: %" PRIu64 " blocks are too few for %u zones", slot,
 			       super->save_blocks, zones);
-	save.page_map = extent_of(super, &table.regions[1]);
+	save.page_map = bytes_of(super, &table.regions[1]);
 	for (unsigned int z = 0; z < zones; z++)
-		save.volume_index[z] = extent_of(super, &table.regions[2 + z]);
-	save.open_chapter = extent_of(super, &table.regions[2 + zones]);
+		save.volume_index[z] = bytes_of(super, &table.regions[2 + z]);
+	save.open_chapter = bytes_of(super, &table.regions[2 + zones]);
 	*ret_save = save;
 	return 0;
 }

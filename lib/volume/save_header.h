@@ -11,8 +11,8 @@
 
 #include "volume/super_block.h"
 
-/* A range of bytes on the I/O. */
-struct save_extent {
+/* A region of a save, as a range of bytes on the I/O. */
+struct save_region {
 	uint64_t offset;
 	uint64_t bytes;
 };
@@ -27,15 +27,15 @@ struct save {
 	uint64_t oldest;
 	uint64_t last_save; /* newest - 1, or NO_CHAPTER */
 	uint64_t lowest;    /* chapter that its volume index may name; 0 when that is not known */
-	struct save_extent page_map;
-	struct save_extent volume_index[MAXIMUM_ZONES]; /* [0] to [zones - 1] */
-	struct save_extent open_chapter;
+	struct save_region page_map;
+	struct save_region volume_index[MAXIMUM_ZONES]; /* [0] to [zones - 1] */
+	struct save_region open_chapter;
 };
 
 /*
  * Reads the header of slot @slot.
  *
- * Afterwards every extent of the save lies inside the slot.
+ * Afterwards every region of the save lies inside the slot.
  *
  * Returns 1 and the save; 0 when the slot says that it holds none; or UDS_ERR_CORRUPT,
  * UDS_ERR_NOT_AN_INDEX or UDS_ERR_UNSUPPORTED_VERSION with a message that names slot, field,

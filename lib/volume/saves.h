@@ -22,7 +22,7 @@
 #include "volume/save_header.h"
 #include "volume/super_block.h"
 
-enum slot_state {
+enum save_slot_state {
 	SLOT_UNSAVED, /* says that it holds no save */
 	SLOT_VALID,   /* holds a save, as far as its header tells */
 	SLOT_DAMAGED, /* its header contradicts the format; counts as unsaved */
@@ -30,7 +30,7 @@ enum slot_state {
 };
 
 struct save_slot {
-	enum slot_state state;
+	enum save_slot_state state;
 	int status;		/* when SLOT_UNKNOWN: what reading or writing it came to */
 	bool wiped;		/* the open chapter was overwritten: no longer to be loaded */
 	bool outdated;		/* the volume has a chapter that the save does not know of */

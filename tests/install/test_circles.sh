@@ -3,7 +3,7 @@
 #
 # Files of a folder of lib/ stand on each other in one order: a file and its header are one module, and no
 # module includes or calls, directly or in a circle, one that stands on it. And what a folder keeps to itself
-# is included by nobody else.
+# is included by nobody else. And no tag of a struct, union or enum is defined twice.
 set -u
 src=${UDS_SRCDIR:-.}
 build=${UDS_BUILDDIR:-.}
@@ -70,6 +70,22 @@ for header in $private; do
 	others=$(grep -l "^#include \"$header\"" -r "$src/lib" "$src/tools" "$src/examples" | grep -v "/lib/${header%/*}/" | tr '\n' ' ')
 	[ -z "$others" ] && pass || fail "lib/$header is private to its folder: $others"
 done
+
+# Each tag has one meaning: prints those that are defined more than once.
+tags_twice() {
+	find "$@" -name '*.[ch]' -exec sed -n 's/^[[:space:]]*\(const \|static \|typedef \)*\(struct\|union\|enum\) \([a-z_0-9]*\) {.*/\3/p' {} + |
+		sort | uniq -d | tr '\n' ' '
+}
+
+try=$(mktemp -d) || exit 99
+trap 'rm -rf "$try"' EXIT
+echo 'struct slot {' >"$try/a.c"
+echo 'struct slot_table {' >"$try/b.h"
+[ -z "$(tags_twice "$try")" ] && pass || fail "two tags were taken for one"
+echo '	enum slot { A, B };' >"$try/c.c"
+[ "$(tags_twice "$try")" = "slot " ] && pass || fail "a tag that is defined twice was not found"
+twice=$(tags_twice "$src/lib" "$src/include")
+[ -z "$twice" ] && pass || fail "tags that are defined twice: $twice"
 
 echo "result: $passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parts of the volume layer on their own: streams over an extent, the slot table, the page
+ * The parts of the volume layer on their own: streams over a region, the slot table, the page
  * cache; and what becomes of all of them when memory or the I/O gives out.
  */
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "vector_file.h"
 #include "volume/chapter_stream.h"
 #include "volume/chapter_writer.h"
-#include "volume/extent_stream.h"
+#include "volume/region_stream.h"
 #include "volume/find_chapters.h"
 #include "volume/volume_private.h"
 #include "volume/volume_search.h"
@@ -33,10 +33,10 @@ static struct uds_env default_env(void)
 START_TEST(a_stream_is_read_as_it_was_written_in_any_pieces)
 {
 	static const size_t pieces[] = { 1, 7, 4096, 5000, 100000, 3000000 };
-	struct save_extent extent = { .offset = 8192, .bytes = 768 * 4096 };
-	uint8_t *bytes = malloc(extent.bytes), *again = malloc(extent.bytes);
-	struct extent_writer writer;
-	struct extent_reader reader;
+	struct save_region region = { .offset = 8192, .bytes = 768 * 4096 };
+	uint8_t *bytes = malloc(region.bytes), *again = malloc(region.bytes);
+	struct region_writer writer;
+	struct region_reader reader;
 	struct byte_source source;
 	struct byte_sink sink;
 	struct uds_io *io;
@@ -45,17 +45,17 @@ START_TEST(a_stream_is_read_as_it_was_written_in_any_pieces)
 	for (size_t i = 0; i < total; i++)
 		bytes[i] = (uint8_t)splitmix(5, i);
 	ck_assert_int_eq(uds_io_open_memory(1000 * 4096, 4096, NULL, &io), 0);
-	ck_assert_int_eq(extent_writer_open(&writer, io, extent, "part"), 0);
-	sink = extent_writer_sink(&writer);
+	ck_assert_int_eq(region_writer_open(&writer, io, region, "part"), 0);
+	sink = region_writer_sink(&writer);
 	for (size_t at = 0; at < total; at += piece)
 		ck_assert_int_eq(sink.write(sink.context, bytes + at,
 					    piece < total - at ? piece : total - at),
 				 0);
-	ck_assert_int_eq(extent_writer_finish(&writer), 0);
-	extent_writer_close(&writer);
+	ck_assert_int_eq(region_writer_finish(&writer), 0);
+	region_writer_close(&writer);
 
-	ck_assert_int_eq(extent_reader_open(&reader, io, extent, "part"), 0);
-	source = extent_reader_source(&reader);
+	ck_assert_int_eq(region_reader_open(&reader, io, region, "part"), 0);
+	source = region_reader_source(&reader);
 	for (size_t at = 0; at < total; at += piece)
 		ck_assert_int_eq(source.read(source.context, again + at,
 					     piece < total - at ? piece : total - at),
@@ -65,42 +65,42 @@ START_TEST(a_stream_is_read_as_it_was_written_in_any_pieces)
 	ck_assert_int_eq(source.read(source.context, again, 4096 - total % 4096), 0);
 	for (size_t i = 0; i < 4096 - total % 4096; i++)
 		ck_assert_uint_eq(again[i], 0);
-	extent_reader_close(&reader);
+	region_reader_close(&reader);
 	uds_io_close(io);
 	free(bytes);
 	free(again);
 }
 END_TEST
 
-START_TEST(a_stream_never_leaves_its_extent)
+START_TEST(a_stream_never_leaves_its_region)
 {
-	struct save_extent extent = { .offset = 4096, .bytes = 2 * 4096 };
+	struct save_region region = { .offset = 4096, .bytes = 2 * 4096 };
 	uint8_t bytes[8193], around[4096];
-	struct extent_writer writer;
-	struct extent_reader reader;
+	struct region_writer writer;
+	struct region_reader reader;
 	struct uds_io *io;
 
 	memset(bytes, 0xee, sizeof(bytes));
 	ck_assert_int_eq(uds_io_open_memory(4 * 4096, 1, NULL, &io), 0);
-	ck_assert_int_eq(extent_writer_open(&writer, io, extent, "save 1: volume index 0"), 0);
-	ck_assert_int_eq(extent_writer_append(&writer, bytes, 8193), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(region_writer_open(&writer, io, region, "save 1: volume index 0"), 0);
+	ck_assert_int_eq(region_writer_append(&writer, bytes, 8193), UDS_ERR_OUT_OF_RANGE);
 	ck_assert_str_eq(
 		writer.message.text,
 		"save 1: volume index 0: more than the 8192 bytes that the save has for it");
-	ck_assert_int_eq(extent_writer_append(&writer, bytes, 8192), 0);
-	ck_assert_int_eq(extent_writer_append(&writer, bytes, 1), UDS_ERR_OUT_OF_RANGE);
-	ck_assert_int_eq(extent_writer_finish(&writer), 0);
-	extent_writer_close(&writer);
+	ck_assert_int_eq(region_writer_append(&writer, bytes, 8192), 0);
+	ck_assert_int_eq(region_writer_append(&writer, bytes, 1), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(region_writer_finish(&writer), 0);
+	region_writer_close(&writer);
 	for (uint64_t block = 0; block < 4; block += 3) {
 		ck_assert_int_eq(uds_io_read(io, around, 4096, block * 4096), 0);
 		for (int i = 0; i < 4096; i++)
 			ck_assert_uint_eq(around[i], 0);
 	}
 
-	ck_assert_int_eq(extent_reader_open(&reader, io, extent, "part"), 0);
-	ck_assert_int_eq(extent_reader_take(&reader, bytes, 8193), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(region_reader_open(&reader, io, region, "part"), 0);
+	ck_assert_int_eq(region_reader_take(&reader, bytes, 8193), UDS_ERR_OUT_OF_RANGE);
 	ck_assert_str_eq(reader.message.text, "part: goes on behind the 8192 bytes of its region");
-	extent_reader_close(&reader);
+	region_reader_close(&reader);
 	uds_io_close(io);
 }
 END_TEST
@@ -426,7 +426,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, a_stream_is_read_as_it_was_written_in_any_pieces, 0, 6);
-	tcase_add_test(tc, a_stream_never_leaves_its_extent);
+	tcase_add_test(tc, a_stream_never_leaves_its_region);
 	tcase_add_test(tc, a_locked_slot_has_no_readers_and_no_heads);
 	tcase_add_test(tc, heads_beyond_the_budget_go_but_not_those_in_use);
 	tcase_add_test(tc, writers_and_readers_exclude_each_other);

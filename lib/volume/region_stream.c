@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Streams over an extent of the I/O. All transfers are of whole blocks. */
-#include "volume/extent_stream.h"
+/* Streams over a region of the I/O. All transfers are of whole blocks. */
+#include "volume/region_stream.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,22 +18,22 @@ static size_t smaller(uint64_t a, uint64_t b)
 	return (size_t)(a < b ? a : b);
 }
 
-int extent_writer_open(struct extent_writer *writer, struct uds_io *io, struct save_extent extent,
+int region_writer_open(struct region_writer *writer, struct uds_io *io, struct save_region region,
 		       const char *what)
 {
 	memset(writer, 0, sizeof(*writer));
 	writer->io = io;
-	writer->extent = extent;
+	writer->region = region;
 	writer->what = what;
-	writer->buffer = io_allocate_buffer(io, &io->env, smaller(BUFFER_BYTES, extent.bytes));
+	writer->buffer = io_allocate_buffer(io, &io->env, smaller(BUFFER_BYTES, region.bytes));
 	return writer->buffer == NULL ? -ENOMEM : 0;
 }
 
-static int write_out(struct extent_writer *writer, size_t length)
+static int write_out(struct region_writer *writer, size_t length)
 {
 	int r;
 
-	r = io_write(writer->io, writer->buffer, length, writer->extent.offset + writer->written,
+	r = io_write(writer->io, writer->buffer, length, writer->region.offset + writer->written,
 		     &writer->message);
 	if (r < 0)
 		return failure_in(&writer->message, r, "%s", writer->what);
@@ -42,16 +42,16 @@ static int write_out(struct extent_writer *writer, size_t length)
 	return 0;
 }
 
-int extent_writer_append(struct extent_writer *writer, const void *bytes, size_t length)
+int region_writer_append(struct region_writer *writer, const void *bytes, size_t length)
 {
-	const size_t size = smaller(BUFFER_BYTES, writer->extent.bytes);
+	const size_t size = smaller(BUFFER_BYTES, writer->region.bytes);
 	const uint8_t *from = bytes;
 	int r;
 
-	if (length > writer->extent.bytes - writer->written - writer->fill)
+	if (length > writer->region.bytes - writer->written - writer->fill)
 		return failure(&writer->message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: more than the %" PRIu64 " bytes that the save has for it",
-			       writer->what, writer->extent.bytes);
+			       writer->what, writer->region.bytes);
 	while (length > 0) {
 		size_t n = smaller(length, size - writer->fill);
 
@@ -68,7 +68,7 @@ int extent_writer_append(struct extent_writer *writer, const void *bytes, size_t
 	return 0;
 }
 
-int extent_writer_finish(struct extent_writer *writer)
+int region_writer_finish(struct region_writer *writer)
 {
 	size_t length = (size_t)round_up(writer->fill, BLOCK_BYTES);
 	int r = 0;
@@ -82,7 +82,7 @@ int extent_writer_finish(struct extent_writer *writer)
 	return r < 0 ? failure_in(&writer->message, r, "%s", writer->what) : 0;
 }
 
-void extent_writer_close(struct extent_writer *writer)
+void region_writer_close(struct region_writer *writer)
 {
 	env_release(&writer->io->env, writer->buffer);
 	writer->buffer = NULL;
@@ -90,37 +90,37 @@ void extent_writer_close(struct extent_writer *writer)
 
 static int sink_write(void *context, const void *bytes, size_t length)
 {
-	return extent_writer_append(context, bytes, length);
+	return region_writer_append(context, bytes, length);
 }
 
-struct byte_sink extent_writer_sink(struct extent_writer *writer)
+struct byte_sink region_writer_sink(struct region_writer *writer)
 {
 	struct byte_sink sink = { .write = sink_write, .context = writer };
 
 	return sink;
 }
 
-int extent_reader_open(struct extent_reader *reader, struct uds_io *io, struct save_extent extent,
+int region_reader_open(struct region_reader *reader, struct uds_io *io, struct save_region region,
 		       const char *what)
 {
 	memset(reader, 0, sizeof(*reader));
 	reader->io = io;
-	reader->extent = extent;
+	reader->region = region;
 	reader->what = what;
-	reader->buffer = io_allocate_buffer(io, &io->env, smaller(BUFFER_BYTES, extent.bytes));
+	reader->buffer = io_allocate_buffer(io, &io->env, smaller(BUFFER_BYTES, region.bytes));
 	return reader->buffer == NULL ? -ENOMEM : 0;
 }
 
-static int refill(struct extent_reader *reader)
+static int refill(struct region_reader *reader)
 {
-	size_t length = smaller(BUFFER_BYTES, reader->extent.bytes - reader->next);
+	size_t length = smaller(BUFFER_BYTES, reader->region.bytes - reader->next);
 	int r;
 
 	if (length == 0)
 		return failure(&reader->message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: goes on behind the %" PRIu64 " bytes of its region",
-			       reader->what, reader->extent.bytes);
-	r = io_read(reader->io, reader->buffer, length, reader->extent.offset + reader->next,
+			       reader->what, reader->region.bytes);
+	r = io_read(reader->io, reader->buffer, length, reader->region.offset + reader->next,
 		    &reader->message);
 	if (r == UDS_ERR_OUT_OF_RANGE)
 		r = -EIO; /* the device's end, which is none of the content's business */
@@ -132,7 +132,7 @@ static int refill(struct extent_reader *reader)
 	return 0;
 }
 
-int extent_reader_take(struct extent_reader *reader, void *ret_bytes, size_t length)
+int region_reader_take(struct region_reader *reader, void *ret_bytes, size_t length)
 {
 	uint8_t *to = ret_bytes;
 	int r;
@@ -153,7 +153,7 @@ int extent_reader_take(struct extent_reader *reader, void *ret_bytes, size_t len
 	return 0;
 }
 
-void extent_reader_close(struct extent_reader *reader)
+void region_reader_close(struct region_reader *reader)
 {
 	env_release(&reader->io->env, reader->buffer);
 	reader->buffer = NULL;
@@ -161,10 +161,10 @@ void extent_reader_close(struct extent_reader *reader)
 
 static int source_read(void *context, void *ret_bytes, size_t length)
 {
-	return extent_reader_take(context, ret_bytes, length);
+	return region_reader_take(context, ret_bytes, length);
 }
 
-struct byte_source extent_reader_source(struct extent_reader *reader)
+struct byte_source region_reader_source(struct region_reader *reader)
 {
 	struct byte_source source = { .read = source_read, .context = reader };
 
