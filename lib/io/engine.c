@@ -130,7 +130,7 @@ static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
 	int r = engine->no_ring ? -EOPNOTSUPP : 0;
 
 	if (r == 0 && engine->ring == NULL) {
-		r = ring_open(engine, &engine->env, engine->depth, &engine->ring);
+		r = ring_open(engine, engine_finish, &engine->env, engine->depth, &engine->ring);
 		if (r == 0 && engine->event >= 0 &&
 		    ring_register_event(engine->ring, engine->event) < 0) {
 			ring_close(engine->ring);
@@ -139,8 +139,10 @@ static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
 		}
 		engine->no_ring = r == -EOPNOTSUPP;
 	}
-	if (r == 0)
+	if (r == 0) {
+		request->stage = STAGE_RING; /* before it is added: it may be done at once */
 		ring_add(engine->ring, request);
+	}
 	return r;
 }
 

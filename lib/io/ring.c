@@ -8,7 +8,6 @@
 
 #include "base/env.h"
 #include "io/descriptor.h"
-#include "io/engine.h"
 #include "io/file.h"
 
 #ifndef RWF_DSYNC
@@ -23,6 +22,7 @@
 
 struct io_ring {
 	struct uds_io_engine *engine;
+	ring_finish *finish;
 	struct uds_env env;
 	struct io_uring ring;
 	int broken;		     /* 0, or why the ring takes nothing any more */
@@ -49,8 +49,8 @@ static int make_ring(unsigned int depth, struct io_uring *ret_ring)
 	}
 }
 
-int ring_open(struct uds_io_engine *engine, const struct uds_env *env, unsigned int depth,
-	      struct io_ring **ret_ring)
+int ring_open(struct uds_io_engine *engine, ring_finish *finish, const struct uds_env *env,
+	      unsigned int depth, struct io_ring **ret_ring)
 {
 	struct io_ring *ring = env_allocate_zeroed(env, 1, sizeof(*ring));
 	int r;
@@ -65,6 +65,7 @@ int ring_open(struct uds_io_engine *engine, const struct uds_env *env, unsigned 
 		return -EOPNOTSUPP;
 	}
 	ring->engine = engine;
+	ring->finish = finish;
 	ring->env = *env;
 	*ret_ring = ring;
 	return 0;
@@ -110,7 +111,7 @@ static void finish(struct io_ring *ring, struct uds_io_request *request, int sta
 	if (request->next != NULL)
 		request->next->previous = request->previous;
 	ring->count--;
-	engine_finish(ring->engine, request, status);
+	ring->finish(ring->engine, request, status);
 }
 
 /* Puts what is left of a transfer into the ring. There is an entry for each request. */
@@ -160,7 +161,6 @@ void ring_add(struct io_ring *ring, struct uds_io_request *request)
 {
 	int r = ring->broken;
 
-	request->stage = STAGE_RING;
 	request->previous = NULL;
 	request->next = ring->list;
 	if (request->next != NULL)

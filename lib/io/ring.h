@@ -17,11 +17,14 @@
 
 struct io_ring;
 
+/* How a request ends that was added: with the engine's lock. */
+typedef void ring_finish(struct uds_io_engine *engine, struct uds_io_request *request, int status);
+
 #ifdef HAVE_LIBURING
 
 /* For at most @depth requests. Returns 0, -ENOMEM, or -EOPNOTSUPP where the kernel refuses it, with a log line. */
-int ring_open(struct uds_io_engine *engine, const struct uds_env *env, unsigned int depth,
-	      struct io_ring **ret_ring);
+int ring_open(struct uds_io_engine *engine, ring_finish *finish, const struct uds_env *env,
+	      unsigned int depth, struct io_ring **ret_ring);
 
 /* Nothing is in it. NULL is fine. */
 void ring_close(struct io_ring *ring);
@@ -32,7 +35,7 @@ int ring_register_event(struct io_ring *ring, int event);
 /* Whether this request can go through a ring. */
 bool ring_takes(const struct uds_io_request *request);
 
-/* Adds a request. It ends, perhaps at once, with engine_finish(). */
+/* Adds a request. It ends, perhaps at once, with a call of @finish. */
 void ring_add(struct io_ring *ring, struct uds_io_request *request);
 
 /* Gives the kernel what was added. */
@@ -58,10 +61,11 @@ void ring_give_up(struct io_ring *ring, int status);
 
 #else
 
-static inline int ring_open(struct uds_io_engine *engine, const struct uds_env *env,
-			    unsigned int depth, struct io_ring **ret_ring)
+static inline int ring_open(struct uds_io_engine *engine, ring_finish *finish,
+			    const struct uds_env *env, unsigned int depth,
+			    struct io_ring **ret_ring)
 {
-	(void)engine, (void)env, (void)depth, (void)ret_ring;
+	(void)engine, (void)finish, (void)env, (void)depth, (void)ret_ring;
 	return -EOPNOTSUPP;
 }
 
