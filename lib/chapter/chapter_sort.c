@@ -140,6 +140,9 @@ int chapter_lists_sort(struct chapter_lists *lists)
 		lists->bits[list] = (uint32_t)bits;
 	}
 	lists->kept = lists->count;
+	/*
+	 * Only inserting one by one, as the format describes it, tells which entries are left out.
+	 */
 	if (overflow || bytes > lists->memory_bytes)
 		return chapter_lists_replay(lists);
 	return 0;

@@ -11,6 +11,7 @@ int closed_chapter_encode_page(const struct collation *collation, uint32_t page,
 
 	collation_page(collation, page, layout->records, layout->genuine);
 	for (uint32_t i = 0; i < collation->geometry->records_per_page; i++) {
+		/* Copies of the fill record have no entry of their own (10.4). */
 		if (!layout->genuine[i])
 			continue;
 		r = chapter_index_put(index, &layout->records[i]->name, page);

@@ -18,6 +18,10 @@ static const struct uds_record *choose_fill(const struct collation *c)
 	for (unsigned int z = 0; z < c->count; z++) {
 		const struct open_zone *zone = c->zones[z];
 
+		/*
+		 * The first zone that is exactly full decides, as in the reference implementation
+		 * (10.4).
+		 */
 		if (open_zone_is_full(zone)) {
 			if (open_zone_is_removed(zone, zone->capacity))
 				break; /* filling with it would bring a removed name back */

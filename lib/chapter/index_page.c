@@ -112,6 +112,7 @@ int index_page_search_list(const struct index_page_code *code, const uint8_t *me
 
 	if (r != 1)
 		return r;
+	/* A value has room for more numbers than a chapter has record pages. */
 	if (value >= code->record_pages)
 		return UDS_ERR_CORRUPT;
 	*ret_record_page = value;

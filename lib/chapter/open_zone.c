@@ -151,6 +151,10 @@ bool open_zone_remove(struct open_zone *zone, const struct uds_record_name *name
 
 	if (number == 0)
 		return false;
+	/*
+	 * Only marked: the number is the position in the chapter, and the slot keeps longer probes
+	 * going.
+	 */
 	zone->removed[number / 8] |= (uint8_t)(1u << (number % 8));
 	zone->deletions++;
 	return true;

@@ -235,6 +235,10 @@ bool record_page_check(const uint8_t *page, uint32_t records_per_page, uint32_t 
 		a = page + (size_t)node * UDS_RECORD_BYTES;
 		b = page + (size_t)next * UDS_RECORD_BYTES;
 		order = memcmp(a, b, UDS_NAME_BYTES);
+		/*
+		 * Equal names are right only for copies of the fill record, which are equal in all
+		 * bytes (10.4).
+		 */
 		if (order > 0 || (order == 0 && memcmp(a, b, UDS_RECORD_BYTES) != 0)) {
 			*ret_bad_record = next;
 			return false;

@@ -34,6 +34,7 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	r = volume_open(io, layout, 0, env, &volume);
 	if (r < 0)
 		return r;
+	/* After a save, an empty volume may still have had records, in its open chapter. */
 	if (never_saved)
 		empty = volume_is_empty(volume, message);
 	if (empty < 0) {

@@ -45,6 +45,10 @@ static bool leads_to_chapter(struct uds_index *index, const struct uds_record_na
 	volume_index_peek(index->volume_index, &place, name, &record);
 	if (record.found)
 		return record.vcn == vcn;
+	/*
+	 * The volume index has the samples of sparse chapters (11.5): a sample without an entry is
+	 * deleted.
+	 */
 	return index_location(index, vcn) == UDS_LOCATION_SPARSE &&
 	       !is_sample(&index->geometry, name);
 }
@@ -116,6 +120,7 @@ static int walk_volume(struct walk *walk)
 	     r != UDS_ERR_STOPPED && stream != NULL && chapter_stream_next(stream, &streamed);
 	     i++) {
 		r = walk_chapter(walk, &view, index->oldest + i, &streamed);
+		/* One chapter that cannot be read does not keep the others from being walked. */
 		if (first_error == 0)
 			first_error = r;
 	}
@@ -154,6 +159,7 @@ static int walk_all(struct walk *walk)
 		first_error = walk_volume(walk);
 	if (first_error == UDS_ERR_STOPPED || first_error == -ENOMEM)
 		return first_error;
+	/* Any other error is that of one chapter: the open chapter is still to come. */
 	r = walk_open_chapter(walk);
 	return r < 0 ? r : first_error;
 }
@@ -164,6 +170,10 @@ UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, v
 	int r;
 
 	failures_begin(index->failures);
+	/*
+	 * Held for the whole walk: a record that moves to the open chapter would come twice, or
+	 * never.
+	 */
 	index_lock_all(index);
 	r = index_wait_for_writer(index);
 	if (r == 0)

@@ -84,6 +84,10 @@ void led_entries_add(struct led_entries *led, uint64_t vcn, const struct uds_rec
 	volume_index_peek(volume_index, &place, name, &record);
 	if (!record.found)
 		return;
+	/*
+	 * An ordinary entry has no name, so any record of the chapter at its place accounts for
+	 * it.
+	 */
 	if (record.vcn == vcn)
 		led->ids[led->count++] = entry_id(&place, record.collision ? name : NULL);
 	else if (record.collision && ordinary_vcn(led, &place) == vcn)

@@ -80,6 +80,7 @@ static int check_saves(struct index_verify *verify)
 	invalidated = save_was_invalidated(index, save, NULL);
 	if (invalidated == -ENOMEM)
 		return invalidated;
+	/* A wiped open chapter is how a save ends (15.4): that is no damage. */
 	if (invalidated != 1)
 		finding_as_is(verify, &index->why_recovered);
 	return 0;
@@ -118,6 +119,7 @@ static void note_led_to(struct index_verify *verify, const struct chapter_view *
 		struct uds_record_name name;
 
 		memcpy(&name, records + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
+		/* Copies of the fill record count once (10.4). */
 		if (find_in_page(records, count, &name) != i)
 			continue;
 		led_entries_add(&verify->led, view->vcn, &name);

@@ -52,6 +52,7 @@ static int swap_and_write(struct uds_index *index)
 	uint64_t closing = index->newest;
 	int r;
 
+	/* Before the swap: when this fails, the zones are as they were. */
 	r = index_set_open_chapter(index, closing + 1);
 	if (r < 0)
 		return r;
@@ -66,6 +67,7 @@ static int swap_and_write(struct uds_index *index)
 	}
 	index->newest = closing + 1;
 	index->oldest = oldest_after(index, index->newest);
+	/* The writer is idle, so this does not wait while all zones are locked. */
 	r = chapter_writer_submit(index->writer, closing, closed, index->zone_count, &message);
 	return r < 0 ? index_failure(index, r, &message) : 0;
 }

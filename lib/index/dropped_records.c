@@ -22,6 +22,7 @@ void dropped_records_add(void *context, const struct uds_record *record)
 		struct dropped_name *names = env_allocate(dropped->env, room, sizeof(*names));
 
 		if (names == NULL) {
+			/* The callback cannot fail; dropped_records_forget() reports it. */
 			dropped->no_memory = true;
 			return;
 		}

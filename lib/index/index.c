@@ -20,6 +20,10 @@ void index_lock_others(struct uds_index *index, struct index_zone *zone)
 {
 	if (index->zone_count == 1)
 		return;
+	/*
+	 * Locks are taken in the order of the zones only, or two threads would wait for each
+	 * other. So the caller has to look again at what it knew: the lock was released.
+	 */
 	pthread_mutex_unlock(&zone->lock);
 	index_lock_all(index);
 }

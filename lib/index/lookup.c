@@ -127,12 +127,17 @@ static int look_into_named(struct batch *batch, struct operation *operation,
 	bool has_name;
 
 	record->location = index_location(index, vcn);
+	/*
+	 * A collision entry has the whole name: nothing has to be read to know that it is this
+	 * one's.
+	 */
 	if (!operation->kind->needs_record && record->hint.collision)
 		return 0;
 	if (batch_has_in_memory(batch, vcn)) {
 		record->found = search_memory(batch, vcn, name, &record->data);
 		return 0;
 	}
+	/* A cached chapter index tells the record page, which saves the read of an index page. */
 	if (record->location != UDS_LOCATION_SPARSE ||
 	    !sparse_cache_search_chapter(index->cache, vcn, name, &has_name, &record_page))
 		return ask_chapter(&operation->hint, vcn, record, ret_want);

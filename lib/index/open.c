@@ -41,6 +41,7 @@ static int make_zones(struct uds_index *index)
 	if (index->zones == NULL)
 		return -ENOMEM;
 	memset(index->zones, 0, bytes);
+	/* All locks first: free_zones() destroys every one of them, whatever fails below. */
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		index->zones[i].number = i;
 		pthread_mutex_init(&index->zones[i].lock, NULL);
@@ -124,6 +125,9 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 	r = index_enter_open_chapter(index, rebuild);
 	if (r < 0)
 		return r;
+	/*
+	 * Until a save is committed these records are nowhere else: it must go to the other slot.
+	 */
 	index->layout.saves.slots[saved->save.slot].precious = true;
 	/* Its volume index, if it has one, is not loaded: it uses no slot. */
 	index->layout.saves.slots[saved->save.slot].save.lowest = index->newest;
@@ -149,6 +153,10 @@ static int recover(struct uds_index *index, const struct uds_index_options *opti
 				       options->skip_unreadable, message, &saved);
 	if (r < 0)
 		return r;
+	/*
+	 * Chapters before the open one of a save were durable by then, so they need no check for
+	 * being whole.
+	 */
 	rebuild.durable = saved.save.newest;
 	/* A recovery after a crash is normal; one after damage deserves a warning. */
 	env_log(&index->env, index->save_damaged ? UDS_LOG_WARNING : UDS_LOG_NOTICE,
@@ -184,8 +192,10 @@ static int load_or_recover(struct uds_index *index, const struct uds_index_optio
 	r = load(index, options, message);
 	if (r != UDS_ERR_NEEDS_RECOVERY)
 		return r;
+	/* What comes of this is in no save: the next save must write, also without a change. */
 	index->must_save = true;
 	index->why_recovered = *message;
+	/* A new index has nothing to recover, so it also opens where only loading is allowed. */
 	if (options->mode == UDS_INDEX_LOAD) {
 		empty = index_is_empty(index, message);
 		if (empty < 0)
@@ -256,6 +266,7 @@ int index_try_load(struct uds_io *io, const struct layout *layout, const struct 
 	index->env = *env;
 	index->io = io;
 	index->zone_count = 1;
+	/* Nothing is written, and no writer thread is started. */
 	index->read_only = true;
 	index->layout = *layout;
 	index->geometry = layout->geometry;
@@ -316,6 +327,7 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	if (index == NULL)
 		return 0;
 	env = index->env;
+	/* The writer goes first: its thread uses the volume and the closed chapter of each zone. */
 	r = index_wait_for_writer(index);
 	chapter_writer_free(index->writer);
 	sparse_cache_free(index->cache);

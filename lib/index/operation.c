@@ -14,6 +14,7 @@ void operation_prefetch(const struct batch *batch, const struct operation *opera
 {
 	bool stores = request_kind_stores_new(operation->kind);
 
+	/* A change moves the end of the list; a lookup touches only where its key may be. */
 	volume_index_prefetch(batch->index->volume_index, &operation->place,
 			      stores ? HINT_CHANGE : HINT_LOOK);
 	if (stores)
@@ -107,6 +108,7 @@ static void remove_entry(struct batch *batch, struct operation *operation,
 	record->location = index_location(batch->index, hint->vcn);
 	volume_index_remove(batch->index->volume_index, hint);
 	batch->zone->changed = true;
+	/* Not written yet, so the record itself can still be removed. */
 	if (record->location == UDS_LOCATION_OPEN_CHAPTER)
 		open_zone_remove(batch->zone->open, &operation->request->name);
 }
@@ -175,6 +177,10 @@ enum step operation_step(struct batch *batch, struct operation *operation)
 	}
 	if (r > 0)
 		return (enum step)r;
+	/*
+	 * The record is stored. Whoever fills a chapter closes it before the request is done
+	 * (19.1).
+	 */
 	if (operation->state == OPERATION_FILLED_CHAPTER)
 		return STEP_WANTS_CHAPTER_CLOSED;
 	finish(operation, 0);

@@ -17,6 +17,7 @@
 int index_is_empty(struct uds_index *index, struct uds_message *message)
 {
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		/* Valid, damaged or unreadable: there was a save, so the index was used. */
 		if (index->layout.saves.slots[i].state != SLOT_UNSAVED)
 			return 0;
 	}
@@ -76,6 +77,7 @@ static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 {
 	int r;
 
+	/* For a lost chapter, too: the window moves on as it did when the chapters were written. */
 	r = index_set_open_chapter(rebuild->index, vcn);
 	if (r < 0 || rebuild->found.vcns[chapter->slot] != vcn)
 		return r;

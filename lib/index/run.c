@@ -37,6 +37,7 @@ static int submit(struct uds_index *index, struct batch **batches, struct uds_re
 	volume_index_locate(index->volume_index, &request->name, &place);
 	if (batches[place.zone] == NULL) {
 		zone = &index->zones[place.zone];
+		/* The zone's lock guards its pool of batches. */
 		pthread_mutex_lock(&zone->lock);
 		batches[place.zone] = batch_take(index, zone);
 		pthread_mutex_unlock(&zone->lock);
@@ -58,6 +59,10 @@ static int run_many(struct uds_index *index, struct uds_request *requests, size_
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		if (batches[i] == NULL)
 			continue;
+		/*
+		 * One lock at a time: two calls that held some in different orders could wait for
+		 * each other.
+		 */
 		pthread_mutex_lock(&index->zones[i].lock);
 		keep_first(&status, batch_drive(batches[i]));
 		batch_give(batches[i]);

@@ -210,6 +210,7 @@ static int judge_failed_load(struct uds_index *index, const struct save *save, i
 	struct uds_message ignored = { "" };
 	int invalidated;
 
+	/* These are about memory and options, not about the save: no reason to recover. */
 	if (status == -ENOMEM || status == -EINVAL)
 		return status;
 	if (status == UDS_ERR_MISMATCH)
@@ -218,6 +219,10 @@ static int judge_failed_load(struct uds_index *index, const struct save *save, i
 	if (!is_damage(status))
 		return failure_in(message, status, "%s: save %u cannot be read",
 				  uds_io_name(index->io), save->slot);
+	/*
+	 * A wiped open chapter keeps a save from being loaded on purpose (uds-format, 15.4): no
+	 * damage.
+	 */
 	invalidated = save_was_invalidated(index, save, &ignored);
 	if (invalidated < 0) {
 		*message = ignored;
@@ -241,14 +246,26 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	r = saves_latest(&index->layout.saves, &index->geometry, message, &save);
 	if (r < 0)
 		return r;
+	/*
+	 * Before the parts: what the open chapter has no room for is forgotten by the number of
+	 * this chapter.
+	 */
 	index->newest = save->newest;
 	index->oldest = save->oldest;
 	r = load_volume_index(index, save, message);
 	if (r == 0)
 		r = load_page_map(index, save, message);
+	/*
+	 * Last: records that find no room are forgotten in the volume index, which has to be
+	 * there.
+	 */
 	if (r == 0)
 		r = load_open_chapter(index, save, message);
 	if (r == 0) {
+		/*
+		 * The header does not have it. A converted volume asks for it before a chapter is
+		 * written.
+		 */
 		saves_latest_slot(&index->layout.saves)->save.lowest = lowest_named(index);
 		/* A save, if one is asked for, ends the doubt about a damaged header. */
 		for (unsigned int i = 0; i < SAVE_SLOTS; i++)
@@ -335,6 +352,7 @@ static int count_and_write(void *context, const void *bytes, size_t length)
 	if (r < 0 || progress->report == NULL)
 		return r;
 	progress->done += length;
+	/* The total was added up before the save; never report more done than there is. */
 	if (progress->total < progress->done)
 		progress->total = progress->done;
 	r = progress->report(progress->context, progress->done, progress->total);
@@ -357,6 +375,7 @@ static int save_volume_index_zone(struct uds_index *index, const struct save *sa
 	progress->to = region_writer_sink(&writer);
 	r = volume_index_save_zone(index->volume_index, zone, save->volume_index[zone].bytes, &sink,
 				   message, &dropped);
+	/* The volume index only sees a sink that failed, so its sentence would be about a write. */
 	if (r == UDS_ERR_STOPPED)
 		failure(message, r, "%s: saving was stopped by its progress callback",
 			uds_io_name(index->io));
@@ -403,6 +422,10 @@ static int clear_open_slot(struct uds_index *index, struct uds_message *message)
 	int r;
 
 	r = volume_read_head(index->volume, slot, &vcn, message);
+	/*
+	 * No chapter, or the one that the open chapter replaces: neither looks newer than the
+	 * save.
+	 */
 	if (r == UDS_ERR_CORRUPT || (r == 0 && vcn < index->newest))
 		return 0;
 	if (r < 0)
@@ -435,6 +458,7 @@ static int save_all(struct uds_index *index, struct save_progress *progress,
 			env_now_ms(&index->env), message, &save);
 	if (r < 0)
 		return r;
+	/* From here on the slot says that it holds no save: after a crash the other one decides. */
 	save.newest = index->newest;
 	save.oldest = index->oldest;
 	save.lowest = lowest_named(index);
@@ -469,6 +493,10 @@ UDS_PUBLIC int uds_index_save_reporting(struct uds_index *index, uds_progress_fn
 		failure(&message, 0, "%s: opened read-only", uds_io_name(index->io));
 		return index_failure(index, UDS_ERR_READ_ONLY, &message);
 	}
+	/*
+	 * A save is of one moment, so all zones stop; and it counts on the chapter that is being
+	 * written, so that one must be durable first.
+	 */
 	index_lock_all(index);
 	r = index_wait_for_writer(index);
 	if (r == 0 && has_changed(index)) {

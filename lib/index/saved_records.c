@@ -87,6 +87,7 @@ static int read_stream_head(struct region_reader *reader, const struct layout *l
 		return r;
 	ret_head->newest = get_le64(bytes + 24);
 	lists = get_le32(bytes + 36);
+	/* The flush_from table (13.6): only its length matters here. */
 	for (uint32_t i = 0; i < lists && r == 0; i++)
 		r = region_reader_take(reader, entry, sizeof(entry));
 	if (r == 0)

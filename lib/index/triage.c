@@ -78,6 +78,10 @@ static bool is_wanted(const struct uds_index *index, const struct chapter_copy *
 /* Puts a chapter that was read into the cache. All zone locks are held. */
 static void take_in(struct uds_index *index, struct chapter_copy *copy)
 {
+	/*
+	 * A damaged chapter is cached as well: it finds nothing, and is not read again for each
+	 * request.
+	 */
 	if (copy->damaged)
 		env_log(&index->env, UDS_LOG_ERROR, "%s", copy->why.text);
 	if (copy->recent)
@@ -91,6 +95,10 @@ static void insert_copy(struct batch *batch, unsigned int i)
 	struct uds_index *index = batch->index;
 	struct chapter_copy *copy = batch->copies[i];
 
+	/*
+	 * Out of the batch before the lock is released, so that the copy has one owner at any
+	 * time.
+	 */
 	batch->copies[i] = batch->copies[--batch->copy_count];
 	batch->copies_read = batch->copy_count;
 	index_lock_others(index, batch->zone);
@@ -136,6 +144,10 @@ int triage_operation(struct batch *batch, struct operation *operation)
 	}
 	if (!operation->triaged && !inserted && hook_chapter(batch, operation, &vcn))
 		touch_chapter(batch, vcn);
+	/*
+	 * A step is repeated after each read; a second triage would count a second use of the
+	 * chapter.
+	 */
 	operation->triaged = true;
 	return 0;
 }

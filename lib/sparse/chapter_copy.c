@@ -21,6 +21,7 @@ static uint64_t filter_words(const struct geometry *geometry)
 {
 	uint64_t bits = UINT64_C(1) << filter_bits(geometry);
 
+	/* The filter of a tiny chapter has fewer bits than a word. */
 	return bits / 64 > 0 ? bits / 64 : 1;
 }
 
@@ -146,9 +147,14 @@ bool chapter_copy_search(const struct chapter_copy *copy, const struct uds_recor
 
 	if (copy->damaged || (copy->filter[bit / 64] >> (bit % 64) & 1) == 0)
 		return false;
+	/*
+	 * The filter answers for most absent names with one cache miss; only now a page is
+	 * searched.
+	 */
 	list = chapter_list(geometry, name);
 	while (i + 1 < geometry->index_pages_per_chapter && copy->heads[i + 1].first_list <= list)
 		i++;
+	/* An error counts as absent: every list was decoded when the copy was finished. */
 	return index_page_search(geometry, &copy->code, &copy->heads[i],
 				 copy->pages + (size_t)i * geometry->page_bytes, name,
 				 ret_record_page) == 1;

@@ -152,6 +152,7 @@ void sparse_cache_touch(struct sparse_cache *cache, uint64_t vcn)
 	entry->touched = tick(cache);
 	entry->misses = 0;
 	entry->skip = false;
+	/* Last: a zone that sees the new count must also see the use that it stands for. */
 	atomic_fetch_add(&cache->touches, 1);
 }
 
@@ -223,6 +224,7 @@ void sparse_cache_insert(struct sparse_cache *cache, struct chapter_copy *copy, 
 {
 	struct entry *entry = reorder(cache, oldest);
 
+	/* The caller holds the locks of all zones: nobody searches the copy that is evicted. */
 	chapter_copy_free(entry->copy);
 	entry->copy = copy;
 	entry->touched = tick(cache);

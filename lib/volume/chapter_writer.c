@@ -96,6 +96,10 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 		r = invalidate_saves(writer, message);
 	if (r < 0)
 		return failure_in(message, r, "chapter %" PRIu64 ": not written", vcn);
+	/*
+	 * Evicts what is cached of the slot (20.2, R13) and keeps readers out: map and pages
+	 * change together.
+	 */
 	volume_begin_write(volume, slot);
 	page_map_set(volume->map, slot, vcn, writer->builder->last_lists);
 	r = write_pages(writer, vcn, slot, message);
@@ -116,6 +120,7 @@ static void note_result(struct chapter_writer *writer, int status,
 	const struct chapter_index_statistics *index = &writer->builder->statistics;
 
 	if (status < 0) {
+		/* Kept for good: no chapter is written behind one that is missing. */
 		writer->status = status;
 		writer->message = *message;
 		env_log(&writer->volume->env, UDS_LOG_ERROR, "%.500s", message->text);
@@ -254,6 +259,7 @@ bool chapter_writer_copy_index(struct chapter_writer *writer, uint64_t vcn, uint
 	bool there;
 
 	pthread_mutex_lock(&writer->lock);
+	/* The pages are built before they are written, so this does not wait for the device. */
 	while (writer->busy && writer->vcn == vcn && !writer->built)
 		pthread_cond_wait(&writer->changed, &writer->lock);
 	there = writer->built && writer->vcn == vcn;

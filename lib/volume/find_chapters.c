@@ -338,6 +338,10 @@ int volume_is_empty(struct volume *volume, struct uds_message *ret_message)
 		r = chapter_read_head(&volume->reader, slot, &vcn, &message);
 		if (r == 0)
 			return 0;
+		/*
+		 * Corrupt means that no chapter is there; any other error says nothing about the
+		 * slot.
+		 */
 		if (r != UDS_ERR_CORRUPT)
 			return failure(ret_message, r, "slot %" PRIu32 ": %.400s", slot,
 				       message.text);

@@ -173,6 +173,7 @@ static int find_outdated_save(struct uds_io *io, struct layout *layout,
 	r = has_chapter(&reader, slot->save.newest, &slot->why);
 	if (r == -ENOMEM)
 		return failure(ret_message, r, "%s", uds_strerror(r));
+	/* Whether the volume has left it behind is not known, so the save is not to be trusted. */
 	if (r < 0)
 		saves_set_unreadable(slot, r);
 	else

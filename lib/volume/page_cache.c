@@ -118,6 +118,7 @@ bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn loo
 	struct cached_page *page = find(shard, number);
 
 	if (page != NULL) {
+		/* Under the lock: the page must not be evicted while it is looked at. */
 		page->used = true;
 		*ret_result = look(context, page->bytes);
 	}
@@ -149,6 +150,7 @@ static struct cached_page *new_place(struct page_cache *cache, struct shard *sha
 	struct cached_page *page = NULL;
 	uint8_t *bytes = NULL;
 
+	/* Counted first, so that threads together never exceed the limit. */
 	if (atomic_fetch_add(&cache->pages, 1) < cache->limit && make_places(cache, shard))
 		bytes = env_allocate(&cache->env, 1, cache->page_bytes);
 	if (bytes == NULL) {
@@ -179,6 +181,7 @@ void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *by
 	struct shard *shard = lock_shard(cache, number);
 	struct cached_page *page;
 
+	/* Another thread has read the same page meanwhile. */
 	if (find(shard, number) != NULL)
 		goto out_unlock;
 	page = find(shard, NO_PAGE);
@@ -190,6 +193,7 @@ void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *by
 		goto out_unlock;
 	memcpy(page->bytes, bytes, cache->page_bytes);
 	page->number = number;
+	/* Not used yet: a page that is asked for only once is evicted first. */
 	page->used = false;
 out_unlock:
 	pthread_mutex_unlock(&shard->lock);

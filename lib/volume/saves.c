@@ -208,6 +208,7 @@ static unsigned int victim_slot(const struct saves *saves)
 		const struct save_slot *slot = &saves->slots[i];
 		uint64_t timestamp = slot->state == SLOT_VALID ? slot->save.timestamp : 0;
 
+		/* Its records are nowhere else until the save that is written now is committed. */
 		if (slot->precious)
 			continue;
 		if (timestamp <= least) {
@@ -265,6 +266,10 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	r = write_header(saves, io, super, save->slot, &slot->save, block, ret_message);
 	if (r == 0)
 		slot->state = SLOT_VALID;
+	/*
+	 * Only now that the new save counts: a damaged header may be what is left of the latest
+	 * save.
+	 */
 	for (unsigned int i = 0; r == 0 && i < SAVE_SLOTS; i++) {
 		saves->slots[i].precious = false;
 		if (saves->slots[i].state == SLOT_DAMAGED)
@@ -327,6 +332,10 @@ int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_
 	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	/*
+	 * A header that could not be read may be that of the latest save, and be readable next
+	 * time.
+	 */
 	for (unsigned int i = 0; i < SAVE_SLOTS && r == 0; i++) {
 		if (saves->slots[i].state == SLOT_UNKNOWN)
 			r = write_unsaved(saves, io, super, i, block, ret_message);

@@ -122,6 +122,7 @@ int list_resize(struct list_zone *zone, struct list_head *head, uint32_t bytes)
 		       from.entries + LIST_NAME_BYTES * from.collisions);
 	}
 	head->block = block;
+	/* Last: freeing a block may move others of its class, and updates their heads. */
 	if (old != NO_BLOCK)
 		list_pool_free(&zone->pool, old);
 	return 0;

@@ -115,6 +115,7 @@ static int add_arena(struct list_pool *pool)
 	uint8_t *memory;
 	int r;
 
+	/* A block's number is its chunk's and its own in the chunk, together 32 bits. */
 	if (pool->chunk_count + chunks > (1u << (32 - POOL_INDEX_BITS)) - 1)
 		return -ENOMEM;
 	r = grow_array(pool, &pool->arenas, &pool->arena_room, pool->arena_count, 1,
@@ -253,6 +254,10 @@ static void drop_last(struct list_pool *pool, struct list_pool_class *class)
 
 		unlink_free(pool, class, hole);
 		memcpy(list_pool_block(pool, hole), content, class->block_bytes);
+		/*
+		 * Each block begins with its owner's number, so that the head can follow the
+		 * block.
+		 */
 		pool->heads[owner].block = hole;
 	}
 	class->used--;

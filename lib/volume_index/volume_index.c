@@ -203,6 +203,10 @@ void volume_index_get(struct volume_index *index, const struct name_place *place
 	struct list_head *head = &zone->heads[place->list];
 	struct list_found found;
 
+	/*
+	 * Values are chapter numbers modulo a power of two, so a stale one may read as a chapter
+	 * of the window (13.3).
+	 */
 	if (list_head_flush_from(head) < zone->low)
 		index->operations->sweep(zone, head);
 	index->operations->find(zone, head, place->address, name->bytes, &found);
@@ -236,6 +240,7 @@ bool volume_index_triage(const struct volume_index *index, const struct name_pla
 	if (!found.found)
 		return false;
 	vcn = value_to_vcn(zone, found.value);
+	/* This lookup sweeps nothing: a number above the window is that of a stale entry (13.3). */
 	if (vcn > zone->high)
 		return false;
 	*ret_vcn = vcn;
@@ -247,6 +252,7 @@ int volume_index_put(struct volume_index *index, struct hint *record,
 {
 	const struct name_place *place = &record->place;
 	struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+	/* A collision entry goes right behind the ordinary one: newest first. */
 	uint32_t position = record->position + record->found;
 	int r;
 
@@ -321,6 +327,10 @@ int volume_index_set_open_chapter(struct volume_index *index, unsigned int zone_
 		uint64_t count = zone->shape->parameters.chapter_count;
 
 		zone->high = vcn;
+		/*
+		 * Without regard to the old value: an early expiry may be taken back by this
+		 * (13.2).
+		 */
 		zone->low = vcn >= count ? vcn - count + 1 : 0;
 		expire_early(zone);
 	}
