@@ -77,6 +77,7 @@ int chapter_index_put(struct chapter_index *index, const struct uds_record_name 
 
 int chapter_index_finish(struct chapter_index *index, struct uds_message *message)
 {
+	/* Once: sorting again after lists were emptied would bring their entries back. */
 	if (!index->finished) {
 		index->status = chapter_lists_sort(&index->lists);
 		index->finished = true;
@@ -153,6 +154,7 @@ static void write_page(const struct chapter_index *index, uint32_t first, uint32
 		if (i < count)
 			at += lists->bits[first + i];
 	}
+	/* The writer goes on where the table ends, which is where the first list begins. */
 	for (uint32_t i = 0; i < count; i++)
 		chapter_lists_write(lists, first + i, &out);
 	bit_writer_finish(&out);

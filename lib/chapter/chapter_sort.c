@@ -136,6 +136,7 @@ int chapter_lists_sort(struct chapter_lists *lists)
 			return UDS_ERR_DUPLICATE_NAME;
 		if (bits > DELTA_LIST_MAX_BITS)
 			overflow = true;
+		/* At worst a list begins at the last bit of a byte. */
 		bytes += (bits + 14) / 8;
 		lists->bits[list] = (uint32_t)bits;
 	}

@@ -178,6 +178,7 @@ UDS_PUBLIC int uds_open_chapter_close(const struct uds_open_chapter *chapter,
 	if (!public_index_has_geometry(index, g))
 		return failures_say(chapter->failures, -EINVAL,
 				    "open chapter: the chapter index is of another configuration");
+	/* Entries that are there already would lead to pages of another chapter. */
 	if (!public_index_is_empty(index))
 		return failures_say(chapter->failures, UDS_ERR_BAD_STATE,
 				    "open chapter: the chapter index was not reset");

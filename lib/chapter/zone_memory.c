@@ -31,6 +31,7 @@ int zone_memory_make(struct zone_memory *memory, const struct uds_env *env, uint
 	for (uint32_t i = 0; i < list_count; i++)
 		memory->starts[i] = spacing / 2 + i * spacing;
 	memory->starts[list_count] = usable;
+	/* The guard counts as one more list, so that the last real one has a neighbour. */
 	memory->bits[list_count] = 8 * GUARD_BYTES;
 	return 0;
 }

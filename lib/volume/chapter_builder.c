@@ -79,6 +79,7 @@ int chapter_builder_run(struct chapter_builder *builder, uint64_t vcn,
 				       "chapter %" PRIu64 ": record page %" PRIu32 ": %s", vcn,
 				       page, uds_strerror(r));
 	}
+	/* After the record pages: encoding them has put every name into the index. */
 	r = closed_chapter_pack_index(builder->geometry, builder->index, builder->pages,
 				      builder->last_lists, ret_message);
 	if (r < 0)

@@ -53,6 +53,7 @@ static void *run(void *argument)
 		uint32_t n = stream->read;
 		int r;
 
+		/* All buffers are full, or still in the hands of the caller. */
 		if (n - stream->freed == BUFFERS) {
 			pthread_cond_wait(&stream->changed, &stream->lock);
 			continue;
@@ -147,6 +148,7 @@ void chapter_stream_close(struct chapter_stream *stream)
 	if (stream == NULL)
 		return;
 	pthread_mutex_lock(&stream->lock);
+	/* The thread ends after the read that it is in, whose buffer is freed below. */
 	stream->stop = true;
 	pthread_cond_broadcast(&stream->changed);
 	pthread_mutex_unlock(&stream->lock);

@@ -59,6 +59,7 @@ int chapter_view_search(const struct chapter_view *view, const struct uds_record
 	const struct geometry *geometry = view->geometry;
 	uint32_t list = chapter_list(geometry, name), page = 0;
 
+	/* The heads on the pages, not the page map: verify compares the two. */
 	while (page + 1 < geometry->index_pages_per_chapter &&
 	       view->heads[page + 1].first_list <= list)
 		page++;

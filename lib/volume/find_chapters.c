@@ -118,6 +118,7 @@ static int check_newest(struct finder *finder)
 	uint32_t slot;
 	int r;
 
+	/* A save was made after the chapter: it was durable by then. */
 	if (found->newest == 0 || vcn < finder->options->durable)
 		return 0;
 	slot = geometry_physical_chapter(&volume->geometry, vcn);

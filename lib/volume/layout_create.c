@@ -62,6 +62,7 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 {
 	int r = 0;
 
+	/* A device that had an index before may still have saves here. */
 	for (unsigned int slot = 0; slot < SAVE_SLOTS && r == 0; slot++) {
 		save_header_encode_unsaved(super, slot, block);
 		r = write_block(io, block, super_block_save_at(super, slot), "save header",

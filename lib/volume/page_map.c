@@ -138,6 +138,7 @@ static int check_row(const struct page_map *map, uint32_t chapter, const uint8_t
 	for (uint32_t page = 0; page < map->entries_per_chapter; page++) {
 		uint32_t highest = get_le16(row + 2 * page);
 
+		/* Equal numbers are right: an empty page ends with the list of the one before. */
 		if (highest < last || highest >= map->list_count)
 			return failure(ret_message, UDS_ERR_CORRUPT,
 				       "page map: chapter slot %" PRIu32 ", index page %" PRIu32

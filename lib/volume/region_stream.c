@@ -73,11 +73,16 @@ int region_writer_finish(struct region_writer *writer)
 	size_t length = (size_t)round_up(writer->fill, BLOCK_BYTES);
 	int r = 0;
 
+	/* Whole blocks only; the zeros keep old memory off the device. */
 	memset(writer->buffer + writer->fill, 0, length - writer->fill);
 	if (length > 0)
 		r = write_out(writer, length);
 	if (r < 0)
 		return r;
+	/*
+	 * Durable before the next part of the save, and all parts before the header that makes
+	 * them count.
+	 */
 	r = io_flush(writer->io, &writer->message);
 	return r < 0 ? failure_in(&writer->message, r, "%s", writer->what) : 0;
 }

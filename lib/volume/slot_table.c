@@ -159,6 +159,7 @@ void slot_leave(struct slot_table *table, uint32_t slot)
 
 void slot_lock(struct slot_table *table, uint32_t slot)
 {
+	/* From here on new readers are turned away; those inside are waited for. */
 	atomic_fetch_or(&table->states[slot], WRITING);
 	pthread_mutex_lock(&table->lock);
 	while (atomic_load_explicit(&table->states[slot], memory_order_acquire) != WRITING)

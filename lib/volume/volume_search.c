@@ -99,6 +99,7 @@ static int search_batch(struct volume *volume, struct lookup_batch *batch,
 		start(&batch->lookups[i], &searches[i], &batch->messages[i]);
 		batch->waiting[i] = &batch->lookups[i];
 	}
+	/* Each round makes one read for every lookup that still waits, all of them together. */
 	while ((waiting = step_all(volume, batch, waiting)) > 0)
 		volume_read_pages(volume, batch->requests, waiting);
 	for (size_t i = 0; i < count; i++) {
@@ -119,6 +120,7 @@ static int search_together(struct volume *volume, struct volume_search *searches
 	struct uds_message message;
 	int r, first = 0;
 
+	/* Nothing was searched: callers go by the status of each search. */
 	if (batch == NULL) {
 		for (size_t i = 0; i < count; i++)
 			searches[i].status = -ENOMEM;

@@ -125,6 +125,10 @@ static void sort_places(struct census *census, const uint8_t *record_pages)
 
 			place->name = page + (size_t)i * UDS_RECORD_BYTES;
 			memcpy(&name, place->name, sizeof(name));
+			/*
+			 * A copy of the fill record is no place of its own: a search finds the
+			 * first (10.4).
+			 */
 			if (find_in_page(page, geometry->records_per_page, &name) != i)
 				continue;
 			place->key = place_key((uint64_t)chapter_list(geometry, &name)
@@ -296,6 +300,7 @@ int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_v
 
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	/* One block has the head, whatever the page size. */
 	r = page_reader_read_row(reader, slot, 0, BLOCK_BYTES, block, ret_message);
 	if (r == 0)
 		r = index_page_read_head(&reader->code, block, &head, ret_message);

@@ -229,6 +229,10 @@ static int read_delta_header(struct stream_load *load, unsigned int sub, uint32_
 	if (count != expected_count)
 		return corrupt(load, "%s: delta index header has %u lists, sub-index header %u",
 			       name, count, expected_count);
+	/*
+	 * Only the sums are compared: after a load the reference implementation counts all in zone
+	 * 0 (6.4).
+	 */
 	load->records[sub] += get_le64(bytes + 24);
 	load->collisions[sub] += get_le64(bytes + 32);
 	return 0;
@@ -337,6 +341,7 @@ static int read_list(struct stream_load *load)
 	if (list >= load->next_list[sub])
 		return corrupt(load, "%s: list number is %u, the lists so far end at %u", name,
 			       list, load->next_list[sub]);
+	/* Lists may come in any order, so this alone tells that one is repeated. */
 	if (head_of_list(load, sub, list)->entries > 0)
 		return corrupt(load, "%s, list %u: it is there twice", name, list);
 	size = head_of_list(load, sub, list)->coded_bits;
@@ -422,6 +427,7 @@ static int read_streams(struct stream_load *load, const struct byte_source *stre
 		if (r < 0)
 			return r;
 	}
+	/* For sentences about the sums: they are wrong, at the latest, in the last stream. */
 	load->stream = load->streams - 1;
 	for (unsigned int sub = 0; sub < load->index->subs; sub++) {
 		r = finish_sub_index(load, sub);

@@ -285,6 +285,7 @@ static int put_list(struct zone_save *save, struct part *part, uint8_t tag, uint
 		if (r < 0)
 			return r;
 	}
+	/* The size is in the stream already: another one would make the save unreadable. */
 	if (delta_writer_finish(&writer) != bits)
 		return UDS_ERR_BAD_STATE;
 	put_bytes(&save->output, save->list, STREAM_LIST_HEADER_BYTES + bytes);
@@ -301,6 +302,7 @@ static int put_stream(struct zone_save *save, unsigned int zone_number)
 		put_le32(bytes + 8, index->sample_rate);
 		put_bytes(&save->output, bytes, STREAM_SPARSE_HEADER_BYTES);
 	}
+	/* The format has the starts of both sub-indexes before the lists of either (13.6). */
 	for (unsigned int sub = 0; sub < index->subs; sub++)
 		put_start(save, &save->parts[sub], zone_number);
 	for (unsigned int sub = 0; sub < index->subs; sub++) {

@@ -37,6 +37,7 @@ static int make_sub_index(struct volume_index *index, const struct geometry *geo
 		&index->env, index->zones * sizeof(*index->zones_of[sub]), 128);
 	if (index->zones_of[sub] == NULL)
 		return failure(message, -ENOMEM, "volume index: no memory");
+	/* So that volume_index_free() can release zones that were never made. */
 	memset(index->zones_of[sub], 0, index->zones * sizeof(*index->zones_of[sub]));
 	for (unsigned int i = 0; i < index->zones; i++) {
 		r = list_zone_make(list_zone_of(index, sub, i), &index->env, shape, i,
@@ -256,6 +257,7 @@ int volume_index_put(struct volume_index *index, struct hint *record,
 	uint32_t position = record->position + record->found;
 	int r;
 
+	/* The name itself is there: volume_index_set() is for that. */
 	if (record->found && record->collision)
 		return UDS_ERR_DUPLICATE_NAME;
 	if (vcn < zone->low || vcn > zone->high)
