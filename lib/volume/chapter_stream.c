@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Chapters read ahead into a ring of buffers. Reads are large, so one at a time keeps a device
- * busy, while another thread works on what was read.
+ * Chapters read ahead into a ring of buffers by an engine, while the caller works on what was read.
+ *
+ * Chapters [taken, asked) are in the ring, in flight or done; the buffer of the one that was handed out last
+ * stays the caller's until it asks for the next.
  */
 #include "volume/chapter_stream.h"
 
@@ -13,60 +15,83 @@
 /* One is being worked on, the others are full or being filled. */
 #define BUFFERS 3u
 
+/* One chapter's part on its way. */
+struct ahead {
+	struct uds_io_request request;
+	uint8_t *buffer;
+	uint32_t writes; /* of the slot, when the read was submitted */
+	int status;
+	bool done;
+};
+
 struct chapter_stream {
 	struct volume *volume;
+	struct uds_io_engine *engine;
 	uint32_t first_page; /* of each chapter */
 	size_t bytes;
 	const uint32_t *slots;
 	uint32_t count;
-	uint8_t *buffers[BUFFERS];
-	int statuses[BUFFERS];
-	pthread_t thread;
-
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	uint32_t read;	/* chapters that were read so far */
+	uint32_t asked; /* chapters whose reads were submitted so far */
 	uint32_t taken; /* that were handed out */
-	uint32_t freed; /* whose buffer may be filled again */
-	bool stop;
+	struct ahead ring[BUFFERS];
 };
 
-static int read_chapter(struct chapter_stream *stream, uint32_t slot, uint8_t *buffer)
+static void submit(struct chapter_stream *stream, uint32_t slot, struct ahead *ahead)
 {
-	struct volume *volume = stream->volume;
-	int r;
+	struct page_reader *reader = &stream->volume->reader;
+	struct uds_io_request *request = &ahead->request;
 
-	if (!slot_enter(volume->reader.slots, slot))
-		return UDS_ERR_OUT_OF_RANGE;
-	r = page_reader_read_row(&volume->reader, slot, stream->first_page, stream->bytes, buffer,
-				 NULL);
-	slot_leave(volume->reader.slots, slot);
-	return r;
+	ahead->status = 0;
+	ahead->done = !slot_enter(reader->slots, slot);
+	if (ahead->done) {
+		ahead->status = UDS_ERR_OUT_OF_RANGE;
+		return;
+	}
+	ahead->writes = slot_writes(reader->slots, slot);
+	slot_leave(reader->slots, slot);
+	page_reader_want_row(reader, slot, stream->first_page, stream->bytes, ahead->buffer,
+			     request);
+	request->user = ahead;
+	ahead->status = uds_io_engine_submit(stream->engine, &request, 1);
+	ahead->done = ahead->status < 0;
 }
 
-static void *run(void *argument)
+/* Lets all buffers be filled that the caller does not have. */
+static void read_ahead(struct chapter_stream *stream)
 {
-	struct chapter_stream *stream = argument;
+	while (stream->asked < stream->count && stream->asked - stream->taken < BUFFERS) {
+		uint32_t n = stream->asked++;
 
-	pthread_mutex_lock(&stream->lock);
-	while (!stream->stop && stream->read < stream->count) {
-		uint32_t n = stream->read;
-		int r;
-
-		/* All buffers are full, or still in the hands of the caller. */
-		if (n - stream->freed == BUFFERS) {
-			pthread_cond_wait(&stream->changed, &stream->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&stream->lock);
-		r = read_chapter(stream, stream->slots[n], stream->buffers[n % BUFFERS]);
-		pthread_mutex_lock(&stream->lock);
-		stream->statuses[n % BUFFERS] = r;
-		stream->read++;
-		pthread_cond_broadcast(&stream->changed);
+		submit(stream, stream->slots[n], &stream->ring[n % BUFFERS]);
 	}
-	pthread_mutex_unlock(&stream->lock);
-	return NULL;
+}
+
+/*
+ * Nobody stays in a slot while its read is in flight: the caller may be the one that a writer waits for. What
+ * was read while the slot was written is of two chapters, and does not count.
+ */
+static int read_status(struct chapter_stream *stream, uint32_t slot, const struct ahead *ahead)
+{
+	struct slot_table *slots = stream->volume->reader.slots;
+	bool same;
+
+	if (ahead->status < 0 || !slot_enter(slots, slot))
+		return ahead->status < 0 ? ahead->status : UDS_ERR_OUT_OF_RANGE;
+	same = ahead->writes == slot_writes(slots, slot);
+	slot_leave(slots, slot);
+	return same ? ahead->request.status : UDS_ERR_OUT_OF_RANGE;
+}
+
+static void wait_for(struct chapter_stream *stream, const struct ahead *ahead)
+{
+	struct uds_io_request *done[BUFFERS];
+
+	while (!ahead->done) {
+		int n = uds_io_engine_reap(stream->engine, done, BUFFERS, 1, -1);
+
+		for (int i = 0; i < n; i++)
+			((struct ahead *)done[i]->user)->done = true;
+	}
 }
 
 static void set_part(struct chapter_stream *stream, enum chapter_part part)
@@ -83,15 +108,6 @@ static void set_part(struct chapter_stream *stream, enum chapter_part part)
 	stream->bytes = (size_t)pages * geometry->page_bytes;
 }
 
-static void free_stream(struct chapter_stream *stream)
-{
-	const struct uds_env *env = &stream->volume->env;
-
-	for (unsigned int i = 0; i < BUFFERS; i++)
-		env_release(env, stream->buffers[i]);
-	env_release(env, stream);
-}
-
 int chapter_stream_open(struct volume *volume, enum chapter_part part, const uint32_t *slots,
 			uint32_t count, struct chapter_stream **ret_stream)
 {
@@ -104,22 +120,18 @@ int chapter_stream_open(struct volume *volume, enum chapter_part part, const uin
 	stream->slots = slots;
 	stream->count = count;
 	set_part(stream, part);
-	for (unsigned int i = 0; i < BUFFERS; i++) {
-		stream->buffers[i] = io_allocate_buffer(volume->io, &volume->env, stream->bytes);
-		if (stream->buffers[i] == NULL) {
-			free_stream(stream);
-			return -ENOMEM;
-		}
+	r = page_reader_open_engine(&volume->reader, BUFFERS, &stream->engine);
+	for (unsigned int i = 0; i < BUFFERS && r == 0; i++) {
+		uint8_t *buffer = io_allocate_buffer(volume->io, &volume->env, stream->bytes);
+
+		stream->ring[i].buffer = buffer;
+		r = buffer == NULL ? -ENOMEM : 0;
 	}
-	pthread_mutex_init(&stream->lock, NULL);
-	pthread_cond_init(&stream->changed, NULL);
-	r = -pthread_create(&stream->thread, NULL, run, stream);
 	if (r < 0) {
-		pthread_cond_destroy(&stream->changed);
-		pthread_mutex_destroy(&stream->lock);
-		free_stream(stream);
+		chapter_stream_close(stream);
 		return r;
 	}
+	read_ahead(stream);
 	*ret_stream = stream;
 	return 0;
 }
@@ -127,33 +139,28 @@ int chapter_stream_open(struct volume *volume, enum chapter_part part, const uin
 bool chapter_stream_next(struct chapter_stream *stream, struct streamed_chapter *ret_chapter)
 {
 	uint32_t n = stream->taken;
+	struct ahead *ahead = &stream->ring[n % BUFFERS];
 
 	if (n == stream->count)
 		return false;
-	pthread_mutex_lock(&stream->lock);
-	stream->freed = n; /* the one that was handed out before */
-	pthread_cond_broadcast(&stream->changed);
-	while (stream->read == n)
-		pthread_cond_wait(&stream->changed, &stream->lock);
+	read_ahead(stream); /* into the buffer of the one that was handed out before, too */
+	wait_for(stream, ahead);
 	stream->taken = n + 1;
-	pthread_mutex_unlock(&stream->lock);
 	ret_chapter->slot = stream->slots[n];
-	ret_chapter->status = stream->statuses[n % BUFFERS];
-	ret_chapter->pages = stream->buffers[n % BUFFERS];
+	ret_chapter->status = read_status(stream, stream->slots[n], ahead);
+	ret_chapter->pages = ahead->buffer;
 	return true;
 }
 
 void chapter_stream_close(struct chapter_stream *stream)
 {
+	const struct uds_env *env;
+
 	if (stream == NULL)
 		return;
-	pthread_mutex_lock(&stream->lock);
-	/* The thread ends after the read that it is in, whose buffer is freed below. */
-	stream->stop = true;
-	pthread_cond_broadcast(&stream->changed);
-	pthread_mutex_unlock(&stream->lock);
-	pthread_join(stream->thread, NULL);
-	pthread_cond_destroy(&stream->changed);
-	pthread_mutex_destroy(&stream->lock);
-	free_stream(stream);
+	env = &stream->volume->env;
+	uds_io_engine_close(stream->engine); /* first: reads in flight write to the buffers */
+	for (unsigned int i = 0; i < BUFFERS; i++)
+		env_release(env, stream->ring[i].buffer);
+	env_release(env, stream);
 }

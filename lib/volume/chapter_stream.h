@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading chapters one after the other, for rebuild, iterate and verify: a thread reads ahead, each
+ * Reading chapters one after the other, for rebuild, iterate and verify: an engine reads ahead, each
  * chapter's part with one large read.
  *
  * Threads: a stream is used by one thread at a time.
@@ -33,7 +33,7 @@ struct streamed_chapter {
 /*
  * @slots: in the order in which they are read; borrowed until the stream is closed.
  *
- * Returns 0, -ENOMEM, or what the system said when it has no more threads.
+ * Returns 0 or -ENOMEM.
  */
 int chapter_stream_open(struct volume *volume, enum chapter_part part, const uint32_t *slots,
 			uint32_t count, struct chapter_stream **ret_stream);
@@ -41,7 +41,7 @@ int chapter_stream_open(struct volume *volume, enum chapter_part part, const uin
 /* Waits for the next chapter. Returns false when there is none left. */
 bool chapter_stream_next(struct chapter_stream *stream, struct streamed_chapter *ret_chapter);
 
-/* At any time. NULL is fine. */
+/* At any time; waits for the reads in flight. NULL is fine. */
 void chapter_stream_close(struct chapter_stream *stream);
 
 #endif

@@ -200,22 +200,31 @@ void page_reader_read(struct page_reader *reader, struct page_request *request)
 		note_time(reader, now_ns() - began);
 }
 
-static int make_engine(struct page_reader *reader, struct read_engine **ret_engine)
+int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
+			    struct uds_io_engine **ret_engine)
 {
 	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
-	struct read_engine *engine = env_allocate(&reader->env, 1, sizeof(*engine));
 	int r = 0;
 
-	if (engine == NULL)
-		return -ENOMEM;
-	options.depth = ENGINE_DEPTH;
+	options.depth = depth;
 	pthread_mutex_lock(&reader->pool_lock);
 	if (reader->threads == NULL)
 		r = uds_io_engine_open(&options, &reader->env, NULL, &reader->threads);
 	options.share = reader->threads;
 	pthread_mutex_unlock(&reader->pool_lock);
 	if (r == 0)
-		r = uds_io_engine_open(&options, &reader->env, NULL, &engine->engine);
+		r = uds_io_engine_open(&options, &reader->env, NULL, ret_engine);
+	return r;
+}
+
+static int make_engine(struct page_reader *reader, struct read_engine **ret_engine)
+{
+	struct read_engine *engine = env_allocate(&reader->env, 1, sizeof(*engine));
+	int r;
+
+	if (engine == NULL)
+		return -ENOMEM;
+	r = page_reader_open_engine(reader, ENGINE_DEPTH, &engine->engine);
 	if (r < 0)
 		env_release(&reader->env, engine);
 	else
@@ -326,15 +335,31 @@ bool page_reader_prefers_page(struct page_reader *reader, const struct page_clai
 		slot_head_is_busy(reader->slots, claim->slot, claim->page));
 }
 
-int page_reader_read_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
-			 uint8_t *memory, struct uds_message *ret_message)
+static void count_row(struct page_reader *reader, size_t length)
 {
 	const uint32_t page_bytes = reader->geometry->page_bytes;
 
 	atomic_fetch_add_explicit(&reader->pages_read, (length + page_bytes - 1) / page_bytes,
 				  memory_order_relaxed);
+}
+
+int page_reader_read_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
+			 uint8_t *memory, struct uds_message *ret_message)
+{
+	count_row(reader, length);
 	return io_read(reader->io, memory, length, page_reader_offset(reader, slot, page),
 		       ret_message);
+}
+
+void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
+			  uint8_t *memory, struct uds_io_request *ret_request)
+{
+	count_row(reader, length);
+	ret_request->io = reader->io;
+	ret_request->kind = UDS_IO_READ;
+	ret_request->buffer = memory;
+	ret_request->offset = page_reader_offset(reader, slot, page);
+	ret_request->length = length;
 }
 
 void page_reader_lock_slot(struct page_reader *reader, uint32_t slot)

@@ -150,6 +150,19 @@ bool page_reader_prefers_page(struct page_reader *reader, const struct page_clai
 int page_reader_read_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
 			 uint8_t *memory, struct uds_message *ret_message);
 
+/*
+ * The same for an engine: fills in a request, which must be all zero or done, and counts its pages as read.
+ */
+void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
+			  uint8_t *memory, struct uds_io_request *ret_request);
+
+/*
+ * Opens an engine for a caller that keeps up to @depth reads under way. It uses the threads that all reads of
+ * this reader share. Returns 0 or -ENOMEM.
+ */
+int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
+			    struct uds_io_engine **ret_engine);
+
 /* Forgets everything of a slot and keeps all readers out until page_reader_unlock_slot(). */
 void page_reader_lock_slot(struct page_reader *reader, uint32_t slot);
 void page_reader_unlock_slot(struct page_reader *reader, uint32_t slot);

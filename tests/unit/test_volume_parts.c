@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parts of the volume layer on their own: streams over a region, the slot table, the page
+ * The parts of the volume layer on their own: streams over a region and of chapters, the slot table, the page
  * cache; and what becomes of all of them when memory or the I/O gives out.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/env.h"
@@ -300,6 +302,106 @@ static void fill_zone(struct open_zone *zone, uint64_t seed)
 	}
 }
 
+/* A backend whose reads wait until two of them have been under way together. */
+struct paired_reads {
+	struct uds_io *memory;
+	_Atomic unsigned int under_way;
+	atomic_bool met;
+};
+
+static int paired_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	struct paired_reads *paired = context;
+	int r;
+
+	if (atomic_fetch_add(&paired->under_way, 1) > 0)
+		atomic_store(&paired->met, true);
+	for (unsigned int ms = 0; !atomic_load(&paired->met) && ms < 5000; ms++)
+		usleep(1000);
+	usleep(1000);
+	r = uds_io_read(paired->memory, buffer, length, offset);
+	atomic_fetch_sub(&paired->under_way, 1);
+	return r;
+}
+
+static int no_flush(void *context)
+{
+	(void)context;
+	return -EIO;
+}
+
+static int paired_close(void *context)
+{
+	uds_io_close(((struct paired_reads *)context)->memory);
+	return 0;
+}
+
+static int paired_size(void *context, uint64_t *ret_bytes)
+{
+	return uds_io_size(((struct paired_reads *)context)->memory, ret_bytes);
+}
+
+static void next_is(struct chapter_stream *stream, uint32_t slot, int status)
+{
+	struct streamed_chapter chapter;
+
+	ck_assert(chapter_stream_next(stream, &chapter));
+	ck_assert_uint_eq(chapter.slot, slot);
+	ck_assert_int_eq(chapter.status, status);
+}
+
+START_TEST(a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting)
+{
+	static const uint32_t slots[] = { 0, 1, 0, 1, 0, 1 };
+	struct uds_configuration configuration = small_configuration();
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct paired_reads paired = { 0 };
+	struct uds_env env = default_env();
+	struct uds_message message = { "" };
+	struct streamed_chapter chapter;
+	struct chapter_stream *stream;
+	struct volume *volume;
+	struct layout layout;
+	struct uds_io *io;
+
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &paired.memory), 0);
+	ck_assert_int_eq(layout_create(paired.memory, &env, 0, 0, &configuration, NULL, &message),
+			 0);
+	ck_assert_int_eq(layout_read(paired.memory, 0, &message, &layout), 0);
+	ops.read = paired_read;
+	ops.flush = no_flush;
+	ops.get_size = paired_size;
+	ops.close = paired_close;
+	limits.read_only = true;
+	ck_assert_int_eq(uds_io_open_ops(&ops, &paired, &limits, NULL, &io), 0);
+	ck_assert_int_eq(volume_open(io, &layout, 0, &env, &volume), 0);
+
+	ck_assert_int_eq(chapter_stream_open(volume, CHAPTER_ALL_PAGES, slots, 6, &stream), 0);
+	next_is(stream, 0, 0);
+	ck_assert(atomic_load(&paired.met));
+	/* Reads of both slots were submitted; what they bring is of no chapter now. */
+	page_reader_lock_slot(&volume->reader, 1);
+	page_reader_unlock_slot(&volume->reader, 1);
+	next_is(stream, 1, UDS_ERR_OUT_OF_RANGE);
+	page_reader_lock_slot(&volume->reader, 0);
+	next_is(stream, 0, UDS_ERR_OUT_OF_RANGE);
+	page_reader_unlock_slot(&volume->reader, 0);
+	next_is(stream, 1, 0);
+	next_is(stream, 0, UDS_ERR_OUT_OF_RANGE); /* its read would have begun while locked */
+	next_is(stream, 1, 0);
+	ck_assert(!chapter_stream_next(stream, &chapter));
+	chapter_stream_close(stream);
+
+	ck_assert_int_eq(chapter_stream_open(volume, CHAPTER_ALL_PAGES, slots, 6, &stream), 0);
+	next_is(stream, 0, 0);
+	chapter_stream_close(stream);
+	ck_assert_uint_eq(atomic_load(&paired.under_way), 0);
+	volume_close(volume);
+	uds_io_close(io);
+}
+END_TEST
+
 /*
  * Everything this layer does, once: create, read, write chapters, save, search in all ways, find
  * chapters. Gives all back. Returns the first error.
@@ -431,6 +533,7 @@ int main(void)
 	tcase_add_test(tc, heads_beyond_the_budget_go_but_not_those_in_use);
 	tcase_add_test(tc, writers_and_readers_exclude_each_other);
 	tcase_add_test(tc, the_page_cache_keeps_what_is_used_and_drops_what_it_is_told);
+	tcase_add_test(tc, a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting);
 	tcase_add_loop_test(tc, every_allocation_may_fail, 0, 2);
 	tcase_add_loop_test(tc, every_operation_of_the_io_may_fail, 0, 2);
 	suite_add_tcase(suite, tc);
