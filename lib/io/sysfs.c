@@ -69,8 +69,13 @@ bool sysfs_is_partition(dev_t device, dev_t *ret_disk)
 }
 
 #ifdef HAVE_LINUX_FS_H
-/* The file by the device itself, which knows it whatever became of its name. */
-static bool ask_loop(dev_t device, const char *name, struct loop_backing *info)
+/*
+ * The file by the device itself, which knows it whatever became of its name.
+ *
+ * The ways to find the file of a loop device are not inlined, so that their buffers share the stack.
+ */
+static __attribute__((noinline)) bool ask_loop(dev_t device, const char *name,
+					       struct loop_backing *info)
 {
 	struct loop_info64 said;
 	char path[80];
@@ -109,7 +114,7 @@ static bool ask_loop(dev_t device, const char *name, struct loop_backing *info)
  * The file by its name, where the device may not be opened. A name of several thousand bytes is not looked
  * for: it would need too much stack.
  */
-static bool look_up_loop(dev_t device, struct loop_backing *info)
+static __attribute__((noinline)) bool look_up_loop(dev_t device, struct loop_backing *info)
 {
 	char file[1024];
 	struct stat st;
@@ -124,7 +129,7 @@ static bool look_up_loop(dev_t device, struct loop_backing *info)
 }
 
 /* loop0, from the name that the link of its number leads to. */
-static bool loop_name(dev_t device, char *ret_name, size_t room)
+static __attribute__((noinline)) bool loop_name(dev_t device, char *ret_name, size_t room)
 {
 	char link[512];
 	const char *name;

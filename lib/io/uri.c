@@ -16,11 +16,13 @@
 #include "base/visibility.h"
 #include "io/schemes.h"
 
-/* A URI that is taken apart. */
+/* A URI that is taken apart. Not for the stack: opening a file below it needs what there is of that. */
 struct parts {
 	struct uds_io_uri uri;
 	struct uds_io_file_options options;
 	struct uds_io_value values[UDS_IO_PARAMETERS_MAX];
+	struct uds_message said; /* by the backend */
+	char copy[];		 /* of what follows the scheme's name, to be cut up */
 };
 
 static int hex_digit(char c)
@@ -166,18 +168,18 @@ static int read_parameters(const struct uds_io_scheme *scheme, char *text, struc
 }
 
 /* Nothing that a backend does may leave the caller without an I/O or a sentence. */
-static int call_open(const struct uds_io_scheme *scheme, const struct uds_io_uri *uri,
+static int call_open(const struct uds_io_scheme *scheme, struct parts *parts,
 		     const struct uds_env *env, struct uds_message *message, struct uds_io **ret_io)
 {
-	struct uds_message said = { "" };
+	const struct uds_io_uri *uri = &parts->uri;
 	struct uds_io *io = NULL;
-	int r = scheme->open(scheme->context, uri, env, &said, &io);
+	int r = scheme->open(scheme->context, uri, env, &parts->said, &io);
 
 	if (r > 0 || (r == 0 && io == NULL))
 		return failure(message, -EIO, "%s: the backend of '%s' returned %d and no I/O",
 			       uri->text, scheme->name, r);
 	if (r < 0)
-		return failure_or(message, &said, r, "%s: %s", uri->text, uds_strerror(r));
+		return failure_or(message, &parts->said, r, "%s: %s", uri->text, uds_strerror(r));
 	*ret_io = io;
 	return 0;
 }
@@ -197,23 +199,28 @@ static int open_copy(const struct uds_io_scheme *scheme, char *copy, struct part
 	if (r < 0)
 		return r;
 	parts->uri.path = copy;
-	return call_open(scheme, &parts->uri, env, message, ret_io);
+	return call_open(scheme, parts, env, message, ret_io);
 }
 
-static int open_parts(const struct uds_io_scheme *scheme, struct parts *parts,
-		      const struct uds_env *env, struct uds_message *message,
-		      struct uds_io **ret_io)
+static int open_parts(const struct uds_io_scheme *scheme, const char *uri,
+		      const struct uds_io_file_options *options, const struct uds_env *env,
+		      struct uds_message *message, struct uds_io **ret_io)
 {
-	const char *rest = parts->uri.text + strlen(scheme->name) + 1;
+	const char *rest = uri + strlen(scheme->name) + 1;
 	size_t bytes = strlen(rest) + 1;
-	char *copy = env_allocate(env, bytes, 1);
+	struct parts *parts = env_allocate_zeroed(env, 1, sizeof(*parts) + bytes);
 	int r;
 
-	if (copy == NULL)
-		return failure(message, -ENOMEM, "%s: no memory", parts->uri.text);
-	memcpy(copy, rest, bytes);
-	r = open_copy(scheme, copy, parts, env, message, ret_io);
-	env_release(env, copy);
+	if (parts == NULL)
+		return failure(message, -ENOMEM, "%s: no memory", uri);
+	parts->uri.size = sizeof(parts->uri);
+	parts->uri.text = uri;
+	parts->uri.options = &parts->options;
+	parts->uri.values = parts->values;
+	parts->options = *options;
+	memcpy(parts->copy, rest, bytes);
+	r = open_copy(scheme, parts->copy, parts, env, message, ret_io);
+	env_release(env, parts);
 	return r;
 }
 
@@ -232,8 +239,7 @@ UDS_PUBLIC int uds_io_open_uri(const char *uri, const struct uds_io_file_options
 			       const struct uds_env *given_env, struct uds_message *ret_message,
 			       struct uds_io **ret_io)
 {
-	struct parts parts = { .uri = { .size = sizeof(parts.uri), .text = uri },
-			       .options = UDS_IO_FILE_OPTIONS_INIT };
+	struct uds_io_file_options own = UDS_IO_FILE_OPTIONS_INIT;
 	size_t length = scheme_name_length(uri);
 	const struct uds_io_scheme *scheme;
 	struct uds_env env;
@@ -243,13 +249,11 @@ UDS_PUBLIC int uds_io_open_uri(const char *uri, const struct uds_io_file_options
 		return uds_io_open_file(uri, options, given_env, ret_message, ret_io);
 	r = env_take(given_env, ret_message, &env);
 	if (r == 0 && options != NULL)
-		r = STRUCT_IN(&parts.options, options, uds_io_file_options, uring, ret_message);
+		r = STRUCT_IN(&own, options, uds_io_file_options, uring, ret_message);
 	if (r < 0)
 		return failure_in(ret_message, r, "%s", uri);
 	scheme = scheme_find(uri, length);
 	if (scheme == NULL)
 		return unknown_scheme(uri, length, ret_message);
-	parts.uri.options = &parts.options;
-	parts.uri.values = parts.values;
-	return open_parts(scheme, &parts, &env, ret_message, ret_io);
+	return open_parts(scheme, uri, &own, &env, ret_message, ret_io);
 }

@@ -362,10 +362,11 @@ static void use_io(void *context)
 
 START_TEST(io_calls)
 {
-	char path[4096];
-	struct opening o = { .path = path, .options = UDS_IO_FILE_OPTIONS_INIT };
+	char uri[4096];
+	const char *path = uri + strlen("file:");
+	struct opening o = { .path = _i == 1 ? uri : path, .options = UDS_IO_FILE_OPTIONS_INIT };
 
-	snprintf(path, sizeof(path), "%s/io", scratch_dir());
+	snprintf(uri, sizeof(uri), "file:%s/io", scratch_dir());
 	o.options.write = true;
 	o.options.create = true;
 	o.options.uring = _i == 1;
