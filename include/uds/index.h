@@ -335,9 +335,11 @@ struct uds_index_statistics {
 	uint64_t unreachable_records; /* on record pages, but left out of their chapter index */
 	uint64_t memory_bytes;	      /* all memory that the index has allocated */
 	uint64_t volume_index_bytes;  /* of these, for the volume index */
-	uint64_t open_chapter;	      /* virtual number of the chapter that is not yet written */
-	uint64_t
-		oldest_chapter; /* chapters from oldest_chapter to open_chapter - 1 are on the volume */
+	union {
+		uint64_t open_chapter;	 /* virtual number of the chapter that is not yet written */
+		uint64_t newest_chapter; /* its name in 0.1 */
+	};
+	uint64_t oldest_chapter; /* the volume has those from this one to open_chapter - 1 */
 	uint64_t open_chapter_records;
 	uint64_t posts_found_open_chapter;
 	uint64_t posts_found_dense;
@@ -353,10 +355,10 @@ struct uds_index_statistics {
 	uint64_t chapters_written;
 };
 
-#define UDS_INDEX_STATISTICS_INIT                                                                 \
-	{                                                                                         \
-		sizeof(struct uds_index_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-			0, 0, 0, 0, 0, 0, 0, 0, 0                                                 \
+#define UDS_INDEX_STATISTICS_INIT                                                                  \
+	{                                                                                          \
+		sizeof(struct uds_index_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0, 0, \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                               \
 	}
 
 /*
@@ -429,7 +431,10 @@ struct uds_index_info {
 	uint32_t config_version; /* 602 for 06.02, 802 for 08.02 */
 	uint32_t saved_zones;	 /* of the latest save; 0 when there is none */
 	uint64_t volume_nonce;
-	uint64_t open_chapter;	 /* the first that is not on the volume */
+	union {
+		uint64_t open_chapter;	 /* the first that is not on the volume */
+		uint64_t newest_chapter; /* its name in 0.1 */
+	};
 	uint64_t oldest_chapter; /* chapters from oldest_chapter to open_chapter - 1 are there */
 	uint64_t size_bytes;	 /* of the whole index on the I/O */
 	uint64_t memory_bytes;	 /* that an open index of this configuration takes when full */
@@ -440,7 +445,7 @@ struct uds_index_info {
 #define UDS_INDEX_INFO_INIT                                                                       \
 	{                                                                                         \
 		sizeof(struct uds_index_info), UDS_CONFIGURATION_INIT, UDS_INDEX_NEW, 0, 0, 0, 0, \
-			0, 0, 0, 0, 0, 0                                                          \
+			{ 0 }, 0, 0, 0, 0, 0                                                      \
 	}
 
 struct uds_index_info_options {
