@@ -331,15 +331,23 @@ def an_origin_that_ends_inside_a_chunk_is_named_before_it_is_merged():
             equal(open(origin, "rb").read(), expected)
 
 
+def wait_until_locked(path):
+    """Looking by another command would take a lock for a moment, and the writer could meet that one."""
+    inode = ":%d" % os.stat(path).st_ino
+    for _ in range(400):
+        with open("/proc/locks", encoding="utf-8") as locks:
+            if any(" WRITE " in line and line.split()[-3].endswith(inode) for line in locks):
+                return
+        time.sleep(0.02)
+    raise AssertionError("%s is not locked after 8 seconds" % path)
+
+
 def two_users_at_once_are_refused():
     with Pair() as (origin, cow):
         with subprocess.Popen([TOOL, "snapshot", "write", "--origin", origin, "--offset", "0",
                                cow], stdin=subprocess.PIPE) as process:
-            for _ in range(100):
-                ran = uds("snapshot", "info", cow, status=None)
-                if ran.status != 0:
-                    break
-                time.sleep(0.05)
+            wait_until_locked(cow)
+            ran = uds("snapshot", "info", cow, status=FAILED)
             has(ran.err, cow, "open")
             uds("snapshot", "merge", "--origin", origin, cow, status=FAILED, says=[cow, "open"])
             process.stdin.close()
