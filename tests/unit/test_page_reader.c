@@ -27,6 +27,7 @@ struct device {
 	struct uds_io *memory;
 	bool slow;
 	_Atomic uint64_t reads;
+	_Atomic uint64_t bytes_read;
 	_Atomic int status; /* what reads return, if not 0 */
 };
 
@@ -36,6 +37,7 @@ static int device_read(void *context, void *buffer, size_t length, uint64_t offs
 	struct device *device = context;
 
 	device->reads++;
+	device->bytes_read += length;
 	if (device->slow)
 		nanosleep(&pause, NULL);
 	return device->status != 0 ? device->status
@@ -478,6 +480,53 @@ START_TEST(a_read_that_fails_ends_the_lookup_with_its_status_and_the_page)
 }
 END_TEST
 
+/* Where reads are quick, a hit reads of a large page only what is near the place where its name should be. */
+START_TEST(a_hit_reads_a_small_part_of_a_large_page)
+{
+	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
+	struct uds_geometry geometry = UDS_GEOMETRY_INIT;
+	struct uds_message message;
+	struct uds_volume *volume;
+	struct uds_record *records;
+	struct device device;
+	struct uds_io *io = device_open(&device);
+	uint64_t chapter;
+
+	configuration.record_pages_per_chapter = 2;
+	configuration.chapters_per_volume = 4;
+	ck_assert_int_eq(uds_geometry_compute(&configuration, &message, &geometry), 0);
+	ck_assert_int_eq(uds_index_format(io, &configuration, NULL, &message), 0);
+	ck_assert_int_eq(uds_volume_open(io, NULL, &message, &volume), 0);
+	records = calloc(geometry.records_per_chapter, sizeof(*records));
+	for (uint32_t i = 0; i < geometry.records_per_chapter; i++) {
+		make_name(5, i, &records[i].name);
+		make_data('v', i, 1, &records[i].data);
+	}
+	ck_assert_int_eq(uds_volume_write_records(volume, records, geometry.records_per_chapter,
+						  &chapter, &message),
+			 0);
+	for (int pass = 0; pass < 2;
+	     pass++) { /* the first one finds the heads of the index pages */
+		device.bytes_read = 0;
+		for (uint32_t i = 0; i < geometry.records_per_chapter; i++) {
+			struct uds_record_data data;
+			bool found;
+
+			ck_assert_int_eq(uds_volume_search(volume, chapter, &records[i].name,
+							   &found, &data, &message),
+					 0);
+			ck_assert(found);
+			ck_assert_mem_eq(&data, &records[i].data, sizeof(data));
+		}
+	}
+	ck_assert_uint_lt(device.bytes_read / geometry.records_per_chapter,
+			  configuration.page_bytes / 16);
+	free(records);
+	uds_volume_close(volume);
+	uds_io_close(io);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("page_reader");
@@ -486,6 +535,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, found_lookups_read_nothing_again_when_all_pages_fit_into_the_cache,
 			    0, 2);
+	tcase_add_test(tc, a_hit_reads_a_small_part_of_a_large_page);
 	tcase_add_test(tc, pages_are_cached_that_are_read_as_pages_too);
 	tcase_add_loop_test(tc, the_caches_never_take_more_than_they_may, 0, 5);
 	tcase_add_loop_test(tc, a_lookup_in_steps_finds_what_a_waiting_one_does, 0, 2);
