@@ -114,7 +114,10 @@ static void finish(struct io_ring *ring, struct uds_io_request *request, int sta
 	ring->finish(ring->engine, request, status);
 }
 
-/* Puts what is left of a transfer into the ring. There is an entry for each request. */
+/*
+ * Puts what is left of a transfer into the ring. There is an entry for each request, unless the kernel did not
+ * even take the interrupts of an earlier wait.
+ */
 static void prepare(struct io_ring *ring, struct uds_io_request *request)
 {
 	struct io_uring_sqe *entry = io_uring_get_sqe(&ring->ring);
@@ -124,6 +127,11 @@ static void prepare(struct io_ring *ring, struct uds_io_request *request)
 	uint64_t left = request->length - request->moved;
 	unsigned int part = (unsigned int)(left < MAX_TRANSFER ? left : MAX_TRANSFER);
 
+	ring->prepared++;
+	if (entry == NULL) {
+		ring->broken = -EAGAIN;
+		return;
+	}
 	if (request->kind == UDS_IO_READ)
 		io_uring_prep_read(entry, fd, at, part, offset);
 	else if (request->kind == UDS_IO_WRITE)
@@ -133,7 +141,6 @@ static void prepare(struct io_ring *ring, struct uds_io_request *request)
 	if ((request->flags & UDS_IO_FUA) != 0)
 		entry->rw_flags = RWF_DSYNC;
 	io_uring_sqe_set_data(entry, request);
-	ring->prepared++;
 }
 
 /* EAGAIN says that the kernel is short of memory: worth waiting for, but not for ever. */
@@ -142,12 +149,13 @@ static void hand_over(struct io_ring *ring)
 	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
 	unsigned int tries = 0;
 
-	while (ring->prepared > 0) {
+	while (ring->prepared > 0 && ring->broken == 0) {
 		int n = io_uring_submit(&ring->ring);
+		unsigned int left = io_uring_sq_ready(&ring->ring);
 
 		if (n > 0) {
-			ring->prepared -=
-				(unsigned int)n < ring->prepared ? (unsigned int)n : ring->prepared;
+			/* An earlier interrupt may have been taken before them, and counts in n. */
+			ring->prepared = left < ring->prepared ? left : ring->prepared;
 		} else if (n == -EAGAIN && tries++ < PATIENCE) {
 			nanosleep(&pause, NULL);
 		} else if (n != -EINTR) {
