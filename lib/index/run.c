@@ -115,11 +115,6 @@ UDS_PUBLIC int uds_index_run(struct uds_index *index, struct uds_request *reques
 						  : index_end(index, r, "carrying out requests");
 }
 
-static int run_single(struct uds_index *index, struct uds_request *request)
-{
-	return uds_index_run(index, request, 1);
-}
-
 static int give_old(int r, const struct uds_request *request, struct uds_record_data *ret_old,
 		    bool *ret_found)
 {
@@ -138,7 +133,7 @@ UDS_PUBLIC int uds_index_post(struct uds_index *index, const struct uds_record_n
 {
 	struct uds_request request = { .name = *name, .new_data = *data, .kind = UDS_POST };
 
-	return give_old(run_single(index, &request), &request, ret_old, ret_found);
+	return give_old(uds_index_run(index, &request, 1), &request, ret_old, ret_found);
 }
 
 UDS_PUBLIC int uds_index_update(struct uds_index *index, const struct uds_record_name *name,
@@ -147,7 +142,7 @@ UDS_PUBLIC int uds_index_update(struct uds_index *index, const struct uds_record
 {
 	struct uds_request request = { .name = *name, .new_data = *data, .kind = UDS_UPDATE };
 
-	return give_old(run_single(index, &request), &request, ret_old, ret_found);
+	return give_old(uds_index_run(index, &request, 1), &request, ret_old, ret_found);
 }
 
 UDS_PUBLIC int uds_index_query(struct uds_index *index, const struct uds_record_name *name,
@@ -155,7 +150,7 @@ UDS_PUBLIC int uds_index_query(struct uds_index *index, const struct uds_record_
 {
 	struct uds_request request = { .name = *name, .kind = UDS_QUERY };
 
-	return give_old(run_single(index, &request), &request, ret_data, ret_found);
+	return give_old(uds_index_run(index, &request, 1), &request, ret_data, ret_found);
 }
 
 UDS_PUBLIC int uds_index_peek(struct uds_index *index, const struct uds_record_name *name,
@@ -163,7 +158,7 @@ UDS_PUBLIC int uds_index_peek(struct uds_index *index, const struct uds_record_n
 {
 	struct uds_request request = { .name = *name, .kind = UDS_PEEK };
 
-	return give_old(run_single(index, &request), &request, ret_data, ret_found);
+	return give_old(uds_index_run(index, &request, 1), &request, ret_data, ret_found);
 }
 
 UDS_PUBLIC int uds_index_delete(struct uds_index *index, const struct uds_record_name *name,
@@ -171,5 +166,5 @@ UDS_PUBLIC int uds_index_delete(struct uds_index *index, const struct uds_record
 {
 	struct uds_request request = { .name = *name, .kind = UDS_DELETE };
 
-	return give_old(run_single(index, &request), &request, NULL, ret_found);
+	return give_old(uds_index_run(index, &request, 1), &request, NULL, ret_found);
 }
