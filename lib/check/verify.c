@@ -320,7 +320,7 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 	int r = 0;
 
 	if (options != NULL)
-		r = STRUCT_IN(&o, options, uds_index_options, progress_context, ret_message);
+		r = STRUCT_IN(&o, options, uds_index_options, skip_unreadable, ret_message);
 	if (r == 0)
 		r = env_take(o.env, ret_message, &env);
 	if (r < 0)

@@ -108,7 +108,7 @@ UDS_PUBLIC int uds_exception_store_get_status(struct uds_exception_store *store,
 {
 	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
 	struct uds_message message;
-	int r = STRUCT_OUT_CHECK(ret_status, uds_exception_store_status, map_bytes, &message);
+	int r = STRUCT_OUT_CHECK(ret_status, uds_exception_store_status, list_status, &message);
 
 	failures_begin(store->failures);
 	if (r < 0)

@@ -291,9 +291,9 @@ UDS_PUBLIC int uds_snapshot_merge(struct uds_snapshot *s, const struct uds_merge
 
 	failures_begin(s->failures);
 	if (given != NULL)
-		r = STRUCT_IN(&m.options, given, uds_merge_options, progress_context, &m.message);
+		r = STRUCT_IN(&m.options, given, uds_merge_options, salvage, &m.message);
 	if (r == 0 && ret_result != NULL)
-		r = STRUCT_OUT_CHECK(ret_result, uds_merge_result, rounds, &m.message);
+		r = STRUCT_OUT_CHECK(ret_result, uds_merge_result, chunks_lost, &m.message);
 	if (r < 0)
 		return device_end(s, r, &m.message, "merging");
 	m.round_bytes = m.options.round_bytes != 0 ? m.options.round_bytes : MOST_ROUND_BYTES;

@@ -72,7 +72,7 @@ UDS_PUBLIC int uds_volume_open(struct uds_io *io, const struct uds_volume_option
 	int r;
 
 	if (given != NULL) {
-		r = STRUCT_IN(&options, given, uds_volume_options, progress_context, ret_message);
+		r = STRUCT_IN(&options, given, uds_volume_options, skip_unreadable, ret_message);
 		if (r < 0)
 			return r;
 	}
