@@ -761,6 +761,32 @@ START_TEST(every_struct_with_a_size_is_in_the_table)
 }
 END_TEST
 
+/* Function pointers, since a name that was forgotten does not compile. */
+START_TEST(the_names_of_0_1_still_mean_the_same)
+{
+	struct uds_index_create_options index_options = UDS_INDEX_CREATE_OPTIONS_INIT;
+	struct uds_exception_store_create_options store_options =
+		UDS_EXCEPTION_STORE_CREATE_OPTIONS_INIT;
+	struct uds_index_statistics statistics = UDS_INDEX_STATISTICS_INIT;
+	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+
+	ck_assert(uds_index_create == uds_index_format);
+	ck_assert(uds_index_iterate == uds_index_for_each);
+	ck_assert(uds_exception_store_create == uds_exception_store_format);
+	ck_assert(uds_exception_store_walk == uds_exception_store_for_each_entry);
+	ck_assert(uds_exception_store_ranges == uds_exception_store_for_each_range);
+	ck_assert(uds_exception_store_drop == uds_exception_store_invalidate);
+	ck_assert(uds_snapshot_changed_ranges == uds_snapshot_for_each_changed_range);
+	ck_assert(uds_io_create == uds_io_open_ops);
+	ck_assert_uint_eq(index_options.size, sizeof(struct uds_index_format_options));
+	ck_assert_uint_eq(store_options.size, sizeof(struct uds_exception_store_format_options));
+	statistics.open_chapter = 7;
+	info.open_chapter = 8;
+	ck_assert_uint_eq(statistics.newest_chapter, 7);
+	ck_assert_uint_eq(info.newest_chapter, 8);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("structs");
@@ -770,6 +796,7 @@ int main(void)
 	tcase_add_loop_test(tc, structs_are_filled_in_all_sizes_that_programs_have, 0, ROWS);
 	tcase_add_loop_test(tc, no_struct_is_smaller_than_it_was, 0, ROWS);
 	tcase_add_test(tc, every_struct_with_a_size_is_in_the_table);
+	tcase_add_test(tc, the_names_of_0_1_still_mean_the_same);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
