@@ -175,7 +175,8 @@ def what_an_earlier_scan_knows_is_not_promised():
         uds("scan", "--index", index, a)
         report = uds("scan", "--json", "--index", index, b).json
         equal((report["known_blocks"], report["shared_blocks"], report["saved_bytes"]), (100, 100, 0))
-        os.unlink(a)
+        # Not unlink(): XFS gives the blocks of a removed file back when it has time.
+        os.truncate(a, 0)
         report = uds("scan", "--json", "--index", index, b).json
         equal((report["known_blocks"], report["shared_blocks"]), (100, 0))
 
