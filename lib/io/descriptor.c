@@ -70,29 +70,3 @@ int descriptor_open(const char *path, int flags)
 	descriptor_release_standard(&hold);
 	return fd;
 }
-
-FILE *descriptor_open_stream(const char *path)
-{
-	int fd = descriptor_open(path, O_RDONLY);
-	FILE *stream;
-
-	if (fd < 0)
-		return NULL;
-	stream = fdopen(fd, "r");
-	if (stream == NULL)
-		close(fd);
-	return stream;
-}
-
-DIR *descriptor_open_directory(const char *path)
-{
-	int fd = descriptor_open(path, O_RDONLY | O_DIRECTORY);
-	DIR *directory;
-
-	if (fd < 0)
-		return NULL;
-	directory = fdopendir(fd);
-	if (directory == NULL)
-		close(fd);
-	return directory;
-}

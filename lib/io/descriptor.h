@@ -9,9 +9,6 @@
 #ifndef IO_DESCRIPTOR_H
 #define IO_DESCRIPTOR_H
 
-#include <dirent.h>
-#include <stdio.h>
-
 /* The first number that no program takes for a standard one. */
 #define FIRST_DESCRIPTOR 3
 
@@ -30,9 +27,5 @@ void descriptor_release_standard(struct standard_hold *hold);
 
 /* open(2) with O_CLOEXEC and O_NOCTTY, again after EINTR. Returns 3 or more, or a negated errno. */
 int descriptor_open(const char *path, int flags);
-
-/* A stream and a directory to read, NULL when they cannot be opened. fclose and closedir end them. */
-FILE *descriptor_open_stream(const char *path);
-DIR *descriptor_open_directory(const char *path);
 
 #endif

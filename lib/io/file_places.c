@@ -11,11 +11,11 @@
  * Where the system does not tell, the list ends.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "base/env.h"
-#include "io/descriptor.h"
 #include "io/device_mapper.h"
 #include "io/file.h"
 #include "io/sysfs.h"
@@ -75,17 +75,16 @@ static void add(struct collector *c, uint32_t kind, uint64_t device, uint64_t ob
 static LEAF bool mount_source(dev_t device, int mount, struct stat *ret_st)
 {
 	struct mount_line line;
+	struct reader mounts;
 	bool found = false;
-	FILE *mounts;
 
-	mounts = mounts_open();
-	if (mounts == NULL)
+	if (!mounts_open(&mounts))
 		return false;
-	while (!found && mounts_next(mounts, &line))
+	while (!found && mounts_next(&mounts, &line))
 		found = (mount != 0 ? line.id == mount : line.device == device) &&
 			line.source[0] == '/' && stat(line.source, ret_st) == 0 &&
 			(S_ISBLK(ret_st->st_mode) || S_ISREG(ret_st->st_mode));
-	fclose(mounts);
+	reader_close(&mounts);
 	return found;
 }
 
@@ -149,33 +148,36 @@ static bool add_linear_targets(struct collector *c, dev_t device, struct range r
 	return true;
 }
 
-static LEAF DIR *open_slaves(dev_t device)
-{
-	return descriptor_open_directory(sysfs_path(device, "/slaves").text);
-}
-
 static LEAF bool slave_device(const char *name, dev_t *ret_device)
 {
 	char path[300];
 
 	snprintf(path, sizeof(path), "/sys/class/block/%s/dev", name);
-	return name[0] != '.' && sysfs_read_device(path, ret_device);
+	return sysfs_read_device(path, ret_device);
 }
 
+/* The @nth of what the device is made of, from 0 on. */
+static LEAF bool find_slave(dev_t device, unsigned int nth, dev_t *ret_slave)
+{
+	struct reader reader;
+	bool found = false;
+	const char *name;
+
+	if (!reader_open_directory(&reader, sysfs_path(device, "/slaves").text))
+		return false;
+	while (!found && (name = reader_next_name(&reader)) != NULL)
+		found = slave_device(name, ret_slave) && nth-- == 0;
+	reader_close(&reader);
+	return found;
+}
+
+/* The list is read again for each: an open one would stay on the stack of all that is below. */
 static void add_slaves(struct collector *c, dev_t device)
 {
-	struct dirent *entry;
 	dev_t slave;
-	DIR *dir;
 
-	dir = open_slaves(device);
-	if (dir == NULL)
-		return;
-	while ((entry = readdir(dir)) != NULL) {
-		if (slave_device(entry->d_name, &slave))
-			add_device(c, slave, somewhere);
-	}
-	closedir(dir);
+	for (unsigned int n = 0; find_slave(device, n, &slave); n++)
+		add_device(c, slave, somewhere);
 }
 
 static LEAF bool partition_of(dev_t device, dev_t *ret_disk, uint64_t *ret_start)
@@ -211,16 +213,15 @@ static void add_device(struct collector *c, dev_t device, struct range range)
 static int mount_of(int fd)
 {
 	char path[64], line[128];
+	struct reader reader;
 	int mount = 0;
-	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = descriptor_open_stream(path);
-	if (f == NULL)
+	if (!reader_open(&reader, path))
 		return 0;
-	while (mount == 0 && fgets(line, sizeof(line), f) != NULL)
+	while (mount == 0 && reader_next_line(&reader, line, sizeof(line)))
 		(void)sscanf(line, "mnt_id: %d", &mount);
-	fclose(f);
+	reader_close(&reader);
 	return mount;
 }
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/message.h"
-#include "io/descriptor.h"
 #include "io/file.h"
 #include "io/sysfs.h"
 
@@ -22,25 +21,21 @@
 static LEAF bool find_holder(dev_t device, char *ret_name, size_t room)
 {
 	char path[320], line[128];
-	struct dirent *entry;
-	bool found = false;
-	DIR *dir;
+	struct reader reader;
+	const char *holder;
 
-	dir = descriptor_open_directory(sysfs_path(device, "/holders").text);
-	if (dir == NULL)
+	if (!reader_open_directory(&reader, sysfs_path(device, "/holders").text))
 		return false;
-	while (!found && (entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.')
-			continue;
-		found = true;
-		snprintf(path, sizeof(path), "/sys/block/%s/dm/name", entry->d_name);
-		if (sysfs_read_line(path, line, sizeof(line)))
-			snprintf(ret_name, room, "device-mapper's %s (%s)", line, entry->d_name);
-		else
-			snprintf(ret_name, room, "%s", entry->d_name);
-	}
-	closedir(dir);
-	return found;
+	holder = reader_next_name(&reader);
+	reader_close(&reader);
+	if (holder == NULL)
+		return false;
+	snprintf(path, sizeof(path), "/sys/block/%s/dm/name", holder);
+	if (sysfs_read_line(path, line, sizeof(line)))
+		snprintf(ret_name, room, "device-mapper's %s (%s)", line, holder);
+	else
+		snprintf(ret_name, room, "%s", holder);
+	return true;
 }
 
 /* Whether a word of a list names what @st is: this device, or this file. */
@@ -60,16 +55,15 @@ static bool is_named(const char *word, const struct stat *st)
 static LEAF bool find_mount(const struct stat *st, char *ret_place, size_t room)
 {
 	struct mount_line line;
+	struct reader mounts;
 	bool found = false;
-	FILE *mounts;
 
-	mounts = mounts_open();
-	if (mounts == NULL)
+	if (!mounts_open(&mounts))
 		return false;
-	while (!found && mounts_next(mounts, &line))
+	while (!found && mounts_next(&mounts, &line))
 		found = (S_ISBLK(st->st_mode) && line.device == st->st_rdev) ||
 			is_named(line.source, st);
-	fclose(mounts);
+	reader_close(&mounts);
 	if (found)
 		snprintf(ret_place, room, "%.255s", line.place);
 	return found;
@@ -79,17 +73,16 @@ static LEAF bool find_mount(const struct stat *st, char *ret_place, size_t room)
 static LEAF bool is_swap(const struct stat *st)
 {
 	char line[1024];
+	struct reader swaps;
 	bool found = false;
-	FILE *f;
 
-	f = descriptor_open_stream("/proc/swaps");
-	if (f == NULL)
+	if (!reader_open(&swaps, "/proc/swaps"))
 		return false;
-	while (!found && fgets(line, sizeof(line), f) != NULL) {
-		line[strcspn(line, " \t\n")] = '\0';
+	while (!found && reader_next_line(&swaps, line, sizeof(line))) {
+		line[strcspn(line, " \t")] = '\0';
 		found = is_named(line, st);
 	}
-	fclose(f);
+	reader_close(&swaps);
 	return found;
 }
 
@@ -110,30 +103,43 @@ static bool find_user(dev_t device, char *ret_use, size_t room)
 	return true;
 }
 
+/* The @nth partition of a disk, from 0 on. */
+static LEAF bool find_partition(dev_t disk, unsigned int nth, dev_t *ret_part, char *ret_name,
+				size_t room)
+{
+	const struct sysfs_path folder = sysfs_path(disk, "");
+	struct reader reader;
+	bool found = false;
+	const char *name;
+	char path[640];
+	dev_t whole;
+
+	if (!reader_open_directory(&reader, folder.text))
+		return false;
+	while (!found && (name = reader_next_name(&reader)) != NULL) {
+		snprintf(path, sizeof(path), "%s/%s/dev", folder.text, name);
+		found = sysfs_read_device(path, ret_part) &&
+			sysfs_is_partition(*ret_part, &whole) && nth-- == 0;
+		if (found)
+			snprintf(ret_name, room, "%s", name);
+	}
+	reader_close(&reader);
+	return found;
+}
+
 /* A disk is in use when one of its partitions is. */
 static bool find_partition_user(dev_t disk, char *ret_use, size_t room)
 {
-	char path[640], use[450];
-	const struct sysfs_path folder = sysfs_path(disk, "");
-	struct dirent *entry;
-	bool found = false;
-	dev_t part, whole;
-	DIR *dir;
+	char name[64], use[450];
+	dev_t part;
 
-	dir = descriptor_open_directory(folder.text);
-	if (dir == NULL)
-		return false;
-	while (!found && (entry = readdir(dir)) != NULL) {
-		snprintf(path, sizeof(path), "%s/%s/dev", folder.text, entry->d_name);
-		if (entry->d_name[0] == '.' || !sysfs_read_device(path, &part) ||
-		    !sysfs_is_partition(part, &whole))
-			continue;
-		found = find_user(part, use, sizeof(use));
-		if (found)
-			snprintf(ret_use, room, "its partition %s is %s", entry->d_name, use);
+	for (unsigned int n = 0; find_partition(disk, n, &part, name, sizeof(name)); n++) {
+		if (find_user(part, use, sizeof(use))) {
+			snprintf(ret_use, room, "its partition %s is %s", name, use);
+			return true;
+		}
 	}
-	closedir(dir);
-	return found;
+	return false;
 }
 
 static bool find_device_user(dev_t device, char *ret_use, size_t room)

@@ -19,6 +19,7 @@ lib_libcore_la_SOURCES += \
 	lib/io/io.c lib/io/io.h \
 	lib/io/memory.c \
 	lib/io/place.c \
+	lib/io/readers.c lib/io/readers.h \
 	lib/io/request.c \
 	lib/io/ring.h \
 	lib/io/schemes.c lib/io/schemes.h \

@@ -7,7 +7,7 @@
 #ifdef HAVE_LINUX_FS_H
 #include <linux/loop.h>
 #endif
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -17,17 +17,15 @@
 
 #include "io/descriptor.h"
 
-bool sysfs_read_line(const char *path, char *line, int room)
+bool sysfs_read_line(const char *path, char *line, size_t room)
 {
-	FILE *f = descriptor_open_stream(path);
+	struct reader reader;
 	bool good;
 
-	if (f == NULL)
+	if (!reader_open(&reader, path))
 		return false;
-	good = fgets(line, room, f) != NULL;
-	fclose(f);
-	if (good)
-		line[strcspn(line, "\n")] = '\0';
+	good = reader_next_line(&reader, line, room);
+	reader_close(&reader);
 	return good;
 }
 
@@ -161,42 +159,41 @@ bool loop_backing_find(dev_t file_device, ino_t file_inode, unsigned int nth,
 		       struct loop_backing *ret_info)
 {
 	struct loop_backing info;
-	struct dirent *entry;
+	struct reader reader;
 	bool found = false;
-	DIR *dir;
+	const char *name;
 
-	dir = descriptor_open_directory("/sys/block");
-	if (dir == NULL)
+	if (!reader_open_directory(&reader, "/sys/block"))
 		return false;
-	while (!found && (entry = readdir(dir)) != NULL) {
+	while (!found && (name = reader_next_name(&reader)) != NULL) {
 		char path[300];
 		dev_t device;
 
-		if (strncmp(entry->d_name, "loop", 4) != 0)
+		if (strncmp(name, "loop", 4) != 0)
 			continue;
-		snprintf(path, sizeof(path), "/sys/block/%s/dev", entry->d_name);
+		snprintf(path, sizeof(path), "/sys/block/%s/dev", name);
 		found = sysfs_read_device(path, &device) && loop_backing_of(device, &info) &&
 			info.file_device == file_device && info.file_inode == file_inode &&
 			nth-- == 0;
 	}
-	closedir(dir);
+	reader_close(&reader);
 	if (found)
 		*ret_info = info;
 	return found;
 }
 
-FILE *mounts_open(void)
+bool mounts_open(struct reader *mounts)
 {
-	return descriptor_open_stream("/proc/self/mountinfo");
+	return reader_open(mounts, "/proc/self/mountinfo");
 }
 
-/* The next word of a line, cut to fit. Returns what is behind it: a blank, a newline, or EOF. */
-static int read_word(FILE *file, char *word, size_t room)
+/* The next word of a line, cut to fit. Returns what is behind it: a blank, a newline, or -1 at the end. */
+static int read_word(struct reader *reader, char *word, size_t room)
 {
 	size_t length = 0;
 	int c;
 
-	while ((c = getc(file)) != ' ' && c != '\n' && c != EOF) {
+	while ((c = reader_next_byte(reader)) != ' ' && c != '\n' && c >= 0) {
 		if (length + 1 < room)
 			word[length++] = (char)c;
 	}
@@ -208,7 +205,7 @@ static int read_word(FILE *file, char *word, size_t room)
  * One line: "id parent major:minor root place options... - type source options". Read word by word, because a
  * line may have several thousand bytes. False when it is not such a line.
  */
-static bool read_mount(FILE *mounts, int *end, struct mount_line *ret_line)
+static bool read_mount(struct reader *mounts, int *end, struct mount_line *ret_line)
 {
 	unsigned int major_number = 0, minor_number = 0, behind = 0;
 	bool good = true;
@@ -235,11 +232,11 @@ static bool read_mount(FILE *mounts, int *end, struct mount_line *ret_line)
 	return good && ret_line->place[0] != '\0';
 }
 
-bool mounts_next(FILE *mounts, struct mount_line *ret_line)
+bool mounts_next(struct reader *mounts, struct mount_line *ret_line)
 {
 	int end = ' ';
 
-	while (end != EOF) {
+	while (end >= 0) {
 		if (read_mount(mounts, &end, ret_line))
 			return true;
 	}

@@ -9,11 +9,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 
+#include "io/readers.h"
+
 /* Reads a file of one line, without its newline. False when there is none. */
-bool sysfs_read_line(const char *path, char *line, int room);
+bool sysfs_read_line(const char *path, char *line, size_t room);
 
 /* "/sys/dev/block/M:m" with what follows. */
 struct sysfs_path {
@@ -54,7 +55,7 @@ struct mount_line {
 	char source[512]; /* a device, a file, or any word */
 };
 
-FILE *mounts_open(void);
-bool mounts_next(FILE *mounts, struct mount_line *ret_line);
+bool mounts_open(struct reader *mounts);
+bool mounts_next(struct reader *mounts, struct mount_line *ret_line);
 
 #endif

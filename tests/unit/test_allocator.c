@@ -11,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include <uds/engine.h>
 #include <uds/index.h>
 #include <uds/snapshot.h>
 
 #include "base/sort.h"
 #include "check_main.h"
+#include "loop_device.h"
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CAN_WATCH 1
@@ -307,6 +310,83 @@ START_TEST(a_snapshot_takes_memory_from_the_callers_allocator_only)
 }
 END_TEST
 
+/* Opens @uri to write, uses it, and is refused where it is open already. */
+static void use_what_is_opened(const char *uri)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	static uint8_t bytes[4096] __attribute__((aligned(4096)));
+	struct uds_io_engine *engine = NULL;
+	struct uds_io *io = NULL, *second = NULL;
+	struct uds_io_place places[16];
+	struct uds_io_request request = { .kind = UDS_IO_WRITE, .buffer = bytes, .length = 4096 };
+	struct uds_io_request *one = &request, *done;
+	size_t count;
+
+	options.write = true;
+	CALL(uds_io_open_uri(uri, &options, &env, &message, &io));
+	CALL(uds_io_places(io, places, 16, &count));
+	if (uds_io_open_uri(uri, &options, &env, &message, &second) != UDS_ERR_IN_USE) {
+		watching = false;
+		ck_abort_msg("opened twice");
+	}
+	CALL(uds_io_write(io, bytes, 4096, 4096));
+	CALL(uds_io_engine_open(NULL, &env, &message, &engine));
+	request.io = io;
+	CALL(uds_io_engine_submit(engine, &one, 1));
+	CALL(uds_io_engine_reap(engine, &done, 1, 1, -1));
+	uds_io_engine_close(engine);
+	CALL(uds_io_close(io));
+}
+
+START_TEST(opening_a_file_takes_memory_from_the_callers_allocator_only)
+{
+	static const char *const how[] = { "", "?uring=1", "?direct=auto" };
+	char path[300], uri[400];
+	FILE *file;
+
+	if (!CAN_WATCH)
+		skip_test("the sanitizers or this C library have an allocator of their own");
+	snprintf(path, sizeof(path), "%s/file", scratch_dir());
+	file = fopen(path, "w");
+	ck_assert(file != NULL && ftruncate(fileno(file), 1 << 20) == 0 && fclose(file) == 0);
+	start();
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(uri, sizeof(uri), "file:%s%s", path, how[i]);
+		use_what_is_opened(uri);
+	}
+	finish();
+	unlink(path);
+}
+END_TEST
+
+/* Also who uses a device is found out without memory behind the allocator. */
+START_TEST(opening_a_device_takes_memory_from_the_callers_allocator_only)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	char path[300], uri[400], why[200];
+	struct loop_device loop;
+	struct uds_io *io;
+	int r;
+
+	if (!CAN_WATCH)
+		skip_test("the sanitizers or this C library have an allocator of their own");
+	snprintf(path, sizeof(path), "%s/image", scratch_dir());
+	if (loop_attach(path, 1 << 20, 512, false, &loop, why, sizeof(why)) < 0)
+		skip_test("opening_a_device_takes_memory_from_the_callers_allocator_only: %s", why);
+	start();
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(uri, sizeof(uri), "file:%s?uring=%zu", loop.path, i);
+		use_what_is_opened(uri);
+	}
+	options.write = true;
+	r = uds_io_open_file(path, &options, &env, &message, &io);
+	finish();
+	ck_assert_int_eq(r, UDS_ERR_IN_USE);
+	loop_detach(&loop);
+	unlink(path);
+}
+END_TEST
+
 static int compare_bytes(const void *a, const void *b)
 {
 	return *(const uint8_t *)a - *(const uint8_t *)b;
@@ -346,6 +426,8 @@ int main(void)
 
 	tcase_add_loop_test(tc, an_index_takes_memory_from_the_callers_allocator_only, 0, 2);
 	tcase_add_test(tc, a_snapshot_takes_memory_from_the_callers_allocator_only);
+	tcase_add_test(tc, opening_a_file_takes_memory_from_the_callers_allocator_only);
+	tcase_add_test(tc, opening_a_device_takes_memory_from_the_callers_allocator_only);
 	tcase_add_test(tc, memory_taken_behind_the_allocator_is_noticed);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

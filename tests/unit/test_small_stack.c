@@ -14,6 +14,7 @@
 #include <uds.h>
 
 #include "check_main.h"
+#include "loop_device.h"
 
 #define STACK_BYTES 65536u
 #define GUARD_BYTES 65536u
@@ -299,6 +300,51 @@ static void open_file(void *context)
 	good(MEASURE(uds_io_open_file(o->path, &o->options, NULL, &message, &o->io)));
 	good(MEASURE(uds_io_resize(o->io, 8 << 20)));
 }
+
+static void use_device(void *context)
+{
+	struct opening *o = context;
+	struct uds_io_place places[8];
+	struct uds_message message;
+	struct uds_io *second;
+	size_t count;
+
+	good(MEASURE(uds_io_open_file(o->path, &o->options, NULL, &message, &o->io)));
+	good(MEASURE(uds_io_places(o->io, places, 8, &count)));
+	(void)MEASURE(uds_io_open_file(o->path, &o->options, NULL, &message, &second));
+	good(MEASURE(uds_io_close(o->io)));
+}
+
+static void be_refused(void *context)
+{
+	struct opening *o = context;
+	struct uds_message message;
+
+	(void)MEASURE(uds_io_open_file(o->path, &o->options, NULL, &message, &o->io));
+}
+
+/* Finding out who uses a device, and what it stands on. */
+START_TEST(a_device)
+{
+	struct opening o = { .options = UDS_IO_FILE_OPTIONS_INIT };
+	struct loop_device lower, upper;
+	char image[300], why[200];
+
+	snprintf(image, sizeof(image), "%s/image", scratch_dir());
+	if (loop_attach(image, 1 << 20, 512, false, &lower, why, sizeof(why)) < 0)
+		skip_test("a_device: %s", why);
+	if (loop_attach_over(lower.path, 4096, 0, &upper, why, sizeof(why)) < 0)
+		skip_test("a_device: %s", why);
+	o.options.write = true;
+	o.path = upper.path;
+	on_small_stack(use_device, &o);
+	o.path = image;
+	on_small_stack(be_refused, &o);
+	loop_detach(&upper);
+	loop_detach(&lower);
+	unlink(image);
+}
+END_TEST
 
 /* Plain, with io_uring where it is there, and with O_DIRECT where the file system has it. */
 START_TEST(index_in_a_file)
@@ -652,6 +698,7 @@ int main(void)
 	} else {
 		tcase_add_test(t, the_measure);
 		tcase_add_test(t, index_in_memory);
+		tcase_add_test(t, a_device);
 		tcase_add_loop_test(t, index_in_a_file, 0, 3);
 		tcase_add_loop_test(t, io_calls, 0, 2);
 		tcase_add_test(t, exception_store);
