@@ -3,7 +3,7 @@
  * The engine's front: opening, taking requests in and sending each where it belongs, and handing out those
  * that are done. Waiting is in engine_wait.c.
  */
-#include "io/engine.h"
+#include "io/engine_private.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,6 +13,8 @@
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
+#include "io/ring.h"
+#include "io/workers.h"
 
 #define MAX_DEPTH   4096u
 #define MAX_THREADS 256u

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/visibility.h"
-#include "io/engine.h"
+#include "io/engine_private.h"
 
 void engine_unlink_driven(struct uds_io_engine *engine, struct uds_io_request *request)
 {

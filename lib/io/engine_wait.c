@@ -16,7 +16,8 @@
 
 #include "base/visibility.h"
 #include "io/descriptor.h"
-#include "io/engine.h"
+#include "io/engine_private.h"
+#include "io/ring.h"
 
 /* Milliseconds between two looks where nobody would wake the one who waits. */
 #define PAUSE 1

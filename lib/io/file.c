@@ -270,6 +270,5 @@ const struct uds_io_ops file_ops = {
 	.close = file_close,
 	.discard = file_discard,
 	.resize = file_resize,
-	.identity = file_identity,
 	.write_zeroes = file_write_zeroes,
 };

@@ -39,6 +39,7 @@ struct file_io {
 	_Atomic uint64_t size_seen;
 };
 
+/* All but the identity, which is added where a file is opened. */
 extern const struct uds_io_ops file_ops;
 
 int file_get_size(struct file_io *file, uint64_t *ret_bytes);

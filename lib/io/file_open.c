@@ -212,6 +212,7 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 		       struct uds_io **ret_io)
 {
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct uds_io_ops ops = file_ops;
 	struct file_io *file;
 	uint32_t hidden_alignment = 0;
 	struct stat st;
@@ -259,7 +260,8 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	if (r < 0)
 		failure(message, r, "%s: asking for its size: %s", path, uds_strerror(r));
 	if (r == 0) {
-		r = uds_io_open_ops(&file_ops, file, &limits, env, ret_io);
+		ops.identity = file_identity;
+		r = uds_io_open_ops(&ops, file, &limits, env, ret_io);
 		if (r < 0)
 			failure(message, r, "%s: %s", path, uds_strerror(r));
 		else if (options->uring)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The front of the I/O layer: checks what a caller asks against the limits of the backend and
- * hands it on. Requests of engines are in request.c and engine.c, backends in files of their own.
+ * hands it on. Writing zeroes is in zeroes.c, requests of engines are in request.c and engine.c, backends in
+ * files of their own.
  */
 #include "io/io.h"
 
@@ -183,18 +184,6 @@ UDS_PUBLIC int uds_io_discard(struct uds_io *io, uint64_t offset, uint64_t lengt
 	return failures_end(io->failures, io_discard(io, offset, length),
 			    "%s: discarding %" PRIu64 " bytes at %" PRIu64, io->name, length,
 			    offset);
-}
-
-UDS_PUBLIC int uds_io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length)
-{
-	int r;
-
-	failures_begin(io->failures);
-	r = io_check_transfer(io, UDS_IO_WRITE_ZEROES, NULL, length, offset);
-	if (r == 0 && length > 0)
-		r = io_write_zeroes(io, offset, length);
-	return failures_end(io->failures, r, "%s: writing %" PRIu64 " bytes of zeroes at %" PRIu64,
-			    io->name, length, offset);
 }
 
 static int resize(struct uds_io *io, uint64_t bytes)

@@ -7,7 +7,7 @@ lib_libcore_la_SOURCES += \
 	lib/io/block_device.h \
 	lib/io/descriptor.c lib/io/descriptor.h \
 	lib/io/device_mapper.c lib/io/device_mapper.h \
-	lib/io/engine.c lib/io/engine.h \
+	lib/io/engine.c lib/io/engine_private.h \
 	lib/io/engine_done.c \
 	lib/io/engine_wait.c \
 	lib/io/file.c lib/io/file.h \
@@ -25,7 +25,8 @@ lib_libcore_la_SOURCES += \
 	lib/io/schemes.c lib/io/schemes.h \
 	lib/io/sysfs.c lib/io/sysfs.h \
 	lib/io/uri.c \
-	lib/io/workers.c lib/io/workers.h
+	lib/io/workers.c lib/io/workers.h \
+	lib/io/zeroes.c
 
 if HAVE_LIBURING
 lib_libcore_la_SOURCES += lib/io/ring.c

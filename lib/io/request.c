@@ -4,13 +4,8 @@
  * backend, which is how all requests go that neither io_uring nor the backend's submit takes.
  */
 #include <errno.h>
-#include <string.h>
 
-#include "base/env.h"
 #include "io/io.h"
-
-/* Zeroes are written in parts of this where the backend has no better way. */
-#define ZEROES_BYTES (UINT64_C(256) << 10)
 
 static bool has_data(const struct uds_io_request *request)
 {
@@ -41,40 +36,6 @@ int io_check_request(const struct uds_io_request *request)
 bool io_is_empty_request(const struct uds_io_request *request)
 {
 	return request->length == 0 && (has_data(request) || request->kind == UDS_IO_WRITE_ZEROES);
-}
-
-static int write_by_parts(struct uds_io *io, uint64_t offset, uint64_t length)
-{
-	uint64_t most = io->block_bytes > ZEROES_BYTES ? io->block_bytes : ZEROES_BYTES;
-	uint8_t *zeroes;
-	int r = 0;
-
-	if (most > length)
-		most = length;
-	zeroes = io_allocate_buffer(io, &io->env, most);
-	if (zeroes == NULL)
-		return -ENOMEM;
-	memset(zeroes, 0, (size_t)most);
-	while (r == 0 && length > 0) {
-		uint64_t part = length < most ? length : most;
-
-		r = io_status(io, "write",
-			      io->ops.write(io->context, zeroes, (size_t)part, offset));
-		offset += part;
-		length -= part;
-	}
-	env_release(&io->env, zeroes);
-	return r;
-}
-
-int io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length)
-{
-	int r = -EOPNOTSUPP;
-
-	if (io->ops.write_zeroes != NULL)
-		r = io_status(io, "write_zeroes",
-			      io->ops.write_zeroes(io->context, offset, length));
-	return r == -EOPNOTSUPP ? write_by_parts(io, offset, length) : r;
 }
 
 static int flush(struct uds_io *io)

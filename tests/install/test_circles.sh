@@ -12,10 +12,10 @@ failed=0
 skipped=0
 
 # The folders that have such an order.
-folders='base delta geometry chapter volume_index volume sparse index check vdo exceptions snapshot'
+folders='base io delta geometry chapter volume_index volume sparse index check vdo exceptions snapshot'
 
 # Headers that only their own folder includes.
-private='exceptions/store_private.h exceptions/exception_tree.h snapshot/device.h snapshot/merge_run.h'
+private='io/engine_private.h io/file.h exceptions/store_private.h exceptions/exception_tree.h snapshot/device.h snapshot/merge_run.h'
 
 pass() { passed=$((passed + 1)); }
 fail() { failed=$((failed + 1)); echo "FAILED: $*"; }

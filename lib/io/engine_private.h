@@ -7,14 +7,16 @@
  * be reaped (STAGE_DRIVEN, on a list), in the ring (STAGE_RING, on the ring's list), or done and not
  * handed out yet (STAGE_DONE, on a list). in_flight counts all of them.
  */
-#ifndef IO_ENGINE_H
-#define IO_ENGINE_H
+#ifndef IO_ENGINE_PRIVATE_H
+#define IO_ENGINE_PRIVATE_H
 
 #include <pthread.h>
 #include <time.h>
 
-#include "io/ring.h"
-#include "io/workers.h"
+#include "io/io.h"
+
+struct io_ring;
+struct io_workers;
 
 enum stage {
 	STAGE_NONE, /* not in flight */
