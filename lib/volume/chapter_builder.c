@@ -23,6 +23,11 @@ int chapter_builder_make(const struct uds_env *env, const struct uds_io *io,
 	builder->geometry = geometry;
 	builder->last_lists = env_allocate(env, geometry->index_pages_per_chapter,
 					   sizeof(builder->last_lists[0]));
+	/*
+	 * The whole chapter in one buffer, index pages first, as on the volume: the writer needs
+	 * two writes for it, and other threads copy the index pages out while the chapter is
+	 * written.
+	 */
 	builder->pages = io_allocate_buffer(
 		io, env, (uint64_t)geometry->pages_per_chapter * geometry->page_bytes);
 	r = -ENOMEM;
@@ -30,6 +35,7 @@ int chapter_builder_make(const struct uds_env *env, const struct uds_io *io,
 		r = chapter_index_make(env, geometry, volume_nonce, &builder->index);
 	if (r == 0)
 		r = record_page_encoder_make(env, records, &builder->encoder);
+	/* free() takes what was made so far: the parts that are still missing are NULL. */
 	if (r < 0) {
 		chapter_builder_free(builder);
 		return r;
@@ -66,9 +72,17 @@ int chapter_builder_run(struct chapter_builder *builder, uint64_t vcn,
 	struct collation collation;
 	int r;
 
+	/*
+	 * With no live record there is nothing to fill unused positions with, and such a chapter is
+	 * not written (10.4).
+	 */
 	r = collation_start(&collation, builder->geometry, zones, count);
 	if (r < 0)
 		return failure(ret_message, r, "chapter %" PRIu64 " has no records", vcn);
+	/*
+	 * The builder is used for one chapter after the other: entries and statistics of the last
+	 * one go.
+	 */
 	chapter_index_reset(builder->index, vcn);
 	for (uint32_t page = 0; page < builder->geometry->record_pages_per_chapter; page++) {
 		r = closed_chapter_encode_page(

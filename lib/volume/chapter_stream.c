@@ -42,16 +42,25 @@ static void submit(struct chapter_stream *stream, uint32_t slot, struct ahead *a
 	struct uds_io_request *request = &ahead->request;
 
 	ahead->status = 0;
+	/*
+	 * A slot that is being written is not read now: its chapter is on its way out, and the
+	 * caller treats it as gone.
+	 */
 	ahead->done = !slot_enter(reader->slots, slot);
 	if (ahead->done) {
 		ahead->status = UDS_ERR_OUT_OF_RANGE;
 		return;
 	}
+	/* Compared when the read is done: a write in between leaves a mixture in the buffer. */
 	ahead->writes = slot_writes(reader->slots, slot);
 	slot_leave(reader->slots, slot);
 	page_reader_want_row(reader, slot, stream->first_page, stream->bytes, ahead->buffer,
 			     request);
 	request->user = ahead;
+	/*
+	 * A request that was refused never comes back from reap(): it is done here, or wait_for()
+	 * would hang.
+	 */
 	ahead->status = uds_io_engine_submit(stream->engine, &request, 1);
 	ahead->done = ahead->status < 0;
 }
@@ -89,6 +98,10 @@ static void wait_for(struct chapter_stream *stream, const struct ahead *ahead)
 	while (!ahead->done) {
 		int n = uds_io_engine_reap(stream->engine, done, BUFFERS, 1, -1);
 
+		/*
+		 * Reads finish in any order; that of a later chapter is noted for when its turn
+		 * comes.
+		 */
 		for (int i = 0; i < n; i++)
 			((struct ahead *)done[i]->user)->done = true;
 	}
@@ -141,11 +154,13 @@ bool chapter_stream_next(struct chapter_stream *stream, struct streamed_chapter 
 	uint32_t n = stream->taken;
 	struct ahead *ahead = &stream->ring[n % BUFFERS];
 
+	/* Nothing is in flight any more; the caller gives the last buffer back with close(). */
 	if (n == stream->count)
 		return false;
 	read_ahead(stream); /* into the buffer of the one that was handed out before, too */
 	wait_for(stream, ahead);
 	stream->taken = n + 1;
+	/* A failure is this chapter's only. The caller decides whether to go on with the next. */
 	ret_chapter->slot = stream->slots[n];
 	ret_chapter->status = read_status(stream, stream->slots[n], ahead);
 	ret_chapter->pages = ahead->buffer;

@@ -44,6 +44,10 @@ int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pag
 	view->pages = pages;
 	r = chapter_check_index(geometry, &view->volume->reader.code, view->slot, pages, &found,
 				view->heads, message);
+	/*
+	 * The index pages agree with each other and with the slot, but they may be those of the
+	 * chapter that was here one round of the volume ago, or of the one after this.
+	 */
 	if (r == 0 && found != vcn)
 		r = failure(message, UDS_ERR_CORRUPT, "the slot holds chapter %" PRIu64 " instead",
 			    found);
@@ -74,6 +78,10 @@ bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page
 	struct uds_record_name name;
 
 	memcpy(&name, page + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
+	/*
+	 * The fill record lies on several pages and more than once on its own (10.4): only the copy
+	 * that a lookup ends at counts as led to.
+	 */
 	return chapter_view_search(view, &name, &led_to) == 1 && led_to == record_page &&
 	       find_in_page(page, count, &name) == i;
 }

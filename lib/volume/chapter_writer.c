@@ -84,6 +84,10 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 {
 	struct volume *volume = writer->volume;
 	uint64_t vcn = writer->vcn;
+	/*
+	 * Computed once, before anything is written: what it goes by changes when the saves are
+	 * invalidated.
+	 */
 	uint32_t slot = geometry_physical_chapter(&volume->geometry, vcn);
 	bool outlast = saves_outlast_chapter(&writer->layout->saves, &volume->geometry, vcn);
 	int r;
@@ -91,9 +95,17 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 	r = chapter_builder_run(writer->builder, vcn, writer->zones, writer->zone_count, message);
 	if (r < 0)
 		return r;
+	/*
+	 * Before the first write: a chapter index that is needed by the sparse cache does not have
+	 * to wait for the device.
+	 */
 	note_built(writer);
 	if (!outlast)
 		r = invalidate_saves(writer, message);
+	/*
+	 * Nothing of the chapter was written, and the save may still be good: going on would leave
+	 * a valid save that is older than the volume (15.4; 20.2, R4).
+	 */
 	if (r < 0)
 		return failure_in(message, r, "chapter %" PRIu64 ": not written", vcn);
 	/*
@@ -107,6 +119,10 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 		return r; /* the slot stays closed: nobody knows what is in it */
 	if (outlast)
 		r = invalidate_saves(writer, message);
+	/*
+	 * The chapter is durable, but so may be the save that has it open. The next open sees that
+	 * and does not trust the save (find_outdated_save()).
+	 */
 	if (r < 0)
 		return failure_in(message, r, "chapter %" PRIu64 ": written", vcn);
 	volume_end_write(volume, slot);
@@ -126,6 +142,10 @@ static void note_result(struct chapter_writer *writer, int status,
 		env_log(&writer->volume->env, UDS_LOG_ERROR, "%.500s", message->text);
 	} else {
 		writer->statistics.chapters++;
+		/*
+		 * Records whose entries overflowed or were taken off to make a page fit: they lie
+		 * on a record page and no lookup finds them (20.1, S12).
+		 */
 		writer->statistics.unreachable_records += index->overflows + index->removed;
 	}
 	writer->busy = false;
@@ -142,10 +162,22 @@ static void *run(void *argument)
 	for (;;) {
 		while (!writer->busy && !writer->stop)
 			pthread_cond_wait(&writer->changed, &writer->lock);
+		/*
+		 * Stopping waits for a chapter that was handed over: @stop counts only when there
+		 * is nothing to write.
+		 */
 		if (!writer->busy)
 			break;
+		/*
+		 * Written without the lock: @busy keeps submit() away from what the thread uses,
+		 * and others may ask for status, statistics and index pages meanwhile.
+		 */
 		pthread_mutex_unlock(&writer->lock);
 		r = write_chapter(writer, &message);
+		/*
+		 * Before @busy is cleared: whoever waits for the writer finds the index's range
+		 * already moved on.
+		 */
 		if (writer->written != NULL)
 			writer->written(writer->context, writer->vcn, r);
 		pthread_mutex_lock(&writer->lock);
@@ -230,10 +262,15 @@ int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
 	int r;
 
 	pthread_mutex_lock(&writer->lock);
+	/* At most one chapter is in flight (19.1), and none follows one that failed. */
 	r = wait_idle(writer, ret_message);
 	if (r == 0) {
 		writer->vcn = vcn;
 		writer->zone_count = count;
+		/*
+		 * Only the pointers: the zones stay as they are until the chapter is written, as
+		 * they also answer lookups of the closing chapter (17.1).
+		 */
 		memcpy(writer->zones, zones, count * sizeof(writer->zones[0]));
 		writer->built = false;
 		writer->busy = true;

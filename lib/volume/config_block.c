@@ -26,6 +26,7 @@ static int decode_version(const uint8_t *bytes, uint32_t *ret_version,
 {
 	char text[VERSION_BYTES + 1];
 
+	/* Only these two are known; a number in between tells nothing of the layout. */
 	if (memcmp(bytes, "06.02", VERSION_BYTES) == 0) {
 		*ret_version = CONFIG_VERSION_PLAIN;
 		return 0;
@@ -56,6 +57,10 @@ int config_block_decode(const uint8_t block[BLOCK_BYTES], uint32_t *ret_version,
 	r = decode_version(block + MAGIC_BYTES, &version, ret_message);
 	if (r < 0)
 		return r;
+	/*
+	 * Only taken from the bytes here; geometry_make() checks every value against its limits
+	 * (4.2). The field at 26 is unused and ignored, as the format says (14.6).
+	 */
 	configuration.record_pages_per_chapter = get_le32(block + 10);
 	configuration.chapters_per_volume = get_le32(block + 14);
 	configuration.sparse_chapters_per_volume = get_le32(block + 18);
@@ -64,6 +69,7 @@ int config_block_decode(const uint8_t block[BLOCK_BYTES], uint32_t *ret_version,
 	configuration.page_bytes = get_le32(block + 34);
 	configuration.sparse_sample_rate = get_le32(block + 38);
 	configuration.nonce = get_le64(block + 42);
+	/* In 06.02 both are 0, whatever lies here (14.6). */
 	if (version == CONFIG_VERSION_CONVERTED) {
 		configuration.remapped_virtual = get_le64(block + 50);
 		configuration.remapped_physical = get_le64(block + 58);
@@ -88,6 +94,7 @@ void config_block_encode(const struct uds_configuration *configuration, uint32_t
 	put_le32(block + 34, configuration->page_bytes);
 	put_le32(block + 38, configuration->sparse_sample_rate);
 	put_le64(block + 42, configuration->nonce);
+	/* Left zero in 06.02, which has no such fields. */
 	if (version == CONFIG_VERSION_CONVERTED) {
 		put_le64(block + 50, configuration->remapped_virtual);
 		put_le64(block + 58, configuration->remapped_physical);

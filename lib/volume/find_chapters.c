@@ -51,9 +51,14 @@ static uint64_t choose_round(uint64_t *sorted, uint32_t count, uint32_t chapters
 	uint64_t highest = 0;
 
 	sort_elements(sorted, count, sizeof(sorted[0]), compare_vcns);
+	/*
+	 * A window over the sorted numbers, never wider than one round: the fullest one wins. Equal
+	 * numbers cannot occur, since a chapter that is not in its own slot was refused before.
+	 */
 	for (uint32_t last = 0; last < count; last++) {
 		while (sorted[last] - sorted[first] >= chapters)
 			first++;
+		/* Not ">": on a tie the later, newer window wins. */
 		if (last - first + 1 >= best) {
 			best = last - first + 1;
 			highest = sorted[last];
@@ -82,6 +87,10 @@ static bool is_stray(const struct geometry *geometry, const struct found_chapter
 static void pass_over_unreadable(const struct geometry *geometry, const bool *unreadable,
 				 struct found_chapters *found)
 {
+	/*
+	 * At most one round: with every slot unreadable there is no place for the open chapter
+	 * anyway.
+	 */
 	for (uint32_t i = 0; i < found->slots; i++) {
 		if (!unreadable[geometry_physical_chapter(geometry, found->newest)])
 			break;
@@ -100,6 +109,7 @@ static void set_range(struct finder *finder)
 		if (found->vcns[slot] != NO_CHAPTER)
 			finder->sorted[count++] = found->vcns[slot];
 	}
+	/* An empty volume begins with chapter 0. */
 	found->newest = 0;
 	if (count > 0)
 		found->newest =
@@ -124,6 +134,10 @@ static int check_newest(struct finder *finder)
 	slot = geometry_physical_chapter(&volume->geometry, vcn);
 	r = chapter_read_whole(&volume->reader, slot, &vcn, &finder->message);
 	if (r == UDS_ERR_CORRUPT) {
+		/*
+		 * Torn: of the writes of a chapter only some reached the device (11.1). A crash
+		 * loses its records (15.5), and the range is chosen anew without it.
+		 */
 		env_log(&volume->env, UDS_LOG_WARNING,
 			"%s: chapter %" PRIu64 " (slot %" PRIu32
 			") was not written whole, and does not count: %.400s",
@@ -174,6 +188,10 @@ static int log_lost(struct finder *finder, uint64_t vcn)
 	if (r == 0)
 		r = chapter_check_index(geometry, &volume->reader.code, slot, finder->pages, &other,
 					finder->heads, &message);
+	/*
+	 * Status 0: only the sentence is wanted. A newer or older chapter in the slot is
+	 * the usual case.
+	 */
 	if (r == 0)
 		failure(&message, 0, "the slot holds chapter %" PRIu64, other);
 	env_log(&volume->env, UDS_LOG_WARNING,
@@ -190,15 +208,24 @@ static int settle(struct finder *finder)
 	int r = 0;
 
 	for (uint32_t slot = 0; slot < found->slots; slot++) {
+		/* A lookup must not go by bounds that belong to a chapter that was given up. */
 		if (found->vcns[slot] < found->oldest || found->vcns[slot] >= found->newest)
 			page_map_clear(volume->map, slot);
 	}
 	for (uint64_t vcn = found->oldest; vcn < found->newest && r == 0; vcn++) {
 		if (found->vcns[geometry_physical_chapter(&volume->geometry, vcn)] == vcn)
 			continue;
+		/*
+		 * All lost chapters count, but a volume that is damaged everywhere does not flood
+		 * the log.
+		 */
 		if (++found->lost <= LOGGED_CHAPTERS)
 			r = log_lost(finder, vcn);
 	}
+	/*
+	 * What a writer would have left: the last chapter whose pages were recorded, 0 in a new
+	 * index (12.1).
+	 */
 	page_map_set_last_update(volume->map, found->newest > 0 ? found->newest - 1 : 0);
 	return r;
 }
@@ -210,6 +237,10 @@ static int take_slot(struct finder *finder, const struct streamed_chapter *chapt
 	uint32_t slot = chapter->slot;
 	uint64_t vcn = NO_CHAPTER;
 
+	/*
+	 * A read error ends the search unless the caller accepts the loss: the chapter may be
+	 * readable another time.
+	 */
 	if (chapter->status < 0 && !finder->options->skip_unreadable)
 		return failure(&finder->message, chapter->status,
 			       "slot %" PRIu32 ": reading its index pages: %s", slot,
@@ -218,11 +249,16 @@ static int take_slot(struct finder *finder, const struct streamed_chapter *chapt
 		env_log(&volume->env, UDS_LOG_WARNING,
 			"%s: slot %" PRIu32 ": reading its index pages: %s",
 			uds_io_name(volume->io), slot, uds_strerror(chapter->status));
+		/*
+	 * Garbage, another index's pages or a torn chapter are what any slot may hold (15.1): no
+	 * sentence for each.
+	 */
 	} else if (chapter_check_index(&volume->geometry, &volume->reader.code, slot,
 				       chapter->pages, &vcn, finder->heads, NULL) == 0) {
 		chapter_last_lists(&volume->geometry, finder->heads, finder->last_lists);
 		page_map_set(volume->map, slot, vcn, finder->last_lists);
 	}
+	/* Unlike a corrupt slot, this one may hold a chapter; see pass_over_unreadable(). */
 	finder->unreadable[slot] = chapter->status < 0;
 	finder->found.vcns[slot] = vcn;
 	return 0;
@@ -248,6 +284,10 @@ static int read_slots(struct finder *finder)
 	while (r == 0 && chapter_stream_next(stream, &chapter)) {
 		r = take_slot(finder, &chapter);
 		done++;
+		/*
+		 * Asked after the slot was taken in: what was found is thrown away, and nothing on
+		 * the device has changed.
+		 */
 		if (r == 0 && options->progress != NULL &&
 		    options->progress(options->progress_context, done, count) != 0)
 			r = UDS_ERR_STOPPED;
@@ -288,6 +328,10 @@ static int find_all(struct finder *finder)
 		r = read_slots(finder);
 	if (r < 0)
 		return r;
+	/*
+	 * The order matters: the newest chapter settles the range, a torn one moves it back, and
+	 * unreadable slots move it on; only then is it known what is too old.
+	 */
 	set_range(finder);
 	r = check_newest(finder);
 	if (r < 0)
@@ -308,6 +352,10 @@ int volume_find_chapters(struct volume *volume, const struct find_options *optio
 
 	r = find_all(&finder);
 	env_release(env, finder.pages);
+	/*
+	 * Also after an error: make_finder() may have failed halfway, and what it did not make is
+	 * NULL.
+	 */
 	env_release(env, finder.last_lists);
 	env_release(env, finder.heads);
 	env_release(env, finder.unreadable);

@@ -27,6 +27,10 @@ static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_bloc
 	if (r < 0)
 		return failure(ret_message, r, "super block: reading block %" PRIu64 ": %s", at,
 			       uds_strerror(r));
+	/*
+	 * A VDO volume begins with a geometry block of its own, and says there where its index
+	 * lies: users give the whole device for it.
+	 */
 	r = super_block_decode(block, at, ret_super, ret_message);
 	if (r == UDS_ERR_NOT_AN_INDEX && vdo_geometry_is_there(block))
 		return vdo_name_index(block, at, ret_message);
@@ -95,6 +99,7 @@ static int check_lengths(const struct layout *layout, struct uds_message *ret_me
 	};
 
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		/* Larger is wrong too: blocks that nobody knows about shift all that follows. */
 		if (lengths[i].found < lengths[i].needed ||
 		    (lengths[i].found > lengths[i].needed && !lengths[i].may_be_more))
 			return failure(ret_message, UDS_ERR_CORRUPT,
@@ -120,6 +125,10 @@ static int check_remapped(const struct layout *layout, struct uds_message *ret_m
 		if (slot->state == SLOT_VALID && slot->save.newest >= limit)
 			limit = slot->save.newest + 1;
 	}
+	/*
+	 * No save tells, or one has a number that no index reaches: then any number that can be is
+	 * taken.
+	 */
 	if (limit == 0 || limit > CHAPTER_LIMIT)
 		limit = CHAPTER_LIMIT;
 	if (layout->configuration.remapped_virtual > limit)
@@ -141,12 +150,19 @@ static int has_chapter(struct page_reader *reader, uint64_t vcn, struct uds_mess
 	int r;
 
 	r = chapter_read_head(reader, slot, &found, ret_message);
+	/*
+	 * A newer chapter in the slot counts as well: the volume is even further on than the save.
+	 */
 	if (r == 0 && found >= vcn)
 		r = chapter_read_whole(reader, slot, &found, ret_message);
 	if (r == 0 && found >= vcn)
 		return 1;
 	if (r < 0 && r != UDS_ERR_CORRUPT)
 		return r;
+	/*
+	 * Corrupt: empty, torn or foreign. The chapter may have been damaged later; the next one,
+	 * begun only after this one was durable, is still proof that it was there.
+	 */
 	slot = geometry_physical_chapter(reader->geometry, vcn + 1);
 	r = chapter_read_head(reader, slot, &found, ret_message);
 	if (r < 0)
@@ -166,6 +182,10 @@ static int find_outdated_save(struct uds_io *io, struct layout *layout,
 	struct page_reader reader;
 	int r;
 
+	/*
+	 * No save, nothing to find out. A number that no index reaches is refused when the save is
+	 * to be loaded.
+	 */
 	if (slot == NULL || slot->save.newest >= CHAPTER_LIMIT)
 		return 0;
 	page_reader_init(&reader, io, &io->env, &layout->geometry, layout->super.volume_nonce,
@@ -195,6 +215,10 @@ static int read_parts(struct uds_io *io, uint64_t offset, uint64_t bytes, uint8_
 		r = check_lengths(layout, ret_message);
 	if (r < 0)
 		return r;
+	/*
+	 * Cannot fail: damaged and unreadable headers are states of their slots, since the other
+	 * may be good (14.7).
+	 */
 	saves_read(io, &layout->super, block, &layout->saves);
 	r = check_remapped(layout, ret_message);
 	return r < 0 ? r : find_outdated_save(io, layout, ret_message);
@@ -212,6 +236,10 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 		return failure(ret_message, -EINVAL,
 			       "%s: offset: expected a multiple of %u bytes, found %" PRIu64,
 			       uds_io_name(io), BLOCK_BYTES, offset);
+	/*
+	 * The parts of the layout are written in blocks of 4096 bytes; on a device with larger ones
+	 * a write would have to take in the neighbours.
+	 */
 	if (uds_io_block_bytes(io) > BLOCK_BYTES)
 		return failure(ret_message, UDS_ERR_UNALIGNED,
 			       "%s: blocks of %" PRIu32
@@ -221,6 +249,10 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 	if (r < 0)
 		return failure(ret_message, r, "%s: asking for its size: %s", uds_io_name(io),
 			       uds_strerror(r));
+	/*
+	 * Not on the stack: with the sentences of its saves it is too large for a thread with a
+	 * small one.
+	 */
 	layout = env_allocate_zeroed(&io->env, 1, sizeof(*layout));
 	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
 	r = layout == NULL || block == NULL ? -ENOMEM : 0;

@@ -16,6 +16,10 @@ static int make_room(struct uds_io *io, uint64_t offset, uint64_t size_limit, ui
 	uint64_t bytes = 0;
 	int r;
 
+	/*
+	 * A limit protects what lies behind the index on the same device: checked before the
+	 * device's own size, and never exceeded by growing.
+	 */
 	if (size_limit != 0 && size_limit < needed)
 		return failure(ret_message, UDS_ERR_NO_ROOM,
 			       "the index needs %" PRIu64 " bytes, the size limit allows %" PRIu64,
@@ -27,6 +31,10 @@ static int make_room(struct uds_io *io, uint64_t offset, uint64_t size_limit, ui
 	if (bytes >= offset && bytes - offset >= needed)
 		return 0;
 	r = uds_io_resize(io, offset + needed);
+	/*
+	 * A block device or a fixed buffer cannot grow: that is no failure of the call, but no
+	 * room.
+	 */
 	if (r == -EOPNOTSUPP)
 		return failure(ret_message, UDS_ERR_NO_ROOM,
 			       "the index needs %" PRIu64 " bytes, there are %" PRIu64
@@ -62,7 +70,10 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 {
 	int r = 0;
 
-	/* A device that had an index before may still have saves here. */
+	/*
+	 * A device that had an index before may still have saves here. The volume needs no such care: its
+	 * chapters have another nonce (15.1).
+	 */
 	for (unsigned int slot = 0; slot < SAVE_SLOTS && r == 0; slot++) {
 		save_header_encode_unsaved(super, slot, block);
 		r = write_block(io, block, super_block_save_at(super, slot), "save header",
@@ -99,11 +110,13 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 	r = geometry_make(configuration, &geometry, ret_message);
 	if (r < 0)
 		return r;
+	/* They describe what a conversion moved (11.3); in a new index nothing was. */
 	if (geometry.remapped_virtual != 0 || geometry.remapped_physical != 0)
 		return failure(ret_message, -EINVAL,
 			       "remapped_virtual and remapped_physical: expected 0 in a new index, "
 			       "found %" PRIu64 " and %" PRIu64,
 			       geometry.remapped_virtual, geometry.remapped_physical);
+	/* Bounded so that no sum of block numbers below can overflow. */
 	if (offset % BLOCK_BYTES != 0 || offset / BLOCK_BYTES > MAX_BLOCKS)
 		return failure(ret_message, -EINVAL,
 			       "offset: expected a multiple of %u bytes, found %" PRIu64,
@@ -115,6 +128,10 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 	if (uds_io_is_read_only(io))
 		return failure(ret_message, UDS_ERR_READ_ONLY, "%s",
 			       uds_strerror(UDS_ERR_READ_ONLY));
+	/*
+	 * What makes all nonces unique: pages of an earlier index at the same place are told by it
+	 * (14.5).
+	 */
 	if (nonce_data == NULL) {
 		r = nonce_data_make(env_now_ms(env), made);
 		if (r < 0)
@@ -127,6 +144,7 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 	block = io_allocate_buffer(io, env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	/* The first thing that changes the device; everything above only refuses. */
 	r = make_room(io, offset, size_limit, sizes.total_blocks * BLOCK_BYTES, ret_message);
 	if (r == 0)
 		r = write_all(io, &super, configuration, block, ret_message);

@@ -57,11 +57,13 @@ static int take(struct volume *volume, struct volume_lookup *lookup,
 /* From what the chapter index came to, on to the record page. */
 static int leave_index(struct volume *volume, struct volume_lookup *lookup, int r)
 {
+	/* The page had passed its checks, so this is damage inside one list. */
 	if (r < 0)
 		return failure(lookup->message, r, "list %" PRIu32 " does not decode",
 			       lookup->list);
 	if (r == 0)
 		return ABSENT;
+	/* The same slot and chapter, another page: the claim goes on with the lookup. */
 	lookup->request.claim.page = volume->geometry.index_pages_per_chapter + lookup->record_page;
 	lookup->step = LOOKUP_RECORDS;
 	return GO_ON;
@@ -82,11 +84,18 @@ static int find_list(struct volume *volume, struct volume_lookup *lookup,
 		return failure(lookup->message, UDS_ERR_CORRUPT,
 			       "offset table: the entries of list %" PRIu32 " are not in order",
 			       lookup->list);
+	/*
+	 * An empty list is no damage: no name of it was stored, or packing took its entries off
+	 * (20.1, S12).
+	 */
 	return lookup->list_bits > 0;
 }
 
 static int want_list(struct volume *volume, struct volume_lookup *lookup)
 {
+	/*
+	 * Lists begin and end anywhere in a byte: the bytes that hold the first and the last bit.
+	 */
 	return want(volume, lookup, LOOKUP_LIST, lookup->list_start / 8,
 		    (lookup->list_start + lookup->list_bits + 7) / 8);
 }
@@ -110,6 +119,7 @@ static int look_into_index_page(void *context, const uint8_t *page)
 	if (r == 0)
 		r = page_check_head(&volume->geometry, &lookup->request.claim, &head,
 				    lookup->message);
+	/* 0: a later chapter is there. Both ways out end the lookup without a read. */
 	if (r <= 0)
 		return r;
 	r = index_page_search(&volume->geometry, &volume->reader.code, &head, page, &lookup->name,
@@ -128,11 +138,13 @@ static int search_below_head(struct volume *volume, struct volume_lookup *lookup
 			    lookup->message);
 	if (r <= 0)
 		return r;
+	/* The head has told that the slot holds the chapter; the sparse cache has told the rest. */
 	if (lookup->knows_record_page)
 		return leave_index(volume, lookup, 1);
 	r = find_list(volume, lookup, &cached->head, cached->bytes);
 	if (r <= 0)
 		return r;
+	/* After find_list(), so that an empty list never takes the page cache's lock. */
 	if (page_reader_look(&volume->reader, &lookup->request.claim, look_into_index_page, &look,
 			     &r))
 		return r;
@@ -150,6 +162,9 @@ static int begin(struct volume *volume, struct volume_lookup *lookup)
 	int r;
 
 	lookup->list = chapter_list(&volume->geometry, &lookup->name);
+	/*
+	 * Without a lock: a writer changes the map only while it keeps everybody out of the slot.
+	 */
 	claim->bounds = page_map_find(volume->map, claim->slot, lookup->list);
 	claim->page = claim->bounds.page;
 	cached = slot_head(volume->reader.slots, claim->slot, claim->page);
@@ -175,6 +190,9 @@ static int search_head(struct volume *volume, struct volume_lookup *lookup)
 	struct index_page_head head;
 	int r;
 
+	/*
+	 * 0: the slot's chapter is newer than the one asked for. The volume has moved on, no error.
+	 */
 	r = take(volume, lookup, &head);
 	if (r <= 0)
 		return r;
@@ -255,6 +273,10 @@ static uint32_t row_nodes(const struct volume *volume)
 static int want_row(struct volume *volume, struct volume_lookup *lookup)
 {
 	const uint32_t row = row_nodes(volume), reach = volume->reach;
+	/*
+	 * Names are sorted by their bytes, and evenly spread: the upper h - 1 bits say where among
+	 * the 2^(h-1) nodes of the row the name is or would be.
+	 */
 	uint32_t guess =
 		(uint32_t)(get_be64(lookup->name.bytes) >> 32 >> (33 - tree_levels(volume)));
 
@@ -268,6 +290,10 @@ static int search_records(struct volume *volume, struct volume_lookup *lookup)
 {
 	const uint32_t page_bytes = volume->geometry.page_bytes;
 
+	/*
+	 * Other page sizes have no perfect tree, so where a name is in the bottom row is not known
+	 * in advance (9).
+	 */
 	if (page_bytes > SMALL_PAGE_BYTES && is_power_of_two(page_bytes) &&
 	    !page_reader_is_slow(&volume->reader))
 		return want_row(volume, lookup);
@@ -325,6 +351,10 @@ static int search_row(struct volume *volume, struct volume_lookup *lookup)
 	/* The name is not about where it should be: one in a hundred is not. */
 	if ((low == first && first > 0) || (low == end && end < row))
 		return want_record_page(volume, lookup);
+	/*
+	 * Behind the last node of the row no inner node follows; all of them lie between two of the
+	 * row.
+	 */
 	if (low == row)
 		return ABSENT;
 	node = node_in_gap(tree_levels(volume), low);
@@ -409,6 +439,10 @@ static int make_claim(struct volume *volume, struct volume_lookup *lookup)
 {
 	struct page_claim *claim = &lookup->request.claim;
 
+	/*
+	 * Not compared with oldest: what the volume index still gives is looked up (11.4), and the
+	 * head of the index page tells whether the slot has the chapter.
+	 */
 	claim->vcn = lookup->vcn;
 	claim->slot = geometry_physical_chapter(&volume->geometry, lookup->vcn);
 	claim->page = volume->geometry.index_pages_per_chapter + lookup->record_page;
@@ -428,11 +462,19 @@ int volume_lookup_step(struct volume *volume, struct volume_lookup *lookup)
 	if (first)
 		r = make_claim(volume, lookup);
 	slot = lookup->request.claim.slot;
+	/*
+	 * Turned away by a writer: the chapter of the slot is being replaced, so the name is not
+	 * found there.
+	 */
 	if (r < 0 || !slot_enter(slots, slot))
 		return end(volume, lookup, r);
 	/* What was read while the slot was written is of two chapters, and neither is asked for. */
 	if (first || lookup->slot_writes == slot_writes(slots, slot))
 		r = advance(volume, lookup);
+	/*
+	 * Noted inside the slot, and the slot left while the read is under way: a writer never
+	 * waits for a device that a lookup waits for.
+	 */
 	lookup->slot_writes = slot_writes(slots, slot);
 	slot_leave(slots, slot);
 	return r == WANTS ? VOLUME_WANTS_PAGE : end(volume, lookup, r);
@@ -457,6 +499,7 @@ int volume_lookup_run(struct volume *volume, struct volume_lookup *lookup)
 
 void volume_read_pages(struct volume *volume, struct page_request *const *requests, size_t count)
 {
+	/* Where reads come out of memory, an engine costs more than it saves. */
 	if (count > 1 && page_reader_is_slow(&volume->reader)) {
 		page_reader_read_many(&volume->reader, requests, count);
 		return;

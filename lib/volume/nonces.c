@@ -21,8 +21,13 @@ uint64_t nonce_volume(uint64_t primary, uint64_t sub_index_start)
 	uint8_t x[16] = { 0 };
 	uint64_t nonce;
 
+	/*
+	 * The start block as it was at creation. A conversion does not change the number in the
+	 * table, so no page has to be rewritten for it (14.5).
+	 */
 	put_le64(x, sub_index_start);
 	nonce = nonce_hash(primary + 1, x, sizeof(x));
+	/* A page of zeros has nonce 0, and must not look like one of this index. */
 	if (nonce == 0)
 		nonce = nonce_hash(UINT64_C(0) - primary + 1, x, sizeof(x));
 	return nonce;
@@ -35,6 +40,9 @@ uint64_t nonce_save(uint64_t volume_nonce, uint64_t timestamp, uint32_t version,
 
 	put_le64(y, timestamp);
 	put_le32(y + 16, version);
+	/*
+	 * Bytes 8 to 15 and 20 to 23 stay zero; the reader has to come to the same 32 bytes (14.5).
+	 */
 	put_le64(y + 24, save_start);
 	return nonce_hash(volume_nonce + 1, y, sizeof(y));
 }

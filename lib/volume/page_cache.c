@@ -95,6 +95,10 @@ void page_cache_free(struct page_cache *cache)
 /* Neighbouring pages are asked for together, so they are spread over the shards. */
 static struct shard *lock_shard(struct page_cache *cache, uint64_t number)
 {
+	/*
+	 * Multiplication by the golden ratio: the upper 32 bits, then the share of them by another
+	 * multiplication, which needs no division.
+	 */
 	uint64_t mixed = number * UINT64_C(0x9e3779b97f4a7c15) >> 32;
 	struct shard *shard = &cache->shards[mixed * cache->shard_count >> 32];
 
@@ -165,6 +169,7 @@ static struct cached_page *new_place(struct page_cache *cache, struct shard *sha
 /* The place that is evicted next, if the shard has any. */
 static struct cached_page *victim(struct shard *shard)
 {
+	/* At most two rounds: the first one clears @used of every place. */
 	while (shard->count > 0) {
 		struct cached_page *page = &shard->places[shard->hand];
 
@@ -184,11 +189,16 @@ void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *by
 	/* Another thread has read the same page meanwhile. */
 	if (find(shard, number) != NULL)
 		goto out_unlock;
+	/* A place whose page was dropped keeps its memory: taken first, before the cache grows. */
 	page = find(shard, NO_PAGE);
 	if (page == NULL)
 		page = new_place(cache, shard);
 	if (page == NULL)
 		page = victim(shard);
+	/*
+	 * No memory, and the shard has no place to evict from: the cache is only a shortcut, so
+	 * this is no error.
+	 */
 	if (page == NULL)
 		goto out_unlock;
 	memcpy(page->bytes, bytes, cache->page_bytes);
@@ -210,6 +220,7 @@ void page_cache_drop(struct page_cache *cache, uint64_t first, uint32_t count)
 		struct shard *shard = lock_shard(cache, first + i);
 		struct cached_page *page = find(shard, first + i);
 
+		/* The memory stays with the place, for the next page of this shard. */
 		if (page != NULL)
 			page->number = NO_PAGE;
 		pthread_mutex_unlock(&shard->lock);

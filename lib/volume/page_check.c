@@ -20,6 +20,10 @@ int page_check_head(const struct geometry *geometry, const struct page_claim *cl
 			       "chapter number: expected %" PRIu64 ", found %" PRIu64, claim->vcn,
 			       head->vcn);
 	}
+	/*
+	 * The reader came to this page because of these bounds; with other ones the name's list may
+	 * be on another page.
+	 */
 	if (head->first_list != bounds->first_list || head->list_count != bounds->list_count)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "lists: expected %" PRIu32 " from %" PRIu32
@@ -36,12 +40,21 @@ int page_check(const struct geometry *geometry, const struct index_page_code *co
 	struct index_page_head head;
 	int r;
 
+	/* Record pages have no header and no checksum (9): nothing can be told from one alone. */
 	if (claim->page >= geometry->index_pages_per_chapter)
 		return 1;
+	/*
+	 * The first part of a page has its head and the offset table; that the lists end within the
+	 * page can be checked only when all of it is there.
+	 */
 	if (length == geometry->page_bytes)
 		r = index_page_open(code, bytes, &head, ret_message);
 	else
 		r = index_page_read_head(code, bytes, &head, ret_message);
+	/*
+	 * The caller wants to know which chapter it is: recovery and verify, which compare it with
+	 * the slot themselves.
+	 */
 	if (r == 0 && claim->vcn == NO_CHAPTER)
 		r = 1;
 	else if (r == 0)

@@ -24,6 +24,7 @@ int page_map_make(const struct uds_env *env, const struct geometry *geometry,
 		return -ENOMEM;
 	map->env = *env;
 	map->chapters = geometry->chapters_per_volume;
+	/* The last page needs no entry: its lists end with the chapter's (12.1). */
 	map->entries_per_chapter = geometry->index_pages_per_chapter - 1;
 	map->list_count = geometry->delta_lists_per_chapter;
 	count = (size_t)map->chapters * map->entries_per_chapter;
@@ -160,6 +161,10 @@ int page_map_decode(struct page_map *map, const uint8_t *memory, struct uds_mess
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "page map: magic: expected \"" MAP_MAGIC "\", found 0x%" PRIx64,
 			       get_le64(memory));
+	/*
+	 * All rows are checked before the first entry is taken: a refused map leaves the one in
+	 * memory as it was.
+	 */
 	for (uint32_t c = 0; c < map->chapters; c++) {
 		r = check_row(map, c, rows + (size_t)2 * c * map->entries_per_chapter, ret_message);
 		if (r < 0)

@@ -77,6 +77,7 @@ int page_reader_start(struct page_reader *reader, uint64_t cache_bytes)
 void page_reader_end(struct page_reader *reader)
 {
 	while (reader->engines != NULL) {
+		/* The engines first, then the one whose threads they share. */
 		struct read_engine *engine = reader->engines;
 
 		reader->engines = engine->next;
@@ -110,6 +111,7 @@ static struct page_buffer *take_buffer(struct page_reader *reader)
 	if (buffer != NULL)
 		reader->buffers = buffer->next;
 	pthread_mutex_unlock(&reader->pool_lock);
+	/* Every buffer has room for a whole page, so that one pool serves all kinds of reads. */
 	if (buffer != NULL)
 		return buffer;
 	buffer = env_allocate(&reader->env, 1, sizeof(*buffer));
@@ -136,6 +138,7 @@ int page_reader_want(struct page_reader *reader, struct page_request *request, u
 		return -ENOMEM;
 	request->from = from;
 	request->to = to;
+	/* Whole blocks of the device are read around the bytes that are wanted. */
 	request->bytes = request->buffer->memory + (from - start);
 	request->transfer.io = reader->io;
 	request->transfer.kind = UDS_IO_READ;
@@ -196,6 +199,7 @@ void page_reader_read(struct page_reader *reader, struct page_request *request)
 		began = now_ns();
 	request->status = uds_io_read(reader->io, transfer->buffer, (size_t)transfer->length,
 				      transfer->offset);
+	/* A failed read says nothing about the device's speed. */
 	if (timed && request->status == 0)
 		note_time(reader, now_ns() - began);
 }
@@ -208,6 +212,7 @@ int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
 
 	options.depth = depth;
 	pthread_mutex_lock(&reader->pool_lock);
+	/* Made by the first that needs it, under the lock so that there is only one. */
 	if (reader->threads == NULL)
 		r = uds_io_engine_open(&options, &reader->env, NULL, &reader->threads);
 	options.share = reader->threads;
@@ -271,6 +276,10 @@ static void read_together(struct page_reader *reader, struct page_request *const
 	r = take_engine(reader, &engine);
 	if (r == 0) {
 		r = uds_io_engine_submit(engine->engine, transfers, count);
+		/*
+		 * All submitted requests come back before the engine goes to others, who would get
+		 * ours.
+		 */
 		if (r == 0)
 			(void)uds_io_engine_reap(engine->engine, done, count, count, -1);
 		give_engine(reader, engine);
@@ -301,12 +310,17 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 			       "reading %" PRIu64 " bytes at %" PRIu64 ": %s",
 			       request->transfer.length, request->transfer.offset,
 			       uds_strerror(request->status));
+	/*
+	 * A part behind the head: lists are decoded with checks of their own, and records have
+	 * none.
+	 */
 	if (request->from > 0)
 		return 1;
 	r = page_check(reader->geometry, &reader->code, claim, request->bytes, length, ret_head,
 		       ret_message);
 	if (r <= 0 || reader->slots == NULL)
 		return r;
+	/* A part that ends before the table does gives no head that could be searched. */
 	if (claim->page < reader->geometry->index_pages_per_chapter &&
 	    length >= index_page_table_bytes(ret_head))
 		slot_cache_head(reader->slots, claim->slot, claim->page, ret_head, request->bytes);
@@ -364,6 +378,10 @@ void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t pa
 
 void page_reader_lock_slot(struct page_reader *reader, uint32_t slot)
 {
+	/*
+	 * In this order: with the slot locked nobody reads pages of it, so none comes back into the
+	 * cache.
+	 */
 	slot_lock(reader->slots, slot);
 	page_cache_drop(reader->cache, geometry_physical_page(reader->geometry, slot, 0),
 			reader->geometry->pages_per_chapter);

@@ -51,6 +51,7 @@ static int find(struct uds_volume *volume, const struct uds_volume_options *opti
 	r = volume_find_chapters(volume->volume, &find_options, ret_message, &found);
 	if (r < 0)
 		return r;
+	/* A copy with atomic elements: readers look at it while another thread writes a chapter. */
 	volume->vcns = env_allocate(&volume->env, found.slots, sizeof(volume->vcns[0]));
 	for (uint32_t slot = 0; volume->vcns != NULL && slot < found.slots; slot++)
 		atomic_init(&volume->vcns[slot], found.vcns[slot]);
@@ -98,6 +99,7 @@ UDS_PUBLIC int uds_volume_open(struct uds_io *io, const struct uds_volume_option
 	if (r == 0)
 		r = find(volume, &options, ret_message);
 	if (r < 0) {
+		/* Takes a volume of which any part is missing. */
 		uds_volume_close(volume);
 		return r;
 	}
@@ -164,6 +166,7 @@ static int find_slot(const struct uds_volume *volume, uint64_t vcn, uint32_t *re
 {
 	uint32_t slot = geometry_physical_chapter(&volume->layout.geometry, vcn);
 
+	/* Chapters are addressed by number; the slot is theirs only while the volume holds them. */
 	if (vcn >= CHAPTER_LIMIT || volume->vcns[slot] != vcn)
 		return failure(ret_message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: chapter %" PRIu64 " is not on the volume",
@@ -283,15 +286,27 @@ static int write_zones(struct uds_volume *volume, struct open_zone *const *zones
 	uint32_t slot = geometry_physical_chapter(geometry, vcn);
 	int r = 0;
 
+	/*
+	 * Made at the first chapter: most users only read, and a writer costs a thread and the
+	 * memory of a chapter.
+	 */
 	if (volume->writer == NULL) {
 		r = chapter_writer_make(volume->volume, &volume->layout, NULL, NULL,
 					&volume->writer);
 		if (r < 0)
 			return failure(ret_message, r, "the chapter writer: %s", uds_strerror(r));
 	}
+	/*
+	 * An earlier failure stays: what its slot holds is not known, and this chapter would get
+	 * its number.
+	 */
 	r = chapter_writer_status(volume->writer, ret_message);
 	if (r < 0)
 		return r;
+	/*
+	 * Before the first byte: from here on the slot's old chapter is not to be found, and if the
+	 * write fails, nobody knows what the slot holds.
+	 */
 	volume->vcns[slot] = NO_CHAPTER;
 	r = chapter_writer_submit(volume->writer, vcn, zones, count, ret_message);
 	if (r == 0)
@@ -299,6 +314,7 @@ static int write_zones(struct uds_volume *volume, struct open_zone *const *zones
 	if (r < 0)
 		return r;
 	volume->vcns[slot] = vcn;
+	/* Only now: a chapter counts when it is durable. */
 	volume->newest = vcn + 1;
 	volume->oldest += geometry_chapters_to_expire(geometry, vcn + 1);
 	return 0;
@@ -338,6 +354,10 @@ static int write_open_chapter(struct uds_volume *volume, const struct uds_open_c
 	struct open_zone *const *zones;
 	unsigned int count;
 
+	/*
+	 * Only what decides where a record lies on a page: an open chapter made for another index
+	 * of the same chapter size fits.
+	 */
 	if (other->page_bytes != own->page_bytes ||
 	    other->record_pages_per_chapter != own->record_pages_per_chapter)
 		return failure(ret_message, -EINVAL,
@@ -379,6 +399,10 @@ static int write_records(struct uds_volume *volume, const struct uds_record *rec
 	if (r < 0)
 		return failure(ret_message, r, "%s", uds_strerror(r));
 	for (uint32_t i = 0; i < count && r == 0; i++) {
+		/*
+		 * The index over a chapter takes each name once; two records of one name would have
+		 * one of them unreachable.
+		 */
 		if (open_zone_search(zone, &records[i].name) != NULL)
 			r = failure(ret_message, UDS_ERR_DUPLICATE_NAME,
 				    "the name of record %" PRIu32 " was there before", i);

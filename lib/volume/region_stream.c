@@ -48,6 +48,10 @@ int region_writer_append(struct region_writer *writer, const void *bytes, size_t
 	const uint8_t *from = bytes;
 	int r;
 
+	/*
+	 * Checked before any byte is taken, so that a stream that does not fit leaves its region
+	 * unfinished, never overrun: the next region follows directly.
+	 */
 	if (length > writer->region.bytes - writer->written - writer->fill)
 		return failure(&writer->message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: more than the %" PRIu64 " bytes that the save has for it",
@@ -59,6 +63,10 @@ int region_writer_append(struct region_writer *writer, const void *bytes, size_t
 		writer->fill += n;
 		from += n;
 		length -= n;
+		/*
+		 * Written out only when full: all transfers but the last are of the same, aligned
+		 * size.
+		 */
 		if (writer->fill < size)
 			break;
 		r = write_out(writer, writer->fill);
@@ -121,6 +129,10 @@ static int refill(struct region_reader *reader)
 	size_t length = smaller(BUFFER_BYTES, reader->region.bytes - reader->next);
 	int r;
 
+	/*
+	 * A damaged count can ask for more than the region has: found here, before the next region
+	 * is taken for this one's content.
+	 */
 	if (length == 0)
 		return failure(&reader->message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: goes on behind the %" PRIu64 " bytes of its region",

@@ -57,6 +57,10 @@ int region_table_decode(const uint8_t block[BLOCK_BYTES], struct region_table *r
 	table.type = get_le16(block + 16);
 	table.count = get_le16(block + 20);
 	table.payload_bytes = get_le16(block + 22);
+	/*
+	 * From the device: the tables below have room for so many, and the payload must lie in the
+	 * block.
+	 */
 	if (table.count > REGION_TABLE_MAX)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "region count: expected at most %u, found %u", REGION_TABLE_MAX,
@@ -67,6 +71,7 @@ int region_table_decode(const uint8_t block[BLOCK_BYTES], struct region_table *r
 			       "payload length: expected at most %u, found %u",
 			       BLOCK_BYTES - table.payload_at, table.payload_bytes);
 	for (unsigned int i = 0; i < table.count; i++, at += REGION_BYTES) {
+		/* The u32 at 16 is zero in what writers leave and is not looked at (14.2). */
 		table.regions[i].start = get_le64(at);
 		table.regions[i].blocks = get_le64(at + 8);
 		table.regions[i].kind = get_le16(at + 20);
@@ -120,10 +125,18 @@ int region_check(const struct region_table *table, unsigned int i, uint16_t kind
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "%s (%u): instance: expected %u, found %u", region_name(kind), i,
 			       instance, region->instance);
+	/*
+	 * Contiguity: with each start prescribed by the end of the one before, regions can neither
+	 * overlap nor leave gaps.
+	 */
 	if (region->start != start)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "%s (%u): start block: expected %" PRIu64 ", found %" PRIu64,
 			       region_name(kind), i, start, region->start);
+	/*
+	 * With this limit, sums of a few block numbers cannot overflow, whatever a damaged table
+	 * says.
+	 */
 	if (region->blocks > MAX_BLOCKS)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "%s (%u): blocks: expected at most %" PRIu64 ", found %" PRIu64,

@@ -59,12 +59,20 @@ static int decode_payload(const uint8_t *payload, const struct super_block *supe
 		return r;
 	if (save->timestamp == 0)
 		return failure(ret_message, UDS_ERR_CORRUPT, "time stamp: expected one, found 0");
+	/*
+	 * Binds the save to the index, its slot and its time: a header copied from elsewhere, or
+	 * left by an index that was here before, does not count.
+	 */
 	if (save->nonce != nonce_save(super->volume_nonce, save->timestamp, get_le32(payload + 16),
 				      super->save_start[save->slot]))
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "save nonce: found 0x%" PRIx64
 			       ", which does not belong to this index, slot and time stamp",
 			       save->nonce);
+	/*
+	 * Their ranges are checked when the save is to be loaded (saves_latest()), not here: it is
+	 * still the latest, and no older one may be loaded in its place.
+	 */
 	save->newest = get_le64(payload + 32);
 	save->oldest = get_le64(payload + 40);
 	save->last_save = get_le64(payload + 48);
@@ -76,6 +84,7 @@ static unsigned int count_zones(const struct region_table *table, struct uds_mes
 {
 	unsigned int others = 3; /* header, page map, open chapter */
 
+	/* Free space is left out when the zones' shares come out even (14.7). */
 	if (table->count > 0 && table->regions[table->count - 1].kind == REGION_FREE)
 		others++;
 	if (table->count <= others || table->count - others > MAXIMUM_ZONES) {
@@ -152,6 +161,7 @@ static int decode(const uint8_t block[BLOCK_BYTES], const struct super_block *su
 	if (r < 0)
 		return r;
 	r = check_field("blocks", super->save_blocks, table.blocks, ret_message);
+	/* An empty slot: its regions are of no interest, since nothing will be read from them. */
 	if (r < 0 || table.type == TABLE_UNSAVED)
 		return r;
 	r = check_field("type", TABLE_SAVE, table.type, ret_message);
@@ -187,6 +197,7 @@ static int plan_regions(const struct super_block *super, unsigned int slot, unsi
 	uint64_t next = super->save_start[slot];
 	uint64_t share, end = next + super->save_blocks;
 
+	/* At least one block a zone. */
 	if (super->save_blocks < fixed + zones)
 		return UDS_ERR_OVERFLOW;
 	share = (super->save_blocks - fixed) / zones;
@@ -264,6 +275,7 @@ void save_header_encode_unsaved(const struct super_block *super, unsigned int sl
 		.payload_bytes = UNSAVED_PAYLOAD_BYTES,
 	};
 
+	/* Type 4 describes what a save begins with and nothing of the zones (14.7). */
 	region_table_append(&table, REGION_HEADER, REGION_NO_INSTANCE, start, 1);
 	region_table_append(&table, REGION_PAGE_MAP, REGION_NO_INSTANCE, start + 1,
 			    super->page_map_blocks);

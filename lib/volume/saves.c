@@ -30,6 +30,7 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 		struct save_slot *slot = &ret_saves->slots[i];
 		uint64_t at = super_block_save_at(super, i) * BLOCK_BYTES;
 
+		/* The state of one slot never hides the other (14.7). */
 		r = io_read(io, block, BLOCK_BYTES, at, &slot->why);
 		if (r < 0) {
 			slot->save.slot = i;
@@ -42,6 +43,9 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 			slot->state = SLOT_DAMAGED;
 		else
 			slot->state = r == 0 ? SLOT_UNSAVED : SLOT_VALID;
+		/*
+		 * The next save is dated after this one, even by a clock that went back (20.2, R5).
+		 */
 		if (slot->state == SLOT_VALID && slot->save.timestamp > ret_saves->last_timestamp)
 			ret_saves->last_timestamp = slot->save.timestamp;
 	}
@@ -56,6 +60,7 @@ const struct save_slot *saves_find_latest(const struct saves *saves)
 
 		if (slot->state != SLOT_VALID)
 			continue;
+		/* On a tie, slot 0 (15.2). */
 		if (latest == NULL || slot->save.timestamp > latest->save.timestamp)
 			latest = slot;
 	}
@@ -84,6 +89,10 @@ static int no_valid_save(const struct saves *saves, struct uds_message *ret_mess
 static int check_chapters(const struct save *save, const struct geometry *geometry,
 			  struct uds_message *ret_message)
 {
+	/*
+	 * A save with such numbers would send lookups to the slots of other chapters. All of them
+	 * say "recover", not "corrupt": the volume has everything but the open chapter.
+	 */
 	if (save->newest >= CHAPTER_LIMIT)
 		return failure(ret_message, UDS_ERR_NEEDS_RECOVERY,
 			       "save %u header: newest chapter: expected less than %" PRIu64
@@ -109,6 +118,10 @@ int saves_check_readable(const struct saves *saves, struct uds_message *ret_mess
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
 		const struct save_slot *slot = &saves->slots[i];
 
+		/*
+		 * Unknown is not damaged: written over, a save that is only unreadable now would be
+		 * lost.
+		 */
 		if (slot->state == SLOT_UNKNOWN)
 			return failure(ret_message, slot->status, "%s", slot->why.text);
 	}
@@ -121,6 +134,10 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
 	const struct save_slot *latest = saves_find_latest(saves);
 	int r;
 
+	/*
+	 * The one that cannot be read may be the later one, and loading the other would go back in
+	 * time.
+	 */
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
 		if (saves->slots[i].state == SLOT_UNKNOWN)
 			return failure(ret_message, UDS_ERR_NEEDS_RECOVERY,
@@ -129,6 +146,10 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
 	}
 	if (latest == NULL)
 		return no_valid_save(saves, ret_message);
+	/*
+	 * No fallback to the older slot: it is older still, and the volume has moved on since
+	 * (15.2).
+	 */
 	if (latest->wiped)
 		return failure(ret_message, UDS_ERR_NEEDS_RECOVERY,
 			       "save %u: chapters were written since", latest->save.slot);
@@ -186,6 +207,10 @@ static int write_unsaved(struct saves *saves, struct uds_io *io, const struct su
 
 	r = write_header(saves, io, super, i, NULL, block, ret_message);
 	if (r < 0) {
+		/*
+		 * The write may have reached the device or not: until it is read again nobody knows
+		 * what a reader would see.
+		 */
 		slot->state = SLOT_UNKNOWN;
 		slot->status = r;
 		failure(&slot->why, r, "save %u header could not be written: %s", i,
@@ -204,6 +229,7 @@ static unsigned int victim_slot(const struct saves *saves)
 	uint64_t least = UINT64_MAX;
 	unsigned int victim = 0;
 
+	/* Backwards with "<=": of two equal ones slot 0 is taken (15.3). */
 	for (unsigned int i = SAVE_SLOTS; i-- > 0;) {
 		const struct save_slot *slot = &saves->slots[i];
 		uint64_t timestamp = slot->state == SLOT_VALID ? slot->save.timestamp : 0;
@@ -239,6 +265,10 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
 	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	/*
+	 * From here to the commit the slot holds no save; a failure in between leaves the other
+	 * one, and the volume (15.3).
+	 */
 	r = write_unsaved(saves, io, super, save.slot, block, ret_message);
 	env_release(&io->env, block);
 	if (r < 0)
@@ -262,6 +292,10 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	slot->wiped = false;
 	slot->outdated = false;
 	slot->precious = false;
+	/*
+	 * Also when the write fails below: it may have reached the device, and the next one must be
+	 * later.
+	 */
 	saves->last_timestamp = save->timestamp;
 	r = write_header(saves, io, super, save->slot, &slot->save, block, ret_message);
 	if (r == 0)
@@ -276,6 +310,7 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 			r = write_unsaved(saves, io, super, i, block, ret_message);
 	}
 	env_release(&io->env, block);
+	/* The header of the new save is valid, so a failure to tidy the other slot leaves it so. */
 	if (r < 0 && slot->state != SLOT_VALID) {
 		slot->state = SLOT_UNKNOWN;
 		slot->status = r;
@@ -310,6 +345,7 @@ bool saves_outlast_chapter(const struct saves *saves, const struct geometry *geo
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
 		const struct save_slot *slot = &saves->slots[i];
 
+		/* A slot without a save, or with a damaged one, is loaded by nobody. */
 		if (slot->state != SLOT_VALID && slot->state != SLOT_UNKNOWN)
 			continue;
 		/* An older one is never loaded while the latest is there. */

@@ -46,6 +46,10 @@ uint64_t slot_table_full_bytes(const struct geometry *geometry)
 {
 	const struct index_page_head none = { .list_count = 0 };
 	uint64_t pages = geometry->index_pages_per_chapter;
+	/*
+	 * The tables of all pages of a chapter together have an entry for each list and one more
+	 * for each page's end.
+	 */
 	uint64_t lists_bits = (uint64_t)geometry->delta_lists_per_chapter * INDEX_PAGE_OFFSET_BITS;
 
 	return geometry->chapters_per_volume *
@@ -66,6 +70,7 @@ int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pa
 	table->budget_bytes = budget_bytes;
 	table->states = env_allocate_zeroed(env, slots, sizeof(table->states[0]));
 	table->writes = env_allocate_zeroed(env, slots, sizeof(table->writes[0]));
+	/* Only pointers: the heads come in as pages are read, and count against the budget. */
 	table->heads =
 		env_allocate_zeroed(env, (uint64_t)slots * index_pages, sizeof(table->heads[0]));
 	if (table->states == NULL || table->writes == NULL || table->heads == NULL) {
@@ -130,6 +135,10 @@ static void wake_writer(struct slot_table *table, uint32_t before, uint32_t leav
 {
 	if ((before & ~WRITING) != leaving || (before & WRITING) == 0)
 		return;
+	/*
+	 * Taking the lock orders this with the writer's test: it either sees the slot empty, or is
+	 * waiting already and is woken.
+	 */
 	pthread_mutex_lock(&table->lock);
 	pthread_cond_broadcast(&table->left);
 	pthread_mutex_unlock(&table->lock);
@@ -138,11 +147,19 @@ static void wake_writer(struct slot_table *table, uint32_t before, uint32_t leav
 bool slot_enter(struct slot_table *table, uint32_t slot)
 {
 	for (;;) {
+		/*
+		 * One atomic addition for both, getting in and looking at the flags: a reader that
+		 * comes in this way is seen by a writer that sets its flag afterwards.
+		 */
 		uint32_t before =
 			atomic_fetch_add_explicit(&table->states[slot], 1, memory_order_acquire);
 
 		if ((before & (WRITING | DROPPING)) == 0)
 			return true;
+		/*
+		 * Out again at once, and as everybody else: the writer may have seen the count and
+		 * be waiting.
+		 */
 		slot_leave(table, slot);
 		if ((before & WRITING) != 0)
 			return false;
@@ -152,6 +169,10 @@ bool slot_enter(struct slot_table *table, uint32_t slot)
 
 void slot_leave(struct slot_table *table, uint32_t slot)
 {
+	/*
+	 * Release: what was read of the slot is done with before a writer can see that nobody is
+	 * inside.
+	 */
 	uint32_t before = atomic_fetch_sub_explicit(&table->states[slot], 1, memory_order_release);
 
 	wake_writer(table, before, 1);
@@ -188,15 +209,27 @@ const struct cached_head *slot_head(const struct slot_table *table, uint32_t slo
 /* Evicts the heads of some slots that nobody is in, until there is room again. */
 static void make_room(struct slot_table *table)
 {
+	/*
+	 * 16: a few busy slots are passed over, but a caller that only wants to cache a head does
+	 * not search for long.
+	 */
 	for (unsigned int tries = 0; tries < 16; tries++) {
 		uint32_t slot = atomic_fetch_add(&table->hand, 1) % table->slots;
 		uint32_t idle = 0;
 
 		if (atomic_load(&table->head_bytes) <= table->budget_bytes)
 			return;
+		/*
+		 * Only from no readers and no flags: heads are read without a lock by whoever is
+		 * inside.
+		 */
 		if (!atomic_compare_exchange_strong(&table->states[slot], &idle, DROPPING))
 			continue;
 		drop_heads(table, slot);
+		/*
+		 * A writer may have come meanwhile: it saw DROPPING in the state and waits for it
+		 * to go.
+		 */
 		wake_writer(table, atomic_fetch_and(&table->states[slot], ~DROPPING), DROPPING);
 	}
 }
@@ -212,6 +245,10 @@ bool slot_head_is_busy(struct slot_table *table, uint32_t slot, uint32_t page)
 	before = atomic_fetch_add_explicit(&head->list_reads, 1, memory_order_relaxed);
 	if (before + 1 < LISTS_PER_PAGE_READ)
 		return false;
+	/*
+	 * Begins anew: if the page is evicted again it takes as many lists until it is read whole
+	 * again.
+	 */
 	atomic_store_explicit(&head->list_reads, 0, memory_order_relaxed);
 	return true;
 }
@@ -229,6 +266,7 @@ void slot_cache_head(struct slot_table *table, uint32_t slot, uint32_t page,
 		    length >
 	    table->budget_bytes)
 		make_room(table);
+	/* Still full: the head is not cached. The next lookup reads it again. */
 	cached = atomic_load(&table->head_bytes) > table->budget_bytes
 			 ? NULL
 			 : env_allocate(&table->env, 1, sizeof(*cached) + length);

@@ -48,6 +48,7 @@ static int decode_offsets(const uint8_t *payload, const struct region_table *tab
 
 	if (super->version == SUPER_VERSION_CONVERTED)
 		bytes = PAYLOAD_BYTES_CONVERTED;
+	/* Exact for each version: another length is another layout behind the same number. */
 	if (table->payload_bytes != bytes)
 		return check_field("payload length", bytes, table->payload_bytes, ret_message);
 	if (super->version == SUPER_VERSION_PLAIN)
@@ -58,6 +59,10 @@ static int decode_offsets(const uint8_t *payload, const struct region_table *tab
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "volume offset: expected at most %" PRIu64 " blocks, found %" PRIu64,
 			       MAX_BLOCKS, super->volume_offset);
+	/*
+	 * The volume's data are at start + volume_offset - start_offset (14.4), which must not go
+	 * below zero.
+	 */
 	if (super->start_offset > super->volume_offset)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "start offset: expected at most the volume offset, %" PRIu64
@@ -76,6 +81,10 @@ static int decode_payload(const uint8_t *block, const struct region_table *table
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "payload length: expected at least %u, found %u",
 			       PAYLOAD_BYTES_PLAIN, table->payload_bytes);
+	/*
+	 * After the region table's own magic: what has that but not the label is damaged, not "no
+	 * index".
+	 */
 	if (memcmp(payload, LABEL, LABEL_BYTES) != 0)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "label: expected \"" LABEL "\", found something else");
@@ -88,6 +97,9 @@ static int decode_payload(const uint8_t *block, const struct region_table *table
 	if (r < 0)
 		return r;
 	memcpy(super->nonce_data, payload + 32, NONCE_DATA_BYTES);
+	/*
+	 * Derived, not taken: a damaged seed would else make every page of the volume look foreign.
+	 */
 	super->primary_nonce = nonce_primary(super->nonce_data);
 	if (get_le64(payload + 64) != super->primary_nonce)
 		return failure(ret_message, UDS_ERR_CORRUPT,
@@ -105,7 +117,13 @@ static int decode_payload(const uint8_t *block, const struct region_table *table
 	return r;
 }
 
-/* Kinds, instances and start blocks; every sum here is of numbers of at most MAX_BLOCKS. */
+/*
+ * Kinds, instances and start blocks; every sum here is of numbers of at most MAX_BLOCKS. Each start is
+ * checked against the lengths before it, and the lengths of the whole come last.
+ *
+ * A converted index that was cut too far, or is opened at a wrong offset, would begin in front of block 0. Its
+ * saves stay where they were: behind the volume as it was before the conversion (14.4).
+ */
 static int decode_regions(const struct region_table *table, uint64_t at, struct super_block *super,
 			  struct uds_message *ret_message)
 {

@@ -38,9 +38,11 @@ int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_b
 	volume->io = io;
 	volume->geometry = *geometry;
 	volume->reach = row_reach(geometry->records_per_page);
+	/* The reference implementation's cache: so many whole chapters. */
 	if (cache_bytes == 0)
 		cache_bytes = (uint64_t)geometry->cache_chapters * geometry->pages_per_chapter *
 			      geometry->page_bytes;
+	/* The copy in the volume, not the caller's: the reader keeps the pointer. */
 	page_reader_init(&volume->reader, io, env, &volume->geometry, layout->super.volume_nonce,
 			 layout_volume_offset(layout));
 	r = page_reader_start(&volume->reader, cache_bytes);
@@ -154,6 +156,10 @@ int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t
 		return failure(ret_message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: chapter %" PRIu64 " is being overwritten",
 			       uds_io_name(volume->io), vcn);
+	/*
+	 * Asked inside the slot: a writer drops the slot's pages from the cache only when nobody is
+	 * inside.
+	 */
 	claim = volume_claim(volume, slot, vcn, page);
 	if (!page_reader_look(&volume->reader, &claim, copy_page, &copy, &r))
 		r = read_page(volume, &claim, ret_page, ret_message);
@@ -175,12 +181,14 @@ int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *page
 	if (!slot_enter(volume->reader.slots, slot))
 		return failure(ret_message, UDS_ERR_OUT_OF_RANGE, "chapter %" PRIu64 " is gone",
 			       vcn);
+	/* One large read for all of them, checked one by one as if read one by one. */
 	r = page_reader_read_row(&volume->reader, slot, 0,
 				 (size_t)geometry->index_pages_per_chapter * page_bytes, pages,
 				 NULL);
 	if (r < 0)
 		failure(ret_message, r, "reading all index pages: %s", uds_strerror(r));
 	claim = volume_claim(volume, slot, vcn, 0);
+	/* r >= 0 and not r == 0: page_check() returns 1 for a page that is as expected. */
 	for (uint32_t page = 0; page < geometry->index_pages_per_chapter && r >= 0; page++) {
 		claim = volume_claim(volume, slot, vcn, page);
 		r = page_check(geometry, &volume->reader.code, &claim,

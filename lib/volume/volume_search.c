@@ -48,6 +48,7 @@ static void start(struct volume_lookup *lookup, const struct volume_search *sear
 
 static void finish(const struct volume_lookup *lookup, struct volume_search *search)
 {
+	/* Set before the status is known: a search that failed has found nothing. */
 	search->found = false;
 	search->status = give(lookup, &search->found, &search->data);
 }
@@ -104,6 +105,7 @@ static int search_batch(struct volume *volume, struct lookup_batch *batch,
 		volume_read_pages(volume, batch->requests, waiting);
 	for (size_t i = 0; i < count; i++) {
 		finish(&batch->lookups[i], &searches[i]);
+		/* The others keep their own status; the caller is told the first sentence. */
 		if (searches[i].status == 0 || first < 0)
 			continue;
 		first = searches[i].status;
@@ -128,6 +130,10 @@ static int search_together(struct volume *volume, struct volume_search *searches
 	}
 	for (size_t i = 0, n; i < count; i += n) {
 		n = count - i < BATCH_LOOKUPS ? count - i : BATCH_LOOKUPS;
+		/*
+		 * A failed batch does not end the work: the searches of the next ones have nothing
+		 * to do with it.
+		 */
 		r = search_batch(volume, batch, searches + i, n, &message);
 		if (r == 0 || first < 0)
 			continue;

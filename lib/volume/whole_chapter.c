@@ -23,6 +23,10 @@ static int check_page(const struct geometry *geometry, const struct index_page_c
 	r = page_check(geometry, code, claim, page, geometry->page_bytes, ret_head, ret_message);
 	if (r < 0)
 		return r;
+	/*
+	 * Lists are packed in order and without gaps (8.2), so a page that begins elsewhere belongs
+	 * to another attempt at writing this chapter, or was swapped.
+	 */
 	if (ret_head->first_list != next_list)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "first list: expected %" PRIu32 ", found %" PRIu32, next_list,
@@ -57,6 +61,10 @@ int chapter_check_index(const struct geometry *geometry, const struct index_page
 		vcn = head->vcn;
 		next += head->list_count;
 	}
+	/*
+	 * The reference does not compare this (20.2, R6): a chapter with lists missing would answer
+	 * "not found" for them.
+	 */
 	if (next != geometry->delta_lists_per_chapter)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "lists on all index pages: expected %" PRIu32 ", found %" PRIu32,
@@ -180,10 +188,12 @@ static void count_entry(struct census *census, uint32_t list, const struct delta
 		settle_ordinary(census);
 		census->has_ordinary = true;
 		census->ordinary_key = place.key;
+		/* Half-open: all places with this list, address and page, whatever their names. */
 		census->ordinary_records =
 			first_place(census, place.key + 1) - first_place(census, place.key);
 		return;
 	}
+	/* A collision entry has the whole name: its record is there or not, nothing to settle. */
 	if (bsearch(&place, census->places, census->count, sizeof(place), compare_places) == NULL)
 		census->astray++;
 	else if (census->ordinary_key == place.key && census->ordinary_records > 0)
@@ -198,6 +208,7 @@ static void count_page(struct census *census, const struct index_page_head *head
 		struct delta_entry entry;
 		uint32_t start, bits;
 
+		/* Damage of the offset table: chapter_check_index() has reported it before anybody counts. */
 		if (index_page_find_list(census->code, head, page, head->first_list + i, &start,
 					 &bits) < 0)
 			continue;
@@ -214,6 +225,9 @@ int chapter_count_astray(const struct uds_env *env, const struct geometry *geome
 {
 	struct census census = { .geometry = geometry, .code = code };
 
+	/*
+	 * Sorted once and searched for each entry, instead of a walk over its record page for each.
+	 */
 	census.places = env_allocate(env, geometry->records_per_chapter, sizeof(census.places[0]));
 	if (census.places == NULL)
 		return -ENOMEM;
@@ -246,6 +260,11 @@ static int check_records(const struct uds_env *env, const struct geometry *geome
 				       p, bad);
 	}
 	r = chapter_count_astray(env, geometry, code, heads, pages, &entries, &astray);
+	/*
+	 * A chapter written by anybody has none: entries are made from the records that are
+	 * written. So one that leads nowhere tells that record pages are of an earlier round: the
+	 * power failed in between (11.1).
+	 */
 	if (r == 0 && astray > 0)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "%" PRIu64 " of %" PRIu64 " chapter index entries lead to no record",
