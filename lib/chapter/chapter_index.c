@@ -65,10 +65,15 @@ void chapter_index_reset(struct chapter_index *index, uint64_t vcn)
 int chapter_index_put(struct chapter_index *index, const struct uds_record_name *name,
 		      uint32_t record_page)
 {
+	/*
+	 * The lists are sorted, and perhaps already packed in part: an entry could not come in at
+	 * its place any more.
+	 */
 	if (index->finished)
 		return UDS_ERR_BAD_STATE;
 	if (record_page >= index->geometry.record_pages_per_chapter)
 		return -EINVAL;
+	/* More names than a chapter has records: one of them would be on no page. */
 	if (index->lists.count == index->lists.capacity)
 		return UDS_ERR_OVERFLOW;
 	chapter_lists_put(&index->lists, name, record_page);
@@ -82,6 +87,10 @@ int chapter_index_finish(struct chapter_index *index, struct uds_message *messag
 		index->status = chapter_lists_sort(&index->lists);
 		index->finished = true;
 	}
+	/*
+	 * The format has no way to store a name twice in a chapter (8.1), and collation makes no
+	 * such chapter.
+	 */
 	if (index->status == UDS_ERR_DUPLICATE_NAME)
 		return failure(message, index->status,
 			       "chapter %" PRIu64 ": a record name is there twice", index->vcn);
@@ -95,6 +104,9 @@ int chapter_index_finish(struct chapter_index *index, struct uds_message *messag
 static uint32_t count_fitting_lists(const struct chapter_index *index, uint32_t first)
 {
 	const struct chapter_lists *lists = &index->lists;
+	/*
+	 * What is left of a page without lists: head, the table's last entry, and the guard (7.2).
+	 */
 	uint64_t room = 8 * (uint64_t)index->geometry.page_bytes - INDEX_PAGE_TABLE_BIT -
 			INDEX_PAGE_OFFSET_BITS - 8 * INDEX_PAGE_GUARD_BYTES;
 	uint32_t list = first;
@@ -119,6 +131,10 @@ static int choose_lists(struct chapter_index *index, uint32_t first, bool last_p
 		uint32_t count = count_fitting_lists(index, first);
 		uint32_t victim = first + count;
 
+		/*
+		 * All that is left fits, or a page is full in the usual way: only the last page has
+		 * to take all.
+		 */
 		if (victim == lists->list_count || (count > 0 && !last_page)) {
 			*ret_count = count;
 			return 0;
@@ -129,6 +145,7 @@ static int choose_lists(struct chapter_index *index, uint32_t first, bool last_p
 				return UDS_ERR_OVERFLOW;
 			victim--;
 		}
+		/* Their records stay on their pages, where no lookup finds them (20.1, S12). */
 		index->removed += lists->lengths[victim];
 		chapter_lists_empty(lists, victim);
 	}
@@ -139,6 +156,10 @@ static void write_page(const struct chapter_index *index, uint32_t first, uint32
 {
 	const struct chapter_lists *lists = &index->lists;
 	const uint32_t page_bytes = index->geometry.page_bytes;
+	/*
+	 * Offsets count from the start of the page, so the first list begins where the table ends
+	 * (7.1).
+	 */
 	uint32_t at = INDEX_PAGE_TABLE_BIT + INDEX_PAGE_OFFSET_BITS * (count + 1);
 	struct bit_writer out;
 
@@ -149,6 +170,7 @@ static void write_page(const struct chapter_index *index, uint32_t first, uint32
 	put_le16(page + 16, (uint16_t)first);
 	put_le16(page + 18, (uint16_t)count);
 	bit_writer_start(&out, page, INDEX_PAGE_TABLE_BIT);
+	/* One entry more than there are lists: the end of the last one. */
 	for (uint32_t i = 0; i <= count; i++) {
 		bit_writer_put(&out, at, INDEX_PAGE_OFFSET_BITS);
 		if (i < count)
@@ -172,10 +194,12 @@ int chapter_index_pack_page(struct chapter_index *index, uint32_t first_list, bo
 			       "chapter index: first list %" PRIu32
 			       " is not in the range 0 to %" PRIu32,
 			       first_list, index->lists.list_count);
+	/* At the first page of a chapter: only now all names are there, and can be sorted. */
 	r = chapter_index_finish(index, message);
 	if (r < 0)
 		return r;
 	r = choose_lists(index, first_list, last_page, &count);
+	/* Only when the table of the lists, all of them empty, is larger than the page (7.2). */
 	if (r < 0)
 		return failure(message, r,
 			       "chapter %" PRIu64 ": lists %" PRIu32

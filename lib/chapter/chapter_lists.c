@@ -21,6 +21,10 @@ int chapter_lists_init(struct chapter_lists *lists, const struct uds_env *env,
 	lists->list_count = g->delta_lists_per_chapter;
 	lists->list_bits = g->chapter_delta_list_bits;
 	lists->address_bits = g->chapter_address_bits;
+	/*
+	 * Not memory that is taken: the limit of the reference's own, which decides what overflows
+	 * (8.1).
+	 */
 	lists->memory_bytes =
 		round_up((uint64_t)(g->index_pages_per_chapter + 1) * g->page_bytes, MEMORY_UNIT);
 	lists->capacity = g->records_per_chapter;
@@ -64,10 +68,15 @@ void chapter_lists_put(struct chapter_lists *lists, const struct uds_record_name
 		       uint32_t record_page)
 {
 	const uint32_t number = lists->count++;
+	/*
+	 * The upper bits of the chapter index bits are not used: neither list nor address has them
+	 * (3).
+	 */
 	const uint64_t mask = (UINT64_C(1) << (lists->list_bits + lists->address_bits)) - 1;
 
 	lists->names[number] = *name;
 	lists->record_pages[number] = (uint16_t)record_page;
+	/* List, address and number in one word, in this order: sorting words sorts entries. */
 	lists->entries[number] = (name_chapter_bits(name) & mask) << ENTRY_NUMBER_BITS | number;
 }
 
@@ -77,6 +86,10 @@ void chapter_lists_empty(struct chapter_lists *lists, uint32_t list)
 	const uint32_t count = lists->lengths[list];
 
 	for (uint32_t i = 1; i < count; i++) {
+		/*
+		 * The first entry of each address is the ordinary one, all others are collision
+		 * entries.
+		 */
 		if (entry_address(lists, entries[i]) == entry_address(lists, entries[i - 1]))
 			lists->collisions--;
 	}
@@ -97,6 +110,7 @@ void chapter_lists_write(const struct chapter_lists *lists, uint32_t list, struc
 
 		delta_put_value(out, &code, lists->record_pages[number]);
 		delta_put_key(out, &code, delta);
+		/* 0 at the first bit is an ordinary entry of address 0 (5). */
 		if (delta == 0 && i > 0)
 			delta_put_name(out, lists->names[number].bytes);
 		key += delta;

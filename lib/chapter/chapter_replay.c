@@ -67,6 +67,7 @@ static int find_insertion(const struct chapter_lists *lists, uint64_t entry,
 	if (in.collision) {
 		if (group_has_name(lists, list, in.place, entry))
 			return UDS_ERR_DUPLICATE_NAME;
+		/* Directly behind the ordinary entry, in front of older ones (5). */
 		in.place++;
 		in.growth = delta_collision_bits(&lists->code);
 		*ret_insertion = in;
@@ -74,6 +75,7 @@ static int find_insertion(const struct chapter_lists *lists, uint64_t entry,
 	}
 	before = in.place == 0 ? 0 : entry_address(lists, entries[in.place - 1]);
 	growth = delta_ordinary_bits(&lists->code, address - before);
+	/* The entry behind has a shorter way now: its code is made anew (5, Insert). */
 	if (in.place < length) {
 		behind = entry_address(lists, entries[in.place]);
 		growth += delta_ordinary_bits(&lists->code, behind - address);
@@ -126,6 +128,10 @@ static int replay(struct chapter_lists *lists, struct zone_memory *memory)
 		r = find_insertion(lists, entry, &in);
 		if (r < 0)
 			return r;
+		/*
+		 * Both limits, in the format's order: the length of a list first, then the memory
+		 * (6.3). What fits in neither is left out, and the next name is tried all the same.
+		 */
 		if (lists->bits[in.list] + in.growth > DELTA_LIST_MAX_BITS ||
 		    zone_memory_grow(memory, in.list, bits_before(lists, in.list, in.place),
 				     in.growth) < 0)

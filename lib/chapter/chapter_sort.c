@@ -14,6 +14,7 @@ static void distribute(struct chapter_lists *lists, uint32_t *histogram, unsigne
 	uint64_t *to = lists->scratch;
 	uint32_t next = 0;
 
+	/* Counts become first places; each place moves on as entries come. */
 	for (uint32_t d = 0; d < LISTS_SORT_DIGITS; d++) {
 		uint32_t n = histogram[d];
 
@@ -37,6 +38,7 @@ static void sort_entries(struct chapter_lists *lists)
 	uint32_t *histograms = lists->histograms;
 
 	memset(histograms, 0, passes * LISTS_SORT_DIGITS * sizeof(histograms[0]));
+	/* All digits are counted in one walk: the order of entries does not change their digits. */
 	for (uint32_t i = 0; i < lists->count; i++) {
 		uint64_t digits = lists->entries[i] >> ENTRY_NUMBER_BITS;
 
@@ -55,6 +57,7 @@ static void find_lists(struct chapter_lists *lists)
 	uint32_t i = 0;
 
 	for (uint32_t list = 0; list < lists->list_count; list++) {
+		/* A list without entries has a start as well, that of the next. */
 		lists->starts[list] = i;
 		while (i < lists->count && entry_list(lists, lists->entries[i]) == list)
 			i++;
@@ -110,8 +113,15 @@ static uint64_t measure_list(struct chapter_lists *lists, uint32_t list)
 		bits += delta_ordinary_bits(&lists->code, address - key);
 		bits += (uint64_t)extra * collision_bits;
 		key = address;
+		/*
+		 * The usual case: a list has about 64 names, and addresses of some 22 bits (4.2).
+		 */
 		if (extra == 0)
 			continue;
+		/*
+		 * Quadratic, so only for groups that a list can hold; a larger one overflows, and
+		 * the replay finds the names that are twice.
+		 */
 		if ((uint64_t)extra * collision_bits <= DELTA_LIST_MAX_BITS &&
 		    has_duplicate(lists, entries + i, extra + 1))
 			return UINT64_MAX;
@@ -140,6 +150,7 @@ int chapter_lists_sort(struct chapter_lists *lists)
 		bytes += (bits + 14) / 8;
 		lists->bits[list] = (uint32_t)bits;
 	}
+	/* What the replay changes when something has to be left out. */
 	lists->kept = lists->count;
 	/*
 	 * Only inserting one by one, as the format describes it, tells which entries are left out.

@@ -9,6 +9,7 @@ int closed_chapter_encode_page(const struct collation *collation, uint32_t page,
 	struct record_page_layout *layout = record_page_encoder_layout(encoder);
 	int r;
 
+	/* The layout lies in the encoder, where it is used again for every page. */
 	collation_page(collation, page, layout->records, layout->genuine);
 	for (uint32_t i = 0; i < collation->geometry->records_per_page; i++) {
 		/* Copies of the fill record have no entry of their own (10.4). */
@@ -36,7 +37,15 @@ int closed_chapter_pack_index(const struct geometry *geometry, struct chapter_in
 
 		if (r < 0)
 			return r;
+		/*
+		 * A page takes up where the one before ended; the last one has to take all that is
+		 * left (8.2).
+		 */
 		next += count;
+		/*
+		 * For a page without lists this is the last list of the page before, as the page
+		 * map has it (12.1).
+		 */
 		if (page + 1 < pages)
 			ret_last_lists[page] = (uint16_t)(next - 1);
 	}

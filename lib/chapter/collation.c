@@ -28,6 +28,9 @@ static const struct uds_record *choose_fill(const struct collation *c)
 			return &zone->records[zone->capacity - 1];
 		}
 	}
+	/*
+	 * No zone is full, as in a chapter that was closed by hand: any live record will do (10.4).
+	 */
 	for (uint32_t r = 0; r < c->geometry->records_per_chapter; r++) {
 		const struct uds_record *record = genuine_record(c, r);
 
@@ -52,6 +55,10 @@ uint32_t collation_page(const struct collation *collation, uint32_t page,
 {
 	const uint32_t per_page = collation->geometry->records_per_page;
 	uint32_t r = page * per_page;
+	/*
+	 * Position r is record 1 + r div Z of zone r mod Z (10.4): counted on, instead of divided
+	 * at each step.
+	 */
 	unsigned int z = r % collation->count;
 	uint32_t number = 1 + r / collation->count;
 	uint32_t live = 0;

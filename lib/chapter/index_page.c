@@ -44,10 +44,12 @@ static int check_head(const struct index_page_code *code, const uint8_t *page, u
 	const uint32_t most =
 		(code->page_bytes - INDEX_PAGE_TABLE_BIT / 8) * 8 / INDEX_PAGE_OFFSET_BITS;
 
+	/* Pages of an index that was here before have another nonce (15.1). */
 	if (nonce != code->volume_nonce)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "nonce %" PRIu64 " is not the volume's %" PRIu64, nonce,
 			       code->volume_nonce);
+	/* Before the table is looked at, whose length it says. */
 	if (head->list_count > most)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "%" PRIu32 " lists are more than a page has room for, %" PRIu32,
@@ -68,6 +70,7 @@ int index_page_read_head(const struct index_page_code *code,
 			 const uint8_t bytes[INDEX_PAGE_HEAD_BYTES],
 			 struct index_page_head *ret_head, struct uds_message *message)
 {
+	/* Old big-endian writers: only the head is the other way round (7.3). */
 	struct index_page_head little = { get_le64(bytes + 8), get_le16(bytes + 16),
 					  get_le16(bytes + 18) };
 	struct index_page_head big = { get_be64(bytes + 8), get_be16(bytes + 16),
@@ -96,6 +99,10 @@ int index_page_find_list(const struct index_page_code *code, const struct index_
 		return UDS_ERR_OUT_OF_RANGE;
 	start = table_entry(page, i);
 	end = table_entry(page, i + 1);
+	/*
+	 * Checked each time it is used, since of a page that is read in parts only these two
+	 * entries may be known.
+	 */
 	if (start < table_end(head->list_count) || start > end || end > lists_end(code))
 		return UDS_ERR_CORRUPT;
 	*ret_start = start;
@@ -133,6 +140,7 @@ int index_page_open(const struct index_page_code *code, const uint8_t *page,
 	previous = table_entry(page, 0);
 	for (uint32_t i = 1; i <= head.list_count; i++) {
 		next = table_entry(page, i);
+		/* Equal is right: an empty list. */
 		if (next < previous)
 			return failure(message, UDS_ERR_CORRUPT,
 				       "list %" PRIu32 " ends at bit %" PRIu32
@@ -167,6 +175,7 @@ int index_page_validate(const struct index_page_code *code, const struct index_p
 			return failure(message, UDS_ERR_CORRUPT,
 				       "list %" PRIu32 " has no valid place", list);
 		delta_reader_start(&reader, &code->delta, page, start, bits);
+		/* To the end: a list that decodes in part would answer "not found" for the rest. */
 		while ((r = delta_reader_next(&reader, &entry)) == 1) {
 			if (entry.value >= code->record_pages)
 				return failure(message, UDS_ERR_CORRUPT,

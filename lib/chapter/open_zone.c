@@ -18,6 +18,10 @@
 
 static uint32_t slot_count(uint32_t capacity)
 {
+	/*
+	 * The format's number, 2^bits_per(2 * capacity), differs for some capacities. It is memory
+	 * only, and no order depends on it.
+	 */
 	return UINT32_C(1) << bits_per(2 * (uint64_t)capacity - 1);
 }
 
@@ -43,11 +47,16 @@ int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zon
 		return -ENOMEM;
 	zone->env = *env;
 	zone->capacity = capacity;
+	/*
+	 * A key of its own for each zone: names that are made to meet in one table do not meet in
+	 * this one.
+	 */
 	zone->slot_mask = slot_count(capacity) - 1;
 	hash_key_make(&zone->key);
 	zone->slots =
 		env_allocate_aligned(env, sizeof(uint32_t) * ((uint64_t)zone->slot_mask + 1), 64);
 	zone->removed = env_allocate(env, removed_bytes(capacity), 1);
+	/* Aligned to cache lines, so that two records share one and none lies in two. */
 	zone->records =
 		env_allocate_aligned(env, sizeof(struct uds_record) * (uint64_t)capacity, 64);
 	if (zone->slots == NULL || zone->removed == NULL || zone->records == NULL) {
@@ -76,6 +85,7 @@ void open_zone_reset(struct open_zone *zone)
 {
 	zone->size = 0;
 	zone->deletions = 0;
+	/* Slots and marks only: records count through slots, so their old bytes are never seen. */
 	memset(zone->slots, 0, sizeof(uint32_t) * ((size_t)zone->slot_mask + 1));
 	memset(zone->removed, 0, removed_bytes(zone->capacity));
 }
@@ -105,6 +115,10 @@ static inline uint32_t probe_hash(const struct open_zone *zone, const struct uds
 		*ret_slot = slot;
 		if (number == 0)
 			return 0;
+		/*
+		 * The tag first: it saves the look at the record for nearly all other names. A removed
+		 * record of this name is stepped over; the live one, if any, is further on (10.1).
+		 */
 		if ((content & ~OPEN_ZONE_NUMBER_MASK) == tag &&
 		    same_name(&zone->records[number - 1].name, name) &&
 		    !open_zone_is_removed(zone, number))
@@ -133,6 +147,7 @@ int open_zone_put(struct open_zone *zone, const struct uds_record_name *name,
 	const uint64_t hash = open_zone_hash(zone, name);
 	uint32_t slot, number = probe_hash(zone, name, hash, &slot);
 
+	/* An update takes no number, so it is possible in a full zone as well (20.1, S2). */
 	if (number == 0) {
 		if (open_zone_is_full(zone))
 			return UDS_ERR_OVERFLOW;
@@ -141,6 +156,7 @@ int open_zone_put(struct open_zone *zone, const struct uds_record_name *name,
 		zone->records[number - 1].name = *name;
 	}
 	zone->records[number - 1].data = *data;
+	/* 0 tells the caller to close the chapter (10.2). */
 	*ret_room = zone->capacity - zone->size;
 	return 0;
 }

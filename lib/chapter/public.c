@@ -77,8 +77,13 @@ UDS_PUBLIC int uds_open_chapter_make(const struct uds_configuration *configurati
 		env_release(&full_env, chapter);
 		return failure(ret_message, r, "no memory for an open chapter");
 	}
+	/*
+	 * Computed in the sub-index that owns the name, as in a volume index of the same
+	 * configuration (3).
+	 */
 	zone_chooser_make(&g, zones, &chapter->chooser);
 	for (unsigned int z = 0; z < zones; z++) {
+		/* What the division leaves over belongs to no zone (10.1). */
 		r = open_zone_make(&full_env, g.records_per_chapter / zones, &chapter->zones[z]);
 		if (r < 0) {
 			uds_open_chapter_free(chapter);
@@ -174,6 +179,7 @@ UDS_PUBLIC int uds_open_chapter_close(const struct uds_open_chapter *chapter,
 	struct collation collation;
 	int r;
 
+	/* All refusals come before anything is written to the index or the pages. */
 	failures_begin(chapter->failures);
 	if (!public_index_has_geometry(index, g))
 		return failures_say(chapter->failures, -EINVAL,
@@ -182,6 +188,7 @@ UDS_PUBLIC int uds_open_chapter_close(const struct uds_open_chapter *chapter,
 	if (!public_index_is_empty(index))
 		return failures_say(chapter->failures, UDS_ERR_BAD_STATE,
 				    "open chapter: the chapter index was not reset");
+	/* By division: the product could overflow. */
 	if (bytes / g->page_bytes < g->record_pages_per_chapter)
 		return failures_say(chapter->failures, UDS_ERR_OVERFLOW,
 				    "open chapter: %zu bytes are less than %u record pages of %u",

@@ -48,6 +48,7 @@ bool public_index_is_empty(const struct uds_chapter_index *index)
 
 struct chapter_index *public_index_inner(struct uds_chapter_index *index)
 {
+	/* Whoever gets it puts entries in. */
 	index->empty = false;
 	return index->inner;
 }
@@ -131,6 +132,7 @@ UDS_PUBLIC int uds_chapter_index_pack_page(struct uds_chapter_index *index, uint
 	int r;
 
 	failures_begin(index->failures);
+	/* Packing may empty lists (8.2), so a new chapter needs a reset even when this fails. */
 	index->empty = false;
 	r = chapter_index_pack_page(index->inner, first_list, last_page, ret_page, ret_lists,
 				    &message);
@@ -237,6 +239,10 @@ static int take_page(const struct uds_index_page *given, struct uds_message *mes
 
 	if (r < 0)
 		return r;
+	/*
+	 * The numbers are the caller's now, and were perhaps changed: each list's place is checked
+	 * again where it is used.
+	 */
 	ret_head->vcn = page.virtual_chapter;
 	ret_head->first_list = page.first_list;
 	ret_head->list_count = page.list_count;
@@ -303,6 +309,7 @@ UDS_PUBLIC int uds_record_page_encode(const struct uds_record *records, uint32_t
 		r = record_page_encoder_make(&full_env, count, &encoder);
 	if (r < 0)
 		return r;
+	/* Pointers, since sorting moves them and not the records. */
 	pointers = record_page_encoder_layout(encoder)->records;
 	for (uint32_t i = 0; i < count; i++)
 		pointers[i] = &records[i];
@@ -328,6 +335,7 @@ UDS_PUBLIC int uds_record_page_check(const void *page, uint32_t count, uint32_t 
 {
 	uint32_t bad;
 
+	/* A page of no records is in order. */
 	if (count == 0 || record_page_check(page, count, &bad))
 		return 0;
 	if (ret_bad_record != NULL)

@@ -39,6 +39,10 @@ static uint32_t number_places(struct record_page_encoder *encoder, uint32_t node
 {
 	if (node >= encoder->count)
 		return next;
+	/*
+	 * In order: left, node, right. The n-th node that is met is where the n-th record belongs
+	 * (9).
+	 */
 	next = number_places(encoder, 2 * node + 1, next);
 	encoder->place[next] = (uint16_t)node;
 	return number_places(encoder, 2 * node + 2, next + 1);
@@ -57,6 +61,7 @@ int record_page_encoder_make(const struct uds_env *env, uint32_t records_per_pag
 		return -ENOMEM;
 	encoder->env = *env;
 	encoder->count = records_per_page;
+	/* About one record to a bucket, if names are random. */
 	bucket_bits = bits_per(records_per_page - 1);
 	encoder->bucket_shift = 64 - bucket_bits;
 	encoder->bucket_count = UINT32_C(1) << bucket_bits;
@@ -82,6 +87,10 @@ struct record_page_layout *record_page_encoder_layout(struct record_page_encoder
 
 static inline bool is_less(const struct uds_record *const *records, uint64_t a, uint64_t b)
 {
+	/*
+	 * Only the leading bits of the name are in the key: where they are equal the whole names
+	 * decide.
+	 */
 	if ((a & ~NUMBER_MASK) != (b & ~NUMBER_MASK))
 		return a < b;
 	return memcmp(records[a & NUMBER_MASK]->name.bytes, records[b & NUMBER_MASK]->name.bytes,
@@ -145,6 +154,10 @@ static void sort_records(struct record_page_encoder *encoder,
 
 	memset(ends, 0, encoder->bucket_count * sizeof(ends[0]));
 	for (uint32_t i = 0; i < count; i++) {
+		/*
+		 * The record's number takes the place of the lowest bits, which rarely matter for
+		 * the order.
+		 */
 		uint64_t key = (get_be64(records[i]->name.bytes) & ~NUMBER_MASK) | i;
 
 		encoder->keys[i] = key;
@@ -165,6 +178,10 @@ static void sort_records(struct record_page_encoder *encoder,
 	for (uint32_t b = 0; b < encoder->bucket_count; b++) {
 		uint32_t size = ends[b] - start;
 
+		/*
+		 * Random names hardly get here; made-up ones must not cost the square of their
+		 * number.
+		 */
 		if (size > SMALL_RUN)
 			sort_large(records, encoder->sorted + start, size);
 		else if (size > 1)
@@ -191,6 +208,7 @@ bool record_page_search(const uint8_t *page, uint32_t records_per_page,
 	while (node < records_per_page) {
 		const uint8_t *record = page + (size_t)node * UDS_RECORD_BYTES;
 		uint64_t own = get_be64(record);
+		/* Big-endian words compare as the bytes do: one comparison for most nodes. */
 		int order = prefix < own ? -1 : prefix > own;
 
 		if (order == 0)
@@ -223,6 +241,10 @@ static uint32_t next_in_order(uint32_t node, uint32_t count)
 
 bool record_page_check(const uint8_t *page, uint32_t records_per_page, uint32_t *ret_bad_record)
 {
+	/*
+	 * In order through the tree: each record is compared with its neighbour only, and all
+	 * together are then sorted.
+	 */
 	uint32_t node = leftmost(0, records_per_page);
 
 	for (;;) {

@@ -32,6 +32,7 @@ int saved_chapter_write(struct open_zone *const *zones, unsigned int count, uint
 	uint64_t written = 0;
 	uint32_t largest = 0;
 
+	/* Before the first byte: what is there stays as it is. */
 	if (room < saved_chapter_bytes(zones, count))
 		return UDS_ERR_OVERFLOW;
 	memcpy(memory, magic, sizeof(magic));
@@ -60,12 +61,19 @@ int saved_chapter_check_head(const struct geometry *geometry,
 {
 	uint32_t count;
 
+	/*
+	 * Also how a save that later chapters invalidated looks: its first block was wiped (15.4).
+	 */
 	if (memcmp(head, magic, sizeof(magic)) != 0)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "open chapter: no magic ALBOC at its start");
 	if (memcmp(head + 5, version, sizeof(version)) != 0)
 		return failure(message, UDS_ERR_CORRUPT, "open chapter: its version is not 02.00");
 	count = get_le32(head + 10);
+	/*
+	 * The reference does not compare this (20.1, S8): the count would run through whatever lies
+	 * behind.
+	 */
 	if (count > geometry->records_per_chapter)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "open chapter: %" PRIu32 " records, but a chapter has %" PRIu32
@@ -82,6 +90,7 @@ static int load_record(const struct zone_chooser *chooser, struct open_zone *con
 	struct open_zone *zone = zones[name_zone(chooser, &record->name)];
 	uint32_t room;
 
+	/* Two records of one name are never written. Taking the second one would hide damage. */
 	if (open_zone_search(zone, &record->name) != NULL)
 		return UDS_ERR_DUPLICATE_NAME;
 	/* Keep one number free: the put that fills a zone closes the chapter, so a full zone cannot exist. */
@@ -104,6 +113,9 @@ int saved_chapter_load(const struct geometry *geometry, const struct zone_choose
 	uint64_t needed, drops = 0;
 	int r;
 
+	/*
+	 * Also when the load fails: the zones are empty then, and hold nothing of a half-read save.
+	 */
 	reset_zones(zones, count);
 	if (bytes < SAVED_CHAPTER_HEAD_BYTES)
 		return failure(message, UDS_ERR_CORRUPT,
@@ -131,6 +143,10 @@ int saved_chapter_load(const struct geometry *geometry, const struct zone_choose
 		if (r == 0)
 			continue;
 		drops++;
+		/*
+		 * The caller has to take the entry out of the volume index: as a false hint it
+		 * would keep the name from being stored (17.2; 20.1, S7).
+		 */
 		if (dropped != NULL)
 			dropped(dropped_context, &record);
 	}

@@ -28,6 +28,7 @@ int zone_memory_make(struct zone_memory *memory, const struct uds_env *env, uint
 		zone_memory_destroy(memory);
 		return -ENOMEM;
 	}
+	/* Every list in the middle of its share (6.2). */
 	for (uint32_t i = 0; i < list_count; i++)
 		memory->starts[i] = spacing / 2 + i * spacing;
 	memory->starts[list_count] = usable;
@@ -61,11 +62,13 @@ static int rebalance(struct zone_memory *m, uint32_t grows, uint64_t extra)
 	uint64_t used = GUARD_BYTES + extra;
 	uint64_t spacing, at;
 
+	/* Bytes, not bits: a list keeps the bit of a byte that it starts at. */
 	for (uint32_t i = 0; i < m->count; i++)
 		used += byte_size(m, i);
 	if (used > m->bytes)
 		return UDS_ERR_OVERFLOW;
 	spacing = (m->bytes - used) / m->count;
+	/* Half of a gap in front of the first list (6.3). */
 	at = spacing - spacing / 2;
 	for (uint32_t i = 0; i < m->count; i++) {
 		uint64_t size = byte_size(m, i);
@@ -92,6 +95,7 @@ int zone_memory_grow(struct zone_memory *m, uint32_t list, uint32_t at, uint32_t
 			break;
 		if (again)
 			return UDS_ERR_OVERFLOW; /* cannot happen: a rebalance makes the gap */
+		/* On the side of the shorter part, which is the one that will move. */
 		r = rebalance(m, at < behind ? list : list + 1, ceil_div(growth, 8));
 		if (r < 0)
 			return r;
@@ -104,6 +108,7 @@ int zone_memory_grow(struct zone_memory *m, uint32_t list, uint32_t at, uint32_t
 		down = at < behind; /* the shorter part moves */
 	else
 		down = gap_before > gap_after;
+	/* Where the growth goes to the back, only the length changes. */
 	if (down)
 		m->starts[list] -= growth;
 	m->bits[list] += growth;

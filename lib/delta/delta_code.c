@@ -12,6 +12,10 @@
 
 void delta_code_parameters(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code)
 {
+	/*
+	 * Rounded ln(2) * mean, with the format's own integers: every implementation has to come to
+	 * the same number (5).
+	 */
 	uint64_t incr_keys = (UINT64_C(836158) * mean + 603160) / 1206321;
 	unsigned int min_bits = bits_per(incr_keys + 1);
 
@@ -29,6 +33,10 @@ int delta_code_make(uint32_t mean, unsigned int payload_bits, struct delta_code 
 	if (mean == 0 || payload_bits > 32)
 		return -EINVAL;
 	delta_code_parameters(mean, payload_bits, &code);
+	/*
+	 * The reference's code for the deltas 0 and 1 is broken for these means (20.2, R2): an
+	 * index with one could not be shared with it.
+	 */
 	if (is_power_of_two((uint64_t)code.incr_keys + 1))
 		return -EINVAL;
 	*ret_code = code;
@@ -40,6 +48,7 @@ uint64_t delta_bits(uint64_t entries, uint32_t mean, unsigned int payload_bits)
 	struct delta_code code;
 
 	delta_code_parameters(mean, payload_bits, &code);
+	/* An estimate, but one on which the format's sizes depend bit for bit (4.2). */
 	return entries * (payload_bits + code.min_bits + 1) + entries / 2;
 }
 

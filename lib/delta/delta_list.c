@@ -33,6 +33,10 @@ int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t valu
 	if (((uint64_t)value >> code->payload_bits) != 0)
 		return -EINVAL;
 	if (name != NULL) {
+		/*
+		 * A name goes only behind an entry of the same key; at the first bit a delta of 0
+		 * means an ordinary entry of key 0.
+		 */
 		if (writer->bits == 0 || delta != 0)
 			return -EINVAL;
 		bits = delta_collision_bits(code);
@@ -75,6 +79,10 @@ static inline uint64_t peek_bits(const uint8_t *memory, uint64_t at, uint64_t en
 	const uint8_t *p = memory + at / 8;
 	uint64_t bytes, word = 0;
 
+	/*
+	 * Eight bytes at once while they lie within the list; the byte behind it may be the end of
+	 * the memory.
+	 */
 	if (at / 8 + 8 <= end / 8)
 		return get_le64(p) >> (at % 8);
 	bytes = (end + 7) / 8 - at / 8;
@@ -122,6 +130,7 @@ static bool take_slowly(struct delta_reader *reader, uint32_t *ret_value, uint64
 		at += (uint64_t)zeros + 1;
 		delta += (uint64_t)zeros * code->incr_keys;
 	}
+	/* A damaged list can have very many zeros: the key must not wrap. */
 	if (delta > UINT32_MAX - reader->key)
 		return false;
 	reader->key += (uint32_t)delta;
@@ -145,11 +154,16 @@ static inline bool take_value_and_key(struct delta_reader *reader, uint32_t *ret
 	const uint64_t at = reader->at;
 	uint64_t word, delta, unary, zeros;
 
+	/*
+	 * Near the end of a list the load would reach beyond it, and very wide codes do not fit
+	 * into one word.
+	 */
 	if (at / 8 + 8 > reader->end / 8 || width > 48)
 		return take_slowly(reader, ret_value, ret_delta);
 	word = (get_le64(reader->memory + at / 8) >> (at % 8)) & ((UINT64_C(1) << 57) - 1);
 	delta = (word >> code->payload_bits) & ((UINT64_C(1) << code->min_bits) - 1);
 	unary = word >> width;
+	/* The marker at bit 57 keeps the count defined when no one bit was in the word. */
 	zeros = (unsigned int)__builtin_ctzll(unary | UINT64_C(1) << 57);
 	if (delta >= code->min_keys && zeros == 57)
 		return take_slowly(reader, ret_value, ret_delta);
@@ -203,6 +217,10 @@ int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint
 	uint64_t delta;
 	bool hit = false;
 
+	/*
+	 * A loop of its own, not delta_reader_next(): most entries are passed over, and their names
+	 * need not be copied.
+	 */
 	delta_reader_start(&reader, code, memory, at, bits);
 	while (reader.at < reader.end) {
 		const bool first = reader.at == reader.start;
@@ -224,6 +242,10 @@ int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint
 			reader.at += DELTA_NAME_BITS;
 			continue;
 		}
+		/*
+		 * Keys never decrease: behind a larger one, or the next ordinary entry after a hit,
+		 * nothing more can match.
+		 */
 		if (hit || reader.key > key)
 			break;
 		if (reader.key == key) {

@@ -32,8 +32,13 @@ int list_shape_make(const struct geometry *geometry, enum sub_index sub,
 	r = delta_code_make(p->mean_delta, p->chapter_bits, &shape.code);
 	if (r < 0)
 		return r;
+	/* As many entries as a list has when the index is full. */
 	bucket_bits = choose_bucket_bits(p->address_bits, (uint64_t)p->records_per_chapter *
 								  p->chapter_count / p->list_count);
+	/*
+	 * The low eight bits of a chapter number have a byte of their own, so that all entries of a
+	 * list can be compared at once; the bits above go to the rest.
+	 */
 	high_bits = p->chapter_bits > 8 ? p->chapter_bits - 8 : 0;
 	shape.buckets = UINT32_C(1) << bucket_bits;
 	shape.low_bits = p->address_bits - bucket_bits;
@@ -42,6 +47,10 @@ int list_shape_make(const struct geometry *geometry, enum sub_index sub,
 	shape.rest_bits = shape.low_bits + high_bits > 0 ? shape.low_bits + high_bits : 1;
 	shape.rest_mask = (UINT64_C(1) << shape.rest_bits) - 1;
 	shape.chapter_mask = p->chapter_mask;
+	/*
+	 * For division by multiplication: the length of a key's code is asked for at every
+	 * insertion.
+	 */
 	shape.code_inverse = (UINT64_C(1) << 32) / shape.code.incr_keys;
 	*ret_shape = shape;
 	return 0;
@@ -71,12 +80,14 @@ int list_zone_make(struct list_zone *zone, const struct uds_env *env,
 	memset(zone, 0, sizeof(*zone));
 	zone->shape = shape;
 	zone->first_list = number * each;
+	/* The last zone gets what is left, which may be less (6.1). */
 	zone->list_count = number + 1 < zones ? each : p->list_count - zone->first_list;
 	zone->max_zone_bits = volume_index_max_zone_bits(p, zones);
 	zone->chapter_zone_bits = volume_index_chapter_zone_bits(p, zones);
 	zone->heads = env_allocate_large(env, heads_bytes(zone));
 	if (zone->heads == NULL)
 		return -ENOMEM;
+	/* A list without entries takes its head only. */
 	for (uint32_t i = 0; i < zone->list_count; i++)
 		zone->heads[i] = (struct list_head){ .block = NO_BLOCK };
 	expected = list_bytes(shape,
@@ -104,6 +115,7 @@ int list_resize(struct list_zone *zone, struct list_head *head, uint32_t bytes)
 	uint32_t block;
 	int r;
 
+	/* Before anything changes: without memory the list is as it was. */
 	r = list_pool_allocate(&zone->pool, bytes, owner, &block);
 	if (r < 0)
 		return r;
@@ -114,8 +126,16 @@ int list_resize(struct list_zone *zone, struct list_head *head, uint32_t bytes)
 		struct list_view from = list_view_of(zone, head);
 		struct list_view to;
 
+		/*
+		 * For a moment the head names the new block: where the parts lie depends on the
+		 * block's size. The content is copied from views, which keep their own pointers.
+		 */
 		head->block = block;
 		to = list_view_of(zone, head);
+		/*
+		 * Upper part and rest grow from the front of a block, chapters and names from its
+		 * back; what is in between is unused.
+		 */
 		memcpy(to.upper, from.upper,
 		       from.upper_bytes + (from.entries * zone->shape->rest_bits + 7) / 8);
 		memcpy(to.chapters - from.entries, from.chapters - from.entries,
@@ -150,10 +170,22 @@ int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *k
 	if (r < 0)
 		return r;
 	head->entries = (uint16_t)count;
+	/*
+	 * The low bits of @flush count the collision entries, which are none in a list that is
+	 * still empty.
+	 */
 	head->flush |= collisions;
 	view = list_view_of(zone, head);
+	/*
+	 * The bits are put in with "or", so all of them start as 0. A block is reused with what it
+	 * had.
+	 */
 	memset(view.upper, 0, view.upper_bytes + (count * shape->rest_bits + 7) / 8);
 	for (uint32_t i = 0; i < count; i++) {
+		/*
+		 * The entry's 1 bit stands behind those of the entries before it, and a 0 bit for
+		 * each bucket below its own.
+		 */
 		uint32_t bit = (keys[i] >> shape->low_bits) + i;
 		uint64_t rest = (keys[i] & shape->low_mask) | (uint64_t)(values[i] >> 8)
 								      << shape->low_bits;
@@ -162,7 +194,15 @@ int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *k
 
 		view.upper[bit / 8] |= (uint8_t)(1u << (bit % 8));
 		store64(word, load64(word) | rest << (at % 8));
+		/*
+		 * Chapters run down from the back, so that both ends of a block can grow without a
+		 * move.
+		 */
 		view.chapters[-1 - (ptrdiff_t)i] = (uint8_t)values[i];
+		/*
+		 * The same key again: a collision entry, which directly follows those of its key
+		 * (5).
+		 */
 		if (i > 0 && keys[i] == keys[i - 1]) {
 			uint8_t *name = view.names + LIST_NAME_BYTES * named;
 
@@ -190,6 +230,7 @@ void list_decode(const struct list_zone *zone, const struct list_head *head, uin
 		uint64_t rest = list_rest(shape, view.rest, i) & shape->rest_mask;
 		uint32_t bit;
 
+		/* Words without an entry: buckets that are empty. */
 		while (bits == 0)
 			bits = load64(view.upper + 8 * ++word);
 		bit = 64 * word + (uint32_t)__builtin_ctzll(bits);
@@ -215,6 +256,7 @@ void list_set_value(struct list_zone *zone, struct list_head *head, uint32_t pos
 	uint64_t bit = (uint64_t)position * shape->rest_bits + shape->low_bits;
 	unsigned int width = shape->rest_bits - shape->low_bits;
 
+	/* In place: the value has the same bits for every chapter, so nothing moves. */
 	view.chapters[-1 - (ptrdiff_t)position] = (uint8_t)value;
 	put_bits(view.rest, bit, width, (uint32_t)(value >> 8));
 }
@@ -235,11 +277,16 @@ void list_look_past_stale(const struct list_zone *zone, const struct list_head *
 
 	if (!found->found)
 		return;
+	/* Without collision entries there is one candidate, which stays or does not. */
 	view = list_view_of(zone, head);
 	if (view.collisions == 0) {
 		found->found = !list_is_stale(zone, head, found->value);
 		return;
 	}
+	/*
+	 * To the ordinary entry of this key: it may be stale although the one that was found is
+	 * not.
+	 */
 	while (list_is_collision(&view, position))
 		position--;
 	found->found = false;

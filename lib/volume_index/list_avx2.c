@@ -17,6 +17,7 @@ LIST_TARGET static inline uint32_t candidates_32(const uint8_t *bytes, uint8_t s
 {
 	__m256i some = _mm256_loadu_si256((const __m256i *)(const void *)bytes);
 	__m256i above = _mm256_sub_epi8(some, _mm256_set1_epi8((char)start));
+	/* There is no unsigned comparison; "minimum with the limit is itself" is one. */
 	__m256i within = _mm256_min_epu8(above, _mm256_set1_epi8((char)limit));
 
 	return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(above, within));
@@ -26,6 +27,7 @@ LIST_TARGET static inline uint32_t candidates_32(const uint8_t *bytes, uint8_t s
 LIST_TARGET static inline uint64_t candidates(const uint8_t *bytes, unsigned int count,
 					      uint8_t start, uint8_t limit)
 {
+	/* Bytes behind @count may be anything: their bits are cleared at the end. */
 	uint64_t found = candidates_32(bytes, start, limit);
 
 	if (count > 32)

@@ -10,6 +10,7 @@ const struct list_operations *list_operations_get(unsigned int number, bool *ret
 		return &list_operations_portable;
 #ifdef __x86_64__
 	case 1:
+		/* One by one: a hypervisor may hide any of them. */
 		*ret_usable = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
 			      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
 		return &list_operations_avx2;
@@ -25,6 +26,7 @@ const struct list_operations *list_operations_choose(void)
 	const struct list_operations *next;
 	bool usable;
 
+	/* Sorted from slow to fast: the last one that the processor can run. */
 	for (unsigned int i = 1; (next = list_operations_get(i, &usable)) != NULL; i++) {
 		if (usable)
 			best = next;

@@ -54,6 +54,7 @@ static int read_bytes(struct stream_load *load, void *ret_bytes, size_t length, 
 {
 	int r = load->source->read(load->source->context, ret_bytes, length);
 
+	/* The stream is over: damage of the save, and no error of the device. */
 	if (r == UDS_ERR_OUT_OF_RANGE)
 		return corrupt(load, "it ends inside of the %s", what);
 	if (r < 0)
@@ -103,6 +104,10 @@ static int read_sparse_header(struct stream_load *load)
 	if (r < 0)
 		return r;
 	rate = get_le32(bytes + 8);
+	/*
+	 * Which names are samples depends on it, so with another rate every entry would be in the
+	 * wrong sub-index.
+	 */
 	if (rate != load->index->sample_rate)
 		return failure_in_stream(load, mismatch(load),
 					 "sparse header: sample rate is %u, the index has %u", rate,
@@ -123,9 +128,14 @@ static int join_window(struct stream_load *load, unsigned int sub, uint64_t low,
 	const char *name = sub_name(load, sub);
 	uint64_t mask = load->index->shapes[sub].chapter_mask;
 
+	/* Bounded so that sums with window sizes cannot overflow. */
 	if (high >= VOLUME_INDEX_CHAPTER_LIMIT)
 		return corrupt(load, "%s: high is chapter %llu, which no index can reach", name,
 			       (unsigned long long)high);
+	/*
+	 * low = high + 1 is an empty window. A wider one than the values have numbers for would
+	 * give two chapters one value.
+	 */
 	if (low > high + 1 || (low <= high && high - low > mask))
 		return corrupt(load,
 			       "%s: low is %llu and high %llu, more than %llu chapters apart or "
@@ -136,6 +146,7 @@ static int join_window(struct stream_load *load, unsigned int sub, uint64_t low,
 		return corrupt(load, "%s: high is %llu, in the streams before it is %llu", name,
 			       (unsigned long long)high, (unsigned long long)load->high[sub]);
 	load->high[sub] = high;
+	/* The greatest of all streams: what one zone has expired early, all have (13.6). */
 	if (low > load->low[sub])
 		load->low[sub] = low;
 	return 0;
@@ -150,6 +161,10 @@ static int check_lists(struct stream_load *load, unsigned int sub, const char *w
 	if (first != load->next_list[sub])
 		return corrupt(load, "%s, %s: first list is %u, expected %u", sub_name(load, sub),
 			       what, first, load->next_list[sub]);
+	/*
+	 * Not "first + count > all": @first is within the lists, as it is where the last stream
+	 * ended, but @count is anything.
+	 */
 	if (count > all - first)
 		return corrupt(load, "%s, %s: %u lists from %u on, there are only %u",
 			       sub_name(load, sub), what, count, first, all);
@@ -181,6 +196,10 @@ static int read_flush_table(struct stream_load *load, unsigned int sub, uint32_t
 				       "%s, list %u: flush_from is chapter %llu, which no index "
 				       "can reach",
 				       sub_name(load, sub), list, (unsigned long long)flush_from);
+		/*
+		 * The list may go to another zone than the one that saved it; its bound goes with
+		 * it.
+		 */
 		list_head_set_flush_from(head_of_list(load, sub, list), flush_from);
 	}
 	return 0;
@@ -198,6 +217,7 @@ static int read_sizes(struct stream_load *load, unsigned int sub, uint32_t count
 		if (r < 0)
 			return r;
 		head->coded_bits = get_le16(bytes);
+		/* Lists of size 0 have no data in the stream (6.4). */
 		load->lists_to_come[sub] += head->coded_bits > 0;
 	}
 	return 0;
@@ -226,6 +246,10 @@ static int read_delta_header(struct stream_load *load, unsigned int sub, uint32_
 	r = check_lists(load, sub, "delta index header", get_le32(bytes + 16), count);
 	if (r < 0)
 		return r;
+	/*
+	 * The sub-index header has said it before; a stream where they differ was put together from
+	 * two.
+	 */
 	if (count != expected_count)
 		return corrupt(load, "%s: delta index header has %u lists, sub-index header %u",
 			       name, count, expected_count);
@@ -250,6 +274,10 @@ static int read_sub_index_start(struct stream_load *load, unsigned int sub)
 	r = check_magic(load, bytes, STREAM_SUB_MAGIC, "sub-index header");
 	if (r < 0)
 		return r;
+	/*
+	 * Another index's save, or a new index over an old one: the same layout, and none of its
+	 * chapters.
+	 */
 	if (get_le64(bytes + 8) != load->index->volume_nonce)
 		return corrupt(load, "%s: volume nonce is %016llx, the index has %016llx",
 			       sub_name(load, sub), (unsigned long long)get_le64(bytes + 8),
@@ -270,6 +298,7 @@ static int read_sub_index_start(struct stream_load *load, unsigned int sub)
 	r = read_sizes(load, sub, count);
 	if (r < 0)
 		return r;
+	/* Last: the tables above number their lists from the old value. */
 	load->next_list[sub] += count;
 	return 0;
 }
@@ -279,6 +308,10 @@ static int decode_list(struct stream_load *load, unsigned int sub, uint32_t list
 {
 	struct list_zone *zone = zone_of_list(load->index, sub, list);
 	struct list_head *head = &zone->heads[list - zone->first_list];
+	/*
+	 * The code can carry any 32-bit key; one above the addresses would be found by no name, and
+	 * its bucket does not exist.
+	 */
 	uint32_t last_key = (uint32_t)((UINT64_C(1) << zone->shape->parameters.address_bits) - 1);
 	struct delta_reader reader;
 	struct delta_entry entry;
@@ -287,6 +320,10 @@ static int decode_list(struct stream_load *load, unsigned int sub, uint32_t list
 	int r;
 
 	delta_reader_start(&reader, &zone->shape->code, load->list, bit, head->coded_bits);
+	/*
+	 * An entry is at least its value and key bits, so the arrays, made for a list of the
+	 * largest size, cannot overflow.
+	 */
 	while ((r = delta_reader_next(&reader, &entry)) == 1) {
 		if (entry.key > last_key)
 			return corrupt(load, "%s, list %u: entry %u has key %u, above %u",
@@ -301,6 +338,7 @@ static int decode_list(struct stream_load *load, unsigned int sub, uint32_t list
 		return corrupt(load, "%s, list %u: entry %u goes past the end of the list",
 			       sub_name(load, sub), list, count);
 	r = list_build(zone, head, load->keys, load->values, count, &load->names[0][0], collisions);
+	/* No damage: the save is good, and a recovery would not have the memory either. */
 	if (r < 0)
 		return failure_in_stream(load, r, "no memory for list %u", list);
 	zone->coded_bits += head->coded_bits;
@@ -338,6 +376,9 @@ static int read_list(struct stream_load *load)
 	if (bytes > STREAM_LIST_BYTES)
 		return corrupt(load, "%s, list %u: byte count is %u, at most %u is allowed", name,
 			       list, bytes, STREAM_LIST_BYTES);
+	/*
+	 * Those of the streams before, and of this one. A list of a later stream has no size yet.
+	 */
 	if (list >= load->next_list[sub])
 		return corrupt(load, "%s: list number is %u, the lists so far end at %u", name,
 			       list, load->next_list[sub]);
@@ -347,6 +388,7 @@ static int read_list(struct stream_load *load)
 	size = head_of_list(load, sub, list)->coded_bits;
 	if (size == 0)
 		return corrupt(load, "%s, list %u: it has data, and size 0", name, list);
+	/* Also keeps the read within the buffer: size has 16 bits. */
 	if (bytes != (bit + size + 7) / 8)
 		return corrupt(load,
 			       "%s, list %u: byte count is %u, expected %u for %u bits from bit %u",
@@ -369,10 +411,12 @@ static int read_stream(struct stream_load *load)
 		r = read_sparse_header(load);
 	for (unsigned int sub = 0; sub < load->index->subs && r == 0; sub++)
 		r = read_sub_index_start(load, sub);
+	/* By count: a guard that came too early would leave lists without their entries. */
 	while (r == 0 && load->lists_to_come[0] + load->lists_to_come[1] > 0)
 		r = read_list(load);
 	if (r < 0)
 		return r;
+	/* What tells that a stream was written to its end (6.4). */
 	r = read_bytes(load, guard, sizeof(guard), "guard entry");
 	if (r < 0)
 		return r;
@@ -392,6 +436,7 @@ static int finish_sub_index(struct stream_load *load, unsigned int sub)
 	if (load->next_list[sub] != all)
 		return corrupt(load, "%s: the streams have %u lists, expected %u", name,
 			       load->next_list[sub], all);
+	/* Of the sums: in a single stream the numbers may have gone below zero (6.4). */
 	if (load->collisions[sub] > load->records[sub])
 		return corrupt(load, "%s: %llu collision entries among %llu records", name,
 			       (unsigned long long)load->collisions[sub],
@@ -408,6 +453,10 @@ static int finish_sub_index(struct stream_load *load, unsigned int sub)
 	for (unsigned int i = 0; i < index->zones; i++) {
 		struct list_zone *zone = list_zone_of(index, sub, i);
 
+		/*
+		 * As they are: neither the window's formula nor early expiry is run at a load
+		 * (13.6).
+		 */
 		zone->low = load->low[sub];
 		zone->high = load->high[sub];
 		/* All in zone 0, as the reference implementation does (6.4). */
@@ -442,6 +491,7 @@ static int allocate_load(struct stream_load *load)
 	const struct volume_index *index = load->index;
 	uint32_t most = list_most_entries(&index->shapes[0]);
 
+	/* One buffer for both sub-indexes, with the entries of the larger one. */
 	if (index->subs == 2 && list_most_entries(&index->shapes[1]) > most)
 		most = list_most_entries(&index->shapes[1]);
 	load->keys = env_allocate(&index->env, most + 1, sizeof(*load->keys));
@@ -463,6 +513,7 @@ int volume_index_load(const struct uds_env *env, const struct geometry *geometry
 		return failure(message, UDS_ERR_CORRUPT,
 			       "volume index: %u streams in the save, 1 to %u are possible",
 			       stream_count, MAXIMUM_ZONES);
+	/* Not on the stack: its buffers hold a list of the largest size. */
 	load = env_allocate_zeroed(env, 1, sizeof(*load));
 	if (load == NULL)
 		return failure(message, -ENOMEM, "volume index: no memory to load it");
@@ -475,6 +526,10 @@ int volume_index_load(const struct uds_env *env, const struct geometry *geometry
 		r = read_streams(load, streams);
 	if (r == 0)
 		*ret_index = load->index;
+	/*
+	 * A half-filled index is of no use to anybody: found entries would be right, but missing
+	 * ones would look new.
+	 */
 	else
 		volume_index_free(load->index);
 	env_release(env, load->keys);

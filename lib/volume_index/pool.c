@@ -36,6 +36,7 @@ static void make_classes(struct list_pool *pool)
 {
 	uint32_t smaller = 0;
 
+	/* From many small blocks to one that is a whole chunk. */
 	for (uint32_t count = (1u << POOL_INDEX_BITS) - 1; count > 0; count--) {
 		struct list_pool_class *class = &pool->classes[class_of_count(count)];
 		uint32_t bytes = pool->usable_bytes / count & ~UINT32_C(3);
@@ -60,13 +61,22 @@ void list_pool_make(struct list_pool *pool, const struct uds_env *env, struct li
 	pool->env = env;
 	pool->heads = heads;
 	pool->free_chunk = NO_BLOCK;
+	/*
+	 * A chunk is what a class takes at a time: large ones waste memory in a small index, which
+	 * has few lists of each class.
+	 */
 	pool->chunk_bytes = 32768;
 	if (expected_bytes < (2u << 20))
 		pool->chunk_bytes = 16384;
+	/* The largest list must fit into one chunk with the bytes that are read beyond its end. */
 	while (largest_block > pool->chunk_bytes - POOL_PAD)
 		pool->chunk_bytes *= 2;
 	pool->usable_bytes = pool->chunk_bytes - POOL_PAD;
 	pool->arena_bytes = pool->chunk_bytes;
+	/*
+	 * Arenas of a huge page, where the index is large enough for it: fewer translations to look
+	 * up at random places.
+	 */
 	while (pool->arena_bytes < HUGE_PAGE_BYTES && pool->arena_bytes < expected_bytes / 32)
 		pool->arena_bytes *= 2;
 	make_classes(pool);
@@ -93,11 +103,16 @@ static int grow_array(struct list_pool *pool, void *array_pointer, uint32_t *roo
 
 	if (count + more <= *room)
 		return 0;
+	/*
+	 * By half: the tables of a large index have megabytes, and doubling them would leave half
+	 * unused.
+	 */
 	while (new_room < count + more)
 		new_room = new_room == 0 ? 4 : new_room + new_room / 2;
 	array = env_allocate(pool->env, new_room, element_bytes);
 	if (array == NULL)
 		return -ENOMEM;
+	/* By memcpy(): a pointer of any type may not be read as one to void. */
 	memcpy(&old, array_pointer, sizeof(old));
 	if (old != NULL)
 		memcpy(array, old, count * element_bytes);
@@ -126,11 +141,15 @@ static int add_arena(struct list_pool *pool)
 		       sizeof(*pool->chunks));
 	if (r < 0)
 		return r;
+	/*
+	 * Last, after the tables have room: a failure leaves them larger, and all else as it was.
+	 */
 	memory = env_allocate_large(pool->env, pool->arena_bytes);
 	if (memory == NULL)
 		return -ENOMEM;
 	pool->arenas[pool->arena_count++] = memory;
 	pool->memory_bytes += pool->arena_bytes;
+	/* Backwards, so that the chunks of an arena are taken in the order of their addresses. */
 	for (uint32_t i = chunks; i-- > 0;) {
 		uint32_t number = pool->chunk_count + i;
 
@@ -168,6 +187,7 @@ static int add_chunk(struct list_pool *pool, uint32_t class_number)
 
 static uint32_t block_at(const struct list_pool_class *class, uint32_t index)
 {
+	/* Lists name their blocks by number, so a block can move with a change of one head. */
 	return class->chunks[index / class->per_chunk] << POOL_INDEX_BITS |
 	       index % class->per_chunk;
 }
@@ -222,6 +242,7 @@ int list_pool_allocate(struct list_pool *pool, uint32_t bytes, uint32_t owner, u
 	struct list_pool_class *class = &pool->classes[class_number];
 	uint32_t block;
 
+	/* A block that was used before, if there is one: the class stays as compact as it is. */
 	if (class->free_first != NO_BLOCK) {
 		block = class->free_first;
 		unlink_free(pool, class, block);
@@ -261,6 +282,7 @@ static void drop_last(struct list_pool *pool, struct list_pool_class *class)
 		pool->heads[owner].block = hole;
 	}
 	class->used--;
+	/* The last chunk is empty: it goes back to the pool, and may next be another class's. */
 	if (class->used % class->per_chunk == 0) {
 		uint32_t chunk = class->chunks[--class->chunk_count];
 

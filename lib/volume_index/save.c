@@ -50,6 +50,10 @@ struct zone_save {
 
 static void flush_output(struct output *output)
 {
+	/*
+	 * After an error everything goes to nowhere: one place tests the status, at the end of each
+	 * list.
+	 */
 	if (output->status == 0 && output->used > 0)
 		output->status =
 			output->sink->write(output->sink->context, output->buffer, output->used);
@@ -91,6 +95,10 @@ static uint32_t gather_list(struct zone_save *save, struct part *part, const str
 
 		save->names[i] = collision ? list_name(zone, head, named++) : NULL;
 	}
+	/*
+	 * The usual case: all entries are written as they are, stale ones included, since the
+	 * flush_from table tells them apart.
+	 */
 	if (part->sizes == NULL)
 		return head->entries;
 	for (uint32_t i = 0; i < head->entries; i++) {
@@ -104,6 +112,10 @@ static uint32_t gather_list(struct zone_save *save, struct part *part, const str
 		/* As after removals: the first of a key that stays is the ordinary entry. */
 		if (kept == 0 || save->keys[kept - 1] != save->keys[i])
 			save->names[kept] = NULL;
+		/*
+		 * Collision entries that are written with their names are not lost; what is left of
+		 * @named is.
+		 */
 		named -= save->names[kept] != NULL;
 		kept++;
 	}
@@ -119,6 +131,7 @@ static uint32_t gathered_bits(const struct zone_save *save, const struct list_sh
 	uint32_t key = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
+		/* A collision entry's key is coded as 0, whatever the key. */
 		bits += save->names[i] != NULL ? delta_collision_bits(&shape->code)
 					       : shape->code.payload_bits +
 							 list_code_bits(shape, save->keys[i] - key);
@@ -129,6 +142,10 @@ static uint32_t gathered_bits(const struct zone_save *save, const struct list_sh
 
 static void add_size(struct part *part, uint32_t bits)
 {
+	/*
+	 * For the reference's memory every list may start at any bit, so seven more (6.4): also
+	 * empty ones.
+	 */
 	part->area_bytes += (7 + bits + 7) / 8;
 	if (bits > 0)
 		part->data_bytes += STREAM_LIST_HEADER_BYTES + (bits + 7) / 8;
@@ -139,6 +156,7 @@ static void measure_part(struct zone_save *save, struct part *part)
 {
 	const struct list_zone *zone = part->zone;
 
+	/* The guard of seven bytes at the end of the area (6.2). */
 	part->area_bytes = 7;
 	part->data_bytes = 0;
 	part->dropped = 0;
@@ -174,6 +192,7 @@ static int leave_out(struct zone_save *save, struct part *part, uint64_t excess_
 	const struct list_zone *zone = part->zone;
 	uint64_t chapters = 1;
 
+	/* Only the open chapter is left, and still too large. */
 	if (part->low >= zone->high && part->sizes != NULL)
 		return UDS_ERR_OVERFLOW;
 	if (part->sizes == NULL) {
@@ -183,8 +202,13 @@ static int leave_out(struct zone_save *save, struct part *part, uint64_t excess_
 			return -ENOMEM;
 		chapters = 0; /* at first only what is stale */
 	} else if (zone->chapter_zone_bits > 0) {
+		/* An estimate by the average chapter; the caller asks again until it fits. */
 		chapters += excess_bytes * 8 / zone->chapter_zone_bits;
 	}
+	/*
+	 * The open chapter's entries always stay: its records are in this save, and without them
+	 * they could not be found.
+	 */
 	part->low = part->low + chapters < zone->high ? part->low + chapters : zone->high;
 	measure_part(save, part);
 	return 0;
@@ -213,6 +237,7 @@ static int plan(struct zone_save *save, unsigned int zone_number, uint64_t limit
 	}
 	for (;;) {
 		uint64_t total = fixed + save->parts[0].data_bytes + save->parts[1].data_bytes;
+		/* The larger one gives way, each time anew. */
 		unsigned int sub = save->parts[1].data_bytes > save->parts[0].data_bytes;
 
 		if (total <= limit)
@@ -236,6 +261,7 @@ static void put_start(struct zone_save *save, const struct part *part, unsigned 
 
 	memcpy(bytes, STREAM_SUB_MAGIC, STREAM_MAGIC_BYTES);
 	put_le64(bytes + 8, index->volume_nonce);
+	/* The low that the written lists keep to, which is what a reader has to know. */
 	put_le64(bytes + 16, part->low);
 	put_le64(bytes + 24, zone->high);
 	put_le32(bytes + 32, zone->first_list);

@@ -27,12 +27,24 @@ static int make_sub_index(struct volume_index *index, const struct geometry *geo
 		return failure(message, r, "volume index: mean delta %u gives no usable delta code",
 			       p->mean_delta);
 	index->lists_per_zone[sub] = volume_index_lists_per_zone(p, index->zones);
+	/*
+	 * Every zone but the last takes the same number, so the last one could be left with none
+	 * (6.1).
+	 */
 	if ((uint64_t)index->lists_per_zone[sub] * (index->zones - 1) >= p->list_count)
 		return failure(message, -EINVAL,
 			       "volume index: %u lists cannot be split over %u zones",
 			       p->list_count, index->zones);
+	/*
+	 * Where the number of lists is a power of two, a mask takes the place of a division for
+	 * each name.
+	 */
 	if ((p->list_count & (p->list_count - 1)) == 0)
 		index->list_mask[sub] = p->list_count - 1;
+	/*
+	 * Zones of different threads must not share cache lines; 128, as processors fetch pairs of
+	 * them.
+	 */
 	index->zones_of[sub] = env_allocate_aligned(
 		&index->env, index->zones * sizeof(*index->zones_of[sub]), 128);
 	if (index->zones_of[sub] == NULL)
@@ -115,6 +127,7 @@ static inline void locate(const struct volume_index *index, const struct uds_rec
 	const struct volume_index_parameters *p;
 	uint32_t list;
 
+	/* A name belongs to exactly one sub-index (13.1): samples to that of the hooks. */
 	if (index->subs == 2 && name_sampling_bits(name) % index->sample_rate == 0)
 		sub = SUB_INDEX_HOOK;
 	p = &index->shapes[sub].parameters;
@@ -167,9 +180,14 @@ void volume_index_prefetch(const struct volume_index *index, const struct name_p
 	const struct list_head *head = &zone->heads[place->list];
 	struct list_view view;
 
+	/* An empty list has no block. */
 	if (head->entries == 0)
 		return;
 	view = list_view_of(zone, head);
+	/*
+	 * A list that has to be swept first is read as a whole, and so is one that an insertion
+	 * will shift.
+	 */
 	if (purpose == HINT_LOOK && list_head_flush_from(head) >= zone->low) {
 		prefetch_for_find(zone->shape, &view, place->address);
 	} else {
@@ -192,6 +210,7 @@ static inline void fill_record(const struct list_zone *zone, const struct name_p
 {
 	ret_record->found = found->found;
 	ret_record->collision = found->collision;
+	/* Wrong only for stale entries, which callers of this never get (13.2). */
 	ret_record->vcn = found->found ? value_to_vcn(zone, found->value) : NO_CHAPTER;
 	ret_record->place = *place;
 	ret_record->position = found->position;
@@ -221,6 +240,10 @@ void volume_index_peek(const struct volume_index *index, const struct name_place
 	const struct list_head *head = &zone->heads[place->list];
 	struct list_found found;
 
+	/*
+	 * Sweeps nothing: for callers that may not change the list. The answer is that of
+	 * volume_index_get().
+	 */
 	index->operations->find(zone, head, place->address, name->bytes, &found);
 	if (list_head_flush_from(head) < zone->low)
 		list_look_past_stale(zone, head, name->bytes, &found);
@@ -234,6 +257,10 @@ bool volume_index_triage(const struct volume_index *index, const struct name_pla
 	struct list_found found;
 	uint64_t vcn;
 
+	/*
+	 * Only hooks tell about sparse chapters; of the other names nothing in the volume index
+	 * does.
+	 */
 	if (place->sub != SUB_INDEX_HOOK)
 		return false;
 	index->operations->find(zone, &zone->heads[place->list], place->address, name->bytes,
@@ -260,11 +287,16 @@ int volume_index_put(struct volume_index *index, struct hint *record,
 	/* The name itself is there: volume_index_set() is for that. */
 	if (record->found && record->collision)
 		return UDS_ERR_DUPLICATE_NAME;
+	/* Outside of the window the value would read as another chapter's (13.2). */
 	if (vcn < zone->low || vcn > zone->high)
 		return UDS_ERR_OUT_OF_RANGE;
 	r = index->operations->insert(zone, &zone->heads[place->list], place->address, position,
 				      vcn & zone->shape->chapter_mask,
 				      record->found ? name->bytes : NULL);
+	/*
+	 * Too long for the format: the record is not stored at all (13.4), and the hint is as it
+	 * was.
+	 */
 	if (r < 0) {
 		zone->overflows += r == UDS_ERR_OVERFLOW;
 		return r;
@@ -294,6 +326,10 @@ void volume_index_remove(struct volume_index *index, struct hint *record)
 	const struct name_place *place = &record->place;
 	struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
 
+	/*
+	 * May turn a collision entry of the same key into the ordinary one, so that hints of other
+	 * names in this list are void.
+	 */
 	index->operations->remove(zone, &zone->heads[place->list], record->position);
 	record->found = false;
 	record->vcn = NO_CHAPTER;
@@ -310,6 +346,10 @@ static void expire_early(struct list_zone *zone)
 	chapters = 1;
 	if (zone->chapter_zone_bits > 0)
 		chapters += (zone->coded_bits - zone->max_zone_bits) / zone->chapter_zone_bits;
+	/*
+	 * One chapter is always dropped, even if that makes the window empty; more than one never
+	 * drops the open chapter (13.5).
+	 */
 	if (chapters == 1)
 		zone->low++;
 	else if (chapters < zone->high - zone->low)
@@ -375,6 +415,10 @@ uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int z
 		const struct volume_index_parameters *p = &shape.parameters;
 		uint64_t entries;
 
+		/*
+		 * No usable code: such a configuration cannot be created or opened, so its size
+		 * does not matter.
+		 */
 		if (list_shape_make(geometry, (enum sub_index)sub, &shape) < 0)
 			return 0;
 		entries = (uint64_t)p->records_per_chapter * p->chapter_count;
@@ -408,6 +452,7 @@ int volume_index_walk(const struct volume_index *index, enum sub_index sub, uint
 		struct list_entry entry = { 0 };
 		int r;
 
+		/* Skips the ends of buckets: the bits that are 0. */
 		while ((view.upper[bit / 8] >> (bit % 8) & 1) == 0)
 			bit++;
 		entry.address =
