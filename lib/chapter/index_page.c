@@ -160,11 +160,44 @@ int index_page_open(const struct index_page_code *code, const uint8_t *page,
 	return 0;
 }
 
+#define ENTRIES_AT_ONCE 64u
+
+/* Checks the entries of one list. Returns 0 or UDS_ERR_CORRUPT. */
+static int check_list(const struct index_page_code *code, uint32_t list, const uint8_t *page,
+		      uint32_t start, uint32_t bits, struct uds_message *message)
+{
+	uint32_t keys[ENTRIES_AT_ONCE + 1], values[ENTRIES_AT_ONCE + 1];
+	struct delta_reader reader;
+	struct delta_entry entry;
+	int r;
+
+	delta_reader_start(&reader, &code->delta, page, start, bits);
+	do {
+		uint32_t count = delta_reader_take(&reader, keys, values, ENTRIES_AT_ONCE);
+
+		r = delta_reader_next(&reader, &entry);
+		if (r == 1) {
+			keys[count] = entry.key;
+			values[count++] = entry.value;
+		}
+		for (uint32_t i = 0; i < count; i++) {
+			if (values[i] >= code->record_pages)
+				return failure(message, UDS_ERR_CORRUPT,
+					       "list %" PRIu32 ", key %" PRIu32
+					       ": record page %" PRIu32 " is not below %" PRIu32,
+					       list, keys[i], values[i], code->record_pages);
+		}
+	} while (r == 1);
+	if (r < 0)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "list %" PRIu32 " does not decode to its end, bit %" PRIu32, list,
+			       start + bits);
+	return 0;
+}
+
 int index_page_validate(const struct index_page_code *code, const struct index_page_head *head,
 			const uint8_t *page, struct uds_message *message)
 {
-	struct delta_reader reader;
-	struct delta_entry entry;
 	uint32_t start, bits;
 
 	for (uint32_t i = 0; i < head->list_count; i++) {
@@ -174,19 +207,10 @@ int index_page_validate(const struct index_page_code *code, const struct index_p
 		if (r < 0)
 			return failure(message, UDS_ERR_CORRUPT,
 				       "list %" PRIu32 " has no valid place", list);
-		delta_reader_start(&reader, &code->delta, page, start, bits);
 		/* To the end: a list that decodes in part would answer "not found" for the rest. */
-		while ((r = delta_reader_next(&reader, &entry)) == 1) {
-			if (entry.value >= code->record_pages)
-				return failure(message, UDS_ERR_CORRUPT,
-					       "list %" PRIu32 ", key %" PRIu32
-					       ": record page %" PRIu32 " is not below %" PRIu32,
-					       list, entry.key, entry.value, code->record_pages);
-		}
+		r = check_list(code, list, page, start, bits, message);
 		if (r < 0)
-			return failure(message, UDS_ERR_CORRUPT,
-				       "list %" PRIu32 " does not decode to its end, bit %" PRIu32,
-				       list, start + bits);
+			return r;
 	}
 	return 0;
 }

@@ -41,6 +41,18 @@ static inline void bit_writer_put(struct bit_writer *w, uint32_t value, unsigned
 	}
 }
 
+/*
+ * Stores all whole bytes, so that there is room for 56 bits in the word; the 7 bytes behind them are
+ * written, too.
+ */
+static inline void bit_writer_settle(struct bit_writer *w)
+{
+	put_le64(w->next, w->word);
+	w->next += w->fill / 8;
+	w->word >>= w->fill & ~7u;
+	w->fill %= 8;
+}
+
 /* Stores what is left. */
 static inline void bit_writer_finish(struct bit_writer *w)
 {

@@ -35,6 +35,7 @@ struct delta_code {
 	uint32_t min_keys;	   /* deltas below this have no unary part */
 	unsigned int min_bits;	   /* width of the fixed part, 2 to 32 */
 	unsigned int payload_bits; /* width of the value, 0 to 32 */
+	uint64_t inverse; /* 2^32 / incr_keys, rounded down: for dividing without dividing */
 };
 
 /* The code that follows from the mean; not checked for whether the reference implementation keeps to it. */
@@ -46,17 +47,21 @@ void delta_code_parameters(uint32_t mean, unsigned int payload_bits, struct delt
  */
 int delta_code_make(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
 
+/* t / incr_keys: the product with the inverse is too low by one at most. */
+static inline uint32_t delta_code_steps(const struct delta_code *code, uint32_t t)
+{
+	uint32_t steps = (uint32_t)(t * code->inverse >> 32);
+
+	return steps + (t - steps * code->incr_keys >= code->incr_keys);
+}
+
 /* How many bits the code of a delta takes. */
 static inline uint64_t delta_code_bits(const struct delta_code *code, uint32_t delta)
 {
-	uint32_t t;
+	/* Computed in any case: a branch on the delta would be mispredicted at every third entry. */
+	uint32_t steps = delta_code_steps(code, delta - code->min_keys);
 
-	if (delta < code->min_keys)
-		return code->min_bits;
-	t = delta - code->min_keys;
-	if (t < code->incr_keys)
-		return code->min_bits + 1;
-	return code->min_bits + 1 + t / code->incr_keys;
+	return code->min_bits + (delta < code->min_keys ? 0 : UINT64_C(1) + steps);
 }
 
 /* How many bits an ordinary entry takes whose key is @delta above the one before it. */
@@ -96,7 +101,7 @@ static inline void delta_put_key(struct bit_writer *out, const struct delta_code
 		return;
 	}
 	t = delta - code->min_keys;
-	zeros = t < code->incr_keys ? 0 : t / code->incr_keys;
+	zeros = delta_code_steps(code, t);
 	bit_writer_put(out, t - zeros * code->incr_keys + code->min_keys, code->min_bits);
 	for (; zeros >= 31; zeros -= 31)
 		bit_writer_put(out, 0, 31);
@@ -146,6 +151,13 @@ void delta_writer_start(struct delta_writer *writer, const struct delta_code *co
 int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t value,
 			const uint8_t *name);
 
+/*
+ * Appends @count ordinary entries with ascending keys, whose sizes together were found to fit into the
+ * room. At least 8 bytes behind the end of the list belong to the caller, and may be written.
+ */
+void delta_writer_append_many(struct delta_writer *writer, const uint32_t *keys,
+			      const uint32_t *values, uint32_t count);
+
 /* Stores the last bits. Returns the size of the list in bits. */
 uint32_t delta_writer_finish(struct delta_writer *writer);
 
@@ -170,6 +182,13 @@ void delta_reader_start(struct delta_reader *reader, const struct delta_code *co
  * end of the list or its key past 32 bits.
  */
 int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry);
+
+/*
+ * The keys and values of the next entries, as long as they are ordinary ones that are quick to read, and
+ * @most of them. Returns how many; delta_reader_next() goes on from there.
+ */
+uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
+			   uint32_t most);
 
 /*
  * Searches a list (uds-format, 5, Search): the collision entry with that name if there is one, else the

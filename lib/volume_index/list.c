@@ -47,11 +47,6 @@ int list_shape_make(const struct geometry *geometry, enum sub_index sub,
 	shape.rest_bits = shape.low_bits + high_bits > 0 ? shape.low_bits + high_bits : 1;
 	shape.rest_mask = (UINT64_C(1) << shape.rest_bits) - 1;
 	shape.chapter_mask = p->chapter_mask;
-	/*
-	 * For division by multiplication: the length of a key's code is asked for at every
-	 * insertion.
-	 */
-	shape.code_inverse = (UINT64_C(1) << 32) / shape.code.incr_keys;
 	*ret_shape = shape;
 	return 0;
 }

@@ -68,7 +68,6 @@ struct list_shape {
 	unsigned int rest_bits; /* low bits and the chapter's high bits; at most 55 */
 	uint64_t rest_mask;
 	uint64_t chapter_mask;
-	uint64_t code_inverse; /* 2^32 / incr_keys, rounded down: for dividing without dividing */
 	struct delta_code code;
 	struct volume_index_parameters parameters;
 };
@@ -288,16 +287,6 @@ static inline bool list_is_collision(const struct list_view *view, uint32_t posi
 	uint32_t which = list_name_from(view, position);
 
 	return which < view->collisions && list_name_position(view, which) == position;
-}
-
-/* How many bits the delta code of @delta takes: delta_code_bits without its division. */
-static inline uint32_t list_code_bits(const struct list_shape *shape, uint32_t delta)
-{
-	uint32_t t = delta - shape->code.min_keys;
-	uint32_t steps = (uint32_t)(t * shape->code_inverse >> 32);
-
-	steps += t - steps * shape->code.incr_keys >= shape->code.incr_keys;
-	return shape->code.min_bits + (delta < shape->code.min_keys ? 0 : 1 + steps);
 }
 
 #endif

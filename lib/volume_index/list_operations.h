@@ -83,12 +83,12 @@ LIST_INLINE uint32_t ordinary_share(const struct list_shape *shape, const struct
 
 	if (position > 0)
 		before = key_at(shape, view, bit_before(view->upper, bit), position - 1);
-	bits = shape->code.payload_bits + list_code_bits(shape, key - before);
+	bits = (uint32_t)delta_ordinary_bits(&shape->code, key - before);
 	if (next < view->entries) {
 		uint32_t behind = key_at(shape, view, bit_from(view->upper, next_bit), next);
 
-		bits += list_code_bits(shape, behind - key) -
-			list_code_bits(shape, behind - before);
+		bits += (uint32_t)delta_code_bits(&shape->code, behind - key) -
+			(uint32_t)delta_code_bits(&shape->code, behind - before);
 	}
 	return bits;
 }

@@ -27,6 +27,7 @@ struct stream_load {
 	uint64_t collisions_read[2];
 	uint64_t low[2];
 	uint64_t high[2];
+	uint32_t most_entries; /* that keys and values have room for */
 	uint32_t *keys;
 	uint32_t *values;
 	uint8_t names[DELTA_LIST_MAX_BITS / DELTA_NAME_BITS + 1][UDS_NAME_BYTES];
@@ -303,6 +304,18 @@ static int read_sub_index_start(struct stream_load *load, unsigned int sub)
 	return 0;
 }
 
+/* The sentence about the first key that is too high; there is one. */
+static int high_key(const struct stream_load *load, unsigned int sub, uint32_t list,
+		    uint32_t last_key)
+{
+	uint32_t i = 0;
+
+	while (load->keys[i] <= last_key)
+		i++;
+	return corrupt(load, "%s, list %u: entry %u has key %u, above %u", sub_name(load, sub),
+		       list, i, load->keys[i], last_key);
+}
+
 /* Takes a list's delta code apart and makes the list of it. */
 static int decode_list(struct stream_load *load, unsigned int sub, uint32_t list, unsigned int bit)
 {
@@ -324,16 +337,20 @@ static int decode_list(struct stream_load *load, unsigned int sub, uint32_t list
 	 * An entry is at least its value and key bits, so the arrays, made for a list of the
 	 * largest size, cannot overflow.
 	 */
-	while ((r = delta_reader_next(&reader, &entry)) == 1) {
-		if (entry.key > last_key)
-			return corrupt(load, "%s, list %u: entry %u has key %u, above %u",
-				       sub_name(load, sub), list, count, entry.key, last_key);
+	do {
+		count += delta_reader_take(&reader, load->keys + count, load->values + count,
+					   load->most_entries - count);
+		r = delta_reader_next(&reader, &entry);
+		if (r < 1)
+			break;
 		load->keys[count] = entry.key;
-		load->values[count] = entry.value;
-		count++;
+		load->values[count++] = entry.value;
 		if (entry.collision)
 			memcpy(load->names[collisions++], entry.name, UDS_NAME_BYTES);
-	}
+	} while (true);
+	/* Keys never decrease: the last one tells. */
+	if (count > 0 && load->keys[count - 1] > last_key)
+		return high_key(load, sub, list, last_key);
 	if (r < 0)
 		return corrupt(load, "%s, list %u: entry %u goes past the end of the list",
 			       sub_name(load, sub), list, count);
@@ -494,8 +511,9 @@ static int allocate_load(struct stream_load *load)
 	/* One buffer for both sub-indexes, with the entries of the larger one. */
 	if (index->subs == 2 && list_most_entries(&index->shapes[1]) > most)
 		most = list_most_entries(&index->shapes[1]);
-	load->keys = env_allocate(&index->env, most + 1, sizeof(*load->keys));
-	load->values = env_allocate(&index->env, most + 1, sizeof(*load->values));
+	load->most_entries = most + 1;
+	load->keys = env_allocate(&index->env, load->most_entries, sizeof(*load->keys));
+	load->values = env_allocate(&index->env, load->most_entries, sizeof(*load->values));
 	if (load->keys == NULL || load->values == NULL)
 		return failure(load->message, -ENOMEM, "volume index: no memory to load it");
 	return 0;

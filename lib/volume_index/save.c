@@ -79,8 +79,8 @@ static void put_bytes(struct output *output, const void *bytes, size_t length)
 }
 
 /*
- * Gets a list's entries into the arrays, without those of chapters that are left out. Returns how many
- * there are.
+ * Gets a list's entries into the arrays, without those of chapters that are left out; the names only where
+ * the list has collision entries or something may be left out. Returns how many there are.
  */
 static uint32_t gather_list(struct zone_save *save, struct part *part, const struct list_head *head)
 {
@@ -90,6 +90,8 @@ static uint32_t gather_list(struct zone_save *save, struct part *part, const str
 	uint32_t kept = 0;
 
 	list_decode(zone, head, save->keys, save->values);
+	if (part->sizes == NULL && list_head_collisions(head) == 0)
+		return head->entries;
 	for (uint32_t i = 0; i < head->entries; i++) {
 		bool collision = i > 0 && save->keys[i] == save->keys[i - 1];
 
@@ -132,9 +134,9 @@ static uint32_t gathered_bits(const struct zone_save *save, const struct list_sh
 
 	for (uint32_t i = 0; i < count; i++) {
 		/* A collision entry's key is coded as 0, whatever the key. */
-		bits += save->names[i] != NULL ? delta_collision_bits(&shape->code)
-					       : shape->code.payload_bits +
-							 list_code_bits(shape, save->keys[i] - key);
+		bits += save->names[i] != NULL
+				? delta_collision_bits(&shape->code)
+				: (uint32_t)delta_ordinary_bits(&shape->code, save->keys[i] - key);
 		key = save->keys[i];
 	}
 	return bits;
@@ -285,6 +287,21 @@ static void put_start(struct zone_save *save, const struct part *part, unsigned 
 	}
 }
 
+/* Writes the entries that were gathered of a list. */
+static int append_list(const struct zone_save *save, const struct part *part,
+		       const struct list_head *head, uint32_t count, struct delta_writer *writer)
+{
+	int r = 0;
+
+	if (part->sizes == NULL && list_head_collisions(head) == 0) {
+		delta_writer_append_many(writer, save->keys, save->values, count);
+		return 0;
+	}
+	for (uint32_t i = 0; i < count && r == 0; i++)
+		r = delta_writer_append(writer, save->keys[i], save->values[i], save->names[i]);
+	return r;
+}
+
 static int put_list(struct zone_save *save, struct part *part, uint8_t tag, uint32_t i)
 {
 	const struct list_zone *zone = part->zone;
@@ -306,11 +323,9 @@ static int put_list(struct zone_save *save, struct part *part, uint8_t tag, uint
 	put_le32(header + 4, zone->first_list + i);
 	data[bytes - 1] = 0; /* bits behind the end */
 	delta_writer_start(&writer, &zone->shape->code, data, 0, bits);
-	for (uint32_t k = 0; k < count; k++) {
-		r = delta_writer_append(&writer, save->keys[k], save->values[k], save->names[k]);
-		if (r < 0)
-			return r;
-	}
+	r = append_list(save, part, head, count, &writer);
+	if (r < 0)
+		return r;
 	/* The size is in the stream already: another one would make the save unreadable. */
 	if (delta_writer_finish(&writer) != bits)
 		return UDS_ERR_BAD_STATE;

@@ -103,6 +103,126 @@ static void check_decodes_to_model(const struct model *m, const uint8_t *memory,
 	ck_assert_int_eq(delta_reader_next(&reader, &e), 0);
 }
 
+static bool has_collisions(const struct model *m)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		if (m->entries[i].collision)
+			return true;
+	}
+	return false;
+}
+
+/* Many entries at a time, @most of them: as one by one. */
+static void check_taken_at_once(const struct model *m, const uint8_t *memory, uint64_t at,
+				uint64_t bits, uint32_t most)
+{
+	static uint32_t keys[8193], values[8193];
+	struct delta_reader reader;
+	struct delta_entry e;
+	uint32_t taken = 0, n;
+	size_t i = 0;
+
+	delta_reader_start(&reader, &m->code, memory, at, bits);
+	while (i < m->count) {
+		keys[most] = values[most] = 0xeeeeeeee;
+		n = delta_reader_take(&reader, keys, values, most);
+		ck_assert_uint_le(n, most);
+		ck_assert_uint_eq(keys[most], 0xeeeeeeee);
+		ck_assert_uint_eq(values[most], 0xeeeeeeee);
+		for (uint32_t k = 0; k < n; k++, i++) {
+			ck_assert(!m->entries[i].collision);
+			ck_assert_uint_eq(keys[k], m->entries[i].key);
+			ck_assert_uint_eq(values[k], m->entries[i].value);
+		}
+		taken += n;
+		if (n == most)
+			continue;
+		ck_assert_int_eq(delta_reader_next(&reader, &e), i < m->count);
+		if (i < m->count)
+			ck_assert_uint_eq(e.key, m->entries[i++].key);
+	}
+	if (!has_collisions(m))
+		ck_assert_uint_eq(taken, m->count);
+	ck_assert_uint_eq(delta_reader_take(&reader, keys, values, most), 0);
+}
+
+/* A list without collision entries, in two pieces: the same bytes as one by one. */
+static void check_written_at_once(const struct model *m, const uint8_t *memory, uint64_t at,
+				  uint64_t bits)
+{
+	static uint8_t got[8200 + 16];
+	static uint32_t keys[8192], values[8192];
+	const uint32_t count = (uint32_t)m->count, half = count / 2;
+	struct delta_writer writer;
+
+	for (uint32_t i = 0; i < count; i++) {
+		keys[i] = m->entries[i].key;
+		values[i] = m->entries[i].value;
+	}
+	memset(got, 0, sizeof(got));
+	memcpy(got, memory, at / 8 + 1);
+	delta_writer_start(&writer, &m->code, got, at, DELTA_LIST_MAX_BITS);
+	delta_writer_append_many(&writer, keys, values, half);
+	delta_writer_append_many(&writer, keys + half, values + half, count - half);
+	ck_assert_uint_eq(delta_writer_finish(&writer), bits);
+	ck_assert_mem_eq(got, memory, (at + bits) / 8);
+	ck_assert_uint_eq(get_bits(got, (at + bits) / 8 * 8, (at + bits) % 8),
+			  get_bits(memory, (at + bits) / 8 * 8, (at + bits) % 8));
+}
+
+static void check_at_once(const struct model *m, const uint8_t *memory, uint64_t at, uint64_t bits)
+{
+	static const uint32_t most[] = { 1, 2, 7, 64, 8192 };
+
+	for (unsigned int i = 0; i < sizeof(most) / sizeof(most[0]); i++)
+		check_taken_at_once(m, memory, at, bits, most[i]);
+	if (!has_collisions(m))
+		check_written_at_once(m, memory, at, bits);
+}
+
+START_TEST(many_entries_at_once_are_the_same_bits)
+{
+	/* Codes with short and long entries, beyond what fits into a word, too. */
+	static const uint32_t means[] = { 1, 2, 5, 100, 4096, 1 << 20, 3000000000u };
+	static const unsigned int payloads[] = { 0, 1, 10, 17, 32 };
+	static uint8_t memory[8200 + 16];
+	static struct model m;
+	uint64_t state = 7;
+
+	for (unsigned int run = 0; run < 7 * 5 * 8 * 4; run++) {
+		const uint32_t mean = means[run % 7];
+		const unsigned int payload = payloads[run / 7 % 5], at = run / 35 % 8;
+		const uint32_t span = mean < (1u << 30) ? mean * 4 : UINT32_MAX;
+		uint64_t key = 0;
+
+		if (delta_code_make(mean, payload, &m.code) < 0)
+			continue;
+		for (m.count = 0; m.count < 300; m.count++) {
+			struct delta_entry *e = &m.entries[m.count];
+
+			state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+			/* Now and then a delta of many words. */
+			key += m.count == 0
+				       ? state >> 33 & 1
+				       : 1 + (state >> 33) % ((state >> 20) % 50 == 0 && mean < 50
+								      ? 400 * mean
+								      : span);
+			if (key > UINT32_MAX)
+				break;
+			*e = (struct delta_entry){
+				.key = (uint32_t)key,
+				.value = (uint32_t)((state >> 13) & ((UINT64_C(1) << payload) - 1))
+			};
+			if (model_bits(&m) + 2000 > DELTA_LIST_MAX_BITS)
+				break;
+		}
+		memset(memory, 0, sizeof(memory));
+		memory[0] = (uint8_t)((1u << at) - 1);
+		check_at_once(&m, memory, at, write_model(&m, memory, at));
+	}
+}
+END_TEST
+
 START_TEST(code_parameters_are_the_recorded_ones)
 {
 	struct delta_code code, untouched;
@@ -193,6 +313,7 @@ START_TEST(recorded_lists_are_written_and_read_bit_by_bit)
 			ck_assert_uint_eq(write_model(&m, got, 0), bits);
 			ck_assert_mem_eq(got, want, (bits + 7) / 8);
 			check_decodes_to_model(&m, want, 0, bits);
+			check_at_once(&m, want, 0, bits);
 			lists++;
 		} else {
 			ck_abort_msg("what is this: %s", line);
@@ -428,6 +549,7 @@ int main(void)
 	TCase *tc = tcase_create("delta");
 
 	tcase_add_test(tc, code_parameters_are_the_recorded_ones);
+	tcase_add_test(tc, many_entries_at_once_are_the_same_bits);
 	tcase_add_test(tc, worked_example_comes_out_bit_by_bit);
 	tcase_add_test(tc, recorded_lists_are_written_and_read_bit_by_bit);
 	tcase_add_test(tc, lists_at_any_bit_offset_leave_their_neighbours_alone);
