@@ -424,6 +424,30 @@ void volume_lookup_start_in_page(struct volume_lookup *lookup, uint64_t vcn, uin
 	lookup->record_page = record_page;
 }
 
+void volume_lookup_prefetch(const struct volume *volume, uint64_t vcn,
+			    const struct uds_record_name *name)
+{
+	const struct geometry *geometry = &volume->geometry;
+	const uint32_t slot = geometry_physical_chapter(geometry, vcn);
+	/* About where it is: lists are of about the same size. */
+	const uint64_t page = (uint64_t)chapter_list(geometry, name) *
+			      geometry->index_pages_per_chapter / geometry->delta_lists_per_chapter;
+
+	page_map_prefetch(volume->map, slot);
+	slot_prefetch(volume->reader.slots, slot, (uint32_t)page);
+}
+
+void volume_lookup_prefetch_head(const struct volume *volume, uint64_t vcn,
+				 const struct uds_record_name *name)
+{
+	const struct geometry *geometry = &volume->geometry;
+	const uint32_t slot = geometry_physical_chapter(geometry, vcn);
+	const uint32_t list = chapter_list(geometry, name);
+	const struct page_bounds bounds = page_map_find(volume->map, slot, list);
+
+	slot_prefetch_head(volume->reader.slots, slot, bounds.page, list - bounds.first_list);
+}
+
 static int end(struct volume *volume, struct volume_lookup *lookup, int r)
 {
 	page_reader_release(&volume->reader, &lookup->request);

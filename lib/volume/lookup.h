@@ -80,6 +80,15 @@ void volume_lookup_start_in_page(struct volume_lookup *lookup, uint64_t vcn, uin
 				 struct uds_message *ret_message);
 
 /*
+ * Bring what a lookup's first step will touch into the processor's cache: the first call some lookups ahead,
+ * the second one, which uses what the first has brought, some fewer.
+ */
+void volume_lookup_prefetch(const struct volume *volume, uint64_t vcn,
+			    const struct uds_record_name *name);
+void volume_lookup_prefetch_head(const struct volume *volume, uint64_t vcn,
+				 const struct uds_record_name *name);
+
+/*
  * Goes on.
  *
  * Returns VOLUME_WANTS_PAGE: have lookup->request read, then call again, since the request has memory that

@@ -81,6 +81,14 @@ void page_map_set_last_update(struct page_map *map, uint64_t vcn)
 	atomic_store_explicit(&map->last_update, vcn, memory_order_relaxed);
 }
 
+void page_map_prefetch(const struct page_map *map, uint32_t physical_chapter)
+{
+	const _Atomic uint16_t *row = row_of(map, physical_chapter);
+
+	__builtin_prefetch(row);
+	__builtin_prefetch(row + map->entries_per_chapter);
+}
+
 struct page_bounds page_map_page(const struct page_map *map, uint32_t physical_chapter,
 				 uint32_t page)
 {

@@ -52,6 +52,9 @@ void page_map_clear(struct page_map *map, uint32_t physical_chapter);
 
 void page_map_set_last_update(struct page_map *map, uint64_t vcn);
 
+/* Brings a row into the processor's cache. */
+void page_map_prefetch(const struct page_map *map, uint32_t physical_chapter);
+
 /* Which page of the slot holds @list, which must be a list of a chapter. Takes a few steps only. */
 struct page_bounds page_map_find(const struct page_map *map, uint32_t physical_chapter,
 				 uint32_t list);

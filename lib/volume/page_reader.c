@@ -260,38 +260,68 @@ static void give_engine(struct page_reader *reader, struct read_engine *engine)
 	pthread_mutex_unlock(&reader->pool_lock);
 }
 
+/* A request before number @i that reads the same bytes, or NULL. */
+static const struct page_request *find_same(struct page_request *const *requests, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (requests[k]->transfer.offset == requests[i]->transfer.offset &&
+		    requests[k]->transfer.length == requests[i]->transfer.length)
+			return requests[k];
+	}
+	return NULL;
+}
+
+/* Gives those that were not read what the first one of the same bytes got. */
+static void copy_same(struct page_request *const *requests, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		const struct page_request *same = find_same(requests, i);
+
+		if (same == NULL)
+			continue;
+		requests[i]->status = same->status;
+		if (same->status == 0)
+			memcpy(requests[i]->transfer.buffer, same->transfer.buffer,
+			       (size_t)same->transfer.length);
+	}
+}
+
 /*
  * Up to ENGINE_DEPTH requests: submits them, and waits for all. The only place that knows how many reads get
- * under way together.
+ * under way together. What several of them want is read once: copying it takes much less time.
  */
 static void read_together(struct page_reader *reader, struct page_request *const *requests,
 			  size_t count)
 {
 	struct uds_io_request *transfers[ENGINE_DEPTH], *done[ENGINE_DEPTH];
 	struct read_engine *engine;
+	size_t reads = 0;
 	int r;
 
-	for (size_t i = 0; i < count; i++)
-		transfers[i] = &requests[i]->transfer;
+	for (size_t i = 0; i < count; i++) {
+		if (find_same(requests, i) == NULL)
+			transfers[reads++] = &requests[i]->transfer;
+	}
+	atomic_fetch_add_explicit(&reader->pages_read, reads, memory_order_relaxed);
 	r = take_engine(reader, &engine);
 	if (r == 0) {
-		r = uds_io_engine_submit(engine->engine, transfers, count);
+		r = uds_io_engine_submit(engine->engine, transfers, reads);
 		/*
 		 * All submitted requests come back before the engine goes to others, who would get
 		 * ours.
 		 */
 		if (r == 0)
-			(void)uds_io_engine_reap(engine->engine, done, count, count, -1);
+			(void)uds_io_engine_reap(engine->engine, done, reads, reads, -1);
 		give_engine(reader, engine);
 	}
 	for (size_t i = 0; i < count; i++)
-		requests[i]->status = r < 0 ? r : transfers[i]->status;
+		requests[i]->status = r < 0 ? r : requests[i]->transfer.status;
+	copy_same(requests, count);
 }
 
 void page_reader_read_many(struct page_reader *reader, struct page_request *const *requests,
 			   size_t count)
 {
-	atomic_fetch_add_explicit(&reader->pages_read, count, memory_order_relaxed);
 	for (size_t i = 0, n; i < count; i += n) {
 		n = count - i < ENGINE_DEPTH ? count - i : ENGINE_DEPTH;
 		read_together(reader, requests + i, n);

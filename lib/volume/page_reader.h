@@ -107,7 +107,10 @@ int page_reader_want(struct page_reader *reader, struct page_request *request, u
 /* Reads now. The status is in the request. */
 void page_reader_read(struct page_reader *reader, struct page_request *request);
 
-/* Reads many, all under way together, and returns when all are done. Each has its own status. */
+/*
+ * Reads many, all under way together, and returns when all are done. Each has its own status. Of requests for
+ * the same bytes one is read for all of them.
+ */
 void page_reader_read_many(struct page_reader *reader, struct page_request *const *requests,
 			   size_t count);
 

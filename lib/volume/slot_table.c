@@ -206,6 +206,25 @@ const struct cached_head *slot_head(const struct slot_table *table, uint32_t slo
 	return atomic_load_explicit(head_at(table, slot, page), memory_order_acquire);
 }
 
+void slot_prefetch(const struct slot_table *table, uint32_t slot, uint32_t page)
+{
+	__builtin_prefetch(&table->states[slot], 1);
+	__builtin_prefetch(head_at(table, slot, page));
+}
+
+void slot_prefetch_head(const struct slot_table *table, uint32_t slot, uint32_t page,
+			uint32_t list_in_page)
+{
+	/* Only its address is used: the head may be gone by now. */
+	const uint8_t *head = (const uint8_t *)slot_head(table, slot, page);
+	const struct index_page_head before = { .list_count = list_in_page };
+
+	if (head == NULL)
+		return;
+	__builtin_prefetch(head);
+	__builtin_prefetch(head + sizeof(struct cached_head) + index_page_table_bytes(&before) - 1);
+}
+
 /* Evicts the heads of some slots that nobody is in, until there is room again. */
 static void make_room(struct slot_table *table)
 {

@@ -62,6 +62,14 @@ void slot_unlock(struct slot_table *table, uint32_t slot);
 const struct cached_head *slot_head(const struct slot_table *table, uint32_t slot, uint32_t page);
 
 /*
+ * Brings what a lookup will touch into the processor's cache: of the slot, and, a call later, of a head and
+ * its table. Looks at nothing that a writer could free, so the caller need not be in the slot.
+ */
+void slot_prefetch(const struct slot_table *table, uint32_t slot, uint32_t page);
+void slot_prefetch_head(const struct slot_table *table, uint32_t slot, uint32_t page,
+			uint32_t list_in_page);
+
+/*
  * Caches a copy of the first index_page_table_bytes() of an index page, if the budget allows. The caller
  * is in the slot.
  */

@@ -145,6 +145,21 @@ static int search_together(struct volume *volume, struct volume_search *searches
 	return first;
 }
 
+/* How many lookups ahead the processor fetches what they need. */
+#define FETCH_AHEAD	 8u
+#define FETCH_HEAD_AHEAD 4u
+
+static void prefetch(const struct volume *volume, const struct volume_search *searches,
+		     size_t count, size_t i)
+{
+	if (i + FETCH_AHEAD < count)
+		volume_lookup_prefetch(volume, searches[i + FETCH_AHEAD].vcn,
+				       &searches[i + FETCH_AHEAD].name);
+	if (i + FETCH_HEAD_AHEAD < count)
+		volume_lookup_prefetch_head(volume, searches[i + FETCH_HEAD_AHEAD].vcn,
+					    &searches[i + FETCH_HEAD_AHEAD].name);
+}
+
 int volume_search_many(struct volume *volume, struct volume_search *searches, size_t count,
 		       struct uds_message *ret_message)
 {
@@ -154,6 +169,7 @@ int volume_search_many(struct volume *volume, struct volume_search *searches, si
 	if (count > 1 && page_reader_is_slow(&volume->reader))
 		return search_together(volume, searches, count, ret_message);
 	for (size_t i = 0; i < count; i++) {
+		prefetch(volume, searches, count, i);
 		r = search_one(volume, &searches[i], &message);
 		if (r == 0 || first < 0)
 			continue;

@@ -254,6 +254,39 @@ START_TEST(found_lookups_read_nothing_again_when_all_pages_fit_into_the_cache)
 }
 END_TEST
 
+START_TEST(requests_of_a_batch_for_the_same_page_read_it_once)
+{
+	struct uds_request requests[64];
+	struct device device;
+	struct uds_io *io = device_open(&device);
+	struct uds_index *index = open_full_index(io, 1);
+
+	device.slow = true;
+	peek_index(index, 1); /* makes the device known for a slow one */
+	for (int failing = 0; failing < 2; failing++) {
+		memset(requests, 0, sizeof(requests));
+		for (unsigned int i = 0; i < 64; i++) {
+			/* Two names of different chapters, in turns. */
+			requests[i].name = name_of(i % 2 * CHAPTER_RECORDS + 5);
+			requests[i].kind = UDS_PEEK;
+		}
+		device.reads = 0;
+		device.status = failing ? -EIO : 0;
+		ck_assert_int_eq(uds_index_run(index, requests, 64), device.status);
+		/* Without a cache: an index page and a record page for each name. */
+		ck_assert_uint_gt(device.reads, 0);
+		ck_assert_uint_le(device.reads, 4);
+		for (unsigned int i = 0; i < 64; i++) {
+			ck_assert_int_eq(requests[i].status, device.status);
+			ck_assert_int_eq(requests[i].found, !failing);
+		}
+	}
+	device.status = 0;
+	ck_assert_int_eq(uds_index_close(index), 0);
+	uds_io_close(io);
+}
+END_TEST
+
 START_TEST(pages_are_cached_that_are_read_as_pages_too)
 {
 	struct uds_volume_options options = UDS_VOLUME_OPTIONS_INIT;
@@ -536,6 +569,7 @@ int main(void)
 	tcase_add_loop_test(tc, found_lookups_read_nothing_again_when_all_pages_fit_into_the_cache,
 			    0, 2);
 	tcase_add_test(tc, a_hit_reads_a_small_part_of_a_large_page);
+	tcase_add_test(tc, requests_of_a_batch_for_the_same_page_read_it_once);
 	tcase_add_test(tc, pages_are_cached_that_are_read_as_pages_too);
 	tcase_add_loop_test(tc, the_caches_never_take_more_than_they_may, 0, 5);
 	tcase_add_loop_test(tc, a_lookup_in_steps_finds_what_a_waiting_one_does, 0, 2);
