@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* uds_block_name(): names of data blocks as dm-vdo computes them. */
+/* Names of data blocks as dm-vdo computes them. */
 #include <uds/record.h>
 
 #include "base/murmur3.h"

@@ -21,8 +21,10 @@ static void *default_allocate(void *context, size_t bytes, size_t alignment)
 	void *memory;
 
 	(void)context;
+	/* What posix_memalign() demands at least. */
 	if (alignment < sizeof(void *))
 		alignment = sizeof(void *);
+	/* One byte where none is asked for, since NULL means "no memory" everywhere. */
 	if (posix_memalign(&memory, alignment, bytes == 0 ? 1 : bytes) != 0)
 		return NULL;
 	return memory;
@@ -60,6 +62,7 @@ int env_take(const struct uds_env *given, struct uds_message *message, struct ud
 		if (r < 0)
 			return r;
 	}
+	/* Memory of one allocator must never reach the release of another. */
 	if ((env.allocate == NULL) != (env.release == NULL))
 		return failure(message, -EINVAL,
 			       "struct uds_env: half an allocator: allocate and release are given "
@@ -87,6 +90,7 @@ void *env_allocate(const struct uds_env *env, uint64_t count, size_t bytes_each)
 
 	if (__builtin_mul_overflow(count, bytes_each, &bytes))
 		return NULL;
+	/* The strictest alignment of any type: callers put structs into it. */
 	return env->allocate(env->context, bytes == 0 ? 1 : bytes, _Alignof(max_align_t));
 }
 
@@ -109,6 +113,7 @@ void *env_allocate_aligned(const struct uds_env *env, uint64_t bytes, size_t ali
 /* Whether env_allocate_large() maps so much memory itself. */
 static bool is_mapped(const struct uds_env *env, uint64_t bytes)
 {
+	/* Only the default allocator may be passed by: a caller's own has to see all memory. */
 	return env->allocate == default_allocate && bytes >= HUGE_PAGE_BYTES &&
 	       bytes <= SIZE_MAX - 2 * HUGE_PAGE_BYTES;
 }
@@ -117,6 +122,7 @@ static bool is_mapped(const struct uds_env *env, uint64_t bytes)
 static void *map_huge_pages(size_t bytes)
 {
 	const size_t length = (bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+	/* A huge page more than is needed, so that an aligned start is in it wherever it begins. */
 	uint8_t *mapping = mmap(NULL, length + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t before;
@@ -128,6 +134,7 @@ static void *map_huge_pages(size_t bytes)
 		munmap(mapping, before);
 	munmap(mapping + before + length, HUGE_PAGE_BYTES - before);
 #ifdef MADV_HUGEPAGE
+	/* Only advice: without huge pages the memory works as well. */
 	(void)madvise(mapping + before, length, MADV_HUGEPAGE);
 #endif
 	return mapping + before;
@@ -144,6 +151,10 @@ void env_release_large(const struct uds_env *env, void *memory, uint64_t bytes)
 {
 	if (memory == NULL)
 		return;
+	/*
+	 * The same question as at the allocation, with the same answer: no list of mappings is
+	 * needed.
+	 */
 	if (is_mapped(env, bytes))
 		munmap(memory,
 		       ((size_t)bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES);
@@ -162,6 +173,9 @@ void env_log(const struct uds_env *env, enum uds_log_level level, const char *fo
 	char sentence[512];
 	va_list args;
 
+	/*
+	 * Longer sentences are cut: a log must not need memory, which may be what there is none of.
+	 */
 	va_start(args, format);
 	vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);

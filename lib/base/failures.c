@@ -44,6 +44,7 @@ static uint64_t this_thread(void)
 	static _Atomic uint64_t last;
 	static _Thread_local uint64_t number;
 
+	/* Relaxed: numbers only have to differ. */
 	if (number == 0)
 		number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 	return number;
@@ -70,6 +71,7 @@ void failures_free(struct failures *failures)
 	if (table == NULL)
 		return;
 	env = table->env;
+	/* Slot 0 has its sentence in the table itself. */
 	for (unsigned int i = 1; i < FAILURES_MAX; i++)
 		env_release(&env, table->slots[i].message);
 	pthread_mutex_destroy(&table->lock);
@@ -78,6 +80,7 @@ void failures_free(struct failures *failures)
 
 static struct thread_slot *find_slot(struct table *table, uint64_t thread)
 {
+	/* A few slots, looked at after failures only. */
 	for (unsigned int i = 0; i < FAILURES_MAX; i++) {
 		if (table->slots[i].thread == thread)
 			return &table->slots[i];
@@ -101,6 +104,10 @@ static void publish(struct table *table)
 	uint64_t threads = 0;
 
 	for (unsigned int i = 0; i < FAILURES_MAX; i++) {
+		/*
+		 * A thread shares its bit with others that are 64 further on: a set bit says
+		 * "perhaps", a clear one "surely not".
+		 */
 		if (table->slots[i].thread != 0)
 			threads |= UINT64_C(1) << table->slots[i].thread % 64;
 	}
@@ -120,6 +127,7 @@ void failures_forget(struct failures *failures)
 	pthread_mutex_lock(&table->lock);
 	slot = find_slot(table, thread);
 	if (slot != NULL) {
+		/* The memory of the sentence stays, for the next failure of any thread. */
 		slot->thread = 0;
 		publish(table);
 	}
@@ -134,6 +142,10 @@ static struct thread_slot *take_slot(struct table *table)
 
 	if (slot == NULL) {
 		slot = find_slot(table, 0);
+		/*
+		 * More threads have failed than there are slots: the one that failed longest ago
+		 * loses its sentence.
+		 */
 		if (slot == NULL)
 			slot = oldest_slot(table);
 		slot->thread = thread;
@@ -141,6 +153,7 @@ static struct thread_slot *take_slot(struct table *table)
 		slot->age = ++table->age;
 		publish(table);
 	}
+	/* Without memory the status alone is kept, and failures_get() says what it means. */
 	if (slot->message == NULL)
 		slot->message = env_allocate(&table->env, 1, sizeof(*slot->message));
 	return slot;
@@ -153,6 +166,10 @@ int failures_keep(struct failures *failures, int status, const struct uds_messag
 
 	pthread_mutex_lock(&table->lock);
 	slot = take_slot(table);
+	/*
+	 * A sentence that is held is about the first cause; what fails while cleaning up does not
+	 * replace it.
+	 */
 	if (!slot->held) {
 		slot->status = status;
 		if (slot->message != NULL)
@@ -182,6 +199,9 @@ static bool has_sentence(struct failures *failures, int status)
 
 	pthread_mutex_lock(&table->lock);
 	slot = find_slot(table, this_thread());
+	/*
+	 * Of another status means of an earlier failure: stale, and not to be told with this one.
+	 */
 	has = slot != NULL && slot->status == status &&
 	      (slot->message == NULL || slot->message->text[0] != '\0');
 	pthread_mutex_unlock(&table->lock);
@@ -214,6 +234,7 @@ int failures_end_slowly(struct failures *failures, int status, const char *what,
 		failures_forget(failures);
 	} else if (!has_sentence(failures, status)) {
 		va_start(args, what);
+		/* Half for what was done and half for why, so that neither is lost. */
 		vsnprintf(message.text, sizeof(message.text) / 2, what, args);
 		va_end(args);
 		strcat(message.text, ": ");
@@ -243,6 +264,7 @@ void failures_get(struct failures *failures, struct uds_message *ret_message)
 	ret_message->text[0] = '\0';
 	pthread_mutex_lock(&table->lock);
 	slot = find_slot(table, this_thread());
+	/* A copy: the slot may be another thread's as soon as the lock is gone. */
 	if (slot != NULL && slot->message != NULL)
 		*ret_message = *slot->message;
 	else if (slot != NULL)

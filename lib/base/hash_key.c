@@ -12,6 +12,10 @@
 static void fill_from_clocks(struct hash_key *key)
 {
 	struct timespec now = { 0, 0 };
+	/*
+	 * Users choose names, and may choose them to meet in one place of a table: the key only
+	 * has to be unknown to them.
+	 */
 	uint64_t state = (uint64_t)(uintptr_t)&now ^ (uint64_t)getpid() << 40;
 
 	for (size_t i = 0; i < sizeof(key->words) / sizeof(key->words[0]); i++) {
@@ -27,6 +31,10 @@ void hash_key_make(struct hash_key *ret_key)
 {
 	ssize_t n;
 
+	/*
+	 * Without waiting: early at boot there may be no randomness for a while, and a table is not
+	 * worth a hang.
+	 */
 	do {
 		n = getrandom(ret_key, sizeof(*ret_key), GRND_NONBLOCK);
 	} while (n < 0 && errno == EINTR);

@@ -45,10 +45,15 @@ int failure_in(struct uds_message *message, int status, const char *format, ...)
 	if (message == NULL)
 		return status;
 	va_start(args, format);
+	/* Room for the colon and the space that follow. */
 	vsnprintf(place, sizeof(place) - 2, format, args);
 	va_end(args);
 	strcat(place, ": ");
 	n = strlen(place);
+	/*
+	 * The sentence so far moves back, and loses its end if there is no room: the place tells
+	 * more.
+	 */
 	memmove(message->text + n, message->text, room - n);
 	memcpy(message->text, place, n);
 	message->text[room - 1] = '\0';

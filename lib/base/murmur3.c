@@ -41,6 +41,10 @@ void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_ha
 	uint64_t h2 = seed;
 	size_t left = length;
 
+	/*
+	 * Byte by byte little-endian, on every machine: names are stored, and have to be the same
+	 * everywhere (3.2).
+	 */
 	for (; left >= 16; left -= 16, p += 16) {
 		h1 ^= scramble1(get_le64(p));
 		h1 = (rotl(h1, 27) + h2) * 5 + 0x52dce729;
@@ -48,6 +52,10 @@ void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_ha
 		h2 = (rotl(h2, 31) + h1) * 5 + 0x38495ab5;
 	}
 	if (left > 0) {
+		/*
+		 * Filled up with zeros: mixing a word of zero changes nothing, so both words can be
+		 * mixed always.
+		 */
 		uint8_t tail[16] = { 0 };
 
 		memcpy(tail, p, left);
@@ -70,6 +78,10 @@ uint64_t nonce_hash(uint64_t start, const void *bytes, size_t length)
 {
 	uint8_t hash[16];
 
+	/*
+	 * Bytes 4 to 11 of the hash, as the format has it: the high half of one word and the low
+	 * half of the other (3.2).
+	 */
 	murmur3_128(bytes, length, (uint32_t)(start ^ start >> 27), hash);
 	return get_le64(hash + 4);
 }

@@ -20,6 +20,7 @@ static uint8_t *element(const struct heap *heap, size_t i)
 static void swap(const struct heap *heap, size_t i, size_t j)
 {
 	uint8_t *a = element(heap, i), *b = element(heap, j);
+	/* In pieces of a fixed size: elements may have any, and the sort takes no memory. */
 	uint8_t part[64];
 
 	for (size_t left = heap->bytes_each; left > 0;) {
@@ -48,6 +49,7 @@ static size_t larger_child(const struct heap *heap, size_t i)
 /* Moves element @i down until none below it is larger. */
 static void sift_down(const struct heap *heap, size_t i)
 {
+	/* Only these have a child. */
 	while (i < heap->count / 2) {
 		size_t child = larger_child(heap, i);
 
@@ -65,6 +67,7 @@ void sort_elements(void *elements, size_t count, size_t bytes_each,
 
 	for (size_t i = count / 2; i-- > 0;)
 		sift_down(&heap, i);
+	/* The largest goes behind the heap, which shrinks by one. */
 	while (heap.count > 1) {
 		swap(&heap, 0, --heap.count);
 		sift_down(&heap, 0);

@@ -53,6 +53,7 @@ static const struct {
 
 UDS_PUBLIC const char *uds_strerror(int status)
 {
+	/* The range that the system's own numbers can have; those of the library lie below it. */
 	if (status < 0 && status > -4096)
 		return system_text(-status);
 	if (status > 0)

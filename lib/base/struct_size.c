@@ -13,6 +13,7 @@ static uint64_t size_of(const void *given)
 {
 	uint64_t size;
 
+	/* By bytes: what the caller gave is of another type, perhaps of another version. */
 	memcpy(&size, given, sizeof(size));
 	return size;
 }
@@ -49,6 +50,10 @@ int struct_in(void *known, size_t known_size, const void *given, size_t first, c
 
 	if (r < 0)
 		return r;
+	/*
+	 * As openat2() does: a newer program may run on this library as long as it asks for nothing
+	 * that is unknown here.
+	 */
 	for (size_t i = known_size; i < size; i++) {
 		if (bytes[i] != 0)
 			return failure(
@@ -57,6 +62,7 @@ int struct_in(void *known, size_t known_size, const void *given, size_t first, c
 				"knows only %zu",
 				name, i, size, known_size);
 	}
+	/* Members that the caller's version does not have keep what INIT gave them. */
 	memcpy(known, given, size < known_size ? (size_t)size : known_size);
 	size = known_size;
 	memcpy(known, &size, sizeof(size));
@@ -68,7 +74,9 @@ void struct_out(void *given, const void *known, size_t known_size)
 	uint64_t size = size_of(given);
 	size_t both = size < known_size ? (size_t)size : known_size;
 
+	/* The size stays the caller's: it tells how much of the struct is there. */
 	memcpy((uint8_t *)given + sizeof(size), (const uint8_t *)known + sizeof(size),
 	       both - sizeof(size));
+	/* A newer program finds zeros in members that this library does not fill. */
 	memset((uint8_t *)given + both, 0, size - both);
 }

@@ -30,6 +30,7 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++)
 		never_saved = never_saved && layout->saves.slots[i].state == SLOT_UNSAVED;
+	/* Until something better is known: what stays here is no reason to fail. */
 	info->state = UDS_INDEX_NEEDS_RECOVERY;
 	r = volume_open(io, layout, 0, env, &volume);
 	if (r < 0)
@@ -42,6 +43,10 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	} else if (empty == 1) {
 		info->state = UDS_INDEX_NEW;
 	} else {
+		/*
+		 * Read errors end it: an answer from half of the slots could name too low a
+		 * chapter.
+		 */
 		r = volume_find_chapters(volume, NULL, message, &found);
 		if (r == 0) {
 			info->open_chapter = found.newest;
@@ -69,21 +74,31 @@ static int look_at_saves(struct uds_io *io, const struct layout *layout, const s
 		r = saved_records_find(io, layout, env, false, message, &saved);
 	if (r < 0)
 		return r;
+	/* Also of a save that cannot be loaded: a recovery would keep these records. */
 	info->saved_records = saved.there ? saved.count : 0;
 	r = saves_latest(&layout->saves, &layout->geometry, NULL, &save);
 	if (r == 0) {
 		info->saved_zones = save->zones;
 		info->open_chapter = save->newest;
 		info->oldest_chapter = save->oldest;
+		/* Costs a load of the whole volume index, so only on request. */
 		if (check_save)
 			r = index_try_load(io, layout, env, message);
 	}
 	/* Without the memory to load it, what its headers say has to do. */
 	if (r == 0 || r == -ENOMEM)
 		info->state = UDS_INDEX_CLEAN;
+	/*
+	 * All three mean that an open would not take the save. Any other error says nothing about
+	 * the index.
+	 */
 	else if (r == UDS_ERR_NEEDS_RECOVERY || r == UDS_ERR_WOULD_LOSE_RECORDS ||
 		 r == UDS_ERR_MISMATCH)
 		r = look_at_volume(io, layout, env, message, info);
+	/*
+	 * An upper bound: a chapter also has copies of the fill record and records that were stored
+	 * again later.
+	 */
 	info->records = info->saved_records + (info->open_chapter - info->oldest_chapter) *
 						      layout->geometry.records_per_chapter;
 	return r == -ENOMEM && info->state == UDS_INDEX_CLEAN ? 0 : r;
@@ -101,6 +116,10 @@ static uint64_t full_memory(const struct geometry *geometry)
 	bytes += (uint64_t)geometry->cache_chapters * geometry->pages_per_chapter *
 		 geometry->page_bytes;
 
+	/*
+	 * Only a sparse index has a sparse cache, and it has as many chapters as the page cache
+	 * (4.1).
+	 */
 	if (geometry_is_sparse(geometry))
 		bytes += geometry->cache_chapters * chapter_copy_bytes(geometry);
 	return bytes;
@@ -145,6 +164,7 @@ UDS_PUBLIC int uds_index_read_info(struct uds_io *io, const struct uds_index_inf
 		r = env_take(o.env, ret_message, &full);
 	if (r < 0)
 		return r;
+	/* Not on the stack: it is too large for a thread with a small one. */
 	layout = env_allocate(&full, 1, sizeof(*layout));
 	if (layout == NULL)
 		return failure(ret_message, -ENOMEM, "%s: %s", uds_io_name(io),

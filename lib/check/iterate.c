@@ -42,6 +42,7 @@ static bool leads_to_chapter(struct uds_index *index, const struct uds_record_na
 	struct name_place place;
 
 	volume_index_locate(index->volume_index, name, &place);
+	/* A peek: walking must not sweep, promote or count. */
 	volume_index_peek(index->volume_index, &place, name, &record);
 	if (record.found)
 		return record.vcn == vcn;
@@ -115,6 +116,7 @@ static int walk_volume(struct walk *walk)
 	r = chapter_view_make(index->volume, &view);
 	if (r < 0)
 		goto out_slots;
+	/* Read ahead: without it the device would be idle while records are given out. */
 	r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, &stream);
 	for (uint32_t i = 0;
 	     r != UDS_ERR_STOPPED && stream != NULL && chapter_stream_next(stream, &streamed);
@@ -142,6 +144,10 @@ static int walk_open_chapter(struct walk *walk)
 		for (uint32_t n = 1; r == 0 && n <= zone->size; n++) {
 			const struct uds_record *record = &zone->records[n - 1];
 
+			/*
+			 * A record whose entry is missing or overflowed cannot be looked up, so it
+			 * does not count as live either.
+			 */
 			if (!open_zone_is_removed(zone, n) &&
 			    leads_to_chapter(index, &record->name, index->newest))
 				r = give(walk, &record->name, &record->data);
@@ -175,6 +181,7 @@ UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, v
 	 * never.
 	 */
 	index_lock_all(index);
+	/* The closing chapter is on the volume after this, where the walk finds it. */
 	r = index_wait_for_writer(index);
 	if (r == 0)
 		r = walk_all(&walk);

@@ -34,6 +34,10 @@ void led_entries_free(struct led_entries *led)
 /* The entry of a place; NULL @name: the ordinary one. That two ids are equal by chance does not matter. */
 static uint64_t entry_id(const struct name_place *place, const struct uds_record_name *name)
 {
+	/*
+	 * A fixed key: the ids are compared within one run only, and no table depends on their
+	 * spread.
+	 */
 	static const struct hash_key key = {
 		{ 1, UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xbf58476d1ce4e5b9),
 		  UINT64_C(0x94d049bb133111eb), UINT64_C(0xd6e8feb86659fd93) }
@@ -90,6 +94,10 @@ void led_entries_add(struct led_entries *led, uint64_t vcn, const struct uds_rec
 	 */
 	if (record.vcn == vcn)
 		led->ids[led->count++] = entry_id(&place, record.collision ? name : NULL);
+	/*
+	 * The name's own entry leads elsewhere, but the ordinary one in front of it, which is any
+	 * name's, may lead here.
+	 */
 	else if (record.collision && ordinary_vcn(led, &place) == vcn)
 		led->ids[led->count++] = entry_id(&place, NULL);
 }
@@ -105,6 +113,9 @@ uint64_t led_entries_take(struct led_entries *led)
 {
 	uint64_t different = 0;
 
+	/*
+	 * Sorted and counted in one go: the same entry may be led to by many records of a chapter.
+	 */
 	sort_elements(led->ids, led->count, sizeof(led->ids[0]), compare_ids);
 	for (size_t i = 0; i < led->count; i++)
 		different += i == 0 || led->ids[i] != led->ids[i - 1];

@@ -53,6 +53,10 @@ static void finding(struct index_verify *verify, const char *format, ...)
 	va_list args;
 	int n;
 
+	/*
+	 * The I/O's name in front, as in all sentences of the library; too long a name leaves the
+	 * rest out.
+	 */
 	n = snprintf(sentence.text, sizeof(sentence.text), "%s: ", uds_io_name(verify->io));
 	va_start(args, format);
 	if (n > 0 && (size_t)n < sizeof(sentence.text))
@@ -74,6 +78,9 @@ static int check_saves(struct index_verify *verify)
 		if (slot->state == SLOT_DAMAGED || slot->state == SLOT_UNKNOWN)
 			finding(verify, "save %u: %s", i, slot->why.text);
 	}
+	/*
+	 * Nothing was recovered, or no save counts: then there is nothing that could contradict it.
+	 */
 	if (index->why_recovered.text[0] == '\0' ||
 	    saves_latest(&index->layout.saves, &index->geometry, NULL, &save) < 0)
 		return 0;
@@ -146,6 +153,7 @@ static int check_records(struct index_verify *verify, const struct chapter_view 
 	uint64_t hints = verify->hints[view->vcn - index->oldest];
 	int r;
 
+	/* Every page, even after a finding: the user wants to know how much is damaged. */
 	for (uint32_t p = 0; p < index->geometry.record_pages_per_chapter; p++) {
 		uint32_t bad;
 
@@ -179,6 +187,7 @@ static int check_chapter(struct index_verify *verify, struct chapter_view *view,
 {
 	struct uds_message message;
 
+	/* Findings, not failures: the next chapter is checked all the same. */
 	if (streamed->status < 0) {
 		finding(verify, "chapter %" PRIu64 " in slot %" PRIu32 ": %s", vcn, streamed->slot,
 			uds_strerror(streamed->status));
@@ -211,6 +220,7 @@ static int check_chapters(struct index_verify *verify, const struct uds_index_op
 	if (r == 0)
 		r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, &stream);
 	for (uint64_t i = 0; r == 0 && chapter_stream_next(stream, &streamed); i++) {
+		/* Before the chapter and not after it, so that a stop takes effect at once. */
 		if (options->progress != NULL &&
 		    options->progress(options->progress_context, i, count) != 0)
 			r = UDS_ERR_STOPPED;
@@ -259,6 +269,10 @@ static int count_hint(void *context, const struct list_entry *entry)
 	struct index_verify *verify = context;
 	struct uds_index *index = verify->index;
 
+	/*
+	 * Entries of chapters that are gone are no damage: they are swept when their list is next
+	 * looked at (13.3).
+	 */
 	if (!entry->stale && entry->vcn >= index->oldest && entry->vcn < index->newest)
 		verify->hints[entry->vcn - index->oldest]++;
 	return 0;
@@ -290,6 +304,10 @@ static int check_all(struct index_verify *verify, const struct uds_index_options
 	check_open_chapter(verify);
 	if (r == 0 && verify->stopped)
 		r = UDS_ERR_STOPPED;
+	/*
+	 * Counted once for all chapters: a walk for each would go over the whole volume index every
+	 * time.
+	 */
 	if (r == 0)
 		r = count_hints(verify);
 	if (r == 0)
@@ -325,6 +343,7 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 		r = env_take(o.env, ret_message, &env);
 	if (r < 0)
 		return r;
+	/* The caller's allocator and clock, but not the caller's log. */
 	env.log = say_nothing;
 	o.env = &env;
 	o.mode = UDS_INDEX_READ_ONLY;
@@ -332,6 +351,10 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 	o.lose_records = true;
 	o.skip_unreadable = true;
 	r = uds_index_open(io, &o, &message, &verify.index);
+	/*
+	 * What keeps the index from being opened is a finding as well, and there is nothing left to
+	 * look at.
+	 */
 	if (r == UDS_ERR_CORRUPT) {
 		finding_as_is(&verify, &message);
 		r = verify.stopped ? failure(&message, UDS_ERR_STOPPED, "%s: %s", uds_io_name(io),

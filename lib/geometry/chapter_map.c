@@ -19,6 +19,10 @@ uint32_t geometry_physical_chapter(const struct geometry *g, uint64_t vcn)
 		return (uint32_t)g->remapped_physical;
 	if (vcn > g->remapped_virtual) {
 		distance = vcn - g->remapped_virtual;
+		/*
+		 * In front of the moved chapter's slot everything lies one slot lower than in a
+		 * plain ring (11.3).
+		 */
 		return (uint32_t)(distance > g->remapped_physical ? distance % chapters
 								  : distance - 1);
 	}
@@ -31,13 +35,16 @@ unsigned int geometry_chapters_to_expire(const struct geometry *g, uint64_t newe
 {
 	uint64_t leaving;
 
+	/* Not yet once round: no slot is taken twice. */
 	if (newest < g->chapters_per_volume)
 		return 0;
 	leaving = newest - g->chapters_per_volume;
+	/* Without a moved chapter, a reduced volume is a plain ring of one slot less. */
 	if (g->remapped_physical > 0) {
 		/* The next chapter overwrites the slot of the moved one, so that one expires as well. */
 		if (leaving == g->remapped_virtual)
 			return 2;
+		/* Its slot was freed by the close that expired two (11.4). */
 		if (leaving == g->remapped_virtual + g->remapped_physical)
 			return 0;
 	}

@@ -27,6 +27,10 @@ static int check_configuration(const struct uds_configuration *c, struct uds_mes
 {
 	uint32_t most_pages;
 
+	/*
+	 * First, since the limits below are computed from it. Whole blocks, because the layout
+	 * counts in them.
+	 */
 	if (c->page_bytes < BLOCK_BYTES || c->page_bytes > MAXIMUM_PAGE_BYTES ||
 	    c->page_bytes % BLOCK_BYTES != 0)
 		return failure(message, -EINVAL,
@@ -37,6 +41,7 @@ static int check_configuration(const struct uds_configuration *c, struct uds_mes
 			       "cache chapters %" PRIu32 " are not in the range 1 to %u",
 			       c->cache_chapters, MAXIMUM_CACHE_PAGES);
 	most_pages = MAXIMUM_RECORDS_PER_CHAPTER / (c->page_bytes / UDS_RECORD_BYTES);
+	/* Both limits at once, so that the sentence gives the range that is really possible. */
 	if (most_pages > MAXIMUM_CACHE_PAGES / c->cache_chapters)
 		most_pages = MAXIMUM_CACHE_PAGES / c->cache_chapters;
 	if (c->record_pages_per_chapter < 1 || c->record_pages_per_chapter > most_pages)
@@ -45,6 +50,7 @@ static int check_configuration(const struct uds_configuration *c, struct uds_mes
 			"record pages per chapter %" PRIu32 " are not in the range 1 to %" PRIu32
 			" for pages of %" PRIu32 " bytes and %" PRIu32 " cache chapters",
 			c->record_pages_per_chapter, most_pages, c->page_bytes, c->cache_chapters);
+	/* One slot would be the open chapter's, and none would be left for a closed one (11.4). */
 	if (c->chapters_per_volume < 2)
 		return failure(message, -EINVAL, "chapters per volume %" PRIu32 " are fewer than 2",
 			       c->chapters_per_volume);
@@ -63,12 +69,14 @@ static int check_configuration(const struct uds_configuration *c, struct uds_mes
 static int check_sampling(const struct geometry *g, struct uds_message *message)
 {
 	if (!geometry_is_sparse(g)) {
+		/* The format has no samples in a dense index (3). */
 		if (g->sparse_sample_rate != 0)
 			return failure(message, -EINVAL,
 				       "sparse sample rate %" PRIu32 " is not 0 in a dense index",
 				       g->sparse_sample_rate);
 		return 0;
 	}
+	/* 1 would leave no names for the other sub-index, more than the records no samples. */
 	if (g->sparse_sample_rate < 2 || g->sparse_sample_rate > g->records_per_chapter)
 		return failure(message, -EINVAL,
 			       "sparse sample rate %" PRIu32 " is not in the range 2 to %" PRIu32,
@@ -78,6 +86,10 @@ static int check_sampling(const struct geometry *g, struct uds_message *message)
 
 static int check_remapping(const struct geometry *g, struct uds_message *message)
 {
+	/*
+	 * Odd is how the format marks a converted volume (4.1), and only such a one has a moved
+	 * chapter.
+	 */
 	if (!g->reduced && (g->remapped_virtual != 0 || g->remapped_physical != 0))
 		return failure(message, -EINVAL,
 			       "a remapped chapter needs an odd number of chapters, not %" PRIu32,
@@ -92,6 +104,10 @@ static int check_remapping(const struct geometry *g, struct uds_message *message
 
 static void derive(struct geometry *g)
 {
+	/*
+	 * The numbers of 4.2, in its order. No step can overflow but that of pages_per_volume,
+	 * which is checked afterwards.
+	 */
 	g->reduced = g->chapters_per_volume % 2 != 0;
 	g->records_per_page = g->page_bytes / UDS_RECORD_BYTES;
 	g->records_per_chapter = g->records_per_page * g->record_pages_per_chapter;
@@ -156,6 +172,7 @@ int geometry_make(const struct uds_configuration *configuration, struct geometry
 	g.remapped_virtual = c.remapped_virtual;
 	g.remapped_physical = c.remapped_physical;
 	derive(&g);
+	/* The format counts pages in 32 bits. */
 	if ((uint64_t)g.pages_per_chapter * g.chapters_per_volume > UINT32_MAX)
 		return failure(message, -EINVAL,
 			       "chapters per volume %" PRIu32 " are not in the range 2 to %" PRIu32
@@ -165,6 +182,7 @@ int geometry_make(const struct uds_configuration *configuration, struct geometry
 	r = check_sampling(&g, message);
 	if (r == 0)
 		r = check_remapping(&g, message);
+	/* The non-hook sub-index of a sparse index, or the only one of a dense one. */
 	if (r == 0)
 		r = check_volume_index(&g, SUB_INDEX_DENSE, message);
 	if (r == 0 && geometry_is_sparse(&g))

@@ -23,6 +23,7 @@ static uint32_t parse_gigabytes(const char *text)
 	if (*text < '1' || *text > '9')
 		return 0;
 	for (; *text >= '0' && *text <= '9'; text++) {
+		/* No longer number is right either, so the product cannot overflow. */
 		n = n * 10 + (uint32_t)(*text - '0');
 		if (n > LARGEST_GIGABYTES)
 			return 0;
@@ -57,6 +58,7 @@ UDS_PUBLIC int uds_configuration_for_memory(const char *memory, bool sparse,
 			       memory);
 	c.chapters_per_volume = chapters;
 	if (sparse) {
+		/* 95 % of the chapters, as the format's sizes have it (4.1). */
 		c.sparse_chapters_per_volume = chapters * 19 / 2;
 		c.chapters_per_volume = chapters * 10;
 		c.sparse_sample_rate = USUAL_SAMPLE_RATE;

@@ -35,11 +35,16 @@ int volume_index_parameters_try(const struct geometry *g, enum sub_index which,
 	p.records_per_chapter = sub_index_records(g, which);
 	p.chapter_count =
 		which == SUB_INDEX_HOOK ? g->chapters_per_volume : g->dense_chapters_per_volume;
+	/*
+	 * A conversion keeps the parameters of the even count, so that saves made before it still
+	 * fit (4.3).
+	 */
 	rounded = (uint64_t)p.chapter_count + (g->reduced ? 1 : 0);
 	lists = p.records_per_chapter * rounded / RECORDS_PER_LIST;
 	if (lists < MINIMUM_LISTS)
 		lists = MINIMUM_LISTS;
 	p.address_bits = bits_per((uint64_t)g->volume_index_mean_delta * RECORDS_PER_LIST - 1);
+	/* Limits of the format's 32-bit fields; large devices with tiny pages get here. */
 	if (lists > UINT32_MAX || p.address_bits > 31)
 		return -EINVAL;
 	p.list_count = (uint32_t)lists;
@@ -62,6 +67,7 @@ int volume_index_parameters_try(const struct geometry *g, enum sub_index which,
 void volume_index_parameters_make(const struct geometry *geometry, enum sub_index which,
 				  struct volume_index_parameters *ret_parameters)
 {
+	/* Cannot fail: geometry_make() has tried both sub-indexes. */
 	(void)volume_index_parameters_try(geometry, which, ret_parameters);
 }
 
@@ -100,6 +106,7 @@ void geometry_sizes(const struct geometry *g, struct geometry_sizes *ret_sizes)
 	struct geometry_sizes s;
 
 	s.volume_blocks = g->bytes_per_volume / BLOCK_BYTES;
+	/* A block more for each possible zone: each stream ends within a block of its own. */
 	s.volume_index_blocks = ceil_div(volume_index_save_bytes(g), BLOCK_BYTES) + MAXIMUM_ZONES;
 	s.page_map_blocks = ceil_div(16 + UINT64_C(2) * g->chapters_per_volume *
 						     (g->index_pages_per_chapter - 1),

@@ -14,6 +14,10 @@
 
 static unsigned int filter_bits(const struct geometry *geometry)
 {
+	/*
+	 * A power of two, since the shift picks the bit: between one and two times as many bits as
+	 * were asked for.
+	 */
 	return bits_per((uint64_t)geometry->records_per_chapter * FILTER_BITS_A_RECORD - 1);
 }
 
@@ -46,6 +50,7 @@ int chapter_copy_make(const struct uds_env *env, const struct uds_io *io,
 	copy->vcn = vcn;
 	index_page_code_make(geometry, volume_nonce, &copy->code);
 	copy->filter_shift = 64 - filter_bits(geometry);
+	/* Zeroed, so that a copy that is not finished has no name at all. */
 	copy->filter = env_allocate_zeroed(env, filter_words(geometry), sizeof(uint64_t));
 	copy->heads = env_allocate(env, pages, sizeof(*copy->heads));
 	copy->pages = io_allocate_buffer(io, env, (uint64_t)pages * geometry->page_bytes);
@@ -73,6 +78,7 @@ void chapter_copy_free(struct chapter_copy *copy)
 /* The bit of the filter for a list and an address in it, taken together as one number. */
 static uint64_t filter_bit(const struct chapter_copy *copy, uint64_t place)
 {
+	/* The upper bits of the product depend on all bits of the place. */
 	return (place * UINT64_C(0x9e3779b97f4a7c15)) >> copy->filter_shift;
 }
 
@@ -99,6 +105,10 @@ static int add_page_to_filter(struct chapter_copy *copy, const struct index_page
 			return r;
 		delta_reader_start(&reader, &copy->code.delta, page, start, bits);
 		while ((r = delta_reader_next(&reader, &entry)) == 1) {
+			/*
+			 * Collision entries have the place of the ordinary one in front of them,
+			 * and set the same bit again.
+			 */
 			uint64_t bit = filter_bit(copy, list | entry.key);
 
 			copy->filter[bit / 64] |= UINT64_C(1) << (bit % 64);
@@ -112,6 +122,7 @@ static int add_page_to_filter(struct chapter_copy *copy, const struct index_page
 int chapter_copy_open_pages(struct chapter_copy *copy, struct uds_message *message)
 {
 	for (uint32_t i = 0; i < copy->geometry->index_pages_per_chapter; i++) {
+		/* Before finish(), which decodes lists at the places that these heads give. */
 		int r = index_page_open(&copy->code,
 					copy->pages + (size_t)i * copy->geometry->page_bytes,
 					&copy->heads[i], message);
@@ -152,6 +163,10 @@ bool chapter_copy_search(const struct chapter_copy *copy, const struct uds_recor
 	 * searched.
 	 */
 	list = chapter_list(geometry, name);
+	/*
+	 * By the heads of the pages, since the slot may be overwritten, and its row of the page map
+	 * with it, while the copy is in use.
+	 */
 	while (i + 1 < geometry->index_pages_per_chapter && copy->heads[i + 1].first_list <= list)
 		i++;
 	/* An error counts as absent: every list was decoded when the copy was finished. */

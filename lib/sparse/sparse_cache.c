@@ -53,6 +53,7 @@ int sparse_cache_make(const struct uds_env *env, uint32_t chapters, unsigned int
 	cache->env = *env;
 	cache->count = chapters;
 	cache->zones = zones;
+	/* Zone 0 sees about one in @zones of all searches, and counts for all of them (18). */
 	cache->miss_limit = MISS_LIMIT / zones;
 	cache->entries = env_allocate_zeroed(env, chapters, sizeof(*cache->entries));
 	if (cache->entries == NULL)
@@ -64,6 +65,7 @@ int sparse_cache_make(const struct uds_env *env, uint32_t chapters, unsigned int
 		view->order = env_allocate(env, chapters, sizeof(*view->order));
 		if (view->used == NULL || view->order == NULL)
 			goto no_memory;
+		/* All are empty, so any order will do. */
 		for (uint32_t i = 0; i < chapters; i++)
 			view->order[i] = i;
 	}
@@ -112,6 +114,10 @@ uint64_t sparse_cache_bytes(const struct sparse_cache *cache)
 
 static struct entry *find_entry(const struct sparse_cache *cache, uint64_t vcn)
 {
+	/*
+	 * A handful of entries: a walk is as quick as anything else, and the cache has no second
+	 * structure to keep true.
+	 */
 	for (uint32_t i = 0; i < cache->count; i++) {
 		struct entry *entry = &cache->entries[i];
 
@@ -149,6 +155,10 @@ void sparse_cache_touch(struct sparse_cache *cache, uint64_t vcn)
 
 	if (entry == NULL)
 		return;
+	/*
+	 * A chapter that is asked for by a sample begins anew: it is searched again, whatever it
+	 * missed before (18).
+	 */
 	entry->touched = tick(cache);
 	entry->misses = 0;
 	entry->skip = false;
@@ -169,8 +179,10 @@ static struct view *refresh(struct sparse_cache *cache, unsigned int zone)
 	struct view *view = &cache->views[zone];
 	uint64_t touches = cache->touches;
 
+	/* The usual case costs one load: other zones' own uses do not change this zone's order. */
 	if (view->seen == touches)
 		return view;
+	/* Taken before the uses are read: one that comes meanwhile is at worst seen twice. */
 	view->seen = touches;
 	for (uint32_t i = 1; i < cache->count; i++) {
 		uint32_t entry = view->order[i];
@@ -206,6 +218,7 @@ static struct entry *reorder(struct sparse_cache *cache, uint64_t oldest)
 	const struct view *view = refresh(cache, 0);
 	struct entry *last = NULL;
 
+	/* From the last to the first: the ticks rise, so what is numbered later is in front. */
 	for (int r = 2; r >= 0; r--) {
 		for (uint32_t i = cache->count; i-- > 0;) {
 			struct entry *entry = &cache->entries[view->order[i]];
@@ -250,6 +263,7 @@ void sparse_cache_keep_recent(struct sparse_cache *cache, struct chapter_copy *c
 {
 	struct chapter_copy **place = &cache->recent[copy->vcn % RECENT_CHAPTERS];
 
+	/* The one that was there is older by as many chapters as there are places. */
 	chapter_copy_free(*place);
 	*place = copy;
 }
@@ -271,6 +285,10 @@ void sparse_cache_find(struct sparse_cache *cache, unsigned int zone,
 	for (uint32_t i = 0; i < cache->count; i++) {
 		const struct entry *entry = &cache->entries[view->order[i]];
 
+		/*
+		 * Passed over and not stopped at: an entry can become too old while it stands in
+		 * front of good ones (18).
+		 */
 		if (rank(entry, oldest) != 0 ||
 		    !chapter_copy_search(entry->copy, name, &ret_hit->record_page))
 			continue;
@@ -285,6 +303,7 @@ void sparse_cache_find(struct sparse_cache *cache, unsigned int zone,
 static void count_misses(struct sparse_cache *cache, const struct view *view, uint64_t oldest,
 			 const struct cache_hit *hit)
 {
+	/* Those behind a hit were not searched, so they have not missed. */
 	uint32_t end = hit->found ? hit->position : cache->count;
 
 	for (uint32_t i = 0; i < end; i++) {
@@ -315,6 +334,7 @@ void sparse_cache_note(struct sparse_cache *cache, unsigned int zone, uint64_t o
 	if (!hit->found)
 		return;
 	entry = view->order[hit->position];
+	/* This zone's own use only: the others keep their order (18). */
 	view->used[entry] = tick(cache);
 	for (uint32_t i = hit->position; i > 0; i--)
 		view->order[i] = view->order[i - 1];

@@ -48,6 +48,10 @@ static int check_header(const uint8_t *block, uint32_t *ret_version, struct uds_
 	uint32_t minor = get_le32(block + OFFSET_HEADER + 8);
 	uint64_t size = get_le64(block + OFFSET_HEADER + 12), expected;
 
+	/*
+	 * Before anything that is placed by the version: a block of another kind has the magic only
+	 * by chance.
+	 */
 	if (id != GEOMETRY_ID)
 		return failure(message, UDS_ERR_CORRUPT, "header id: expected %d, found %" PRIu32,
 			       GEOMETRY_ID, id);
@@ -77,6 +81,10 @@ int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 	r = check_header(block, &g.version, message);
 	if (r < 0)
 		return r;
+	/*
+	 * The checksum covers everything from the magic up to itself, so its place follows from the
+	 * version.
+	 */
 	size = (g.version == 4 ? SIZE_VERSION_4 : SIZE_VERSION_5) - CHECKSUM_BYTES;
 	found = get_le32(block + size);
 	sum = checksum(block, size);
@@ -84,11 +92,16 @@ int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 		return failure(message, UDS_ERR_CORRUPT,
 			       "checksum: expected 0x%08" PRIx32 ", found 0x%08" PRIx32, sum,
 			       found);
+	/* Region starts include the bio offset; on the device they are so many blocks earlier. */
 	if (g.version == 5)
 		bio_offset = get_le64(block + OFFSET_BIO);
 	regions = block + OFFSET_BIO + (g.version == 5 ? 8 : 0);
 	g.index_block = get_le64(regions + 4) - bio_offset;
 	g.data_block = get_le64(regions + REGION_BYTES + 4) - bio_offset;
+	/*
+	 * Unsigned: an offset larger than the region makes it huge, and is refused by the order of
+	 * the two.
+	 */
 	if (get_le32(regions) != INDEX_REGION || get_le32(regions + REGION_BYTES) != DATA_REGION ||
 	    g.index_block == 0 || g.index_block >= g.data_block ||
 	    g.data_block > INT64_MAX / VDO_BLOCK_BYTES)
@@ -102,6 +115,7 @@ int vdo_name_index(const uint8_t *block, uint64_t start_block, struct uds_messag
 	struct vdo_geometry g = { .index_block = USUAL_INDEX };
 	struct uds_message why = { "" };
 	uint64_t at;
+	/* Even a damaged block helps: the usual place is right for every volume that is known. */
 	int r = vdo_geometry_decode(block, &g, &why);
 
 	at = (start_block + g.index_block) * VDO_BLOCK_BYTES;
