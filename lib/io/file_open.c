@@ -206,6 +206,24 @@ static int refresh_device(int fd, const struct stat *st, const struct uds_io_fil
 	return r == -ENOMEM ? r : 0;
 }
 
+/* O_DIRECT as the caller wants it; the limits stay as they are where it is off. */
+static int make_direct(int fd, const struct stat *st, const struct uds_io_file_options *options,
+		       const struct uds_env *env, const char *path, struct uds_io_limits *limits,
+		       struct uds_message *message)
+{
+	int r;
+
+	if (options->direct == UDS_IO_DIRECT_NO)
+		return 0;
+	r = file_make_direct(fd, st, env, path, &limits->block_bytes, &limits->memory_alignment,
+			     message);
+	if (r == UDS_ERR_NO_DIRECT_IO && options->direct == UDS_IO_DIRECT_AUTO) {
+		env_log(env, UDS_LOG_INFO, "%s: no O_DIRECT here, using the page cache", path);
+		r = 0;
+	}
+	return r;
+}
+
 /* Everything between the descriptor and the handle. */
 static int finish_open(int fd, const char *path, const struct uds_io_file_options *options,
 		       const struct uds_env *env, struct uds_message *message,
@@ -235,17 +253,9 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 		if (r < 0)
 			return cannot_open(path, r, message);
 	}
-	if (options->direct != UDS_IO_DIRECT_NO) {
-		r = file_make_direct(fd, &st, env, path, &limits.block_bytes,
-				     &limits.memory_alignment, message);
-		if (r == UDS_ERR_NO_DIRECT_IO && options->direct == UDS_IO_DIRECT_AUTO) {
-			env_log(env, UDS_LOG_INFO, "%s: no O_DIRECT here, using the page cache",
-				path);
-			r = 0;
-		}
-		if (r < 0)
-			return r;
-	}
+	r = make_direct(fd, &st, options, env, path, &limits, message);
+	if (r < 0)
+		return r;
 	file = env_allocate_zeroed(env, 1, sizeof(*file));
 	if (file == NULL)
 		return failure(message, -ENOMEM, "%s: no memory", path);
