@@ -17,6 +17,10 @@ int cow_check_chunk_bytes(struct uds_io *cow, uint64_t chunk_bytes, struct uds_m
 {
 	uint64_t least = uds_io_block_bytes(cow);
 
+	/*
+	 * A sector at least, even on devices of single bytes: the format counts in sectors
+	 * (uds-cow, 3).
+	 */
 	if (least < SECTOR_BYTES)
 		least = SECTOR_BYTES;
 	if (is_power_of_two(chunk_bytes) && chunk_bytes >= least &&
@@ -46,6 +50,9 @@ static int check_header(struct uds_io *cow, const struct cow_header *header,
 		return failure(message, UDS_ERR_UNSUPPORTED_VERSION,
 			       "%s: header: version %" PRIu32 ", only %" PRIu32 " is known", name,
 			       header->version, COW_VERSION);
+	/*
+	 * Checked before anything is computed from it: sizes of buffers, and where the areas lie.
+	 */
 	if (cow_check_chunk_bytes(cow, chunk_bytes, NULL) < 0)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "%s: header: chunk size %" PRIu32
@@ -66,6 +73,7 @@ int cow_read_header(struct uds_io *cow, const struct uds_env *env, struct cow_he
 	r = uds_io_size(cow, &device_bytes);
 	if (r < 0)
 		return failure(message, r, "%s: its size: %s", uds_io_name(cow), uds_strerror(r));
+	/* Too short for a header is no damage but something else than a store. */
 	if (device_bytes < bytes)
 		return failure(message, UDS_ERR_NOT_A_SNAPSHOT,
 			       "%s: no exception store: %" PRIu64 " bytes are too few for a header",
@@ -87,6 +95,7 @@ static int write_sparse_chunk(struct uds_io *cow, const struct uds_env *env, uin
 			      uint64_t chunk, const uint8_t *head, size_t head_bytes,
 			      struct uds_message *message)
 {
+	/* Pieces: a chunk may have a gigabyte, nearly all of it zeros. */
 	uint64_t piece = chunk_bytes < PIECE_BYTES ? chunk_bytes : PIECE_BYTES;
 	uint8_t *buffer = io_allocate_buffer(cow, env, piece);
 	int r = 0;
@@ -98,6 +107,7 @@ static int write_sparse_chunk(struct uds_io *cow, const struct uds_env *env, uin
 		memcpy(buffer, head, head_bytes);
 	for (uint64_t done = 0; done < chunk_bytes && r == 0; done += piece) {
 		r = io_write(cow, buffer, (size_t)piece, chunk * chunk_bytes + done, message);
+		/* The head is in the first piece only. */
 		memset(buffer, 0, head_bytes);
 	}
 	env_release(env, buffer);
@@ -127,6 +137,10 @@ int area_write(struct uds_io *cow, const struct cow_geometry *g, uint64_t area,
 	/* Whole sectors at least: no tear inside a sector that might have been avoided. */
 	if (block < SECTOR_BYTES)
 		block = SECTOR_BYTES;
+	/*
+	 * Outwards to whole blocks; what is written again around the entries is what the device
+	 * has.
+	 */
 	begin = first * COW_ENTRY_BYTES & ~(block - 1);
 	end = round_up((first + count) * COW_ENTRY_BYTES, block);
 	return io_write(cow, bytes + begin, (size_t)(end - begin),
@@ -148,6 +162,10 @@ int area_read(struct uds_io *cow, const struct cow_geometry *g, uint64_t area, u
 {
 	int r;
 
+	/*
+	 * A full area says that this one follows (5, rule 2), so this is damage and no end of the
+	 * list.
+	 */
 	if (cow_area_chunk(g, area) >= g->device_chunks)
 		return area_cut_short(cow, g, area, message);
 	r = io_read(cow, ret_bytes, (size_t)g->chunk_bytes,
@@ -168,6 +186,9 @@ int area_check_full(struct uds_io *cow, const struct cow_geometry *g, uint64_t a
 int cow_check_device_end(const char *name, uint64_t device_chunks, uint64_t new_chunk,
 			 uint64_t count, struct uds_message *message)
 {
+	/*
+	 * By subtraction: both numbers may come from a damaged store, and their sum could overflow.
+	 */
 	if (new_chunk < device_chunks && count <= device_chunks - new_chunk)
 		return 0;
 	return failure(message, UDS_ERR_CORRUPT,

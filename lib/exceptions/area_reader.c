@@ -52,10 +52,15 @@ int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct
 	struct area_reader *reader;
 	int r;
 
+	/* A device whose blocks are larger than a piece: then the whole chunk is one. */
 	if (piece < uds_io_block_bytes(cow))
 		piece = g->chunk_bytes;
 	if (depth == 0)
 		depth = DEFAULT_DEPTH;
+	/*
+	 * Bounded memory, whatever depth is asked for; two at least, so that one is read while
+	 * another is taken.
+	 */
 	if (depth > BUFFER_BYTES / piece)
 		depth = (unsigned int)(BUFFER_BYTES / piece);
 	if (depth < 2)
@@ -71,6 +76,7 @@ int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct
 	reader->piece_bytes = piece;
 	reader->pieces_per_area = g->chunk_bytes / piece;
 	reader->depth = depth;
+	/* A short list ends in the first area: only when more is asked for is more read ahead. */
 	reader->window = 1;
 	reader->buffers = io_allocate_buffer(cow, env, piece * depth);
 	options.depth = depth;
@@ -92,6 +98,7 @@ void area_reader_close(struct area_reader *reader)
 	if (reader == NULL)
 		return;
 	env = reader->env;
+	/* First: reads in flight write to the buffers. */
 	uds_io_engine_close(reader->engine);
 	env_release(&env, reader->buffers);
 	env_release(&env, reader);
@@ -117,6 +124,10 @@ static int ask(struct area_reader *reader)
 		uint64_t area;
 		int r;
 
+		/*
+		 * Nothing to read ahead any more; whether that is damage is for the one who takes
+		 * it.
+		 */
 		if (!area_of(reader, reader->asked, &area))
 			return 0;
 		slot->done = false;
@@ -141,6 +152,7 @@ static void wait_for(struct area_reader *reader, const struct area_piece *slot)
 	struct uds_io_request *done[16];
 
 	while (!slot->done) {
+		/* In any order: pieces that come early are noted for when their turn comes. */
 		int n = uds_io_engine_reap(reader->engine, done, 16, 1, -1);
 
 		for (int i = 0; i < n; i++)
@@ -165,8 +177,10 @@ static int take_piece(struct area_reader *reader, uint8_t *ret_bytes, struct uds
 		return failure(message, r, "%s: reading area %" PRIu64 ", chunk %" PRIu64 ": %s",
 			       uds_io_name(reader->io), area, cow_area_chunk(reader->g, area),
 			       uds_strerror(r));
+	/* The slot's buffer is read into again by the next ask(), so the caller gets a copy. */
 	memcpy(ret_bytes, slot->request.buffer, (size_t)reader->piece_bytes);
 	reader->taken++;
+	/* Twice as many after each piece that was really wanted. */
 	if (reader->window < reader->depth)
 		reader->window =
 			reader->window * 2 < reader->depth ? reader->window * 2 : reader->depth;

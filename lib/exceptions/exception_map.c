@@ -54,6 +54,10 @@ static bool seek(const struct exception_map *map, uint64_t old_chunk, struct tre
 
 	if (tree_is_empty(&map->tree))
 		return false;
+	/*
+	 * An extent that began before may reach over @old_chunk; extents do not overlap, so only
+	 * the last one can.
+	 */
 	at = tree_find(&map->tree, old_chunk);
 	before = at;
 	if (tree_step_back(&map->tree, &before) &&
@@ -84,6 +88,7 @@ bool map_next(const struct exception_map *map, uint64_t old_chunk, struct map_ru
 bool map_find(const struct exception_map *map, uint64_t old_chunk, struct map_run *ret_run)
 {
 	if (!map_next(map, old_chunk, ret_run)) {
+		/* Free from here to the end of all chunks. */
 		ret_run->count = UINT64_MAX;
 		return false;
 	}
@@ -115,10 +120,15 @@ void map_join(struct exception_map *map, uint64_t old_chunk)
 	if (extent_old(right) != old_chunk || !tree_step_back(&map->tree, &before))
 		return;
 	left = tree_extent(&map->tree, before);
+	/*
+	 * Joined only if both sides go on, old and new chunks, and the sum still fits into an
+	 * extent.
+	 */
 	if (!goes_on(left, right))
 		return;
 	*left = extent_make(extent_old(left), extent_new(left),
 			    extent_count(left) + extent_count(right));
+	/* tree_remove() takes off the count of what it removes, which is still in the map. */
 	map->tree.chunks += extent_count(right);
 	tree_remove(&map->tree, at);
 }
@@ -133,6 +143,7 @@ int map_split(struct exception_map *map, uint64_t old_chunk)
 	if (!seek(map, old_chunk, &at))
 		return 0;
 	e = tree_extent(&map->tree, at);
+	/* It begins at or behind the place: nothing to cut. */
 	if (extent_old(e) >= old_chunk)
 		return 0;
 	kept = old_chunk - extent_old(e);
@@ -145,6 +156,7 @@ int map_split(struct exception_map *map, uint64_t old_chunk)
 	at = tree_find(&map->tree, old_chunk - 1);
 	tree_step_back(&map->tree, &at);
 	e = tree_extent(&map->tree, at);
+	/* tree_insert() has counted the right part, which was in the left one's count already. */
 	map->tree.chunks -= extent_count(&rest);
 	*e = extent_make(extent_old(e), extent_new(e), kept);
 	return 0;
@@ -161,6 +173,10 @@ void map_erase(struct exception_map *map, const struct map_run *run)
 		if (extent_old(e) >= end)
 			break;
 		at_old = extent_end(e);
+		/*
+		 * Only what leads to this run's new chunks: another entry for the same old chunk
+		 * stays.
+		 */
 		if (extent_new(e) - extent_old(e) == run->new_chunk - run->old_chunk)
 			tree_remove(&map->tree, at);
 	}
@@ -176,6 +192,7 @@ int map_insert(struct exception_map *map, const struct map_run *run)
 		struct tree_place at = { 0, 0, 0 };
 		int r;
 
+		/* An extent has fewer bits for its count than a run. */
 		if (count > EXTENT_MAX)
 			count = EXTENT_MAX;
 		if (!tree_is_empty(&map->tree))
@@ -183,6 +200,7 @@ int map_insert(struct exception_map *map, const struct map_run *run)
 		r = tree_insert(&map->tree, at,
 				extent_make(old_chunk, run->new_chunk + done.count, count));
 		if (r < 0) {
+			/* All or nothing: what went in before goes out again. */
 			map_erase(map, &done);
 			return r;
 		}
@@ -205,6 +223,10 @@ static int add_extent(struct exception_map *map, uint64_t old_chunk, uint64_t ne
 		before = at;
 		if (tree_step_back(&map->tree, &before)) {
 			left = tree_extent(&map->tree, before);
+			/*
+			 * Longer in place, with no new extent: how sequential writes keep the map
+			 * small.
+			 */
 			if (goes_on(left, &e)) {
 				*left = extent_make(extent_old(left), extent_new(left),
 						    extent_count(left) + count);
@@ -231,6 +253,10 @@ int map_add(struct exception_map *map, const struct map_run *run, map_overlap_fn
 		bool taken = map_find(map, left.old_chunk, &there);
 		int r = 0;
 
+		/*
+		 * Up to the next border of what is there and what is not; the rest in the next
+		 * round.
+		 */
 		if (count > there.count)
 			count = there.count;
 		if (taken) {
@@ -269,6 +295,10 @@ static size_t merge_runs(const struct extent_leaf *leaf, uint32_t from, const st
 		    (i == leaf->count || run->old_chunk < extent_old(&leaf->extents[i]))) {
 			uint64_t behind = i < leaf->count ? extent_old(&leaf->extents[i]) : end;
 
+			/*
+			 * Room is kept for all extents that are there already: they must never be
+			 * what does not fit.
+			 */
 			if (run->count > EXTENT_MAX || run->old_chunk + run->count > behind ||
 			    (n > 0 && run->old_chunk < extent_end(&merged[n - 1])) ||
 			    n + (leaf->count - i) >= room) {
@@ -278,6 +308,7 @@ static size_t merge_runs(const struct extent_leaf *leaf, uint32_t from, const st
 			e = extent_make(run->old_chunk, run->new_chunk, run->count);
 			taken++;
 		} else if (run != NULL && run->old_chunk < extent_end(&leaf->extents[i])) {
+			/* It overlaps what is there, which map_add() sorts out piece by piece. */
 			count = taken;
 			continue;
 		} else {
@@ -312,12 +343,14 @@ static size_t add_to_leaf(struct exception_map *map, const struct map_run *runs,
 	at = tree_find(&map->tree, runs[0].old_chunk);
 	before = at;
 	leaf = tree_leaf(&map->tree, at);
+	/* An extent from before reaches into the first run: also a case for map_add(). */
 	if (tree_step_back(&map->tree, &before) &&
 	    extent_end(tree_extent(&map->tree, before)) > runs[0].old_chunk)
 		return 0;
 	end = tree_next_first(&map->tree, at);
 	taken = merge_runs(leaf, at.index, runs, count, end, merged, &n);
 	room = leaf_fitting(at.index + n);
+	/* Moved before anything is written into it: without memory the leaf stays as it is. */
 	if (taken == 0 || at.index + n > LEAF_MAX ||
 	    (room > leaf->room && tree_move_leaf(&map->tree, at, room) < 0))
 		return 0;

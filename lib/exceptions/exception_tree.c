@@ -57,6 +57,7 @@ static uint32_t last_not_above(const uint64_t *keys, uint32_t count, uint64_t ke
 	uint32_t low = 0;
 
 	while (count > 1) {
+		/* Without a branch that depends on the keys, which come in any order. */
 		uint32_t half = count / 2;
 
 		low = keys[low + half] <= key ? low + half : low;
@@ -101,6 +102,7 @@ bool tree_step_back(const struct exception_tree *tree, struct tree_place *at)
 		if (at->leaf == 0) {
 			if (at->branch == 0)
 				return false;
+			/* Across the border of a branch, to the last leaf of the one before. */
 			at->branch--;
 			at->leaf = tree->branches[at->branch]->count;
 		}
@@ -168,6 +170,7 @@ static int top_grow(struct exception_tree *tree)
 		env_release(&tree->env, first);
 		return -ENOMEM;
 	}
+	/* Both new arrays are there before either old one goes. */
 	if (tree->count > 0) {
 		memcpy(branches, tree->branches, tree->count * sizeof(branches[0]));
 		memcpy(first, tree->first, tree->count * sizeof(first[0]));
@@ -233,6 +236,7 @@ static int branch_split(struct exception_tree *tree, struct tree_place *at)
 	uint32_t keep = cut_point(left->count, at->leaf + 1, rightmost);
 	int r = top_grow(tree);
 
+	/* Before the new branch, so that its place in the top array is sure. */
 	if (r < 0)
 		return r;
 	if (keep == left->count)
@@ -303,9 +307,14 @@ static int leaf_split(struct exception_tree *tree, struct tree_place *at, uint64
 		(branch->count - at->leaf - 1) * sizeof(branch->first[0]));
 	memmove(branch->leaves + at->leaf + 2, branch->leaves + at->leaf + 1,
 		(branch->count - at->leaf - 1) * sizeof(branch->leaves[0]));
+	/*
+	 * Where the right leaf is still empty, its first key is that of the extent that is about to
+	 * come.
+	 */
 	branch->first[at->leaf + 1] = right->count > 0 ? extent_old(&right->extents[0]) : old_chunk;
 	branch->leaves[at->leaf + 1] = right;
 	branch->count++;
+	/* Gives back memory, and may fail: the left leaf is right as it is. */
 	if (keep < LEAF_MAX)
 		(void)tree_move_leaf(tree, *at, leaf_fitting(keep));
 	if (at->index > keep || right->count == 0) {
@@ -359,6 +368,7 @@ static void branch_remove_leaf(struct exception_tree *tree, struct tree_place at
 		memmove(tree->branches + at.branch, tree->branches + at.branch + 1,
 			(tree->count - at.branch) * sizeof(tree->branches[0]));
 	}
+	/* What comes before all others still has to find a leaf: the first one begins at 0. */
 	if (tree->count > 0) {
 		tree->first[0] = 0;
 		tree->branches[0]->first[0] = 0;
@@ -373,6 +383,10 @@ void tree_remove(struct exception_tree *tree, struct tree_place at)
 	leaf->count--;
 	memmove(leaf->extents + at.index, leaf->extents + at.index + 1,
 		(leaf->count - at.index) * sizeof(leaf->extents[0]));
+	/*
+	 * Empty leaves go, since every step to a neighbour would have to pass over them. Others
+	 * give memory back late, so that adding and removing in turn does not move them each time.
+	 */
 	if (leaf->count == 0)
 		branch_remove_leaf(tree, at);
 	else if (leaf->room - leaf->count >= 3 * LEAF_STEP)

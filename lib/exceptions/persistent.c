@@ -35,6 +35,7 @@ static int open_store(struct uds_io *cow, const struct chunk_store_options *opti
 
 	if (r < 0)
 		return r;
+	/* Only now: as a public store it has no operations. */
 	store->base.ops = &persistent_store_ops;
 	store->base.chunk_bytes = store->geometry.chunk_bytes;
 	*ret_store = &store->base;
@@ -82,9 +83,11 @@ static bool find_metadata(const struct cow_geometry *g, uint64_t first, uint64_t
 			  uint64_t *ret_chunk)
 {
 	uint64_t stride = g->per_area + 1;
+	/* Areas are the chunks that leave 1 when divided by the stride (uds-cow, 2). */
 	uint64_t next_area = first == 0 ? 0 : first + (stride + 1 - first % stride) % stride;
 
 	*ret_chunk = next_area;
+	/* Unsigned: the distance to the next one, which is 0 for the header itself. */
 	return next_area - first < count;
 }
 
@@ -109,6 +112,9 @@ static void get_data(struct chunk_store *store, uint64_t new_chunk, uint64_t *re
 	struct cow_geometry g = store_geometry(persistent(store));
 	uint64_t stride = g.per_area + 1;
 
+	/*
+	 * Neighbouring data chunks end at the next area; a transfer of many must not run over it.
+	 */
 	*ret_chunks = cow_is_metadata(&g, new_chunk) ? 0 : stride - (new_chunk - 1) % stride;
 	*ret_end = g.device_bytes;
 }

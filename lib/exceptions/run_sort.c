@@ -19,6 +19,7 @@ struct map_run *runs_sort(struct map_run *runs, struct map_run *scratch, size_t 
 
 	for (size_t i = 0; i < count; i++)
 		highest |= runs[i].old_chunk;
+	/* Only as many digits as the largest key has. */
 	for (unsigned int shift = 0; shift < bits_per(highest); shift += RADIX_BITS) {
 		struct map_run *swap = runs;
 		uint32_t sum = 0;
@@ -32,6 +33,10 @@ struct map_run *runs_sort(struct map_run *runs, struct map_run *scratch, size_t 
 			starts[d] = sum;
 			sum += n;
 		}
+		/*
+		 * In their order, so that of two entries for one chunk the first one stays in front
+		 * (5, rule 7).
+		 */
 		for (size_t i = 0; i < count; i++)
 			scratch[starts[runs[i].old_chunk >> shift & (RADIX - 1)]++] = runs[i];
 		runs = scratch;

@@ -64,7 +64,15 @@ static int create(struct uds_io *cow, const struct uds_env *env, uint64_t chunk_
 		return failure(message, UDS_ERR_NO_ROOM,
 			       "%s: %" PRIu64 " bytes are less than two chunks of %" PRIu64,
 			       uds_io_name(cow), device_bytes, chunk_bytes);
+	/*
+	 * Only what will be written: header and area 0. Data may lie anywhere behind them (uds-cow,
+	 * 4).
+	 */
 	r = force ? 0 : check_zero(cow, env, 2 * chunk_bytes, message);
+	/*
+	 * Area 0 durable before the header: a power cut in between leaves no store, instead of one
+	 * with old bytes as exceptions (13, D20).
+	 */
 	if (r == 0)
 		r = cow_zero_chunk(cow, env, chunk_bytes, 1, message);
 	if (r == 0)
@@ -95,6 +103,7 @@ UDS_PUBLIC int uds_exception_store_format(struct uds_io *cow,
 	if (r < 0)
 		return r;
 	if (options.chunk_bytes == 0) {
+		/* The kernel's default, or the device's block where that is larger (3). */
 		options.chunk_bytes = uds_io_block_bytes(cow);
 		if (options.chunk_bytes < COW_DEFAULT_CHUNK)
 			options.chunk_bytes = COW_DEFAULT_CHUNK;
@@ -163,6 +172,7 @@ static int clean_tail(struct uds_exception_store *store, struct uds_message *mes
 	env_log(&store->env, UDS_LOG_NOTICE,
 		"%s: area %" PRIu64 ": %" PRIu64 " entries behind the end of the list are cleaned",
 		uds_io_name(store->io), store->current_area, store->stale_entries);
+	/* All to the end of the area: memory has zeros there (look_behind()). */
 	r = area_write(store->io, &store->geometry, store->current_area, store->area,
 		       store->committed, store->geometry.per_area - store->committed, message);
 	if (r == 0)
@@ -186,10 +196,18 @@ static int open_store(struct uds_exception_store *store,
 	if (r < 0)
 		return failure(message, r, "%s: its size: %s", uds_io_name(store->io),
 			       uds_strerror(r));
+	/*
+	 * Chunk size and device are known to be possible from here on; nothing was allocated by
+	 * them before.
+	 */
 	cow_geometry_make(header.chunk_sectors * SECTOR_BYTES, device_bytes, &store->geometry);
 	store->version = header.version;
 	store->valid = header.valid != 0;
 	store->next_free = COW_FIRST_DATA_CHUNK;
+	/*
+	 * The kernel reads no exception of an invalid store either (4); salvage wants them all the
+	 * same.
+	 */
 	if (!store->valid && !store->salvage)
 		return 0;
 	if (store->geometry.device_chunks < 2)
@@ -200,6 +218,7 @@ static int open_store(struct uds_exception_store *store,
 	r = store_load(store, options, message);
 	if (r == 0)
 		r = clean_tail(store, message);
+	/* Only when opened for writing: reading never changes a byte. */
 	if (r == 0 && !store->read_only && !store->salvage)
 		r = store_clean_areas_behind(store, message);
 	return r;
@@ -244,6 +263,7 @@ UDS_PUBLIC int uds_exception_store_close(struct uds_exception_store *store)
 
 	if (store == NULL)
 		return 0;
+	/* A failed write may have left the area torn. This is the last chance to write it again. */
 	if (!store->read_only && !store->salvage && store->valid)
 		r = store_settle(store, NULL);
 	release(store);
@@ -259,6 +279,7 @@ static int write_invalid(struct uds_exception_store *store, struct uds_message *
 	if (r == 0)
 		r = store_flush_metadata(store, message);
 	pthread_mutex_lock(&store->lock);
+	/* A later call tries again: valid only ever goes from 1 to 0 (12, I6). */
 	store->header_pending = r < 0;
 	pthread_mutex_unlock(&store->lock);
 	return r;
@@ -277,6 +298,10 @@ UDS_PUBLIC int uds_exception_store_invalidate(struct uds_exception_store *store)
 	store_acquire(store);
 	pthread_mutex_lock(&store->lock);
 	needed = store->valid || store->header_pending;
+	/*
+	 * In memory at once, whatever comes of the write: from now on nothing is given out or
+	 * committed.
+	 */
 	store->valid = false;
 	pthread_mutex_unlock(&store->lock);
 	if (needed)

@@ -35,6 +35,10 @@
 
 uint64_t store_areas_at_once(uint64_t chunk_bytes)
 {
+	/*
+	 * What one area describes: entries times chunk size. With large chunks one is as much as is
+	 * wanted at a time.
+	 */
 	uint64_t described = chunk_bytes / COW_ENTRY_BYTES * chunk_bytes;
 	uint64_t areas = MOST_CHUNK_BYTES / described;
 
@@ -122,10 +126,15 @@ static int write_all(struct takeoff *t,
 		request->user = t;
 		if (!choose(t, i, request))
 			continue;
+		/* Before the submit: from here on nobody knows what the device has. */
 		t->touched = true;
 		r = uds_io_engine_submit(t->engine, &request, 1);
 		asked += r == 0;
 	}
+	/*
+	 * All of them, also after a failure: the requests and buffers are ours, and go when this
+	 * returns.
+	 */
 	while (reaped < asked) {
 		int n = uds_io_engine_reap(t->engine, done, MOST_AREAS, asked - reaped, -1);
 
@@ -137,6 +146,7 @@ static int write_all(struct takeoff *t,
 		return failure(message, r, "%s: writing areas %" PRIu64 " to %" PRIu64 ": %s",
 			       uds_io_name(store->io), store->current_area + 1 - t->count,
 			       store->current_area, uds_strerror(r));
+	/* All writes of a step are durable before the next step begins. */
 	return store_flush_metadata(store, message);
 }
 
@@ -148,6 +158,7 @@ static bool choose_tail(struct takeoff *t, size_t i, struct uds_io_request *requ
 	uint64_t first = first_of(t, i), from = first > last_sector ? first : last_sector;
 	uint8_t *tail = t->tails + i * t->tail;
 
+	/* Not full, so it does not say that another area follows: nothing to take away first. */
 	if (end_of(t, i) < g->per_area)
 		return false;
 	memcpy(tail, content_of(t, i) + g->chunk_bytes - t->tail, (size_t)t->tail);
@@ -162,6 +173,7 @@ static bool choose_tail(struct takeoff *t, size_t i, struct uds_io_request *requ
 /* The second step: whole areas. */
 static bool choose_rest(struct takeoff *t, size_t i, struct uds_io_request *request)
 {
+	/* Only the lowest may keep entries: the list ends in it. */
 	request->buffer = i + 1 == t->count ? t->lowest : t->zeroes;
 	request->length = (size_t)t->store->geometry.chunk_bytes;
 	return true;
@@ -189,8 +201,13 @@ static void accept(struct takeoff *t)
 		store_count_off(store, t->cuts[i].count);
 	store->committed = first_of(t, t->count - 1);
 	store->current_area -= t->count - 1;
+	/* The buffers change places: no copy, and no allocation that could fail after the write. */
 	store->area = t->lowest;
 	t->lowest = old;
+	/*
+	 * The figure that the kernel shows while it merges (11.4). end_merge() computes the one
+	 * that allocation goes on from.
+	 */
 	store->next_free =
 		cow_area_chunk(&store->geometry, store->current_area) + store->committed + 1;
 	pthread_mutex_unlock(&store->lock);
@@ -225,6 +242,10 @@ int store_take_off_areas(struct uds_exception_store *store, struct uds_io_engine
 	if (t.tail < SECTOR_BYTES)
 		t.tail = SECTOR_BYTES;
 	r = allocate(&t);
+	/*
+	 * Everything that needs memory comes before the first write: what follows can fail only by
+	 * the device.
+	 */
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = store_cut_map(store, content_of(&t, i), first_of(&t, i), end_of(&t, i));
 	if (r < 0) {
@@ -254,6 +275,10 @@ int store_clean_areas_behind(struct uds_exception_store *store, struct uds_messa
 	uint8_t *area;
 	int r;
 
+	/*
+	 * Where areas are taken off one at a time, a torn state reaches no further than the current
+	 * one.
+	 */
 	if (most == 1 || cow_area_chunk(g, store->current_area + 1) >= g->device_chunks)
 		return 0;
 	area = io_allocate_buffer(store->io, &store->env, g->chunk_bytes);
@@ -264,6 +289,10 @@ int store_clean_areas_behind(struct uds_exception_store *store, struct uds_messa
 	     k <= store->current_area + most && cow_area_chunk(g, k) < g->device_chunks && r == 0;
 	     k++) {
 		r = area_reader_next(reader, area, message);
+		/*
+		 * Compared with itself shifted by a byte: all bytes are equal to the first one,
+		 * which is zero.
+		 */
 		if (r == 0 &&
 		    (area[0] != 0 || memcmp(area, area + 1, (size_t)g->chunk_bytes - 1))) {
 			r = cow_zero_chunk(store->io, &store->env, g->chunk_bytes,

@@ -54,6 +54,10 @@ static struct in_flight *ring_find(struct uds_exception_store *store,
 	while (count > 0) {
 		struct in_flight *f = ring_at(store, low + count / 2);
 
+		/*
+		 * Found by its new chunk, which is given out once; the old chunk has to be the one
+		 * it was given for.
+		 */
 		if (f->exception.new_chunk == exception->new_chunk)
 			return f->abandoned || f->exception.old_chunk != exception->old_chunk ? NULL
 											      : f;
@@ -116,17 +120,24 @@ static int prepare(struct uds_exception_store *store, uint64_t old_chunk,
 
 	if (r < 0)
 		return r;
+	/* The map packs chunk numbers, and no origin is as long. */
 	if (old_chunk >= COW_OLD_CHUNK_LIMIT)
 		return UDS_ERR_OVERFLOW;
 	if (has_exception(store, old_chunk))
 		return UDS_ERR_EXISTS;
+	/* The device may have grown since: asked only when that would make a difference. */
 	if (!store_one_more_fits(store))
 		r = store_update_size(store);
 	if (r < 0)
 		return r; /* not known to be full */
+	/*
+	 * Before anything is written, so that a full store stays whole, where the kernel
+	 * invalidates it at the entry that fills an area (6.5).
+	 */
 	if (!store_one_more_fits(store))
 		return UDS_ERR_NO_ROOM;
 	r = ring_grow(store);
+	/* Pending, so that the same chunk is not given out twice and readers do not see it yet. */
 	if (r == 0)
 		r = map_insert(store->pending, &run);
 	if (r < 0)
@@ -137,6 +148,7 @@ static int prepare(struct uds_exception_store *store, uint64_t old_chunk,
 	f->exception.new_chunk = store->next_free;
 	store->ring_count++;
 	store->ring_live++;
+	/* Strictly upwards, and never an area (6.2; 13, D1). */
 	store->next_free = cow_skip_metadata(&store->geometry, store->next_free + 1);
 	*ret_exception = f->exception;
 	return 0;
@@ -195,6 +207,7 @@ UDS_PUBLIC int uds_exception_store_abandon(struct uds_exception_store *store,
 		store->next_free = ring_at(store, store->ring_count)->exception.new_chunk;
 	}
 	ring_trim(store);
+	/* Somebody may wait for one that was in front and is gone. */
 	pthread_cond_broadcast(&store->changed);
 	pthread_mutex_unlock(&store->lock);
 	return r;
@@ -212,6 +225,10 @@ static size_t finished_ones(struct uds_exception_store *store, struct uds_except
 
 		if (f->abandoned)
 			continue;
+		/*
+		 * The first one that is not finished ends it: entries are committed in the order of
+		 * allocation, so that a crash leaves a prefix (6.3).
+		 */
 		if (f->waiter == NULL)
 			break;
 		if (ret_pairs != NULL)
@@ -232,6 +249,7 @@ static void retire(struct uds_exception_store *store, size_t count, int status,
 
 		ring_trim(store);
 		f = ring_at(store, 0);
+		/* The first failure stays: it is the cause. */
 		if (status < 0 && f->waiter->status == 0) {
 			f->waiter->status = status;
 			f->waiter->message = *message;
@@ -260,11 +278,18 @@ static int write_area(struct uds_exception_store *store, uint64_t first, uint64_
 	if (full)
 		r = cow_zero_chunk(store->io, &store->env, g->chunk_bytes,
 				   cow_area_chunk(g, store->current_area + 1), message);
+	/*
+	 * Data and, where there are any, zeros are durable before the entries that need them (6.4).
+	 */
 	if (r == 0)
 		r = store_flush_metadata(store, message);
 	if (r < 0)
 		return r;
 	*ret_touched = true;
+	/*
+	 * An earlier write failed: what lies on the device outside of these entries is not known,
+	 * so all is written.
+	 */
 	if (store->unclean)
 		r = area_write(store->io, g, store->current_area, store->area, 0, g->per_area,
 			       message);
@@ -301,6 +326,7 @@ static int write_part(struct uds_exception_store *store, const struct uds_except
 	bool full = store->committed + count == store->geometry.per_area, touched = false;
 	int r = 0;
 
+	/* Everything that needs memory, before the area changes. */
 	if (full)
 		r = store_reserve_area(store, store->current_area);
 	if (r == 0)
@@ -312,6 +338,10 @@ static int write_part(struct uds_exception_store *store, const struct uds_except
 		cow_entry_put(store->area, store->committed + i, pairs[i].old_chunk,
 			      pairs[i].new_chunk);
 	r = write_area(store, store->committed, count, full, &touched, message);
+	/*
+	 * As before, in memory. Whether the device has the new entries is not known: @unclean makes
+	 * the next write go over the whole area.
+	 */
 	if (r < 0) {
 		memset(store->area + store->committed * COW_ENTRY_BYTES, 0,
 		       count * COW_ENTRY_BYTES);
@@ -351,11 +381,16 @@ static void write_finished(struct uds_exception_store *store)
 		part = (size_t)(store->geometry.per_area - store->committed);
 		if (part > count - done)
 			part = count - done;
+		/* Invalidation does not wait for the ring: what is still in it is refused here. */
 		if (!store->valid && r == 0)
 			r = failure(&message, UDS_ERR_INVALID_SNAPSHOT,
 				    "%s: marked invalid meanwhile", uds_io_name(store->io));
 		if (r == 0)
 			r = write_part(store, pairs + done, part, &message);
+		/*
+		 * The parts behind a failed one fail as well: entries must not leave a gap in the
+		 * list.
+		 */
 		if (r < 0) {
 			pthread_mutex_lock(&store->lock);
 			retire(store, part, r, &message);
@@ -382,6 +417,10 @@ UDS_PUBLIC int uds_exception_store_commit(struct uds_exception_store *store,
 		f->waiter = &waiter;
 	}
 	while (r == 0 && waiter.remaining > 0) {
+		/*
+		 * Whoever comes first writes for all; the others find theirs done. That is how
+		 * commits share a flush (6.3).
+		 */
 		if (!store->busy && finished_ones(store, NULL, 1) > 0) {
 			store->busy = true;
 			pthread_mutex_unlock(&store->lock);

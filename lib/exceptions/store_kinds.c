@@ -15,6 +15,7 @@ int store_kinds_open(struct uds_io *cow, const struct chunk_store_options *optio
 {
 	size_t i = 0;
 
+	/* Ends: the last kind takes everything. */
 	while (!kinds[i]->wanted(options))
 		i++;
 	return kinds[i]->open(cow, options, message, ret_store);

@@ -34,6 +34,7 @@ int store_for_each_entry(struct uds_exception_store *store, uds_exception_entry_
 	uint8_t *buffer;
 	int r;
 
+	/* An invalid store that was not salvaged has read nothing. */
 	if (store->area == NULL)
 		return 0;
 	buffer = io_allocate_buffer(store->io, &store->env, g.chunk_bytes);
@@ -77,6 +78,7 @@ int list_cursor_open(struct uds_exception_store *store, struct list_cursor *ret_
 	if (cursor.content == NULL)
 		return failure(message, -ENOMEM, "%s: no memory for an area",
 			       uds_io_name(store->io));
+	/* The current area is copied with the baton: commits go on while the cursor walks. */
 	store_acquire(store);
 	cursor.area = store->current_area;
 	cursor.left = store->committed;
@@ -113,6 +115,7 @@ int list_cursor_step(struct list_cursor *cursor, bool *ret_more, struct uds_mess
 	r = area_reader_next(cursor->reader, cursor->content, message);
 	if (r < 0)
 		return r;
+	/* Only after the read: a failed one leaves the cursor where it was. */
 	cursor->area--;
 	cursor->left = cursor->geometry.per_area;
 	return area_check_full(cursor->store->io, &cursor->geometry, cursor->area, cursor->content,

@@ -58,6 +58,7 @@ static int repeated_grow(struct uds_exception_store *store)
 
 static int remember_repeated(struct uds_exception_store *store, const struct map_run *run)
 {
+	/* One by one: such entries are rare, and each may be taken off by itself. */
 	for (uint64_t i = 0; i < run->count; i++) {
 		int r = repeated_grow(store);
 
@@ -100,6 +101,10 @@ static int overlap(void *context, const struct map_run *refused, const struct ma
 	struct uds_exception_store *store = context;
 
 	store->damage.old_twice += refused->count;
+	/*
+	 * The same pair again: the map cannot tell it from the first one, which must stay when this
+	 * one is taken off.
+	 */
 	if (refused->new_chunk == present->new_chunk) {
 		store->damage.new_twice += refused->count;
 		return remember_repeated(store, refused);
@@ -116,6 +121,10 @@ static bool runs_overlap(const struct map_run *sorted, size_t count)
 	uint64_t end = 0;
 
 	for (size_t i = 0; i < count; i++) {
+		/*
+		 * Of two single entries for one chunk the sort keeps the order; only where a run is
+		 * involved is it lost.
+		 */
 		if (sorted[i].old_chunk < end && (sorted[i].count > 1 || sorted[i - 1].count > 1))
 			return true;
 		if (sorted[i].old_chunk + sorted[i].count > end)
@@ -131,6 +140,9 @@ static int batch_flush(struct list_load *load)
 	size_t count = batch->count;
 
 	batch->count = 0;
+	/*
+	 * Once a batch overlapped, nothing more is added: the list is read again, entry by entry.
+	 */
 	load->again = load->again || runs_overlap(sorted, count);
 	if (load->again)
 		return 0;
@@ -172,6 +184,7 @@ static int batch_add(struct list_load *load, uint64_t old_chunk, uint64_t new_ch
 
 	if (batch->count > 0 && !load->singly) {
 		last = &batch->runs[batch->count - 1];
+		/* A run must not grow into the numbers that the map has no bits for. */
 		if (last->old_chunk + last->count == old_chunk &&
 		    last->new_chunk + last->count == new_chunk &&
 		    new_chunk < COW_NEW_CHUNK_LIMIT - 1) {
@@ -196,6 +209,10 @@ static const char *judge(struct uds_exception_store *store, uint64_t old_chunk, 
 {
 	const char *reason = NULL;
 
+	/*
+	 * Only counted: reading goes on, since the other entries are right. Writing is refused
+	 * (store_writable()).
+	 */
 	if (store_behind_origin(store, old_chunk)) {
 		store->damage.old_behind_origin++;
 		reason = "the old chunk is behind the end of the origin";
@@ -223,6 +240,10 @@ static int load_entry(struct list_load *load, uint64_t index, uint64_t old_chunk
 			       uds_io_name(store->io), store->current_area, index, old_chunk,
 			       new_chunk, reason);
 	store->exceptions++;
+	/*
+	 * Numbers that do not rise are what old kernels left (6.3). They are no damage, but two
+	 * entries may then share one.
+	 */
 	if (new_chunk <= load->highest_new)
 		store->unordered++;
 	else
@@ -244,6 +265,7 @@ static int load_area(struct list_load *load, struct uds_message *message)
 		uint64_t new_chunk = cow_entry_new(store->area, i);
 		int r;
 
+		/* The end of the list; whatever follows in the area is not read (5, rule 1). */
 		if (new_chunk == 0)
 			break;
 		r = load_entry(load, i, cow_entry_old(store->area, i), new_chunk, message);
@@ -262,6 +284,10 @@ static void look_behind(struct uds_exception_store *store)
 
 	for (uint64_t i = store->committed; i < store->geometry.per_area; i++)
 		store->stale_entries += cow_entry_new(store->area, i) != 0;
+	/*
+	 * Any byte that is not zero, not only whole entries: half of one is enough for a later torn
+	 * write to complete it.
+	 */
 	for (size_t i = 0; i < bytes && !store->unclean; i++)
 		store->unclean = tail[i] != 0;
 	memset(tail, 0, bytes);
@@ -315,6 +341,7 @@ static int load_areas(struct list_load *load, struct area_reader *reader,
 			r = load_area(load, message);
 		if (r < 0)
 			return r;
+		/* Now and then only: an area may be 32 entries. */
 		if (options->progress != NULL && store->current_area % 64 == 0 &&
 		    options->progress(options->progress_context, store->current_area, 0) != 0)
 			return failure(message, UDS_ERR_STOPPED, "%s: opening was stopped",
@@ -334,6 +361,7 @@ static int count_shared(struct uds_exception_store *store)
 	struct map_run run;
 	uint8_t *seen;
 
+	/* Rising numbers are all different, so nearly every store needs no such table. */
 	if (store->unordered == 0)
 		return 0;
 	seen = env_allocate_zeroed(&store->env, chunks / 8 + 1, 1);
@@ -370,6 +398,7 @@ static int refuse_doubles(struct uds_exception_store *store, struct uds_message 
 		return 0;
 	options.env = &store->env;
 	options.origin_bytes = store->origin_bytes;
+	/* In case the check below finds none, since the device may have changed in between. */
 	failure(message, 0, "%s: a chunk is named twice", uds_io_name(store->io));
 	r = uds_exception_store_verify(store->io, &options, message == NULL ? NULL : first_finding,
 				       message, NULL, &findings);
@@ -390,6 +419,10 @@ static int finish(struct list_load *load, struct uds_message *message)
 	sort_repeated(store);
 	look_behind(store);
 	store->next_free = COW_FIRST_DATA_CHUNK;
+	/*
+	 * Not from the number of entries: chunks that no entry names are lost and never given out
+	 * again (5, rule 4).
+	 */
 	if (load->highest_new != 0)
 		store->next_free = cow_skip_metadata(
 			&store->geometry,
@@ -419,6 +452,7 @@ static int forget(struct uds_exception_store *store)
 	struct exception_map *map;
 	int r = map_make(&store->env, &map);
 
+	/* Before anything is thrown away. */
 	if (r < 0)
 		return r;
 	map_free(store->map);

@@ -41,6 +41,7 @@ static size_t take_run(const struct uds_exception *pairs, size_t count, struct m
 {
 	size_t n = 1;
 
+	/* In both numbers, so that one extent describes them all. */
 	while (n < count && pairs[n].old_chunk == pairs[0].old_chunk + n &&
 	       pairs[n].new_chunk == pairs[0].new_chunk + n)
 		n++;
@@ -80,6 +81,7 @@ int store_map_pairs(struct uds_exception_store *store, const struct uds_exceptio
 			done += n;
 	}
 	pthread_rwlock_unlock(&store->map_lock);
+	/* Runs of @done pairs, which are extents of their own still: this cannot fail. */
 	if (r < 0)
 		store_unmap_pairs(store, pairs, done);
 	return r;
@@ -93,6 +95,10 @@ void store_join_pairs(struct uds_exception_store *store, const struct uds_except
 	pthread_rwlock_wrlock(&store->map_lock);
 	for (size_t i = 0; i < count;) {
 		i += take_run(pairs + i, count - i, &run);
+		/*
+		 * At both ends; joined only now, since a failed write would have to take them out
+		 * again.
+		 */
 		map_join(store->map, run.old_chunk);
 		map_join(store->map, run.old_chunk + run.count);
 	}
@@ -155,6 +161,7 @@ static int cut_run(struct uds_exception_store *store, const struct map_run *run)
 int store_cut_map(struct uds_exception_store *store, const uint8_t *area, uint64_t first,
 		  uint64_t end)
 {
+	/* Repeated entries are counted one by one, so none may be hidden in a run. */
 	bool singly = store->repeated_count > 0;
 	int r = 0;
 
@@ -183,6 +190,7 @@ void store_unmap(struct uds_exception_store *store, const uint8_t *area, uint64_
 		struct map_run run = entry_run(area, i, singly ? i + 1 : end), there;
 
 		i += run.count;
+		/* The map keeps the pair as long as an earlier entry says the same. */
 		if (singly && map_find(store->map, run.old_chunk, &there) &&
 		    there.new_chunk == run.new_chunk && take_repeated(store, run.old_chunk))
 			continue;
@@ -196,6 +204,7 @@ int store_forget_runs(struct uds_exception_store *store, const struct map_run *r
 	int r = 0;
 
 	pthread_rwlock_wrlock(&store->map_lock);
+	/* All cuts first: they may fail, and nothing is lost then. Erasing cannot. */
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = cut_run(store, &runs[i]);
 	for (size_t i = 0; i < count && r == 0; i++)

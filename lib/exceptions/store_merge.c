@@ -92,6 +92,7 @@ static int check_mergeable(struct uds_exception_store *store, bool salvage,
 	if (!store->valid && !store->salvage)
 		return failure(message, UDS_ERR_INVALID_SNAPSHOT,
 			       "%s: the snapshot is marked invalid: it must not be merged", name);
+	/* Counted at opening, so the usual merge does not read the list for this. */
 	if (d->old_behind_origin != 0 || (!salvage && d->new_behind_end + d->new_is_metadata != 0))
 		return refuse_merge(store, message);
 	return 0;
@@ -105,6 +106,7 @@ static int begin_merge(struct uds_exception_store *store, bool salvage, struct u
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&store->lock);
+	/* They would be committed behind entries that the merge has taken off. */
 	if (store->ring_live > 0)
 		r = failure(message, UDS_ERR_BAD_STATE,
 			    "%s: %zu exceptions are given out and not committed",
@@ -112,6 +114,7 @@ static int begin_merge(struct uds_exception_store *store, bool salvage, struct u
 	else
 		store->merging = true;
 	pthread_mutex_unlock(&store->lock);
+	/* A torn area from an earlier failure must not be what is stepped back to. */
 	return r < 0 ? r : store_settle(store, message);
 }
 
@@ -146,6 +149,10 @@ static int end_merge(struct uds_exception_store *store, struct uds_message *mess
 
 	if (!store->merging)
 		return 0;
+	/*
+	 * While this fails the merge stays begun: nobody may allocate behind entries that may still
+	 * be on the device.
+	 */
 	r = store_settle(store, message);
 	if (r < 0)
 		return r;
@@ -153,6 +160,10 @@ static int end_merge(struct uds_exception_store *store, struct uds_message *mess
 	pthread_mutex_lock(&store->lock);
 	store->merging = false;
 	store->prepared = 0;
+	/*
+	 * The rule of opening, not the merge's figure: with holes that is lower than chunks in use
+	 * (11.4).
+	 */
 	store->next_free = highest == 0 ? COW_FIRST_DATA_CHUNK
 					: cow_skip_metadata(&store->geometry, highest + 1);
 	pthread_mutex_unlock(&store->lock);
@@ -206,6 +217,9 @@ UDS_PUBLIC int uds_exception_store_prepare_merge(struct uds_exception_store *sto
 		last = area_entry(store->area, store->committed - 1);
 		for (n = 1; n < store->committed; n++) {
 			e = area_entry(store->area, store->committed - 1 - n);
+			/*
+			 * Old and new must run down together: only then is the run one copy (11.2).
+			 */
 			if (e.old_chunk != last.old_chunk - n || e.new_chunk != last.new_chunk - n)
 				break;
 		}
@@ -248,6 +262,7 @@ UDS_PUBLIC int uds_exception_store_commit_merge(struct uds_exception_store *stor
 	int r = 0;
 
 	store_begin_exclusive(store);
+	/* More than was prepared has not been copied (11.2). */
 	if (store->prepared == 0)
 		r = failure(&message, UDS_ERR_BAD_STATE, "%s: no merge was prepared",
 			    uds_io_name(store->io));
@@ -257,6 +272,7 @@ UDS_PUBLIC int uds_exception_store_commit_merge(struct uds_exception_store *stor
 			    uds_io_name(store->io), count, store->prepared);
 	if (r == 0) {
 		r = store_take_off(store, count, &message);
+		/* Also after a failure: the caller has to prepare again. */
 		store->prepared = 0;
 	}
 	return store_end_exclusive(store, r, &message, "taking merged exceptions off");

@@ -7,6 +7,10 @@ int store_update_size(struct uds_exception_store *store)
 	uint64_t bytes;
 	int r = uds_io_size(store->io, &bytes);
 
+	/*
+	 * Only upwards: a device that shrinks has lost what was behind its end, which reads will
+	 * say.
+	 */
 	if (r == 0 && bytes > store->geometry.device_bytes) {
 		store->geometry.device_bytes = bytes;
 		store->geometry.device_chunks = bytes / store->geometry.chunk_bytes;
@@ -45,6 +49,7 @@ uint64_t store_room(const struct uds_exception_store *store)
 	areas = (g->device_chunks - 2) / stride + 1;
 	data = (g->device_chunks - 1 - areas) -
 	       (store->next_free - 1 - ((store->next_free - 2) / stride + 1));
+	/* One entry less: the last area must never be full, as no other could follow. */
 	entries = areas * g->per_area - 1;
 	if (index >= entries)
 		return 0;

@@ -20,6 +20,10 @@ int store_flush_metadata(struct uds_exception_store *store, struct uds_message *
 	int r = io_flush(store->io, message);
 
 	if (r < 0) {
+		/*
+		 * Remembered for the next flush of a caller: the system may report it once only,
+		 * and the data may be lost.
+		 */
 		pthread_mutex_lock(&store->lock);
 		store->flush_error = r;
 		pthread_mutex_unlock(&store->lock);
@@ -36,6 +40,10 @@ static int restore(struct uds_exception_store *store, bool last, uint8_t *scratc
 
 	for (size_t i = 0; i < store->saved_count && r == 0; i++) {
 		memcpy(scratch, store->saved[i].bytes, (size_t)g->chunk_bytes);
+		/*
+		 * First without the last sector, so that no area looks full while one behind it is
+		 * not restored.
+		 */
 		if (!last)
 			memset(scratch + g->chunk_bytes - SECTOR_BYTES, 0, SECTOR_BYTES);
 		r = area_write(store->io, g, store->saved[i].area, scratch, 0, g->per_area,
@@ -61,6 +69,7 @@ static int restore_areas(struct uds_exception_store *store, struct uds_message *
 	env_release(&store->env, scratch);
 	if (r < 0)
 		return r;
+	/* Only when both steps are durable: until then another try needs the contents. */
 	for (size_t i = 0; i < store->saved_count; i++)
 		env_release(&store->env, store->saved[i].bytes);
 	env_release(&store->env, store->saved);
@@ -76,6 +85,7 @@ int store_settle(struct uds_exception_store *store, struct uds_message *message)
 	if (!store->unclean)
 		return 0;
 	r = restore_areas(store, message);
+	/* The whole area: nobody knows which of its sectors the failed write changed. */
 	if (r == 0)
 		r = area_write(store->io, &store->geometry, store->current_area, store->area, 0,
 			       store->geometry.per_area, message);
@@ -114,6 +124,10 @@ int store_flush(struct uds_exception_store *store, struct uds_message *message)
 	if (r == 0)
 		r = io_flush(store->io, message);
 	pthread_mutex_lock(&store->lock);
+	/*
+	 * Told once: what an earlier flush failed for may be lost, and a second one would say that
+	 * all is well (12).
+	 */
 	earlier = store->flush_error;
 	store->flush_error = 0;
 	pthread_mutex_unlock(&store->lock);

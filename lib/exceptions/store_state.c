@@ -15,6 +15,10 @@
 void store_acquire(struct uds_exception_store *store)
 {
 	pthread_mutex_lock(&store->lock);
+	/*
+	 * The baton is a flag and not a lock: it is held across writes and flushes, and handed over
+	 * between threads.
+	 */
 	while (store->busy)
 		pthread_cond_wait(&store->changed, &store->lock);
 	store->busy = true;
@@ -32,6 +36,7 @@ void store_release(struct uds_exception_store *store)
 int store_end(struct uds_exception_store *store, int status, const struct uds_message *message,
 	      const char *what)
 {
+	/* Kept after the baton is given back: the sentence is the calling thread's own. */
 	if (status < 0 && message->text[0] != '\0')
 		failures_keep(store->failures, status, message);
 	return failures_end(store->failures, status, "%s: %s", uds_io_name(store->io), what);
@@ -86,6 +91,9 @@ int store_writable(struct uds_exception_store *store)
 		return UDS_ERR_INVALID_SNAPSHOT;
 	if (store->read_only || store->salvage)
 		return UDS_ERR_READ_ONLY;
+	/*
+	 * A damaged store is only read: an allocation could overwrite what a wrong entry points to.
+	 */
 	if (store_is_damaged(store))
 		return UDS_ERR_CORRUPT;
 	if (store->merging)
@@ -95,6 +103,7 @@ int store_writable(struct uds_exception_store *store)
 
 bool store_behind_origin(const struct uds_exception_store *store, uint64_t old_chunk)
 {
+	/* Rounded up: the origin's last chunk may be cut short (6.1). */
 	return old_chunk >= COW_OLD_CHUNK_LIMIT ||
 	       (store->origin_bytes != 0 &&
 		old_chunk >= ceil_div(store->origin_bytes, store->geometry.chunk_bytes));

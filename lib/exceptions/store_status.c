@@ -54,6 +54,7 @@ static uint64_t saturated_sectors(uint64_t chunks, uint64_t chunk_bytes)
 {
 	uint64_t sectors;
 
+	/* Of a damaged entry the numbers may be anything. */
 	return __builtin_mul_overflow(chunks, chunk_bytes / SECTOR_BYTES, &sectors) ? UINT64_MAX
 										    : sectors;
 }
@@ -114,6 +115,7 @@ UDS_PUBLIC int uds_exception_store_get_status(struct uds_exception_store *store,
 	if (r < 0)
 		return store_end(store, r, &message, "its figures");
 	pthread_mutex_lock(&store->lock);
+	/* Its status does not matter: the size that is known so far will do. */
 	store_update_size(store);
 	status.state = state_of(store);
 	status.valid = store->valid;
@@ -185,6 +187,10 @@ UDS_PUBLIC int uds_exception_store_for_each_range(struct uds_exception_store *st
 		/* The lock is not held while @each runs: it may take its time. */
 		pthread_rwlock_rdlock(&store->map_lock);
 		more = map_next(store->map, at, &run) && run.old_chunk < end;
+		/*
+		 * Extents are bounded in length, and single entries are not joined: the caller
+		 * wants the whole range.
+		 */
 		while (more && map_find(store->map, run.old_chunk + run.count, &next) &&
 		       next.new_chunk == run.new_chunk + run.count)
 			run.count += next.count;

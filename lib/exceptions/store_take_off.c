@@ -40,6 +40,9 @@ int store_step_back(struct uds_exception_store *store, const uint8_t *area,
 		env_release(&store->env, before);
 		return r;
 	}
+	/*
+	 * Only now: a failed read leaves the place where it was, and can be tried again (13, D4).
+	 */
 	pthread_mutex_lock(&store->lock);
 	store->area = before;
 	store->current_area--;
@@ -77,6 +80,7 @@ int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds
 		memset(at, 0, bytes);
 		store->committed = first;
 		store_count_off(store, count);
+		/* The figure that the kernel shows while it merges (11.4). */
 		store->next_free = cow_area_chunk(g, store->current_area) + first + 1;
 	} else {
 		store->unclean = true;
@@ -114,6 +118,7 @@ int store_take_off_cuts(struct uds_exception_store *store, struct uds_io_engine 
 		store_acquire(store);
 		r = take_off_at_once(store, engine, cuts + i, n, message);
 		store_release(store);
+		/* Counted even if a later round fails: these are off. */
 		for (size_t k = i; k < i + n && r == 0; k++)
 			*ret_entries += cuts[k].count;
 		*ret_rounds += r == 0;

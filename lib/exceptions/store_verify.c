@@ -90,8 +90,10 @@ static int check_doubles(struct store_check *v, const struct uds_exception_findi
 	struct map_run run = { at->old_chunk, at->new_chunk, 1 }, there;
 	int r = 0;
 
+	/* The maps have no room for such numbers; check_alone() has reported them. */
 	if (at->old_chunk >= COW_OLD_CHUNK_LIMIT || at->new_chunk >= COW_NEW_CHUNK_LIMIT - 1)
 		return 0;
+	/* Only the first entry of a chunk goes in: it is the one that counts (5, rule 7). */
 	if (map_find(v->by_old, at->old_chunk, &there))
 		r = report(v, at, UDS_FINDING_OLD_TWICE,
 			   "an earlier entry maps this old chunk to new chunk %" PRIu64
@@ -131,6 +133,7 @@ static int check_area(struct store_check *v, uint64_t area)
 	}
 	if (i == v->geometry.per_area)
 		return 1;
+	/* Also what is no whole entry, as half a torn write is (11.6). */
 	for (; i < v->geometry.per_area; i++) {
 		at.index = i;
 		at.old_chunk = cow_entry_old(v->area, i);
@@ -153,6 +156,10 @@ static int check_areas(struct store_check *v, const struct uds_exception_store_o
 
 	for (at.area = 0;; at.area++) {
 		r = area_reader_next(reader, v->area, &message);
+		/*
+		 * A finding and the end: without this area it is not known where the next ones are
+		 * the list's.
+		 */
 		if (r < 0)
 			return report(v, &at,
 				      r == UDS_ERR_CORRUPT ? UDS_FINDING_CUT_SHORT
@@ -189,6 +196,7 @@ static int check_header(struct store_check *v, struct uds_message *message)
 		return failure_or(message, &reason, r, "%s: the header: %s", uds_io_name(v->io),
 				  uds_strerror(r));
 	cow_geometry_make(header.chunk_sectors * SECTOR_BYTES, device_bytes, &v->geometry);
+	/* Its list is checked all the same, since it may be salvaged. */
 	if (header.valid == 0) {
 		r = report(v, &at, UDS_FINDING_INVALID,
 			   "%s: header: the snapshot is marked invalid", uds_io_name(v->io));
@@ -210,6 +218,7 @@ static int verify(struct store_check *v, const struct uds_exception_store_option
 
 	if (r <= 0)
 		return r;
+	/* 0 stays 0: not known. */
 	v->origin_chunks = ceil_div(options->origin_bytes, v->geometry.chunk_bytes);
 	v->area = io_allocate_buffer(v->io, &v->env, v->geometry.chunk_bytes);
 	r = v->area == NULL ? -ENOMEM : map_make(&v->env, &v->by_old);

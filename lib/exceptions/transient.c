@@ -94,6 +94,7 @@ static int prepare(struct chunk_store *store, uint64_t old_chunk,
 {
 	struct transient_store *t = transient(store);
 	uint64_t bytes;
+	/* Asked each time, as the device may grow while the snapshot lives. */
 	int r = uds_io_size(t->cow, &bytes);
 
 	pthread_mutex_lock(&t->lock);
@@ -122,6 +123,7 @@ static int commit(struct chunk_store *store, const struct uds_exception *excepti
 	for (; done < count && r == 0; done++) {
 		struct map_run run = { exceptions[done].old_chunk, exceptions[done].new_chunk, 1 };
 
+		/* As extents of their own first: taking them out again cannot fail then. */
 		r = map_insert(t->map, &run);
 	}
 	for (size_t i = 0; i < done; i++) {
