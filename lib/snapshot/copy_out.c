@@ -24,6 +24,7 @@ static size_t make_pieces(const struct uds_snapshot *s, const struct new_excepti
 
 	for (size_t i = 0; i < fresh->count; i++) {
 		const struct uds_exception *e = &fresh->all[i];
+		/* The origin's last chunk is copied as far as it goes (uds-cow, 6.1). */
 		uint64_t length = device_chunk_length(s, e->old_chunk);
 
 		if (i > 0 && follows(&fresh->all[i - 1], e)) {
@@ -44,6 +45,7 @@ static int take_copier(struct uds_snapshot *s, struct copier **ret_copier)
 	struct copier *copier;
 
 	pthread_mutex_lock(&s->lock);
+	/* Taken out, so that another thread that copies meanwhile makes one of its own. */
 	copier = s->to_cow;
 	s->to_cow = NULL;
 	pthread_mutex_unlock(&s->lock);
@@ -59,6 +61,7 @@ static void give_back_copier(struct uds_snapshot *s, struct copier *copier, bool
 	struct copier *surplus = copier;
 
 	pthread_mutex_lock(&s->lock);
+	/* One that failed may have transfers in it that nobody has waited for: it is closed. */
 	if (reusable && s->to_cow == NULL) {
 		s->to_cow = copier;
 		surplus = NULL;
@@ -74,11 +77,16 @@ static int copy_pieces(struct uds_snapshot *s, const struct copy_piece *pieces, 
 	struct copier *copier;
 	int r = 0;
 
+	/*
+	 * All targets are checked before the first byte is written: a damaged store must not lead a
+	 * copy into its own areas.
+	 */
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = device_check_target(s, pieces[i].to / s->chunk_bytes,
 					ceil_div(pieces[i].length, s->chunk_bytes), message);
 	if (r < 0)
 		return r;
+	/* One short piece: an engine has nothing to do at the same time. */
 	if (count == 1 && pieces[0].length <= PLAIN_COPY_MAX)
 		return bytes_copy(s->origin->io, pieces[0].from, s->cow, pieces[0].to,
 				  pieces[0].length, &s->env, message);
@@ -111,6 +119,7 @@ int copy_out_edges(struct uds_snapshot *s, const struct write_window *w,
 		   const struct uds_exception *e)
 {
 	uint64_t a = uds_io_block_bytes(s->origin->io), b = uds_io_block_bytes(s->cow);
+	/* Both devices take whole blocks only, so what is copied must end at a block of either. */
 	uint64_t block = a > b ? a : b;
 	uint64_t start = e->old_chunk * s->chunk_bytes, to = e->new_chunk * s->chunk_bytes;
 	uint64_t length = device_chunk_length(s, e->old_chunk);
@@ -119,10 +128,12 @@ int copy_out_edges(struct uds_snapshot *s, const struct write_window *w,
 	int r = device_check_target(s, e->new_chunk, 1, w->message);
 
 	if (r == 0 && head > 0) {
+		/* To the block's end and over what will be written: the data comes afterwards. */
 		head = round_up(head, block) < length ? round_up(head, block) : length;
 		r = bytes_copy(s->origin->io, start, s->cow, to, head, &s->env, w->message);
 	}
 	if (r == 0 && end < length) {
+		/* From the block's beginning, for the same reason. */
 		end &= ~(block - 1);
 		r = bytes_copy(s->origin->io, start + end, s->cow, to + end, length - end, &s->env,
 			       w->message);

@@ -23,6 +23,10 @@ static int open_store(struct uds_snapshot *s, const struct uds_snapshot_options 
 	store_options.persistent.read_only = options->read_only;
 	store_options.persistent.strict = options->strict;
 	store_options.persistent.salvage = options->salvage;
+	/*
+	 * With the origin's size the store can tell entries that lie behind it; nothing on the COW
+	 * device says how large the origin is (uds-cow, 5).
+	 */
 	store_options.persistent.origin_bytes = s->origin->size_bytes;
 	store_options.persistent.queue_depth = options->queue_depth;
 	store_options.persistent.progress = options->progress;
@@ -33,9 +37,11 @@ static int open_store(struct uds_snapshot *s, const struct uds_snapshot_options 
 		return r;
 	s->chunk_bytes = s->store->chunk_bytes;
 	s->store->ops->get_status(s->store, &status);
+	/* An invalid snapshot can be opened, to be looked at; requests are refused by this flag. */
 	s->given_up = !status.valid && !s->salvage;
 	s->member.snapshot = s;
 	s->member.chunk_bytes = s->chunk_bytes;
+	/* Last: from here on writes to the origin copy out to this snapshot. */
 	return origin_attach(s->origin, &s->member, message);
 }
 
@@ -55,6 +61,10 @@ static int release(struct uds_snapshot *s)
 	int r = 0;
 
 	copier_close(s->to_cow);
+	/*
+	 * Off the origin before the store goes: a write to the origin may still be copying out to
+	 * it.
+	 */
 	if (s->origin != NULL)
 		origin_detach(s->origin, &s->member);
 	if (s->store != NULL)
@@ -81,6 +91,7 @@ static int open_snapshot(struct uds_io *origin, struct uds_io *cow, const struct
 	set_options(s, options);
 	pthread_mutex_init(&s->lock, NULL);
 	r = failures_make(env, &s->failures);
+	/* An origin of its own for each snapshot. Its list of members is made for several. */
 	if (r == 0)
 		r = origin_open(origin, env, &s->origin, message);
 	if (r == 0)

@@ -42,8 +42,10 @@ static int lose(struct reading *rd, uint64_t bytes, int status)
 {
 	int r;
 
+	/* The reader wants nothing behind an error: this one ends it. */
 	if (rd->lost == NULL)
 		return status;
+	/* Zeros and not what the buffer had before: nobody should take it for data. */
 	memset(rd->to, 0, (size_t)bytes);
 	r = rd->lost(rd->context, rd->offset, bytes, status, rd->message);
 	if (r == 0)
@@ -75,6 +77,7 @@ static int read_place(struct reading *rd, struct uds_io *io, uint64_t at, uint64
 		uint64_t part = part_to_try(at, bytes, step, unit);
 
 		r = bytes_read(io, &rd->s->env, rd->to, (size_t)part, at, rd->message);
+		/* No memory is no bad block: smaller reads would not find out anything. */
 		if (r == -ENOMEM)
 			break;
 		smaller = r < 0 ? smaller_step(at, part, unit) : 0;
@@ -85,6 +88,10 @@ static int read_place(struct reading *rd, struct uds_io *io, uint64_t at, uint64
 		}
 		if (r == 0) {
 			advance(rd, part);
+			/*
+			 * Doubled again after each success, so that one bad block does not make all
+			 * that follows slow.
+			 */
 			step *= 2;
 		} else {
 			name_exception(rd, io, at);
@@ -116,13 +123,18 @@ static int read_new(struct reading *rd, uint64_t bytes, const struct map_run *ru
 	int r;
 
 	s->store->ops->get_data(s->store, run->new_chunk, &good, &end);
+	/*
+	 * An entry that points to metadata: its chunk alone is lost, those behind it may be data.
+	 */
 	if (good == 0) {
 		if (bytes > s->chunk_bytes - in_chunk)
 			bytes = s->chunk_bytes - in_chunk;
 		return lose_chunk(rd, bytes, run->new_chunk, "that is the place of an area");
 	}
+	/* Data chunks end at the next area; the run of a damaged list may go over it. */
 	if (good <= (in_chunk + bytes - 1) / s->chunk_bytes)
 		bytes = good * s->chunk_bytes - in_chunk;
+	/* A last part of a block can be neither read nor written. */
 	end &= ~((uint64_t)uds_io_block_bytes(s->cow) - 1);
 	at = run->new_chunk * s->chunk_bytes + in_chunk;
 	/* A damaged entry may name any chunk: its place must not overflow. */
@@ -147,6 +159,7 @@ static int read_view(struct reading *rd)
 		struct map_run run;
 		bool copied = device_lookup(s, rd->offset / s->chunk_bytes, &run);
 
+		/* Up to where the run of exceptions, or of chunks without one, ends. */
 		if (run.count <= (in_chunk + part - 1) / s->chunk_bytes)
 			part = run.count * s->chunk_bytes - in_chunk;
 		if (copied)
@@ -188,6 +201,10 @@ static int read_range(struct reading *rd, bool view, uint64_t window, size_t *re
 	while (rd->offset < end && r == 0) {
 		struct range_hold hold;
 
+		/*
+		 * One window is held at a time: writers get in between two of them, so a long read
+		 * is no picture of one moment.
+		 */
 		rd->left = end - rd->offset < window ? end - rd->offset : window;
 		origin_hold(origin, &hold, rd->offset, rd->left, false);
 		r = read_window(rd, view);
@@ -269,6 +286,7 @@ static int look_for_losses(struct uds_snapshot *s, uint64_t length, uint64_t off
 	if (buffer == NULL)
 		return failure(message, -ENOMEM, "%s: no memory to read", uds_io_name(s->cow));
 	while (length > 0 && r == 0) {
+		/* Piece by piece through one small buffer, whatever the length. */
 		uint64_t part = length < SALVAGE_BYTES ? length : SALVAGE_BYTES;
 
 		r = device_read_past_errors(s, buffer, part, offset, loss_list_add, losses,
@@ -295,6 +313,7 @@ UDS_PUBLIC int uds_snapshot_salvage(struct uds_snapshot *s, void *buffer, size_t
 					    &message);
 	else if (r == 0)
 		r = look_for_losses(s, length, offset, &losses, &message);
+	/* The last range is still in the list, as the next one might have gone on with it. */
 	if (r == 0)
 		r = loss_list_end(&losses);
 	if (r == 0 && ret_lost_bytes != NULL)

@@ -25,6 +25,9 @@ struct uds_snapshot *device_that_merges(const struct origin *origin)
 	for (const struct origin_member *m = origin->members; m != NULL; m = m->next) {
 		struct device_state state = device_get_state(m->snapshot);
 
+		/*
+		 * A snapshot that was given up has no content any more: the origin reads as itself.
+		 */
 		if (state.merging && !state.given_up)
 			return m->snapshot;
 	}
@@ -59,6 +62,7 @@ int device_check_range(struct uds_snapshot *s, size_t length, uint64_t offset,
 {
 	uint64_t size = s->origin->size_bytes;
 
+	/* By subtraction, which cannot overflow. */
 	if (offset <= size && length <= size - offset)
 		return 0;
 	return failure(message, UDS_ERR_OUT_OF_RANGE,
@@ -77,6 +81,10 @@ int device_give_up(struct uds_snapshot *s, struct uds_message *message)
 {
 	int r = s->store->ops->invalidate(s->store, message);
 
+	/*
+	 * Not on the device: the caller must not let the origin change, or a power cut would bring
+	 * the store back as valid (uds-cow, 13, D17).
+	 */
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&s->lock);
@@ -119,6 +127,7 @@ UDS_PUBLIC int uds_snapshot_flush(struct uds_snapshot *s)
 	struct uds_message message = { "" };
 
 	failures_begin(s->failures);
+	/* Nothing was written, so everything is durable. */
 	if (s->read_only)
 		return 0;
 	return device_end(s, flush_both(s, &message), &message, "flushing");
@@ -135,6 +144,7 @@ static int invalidate(struct uds_snapshot *s, struct uds_message *message)
 	/* Looked at first, because a merge may take its time; and again, because one may have begun. */
 	if (device_merge_runs(s, message))
 		return r;
+	/* With everything held no request is between looking at the state and using it. */
 	origin_hold_all(s->origin, &all);
 	if (!device_merge_runs(s, message)) {
 		r = device_give_up(s, message);

@@ -106,6 +106,7 @@ UDS_PUBLIC int uds_snapshot_get_status(struct uds_snapshot *s,
 	status.room = store.room;
 	pthread_mutex_lock(&s->lock);
 	status.merging = s->merging;
+	/* From the gravest on: what was given up stays so, whatever else is true of it. */
 	if (s->given_up)
 		status.state = UDS_SNAPSHOT_INVALID;
 	else if (s->merge_failed)
@@ -154,6 +155,7 @@ static int changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t leng
 
 	if (device_get_state(s).given_up)
 		return UDS_ERR_INVALID_SNAPSHOT;
+	/* A last chunk that the origin's end cuts short has changed only as far as it goes. */
 	if (end > s->origin->size_bytes)
 		end = s->origin->size_bytes;
 	at = offset / s->chunk_bytes;
@@ -161,6 +163,10 @@ static int changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t leng
 	       run.old_chunk < ceil_div(end, s->chunk_bytes)) {
 		uint64_t begin = run.old_chunk * s->chunk_bytes;
 
+		/*
+		 * Ranges that touch are reported as one: exceptions may lie in any order on the COW
+		 * device.
+		 */
 		if (!any || begin != to) {
 			if (any && each(context, from, to - from) != 0)
 				return UDS_ERR_STOPPED;

@@ -26,6 +26,7 @@ static bool find_new(const struct write_window *w, const struct new_exceptions *
 		*ret_new = fresh->all[*at].new_chunk;
 		return true;
 	}
+	/* Not fresh: it had an exception before this write. */
 	if (!device_lookup(w->s, chunk, &run))
 		return false;
 	*ret_new = run.new_chunk;
@@ -95,6 +96,10 @@ static int overflow(struct write_window *w)
 	struct uds_message why = *w->message;
 	int r;
 
+	/*
+	 * A persistent store that was opened so keeps what it has (uds-cow, 6.6, PO). A transient
+	 * one has no such kind.
+	 */
 	if (s->keep_on_overflow && device_list(s) != NULL) {
 		pthread_mutex_lock(&s->lock);
 		s->overflow = true;
@@ -117,6 +122,7 @@ static int check_state(struct write_window *w)
 	if (state.given_up)
 		return failure(w->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       name);
+	/* New exceptions would stand behind those that the merge takes off. */
 	if (state.merging)
 		return failure(w->message, UDS_ERR_BAD_STATE,
 			       "%s: the snapshot is being merged: write to the origin", name);
@@ -136,6 +142,7 @@ static int write_window(struct write_window *w)
 	uint64_t first_new;
 	int r = check_state(w);
 
+	/* What a failed write left on the device is repaired before anything relies on it. */
 	if (r == 0)
 		r = s->store->ops->settle(s->store, w->message);
 	if (r == 0)
@@ -143,6 +150,10 @@ static int write_window(struct write_window *w)
 	if (r < 0)
 		return r;
 	first_new = fresh.count > 0 ? fresh.all[0].old_chunk * s->chunk_bytes : UINT64_MAX;
+	/*
+	 * Data before exceptions: an entry must never lead to a chunk that is not there (uds-cow,
+	 * 6.4).
+	 */
 	for (size_t i = 0; i < fresh.count && r == 0; i++)
 		r = copy_out_edges(s, w, &fresh.all[i]);
 	if (r == 0)
@@ -150,6 +161,7 @@ static int write_window(struct write_window *w)
 	r = new_exceptions_finish(&fresh, s, r, w->message);
 	if (r < 0)
 		forget_new(w, first_new);
+	/* What found room is done; then the snapshot overflows, as the kernel's (uds-cow, 6.6). */
 	return r == 0 && fresh.full ? overflow(w) : r;
 }
 

@@ -16,6 +16,7 @@ int lost_reserve(struct lost_chunks *lost, const struct uds_env *env, size_t cou
 
 	if (count <= lost->room)
 		return 0;
+	/* For exactly as many as are asked for, where that is more than double. */
 	if (room < count)
 		room = count;
 	runs = env_allocate(env, room, sizeof(runs[0]));
@@ -51,6 +52,7 @@ void lost_merge(struct lost_chunks *lost, const struct lost_chunks *more, struct
 	struct map_run *sorted;
 
 	memcpy(lost->runs + lost->count, more->runs, more->count * sizeof(more->runs[0]));
+	/* Both lists hold chunks of their own, so sorting by old chunk is all there is to merge. */
 	sorted = runs_sort(lost->runs, scratch, count);
 	if (sorted != lost->runs)
 		memcpy(lost->runs, sorted, count * sizeof(sorted[0]));
@@ -70,6 +72,7 @@ bool lost_have(const struct lost_chunks *lost, const struct uds_exception *e)
 		if (e->old_chunk < run->old_chunk) {
 			count /= 2;
 		} else if (e->old_chunk - run->old_chunk < run->count) {
+			/* Another entry for the same old chunk is not lost. */
 			return run->new_chunk + (e->old_chunk - run->old_chunk) == new_chunk;
 		} else {
 			low += count / 2 + 1;

@@ -42,6 +42,7 @@ static int fill(struct merge_run *m, struct merge_group *group)
 	merge_group_size(m, &first, &bytes);
 	merge_group_clear(group, &m->s->env);
 	r = merge_group_fill(group, &m->cursor, limit, first, &m->message);
+	/* More only where it pays: a large group is lost when a writer interrupts it. */
 	if (r == 0 && first < bytes && is_scattered(m, group))
 		r = merge_group_fill(group, &m->cursor, limit, bytes, &m->message);
 	if (r == 0)
@@ -55,6 +56,7 @@ static int copy(struct merge_run *m, struct merge_group *group)
 	uint64_t unit = m->s->chunk_bytes, chunks = 0, equal;
 	int r;
 
+	/* The copier compares in units of its buffers. */
 	if (unit > SNAPSHOT_SLOT_BYTES)
 		unit = SNAPSHOT_SLOT_BYTES;
 	job.skip_equal_unit = m->options.skip_equal ? unit : 0;
@@ -85,10 +87,13 @@ static int commit(struct merge_run *m, struct merge_group *group)
 	uint64_t entries, rounds;
 	int r;
 
+	/* Not for a merge of one group: there is nothing to copy beside its commit. */
+	/* Without a second thread the groups are committed here, one after the other. */
 	if (m->committer == NULL && m->gathered < m->wanted)
 		(void)merge_committer_start(m->s, m->areas, &m->committer);
 	if (m->committer != NULL) {
 		r = merge_committer_hand_over(m->committer, group, &m->message);
+		/* It was not taken: its claim would keep writers out for good. */
 		if (r < 0)
 			origin_unclaim(m->s->origin, &group->claim);
 		return r;
@@ -117,6 +122,7 @@ static int finish(struct merge_run *m, int status)
 	m->settled_rounds += rounds;
 	m->result.exceptions = m->settled;
 	m->result.rounds = m->settled_rounds;
+	/* The commit that failed comes before the copy that did: its sentence has the cause. */
 	if (r < 0) {
 		m->message = message;
 		return r;
@@ -127,6 +133,7 @@ static int finish(struct merge_run *m, int status)
 /* A large group was given up for a writer: again from what is committed, in small groups. */
 static int begin_again(struct merge_run *m)
 {
+	/* The groups before are committed first: the cursor starts at what is left of the list. */
 	int r = finish(m, 0);
 
 	if (r < 0)
@@ -145,6 +152,10 @@ static int merge_group(struct merge_run *m, struct merge_group *group)
 		r = fill(m, group);
 	if (r < 0 || group->entries == 0)
 		return r;
+	/*
+	 * From here on writes to these chunks wait until the group is committed: what they wrote
+	 * would be lost, or be copied over (uds-cow, 11.8).
+	 */
 	origin_claim(m->s->origin, &group->claim);
 	r = copy(m, group);
 	if (r == 0)
@@ -158,6 +169,7 @@ static int merge_groups(struct merge_run *m)
 	int r = 0;
 
 	for (unsigned int turn = 0; m->gathered < m->wanted && r == 0; turn++) {
+		/* Two in turn: one is copied while the other is committed. */
 		struct merge_group *group = &m->groups[turn % 2];
 
 		r = merge_group(m, group);
@@ -184,6 +196,10 @@ static int merge_for_real(struct merge_run *m)
 			       uds_strerror(r));
 	}
 	clock_gettime(CLOCK_MONOTONIC, &m->began);
+	/*
+	 * Waits for the last commit also after a failure: its thread uses everything that is closed
+	 * below.
+	 */
 	r = finish(m, merge_groups(m));
 	uds_io_engine_close(m->areas);
 	copier_close(m->copier);
@@ -224,6 +240,7 @@ static int merge(struct merge_run *m)
 
 	if (r < 0)
 		return r;
+	/* Asked now, and not at the end: a merge that fails still has to say what remains. */
 	m->s->store->ops->get_status(m->s->store, &status);
 	if (m->wanted > 0)
 		r = m->options.dry_run ? merge_dry(m) : merge_for_real(m);
@@ -253,6 +270,9 @@ static int find_losses(struct merge_run *m, int refused)
 	if (refused == 0)
 		return merge_losses_find(m->s, m->options.each_loss, m->options.loss_context,
 					 tick_of_search, m, &m->lost, &m->message);
+	/*
+	 * The merge is refused anyway: this only reports, and what it fails with is not the cause.
+	 */
 	(void)merge_losses_find(m->s, m->options.each_loss, m->options.loss_context, NULL, NULL,
 				&m->lost, &ignored);
 	return refused;

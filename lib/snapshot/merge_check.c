@@ -72,6 +72,10 @@ int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
 		return failure(message, UDS_ERR_BAD_STATE,
 			       "%s: a transient snapshot cannot be merged", name);
 	s->store->ops->get_status(s->store, &status);
+	/*
+	 * An invalid snapshot is a mixture: chunks that it does not cover may be newer than it
+	 * (uds-cow, 6.6).
+	 */
 	if (device_get_state(s).given_up || (!status.valid && !options->force))
 		return failure(message, UDS_ERR_INVALID_SNAPSHOT,
 			       "%s: the snapshot is marked invalid: it must not be merged", name);

@@ -37,8 +37,13 @@ static void *run(void *argument)
 			pthread_cond_wait(&c->changed, &c->lock);
 		if (c->group == NULL)
 			break;
+		/* Without the lock: flushes take long, and the other thread asks for progress. */
 		pthread_mutex_unlock(&c->lock);
 		r = merge_group_commit(c->group, c->s, c->engine, &entries, &rounds, &c->message);
+		/*
+		 * Also after a failure: the exceptions are still there, and writers go where the
+		 * chunks live.
+		 */
 		origin_unclaim(c->s->origin, &c->group->claim);
 		pthread_mutex_lock(&c->lock);
 		c->entries += entries;
@@ -97,6 +102,7 @@ int merge_committer_hand_over(struct merge_committer *c, struct merge_group *gro
 	int r;
 
 	pthread_mutex_lock(&c->lock);
+	/* One group at a time: areas are taken off from the highest down. */
 	r = wait_idle(c, message);
 	if (r == 0) {
 		c->group = group;
@@ -121,6 +127,7 @@ int merge_committer_finish(struct merge_committer *c, uint64_t *ret_entries, uin
 	int r;
 
 	pthread_mutex_lock(&c->lock);
+	/* The last group is committed before the thread ends: it was copied already. */
 	r = wait_idle(c, message);
 	c->quit = true;
 	pthread_cond_broadcast(&c->changed);

@@ -61,6 +61,10 @@ static int group_add_part(struct merge_group *group, struct merge_cursor *cursor
 	part = &group->parts[group->part_count];
 	part->count = count;
 	part->content = NULL;
+	/*
+	 * A copy of the area, for the commit: the cursor reads on while this group waits for its
+	 * turn.
+	 */
 	if (cursor->entered) {
 		part->content = env_allocate(env, cursor->list.geometry.chunk_bytes, 1);
 		if (part->content == NULL)
@@ -95,6 +99,7 @@ static int group_add_run(struct merge_group *group, const struct uds_env *env,
 			return -ENOMEM;
 		group->runs = runs;
 		group->run_room = room;
+		/* As long as the old runs: made anew when the group is sorted. */
 		env_release(env, group->scratch);
 		group->scratch = NULL;
 		env_release(env, group->pieces);
@@ -116,10 +121,17 @@ static int group_add_entries(struct merge_group *group, struct merge_cursor *cur
 		struct map_run run = { e.old_chunk, e.new_chunk, 1 };
 		int r;
 
+		/*
+		 * What this merge found, or an earlier one: their entries go without being copied.
+		 */
 		if (lost_have(cursor->lost, &e) || lost_have(&cursor->s->lost, &e)) {
 			group->lost++;
 			continue;
 		}
+		/*
+		 * Never copied, neither together with the entry that hides it nor before (uds-cow,
+		 * 11.8, duplicates).
+		 */
 		if (store_is_hidden(device_list(cursor->s), &e)) {
 			group->hidden++;
 			continue;
@@ -143,6 +155,7 @@ static int group_sort(struct merge_group *group, const struct uds_snapshot *s)
 		group->pieces = env_allocate(&s->env, group->run_room, sizeof(group->pieces[0]));
 	if (group->scratch == NULL || group->pieces == NULL)
 		return -ENOMEM;
+	/* By old chunk: writes to the origin become as long as they can. */
 	sorted = runs_sort(group->runs, group->scratch, group->run_count);
 	if (sorted != group->runs) {
 		group->scratch = group->runs;
@@ -156,6 +169,7 @@ static int group_sort(struct merge_group *group, const struct uds_snapshot *s)
 
 		group->pieces[i].from = run->new_chunk * s->chunk_bytes;
 		group->pieces[i].to = to;
+		/* The origin may end inside of its last chunk (uds-cow, 11.3). */
 		group->pieces[i].length =
 			length < s->origin->size_bytes - to ? length : s->origin->size_bytes - to;
 	}
@@ -180,6 +194,7 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 	uint64_t most = bytes / s->chunk_bytes;
 	int r = 0;
 
+	/* A chunk at least, however large chunks are. */
 	if (most == 0)
 		most = 1;
 	if (most > limit)
@@ -197,6 +212,7 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 		if (want > cursor->list.left)
 			want = cursor->list.left;
 		r = group_add_part(group, cursor, want);
+		/* From the end of the list: the newest entries go first (uds-cow, 11.1). */
 		if (r == 0)
 			r = group_add_entries(group, cursor, cursor->list.left - want,
 					      cursor->list.left);
@@ -227,6 +243,10 @@ int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,
 		       struct uds_io_engine *engine, uint64_t *ret_entries, uint64_t *ret_rounds,
 		       struct uds_message *message)
 {
+	/*
+	 * The origin first, whatever follows: an entry must not go before its data is durable there
+	 * (uds-cow, 11.4; 13, D2).
+	 */
 	int r = origin_flush_copies(s->origin, message);
 
 	*ret_entries = 0;

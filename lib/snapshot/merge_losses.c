@@ -138,6 +138,7 @@ static int look_again(struct uds_snapshot *s, const struct lost_chunks *found, u
 		for (uint64_t k = 0; k < run->count && r >= 0; k++) {
 			struct map_run chunk = { run->old_chunk + k, run->new_chunk + k, 1 }, there;
 
+			/* Written anew since it was found lost: what is there now is good. */
 			if (!device_lookup(s, chunk.old_chunk, &there) ||
 			    there.new_chunk != chunk.new_chunk)
 				continue;
@@ -156,6 +157,7 @@ static int take_out(struct uds_snapshot *s, const struct lost_chunks *lost)
 	struct map_run *scratch = env_allocate(&s->env, count, sizeof(scratch[0]));
 	int r = scratch == NULL ? -ENOMEM : lost_reserve(&s->lost, &s->env, count);
 
+	/* Before the map changes for good, everything that needs memory is there. */
 	if (r == 0)
 		r = store_forget_runs(device_list(s), lost->runs, lost->count);
 	if (r == 0)
@@ -174,6 +176,7 @@ int merge_losses_give_up(struct uds_snapshot *s, const struct lost_chunks *found
 	if (found->count == 0)
 		return 0;
 	buffer = io_allocate_buffer(s->cow, &s->env, (size_t)SALVAGE_BYTES);
+	/* Under the hold, so that no write comes between this look and the step out of the map. */
 	r = buffer == NULL ? -ENOMEM : look_again(s, found, buffer, &lost);
 	if (r == 0 && lost.count > 0)
 		r = take_out(s, &lost);

@@ -37,12 +37,14 @@ static bool is_too_large(struct merge_run *m)
 {
 	double seconds, speed;
 
+	/* The caller chose the size, or groups are small already. */
 	if (m->options.round_bytes != 0 || m->job == NULL || m->hurried)
 		return false;
 	m->hurried = origin_writer_waits(m->s->origin);
 	if (m->hurried)
 		return true;
 	seconds = seconds_since(&m->job_began);
+	/* Given up only while that costs less than to go on: less than half is copied. */
 	if (seconds < ROUND_SECONDS || m->job->copied_bytes > m->job_bytes / 2 ||
 	    m->job_bytes <= LEAST_ROUND_BYTES)
 		return false;
@@ -76,6 +78,7 @@ bool merge_asked_to_stop(struct merge_run *m)
 	pthread_mutex_lock(&m->s->lock);
 	m->stopping = m->stopping || m->s->stop_merge;
 	pthread_mutex_unlock(&m->s->lock);
+	/* Asked to stop once is enough: the callback is not called again. */
 	if (!m->stopping && m->options.progress != NULL)
 		m->stopping =
 			m->options.progress(m->options.progress_context, show(m), m->wanted) != 0;
@@ -105,6 +108,7 @@ int merge_keep_to_rate(struct merge_run *m)
 		double due = 0, ahead;
 		struct timespec until;
 
+		/* At least one group is merged, so that calls with a short limit of time get on. */
 		if (merge_asked_to_stop(m) && m->gathered > 0)
 			return merge_stopped(m);
 		if (m->options.bytes_per_second != 0)
@@ -113,6 +117,7 @@ int merge_keep_to_rate(struct merge_run *m)
 		ahead = due - seconds_since(&m->began);
 		if (ahead <= 0)
 			return 0;
+		/* Short naps, so that a request to stop is soon heard. */
 		if (ahead > longest)
 			ahead = longest;
 		until.tv_sec = 0;
@@ -128,6 +133,7 @@ static uint64_t group_bytes(struct merge_run *m)
 	/* A writer waits: let it in soon. */
 	if (m->hurried || (bytes > HURRIED_ROUND_BYTES && origin_writer_waits(m->s->origin)))
 		bytes = bytes < HURRIED_ROUND_BYTES ? bytes : HURRIED_ROUND_BYTES;
+	/* Stopping takes effect between groups: the next one should not be long. */
 	if (m->stopping && bytes > LEAST_ROUND_BYTES)
 		bytes = LEAST_ROUND_BYTES;
 	/* A slow merge goes in small steps. */

@@ -24,6 +24,7 @@ int merge_role_take(struct uds_snapshot *s, bool salvage, const struct lost_chun
 	r = store_begin_merge(list, salvage, message);
 	if (r == 0)
 		r = merge_losses_give_up(s, lost, message);
+	/* Only if this call began it: a merge that was under way goes on. */
 	if (r < 0 && !device_get_state(s).merging)
 		(void)store_end_merge(list, &ignored);
 	if (r == 0) {
@@ -56,6 +57,10 @@ static int leave_role(struct uds_snapshot *s, struct uds_message *message)
 	struct uds_exception_store *list = device_list(s);
 	int r = 0;
 
+	/*
+	 * Left out of the map, these chunks read as the origin's. As a snapshot that would be
+	 * wrong.
+	 */
 	s->store->ops->get_status(s->store, &status);
 	if (s->lost.count > 0 && status.exceptions > 0)
 		return failure(
@@ -116,6 +121,7 @@ int merge_role_enter(struct uds_snapshot *s, struct uds_message *message)
 			    uds_io_name(s->cow));
 	else
 		s->merge_running = true;
+	/* A request to stop is about a merge that runs, not about the next one. */
 	s->stop_merge = false;
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -125,6 +131,7 @@ void merge_role_leave(struct uds_snapshot *s, bool dry_run, int status)
 {
 	pthread_mutex_lock(&s->lock);
 	s->merge_running = false;
+	/* Stopped on request is no failure: it can be taken up at any time. */
 	if (!dry_run && s->merging)
 		s->merge_failed = status < 0 && status != UDS_ERR_STOPPED;
 	pthread_mutex_unlock(&s->lock);

@@ -22,6 +22,10 @@ static int prepare_each(struct uds_snapshot *s, uint64_t *at, uint64_t last,
 
 	for (; *at <= last; (*at)++) {
 		if (device_lookup(s, *at, &run)) {
+			/*
+			 * To the end of a run that has exceptions: large windows are not asked
+			 * chunk by chunk.
+			 */
 			*at += run.count - 1;
 			continue;
 		}
@@ -46,6 +50,7 @@ int new_exceptions_prepare(struct uds_snapshot *s, struct write_window *w,
 		return failure(w->message, -ENOMEM, "no memory for exceptions");
 	r = prepare_each(s, &at, last, &fresh, w->message);
 	if (r == UDS_ERR_NO_ROOM) {
+		/* What found room before it goes on; the window ends where there is none. */
 		end = at * s->chunk_bytes;
 		w->length = end > w->offset ? (size_t)(end - w->offset) : 0;
 		fresh.full = true;
@@ -65,6 +70,10 @@ int new_exceptions_finish(struct new_exceptions *fresh, struct uds_snapshot *s, 
 {
 	int r = status;
 
+	/*
+	 * Their data was not written whole: committed, they would show something else than the
+	 * origin's content.
+	 */
 	if (r < 0)
 		take_back(fresh, s);
 	else if (fresh->count > 0)

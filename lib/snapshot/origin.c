@@ -29,6 +29,7 @@ int origin_open(struct uds_io *io, const struct uds_env *env, struct origin **re
 	origin->env = *env;
 	origin->io = io;
 	origin->size_bytes = size_bytes;
+	/* Of bytes until there is a snapshot: nothing needs more. */
 	origin->unit_bytes = 1;
 	range_lock_init(&origin->ranges);
 	pthread_mutex_init(&origin->lock, NULL);
@@ -54,6 +55,7 @@ static int check_blocks(const struct origin *origin, uint64_t chunk_bytes,
 {
 	uint32_t block = uds_io_block_bytes(origin->io);
 
+	/* A copy of a chunk has to be a transfer of whole blocks. */
 	if (chunk_bytes % block != 0)
 		return failure(message, UDS_ERR_UNALIGNED,
 			       "%s: the origin's blocks of %" PRIu32
@@ -84,6 +86,10 @@ int origin_attach(struct origin *origin, struct origin_member *member, struct ud
 
 	if (r < 0)
 		return r;
+	/*
+	 * With everything held: a write under way has decided already which snapshots it copies out
+	 * to.
+	 */
 	origin_hold_all(origin, &all);
 	member->next = origin->members;
 	origin->members = member;
@@ -112,6 +118,10 @@ void origin_hold(struct origin *origin, struct range_hold *hold, uint64_t offset
 	uint64_t unit;
 
 	for (;;) {
+		/*
+		 * Whole chunks of the largest size: two requests in one chunk would both copy it
+		 * out.
+		 */
 		unit = origin->unit_bytes;
 		range_acquire(&origin->ranges, hold, offset & ~(unit - 1),
 			      (offset + length - 1) | (unit - 1), exclusive);
@@ -140,6 +150,7 @@ int origin_open_copier(struct origin *origin, struct uds_io *cow, unsigned int d
 
 int origin_flush(struct origin *origin, struct uds_message *message)
 {
+	/* Nothing was written to it through this handle. */
 	return uds_io_is_read_only(origin->io) ? 0 : io_flush(origin->io, message);
 }
 
@@ -148,6 +159,10 @@ int origin_flush_copies(struct origin *origin, struct uds_message *message)
 	int r = io_flush(origin->io, message);
 
 	if (r < 0) {
+		/*
+		 * Kept for the user's next flush: the system may report it once only, and this one
+		 * was the merge's.
+		 */
 		pthread_mutex_lock(&origin->lock);
 		origin->flush_error = r;
 		pthread_mutex_unlock(&origin->lock);

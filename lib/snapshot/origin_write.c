@@ -19,6 +19,10 @@ static int write_unmerged(struct uds_snapshot *s, struct write_window *w, uint64
 {
 	int r;
 
+	/*
+	 * A write in place to a chunk that two entries share would change both (uds-cow, 5, rule
+	 * 6).
+	 */
 	if (s->store->ops->has_shared_chunks(s->store))
 		return failure(w->message, UDS_ERR_CORRUPT,
 			       "%s: new chunks are used twice: they are not written",
@@ -41,6 +45,7 @@ static int write_merging(struct uds_snapshot *s, struct write_window *w)
 		struct map_run run;
 		bool copied = device_lookup(s, offset / s->chunk_bytes, &run);
 
+		/* Up to where the run of exceptions, or of merged chunks, ends. */
 		if (run.count <= (in_chunk + part - 1) / s->chunk_bytes)
 			part = run.count * s->chunk_bytes - in_chunk;
 		if (copied)
@@ -59,6 +64,7 @@ static int copy_window(struct uds_snapshot *s, struct write_window *w)
 
 	if (r < 0)
 		return r;
+	/* Data, then its exceptions durably, and only then the origin changes (uds-cow, 12, I3). */
 	r = copy_out(s, &fresh, w->message);
 	r = new_exceptions_finish(&fresh, s, r, w->message);
 	return r == 0 && w->length == 0 ? UDS_ERR_NO_ROOM : r;
@@ -80,6 +86,10 @@ static int keep_old(struct uds_snapshot *s, struct write_window *w)
 	if (r < 0)
 		return r;
 	r = copy_window(s, w);
+	/*
+	 * Any other failure stops the write: the old content is not safe. Only a full or invalid
+	 * store may not, since the origin must not suffer from it (uds-cow, 6.6).
+	 */
 	if (r != UDS_ERR_NO_ROOM && (r != UDS_ERR_INVALID_SNAPSHOT || s->salvage))
 		return r;
 	w->length = length;
@@ -94,6 +104,7 @@ static int write_window(struct write_window *w)
 
 	if (merging != NULL)
 		return write_merging(merging, w);
+	/* One after the other, each durably, before the first byte of the origin changes. */
 	for (struct origin_member *m = origin->members; m != NULL && r == 0; m = m->next)
 		r = keep_old(m->snapshot, w);
 	return r < 0 ? r : window_write(w, origin->io, w->offset, w->length);

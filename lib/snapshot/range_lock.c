@@ -47,6 +47,7 @@ static bool claimed(const struct range_claim *claim, uint64_t first, uint64_t la
 
 static bool blocked_by_claim(const struct range_lock *lock, const struct range_hold *hold)
 {
+	/* Claims keep writers out only: readers see the COW device's copy until the commit. */
 	if (!hold->exclusive)
 		return false;
 	for (const struct range_claim *c = lock->claims; c != NULL; c = c->next) {
@@ -67,8 +68,16 @@ static bool blocked_by_hold(const struct range_lock *lock, const struct range_ho
 		}
 		if (!overlap(h, hold) || (!h->exclusive && !hold->exclusive))
 			continue;
+		/*
+		 * Of those that wait, only earlier ones count, so that nobody overtakes and nobody
+		 * starves.
+		 */
 		if (h->granted)
 			return true;
+		/*
+		 * A writer that a merge keeps out may be overtaken by readers: it would keep them
+		 * waiting for a commit that does not concern them.
+		 */
 		if (earlier && !(h->behind_claim && !hold->exclusive))
 			return true;
 	}
@@ -108,6 +117,7 @@ void range_acquire(struct range_lock *lock, struct range_hold *hold, uint64_t fi
 		hold->behind_claim = behind;
 		if (!behind && !blocked_by_hold(lock, hold))
 			break;
+		/* Counted while they sleep: a merge looks at this to make its groups small. */
 		lock->waiting_for_claims += behind;
 		pthread_cond_wait(&lock->changed, &lock->lock);
 		lock->waiting_for_claims -= behind;
@@ -144,6 +154,7 @@ static bool writers_inside(const struct range_lock *lock, const struct range_cla
 void range_claim(struct range_lock *lock, struct range_claim *claim)
 {
 	pthread_mutex_lock(&lock->lock);
+	/* In the list first: writers that come now wait, and those inside are waited for. */
 	claim->next = lock->claims;
 	lock->claims = claim;
 	while (writers_inside(lock, claim))

@@ -19,11 +19,19 @@ int window_write(struct write_window *w, struct uds_io *io, uint64_t at, uint64_
 
 		r = bytes_write(io, &w->s->env, w->data + w->done, (size_t)part, at, w->message);
 		smaller = r < 0 && r != -ENOMEM ? smaller_step(at, part, unit) : 0;
+		/*
+		 * No memory is no bad block; anything else is tried again in halves, down to the
+		 * unit that fails.
+		 */
 		if (smaller != 0) {
 			first = first == 0 ? r : first;
 			step = smaller;
 			continue;
 		}
+		/*
+		 * Data up to the first block that cannot be written is written, and the caller is
+		 * told how much.
+		 */
 		if (r < 0)
 			return r;
 		step *= 2;
@@ -31,12 +39,17 @@ int window_write(struct write_window *w, struct uds_io *io, uint64_t at, uint64_
 		at += part;
 		bytes -= part;
 	}
+	/*
+	 * All is written in the end. The first error is reported all the same: what a device says
+	 * once is not kept from its owner.
+	 */
 	return first;
 }
 
 /* How much of a request one window takes: whole chunks, but for the ends of the request. */
 static size_t window_length(const struct uds_snapshot *s, size_t length, uint64_t offset)
 {
+	/* At least one chunk, since a chunk is copied and committed as a whole. */
 	uint64_t window = s->chunk_bytes > WINDOW_BYTES ? s->chunk_bytes : WINDOW_BYTES;
 	uint64_t room = window - offset % s->chunk_bytes;
 
