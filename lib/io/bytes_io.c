@@ -31,6 +31,7 @@ static uint8_t *make_window(struct uds_io *io, const struct uds_env *env, size_t
 	uint64_t bytes = round_up(offset + length, block) - round_down(offset, block);
 	uint8_t *window;
 
+	/* Two blocks at least: a transfer that begins inside of one may reach into the next. */
 	if (bytes > WINDOW_BYTES)
 		bytes = WINDOW_BYTES > 2 * block ? WINDOW_BYTES : 2 * block;
 	window = io_allocate_buffer(io, env, bytes);
@@ -66,6 +67,7 @@ int bytes_read(struct uds_io *io, const struct uds_env *env, void *buffer, size_
 		uint64_t end = round_up(offset + part, block);
 
 		r = io_read(io, window, (size_t)(end - begin), begin, message);
+		/* Of the blocks around it only what was asked for is given out. */
 		if (r == 0)
 			memcpy(to, window + (offset - begin), part);
 		to += part;
@@ -86,6 +88,10 @@ static int read_edges(struct uds_io *io, uint8_t *window, size_t part, uint64_t 
 
 	if (offset != begin)
 		r = io_read(io, window, block, begin, message);
+	/*
+	 * The last block may be the first one, which is read already; not if the part begins at its
+	 * start.
+	 */
 	if (r == 0 && offset + part != last && (last != begin || offset == begin))
 		r = io_read(io, window + (last - begin), block, last, message);
 	return r;
@@ -109,6 +115,10 @@ int bytes_write(struct uds_io *io, const struct uds_env *env, const void *buffer
 		uint64_t begin = round_down(offset, block);
 		uint64_t end = round_up(offset + part, block);
 
+		/*
+		 * What stands in the same blocks beside the data is written back as it is. Nobody
+		 * else may write there meanwhile: callers hold the chunk.
+		 */
 		r = read_edges(io, window, part, offset, message);
 		memcpy(window + (offset - begin), from, part);
 		if (r == 0)
@@ -132,6 +142,7 @@ int bytes_copy(struct uds_io *from, uint64_t from_offset, struct uds_io *to, uin
 	uint8_t *window;
 	int r = 0;
 
+	/* One buffer for both sides: the stricter alignment fits either. */
 	if (alignment < uds_io_memory_alignment(to))
 		alignment = uds_io_memory_alignment(to);
 	window = env_allocate_aligned(env, room, alignment < 4096 ? 4096 : (size_t)alignment);
@@ -142,6 +153,10 @@ int bytes_copy(struct uds_io *from, uint64_t from_offset, struct uds_io *to, uin
 		uint64_t got = round_up(part, from_block), put = round_up(part, to_block);
 
 		r = io_read(from, window, (size_t)got, from_offset + done, message);
+		/*
+		 * Zeros and not what the buffer had: they fill the target's last block behind the
+		 * copy.
+		 */
 		if (put > part)
 			memset(window + part, 0, (size_t)(put - part));
 		if (r == 0)

@@ -88,6 +88,7 @@ int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *en
 	copier->slot_bytes = round_up(slot_bytes, uds_io_block_bytes(from));
 	copier->slot_bytes = round_up(copier->slot_bytes, uds_io_block_bytes(to));
 	copier->buffers = allocate_buffers(copier);
+	/* Up to @depth reads, and as many requests for the target, are in flight together. */
 	options.depth = 2 * depth;
 	options.share = share;
 	r = copier->buffers == NULL ? -ENOMEM
@@ -123,6 +124,7 @@ void copier_close(struct copier *copier)
 static void fail(struct copier *copier, struct uds_io *io, const char *doing, uint64_t offset,
 		 int status)
 {
+	/* The first failure stays; what fails afterwards is often its consequence. */
 	if (copier->status == 0)
 		copier->status = failure(copier->message, status, "%s: %s at %" PRIu64 ": %s",
 					 uds_io_name(io), doing, offset, uds_strerror(status));
@@ -144,6 +146,7 @@ static void not_submitted(struct copier *copier, struct uds_io_request *const *r
 	for (size_t i = 0; i < count; i++) {
 		struct slot *slot = requests[i]->user;
 
+		/* As if its read had come back: a slot is let go when nothing of it is pending. */
 		if (slot->state == SLOT_READING)
 			slot->pending--;
 		if (slot != copier->filling && slot->pending == 0)
@@ -195,6 +198,7 @@ static bool next_difference(struct copier *copier, struct slot *slot, uint64_t *
 	bool found = false;
 
 	*ret_begin = at;
+	/* Nothing to compare with: all of it counts as different, and is written. */
 	if (slot->blind) {
 		*ret_end = slot->length;
 		return at < slot->length;
@@ -222,6 +226,7 @@ static bool advance(struct copier *copier, struct slot *slot)
 {
 	uint64_t begin, end;
 
+	/* Without comparing, the slot goes out as one write. */
 	if (slot->state == SLOT_READING && copier->job->skip_equal_unit == 0) {
 		make_write(copier, slot, 0, slot->length);
 		return true;
@@ -235,6 +240,10 @@ static bool advance(struct copier *copier, struct slot *slot)
 			(size_t)round_up(slot->length, uds_io_block_bytes(copier->to));
 		return true;
 	}
+	/*
+	 * After a comparison or a write: on to the next run that differs, with one request at a
+	 * time for each slot.
+	 */
 	if (slot->written < slot->length && next_difference(copier, slot, &begin, &end)) {
 		make_write(copier, slot, begin, end);
 		return true;
@@ -249,6 +258,7 @@ static void go_on(struct copier *copier, struct slot *slot)
 
 	if (slot->pending > 0)
 		return;
+	/* After a failure nothing new is begun: what is in flight comes back, and the job ends. */
 	if (copier->status == 0 && advance(copier, slot))
 		submit(copier, &copier->writing, &request, 1);
 	else
@@ -261,6 +271,7 @@ static void close_filling(struct copier *copier)
 
 	if (slot == NULL)
 		return;
+	/* Not the filling one any more before it goes on: it may be done, and free, at once. */
 	copier->filling = NULL;
 	slot->closed = true;
 	go_on(copier, slot);
@@ -272,6 +283,7 @@ static bool fits(const struct copier *copier)
 	const struct copy_piece *piece = &copier->job->pieces[copier->piece];
 	const struct slot *slot = copier->filling;
 
+	/* Only what goes on directly on the target can share a slot: it is written at once. */
 	return slot != NULL && slot->read_count < SLOT_READS && slot->length < copier->slot_bytes &&
 	       slot->to + slot->length == piece->to + copier->piece_done;
 }
@@ -305,6 +317,10 @@ static struct uds_io_request *add_read(struct copier *copier)
 	read->kind = UDS_IO_READ;
 	read->buffer = slot->buffer + slot->length;
 	read->offset = piece->from + copier->piece_done;
+	/*
+	 * Whole blocks are read; the part behind the piece's end is overwritten by the next read,
+	 * or by zeros (make_write()).
+	 */
 	read->length = (size_t)round_up(part, uds_io_block_bytes(copier->from));
 	read->user = slot;
 	slot->pending++;
@@ -340,6 +356,9 @@ static void start_reads(struct copier *copier)
 		}
 	}
 	submit(copier, &copier->reading, reads, count);
+	/*
+	 * Nothing more will be added: otherwise its write would wait for a read that never comes.
+	 */
 	if (copier->piece == copier->job->count || copier->status < 0)
 		close_filling(copier);
 }
@@ -394,9 +413,14 @@ int copier_run(struct copier *copier, struct copy_job *job, struct uds_message *
 	}
 	for (;;) {
 		start_reads(copier);
+		/* All slots are through, or nothing can go on. */
 		if (copier->reading + copier->writing == 0)
 			break;
 		reap(copier);
+		/*
+		 * Asked between transfers only. After a stop, what is in flight is still waited
+		 * for.
+		 */
 		if (job->tick != NULL && copier->status == 0 && job->tick(job->tick_context) != 0)
 			copier->status = failure(message, UDS_ERR_STOPPED, "the copy was stopped");
 	}

@@ -23,8 +23,10 @@ int descriptor_hold_standard(struct standard_hold *ret_hold)
 	for (int number = 0; number < FIRST_DESCRIPTOR; number++) {
 		int fd;
 
+		/* In use: nothing can take it. */
 		if (fcntl(number, F_GETFD) >= 0)
 			continue;
+		/* A descriptor of no file's content, only to keep the number taken. */
 		fd = open_retrying("/", O_PATH | O_DIRECTORY);
 		if (fd < 0) {
 			descriptor_release_standard(&hold);
@@ -52,6 +54,7 @@ static int lift(int fd)
 
 	if (fd < 0 || fd >= FIRST_DESCRIPTOR)
 		return fd;
+	/* The kernel gives the lowest number from here on; the old one goes back. */
 	lifted = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR);
 	r = lifted < 0 ? -errno : lifted;
 	close(fd);

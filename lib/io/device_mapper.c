@@ -36,9 +36,13 @@ static bool ask(dev_t device, union answer *answer)
 	header->data_size = sizeof(*answer);
 	header->data_start = sizeof(*header);
 	header->dev = device;
+	/* NOFLUSH: asking must not make the device write anything out. */
 	header->flags = DM_STATUS_TABLE_FLAG | DM_NOFLUSH_FLAG;
 	r = ioctl(fd, DM_TABLE_STATUS, header);
 	close(fd);
+	/*
+	 * A table that is too long is as good as none: the caller then takes the device as a whole.
+	 */
 	return r == 0 && (header->flags & DM_BUFFER_FULL_FLAG) == 0;
 }
 
@@ -50,6 +54,7 @@ static bool take(const union answer *answer, size_t at, struct dm_linear *ret_ta
 	unsigned long long sector;
 	struct dm_target_spec spec;
 
+	/* Offsets come from the kernel, but are not followed out of the buffer. */
 	if (at > sizeof(*answer) - sizeof(spec) - 1)
 		return false;
 	memcpy(&spec, answer->bytes + at, sizeof(spec));
@@ -93,6 +98,7 @@ int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **r
 	if (targets != NULL && answer != NULL) {
 		count = 0;
 		if (ask(device, answer)) {
+			/* The words of a target are a string, which may reach to the end. */
 			answer->bytes[sizeof(*answer) - 1] = '\0';
 			count = take_all(answer, targets);
 		}

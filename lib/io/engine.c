@@ -50,6 +50,7 @@ static int make_engine(const struct uds_io_engine_options *options, const struct
 	if (engine == NULL)
 		return -ENOMEM;
 	r = failures_make(env, &engine->failures);
+	/* Shared threads are the other engine's; they end with their last user. */
 	if (r == 0 && options->share == NULL)
 		r = io_workers_make(env, options->threads, &engine->workers);
 	if (r < 0) {
@@ -95,6 +96,7 @@ UDS_PUBLIC void uds_io_engine_close(struct uds_io_engine *engine)
 
 	if (engine == NULL)
 		return;
+	/* All buffers are the callers' again when this returns. */
 	while (uds_io_engine_in_flight(engine) > 0)
 		(void)uds_io_engine_reap(engine, done, 16, 1, -1);
 	env = engine->env;
@@ -133,12 +135,17 @@ static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
 
 	if (r == 0 && engine->ring == NULL) {
 		r = ring_open(engine, engine_finish, &engine->env, engine->depth, &engine->ring);
+		/*
+		 * An event descriptor was given out before: a ring that cannot write to it would
+		 * let its owner sleep.
+		 */
 		if (r == 0 && engine->event >= 0 &&
 		    ring_register_event(engine->ring, engine->event) < 0) {
 			ring_close(engine->ring);
 			engine->ring = NULL;
 			r = -EOPNOTSUPP;
 		}
+		/* Refused once means refused for good: not asked again at each request. */
 		engine->no_ring = r == -EOPNOTSUPP;
 	}
 	if (r == 0) {
@@ -186,8 +193,13 @@ static void to_backend(struct uds_io_engine *engine, struct uds_io_request *cons
 	struct uds_io *io = requests[0]->io;
 	int r;
 
+	/*
+	 * Linked before they are handed over: the backend may complete them at once, in another
+	 * thread.
+	 */
 	if (io->ops.reap != NULL) {
 		pthread_mutex_lock(&engine->lock);
+		/* From the last on, so that the first stands at the front. */
 		for (size_t i = count; i > 0; i--)
 			engine_link_driven(engine, requests[i - 1]);
 		pthread_mutex_unlock(&engine->lock);
@@ -197,11 +209,15 @@ static void to_backend(struct uds_io_engine *engine, struct uds_io_request *cons
 		return;
 	pthread_mutex_lock(&engine->lock);
 	for (size_t i = 0; i < count; i++) {
+		/* Those that the backend completed all the same are done, and stay so. */
 		if (requests[i]->stage == STAGE_DRIVEN)
 			engine_unlink_driven(engine, requests[i]);
 	}
 	pthread_mutex_unlock(&engine->lock);
 	for (size_t i = 0; i < count; i++) {
+		/*
+		 * Not for this backend: carried out by its plain functions, as if it had no submit.
+		 */
 		if (r == -EOPNOTSUPP)
 			by_plain_calls(out, requests[i]);
 		else
@@ -222,6 +238,7 @@ static size_t send_some(struct uds_io_engine *engine, struct uds_io_request *con
 		return 1;
 	}
 	if (backend_takes(request)) {
+		/* Requests of one I/O in a row go in one call. */
 		while (n < count && requests[n]->io == request->io && backend_takes(requests[n]) &&
 		       io_check_request(requests[n]) == 0 && !io_is_empty_request(requests[n]))
 			n++;
@@ -244,6 +261,7 @@ static size_t send_some(struct uds_io_engine *engine, struct uds_io_request *con
 /* Makes room for the requests: 0 or -EBUSY. */
 static int enter(struct uds_io_engine *engine, struct uds_io_request *const *requests, size_t count)
 {
+	/* All of them or none: the caller need not find out which were taken. */
 	unsigned int in_flight;
 
 	pthread_mutex_lock(&engine->lock);
@@ -278,8 +296,10 @@ UDS_PUBLIC int uds_io_engine_submit(struct uds_io_engine *engine,
 	if (out.first != NULL)
 		io_workers_add(engine->workers, out.first);
 	pthread_mutex_lock(&engine->lock);
+	/* One system call for all that were added. */
 	if (engine->ring != NULL)
 		ring_submit(engine->ring);
+	/* Somebody may sleep in a place where these requests are not. */
 	engine_wake(engine);
 	engine_leave_event(engine);
 	pthread_mutex_unlock(&engine->lock);
@@ -300,6 +320,9 @@ UDS_PUBLIC int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_re
 				    "waiting for %zu requests with room for %zu", least, room);
 	pthread_mutex_lock(&engine->lock);
 	engine_clear_event(engine);
+	/*
+	 * A caller that does not wait never gets to engine_wait(): backends have to be reaped here.
+	 */
 	if (least == 0 && engine->done_count == 0 && room > 0)
 		engine_drive(engine, 0);
 	for (;;) {

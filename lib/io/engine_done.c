@@ -33,6 +33,7 @@ void engine_link_driven(struct uds_io_engine *engine, struct uds_io_request *req
 
 void engine_finish(struct uds_io_engine *engine, struct uds_io_request *request, int status)
 {
+	/* Off the list of its backend first: both lists use the same links. */
 	if (request->stage == STAGE_DRIVEN)
 		engine_unlink_driven(engine, request);
 	request->stage = STAGE_DONE;
@@ -79,8 +80,10 @@ UDS_PUBLIC void uds_io_request_complete(struct uds_io_request *request, int stat
 		return; /* it was completed before */
 	status = io_status(request->io, "a request", status);
 	pthread_mutex_lock(&engine->lock);
+	/* Once only: a backend that completes a request twice must not put it on the list twice. */
 	if (request->stage == STAGE_AWAY || request->stage == STAGE_DRIVEN)
 		engine_finish(engine, request, status);
+	/* Waking is dear: only when somebody has enough, or will not get more. */
 	if (engine->waiters > 0 &&
 	    (engine->done_count >= engine->least_wanted || engine->done_count == engine->in_flight))
 		pthread_cond_broadcast(&engine->changed);
@@ -98,6 +101,7 @@ size_t engine_take_done(struct uds_io_engine *engine, struct uds_io_request **re
 		engine->first_done = request->next;
 		engine->done_count--;
 		engine->in_flight--;
+		/* The request is its owner's again, and may be submitted anew from any thread. */
 		request->engine = NULL;
 		request->next = NULL;
 		request->stage = STAGE_NONE;

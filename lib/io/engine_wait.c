@@ -51,6 +51,7 @@ static int remaining(const struct deadline *deadline)
 	     (deadline->at.tv_nsec - now.tv_nsec);
 	if (ns <= 0)
 		return 0;
+	/* Upwards: a sleep that ends too early would be followed by another one of no time. */
 	ns = (ns + 999999) / 1000000;
 	return ns > INT_MAX ? INT_MAX : (int)ns;
 }
@@ -88,6 +89,7 @@ static int make_event(struct uds_io_engine *engine)
 	if (engine->event >= 0)
 		return 0;
 	fd = make_eventfd();
+	/* Written to by the ring as well, or a thread that polls would miss what it finishes. */
 	if (fd >= 0 && engine->ring != NULL)
 		r = ring_register_event(engine->ring, fd);
 	if (fd < 0)
@@ -118,6 +120,7 @@ UDS_PUBLIC int uds_io_engine_event_descriptor(struct uds_io_engine *engine, int 
 
 void engine_wake(struct uds_io_engine *engine)
 {
+	/* What is neither done nor in the ring is with workers or backends. */
 	unsigned int elsewhere = engine->in_flight - engine->done_count;
 
 	if (engine->ring != NULL)
@@ -126,12 +129,17 @@ void engine_wake(struct uds_io_engine *engine)
 		pthread_cond_broadcast(&engine->changed);
 	if (engine->polling)
 		engine_signal_event(engine);
+	/*
+	 * A thread in the ring is woken by the kernel only: by empty entries, as many as it waits
+	 * for.
+	 */
 	if (engine->in_ring_wait > 0 && (elsewhere > 0 || engine->done_count > 0))
 		ring_interrupt(engine->ring, engine->in_ring_wait);
 }
 
 void engine_collect(struct uds_io_engine *engine)
 {
+	/* Not while a thread waits in the ring: it takes entries out without the lock. */
 	if (engine->ring != NULL && engine->in_ring_wait == 0)
 		ring_collect(engine->ring);
 }
@@ -199,6 +207,7 @@ void engine_drive(struct uds_io_engine *engine, int timeout_ms)
 	/* While something else is in flight nobody may sleep here. */
 	if (count < engine->in_flight)
 		timeout_ms = 0;
+	/* Without the lock, as the backend completes requests in there. */
 	pthread_mutex_unlock(&engine->lock);
 	r = io_status(io, "reap", io->ops.reap(io->context, engine, timeout_ms));
 	pthread_mutex_lock(&engine->lock);
@@ -210,6 +219,7 @@ void engine_drive(struct uds_io_engine *engine, int timeout_ms)
 static void wait_for_change(struct uds_io_engine *engine, unsigned int wanted,
 			    const struct deadline *deadline)
 {
+	/* The least that anybody wants decides when all are woken. */
 	if (engine->waiters++ == 0 || wanted < engine->least_wanted)
 		engine->least_wanted = wanted;
 	if (deadline->never)
@@ -231,6 +241,7 @@ static void wait_in_ring(struct uds_io_engine *engine, unsigned int wanted)
 	unsigned int count = ring_in_flight(ring);
 	int r;
 
+	/* Not for more than is wanted: what comes first is handed out at once. */
 	if (count > wanted)
 		count = wanted;
 	engine->in_ring_wait = count;
@@ -238,11 +249,16 @@ static void wait_in_ring(struct uds_io_engine *engine, unsigned int wanted)
 	r = ring_wait(ring, count);
 	pthread_mutex_lock(&engine->lock);
 	engine->in_ring_wait = 0;
+	/*
+	 * The ring is unusable. Its requests are given back with what the kernel said, and threads
+	 * do the work from now on.
+	 */
 	if (r < 0) {
 		engine->ring = NULL;
 		engine->no_ring = true;
 		ring_give_up(ring, r);
 	}
+	/* Of those that wait one now takes this place. */
 	if (engine->waiters > 0)
 		pthread_cond_broadcast(&engine->changed);
 }
@@ -272,16 +288,25 @@ void engine_wait(struct uds_io_engine *engine, unsigned int wanted, const struct
 		unsigned int done = engine->done_count;
 
 		engine_drive(engine, remaining(deadline));
+		/*
+		 * Something came, or everything is with such backends and the next look may be at
+		 * once.
+		 */
 		if (engine->done_count > done || engine->driven_count == engine->in_flight)
 			return;
 		pause = soon(deadline);
 		wait_for_change(engine, wanted, &pause);
 		return;
 	}
+	/* Nothing of it is in the ring, or another thread waits there for all. */
 	if (in_ring == 0 || engine->in_ring_wait > 0 || engine->polling) {
 		wait_for_change(engine, wanted, deadline);
 		return;
 	}
+	/*
+	 * In the ring itself there is no timeout, and whoever polls the descriptor would be passed
+	 * by.
+	 */
 	if (in_ring == engine->in_flight && deadline->never && engine->event < 0) {
 		wait_in_ring(engine, wanted);
 		return;
@@ -292,6 +317,7 @@ void engine_wait(struct uds_io_engine *engine, unsigned int wanted, const struct
 			wait_for_event(engine, deadline);
 		return;
 	}
+	/* No descriptor left in the process: looked at again and again instead. */
 	pause = soon(deadline);
 	wait_for_change(engine, wanted, &pause);
 }

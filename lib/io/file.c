@@ -37,6 +37,7 @@ int file_get_size(struct file_io *file, uint64_t *ret_bytes)
 			return -errno;
 		bytes = (uint64_t)st.st_size;
 	}
+	/* Remembered: a range inside of it needs no system call to be checked. */
 	atomic_store(&file->size_seen, bytes);
 	*ret_bytes = bytes;
 	return 0;
@@ -49,6 +50,7 @@ int file_check_range(struct file_io *file, uint64_t offset, uint64_t length)
 
 	if (offset <= size && length <= size - offset)
 		return 0;
+	/* The file may have grown since: asked before it is refused. */
 	r = file_get_size(file, &size);
 	if (r < 0)
 		return r;
@@ -103,6 +105,7 @@ static int read_bouncing(struct file_io *file, uint8_t *to, size_t length, uint6
 	uint8_t *bounce;
 	int r;
 
+	/* Before the blocks around it are read, which may reach over the end. */
 	r = file_check_range(file, offset, length);
 	if (r < 0)
 		return r;
@@ -113,6 +116,10 @@ static int read_bouncing(struct file_io *file, uint8_t *to, size_t length, uint6
 		size_t skip = (size_t)(offset & mask);
 		size_t part = length < BOUNCE_BYTES - skip ? length : BOUNCE_BYTES - skip;
 
+		/*
+		 * Whole blocks: the caller's alignment is smaller than what the descriptor now
+		 * demands.
+		 */
 		r = read_whole(file, bounce, (skip + part + mask) & ~(size_t)mask, offset - skip);
 		if (r < 0)
 			break;
@@ -140,6 +147,7 @@ static int file_write(void *context, const void *buffer, size_t length, uint64_t
 	const uint8_t *at = buffer;
 	int r;
 
+	/* A write behind the end would make the file longer; only resize does that. */
 	r = file_check_range(file, offset, length);
 	if (r < 0)
 		return r;
@@ -153,6 +161,7 @@ static int file_write(void *context, const void *buffer, size_t length, uint64_t
 		if (n < 0)
 			return -errno;
 		progress = progress_of(file, (size_t)n, part);
+		/* Nothing went, and no error either: trying again could go on for ever. */
 		if (progress == 0)
 			return -EIO;
 		at += progress;
@@ -166,6 +175,10 @@ static int file_flush(void *context)
 {
 	struct file_io *file = context;
 
+	/*
+	 * fdatasync() and not fsync(): the time of the last change need not be durable, the size
+	 * is.
+	 */
 	while (fdatasync(file->fd) < 0) {
 		if (errno != EINTR)
 			return -errno;
@@ -202,6 +215,7 @@ static int discard_sectors(struct file_io *file, uint64_t offset, uint64_t lengt
 
 	if (ioctl(file->fd, BLKSSZGET, &sector) < 0)
 		return -errno;
+	/* Inwards: a sector that is not wholly in the range has other data. */
 	range[0] = (offset + (uint64_t)sector - 1) & ~((uint64_t)sector - 1);
 	end &= ~((uint64_t)sector - 1);
 	if (range[0] >= end)
@@ -220,6 +234,7 @@ static int file_discard(void *context, uint64_t offset, uint64_t length)
 		return r;
 	if (file->block_device)
 		return discard_sectors(file, offset, length);
+	/* KEEP_SIZE: the file stays as long as it is. */
 	while (fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
 			 (off_t)length) < 0) {
 		if (errno != EINTR)

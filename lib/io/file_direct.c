@@ -32,6 +32,7 @@ static int device_alignment(int fd, struct alignment *ret_alignment)
 
 	if (ioctl(fd, BLKSSZGET, &sector) < 0)
 		return -errno;
+	/* Numbers that no device has would make all masks below wrong. */
 	if (sector < SMALLEST_BLOCK || !is_power_of_two((uint64_t)sector))
 		return -EIO;
 	ret_alignment->block = ret_alignment->memory = (uint32_t)sector;
@@ -125,6 +126,7 @@ int file_make_direct(int fd, const struct stat *st, const struct uds_env *env, c
 			alignment.memory > SMALLEST_BLOCK ? alignment.memory : SMALLEST_BLOCK;
 		return 0;
 	}
+	/* Off again, for a caller that goes on without. */
 	(void)fcntl(fd, F_SETFL, flags);
 	if (r == -EINVAL)
 		return failure(message, UDS_ERR_NO_DIRECT_IO,

@@ -40,12 +40,14 @@ UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 		r = STRUCT_IN(&known, limits, uds_io_limits, name, NULL);
 	if (r < 0)
 		return r;
+	/* Powers of two: everything in the library computes with masks. */
 	if (ops == NULL || known.name == NULL || !is_power_of_two(known.block_bytes) ||
 	    !is_power_of_two(known.memory_alignment))
 		return -EINVAL;
 	io = env_allocate_zeroed(&env, 1, sizeof(*io));
 	if (io == NULL)
 		return -ENOMEM;
+	/* Taken after the allocation, into the handle itself: the caller's struct need not stay. */
 	r = STRUCT_IN(&io->ops, ops, uds_io_ops, reap, NULL);
 	if (r == 0 && !ops_complete(&io->ops))
 		r = -EINVAL;
@@ -65,6 +67,7 @@ UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 	io->context = context;
 	io->block_bytes = known.block_bytes;
 	io->memory_alignment = known.memory_alignment;
+	/* Without a write function everything is refused before it gets to the backend. */
 	io->read_only = known.read_only || io->ops.write == NULL;
 	io->quick = known.quick;
 	*ret_io = io;
@@ -96,9 +99,11 @@ int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void
 {
 	if (kind != UDS_IO_READ && io->read_only)
 		return UDS_ERR_READ_ONLY;
+	/* Length and offset in one test: they have to be multiples of the same block. */
 	if (((offset | length) & (io->block_bytes - 1)) != 0 ||
 	    ((uintptr_t)buffer & (io->memory_alignment - 1)) != 0)
 		return UDS_ERR_UNALIGNED;
+	/* off_t is signed; by subtraction, so that the sum cannot overflow. */
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return UDS_ERR_OUT_OF_RANGE;
 	return 0;
@@ -161,6 +166,7 @@ UDS_PUBLIC int uds_io_size(struct uds_io *io, uint64_t *ret_bytes)
 	int r;
 
 	failures_begin(io->failures);
+	/* Into a variable of our own: a backend that fails must not have changed the caller's. */
 	r = io_status(io, "get_size", io->ops.get_size(io->context, &bytes));
 	if (r == 0)
 		*ret_bytes = bytes;
@@ -237,6 +243,7 @@ UDS_PUBLIC const char *uds_io_name(const struct uds_io *io)
 
 void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, uint64_t bytes)
 {
+	/* A page at least, whatever the backend says: good for O_DIRECT on any device. */
 	return env_allocate_aligned(env, bytes,
 				    io->memory_alignment > 4096 ? io->memory_alignment : 4096);
 }

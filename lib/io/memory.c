@@ -61,6 +61,7 @@ static struct leaf *make_leaf(struct memory_io *memory, uint64_t offset)
 
 	if (leaf != NULL)
 		return leaf;
+	/* Zeroed, since a missing chunk reads as zeros. */
 	fresh = env_allocate_zeroed(&memory->env, 1, sizeof(*fresh));
 	if (fresh == NULL || atomic_compare_exchange_strong(slot, &leaf, fresh))
 		return fresh;
@@ -79,6 +80,7 @@ static uint8_t *make_chunk(struct memory_io *memory, uint64_t offset)
 	fresh = env_allocate_aligned(&memory->env, CHUNK_BYTES, 4096);
 	if (fresh == NULL)
 		return NULL;
+	/* Before it can be seen: others may read it as soon as it is in its slot. */
 	memset(fresh, 0, CHUNK_BYTES);
 	if (atomic_compare_exchange_strong(chunk_slot(leaf, offset), &chunk, fresh))
 		return fresh;
@@ -122,6 +124,7 @@ static int write_parts(struct memory_io *memory, const uint8_t *from, size_t len
 		size_t part = part_in_chunk(offset, length);
 		uint8_t *chunk = find_chunk(memory, offset);
 
+		/* Zeros into nothing are nothing: sparse images stay small. */
 		if (chunk == NULL && !is_zero(from, part)) {
 			chunk = make_chunk(memory, offset);
 			if (chunk == NULL)
@@ -141,6 +144,7 @@ static int memory_read(void *context, void *buffer, size_t length, uint64_t offs
 	struct memory_io *memory = context;
 	int r = UDS_ERR_OUT_OF_RANGE;
 
+	/* Shared by readers and writers of bytes: only resize takes chunks away. */
 	pthread_rwlock_rdlock(&memory->lock);
 	if (offset <= memory->size && length <= memory->size - offset) {
 		read_parts(memory, buffer, length, offset);
@@ -189,6 +193,7 @@ static int grow_table(struct memory_io *memory, uint64_t bytes)
 	fresh = env_allocate_zeroed(&memory->env, count, sizeof(fresh[0]));
 	if (fresh == NULL)
 		return -ENOMEM;
+	/* No other thread is in here: the lock is held for writing, or the I/O is not open yet. */
 	for (size_t i = 0; i < memory->leaf_count; i++)
 		atomic_init(&fresh[i].leaf, atomic_load(&memory->leaves[i].leaf));
 	env_release(&memory->env, memory->leaves);
@@ -206,6 +211,7 @@ static void cut_leaf(struct memory_io *memory, struct leaf *leaf, size_t offset)
 
 		if (chunk == NULL)
 			continue;
+		/* So that making it longer again shows zeros, and not what was there. */
 		if (kept > 0) {
 			memset(chunk + kept, 0, CHUNK_BYTES - kept);
 			continue;
@@ -241,6 +247,7 @@ static int memory_resize(void *context, uint64_t bytes)
 	if (bytes > UDS_IO_MEMORY_BYTES_MAX)
 		return -EFBIG;
 	pthread_rwlock_wrlock(&memory->lock);
+	/* The table first: where there is no memory for it the size stays. */
 	r = grow_table(memory, bytes);
 	if (r == 0) {
 		if (bytes < memory->size)

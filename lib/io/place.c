@@ -65,9 +65,11 @@ UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
 	struct uds_io_place *places;
 	bool common;
 
+	/* The same handle, or the same thing behind two handles of one backend. */
 	if (a == b || (a->context == b->context && a->ops.read == b->ops.read))
 		return true;
 	places = env_allocate(&a->env, 2 * MAX_PLACES, sizeof(*places));
+	/* Not known is answered as "no": the question is a safeguard, and not worth an error. */
 	if (places == NULL)
 		return false;
 	common = have_common_place(a, places, b, places + MAX_PLACES);

@@ -63,6 +63,10 @@ bool reader_next_line(struct reader *reader, char *ret_line, size_t room)
 	if (c < 0)
 		return false;
 	for (; c >= 0 && c != '\n'; c = reader_next_byte(reader)) {
+		/*
+		 * The rest of a line that is too long is read and dropped, so that the next one
+		 * begins right.
+		 */
 		if (length + 1 < room)
 			ret_line[length++] = (char)c;
 	}
@@ -90,6 +94,7 @@ const char *reader_next_name(struct reader *reader)
 		    !take(reader, syscall(SYS_getdents64, reader->fd, reader->bytes,
 					  sizeof(reader->bytes))))
 			return NULL;
+		/* Field by field the kernel's, at any address. */
 		memcpy(&head, reader->bytes + reader->at, NAME_OFFSET);
 		name = (const char *)reader->bytes + reader->at + NAME_OFFSET;
 		reader->at += head.bytes;

@@ -24,6 +24,7 @@ int io_check_request(const struct uds_io_request *request)
 	if (request->io == NULL || request->kind < UDS_IO_READ ||
 	    request->kind > UDS_IO_WRITE_ZEROES || !knows_flags(request))
 		return -EINVAL;
+	/* Only on machines with 32 bits: a buffer cannot be as long. */
 	if (has_data(request) && request->length > SIZE_MAX)
 		return -EINVAL;
 	if (has_data(request) || request->kind == UDS_IO_WRITE_ZEROES)
@@ -49,6 +50,10 @@ static int write(const struct uds_io_request *request)
 	size_t length = (size_t)request->length;
 	int r;
 
+	/*
+	 * One operation where the backend has one; else a write and a flush, which is more than was
+	 * asked for.
+	 */
 	if ((request->flags & UDS_IO_FUA) != 0 && io->ops.write_durable != NULL)
 		return io_status(io, "write_durable",
 				 io->ops.write_durable(io->context, request->buffer, length,

@@ -96,6 +96,9 @@ bool ring_takes(const struct uds_io_request *request)
 {
 	struct file_io *file = request->io->ring_file;
 
+	/*
+	 * Reads, writes and flushes only: the rest has no entry, or none that every kernel knows.
+	 */
 	if (file == NULL || request->kind > UDS_IO_FLUSH)
 		return false;
 	return request->kind != UDS_IO_READ ||
@@ -128,6 +131,10 @@ static void prepare(struct io_ring *ring, struct uds_io_request *request)
 	unsigned int part = (unsigned int)(left < MAX_TRANSFER ? left : MAX_TRANSFER);
 
 	ring->prepared++;
+	/*
+	 * No place in the ring. Whoever called hands over nothing more, and the request comes back
+	 * as failed.
+	 */
 	if (entry == NULL) {
 		ring->broken = -EAGAIN;
 		return;
@@ -138,6 +145,7 @@ static void prepare(struct io_ring *ring, struct uds_io_request *request)
 		io_uring_prep_write(entry, fd, at, part, offset);
 	else
 		io_uring_prep_fsync(entry, fd, IORING_FSYNC_DATASYNC);
+	/* Durable with the write itself, which is cheaper than a flush of everything. */
 	if ((request->flags & UDS_IO_FUA) != 0)
 		entry->rw_flags = RWF_DSYNC;
 	io_uring_sqe_set_data(entry, request);
@@ -153,6 +161,7 @@ static void hand_over(struct io_ring *ring)
 		int n = io_uring_submit(&ring->ring);
 		unsigned int left = io_uring_sq_ready(&ring->ring);
 
+		/* The kernel took some; the rest is offered again. */
 		if (n > 0) {
 			/* An earlier interrupt may have been taken before them, and counts in n. */
 			ring->prepared = left < ring->prepared ? left : ring->prepared;
@@ -175,6 +184,7 @@ void ring_add(struct io_ring *ring, struct uds_io_request *request)
 		request->next->previous = request;
 	ring->list = request;
 	ring->count++;
+	/* The kernel would make the file longer. */
 	if (r == 0 && request->kind == UDS_IO_WRITE)
 		r = file_check_range(request->io->ring_file, request->offset, request->length);
 	if (r < 0)
@@ -218,6 +228,7 @@ static void look_at(struct io_ring *ring, struct uds_io_request *request, int sa
 	struct file_io *file = request->io->ring_file;
 	uint64_t left = request->length - request->moved, progress = 0;
 
+	/* Interrupted or short of memory: as if nothing had been transferred, and tried again. */
 	if (said < 0 && said != -EINTR && said != -EAGAIN) {
 		finish(ring, request, said);
 		return;
@@ -236,6 +247,7 @@ static void look_at(struct io_ring *ring, struct uds_io_request *request, int sa
 			finish(ring, request, 0);
 			return;
 		}
+		/* No byte more: the end of the file, or a device that gives up without a word. */
 		if (progress == 0) {
 			bool behind = request->kind == UDS_IO_READ &&
 				      file_check_range(file, request->offset, request->length) < 0;
@@ -256,6 +268,7 @@ void ring_collect(struct io_ring *ring)
 		struct uds_io_request *request = io_uring_cqe_get_data(entry);
 		int said = entry->res;
 
+		/* Before the request is looked at, which may put a new entry into the ring. */
 		io_uring_cqe_seen(&ring->ring, entry);
 		if (request != NULL)
 			look_at(ring, request, said);
@@ -290,6 +303,7 @@ void ring_interrupt(struct io_ring *ring, unsigned int count)
 
 void ring_give_up(struct io_ring *ring, int status)
 {
+	/* All of them, in whatever state: none will come out of the ring any more. */
 	while (ring->list != NULL)
 		finish(ring, ring->list, status);
 	ring_close(ring);

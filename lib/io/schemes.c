@@ -90,6 +90,7 @@ const struct uds_io_scheme *scheme_find(const char *name, size_t length)
 
 	pthread_mutex_lock(&lock);
 	found = find_locked(name, length);
+	/* The row stays where it is: schemes are never taken away. */
 	pthread_mutex_unlock(&lock);
 	return found;
 }
@@ -194,6 +195,7 @@ static int check_scheme(const struct uds_io_scheme *scheme, struct uds_message *
 	size_t length = scheme->name == NULL ? 0 : scheme_name_length(scheme->name);
 	int r = 0;
 
+	/* The name must be one that a URI can begin with, as a whole. */
 	if (length == 0 || scheme->name[length] != '\0' || length > UDS_IO_SCHEME_NAME_MAX)
 		return failure(
 			message, -EINVAL,
@@ -216,6 +218,7 @@ static int check_scheme(const struct uds_io_scheme *scheme, struct uds_message *
 
 static int add_locked(const struct uds_io_scheme *scheme, struct uds_message *message)
 {
+	/* Under the same lock as the addition: of two threads one is refused. */
 	if (find_locked(scheme->name, strlen(scheme->name)) != NULL)
 		return failure(message, UDS_ERR_EXISTS, "a scheme '%s' is there already",
 			       scheme->name);

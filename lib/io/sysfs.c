@@ -82,11 +82,13 @@ static __attribute__((noinline)) bool ask_loop(dev_t device, const char *name,
 	int fd;
 
 	snprintf(path, sizeof(path), "/dev/%s", name);
+	/* The name may be another device's by now, or nobody's. */
 	if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != device)
 		return false;
 	fd = descriptor_open(path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
 		return false;
+	/* Asked again of the open descriptor, which cannot change any more. */
 	good = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == device &&
 	       ioctl(fd, LOOP_GET_STATUS64, &said) == 0;
 	close(fd);
@@ -213,6 +215,10 @@ static bool read_mount(struct reader *mounts, int *end, struct mount_line *ret_l
 
 	ret_line->place[0] = '\0';
 	ret_line->source[0] = '\0';
+	/*
+	 * Words are counted: the fields in front have fixed places, those behind a dash of any
+	 * number of options.
+	 */
 	*end = ' ';
 	for (unsigned int n = 0; *end == ' '; n++) {
 		if (n == 4)

@@ -114,6 +114,7 @@ static int set_value(const struct uds_io_scheme *scheme, const struct uds_io_par
 	char sentence[200];
 	int r = 0;
 
+	/* Only text is decoded: the other kinds have no byte that would need it. */
 	if (parameter->kind == UDS_IO_PARAMETER_TEXT)
 		r = percent_decode(text, uri, message);
 	else
@@ -156,6 +157,10 @@ static int read_parameters(const struct uds_io_scheme *scheme, char *text, struc
 		char *next = strchr(text, '&');
 		char *value;
 
+		/*
+		 * Cut at ampersands before anything is decoded: an encoded one belongs to its
+		 * value.
+		 */
 		if (next != NULL)
 			*next++ = '\0';
 		value = strchr(text, '=');
@@ -175,6 +180,7 @@ static int call_open(const struct uds_io_scheme *scheme, struct parts *parts,
 	struct uds_io *io = NULL;
 	int r = scheme->open(scheme->context, uri, env, &parts->said, &io);
 
+	/* A scheme that another library brings may return anything. */
 	if (r > 0 || (r == 0 && io == NULL))
 		return failure(message, -EIO, "%s: the backend of '%s' returned %d and no I/O",
 			       uri->text, scheme->name, r);
@@ -191,6 +197,7 @@ static int open_copy(const struct uds_io_scheme *scheme, char *copy, struct part
 	char *question = strchr(copy, '?');
 	int r;
 
+	/* At the first question mark; one in the path has to be encoded. */
 	if (question != NULL)
 		*question++ = '\0';
 	r = read_parameters(scheme, question, parts, message);
@@ -245,6 +252,7 @@ UDS_PUBLIC int uds_io_open_uri(const char *uri, const struct uds_io_file_options
 	struct uds_env env;
 	int r;
 
+	/* No scheme in front: a path, with all its bytes as they are. */
 	if (length == 0 || uri[length] != ':')
 		return uds_io_open_file(uri, options, given_env, ret_message, ret_io);
 	r = env_take(given_env, ret_message, &env);

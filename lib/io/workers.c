@@ -63,6 +63,9 @@ void io_workers_release(struct io_workers *workers)
 		pthread_cond_broadcast(&workers->more);
 	}
 	pthread_mutex_unlock(&workers->lock);
+	/*
+	 * The threads are joined by the last user only; they may still finish what is on the list.
+	 */
 	if (!last)
 		return;
 	for (unsigned int i = 0; i < workers->started; i++)
@@ -94,6 +97,7 @@ static void *work(void *argument)
 		struct uds_io_request *request = take(workers);
 
 		if (request != NULL) {
+			/* Carried out without the lock, which is all that the threads share. */
 			pthread_mutex_unlock(&workers->lock);
 			uds_io_request_complete(request, io_carry_out(request));
 			pthread_mutex_lock(&workers->lock);
@@ -116,10 +120,15 @@ static void start_threads(struct io_workers *workers)
 
 	if (workers->idle >= workers->waiting || workers->started == workers->most)
 		return;
+	/* The new threads inherit the mask: no signal of the program is delivered to them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned int wanted = workers->waiting - workers->idle;
 	     wanted > 0 && workers->started < workers->most; wanted--) {
+		/*
+		 * Fewer threads than wanted are no failure while there is one, or the caller does
+		 * it itself.
+		 */
 		if (pthread_create(&workers->threads[workers->started], NULL, work, workers) != 0)
 			break;
 		workers->started++;
@@ -158,6 +167,7 @@ void io_workers_add(struct io_workers *workers, struct uds_io_request *first)
 		workers->first = NULL;
 		workers->waiting = 0;
 	}
+	/* Not more than can be awake for it: the others would only look and sleep again. */
 	for (unsigned int n = count < workers->idle ? count : workers->idle; n > 0; n--)
 		pthread_cond_signal(&workers->more);
 	pthread_mutex_unlock(&workers->lock);

@@ -42,6 +42,7 @@ int io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length)
 	if (io->ops.write_zeroes != NULL)
 		r = io_status(io, "write_zeroes",
 			      io->ops.write_zeroes(io->context, offset, length));
+	/* The backend may have the operation and refuse it for this range or device. */
 	return r == -EOPNOTSUPP ? write_by_parts(io, offset, length) : r;
 }
 

@@ -87,8 +87,10 @@ static int commit(struct merge_run *m, struct merge_group *group)
 	uint64_t entries, rounds;
 	int r;
 
-	/* Not for a merge of one group: there is nothing to copy beside its commit. */
-	/* Without a second thread the groups are committed here, one after the other. */
+	/*
+	 * Not for a merge of one group: there is nothing to copy beside its commit. Where no thread can be
+	 * had, the groups are committed here, one after the other.
+	 */
 	if (m->committer == NULL && m->gathered < m->wanted)
 		(void)merge_committer_start(m->s, m->areas, &m->committer);
 	if (m->committer != NULL) {
