@@ -6,6 +6,7 @@
 
 static struct batch *make_batch(struct uds_index *index, struct index_zone *zone)
 {
+	/* Not zeroed: a batch is large, and everything in it is set as requests come in. */
 	struct batch *batch = env_allocate(&index->env, 1, sizeof(*batch));
 
 	if (batch == NULL)

@@ -59,6 +59,10 @@ static int swap_and_write(struct uds_index *index)
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		struct index_zone *zone = &index->zones[i];
 
+		/*
+		 * The buffer that was written before becomes the open one. The closed one keeps its
+		 * records, for lookups, until the next close (17.1).
+		 */
 		closed[i] = zone->open;
 		zone->open = zone->closing;
 		zone->closing = closed[i];
@@ -67,7 +71,10 @@ static int swap_and_write(struct uds_index *index)
 	}
 	index->newest = closing + 1;
 	index->oldest = oldest_after(index, index->newest);
-	/* The writer is idle, so this does not wait while all zones are locked. */
+	/*
+	 * The writer is idle, so this does not wait while all zones are locked. A failure is kept by the
+	 * writer, which takes no later chapter then.
+	 */
 	r = chapter_writer_submit(index->writer, closing, closed, index->zone_count, &message);
 	return r < 0 ? index_failure(index, r, &message) : 0;
 }

@@ -63,6 +63,7 @@ int batch_drive(struct batch *batch)
 {
 	int first_error = 0;
 
+	/* The first ones have nobody ahead of them to fetch for them. */
 	for (size_t i = 0; i < batch->count && i < BATCH_AHEAD; i++)
 		operation_prefetch(batch, &batch->operations[i]);
 	for (size_t i = 0; i < batch->count; i++) {
@@ -76,6 +77,7 @@ int batch_drive(struct batch *batch)
 			request_failed(batch->index, request, first_error);
 		}
 	}
+	/* Chapters that were read for requests that did not need them in the end. */
 	triage_drop_chapters(batch);
 	return first_error;
 }

@@ -94,12 +94,16 @@ static void find_taken_places(struct dropped_records *dropped, struct uds_index 
 	for (unsigned int z = 0; z < index->zone_count; z++) {
 		const struct open_zone *zone = index->zones[z].open;
 
+		/* Removed ones are none here: the zone was only just loaded. */
 		for (uint32_t n = 0; n < zone->size; n++)
 			take_place(dropped, index, &zone->records[n].name);
 	}
 	for (size_t i = 1; i < dropped->count; i++) {
 		struct dropped_name *names = &dropped->names[i];
 
+		/*
+		 * The mark is at the first name of a place, and is the place's: on to the others.
+		 */
 		if (compare_places(&names[-1].place, &names->place) == 0)
 			names->place_is_taken |= names[-1].place_is_taken;
 	}
@@ -121,6 +125,10 @@ static void forget(const struct dropped_name *dropped, struct uds_index *index)
 
 int dropped_records_forget(struct dropped_records *dropped, struct uds_index *index)
 {
+	/*
+	 * Names are missing from the list: their entries could not be forgotten, and would be
+	 * found.
+	 */
 	if (dropped->no_memory)
 		return -ENOMEM;
 	if (dropped->count == 0)

@@ -35,6 +35,7 @@ static int ask_chapter(struct page_answer *answer, uint64_t vcn, struct located_
 		*ret_want = (struct want){ .answer = answer, .vcn = vcn };
 		return STEP_WANTS_PAGES;
 	}
+	/* The answer of a chapter that could not be read: this lookup's failure, and no other's. */
 	if (answer->status < 0)
 		return answer->status;
 	record->found = answer->found;
@@ -59,6 +60,10 @@ static int ask_record_page(struct page_answer *answer, uint64_t vcn, uint32_t re
 static bool asks_old_chapters(const struct uds_index *index, const struct operation *operation,
 			      const struct hint *hint)
 {
+	/*
+	 * A collision entry has the whole name: the record is in its chapter or lost, and in no
+	 * other (17.1, step 2).
+	 */
 	return index->sparse && operation->kind->needs_record &&
 	       !(hint->found && hint->collision) &&
 	       !is_sample(&index->geometry, &operation->request->name);

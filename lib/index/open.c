@@ -50,6 +50,7 @@ static int make_zones(struct uds_index *index)
 		r = batch_pool_make(index, &index->zones[i]);
 		if (r == 0)
 			r = open_zone_make(&index->env, capacity, &index->zones[i].open);
+		/* Nothing is closed without writing, so a reader needs one buffer only. */
 		if (r == 0 && !index->read_only)
 			r = open_zone_make(&index->env, capacity, &index->zones[i].closing);
 	}
@@ -79,6 +80,7 @@ static int make_layers(struct uds_index *index, const struct uds_index_options *
 	if (r == 0 && index->sparse)
 		r = sparse_cache_make(&index->env, index->geometry.cache_chapters,
 				      index->zone_count, &index->cache);
+	/* The writer last: its thread uses everything else from the start. */
 	if (r == 0 && !index->read_only)
 		r = chapter_writer_make(index->volume, &index->layout, NULL, NULL, &index->writer);
 	return r;
@@ -113,15 +115,24 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 	/* Chapters were written after the save: they have these records, or newer ones. */
 	if (!saved->there || index->newest > saved->save.newest)
 		return 0;
+	/* Damaged: what can be had of it is not what was saved. */
 	if (!saved->intact)
 		return lose_saved_records(index, saved, options, message);
 	r = index_load_saved_records(index, &saved->save, &saved->why);
+	/*
+	 * The head was good and the records are not; or they cannot be read, and the caller accepts
+	 * that.
+	 */
 	if (r == UDS_ERR_CORRUPT || (r < 0 && r != -ENOMEM && options->skip_unreadable))
 		return lose_saved_records(index, saved, options, message);
 	if (r < 0) {
 		*message = saved->why;
 		return r;
 	}
+	/*
+	 * After the rebuild, so that of two records of one name the one in the open chapter wins:
+	 * it is the newer.
+	 */
 	r = index_enter_open_chapter(index, rebuild);
 	if (r < 0)
 		return r;
@@ -148,6 +159,7 @@ static int recover(struct uds_index *index, const struct uds_index_options *opti
 	struct saved_records saved = { 0 };
 	int r = 0;
 
+	/* In that mode saves are not to be used, in no part. */
 	if (options->mode != UDS_INDEX_RECOVER)
 		r = saved_records_find(index->io, &index->layout, &index->env,
 				       options->skip_unreadable, message, &saved);
@@ -179,6 +191,9 @@ static int load(struct uds_index *index, const struct uds_index_options *options
 	r = index_load(index, message);
 	if (r == 0 && !options->lose_records)
 		return index_check_headless_saves(index, options->skip_unreadable, message);
+	/*
+	 * Passed on as they are: each would come back in a recovery, or is for the user to decide.
+	 */
 	if (r >= 0 || r == -ENOMEM || r == -EINVAL || r == UDS_ERR_MISMATCH)
 		return r;
 	return options->skip_unreadable ? UDS_ERR_NEEDS_RECOVERY : r;
@@ -216,6 +231,7 @@ static int read_layout(struct uds_index *index, const struct uds_index_options *
 		return r;
 	index->geometry = index->layout.geometry;
 	index->sparse = geometry_is_sparse(&index->geometry);
+	/* Before anything is built: the check is about which index this is. */
 	if (options->check_nonce)
 		return layout_check_nonce(index->io, &index->layout, options->nonce, message);
 	return 0;
@@ -244,6 +260,10 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	r = check_options(index->io, options, message);
 	if (r == 0)
 		r = read_layout(index, options, message);
+	/*
+	 * By default an unreadable save ends the open: it may be the latest, and be readable
+	 * another time.
+	 */
 	if (r == 0 && !options->skip_unreadable)
 		r = saves_check_readable(&index->layout.saves, message);
 	if (r == 0)
@@ -310,6 +330,7 @@ UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options 
 	if (r < 0) {
 		if (message.text[0] == '\0')
 			failure(&message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
+		/* Takes an index of which any part is missing. */
 		uds_index_close(index);
 		if (ret_message != NULL)
 			*ret_message = message;
@@ -327,7 +348,10 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	if (index == NULL)
 		return 0;
 	env = index->env;
-	/* The writer goes first: its thread uses the volume and the closed chapter of each zone. */
+	/*
+	 * The writer goes first: its thread uses the volume and the closed chapter of each zone. Its status is
+	 * what closing has to say: a chapter that could not be written is lost with the index.
+	 */
 	r = index_wait_for_writer(index);
 	chapter_writer_free(index->writer);
 	sparse_cache_free(index->cache);

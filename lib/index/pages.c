@@ -18,6 +18,7 @@ static void find_searches(struct batch *batch, size_t first)
 
 		if (i + BATCH_AHEAD < batch->count)
 			operation_prefetch(batch, &batch->operations[i + BATCH_AHEAD]);
+		/* Those that are done, or must fail, want nothing. */
 		if (operation_check(batch->index, operation) == 0 &&
 		    lookup_wants_search(batch, operation, &batch->searches[count],
 					&batch->answers[count]))
@@ -35,6 +36,10 @@ static void search_volume(struct batch *batch)
 	r = volume_search_many(index->volume, batch->searches, batch->search_count, &message);
 	if (r < 0)
 		index_failure(index, r, &message);
+	/*
+	 * Each answer goes to its own operation, with its own status: a damaged page fails one
+	 * request.
+	 */
 	for (size_t i = 0; i < batch->search_count; i++) {
 		const struct volume_search *search = &batch->searches[i];
 
@@ -51,6 +56,10 @@ int batch_read_pages(struct batch *batch, size_t first)
 	if (r < 0)
 		return r;
 	find_searches(batch, first);
+	/*
+	 * The zone goes on with other callers' batches meanwhile; all that was looked up is looked
+	 * up again.
+	 */
 	pthread_mutex_unlock(&batch->zone->lock);
 	search_volume(batch);
 	triage_read_chapters(batch);

@@ -93,6 +93,10 @@ static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message
 	struct streamed_chapter chapter;
 	int r = 0;
 
+	/*
+	 * Before the chapter: a stop leaves the index closed, and nothing on the device has
+	 * changed.
+	 */
 	while (r == 0 && chapter_stream_next(rebuild->stream, &chapter)) {
 		if (report(&rebuild->halves, vcn - index->oldest, 0) != 0)
 			return UDS_ERR_STOPPED;
@@ -108,11 +112,13 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 	uint32_t count = (uint32_t)(index->newest - index->oldest);
 	int r;
 
+	/* One more than there are chapters, since an empty volume has none. */
 	rebuild->slots = env_allocate(&index->env, count + 1, sizeof(*rebuild->slots));
 	if (rebuild->slots == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
 		rebuild->slots[i] = geometry_physical_chapter(&index->geometry, index->oldest + i);
+	/* A new one: entries of a load that failed halfway must not stay. */
 	r = volume_index_make(&index->env, &index->geometry, index->zone_count,
 			      index->layout.super.volume_nonce, message, &index->volume_index);
 	if (r == 0)
@@ -135,6 +141,7 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 	r = start_replay(rebuild, message);
 	if (r == 0)
 		r = rebuild_chapters(rebuild, message);
+	/* Last, as the window's lower end follows the open chapter (13.2). */
 	if (r == 0)
 		r = index_set_open_chapter(index, index->newest);
 	if (r == 0 && report(halves, halves->slots, 0) != 0)

@@ -46,5 +46,6 @@ static const struct request_kind kinds[] = {
 
 const struct request_kind *request_kind_of(uint8_t kind)
 {
+	/* The kind comes from the caller, and may be any number. */
 	return &kinds[kind < sizeof(kinds) / sizeof(kinds[0]) ? kind : 0];
 }

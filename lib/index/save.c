@@ -115,6 +115,9 @@ static int load_open_zones(struct uds_index *index, const uint8_t *memory, uint6
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		zones[i] = index->zones[i].open;
 	zone_chooser_make(&index->geometry, index->zone_count, &chooser);
+	/*
+	 * What had no room is remembered: each dropped record has an entry that would lead nowhere.
+	 */
 	r = saved_chapter_load(&index->geometry, &chooser, zones, index->zone_count, memory,
 			       (size_t)bytes, dropped_records_add, &dropped,
 			       &index->dropped_at_load, message);
@@ -137,6 +140,7 @@ static int load_open_chapter(struct uds_index *index, const struct save *save,
 	r = read_region(index, &save->open_chapter, what, head, sizeof(head), message);
 	if (r == 0)
 		r = saved_chapter_check_head(&index->geometry, head, &bytes, message);
+	/* Before memory is taken for it: both numbers come from the device. */
 	if (r == 0 && bytes > save->open_chapter.bytes)
 		r = failure(message, UDS_ERR_CORRUPT,
 			    "%s: its records need %" PRIu64
@@ -238,6 +242,7 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	const struct save *save;
 	int r;
 
+	/* Noted first, since a recovery after damage is worth a warning. */
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
 		enum save_slot_state state = index->layout.saves.slots[i].state;
 
@@ -314,6 +319,9 @@ static int save_open_chapter(struct uds_index *index, const struct save *save,
 
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		zones[i] = index->zones[i].open;
+	/*
+	 * Live records only: removed ones are left out, and the numbers behind them shift (10.6).
+	 */
 	bytes = saved_chapter_bytes(zones, index->zone_count);
 	memory = env_allocate(&index->env, bytes, 1);
 	if (memory == NULL)
@@ -379,6 +387,7 @@ static int save_volume_index_zone(struct uds_index *index, const struct save *sa
 	if (r == UDS_ERR_STOPPED)
 		failure(message, r, "%s: saving was stopped by its progress callback",
 			uds_io_name(index->io));
+	/* Flushed even if it is empty: the header must not be durable before its parts. */
 	if (r == 0) {
 		r = region_writer_finish(&writer);
 		if (r < 0)
@@ -451,6 +460,7 @@ static int save_all(struct uds_index *index, struct save_progress *progress,
 	int r;
 
 	save_progress_begin(progress, index);
+	/* Before the slot is given up: a failure here leaves both saves as they were. */
 	r = clear_open_slot(index, message);
 	if (r < 0)
 		return r;
@@ -505,6 +515,7 @@ UDS_PUBLIC int uds_index_save_reporting(struct uds_index *index, uds_progress_fn
 			index_failure(index, r, &message);
 		for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
 			index->zones[i].changed = false;
+		/* Only after the commit: a save that failed is still due. */
 		if (r == 0)
 			index->must_save = false;
 	}

@@ -31,6 +31,7 @@ static int judge_head(const struct layout *layout, const uint8_t *block,
 			    "open chapter: more records than its region has room for");
 	records->intact = r == 0;
 	records->count = get_le32(block + COUNT_AT);
+	/* From the device: only for sentences, and never more than a chapter has. */
 	if (records->count > most)
 		records->count = most;
 	/* Nothing is lost with an open chapter that was empty; a damaged one may not have been. */
@@ -51,6 +52,7 @@ static int look(struct uds_io *io, const struct layout *layout, const struct uds
 	if (r == 0 && !save_is_wiped(block)) {
 		r = judge_head(layout, block, records);
 	} else if (r < 0 && skip_unreadable) {
+		/* Counted as if it were full: nobody knows how many are lost. */
 		failure(&records->why, r, "its open chapter cannot be read: %s", uds_strerror(r));
 		records->there = true;
 		records->count = layout->geometry.records_per_chapter;
@@ -82,12 +84,16 @@ static int read_stream_head(struct region_reader *reader, const struct layout *l
 			return r;
 	}
 	r = region_reader_take(reader, bytes, STREAM_SUB_HEADER_BYTES);
+	/* Another index's stream, or none: then the slot had no save of this index. */
 	if (r < 0 || memcmp(bytes, STREAM_SUB_MAGIC, STREAM_MAGIC_BYTES) != 0 ||
 	    get_le64(bytes + 8) != layout->super.volume_nonce)
 		return r;
 	ret_head->newest = get_le64(bytes + 24);
 	lists = get_le32(bytes + 36);
-	/* The flush_from table (13.6): only its length matters here. */
+	/*
+	 * The flush_from table (13.6): only its length matters here. However many lists it claims, reading ends
+	 * with the region.
+	 */
 	for (uint32_t i = 0; i < lists && r == 0; i++)
 		r = region_reader_take(reader, entry, sizeof(entry));
 	if (r == 0)
@@ -110,6 +116,7 @@ static int plan_from_stream(struct uds_io *io, const struct layout *layout, unsi
 	struct region_reader reader;
 	int r;
 
+	/* Too small for a save of one zone: no save can be there. */
 	if (save_header_plan(&layout->super, slot, 1, save, NULL) < 0)
 		return 0;
 	r = region_reader_open(&reader, io, save->volume_index[0], "volume index");
@@ -160,6 +167,10 @@ int saved_records_find(struct uds_io *io, const struct layout *layout, const str
 		records.save = latest->save;
 		r = look(io, layout, env, skip_unreadable, &records, message);
 	}
+	/*
+	 * Only if the latest has none: a damaged header may be that of a later save, or of an older
+	 * one.
+	 */
 	for (unsigned int i = 0; r == 0 && !records.there && i < SAVE_SLOTS; i++) {
 		if (saves->slots[i].state == SLOT_DAMAGED)
 			r = saved_records_probe(io, layout, env, i, skip_unreadable, message,
@@ -177,6 +188,9 @@ static bool was_loaded(struct uds_index *index, const struct uds_record *record)
 		const struct uds_record_data *data =
 			open_zone_search(index->zones[z].open, &record->name);
 
+		/*
+		 * With other data it is another version of the record, and this one would be lost.
+		 */
 		if (data != NULL)
 			return memcmp(data, &record->data, sizeof(*data)) == 0;
 	}
@@ -220,6 +234,10 @@ int index_check_headless_saves(struct uds_index *index, bool skip_unreadable,
 		if (slot->state == SLOT_DAMAGED)
 			r = saved_records_probe(index->io, &index->layout, &index->env, i,
 						skip_unreadable, message, &saved);
+		/*
+		 * A save of another chapter is older than what was loaded, or newer than the
+		 * volume.
+		 */
 		if (r == 0 && saved.there && saved.save.newest == index->newest)
 			r = count_missing(index, &saved, &missing, message);
 		if (r < 0 && (r == -ENOMEM || !skip_unreadable))

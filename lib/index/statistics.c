@@ -55,6 +55,7 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	failures_begin(index->failures);
 	if (r < 0)
 		return index_failure(index, r, &message);
+	/* Figures of one moment: sums would not agree if zones went on in between. */
 	index_lock_all(index);
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		volume_index_add_statistics(index->volume_index, i, &vi);
@@ -70,6 +71,7 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	s.oldest_chapter = index->oldest;
 	add_memory(index, &vi, &s);
 	index_unlock_all(index);
+	/* Counted without the zones' locks, so they may be a little ahead. */
 	s.pages_read = volume_pages_read(index->volume);
 	if (index->writer != NULL) {
 		chapter_writer_get_statistics(index->writer, &writer);

@@ -207,6 +207,7 @@ static bool next_difference(struct copier *copier, struct slot *slot, uint64_t *
 		uint64_t part = slot->length - at < unit ? slot->length - at : unit;
 
 		if (memcmp(slot->buffer + at, there + at, (size_t)part) != 0) {
+			/* Runs of units that differ go out as one write. */
 			if (!found)
 				*ret_begin = at;
 			found = true;

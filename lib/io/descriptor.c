@@ -69,6 +69,7 @@ int descriptor_open(const char *path, int flags)
 	r = descriptor_hold_standard(&hold);
 	if (r < 0)
 		return r;
+	/* Normally above the standard numbers at once, as all of them are taken. */
 	fd = lift(open_retrying(path, flags));
 	descriptor_release_standard(&hold);
 	return fd;

@@ -91,6 +91,7 @@ int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **r
 	char name[256];
 	int count = -ENOMEM;
 
+	/* No name, no device-mapper: nothing is opened for other devices. */
 	if (!sysfs_read_line(sysfs_path(device, "/dm/name").text, name, sizeof(name)))
 		return 0;
 	targets = env_allocate(env, DM_LINEAR_MAX, sizeof(*targets));

@@ -75,6 +75,7 @@ static int read_whole(struct file_io *file, void *buffer, size_t length, uint64_
 		ssize_t n = pread(file->fd, at, part, (off_t)offset);
 		size_t progress;
 
+		/* Nothing was transferred yet: the same part again. */
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

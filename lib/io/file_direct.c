@@ -99,6 +99,7 @@ static int find_alignment(int fd, const struct stat *st, const struct uds_env *e
 
 	if (S_ISBLK(st->st_mode))
 		return device_alignment(fd, ret_alignment);
+	/* Asked first: a read that tries has to find data in the file. */
 	r = told_alignment(fd, ret_alignment);
 	return r == -ENODATA ? probed_alignment(fd, st, env, ret_alignment) : r;
 }

@@ -93,8 +93,10 @@ static void add_file(struct collector *c, dev_t device, ino_t inode, int mount, 
 	struct stat source;
 
 	add(c, UDS_IO_PLACE_FILE, device, inode, range);
+	/* Whatever lies below is not known; the list is right as far as it goes. */
 	if (c->depth == MAX_DEPTH)
 		return;
+	/* Deeper by one while this is looked at, so that a loop of devices ends. */
 	c->depth++;
 	if (major(device) != 0)
 		add_device(c, device, somewhere);

@@ -43,6 +43,7 @@ static bool is_named(const char *word, const struct stat *st)
 {
 	struct stat named;
 
+	/* By what it is and not by its name: a device has many names. */
 	if (word[0] != '/' || stat(word, &named) < 0 ||
 	    (named.st_mode & S_IFMT) != (st->st_mode & S_IFMT))
 		return false;
@@ -158,6 +159,7 @@ int file_device_in_use(dev_t device, const char *path, struct uds_message *messa
 
 bool file_device_has_user(dev_t device)
 {
+	/* A disk and its partitions share their bytes, and each has a page cache of its own. */
 	char use[750];
 	dev_t disk;
 
@@ -187,6 +189,7 @@ int file_check_image(const struct stat *st, const char *path, struct uds_message
 	char place[420];
 	int r;
 
+	/* Loops first: a mounted image is mounted through one, whose name tells the user more. */
 	r = check_loops(st, path, message);
 	if (r < 0)
 		return r;

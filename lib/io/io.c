@@ -156,6 +156,7 @@ UDS_PUBLIC int uds_io_flush(struct uds_io *io)
 	int r;
 
 	failures_begin(io->failures);
+	/* Also for a read-only I/O: what other handles wrote to the same thing may be waiting. */
 	r = io_status(io, "flush", io->ops.flush(io->context));
 	return failures_end(io->failures, r, "%s: flushing", io->name);
 }

@@ -56,6 +56,7 @@ static uint8_t *find_chunk(const struct memory_io *memory, uint64_t offset)
 
 static struct leaf *make_leaf(struct memory_io *memory, uint64_t offset)
 {
+	/* By compare and exchange, since two writers may come to the same empty leaf. */
 	_Atomic(struct leaf *) *slot = &memory->leaves[offset / LEAF_BYTES].leaf;
 	struct leaf *leaf = atomic_load(slot), *fresh;
 

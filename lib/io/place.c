@@ -41,6 +41,7 @@ static size_t places_of(struct uds_io *io, struct uds_io_place places[MAX_PLACES
 {
 	size_t count;
 
+	/* Not known is no place at all: then nothing is found in common. */
 	if (uds_io_places(io, places, MAX_PLACES, &count) < 0)
 		return 0;
 	return count < MAX_PLACES ? count : MAX_PLACES;
@@ -72,6 +73,7 @@ UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
 	/* Not known is answered as "no": the question is a safeguard, and not worth an error. */
 	if (places == NULL)
 		return false;
+	/* All places against all: a stack of devices has a handful of each. */
 	common = have_common_place(a, places, b, places + MAX_PLACES);
 	env_release(&a->env, places);
 	return common;

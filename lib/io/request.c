@@ -21,6 +21,7 @@ static bool knows_flags(const struct uds_io_request *request)
 
 int io_check_request(const struct uds_io_request *request)
 {
+	/* A request comes from the caller: every field is looked at before the backend sees it. */
 	if (request->io == NULL || request->kind < UDS_IO_READ ||
 	    request->kind > UDS_IO_WRITE_ZEROES || !knows_flags(request))
 		return -EINVAL;
@@ -58,6 +59,7 @@ static int write(const struct uds_io_request *request)
 		return io_status(io, "write_durable",
 				 io->ops.write_durable(io->context, request->buffer, length,
 						       request->offset));
+	/* Durable is the data of this write; the flush makes it so, with all that came before. */
 	r = io_status(io, "write",
 		      io->ops.write(io->context, request->buffer, length, request->offset));
 	return r == 0 && (request->flags & UDS_IO_FUA) != 0 ? flush(io) : r;

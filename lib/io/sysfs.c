@@ -151,6 +151,7 @@ bool loop_backing_of(dev_t device, struct loop_backing *ret_info)
 	if (access(sysfs_path(device, "/loop/backing_file").text, R_OK) < 0 ||
 	    !loop_name(device, info.name, sizeof(info.name)))
 		return false;
+	/* By the device where it may be opened: a name may lead elsewhere by now. */
 	if (!ask_loop(device, info.name, &info) && !look_up_loop(device, &info))
 		return false;
 	*ret_info = info;

@@ -225,6 +225,7 @@ static int open_parts(const struct uds_io_scheme *scheme, const char *uri,
 	parts->uri.options = &parts->options;
 	parts->uri.values = parts->values;
 	parts->options = *options;
+	/* A copy, since taking it apart puts zeros into it. The text as given stays for sentences. */
 	memcpy(parts->copy, rest, bytes);
 	r = open_copy(scheme, parts->copy, parts, env, message, ret_io);
 	env_release(env, parts);

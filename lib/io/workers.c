@@ -32,6 +32,7 @@ int io_workers_make(const struct uds_env *env, unsigned int threads,
 
 	if (workers == NULL)
 		return -ENOMEM;
+	/* No thread is started yet: most engines find all their work done by the ring. */
 	workers->env = *env;
 	workers->most = threads;
 	workers->users = 1;
@@ -56,6 +57,7 @@ void io_workers_release(struct io_workers *workers)
 
 	if (workers == NULL)
 		return;
+	/* The last engine that used the threads ends them. */
 	pthread_mutex_lock(&workers->lock);
 	last = --workers->users == 0;
 	if (last) {
