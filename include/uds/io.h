@@ -402,6 +402,36 @@ int uds_io_open_file(const char *path, const struct uds_io_file_options *options
 		     const struct uds_env *env, struct uds_message *ret_message,
 		     struct uds_io **ret_io);
 
+/*
+ * Makes an I/O of a regular file or a block device that is open already: by openat(2), say, because
+ * its path is too long or may change, or by another process that may open it. Nothing is opened, so
+ * this is also the cheapest way to many small files.
+ *
+ * @descriptor: 3 or higher, open to read, and with write also to write. When this succeeds it
+ *	belongs to the I/O, and uds_io_close() closes it. It keeps its close-on-exec flag; O_NONBLOCK,
+ *	O_APPEND and O_DIRECT of it become what the options say.
+ * @name: for messages; copied.
+ * @options: may be NULL: as for uds_io_open_file(), but create is not possible, and neither is write
+ *	for a block device.
+ * @env: memory and log; may be NULL.
+ *
+ * Returns 0, or
+ *   -EBADF                it is not open, or not to what the options say
+ *   -EINVAL               below 3; neither a regular file nor a block device; a block device to be
+ *                         written; create; options that contradict
+ *   -EINVAL, -E2BIG       a size member (libuds(3), Structs)
+ *   -EISDIR               a directory
+ *   -ENOMEM               no memory
+ *   UDS_ERR_IN_USE        locked by another opener, or used by a loop device or a mount
+ *   UDS_ERR_NO_DIRECT_IO  UDS_IO_DIRECT_YES on a file system that refuses it
+ * After an error the descriptor is still the caller's, but its lock and flags may have changed.
+ *
+ * Threads: any. Since 0.2.
+ */
+int uds_io_open_descriptor(int descriptor, const char *name,
+			   const struct uds_io_file_options *options, const struct uds_env *env,
+			   struct uds_message *ret_message, struct uds_io **ret_io);
+
 /* The most bytes that a memory I/O can have: 16 TiB. */
 #define UDS_IO_MEMORY_BYTES_MAX (UINT64_C(1) << 44)
 

@@ -224,6 +224,18 @@ static int make_direct(int fd, const struct stat *st, const struct uds_io_file_o
 	return r;
 }
 
+static int learn_size(struct file_io *file, const struct uds_io_file_options *options,
+		      const struct stat *st)
+{
+	uint64_t bytes;
+
+	/* With a lock the size counts from when it was taken: until then a writer may have been there. */
+	if (!options->no_lock || file->block_device)
+		return file_get_size(file, &bytes);
+	atomic_store(&file->size_seen, (uint64_t)st->st_size);
+	return 0;
+}
+
 /* Everything between the descriptor and the handle. */
 static int finish_open(int fd, const char *path, const struct uds_io_file_options *options,
 		       const struct uds_env *env, struct uds_message *message,
@@ -234,7 +246,6 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	struct file_io *file;
 	uint32_t hidden_alignment = 0;
 	struct stat st;
-	uint64_t bytes;
 	int r;
 
 	if (fstat(fd, &st) < 0)
@@ -266,7 +277,7 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	file->block_bytes = hidden_alignment != 0 ? hidden_alignment : limits.block_bytes;
 	limits.read_only = !options->write;
 	limits.name = path;
-	r = file_get_size(file, &bytes);
+	r = learn_size(file, options, &st);
 	if (r < 0)
 		failure(message, r, "%s: asking for its size: %s", path, uds_strerror(r));
 	if (r == 0) {
@@ -317,6 +328,70 @@ UDS_PUBLIC int uds_io_open_file(const char *path, const struct uds_io_file_optio
 	}
 out:
 	/* An open that falls back from O_DIRECT succeeds; its sentence is nobody's. */
+	if (r < 0 && ret_message != NULL)
+		*ret_message = message;
+	return r;
+}
+
+/* Whether the descriptor is one that the options can be kept with; takes off what they do not say. */
+static int settle_descriptor(int descriptor, const char *name,
+			     const struct uds_io_file_options *options, struct uds_message *message)
+{
+	const int unwanted = O_NONBLOCK | O_APPEND | O_DIRECT;
+	int flags;
+
+	if (options->create)
+		return failure(message, -EINVAL, "%s: a descriptor creates nothing", name);
+	if (descriptor >= 0 && descriptor < FIRST_DESCRIPTOR)
+		return failure(message, -EINVAL, "%s: descriptor %d is a standard one", name,
+			       descriptor);
+	flags = fcntl(descriptor, F_GETFL);
+	if (flags < 0)
+		return cannot_open(name, -errno, message);
+	if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY ||
+	    (options->write && (flags & O_ACCMODE) != O_RDWR))
+		return failure(message, -EBADF, "%s: its descriptor is not open to %s", name,
+			       options->write ? "read and write" : "read");
+	if ((flags & unwanted) != 0 && fcntl(descriptor, F_SETFL, flags & ~unwanted) < 0)
+		return cannot_open(name, -errno, message);
+	return 0;
+}
+
+/* O_EXCL, which keeps mounts and device-mapper away, is had at an open only. */
+static int refuse_device(int descriptor, const char *name, struct uds_message *message)
+{
+	struct stat st;
+
+	if (fstat(descriptor, &st) < 0)
+		return cannot_open(name, -errno, message);
+	if (S_ISBLK(st.st_mode))
+		return failure(message, -EINVAL,
+			       "%s: a block device is opened for writing by its path only", name);
+	return 0;
+}
+
+UDS_PUBLIC int uds_io_open_descriptor(int descriptor, const char *name,
+				      const struct uds_io_file_options *given,
+				      const struct uds_env *given_env,
+				      struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	struct uds_env env;
+	int r;
+
+	r = env_take(given_env, ret_message, &env);
+	if (r == 0 && given != NULL)
+		r = STRUCT_IN(&options, given, uds_io_file_options, uring, ret_message);
+	if (r < 0)
+		return failure_in(ret_message, r, "%s", name);
+	r = check_options(name, &options, &message);
+	if (r == 0)
+		r = settle_descriptor(descriptor, name, &options, &message);
+	if (r == 0 && options.write)
+		r = refuse_device(descriptor, name, &message);
+	if (r == 0)
+		r = finish_open(descriptor, name, &options, &env, &message, ret_io);
 	if (r < 0 && ret_message != NULL)
 		*ret_message = message;
 	return r;

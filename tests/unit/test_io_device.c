@@ -262,6 +262,33 @@ START_TEST(a_device_has_one_writer_or_many_readers)
 }
 END_TEST
 
+START_TEST(a_descriptor_of_a_device_is_read_and_not_written)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_io *io;
+	uint64_t bytes, size;
+	int descriptor;
+
+	if (!attached("a_descriptor_of_a_device_is_read_and_not_written", 512, false))
+		return;
+	descriptor = open(loop.path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(descriptor, 3);
+	options.write = true;
+	ck_assert_int_eq(
+		uds_io_open_descriptor(descriptor, loop.path, &options, NULL, &message, &io),
+		-EINVAL);
+	ck_assert_msg(strstr(message.text, "by its path only") != NULL, "%s", message.text);
+	io = open_good(NULL);
+	ck_assert_int_eq(uds_io_size(io, &size), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(uds_io_open_descriptor(descriptor, loop.path, NULL, NULL, &message, &io),
+			 0);
+	ck_assert_int_eq(uds_io_size(io, &bytes), 0);
+	ck_assert_uint_eq(bytes, size);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
 START_TEST(a_short_lock_such_as_udevs_is_waited_for)
 {
 	struct uds_io_file_options options = writing(UDS_IO_DIRECT_NO);
@@ -383,6 +410,7 @@ int main(void)
 	tcase_add_test(tc, a_short_lock_such_as_udevs_is_waited_for);
 	tcase_add_test(tc, a_mounted_device_is_refused_and_its_mount_point_named);
 	tcase_add_test(tc, a_device_held_by_device_mapper_is_refused_and_the_holder_named);
+	tcase_add_test(tc, a_descriptor_of_a_device_is_read_and_not_written);
 	tcase_add_test(tc, a_read_only_device_is_refused_to_writers);
 	tcase_add_test(tc, a_node_without_a_device_is_an_error);
 	suite_add_tcase(suite, tc);

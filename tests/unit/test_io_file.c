@@ -553,6 +553,110 @@ START_TEST(options_smaller_than_in_any_version_are_refused)
 }
 END_TEST
 
+static int try_descriptor(int descriptor, const struct uds_io_file_options *options,
+			  struct uds_io **ret_io)
+{
+	message.text[0] = '\0';
+	return uds_io_open_descriptor(descriptor, "a file", options, NULL, &message, ret_io);
+}
+
+static void descriptor_refused(int descriptor, const struct uds_io_file_options *options,
+			       int status, const char *words)
+{
+	struct uds_io *io = (struct uds_io *)1;
+
+	ck_assert_int_eq(try_descriptor(descriptor, options, &io), status);
+	ck_assert_ptr_eq(io, (struct uds_io *)1);
+	ck_assert_msg(strncmp(message.text, "a file: ", 8) == 0, "%s", message.text);
+	ck_assert_msg(strstr(message.text, words) != NULL, "%s", message.text);
+}
+
+static int open_raw(int flags)
+{
+	int descriptor = open(path, flags | O_CLOEXEC, 0600);
+
+	ck_assert_int_ge(descriptor, 3);
+	return descriptor;
+}
+
+START_TEST(a_descriptor_becomes_an_io_that_closes_it)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	int descriptor = open_raw(O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK);
+	struct uds_io *io;
+	uint64_t size;
+
+	ck_assert_int_eq(ftruncate(descriptor, 30000), 0);
+	options.write = true;
+	options.uring = _i == 1;
+	ck_assert_int_eq(try_descriptor(descriptor, &options, &io), 0);
+	ck_assert_str_eq(uds_io_name(io), "a file");
+	ck_assert_int_eq(fcntl(descriptor, F_GETFL) & (O_APPEND | O_NONBLOCK), 0);
+	ck_assert_int_eq(fcntl(descriptor, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	open_refused(NULL, UDS_ERR_IN_USE, "");
+	write_then_read(io, 10000, 20000);
+	ck_assert_int_eq(uds_io_size(io, &size), 0);
+	ck_assert_uint_eq(size, 30000);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(fcntl(descriptor, F_GETFL), -1);
+
+	descriptor = open_raw(O_RDONLY);
+	ck_assert_int_eq(try_descriptor(descriptor, NULL, &io), 0);
+	ck_assert(uds_io_is_read_only(io));
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
+START_TEST(a_descriptor_without_a_lock_reads_beside_a_writer)
+{
+	struct uds_io_file_options options = writing(), reading = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_io *writer = open_good(&options), *io;
+	int descriptor = open_raw(O_RDONLY);
+	char byte;
+
+	ck_assert_int_eq(uds_io_resize(writer, 1000), 0);
+	descriptor_refused(descriptor, NULL, UDS_ERR_IN_USE, "locked");
+	reading.no_lock = true;
+	reading.uring = true;
+	ck_assert_int_eq(try_descriptor(descriptor, &reading, &io), 0);
+	ck_assert_int_eq(uds_io_read(io, &byte, 1, 999), 0);
+	ck_assert_int_eq(uds_io_read(io, &byte, 1, 1000), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(uds_io_resize(writer, 2000), 0);
+	ck_assert_int_eq(uds_io_read(io, &byte, 1, 1999), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(uds_io_close(writer), 0);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_cannot_be_used_stays_the_callers)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT, making = writing();
+	int reader = open_raw(O_RDONLY | O_CREAT), writer = open_raw(O_WRONLY);
+	int by_path = open_raw(O_PATH), ends[2];
+	int folder = open("/", O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_eq(pipe(ends), 0);
+	descriptor_refused(-1, NULL, -EBADF, "cannot be opened");
+	descriptor_refused(2, NULL, -EINVAL, "standard");
+	descriptor_refused(writer, NULL, -EBADF, "not open to read");
+	descriptor_refused(by_path, NULL, -EBADF, "not open to read");
+	descriptor_refused(reader, &making, -EINVAL, "creates nothing");
+	options.write = true;
+	descriptor_refused(reader, &options, -EBADF, "not open to read and write");
+	descriptor_refused(writer, &options, -EBADF, "not open to read and write");
+	options.no_lock = true;
+	descriptor_refused(reader, &options, -EINVAL, "without the lock");
+	descriptor_refused(folder, NULL, -EISDIR, "directory");
+	descriptor_refused(ends[0], NULL, -EINVAL, "neither");
+	ck_assert_int_eq(close(ends[0]), 0);
+	ck_assert_int_eq(close(ends[1]), 0);
+	ck_assert_int_eq(close(folder), 0);
+	ck_assert_int_eq(close(by_path), 0);
+	ck_assert_int_eq(close(writer), 0);
+	ck_assert_int_eq(close(reader), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("io_file");
@@ -577,6 +681,9 @@ int main(void)
 	tcase_add_test(tc, a_lock_ends_with_its_process);
 	tcase_add_test(tc, a_process_with_a_plain_lock_is_named);
 	tcase_add_test(tc, an_open_that_fails_leaves_the_bytes_alone);
+	tcase_add_loop_test(tc, a_descriptor_becomes_an_io_that_closes_it, 0, 2);
+	tcase_add_test(tc, a_descriptor_without_a_lock_reads_beside_a_writer);
+	tcase_add_test(tc, a_descriptor_that_cannot_be_used_stays_the_callers);
 	tcase_add_test(tc, options_smaller_than_in_any_version_are_refused);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -5,9 +5,11 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <uds.h>
 
@@ -199,7 +201,7 @@ static int take_file_options(const void *given)
 	char path[512], uri[600];
 	struct uds_io *made;
 	FILE *file;
-	int r;
+	int descriptor, r;
 
 	snprintf(path, sizeof(path), "%s/structs.img", scratch_dir());
 	snprintf(uri, sizeof(uri), "file:%s", path);
@@ -207,6 +209,11 @@ static int take_file_options(const void *given)
 	ck_assert_ptr_nonnull(file);
 	fclose(file);
 	r = uds_io_open_file(path, given, NULL, &message, &made);
+	close_io(r, made);
+	descriptor = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(uds_io_open_descriptor(descriptor, path, given, NULL, &message, &made), r);
+	if (r < 0)
+		close(descriptor);
 	close_io(r, made);
 	ck_assert_int_eq(uds_io_open_uri(uri, given, NULL, &message, &made), r);
 	return close_io(r, made);
