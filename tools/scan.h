@@ -3,7 +3,7 @@
  * What the parts of `uds scan` pass to each other.
  *
  * One thread walks and cuts files into batches of blocks, in order. Reader threads take batches,
- * read them, and name their blocks. The main thread takes the batches back in the order they were
+ * have several of them read at once, and name the blocks of those that are. The main thread takes the batches back in the order they were
  * cut, posts the names to the index and counts. So the result does not depend on who was faster.
  */
 #ifndef TOOLS_SCAN_H
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <uds/engine.h>
 #include <uds/index.h>
 
 #include "scan_extents.h"
@@ -35,7 +36,8 @@
  */
 struct scan_file {
 	char *path;
-	int descriptor; /* -1 once it is closed */
+	int descriptor;	   /* -1 once it is closed */
+	struct uds_io *io; /* of the descriptor; NULL: it is read without one, or closed */
 	uint64_t size;
 	uint64_t inode;
 	uint64_t file_system; /* on which its blocks may be shared; 0: they are not */
@@ -55,6 +57,10 @@ struct scan_piece {
 	bool hole;
 	size_t buffer_offset;
 
+	/* Unused for a hole. */
+	struct uds_io_request transfer;
+	struct scan_batch *batch;
+
 	/* Filled in by the reader. */
 	uint64_t zero_bytes;
 	uint64_t zero_blocks;
@@ -67,6 +73,8 @@ struct scan_batch {
 	size_t buffer_used;
 	struct scan_piece pieces[BATCH_PIECES];
 	unsigned int piece_count;
+	unsigned int transfers;	 /* in flight */
+	struct scan_batch *next; /* among those that are read */
 	struct uds_request requests[BATCH_BLOCKS];
 	uint64_t blocks[BATCH_BLOCKS];		 /* of each request: its block number in the file */
 	struct block_place places[BATCH_BLOCKS]; /* and where it lies, when that is shared */

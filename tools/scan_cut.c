@@ -43,16 +43,27 @@ void cutter_end(struct cutter *cutter)
 	walker_close(cutter->walker);
 }
 
-static unsigned int device_number(struct cutter *cutter, uint64_t device)
+/* @ret_number: in the order they were met; LAST_DEVICE when there are too many. */
+static struct scan_device look_up_device(struct cutter *cutter, unsigned int *ret_number)
 {
-	for (unsigned int i = 0; i < cutter->device_count; i++) {
-		if (cutter->devices[i] == device)
-			return i;
+	const struct walked_file *walked = &cutter->walked;
+	struct scan_device device = { .device = walked->device };
+	unsigned int i;
+
+	for (i = 0; i < cutter->device_count; i++) {
+		if (cutter->devices[i].device == walked->device)
+			break;
 	}
-	if (cutter->device_count == LAST_DEVICE)
-		return LAST_DEVICE;
-	cutter->devices[cutter->device_count] = device;
-	return cutter->device_count++;
+	*ret_number = i;
+	if (i < cutter->device_count)
+		return cutter->devices[i];
+	if (!walked->is_device) {
+		device.file_system = sharing_file_system(walked->descriptor, walked->device);
+		device.in_memory = is_in_memory(walked->descriptor);
+	}
+	if (i < LAST_DEVICE)
+		cutter->devices[cutter->device_count++] = device;
+	return device;
 }
 
 /* Whether records can say where each block of a file lies; gives a message when they cannot. */
@@ -71,6 +82,21 @@ static bool places_fit(struct cutter *cutter)
 	return false;
 }
 
+/* Returns 1, 0 after a message when the file cannot be read, or -ENOMEM. */
+static int make_file(struct cutter *cutter)
+{
+	struct scan_device device;
+	unsigned int number;
+	int r;
+
+	device = look_up_device(cutter, &number);
+	r = scan_file_make(&cutter->walked, &device, number, &cutter->file);
+	if (r == 0 || r == -ENOMEM)
+		return r == 0 ? 1 : r;
+	walker_refuse(cutter->walker, uds_strerror(r));
+	return 0;
+}
+
 /* Returns 1, 0 when there is no more file, or a negated errno. */
 static int next_file(struct cutter *cutter)
 {
@@ -80,11 +106,10 @@ static int next_file(struct cutter *cutter)
 		r = walker_next(cutter->walker, &cutter->walked);
 		if (r <= 0)
 			return r == -ECANCELED ? 0 : r;
-	} while (!places_fit(cutter));
-	cutter->file =
-		scan_file_make(&cutter->walked, device_number(cutter, cutter->walked.device));
-	if (cutter->file == NULL)
-		return -ENOMEM;
+		r = places_fit(cutter) ? make_file(cutter) : 0;
+	} while (r == 0);
+	if (r < 0)
+		return r;
 	cutter->files++;
 	cutter->offset = 0;
 	cutter->data_begin = 0;
@@ -128,7 +153,7 @@ static void add_piece(struct cutter *cutter, struct scan_batch *batch, uint64_t 
 	if (!hole) {
 		scan_file_use_descriptor(cutter->file);
 		batch->buffer_used += (size_t)((bytes + mask) & ~mask);
-		/* By the time a reader comes to it, the system has begun to fetch it. */
+		/* By the time it is submitted, the system has begun to fetch it. */
 		posix_fadvise(cutter->file->descriptor, (off_t)cutter->offset, (off_t)bytes,
 			      POSIX_FADV_WILLNEED);
 	}

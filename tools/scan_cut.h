@@ -4,6 +4,7 @@
 #define TOOLS_SCAN_CUT_H
 
 #include "scan.h"
+#include "scan_file.h"
 #include "scan_walk.h"
 
 /* One walk, cut up as it goes. */
@@ -16,7 +17,7 @@ struct cutter {
 	uint64_t data_begin;	   /* the range of data that offset is in or before */
 	uint64_t data_end;
 	uint64_t files;
-	uint64_t devices[15]; /* in the order they were met; scan_data.h has the limit */
+	struct scan_device devices[15]; /* in the order they were met; scan_data.h has the limit */
 	unsigned int device_count;
 };
 

@@ -62,6 +62,14 @@ uint64_t sharing_file_system(int descriptor, uint64_t device)
 	return not_zero(mix(2, device));
 }
 
+bool is_in_memory(int descriptor)
+{
+	struct statfs fs;
+
+	return fstatfs(descriptor, &fs) == 0 &&
+	       ((unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC);
+}
+
 /* Asks for the extents from @offset on. */
 static void ask(struct extent_cursor *cursor, uint64_t offset)
 {
@@ -110,6 +118,12 @@ uint64_t sharing_file_system(int descriptor, uint64_t device)
 	(void)descriptor;
 	(void)device;
 	return 0;
+}
+
+bool is_in_memory(int descriptor)
+{
+	(void)descriptor;
+	return false;
 }
 
 static void ask(struct extent_cursor *cursor, uint64_t offset)

@@ -43,6 +43,9 @@ struct extent_cursor {
  */
 uint64_t sharing_file_system(int descriptor, uint64_t device);
 
+/* Whether the files of this file system are in memory anyway. */
+bool is_in_memory(int descriptor);
+
 void extents_start(struct extent_cursor *cursor, int descriptor, uint64_t file_system,
 		   uint64_t offset, uint64_t bytes);
 

@@ -9,27 +9,64 @@
 
 #include "scan_data.h"
 
-struct scan_file *scan_file_make(const struct walked_file *walked, unsigned int device)
+/* From this size on a file has an I/O of its own. */
+#define LARGE_FILE_BYTES (UINT64_C(256) << 10)
+
+/*
+ * A small file has none: making it takes as long as reading some blocks from the page cache. Nor has one in
+ * memory, where io_uring gives each read to a thread although none has to wait.
+ */
+static int open_io(const struct walked_file *walked, const struct scan_device *device,
+		   struct uds_io **ret_io)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+
+	*ret_io = NULL;
+	if (walked->size < LARGE_FILE_BYTES || device->in_memory)
+		return 0;
+	options.no_lock = true; /* whoever writes to the file may go on */
+	options.uring = true;
+	return uds_io_open_descriptor(walked->descriptor, walked->path, &options, NULL, NULL,
+				      ret_io);
+}
+
+int scan_file_make(const struct walked_file *walked, const struct scan_device *device,
+		   unsigned int number, struct scan_file **ret_file)
 {
 	struct scan_file *file = calloc(1, sizeof(*file));
+	int r = -ENOMEM;
 
 	if (file != NULL)
 		file->path = strdup(walked->path);
-	if (file == NULL || file->path == NULL) {
-		free(file);
+	if (file != NULL && file->path != NULL)
+		r = open_io(walked, device, &file->io);
+	if (r < 0) {
 		close(walked->descriptor);
-		return NULL;
+		if (file != NULL)
+			free(file->path);
+		free(file);
+		return r;
 	}
 	file->descriptor = walked->descriptor;
 	file->size = walked->size;
 	file->inode = walked->inode & FIELD_MASK;
-	file->file_system =
-		walked->is_device ? 0 : sharing_file_system(walked->descriptor, walked->device);
-	file->device = device;
+	file->file_system = walked->is_device ? 0 : device->file_system;
+	file->device = number;
 	atomic_init(&file->users, 1);
 	atomic_init(&file->readers, 1);
 	atomic_init(&file->told, false);
-	return file;
+	*ret_file = file;
+	return 0;
+}
+
+static void close_descriptor(struct scan_file *file)
+{
+	if (file->io != NULL)
+		uds_io_close(file->io);
+	else if (file->descriptor >= 0)
+		close(file->descriptor);
+	file->io = NULL;
+	file->descriptor = -1;
 }
 
 void scan_file_use(struct scan_file *file)
@@ -44,18 +81,15 @@ void scan_file_use_descriptor(struct scan_file *file)
 
 void scan_file_release_descriptor(struct scan_file *file)
 {
-	if (atomic_fetch_sub(&file->readers, 1) != 1)
-		return;
-	close(file->descriptor);
-	file->descriptor = -1;
+	if (atomic_fetch_sub(&file->readers, 1) == 1)
+		close_descriptor(file);
 }
 
 void scan_file_release(struct scan_file *file)
 {
 	if (atomic_fetch_sub(&file->users, 1) != 1)
 		return;
-	if (file->descriptor >= 0)
-		close(file->descriptor);
+	close_descriptor(file);
 	free(file->path);
 	free(file);
 }

@@ -12,8 +12,19 @@
 #include "scan.h"
 #include "scan_walk.h"
 
-/* Takes the descriptor over, also when it fails. One user. NULL: no memory. */
-struct scan_file *scan_file_make(const struct walked_file *walked, unsigned int device);
+/* What is known of all files of a device; asking for each would take long. */
+struct scan_device {
+	uint64_t device;
+	uint64_t file_system; /* for scan_file.file_system */
+	bool in_memory;
+};
+
+/*
+ * Takes over the descriptor of what was walked, also when it fails; a large file gets an I/O. One user.
+ * @number: of the device. Returns 0 or a negative status.
+ */
+int scan_file_make(const struct walked_file *walked, const struct scan_device *device,
+		   unsigned int number, struct scan_file **ret_file);
 void scan_file_use(struct scan_file *file);
 
 /* The descriptor has users of its own, the maker being the first. */

@@ -16,13 +16,20 @@
 #include <sys/resource.h>
 
 #include "scan_cut.h"
+#include "scan_name.h"
 #include "scan_read.h"
 
 enum place_state { PLACE_FREE, PLACE_CUT, PLACE_READ };
 
 struct place {
+	struct scan_batch batch; /* first */
 	enum place_state state;
-	struct scan_batch batch;
+};
+
+struct reading {
+	struct scan_pipe *pipe;
+	struct batch_reader *reader;
+	pthread_t thread;
 };
 
 struct scan_pipe {
@@ -33,15 +40,16 @@ struct scan_pipe {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed_free, changed_cut, changed_read;
-	uint64_t cut, read, taken; /* numbers of the next batch to be cut, read and taken */
+	uint64_t cut, read, taken; /* numbers of the next batch to be cut, submitted and taken */
 	bool cut_all;		   /* nothing more comes */
 	int walk_status;	   /* why, when it was an error */
 	bool stop;
 	uint64_t read_errors;
 
 	pthread_t walking;
-	pthread_t *reading;
+	struct reading *reading;
 	unsigned int reading_count;
+	unsigned int batches_each; /* most that a thread has in flight, so that all have some */
 	bool walking_started;
 };
 
@@ -80,28 +88,57 @@ static void *walk_thread(void *argument)
 	return NULL;
 }
 
-static void *read_thread(void *argument)
+/* The next batch that is cut; waits for one if @wait. NULL: there is none, or no more. */
+static struct scan_batch *take_cut(struct scan_pipe *pipe, bool wait)
 {
-	struct scan_pipe *pipe = argument;
+	struct scan_batch *batch = NULL;
 
 	pthread_mutex_lock(&pipe->lock);
-	for (;;) {
-		struct place *place;
-		uint64_t errors;
+	while (wait && pipe->read == pipe->cut && !pipe->cut_all && !pipe->stop)
+		pthread_cond_wait(&pipe->changed_cut, &pipe->lock);
+	if (!pipe->stop && pipe->read != pipe->cut)
+		batch = &place_of(pipe, pipe->read++)->batch;
+	pthread_mutex_unlock(&pipe->lock);
+	return batch;
+}
 
-		while (pipe->read == pipe->cut && !pipe->cut_all && !pipe->stop)
-			pthread_cond_wait(&pipe->changed_cut, &pipe->lock);
-		if (pipe->stop || pipe->read == pipe->cut)
-			break;
-		place = place_of(pipe, pipe->read++);
-		pthread_mutex_unlock(&pipe->lock);
-		errors = read_batch(&pipe->options, &place->batch);
+/*
+ * A batch that is read. What is there already is named first, while the processor has it at hand; only
+ * then more is submitted, and only when there is nothing to submit either does the thread wait: for
+ * data if some is in flight, else for the walk. NULL: no more.
+ */
+static struct scan_batch *next_batch(struct scan_pipe *pipe, struct batch_reader *reader)
+{
+	for (;;) {
+		struct scan_batch *batch = batch_reader_take(reader, false);
+		unsigned int count = batch_reader_count(reader);
+
+		if (batch != NULL)
+			return batch;
+		if (count < pipe->batches_each)
+			batch = take_cut(pipe, count == 0);
+		if (batch != NULL)
+			batch_reader_submit(reader, &pipe->options, batch);
+		else
+			return batch_reader_take(reader, true);
+	}
+}
+
+static void *read_thread(void *argument)
+{
+	struct reading *reading = argument;
+	struct scan_pipe *pipe = reading->pipe;
+	struct scan_batch *batch;
+
+	while ((batch = next_batch(pipe, reading->reader)) != NULL) {
+		uint64_t errors = name_batch(&pipe->options, batch);
+
 		pthread_mutex_lock(&pipe->lock);
 		pipe->read_errors += errors;
-		place->state = PLACE_READ;
+		((struct place *)batch)->state = PLACE_READ;
 		pthread_cond_signal(&pipe->changed_read);
+		pthread_mutex_unlock(&pipe->lock);
 	}
-	pthread_mutex_unlock(&pipe->lock);
 	return NULL;
 }
 
@@ -160,12 +197,31 @@ static int make_places(struct scan_pipe *pipe)
 	pipe->reading = calloc((size_t)pipe->options.readers, sizeof(*pipe->reading));
 	if (pipe->places == NULL || pipe->reading == NULL)
 		return -ENOMEM;
+	pipe->batches_each = (pipe->place_count + (unsigned int)pipe->options.readers - 1) /
+			     (unsigned int)pipe->options.readers;
 	for (unsigned int i = 0; i < pipe->place_count; i++) {
 		pipe->places[i].batch.buffer = aligned_alloc(4096, BATCH_BYTES);
 		if (pipe->places[i].batch.buffer == NULL)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+static int start_reading(struct scan_pipe *pipe)
+{
+	struct reading *reading = &pipe->reading[pipe->reading_count];
+	int r;
+
+	reading->pipe = pipe;
+	r = batch_reader_open(pipe->batches_each, pipe->options.batch_pieces, &reading->reader);
+	if (r < 0)
+		return r;
+	r = -pthread_create(&reading->thread, NULL, read_thread, reading);
+	if (r < 0)
+		batch_reader_close(reading->reader);
+	else
+		pipe->reading_count++;
+	return r;
 }
 
 /* The threads leave signals to the main one, which looks for them between batches. */
@@ -178,13 +234,11 @@ static int start_threads(struct scan_pipe *pipe)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&pipe->walking, NULL, walk_thread, pipe);
 	pipe->walking_started = r == 0;
-	while (r == 0 && pipe->reading_count < pipe->options.readers) {
-		r = pthread_create(&pipe->reading[pipe->reading_count], NULL, read_thread, pipe);
-		if (r == 0)
-			pipe->reading_count++;
-	}
+	r = -r;
+	while (r == 0 && pipe->reading_count < pipe->options.readers)
+		r = start_reading(pipe);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return pipe->reading_count > 0 ? 0 : -r;
+	return pipe->reading_count > 0 ? 0 : r;
 }
 
 int scan_pipe_open(const struct scan_options *options, struct scan_pipe **ret_pipe)
@@ -222,8 +276,10 @@ void scan_pipe_close(struct scan_pipe *pipe, struct scan_totals *ret_totals)
 	pthread_mutex_unlock(&pipe->lock);
 	if (pipe->walking_started)
 		pthread_join(pipe->walking, NULL);
-	for (unsigned int i = 0; i < pipe->reading_count; i++)
-		pthread_join(pipe->reading[i], NULL);
+	for (unsigned int i = 0; i < pipe->reading_count; i++) {
+		pthread_join(pipe->reading[i].thread, NULL);
+		batch_reader_close(pipe->reading[i].reader);
+	}
 	for (unsigned int i = 0; pipe->places != NULL && i < pipe->place_count; i++) {
 		batch_empty(&pipe->places[i].batch);
 		free(pipe->places[i].batch.buffer);

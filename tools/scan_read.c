@@ -1,14 +1,214 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The work that takes the time: reading, looking for zeros, hashing. */
+/*
+ * One engine for each thread that hashes, with all files that are read for it: what lies in the page
+ * cache is then copied by the processor that hashes it next, and no lock is shared.
+ *
+ * Large files have an I/O each and go through io_uring. All others go through one I/O of the reader, which
+ * reads them by their descriptors when they are submitted: making an I/O takes longer than reading a
+ * small file from the page cache. The system fetches them ahead even so, as it was told of each piece
+ * when that was cut. In the same way large files are read where the kernel has no io_uring.
+ */
 #include "scan_read.h"
 
 #include <errno.h>
-#include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-#include "scan_data.h"
 #include "scan_file.h"
-#include "scan_hash.h"
+
+/* So many requests are handed to the engine, or taken from it, at once. */
+#define AT_ONCE 64
+
+struct batch_reader {
+	struct uds_io_engine *engine;
+	struct uds_io *by_descriptor;	 /* for files without an I/O */
+	unsigned int batches;		 /* between submit and take */
+	struct scan_batch *first, *last; /* those of them that are read, oldest first */
+};
+
+/* ---- reading by a descriptor ---- */
+
+/* Fills in piece->read_bytes. Returns 0, or why they are not all. */
+static int read_piece(struct scan_piece *piece)
+{
+	const struct uds_io_request *transfer = &piece->transfer;
+	uint8_t *buffer = transfer->buffer;
+
+	piece->read_bytes = 0;
+	while (piece->read_bytes < transfer->length) {
+		ssize_t n = pread(piece->file->descriptor, buffer + piece->read_bytes,
+				  (size_t)(transfer->length - piece->read_bytes),
+				  (off_t)(transfer->offset + piece->read_bytes));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : UDS_ERR_OUT_OF_RANGE;
+		piece->read_bytes += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* Which file is meant only a request says. */
+static int submit_reads(void *context, struct uds_io_request *const *requests, size_t count)
+{
+	(void)context;
+	for (size_t i = 0; i < count; i++)
+		uds_io_request_complete(requests[i], read_piece(requests[i]->user));
+	return 0;
+}
+
+static int no_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	(void)context;
+	(void)buffer;
+	(void)length;
+	(void)offset;
+	return -EOPNOTSUPP;
+}
+
+static int no_size(void *context, uint64_t *ret_bytes)
+{
+	(void)context;
+	(void)ret_bytes;
+	return -EOPNOTSUPP;
+}
+
+static int nothing(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static int open_by_descriptor(struct uds_io **ret_io)
+{
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+
+	ops.read = no_read;
+	ops.flush = nothing;
+	ops.get_size = no_size;
+	ops.close = nothing;
+	ops.submit = submit_reads;
+	return uds_io_open_ops(&ops, NULL, NULL, NULL, ret_io);
+}
+
+/* ---- batches ---- */
+
+int batch_reader_open(unsigned int batches, unsigned int pieces, struct batch_reader **ret_reader)
+{
+	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
+	struct batch_reader *reader = calloc(1, sizeof(*reader));
+	int r;
+
+	if (reader == NULL)
+		return -ENOMEM;
+	options.depth = batches * pieces;
+	options.threads = 0;
+	r = uds_io_engine_open(&options, NULL, NULL, &reader->engine);
+	if (r == 0)
+		r = open_by_descriptor(&reader->by_descriptor);
+	if (r < 0) {
+		batch_reader_close(reader);
+		return r;
+	}
+	*ret_reader = reader;
+	return 0;
+}
+
+void batch_reader_close(struct batch_reader *reader)
+{
+	uds_io_engine_close(reader->engine);
+	uds_io_close(reader->by_descriptor);
+	free(reader);
+}
+
+unsigned int batch_reader_count(const struct batch_reader *reader)
+{
+	return reader->batches;
+}
+
+static void add_read(struct batch_reader *reader, struct scan_batch *batch)
+{
+	batch->next = NULL;
+	if (reader->first == NULL)
+		reader->first = batch;
+	else
+		reader->last->next = batch;
+	reader->last = batch;
+}
+
+/* A batch never fails as a whole: each piece has a status. */
+void batch_reader_submit(struct batch_reader *reader, const struct scan_options *options,
+			 struct scan_batch *batch)
+{
+	struct uds_io_request *requests[BATCH_PIECES];
+	unsigned int count = 0;
+	int r;
+
+	for (unsigned int i = 0; i < batch->piece_count; i++) {
+		struct scan_piece *piece = &batch->pieces[i];
+
+		if (piece->hole)
+			continue;
+		piece->batch = batch;
+		piece->transfer = (struct uds_io_request){
+			.io = piece->file->io != NULL ? piece->file->io : reader->by_descriptor,
+			.kind = UDS_IO_READ,
+			.buffer = batch->buffer + piece->buffer_offset,
+			.offset = piece->first_block << options->block_shift,
+			.length = piece->bytes,
+			.user = piece,
+		};
+		requests[count++] = &piece->transfer;
+	}
+	reader->batches++;
+	batch->transfers = count;
+	if (count == 0) {
+		add_read(reader, batch);
+		return;
+	}
+	r = uds_io_engine_submit(reader->engine, requests, count);
+	for (unsigned int i = 0; r < 0 && i < count; i++)
+		requests[i]->status = r;
+	if (r < 0)
+		add_read(reader, batch);
+}
+
+/* Takes what is read from the engine; waits for something if @wait. */
+static void reap(struct batch_reader *reader, bool wait)
+{
+	struct uds_io_request *done[AT_ONCE];
+	int count;
+
+	do {
+		count = uds_io_engine_reap(reader->engine, done, AT_ONCE, wait ? 1 : 0, -1);
+		for (int i = 0; i < count; i++) {
+			const struct scan_piece *piece = done[i]->user;
+
+			if (--piece->batch->transfers == 0)
+				add_read(reader, piece->batch);
+		}
+		wait = false;
+	} while (count == AT_ONCE);
+}
+
+struct scan_batch *batch_reader_take(struct batch_reader *reader, bool wait)
+{
+	struct scan_batch *batch;
+
+	if (reader->first == NULL && reader->batches > 0)
+		reap(reader, false);
+	while (wait && reader->first == NULL && reader->batches > 0)
+		reap(reader, true);
+	batch = reader->first;
+	if (batch != NULL) {
+		reader->first = batch->next;
+		reader->batches--;
+	}
+	return batch;
+}
+
+/* ---- pieces that could not be read ---- */
 
 /* One message a file. Returns 1 for the first, else 0. */
 static uint64_t tell(const struct scan_options *options, struct scan_file *file, uint64_t offset,
@@ -21,138 +221,28 @@ static uint64_t tell(const struct scan_options *options, struct scan_file *file,
 	return 1;
 }
 
-/* Fills piece->read_bytes. Returns 1 when a message was given, else 0. */
-static uint64_t read_piece(const struct scan_options *options, struct scan_piece *piece,
-			   uint8_t *buffer)
+uint64_t piece_settle(const struct scan_options *options, struct scan_piece *piece)
 {
-	uint64_t offset = piece->first_block << options->block_shift;
-	uint64_t done = 0;
+	int said = piece->transfer.status, status = said;
+	uint64_t at;
 
-	piece->read_bytes = 0;
-	while (done < piece->bytes) {
-		ssize_t n = pread(piece->file->descriptor, buffer + done,
-				  (size_t)(piece->bytes - done), (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			/* Whole blocks before the bad place still count. */
-			piece->read_bytes = done & ~(options->block_bytes - 1);
-			return tell(options, piece->file, offset + done, strerror(errno));
-		}
-		if (n == 0) {
-			piece->read_bytes = done;
-			return tell(options, piece->file, offset + done,
-				    "the file became shorter while scanning");
-		}
-		done += (uint64_t)n;
+	if (said == 0) {
+		piece->read_bytes = piece->bytes;
+		return 0;
 	}
-	piece->read_bytes = done;
-	return 0;
-}
-
-static void make_post(const struct scan_options *options, struct scan_batch *batch,
-		      const struct scan_piece *piece, uint64_t block)
-{
-	struct uds_request *request = &batch->requests[batch->request_count];
-	struct first_seen seen = {
-		.scan = options->time,
-		.inode = piece->file->inode,
-		.block = block,
-		.device = piece->file->device,
-		.block_shift = options->block_shift,
-	};
-
-	request->kind = UDS_POST;
-	encode_first_seen(&seen, &request->new_data);
-	batch->blocks[batch->request_count++] = block;
-}
-
-/* A block that waits for a second one, to be hashed with it. */
-struct waiting {
-	const uint8_t *block;
-	struct uds_record_name *name;
-};
-
-/* Makes requests of a piece's blocks. @waiting: carried from piece to piece. */
-static void name_blocks(const struct scan_options *options, struct scan_batch *batch,
-			struct scan_piece *piece, struct waiting *waiting)
-{
-	const size_t length = (size_t)options->block_bytes;
-	uint8_t *p = batch->buffer + piece->buffer_offset;
-	uint64_t left = piece->read_bytes;
-
-	piece->first_request = batch->request_count;
-	for (uint64_t i = 0; left > 0; i++, p += length) {
-		uint64_t bytes = left < length ? left : length;
-		struct uds_record_name *name = &batch->requests[batch->request_count].name;
-
-		/* The end of a file is named as a device would hold it: filled up with zeros. */
-		memset(p + bytes, 0, (size_t)(length - bytes));
-		left -= bytes;
-		if (is_zero_block(p, length)) {
-			piece->zero_blocks++;
-			piece->zero_bytes += bytes;
-			continue;
-		}
-		make_post(options, batch, piece, piece->first_block + i);
-		if (waiting->block == NULL) {
-			waiting->block = p;
-			waiting->name = name;
-			continue;
-		}
-		hash_two_blocks(waiting->block, p, length, waiting->name, name);
-		waiting->block = NULL;
-	}
-	piece->request_count = batch->request_count - piece->first_request;
-}
-
-/* Finds out where a piece's blocks lie, where the file system may let others have them too. */
-static void place_blocks(const struct scan_options *options, struct scan_batch *batch,
-			 const struct scan_piece *piece)
-{
-	uint64_t start = piece->first_block << options->block_shift;
-	uint64_t end = start + piece->read_bytes;
-	struct extent_cursor cursor;
-
-	extents_start(&cursor, piece->file->descriptor, piece->file->file_system, start,
-		      piece->request_count == 0 ? 0 : piece->read_bytes);
-	for (uint32_t i = 0; i < piece->request_count; i++) {
-		uint32_t which = piece->first_request + i;
-		uint64_t offset = batch->blocks[which] << options->block_shift;
-		uint64_t bytes = options->block_bytes;
-
-		if (bytes > end - offset)
-			bytes = end - offset;
-		batch->places[which] = extents_place(&cursor, offset, bytes, options->block_shift,
-						     &batch->requests[which].name);
-	}
-}
-
-uint64_t read_batch(const struct scan_options *options, struct scan_batch *batch)
-{
-	struct waiting waiting = { NULL, NULL };
-	uint64_t errors = 0;
-
-	for (unsigned int i = 0; i < batch->piece_count; i++) {
-		struct scan_piece *piece = &batch->pieces[i];
-
-		if (piece->hole) {
-			piece->zero_bytes = piece->bytes;
-			piece->zero_blocks =
-				(piece->bytes + options->block_bytes - 1) >> options->block_shift;
-			continue;
-		}
-		errors += read_piece(options, piece, batch->buffer + piece->buffer_offset);
-		name_blocks(options, batch, piece, &waiting);
-	}
-	if (waiting.block != NULL)
-		hash_block(waiting.block, (size_t)options->block_bytes, waiting.name);
-	for (unsigned int i = 0; i < batch->piece_count; i++) {
-		if (batch->pieces[i].hole)
-			continue;
-		place_blocks(options, batch, &batch->pieces[i]);
-		scan_file_release_descriptor(batch->pieces[i].file);
-	}
-	return errors;
+	/* Of an I/O of its own it is known that the transfer failed, but not where. */
+	if (piece->file->io != NULL)
+		status = read_piece(piece);
+	if (status == 0 && said == UDS_ERR_OUT_OF_RANGE)
+		return 0; /* it has grown again */
+	/* An error that does not come again is one all the same. */
+	if (status == 0)
+		piece->read_bytes = 0;
+	at = piece->transfer.offset + piece->read_bytes;
+	if (status == UDS_ERR_OUT_OF_RANGE)
+		return tell(options, piece->file, at, "the file became shorter while scanning");
+	/* Whole blocks before the bad place still count. */
+	piece->read_bytes &= ~(options->block_bytes - 1);
+	return tell(options, piece->file, at,
+		    uds_strerror(said == UDS_ERR_OUT_OF_RANGE ? status : said));
 }

@@ -377,9 +377,9 @@ def files_that_change_while_they_are_read_do_no_harm():
                     if r.random() < 0.4:
                         os.unlink(path)
                     elif r.random() < 0.5:
-                        os.truncate(path, r.randrange(200000))
+                        os.truncate(path, r.randrange(500000))
                     else:
-                        write(path, block(r.randrange(9)) * r.randrange(60))
+                        write(path, block(r.randrange(9)) * r.randrange(120))
                 except OSError:
                     pass
         for i in range(300):
@@ -399,24 +399,84 @@ def files_that_change_while_they_are_read_do_no_harm():
             thread.join()
 
 
+class Loop:
+    """A loop device, `with Loop(image) as node`; skips where none can be had."""
+    def __init__(self, image):
+        self.image = image
+
+    def __enter__(self):
+        made = subprocess.run(["losetup", "-f", "--show", self.image], capture_output=True,
+                              text=True, check=False)
+        if made.returncode != 0:
+            raise Skip("no loop device: %s" % made.stderr.strip())
+        self.node = made.stdout.strip()
+        return self.node
+
+    def __exit__(self, *_):
+        subprocess.run(["losetup", "-d", self.node], check=False)
+
+
 def block_devices_are_scanned():
     with Folder() as folder:
         path = os.path.join(folder, "image")
         write(path, block(1), block(2), block(1), b"\0" * BLOCK * 5, block(1))
-        loop = subprocess.run(["losetup", "-f", "--show", path], capture_output=True, text=True,
-                              check=False)
-        if loop.returncode != 0:
-            raise Skip("no loop device: %s" % loop.stderr.strip())
-        try:
-            node = loop.stdout.strip()
+        with Loop(path) as node:
             counts = Counts()
             counts.add_file(path)
             counts.check(uds("scan", "--json", node).json)
             link = os.path.join(folder, "link")
             os.symlink(node, link)
             counts.check(uds("scan", "--json", link).json)
-        finally:
-            subprocess.run(["losetup", "-d", loop.stdout.strip()], check=False)
+
+
+# Runs a command for which the kernel has no io_uring.
+WITHOUT_IO_URING = """
+import ctypes, os, struct, sys
+IO_URING_SETUP, LOAD, EQUAL, RETURN, ALLOW, ENOSYS = 425, 0x20, 0x15, 0x06, 0x7fff0000, 38
+rules = [(LOAD, 0, 0, 0), (EQUAL, 0, 1, IO_URING_SETUP), (RETURN, 0, 0, 0x50000 | ENOSYS),
+         (RETURN, 0, 0, ALLOW)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+program = struct.pack("H6xP", len(rules), ctypes.addressof(code))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, program, 0, 0) != 0:
+    sys.exit("no filter: %s" % os.strerror(ctypes.get_errno()))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def without_io_uring():
+    prefix = [sys.executable, "-c", WITHOUT_IO_URING]
+    probe = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        raise Skip("system calls cannot be taken away here: %s" % probe.stderr.strip())
+    return prefix
+
+
+def what_is_read_with_and_without_io_uring_is_the_same():
+    with Folder() as folder:
+        some_tree(folder)
+        # Around the size from which files are read through io_uring, and in several batches.
+        for i, size in enumerate([262143, 262144, 262145, (1 << 20) - 1, (1 << 20) + 1, 5000000]):
+            write(os.path.join(folder, "large%d" % i),
+                  b"".join(block(j % 90) for j in range(size // BLOCK)), block(7)[:size % BLOCK])
+        counts = Counts().add_tree(folder)
+        options = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
+        for readers in 1, 3:
+            counts.check(uds("scan", "--json", "--readers", readers, folder).json)
+            counts.check(uds("scan", "--json", "--readers", readers, folder, env=options,
+                             prefix=without_io_uring()).json)
+
+
+def the_place_of_a_read_error_of_a_device_is_told():
+    with Folder() as folder:
+        path = write(os.path.join(folder, "image"), *(block(i) for i in range(768)))
+        with Loop(path) as node:
+            # A loop device cannot read what its file has no more.
+            os.truncate(path, (2 << 20) + BLOCK)
+            ran = uds("scan", "--json", node, status=FAILED,
+                      says=[node, "at byte %d" % ((2 << 20) + BLOCK), "Input/output error"])
+            equal((ran.json["errors"], ran.json["unique_blocks"], ran.json["bytes"]),
+                  (1, 513, (2 << 20) + BLOCK))
 
 
 def read_errors_are_told_with_their_place():
@@ -424,6 +484,7 @@ def read_errors_are_told_with_their_place():
         raise Skip("no strace to make reads fail with")
     with Folder() as folder:
         path = write(os.path.join(folder, "f"), *(block(i) for i in range(768)))
+        small = write(os.path.join(folder, "s"), *(block(i) for i in range(1000, 1020)))
         options = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
         probe = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e",
                                 "inject=pread64:error=EIO:when=100", "true"],
@@ -431,12 +492,19 @@ def read_errors_are_told_with_their_place():
         if probe.returncode != 0:
             raise Skip("strace cannot make calls fail here")
         # The second megabyte cannot be read; the first and the third count.
-        ran = uds("scan", "--json", "--readers", 1, folder, status=FAILED, env=options,
-                  prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-P", path, "-e",
+        ran = uds("scan", "--json", "--readers", 1, path, status=FAILED, env=options,
+                  prefix=[*without_io_uring(), "strace", "-f", "-qq", "-o", "/dev/null", "-P", path, "-e",
                           "inject=pread64:error=EIO:when=2"],
                   says=[path, "at byte 1048576", "Input/output error"])
         equal((ran.json["errors"], ran.json["unique_blocks"], ran.json["bytes"]),
               (1, 512, 2 << 20))
+        # Of a file that is read by its descriptor, too.
+        ran = uds("scan", "--json", "--readers", 1, folder, status=FAILED, env=options,
+                  prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-P", small, "-e",
+                          "inject=pread64:error=EIO:when=1"],
+                  says=[small, "at byte 0", "Input/output error"])
+        equal((ran.json["errors"], ran.json["unique_blocks"], ran.json["bytes"]),
+              (1, 768, 3 << 20))
 
 
 def the_table_has_the_most_duplicated_files_first():
@@ -543,6 +611,8 @@ if __name__ == "__main__":
         unreadable_files_and_folders_are_told_and_the_rest_is_scanned,
         what_is_not_there_is_told_and_the_rest_is_scanned,
         files_that_change_while_they_are_read_do_no_harm, block_devices_are_scanned,
+        what_is_read_with_and_without_io_uring_is_the_same,
+        the_place_of_a_read_error_of_a_device_is_told,
         read_errors_are_told_with_their_place, the_table_has_the_most_duplicated_files_first,
         where_a_block_was_first_seen_is_told, names_and_data_are_what_the_manual_says,
         the_report_calls_itself_an_estimate, an_interrupted_scan_ends_in_order]))
