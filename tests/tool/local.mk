@@ -8,6 +8,8 @@ tool_tests = \
 	tests/tool/test_tool_index.py \
 	tests/tool/test_tool_json.py \
 	tests/tool/test_tool_names.py \
+	tests/tool/test_tool_quiet.py \
+	tests/tool/test_tool_recover.py \
 	tests/tool/test_tool_requests.py \
 	tests/tool/test_tool_salvage.py \
 	tests/tool/test_tool_scan.py \

@@ -17,14 +17,16 @@ import unicodedata
 from tool_support import FAILED, SMALL, TOOL, Folder, Skip, equal, main, uds
 
 
-def on_terminal(*arguments, columns=0, status=0, seen=None, prefix=(), env=None):
+def on_terminal(*arguments, columns=0, status=0, seen=None, prefix=(), env=None, stdin=""):
     """Runs the command with a terminal as standard error. Returns what it wrote there. @seen: is
     given each part of it as it comes."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24 if columns else 0, columns, 0, 0))
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen([*prefix, TOOL, *arguments], stdin=subprocess.DEVNULL,
-                                   stdout=out, stderr=theirs, env=env)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as given:
+        given.write(stdin.encode())
+        given.seek(0)
+        process = subprocess.Popen([*prefix, TOOL, *arguments], stdin=given, stdout=out,
+                                   stderr=theirs, env=env)
         os.close(theirs)
         said = b""
         while True:

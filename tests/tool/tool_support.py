@@ -99,6 +99,61 @@ def unprivileged():
     return prefix
 
 
+BAD_SECTORS = """
+    #define _GNU_SOURCE
+    #include <errno.h>
+    #include <stdlib.h>
+    #include <sys/stat.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    /* TEST_BAD: "inode:first-last,inode:first-last,...", bytes that cannot be read. */
+    static int is_bad(int fd, unsigned long long offset, size_t length)
+    {
+        const char *at = getenv("TEST_BAD");
+        struct stat st;
+        if (at == NULL || fstat(fd, &st) != 0) return 0;
+        while (*at != '\\0') {
+            char *end;
+            unsigned long long inode = strtoull(at, &end, 10);
+            unsigned long long first = strtoull(end + 1, &end, 10);
+            unsigned long long last = strtoull(end + 1, &end, 10);
+            if (inode == st.st_ino && offset <= last && first < offset + length) return 1;
+            at = *end == ',' ? end + 1 : end;
+        }
+        return 0;
+    }
+    ssize_t pread(int fd, void *buffer, size_t length, off_t offset)
+    {
+        if (is_bad(fd, (unsigned long long)offset, length)) { errno = EIO; return -1; }
+        return syscall(SYS_pread64, fd, buffer, length, offset);
+    }
+    ssize_t pread64(int fd, void *buffer, size_t length, off64_t offset)
+    {
+        return pread(fd, buffer, length, offset);
+    }"""
+
+
+def with_bad_sectors(folder, *bad):
+    """The environment of a command for which these ranges (path, first, length) cannot be read."""
+    if not shutil.which("cc") or sys.maxsize < 1 << 32:
+        raise Skip("no compiler, or a system call of another shape")
+    with open(os.path.join(os.environ.get("UDS_BUILDDIR", "."), "Makefile"),
+              encoding="utf-8") as file:
+        if "-fsanitize" in file.read():
+            raise Skip("a sanitizer has read calls of its own")
+    library = os.path.join(folder, "bad.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=BAD_SECTORS,
+                   text=True, check=True)
+    return dict(os.environ, LD_PRELOAD=library,
+                TEST_BAD=",".join("%d:%d-%d" % (os.stat(path).st_ino, first, first + length - 1)
+                                  for path, first, length in bad))
+
+
+def plain(path):
+    """To be read by the calls that can be made to fail."""
+    return "file:%s?direct=0&uring=0" % path
+
+
 def name(i):
     """The i-th of some evenly spread names."""
     import hashlib
