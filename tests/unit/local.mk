@@ -12,6 +12,12 @@ tests_unit_test_allocator_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_allocator_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_allocator_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_bounded_memory
+tests_unit_test_bounded_memory_SOURCES = tests/unit/test_bounded_memory.c
+tests_unit_test_bounded_memory_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_bounded_memory_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_bounded_memory_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_index_findings
 tests_unit_test_index_findings_SOURCES = tests/unit/test_index_findings.c
 tests_unit_test_index_findings_CPPFLAGS = $(TEST_CPPFLAGS)
