@@ -111,7 +111,7 @@ int open_to_create(const struct command *command, const char *uri, const struct 
 	r = uds_io_open_uri(uri, &options, env, &message, ret_io);
 	*ret_made = r == 0 && options.exclusive_create;
 	if (r == -EEXIST) {
-		options.create = false;
+		/* Still to create: what is there is not written through a symbolic link. */
 		options.exclusive_create = false;
 		message.text[0] = '\0';
 		r = uds_io_open_uri(uri, &options, env, &message, ret_io);

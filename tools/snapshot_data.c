@@ -157,6 +157,19 @@ static bool is_descriptor_of(int descriptor, const char *path)
 	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/*
+ * An output that is there is taken as it is. One that is not is made for its owner alone, as it gets what a
+ * device has that others may not read; never through a symbolic link, whose target somebody else has chosen.
+ */
+static int open_output(const char *path)
+{
+	int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (descriptor >= 0 || errno != ENOENT)
+		return descriptor;
+	return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+}
+
 /* Opens the output; a file is emptied only when it is known to be another. */
 static int open_sink(struct snapshot_target *target, struct sink *sink)
 {
@@ -164,7 +177,7 @@ static int open_sink(struct snapshot_target *target, struct sink *sink)
 
 	sink->descriptor = STDOUT_FILENO;
 	if (sink->path != NULL)
-		sink->descriptor = open(sink->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+		sink->descriptor = open_output(sink->path);
 	if (sink->descriptor < 0 || fstat(sink->descriptor, &status) != 0) {
 		complain(sink->command, "%s: %s", sink->path, strerror(errno));
 		return EXIT_FAILED;

@@ -346,9 +346,9 @@ enum uds_io_direct {
 };
 
 struct uds_io_file_options {
-	uint64_t size;	       /* of this struct: set by UDS_IO_FILE_OPTIONS_INIT */
-	bool write;	       /* open to read and write, and take the exclusive lock */
-	bool create;	       /* make the file when it is not there; needs write */
+	uint64_t size; /* of this struct: set by UDS_IO_FILE_OPTIONS_INIT */
+	bool write;    /* open to read and write, and take the exclusive lock */
+	bool create;   /* make the file, mode 0600 less umask, if it is not there; needs write */
 	bool exclusive_create; /* with create: -EEXIST when it is there */
 	bool no_lock;	 /* read without the shared lock: only for data that does not change */
 	uint32_t direct; /* enum uds_io_direct */
@@ -377,6 +377,9 @@ struct uds_io_file_options {
  * that is mounted or held by device-mapper is refused, and so is a file that a loop device, a mount
  * or swapping uses.
  *
+ * With create a symbolic link is followed to a device only: one that leads to a file or nowhere is
+ * refused, since somebody else may have chosen where to.
+ *
  * Each open drops what the page cache has of a block device, and reads a device that others use
  * past the cache, so it sees what is on the device now. With O_DIRECT the block size is the logical
  * sector size of the device, or what the file system demands.
@@ -386,6 +389,7 @@ struct uds_io_file_options {
  *   -EINVAL                         neither a regular file nor a block device; options that
  *                                   contradict
  *   -EINVAL, -E2BIG                 a size member (libuds(3), Structs)
+ *   -ELOOP                          create, and the path is a symbolic link to a file or to nothing
  *   -EROFS                          a read-only device, opened for writing
  *   -ENOMEM                         no memory
  *   UDS_ERR_IN_USE                  locked by another opener, mounted, or held by the system

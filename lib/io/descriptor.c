@@ -4,14 +4,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int open_retrying(const char *path, int flags)
 {
 	int fd;
 
+	/*
+	 * The owner's alone: an index says which blocks its owner has, and a store has blocks of a device that
+	 * others may not read. Whoever wants to share one changes its mode.
+	 */
 	do
-		fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
+		fd = open(path, flags | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);
 	while (fd < 0 && errno == EINTR);
 	return fd < 0 ? -errno : fd;
 }

@@ -25,7 +25,10 @@ struct standard_hold {
 int descriptor_hold_standard(struct standard_hold *ret_hold);
 void descriptor_release_standard(struct standard_hold *hold);
 
-/* open(2) with O_CLOEXEC and O_NOCTTY, again after EINTR. Returns 3 or more, or a negated errno. */
+/*
+ * open(2) with O_CLOEXEC and O_NOCTTY, again after EINTR; a file that is made gets the mode 0600 less the umask.
+ * Returns 3 or more, or a negated errno.
+ */
 int descriptor_open(const char *path, int flags);
 
 #endif

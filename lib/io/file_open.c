@@ -51,8 +51,11 @@ static int check_kind(const char *path, const struct stat *st, struct uds_messag
 	return failure(message, -EINVAL, "%s: neither a regular file nor a block device", path);
 }
 
-/* What is at the path may have changed since it was looked at; from here on it stays what it is. */
-static int settle(int fd, const char *path, struct uds_message *message)
+/*
+ * What is at the path may have changed since it was looked at, into @was; from here on it stays what it is. A file
+ * in place of a device was perhaps come to by a link that is not to be followed.
+ */
+static int settle(int fd, const struct stat *was, const char *path, struct uds_message *message)
 {
 	struct stat st;
 	int flags, r;
@@ -62,6 +65,9 @@ static int settle(int fd, const char *path, struct uds_message *message)
 	r = check_kind(path, &st, message);
 	if (r < 0)
 		return r;
+	if ((st.st_mode & S_IFMT) != (was->st_mode & S_IFMT))
+		return failure(message, -EINVAL,
+			       "%s: something else has taken its place while it was opened", path);
 	/* With O_NONBLOCK io_uring would give up where a transfer has to wait for the device. */
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
@@ -91,8 +97,10 @@ static int wait_for_lease(const char *path, int flags, struct uds_message *messa
 /*
  * What is there is looked at before it is opened: opening some devices already does something. Should
  * a FIFO take its place meanwhile, O_NONBLOCK keeps the open from waiting for the other end.
+ *
+ * @no_link: a symbolic link is followed to a device only.
  */
-static int open_existing(const char *path, bool write, struct uds_message *message)
+static int open_existing(const char *path, bool write, bool no_link, struct uds_message *message)
 {
 	struct stat st;
 	int flags = (write ? O_RDWR : O_RDONLY) | O_NONBLOCK;
@@ -105,6 +113,8 @@ static int open_existing(const char *path, bool write, struct uds_message *messa
 		return r;
 	if (write && S_ISBLK(st.st_mode))
 		flags |= O_EXCL;
+	if (no_link && !S_ISBLK(st.st_mode))
+		flags |= O_NOFOLLOW;
 	fd = descriptor_open(path, flags);
 	if (fd == -EBUSY && S_ISBLK(st.st_mode))
 		return file_device_in_use(st.st_rdev, path, message);
@@ -114,10 +124,30 @@ static int open_existing(const char *path, bool write, struct uds_message *messa
 		cannot_open(path, fd, message);
 	if (fd < 0)
 		return fd;
-	r = settle(fd, path, message);
+	r = settle(fd, &st, path, message);
 	if (r < 0)
 		close(fd);
 	return r < 0 ? r : fd;
+}
+
+/*
+ * Whoever may make names in the folder could lead what is created over any file that its user may write. So it is
+ * not written through a symbolic link, whether that leads to a file or nowhere; only to a device, as those in
+ * /dev/mapper do, which take rights to be made.
+ */
+static int refuse_link(const char *path, struct uds_message *message)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+	/* Anything else is refused for what it is. */
+	if (stat(path, &st) < 0 ? errno != ENOENT : !S_ISREG(st.st_mode))
+		return 0;
+	return failure(
+		message, -ELOOP,
+		"%s: is a symbolic link, and nothing is created through one: name the file itself",
+		path);
 }
 
 /*
@@ -127,18 +157,19 @@ static int open_existing(const char *path, bool write, struct uds_message *messa
 static int open_or_create(const char *path, const struct uds_io_file_options *options,
 			  bool *ret_created, struct uds_message *message)
 {
-	int fd = -ENOENT;
+	int fd = -ENOENT, r;
 
 	*ret_created = false;
 	if (!options->create)
-		return open_existing(path, options->write, message);
+		return open_existing(path, options->write, false, message);
 	for (int tries = 0; tries < 2 && fd == -ENOENT; tries++) {
 		fd = descriptor_open(path, O_RDWR | O_CREAT | O_EXCL);
 		if (fd >= 0)
 			*ret_created = true;
 		if (fd != -EEXIST || options->exclusive_create)
 			return fd < 0 ? cannot_open(path, fd, message) : fd;
-		fd = open_existing(path, true, message);
+		r = refuse_link(path, message);
+		fd = r < 0 ? r : open_existing(path, true, true, message);
 	}
 	return fd;
 }

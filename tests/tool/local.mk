@@ -4,6 +4,7 @@
 
 tool_tests = \
 	tests/tool/test_tool_completion.py \
+	tests/tool/test_tool_created.py \
 	tests/tool/test_tool_damage.py \
 	tests/tool/test_tool_index.py \
 	tests/tool/test_tool_json.py \

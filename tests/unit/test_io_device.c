@@ -103,6 +103,26 @@ static void write_then_read(struct uds_io *io, size_t bytes, uint64_t offset)
 	free(read);
 }
 
+START_TEST(a_device_is_come_to_by_links_also_to_create_on_it)
+{
+	struct uds_io_file_options options = writing(UDS_IO_DIRECT_NO);
+	char link[400];
+	struct uds_io *io;
+
+	if (!attached("a_device_is_come_to_by_links_also_to_create_on_it", 512, false))
+		return;
+	snprintf(link, sizeof(link), "%s/link", scratch_dir());
+	ck_assert_int_eq(symlink(loop.path, link), 0);
+	options.create = true;
+	ck_assert_msg(uds_io_open_file(link, &options, NULL, &message, &io) == 0, "%s",
+		      message.text);
+	write_then_read(io, 4096, 512);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(unlink(link), 0);
+	loop_detach(&loop);
+}
+END_TEST
+
 START_TEST(a_device_gives_its_size_and_keeps_what_is_written)
 {
 	unsigned int sector = sector_sizes[_i];
@@ -402,6 +422,7 @@ int main(void)
 	TCase *tc = tcase_create("device");
 
 	tcase_add_checked_fixture(tc, make_path, remove_path);
+	tcase_add_test(tc, a_device_is_come_to_by_links_also_to_create_on_it);
 	tcase_add_loop_test(tc, a_device_gives_its_size_and_keeps_what_is_written, 0, 2);
 	tcase_add_loop_test(tc, direct_io_obeys_the_sector_size, 0, 2);
 	tcase_add_loop_test(tc, engines_work_on_devices, 0, 2);

@@ -195,6 +195,58 @@ START_TEST(a_missing_file_is_made_only_when_asked)
 }
 END_TEST
 
+static unsigned int mode_of_new_file(mode_t mask)
+{
+	const struct uds_io_file_options options = writing();
+	const mode_t before = umask(mask);
+	struct stat st;
+
+	ck_assert_int_eq(uds_io_close(open_good(&options)), 0);
+	umask(before);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	return st.st_mode & 07777;
+}
+
+START_TEST(a_new_file_is_for_its_owner_alone)
+{
+	ck_assert_uint_eq(mode_of_new_file(0), 0600);
+	ck_assert_uint_eq(mode_of_new_file(022), 0600);
+	ck_assert_uint_eq(mode_of_new_file(0277), 0400);
+}
+END_TEST
+
+START_TEST(nothing_is_created_through_a_symbolic_link)
+{
+	struct uds_io_file_options options = writing();
+	char target[sizeof(path) + 10], link[sizeof(path)];
+	struct uds_io *io;
+	struct stat st;
+
+	snprintf(target, sizeof(target), "%s.target", path);
+	strcpy(link, path);
+	ck_assert_int_eq(symlink(target, link), 0);
+	/* It leads nowhere: nothing is made there. */
+	open_refused(&options, -ELOOP, "is a symbolic link");
+	ck_assert_int_eq(access(target, F_OK), -1);
+	/* It leads to a file: that is not opened. */
+	strcpy(path, target);
+	ck_assert_int_eq(uds_io_close(open_good(&options)), 0);
+	strcpy(path, link);
+	open_refused(&options, -ELOOP, "is a symbolic link");
+	options.exclusive_create = true;
+	open_refused(&options, -EEXIST, "exists");
+	ck_assert_int_eq(lstat(link, &st), 0);
+	ck_assert(S_ISLNK(st.st_mode));
+	/* What is there may be opened by any name. */
+	options.create = false;
+	options.exclusive_create = false;
+	io = open_good(&options);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(unlink(target), 0);
+}
+END_TEST
+
 START_TEST(options_that_contradict_are_refused)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
@@ -667,6 +719,8 @@ int main(void)
 	tcase_add_test(tc, nothing_goes_past_the_end);
 	tcase_add_test(tc, discarded_ranges_keep_the_size_and_their_neighbours);
 	tcase_add_test(tc, a_missing_file_is_made_only_when_asked);
+	tcase_add_test(tc, a_new_file_is_for_its_owner_alone);
+	tcase_add_test(tc, nothing_is_created_through_a_symbolic_link);
 	tcase_add_test(tc, options_that_contradict_are_refused);
 	tcase_add_test(tc, what_is_no_file_is_refused_by_its_kind);
 	tcase_add_test(tc, permissions_are_respected);
