@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Asks device-mapper for the table of a device. */
+/* Asks device-mapper for the table of a device, and follows it. */
 #include "io/device_mapper.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ static bool ask(dev_t device, union answer *answer)
 }
 
 /* The target at @at; false when it does not fit into the answer or is not linear. */
-static bool take(const union answer *answer, size_t at, struct dm_linear *ret_target,
+static bool take(const char *answer, size_t length, size_t at, struct dm_linear *ret_target,
 		 size_t *ret_next)
 {
 	unsigned int major_number, minor_number;
@@ -55,33 +55,34 @@ static bool take(const union answer *answer, size_t at, struct dm_linear *ret_ta
 	struct dm_target_spec spec;
 
 	/* Offsets come from the kernel, but are not followed out of the buffer. */
-	if (at > sizeof(*answer) - sizeof(spec) - 1)
+	if (at >= length || length - at <= sizeof(spec))
 		return false;
-	memcpy(&spec, answer->bytes + at, sizeof(spec));
+	memcpy(&spec, answer + at, sizeof(spec));
 	if (strncmp(spec.target_type, "linear", sizeof(spec.target_type)) != 0 ||
-	    sscanf(answer->bytes + at + sizeof(spec), "%u:%u %llu", &major_number, &minor_number,
+	    sscanf(answer + at + sizeof(spec), "%u:%u %llu", &major_number, &minor_number,
 		   &sector) != 3)
 		return false;
 	ret_target->begin = (uint64_t)spec.sector_start * 512;
 	ret_target->length = (uint64_t)spec.length * 512;
 	ret_target->device = makedev(major_number, minor_number);
 	ret_target->offset = (uint64_t)sector * 512;
-	*ret_next = answer->header.data_start + (size_t)spec.next;
+	*ret_next = spec.next;
 	return true;
 }
 
-/* Returns how many targets there are, all of them linear; else 0. */
-static int take_all(const union answer *answer, struct dm_linear *ret_targets)
+int dm_parse_linear(const void *answer, size_t length, struct dm_linear *ret_targets)
 {
-	size_t at = answer->header.data_start;
+	struct dm_ioctl header;
+	size_t next = 0;
 
-	if (answer->header.target_count > DM_LINEAR_MAX)
+	memcpy(&header, answer, sizeof(header));
+	if (header.target_count > DM_LINEAR_MAX)
 		return 0;
-	for (uint32_t i = 0; i < answer->header.target_count; i++) {
-		if (!take(answer, at, &ret_targets[i], &at))
+	for (uint32_t i = 0; i < header.target_count; i++) {
+		if (!take(answer, length, header.data_start + next, &ret_targets[i], &next))
 			return 0;
 	}
-	return (int)answer->header.target_count;
+	return (int)header.target_count;
 }
 
 int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **ret_targets)
@@ -101,7 +102,7 @@ int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **r
 		if (ask(device, answer)) {
 			/* The words of a target are a string, which may reach to the end. */
 			answer->bytes[sizeof(*answer) - 1] = '\0';
-			count = take_all(answer, targets);
+			count = dm_parse_linear(answer, sizeof(*answer), targets);
 		}
 	}
 	env_release(env, answer);
@@ -117,4 +118,25 @@ int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **r
 	(void)env, (void)device, (void)ret_targets;
 	return 0;
 }
+
+int dm_parse_linear(const void *answer, size_t length, struct dm_linear *ret_targets)
+{
+	(void)answer, (void)length, (void)ret_targets;
+	return 0;
+}
 #endif
+
+bool dm_through_linear(const struct dm_linear *target, uint64_t offset, uint64_t length,
+		       uint64_t *ret_offset, uint64_t *ret_length)
+{
+	uint64_t end = length == UINT64_MAX ? UINT64_MAX : offset + length;
+	uint64_t target_end = target->begin + target->length;
+	uint64_t from = offset > target->begin ? offset : target->begin;
+	uint64_t to = end < target_end ? end : target_end;
+
+	if (from >= to)
+		return false;
+	*ret_offset = from - target->begin + target->offset;
+	*ret_length = to - from;
+	return true;
+}

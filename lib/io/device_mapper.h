@@ -28,4 +28,21 @@ struct dm_linear {
  */
 int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **ret_targets);
 
+/*
+ * The same from what the kernel answered: its header, then a target after the other, each with its words.
+ * @length: of all of it; its last byte is 0. @ret_targets: room for DM_LINEAR_MAX.
+ *
+ * Returns how many there are; 0 when one is of another kind, or they are too many or cut short.
+ */
+int dm_parse_linear(const void *answer, size_t length, struct dm_linear *ret_targets);
+
+/*
+ * The part of the device's bytes from @offset on, @length of them (UINT64_MAX: all), that a target holds,
+ * as a range of the device that it leads to.
+ *
+ * Returns whether there is any.
+ */
+bool dm_through_linear(const struct dm_linear *target, uint64_t offset, uint64_t length,
+		       uint64_t *ret_offset, uint64_t *ret_length);
+
 #endif

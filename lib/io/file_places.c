@@ -114,27 +114,10 @@ static struct range moved(struct range range, uint64_t offset)
 	return range;
 }
 
-/* The part of @range that a target holds, as a range of the device that it leads to. */
-static bool through_target(struct range range, const struct dm_linear *target,
-			   struct range *ret_range)
-{
-	uint64_t end = range.length == TO_THE_END ? TO_THE_END : range.offset + range.length;
-	uint64_t target_end = target->begin + target->length;
-	uint64_t from = range.offset > target->begin ? range.offset : target->begin;
-	uint64_t to = end < target_end ? end : target_end;
-
-	if (from >= to)
-		return false;
-	ret_range->offset = from - target->begin + target->offset;
-	ret_range->length = to - from;
-	ret_range->within = range.within;
-	return true;
-}
-
 static bool add_linear_targets(struct collector *c, dev_t device, struct range range)
 {
+	struct range part = range;
 	struct dm_linear *targets;
-	struct range part;
 	int count;
 
 	count = dm_read_linear(c->env, device, &targets);
@@ -143,7 +126,8 @@ static bool add_linear_targets(struct collector *c, dev_t device, struct range r
 	if (count <= 0)
 		return false;
 	for (int i = 0; i < count; i++) {
-		if (through_target(range, &targets[i], &part))
+		if (dm_through_linear(&targets[i], range.offset, range.length, &part.offset,
+				      &part.length))
 			add_device(c, targets[i].device, part);
 	}
 	env_release(c->env, targets);

@@ -6,6 +6,18 @@ tests_unit_test_base_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_base_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_base_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_device_mapper
+tests_unit_test_device_mapper_SOURCES = tests/unit/test_device_mapper.c
+tests_unit_test_device_mapper_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_device_mapper_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_device_mapper_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_vdo_geometry
+tests_unit_test_vdo_geometry_SOURCES = tests/unit/test_vdo_geometry.c
+tests_unit_test_vdo_geometry_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_vdo_geometry_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_vdo_geometry_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_allocator
 tests_unit_test_allocator_SOURCES = tests/unit/test_allocator.c
 tests_unit_test_allocator_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -558,6 +558,7 @@ START_TEST(what_a_backend_can_do_is_left_to_it)
 	struct own *own = last_own;
 	uint8_t *buffer = make_buffer(8192);
 	struct uds_io_request request = make_request(io, UDS_IO_WRITE, buffer, 512, 0);
+	unsigned int flushes;
 
 	memset(buffer, 3, 8192);
 	ck_assert_int_eq(carry_out(engine, request), 0);
@@ -575,6 +576,15 @@ START_TEST(what_a_backend_can_do_is_left_to_it)
 	ck_assert_int_eq(uds_io_read(io, buffer, 8192, 0), 0);
 	ck_assert_int_eq(buffer[511] | buffer[4096] | buffer[8191], 0);
 	ck_assert_int_eq(buffer[512], 3);
+	flushes = own->flushes;
+	request = make_request(io, UDS_IO_WRITE_ZEROES, NULL, 512, 1024);
+	ck_assert_int_eq(carry_out(engine, request), 0);
+	ck_assert_uint_eq(own->flushes, flushes);
+	request.flags = UDS_IO_FUA;
+	ck_assert_int_eq(carry_out(engine, request), 0);
+	ck_assert_uint_eq(own->flushes, flushes + 1);
+	ck_assert_int_eq(carry_out(engine, make_request(io, UDS_IO_FLUSH, NULL, 0, 0)), 0);
+	ck_assert_uint_eq(own->flushes, flushes + 2);
 	uds_io_engine_close(engine);
 	uds_io_close(io);
 	free(buffer);

@@ -21,6 +21,9 @@
 #define ORIGIN	 200u /* chunks */
 #define COW	 400u
 
+/* So many areas of this size are taken off in one round of a merge at most. */
+#define ROUND_AREAS 64u
+
 struct fixture {
 	struct trace *trace;
 	struct fault_plan plan;
@@ -29,7 +32,7 @@ struct fixture {
 	struct uds_snapshot *snapshot;
 };
 
-static void setup(struct fixture *f, bool transient)
+static void setup_sized(struct fixture *f, bool transient, uint64_t cow_bytes)
 {
 	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
@@ -39,7 +42,7 @@ static void setup(struct fixture *f, bool transient)
 	fault_plan_start(&f->plan);
 	create.chunk_bytes = CHUNK;
 	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, &f->origin), 0);
-	ck_assert_int_eq(uds_io_open_memory(COW * CHUNK, 1, NULL, &f->cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(cow_bytes, 1, NULL, &f->cow), 0);
 	f->origin = trace_io(f->trace, 'o', f->origin);
 	f->cow = trace_io(f->trace, 'c', f->cow);
 	ck_assert_int_eq(fault_io_open(&f->plan, f->cow, NULL, &f->cow), 0);
@@ -49,6 +52,11 @@ static void setup(struct fixture *f, bool transient)
 		ck_assert_int_eq(uds_exception_store_format(f->cow, &create, NULL), 0);
 	ck_assert_int_eq(uds_snapshot_open(f->origin, f->cow, &options, NULL, &f->snapshot), 0);
 	trace_clear(f->trace);
+}
+
+static void setup(struct fixture *f, bool transient)
+{
+	setup_sized(f, transient, COW * CHUNK);
 }
 
 static void teardown(struct fixture *f)
@@ -143,6 +151,89 @@ START_TEST(areas_are_restored_when_the_device_works_again)
 }
 END_TEST
 
+static void reopen(struct fixture *f, const char *expected_trace)
+{
+	trace_clear(f->trace);
+	ck_assert_int_eq(uds_snapshot_open(f->origin, f->cow, NULL, NULL, &f->snapshot), 0);
+	ck_assert_str_eq(f->trace->text, expected_trace);
+}
+
+static uint64_t area_at(uint64_t k)
+{
+	return (1 + k * (PER_AREA + 1)) * CHUNK;
+}
+
+/* Entries behind a gap are cleaned away durably before an exception may close the gap. */
+START_TEST(entries_behind_the_end_are_cleaned_durably)
+{
+	const uint8_t entry[16] = { 100, [8] = 50 };
+	struct fixture f;
+
+	setup(&f, false);
+	for (uint64_t c = 0; c < 3; c++)
+		ck_assert_int_eq(write_chunk(&f, c), 0);
+	ck_assert_int_eq(uds_snapshot_close(f.snapshot), 0);
+	ck_assert_int_eq(uds_io_write(f.cow, entry, sizeof(entry), area_at(0) + 20 * sizeof(entry)),
+			 0);
+	reopen(&f, "cW512+512 cF ");
+	ck_assert_int_eq(uds_snapshot_close(f.snapshot), 0);
+	reopen(&f, "");
+	ck_assert_uint_eq(exceptions(&f), 3);
+	teardown(&f);
+}
+END_TEST
+
+/* So are areas behind the last one, as many as a round of a merge may have left. */
+START_TEST(areas_behind_the_end_are_cleaned_durably)
+{
+	struct fixture f;
+
+	setup_sized(&f, false, area_at(ROUND_AREAS + 2));
+	ck_assert_int_eq(write_chunk(&f, 0), 0);
+	ck_assert_int_eq(uds_snapshot_close(f.snapshot), 0);
+	ck_assert_int_eq(uds_io_write(f.cow, "x", 1, area_at(1) + CHUNK - 1), 0);
+	ck_assert_int_eq(uds_io_write(f.cow, "x", 1, area_at(ROUND_AREAS)), 0);
+	ck_assert_int_eq(uds_io_write(f.cow, "x", 1, area_at(ROUND_AREAS + 1)), 0);
+	reopen(&f, "cW17408+512 cW1081856+512 cF ");
+	ck_assert_int_eq(uds_snapshot_close(f.snapshot), 0);
+	reopen(&f, "");
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(the_last_area_of_a_device_is_cleaned_too)
+{
+	struct fixture f;
+
+	setup_sized(&f, false, area_at(2) + CHUNK);
+	ck_assert_int_eq(write_chunk(&f, 0), 0);
+	ck_assert_int_eq(uds_snapshot_close(f.snapshot), 0);
+	ck_assert_int_eq(uds_io_write(f.cow, "x", 1, area_at(2) + CHUNK - 1), 0);
+	reopen(&f, "cW34304+512 cF ");
+	teardown(&f);
+}
+END_TEST
+
+/* The last sector of an area says that the list goes on: it comes back when all the rest is durable. */
+START_TEST(areas_are_restored_from_the_front)
+{
+	struct fixture f;
+
+	setup(&f, false);
+	for (uint64_t c = 0; c < 3 * PER_AREA + 5; c++)
+		ck_assert_int_eq(write_chunk(&f, c), 0);
+	fault_plan_fail(&f.plan, FAULT_WRITE | FAULT_FLUSH, 8, -EIO, true);
+	ck_assert_int_eq(uds_snapshot_merge(f.snapshot, NULL, NULL), -EIO);
+	fault_plan_fail(&f.plan, 0, 0, 0, false);
+	trace_clear(f.trace);
+	ck_assert_int_eq(uds_snapshot_flush(f.snapshot), 0);
+	ck_assert_str_eq(f.trace->text, "oF cW34304+512 cW17408+512 cW512+512 cF "
+					"cW34304+512 cW17408+512 cW512+512 cF "
+					"cW51200+512 cF cF ");
+	teardown(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("snapshot settle");
@@ -151,6 +242,10 @@ int main(void)
 	tcase_add_test(tc, a_failed_commit_is_taken_back_durably_before_a_merge);
 	tcase_add_test(tc, flushing_reaches_both_devices_also_without_a_store);
 	tcase_add_loop_test(tc, areas_are_restored_when_the_device_works_again, 0, 16);
+	tcase_add_test(tc, entries_behind_the_end_are_cleaned_durably);
+	tcase_add_test(tc, areas_behind_the_end_are_cleaned_durably);
+	tcase_add_test(tc, the_last_area_of_a_device_is_cleaned_too);
+	tcase_add_test(tc, areas_are_restored_from_the_front);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

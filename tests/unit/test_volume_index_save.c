@@ -584,29 +584,50 @@ START_TEST(a_small_region_gets_the_newest_chapters)
 }
 END_TEST
 
-static int refuse_to_write(void *context, const void *bytes, size_t length)
+/* A disk that fails once, and counts. */
+struct failing_sink {
+	unsigned int fail_at; /* 1: the first write */
+	unsigned int writes;
+};
+
+static int fail_once(void *context, const void *bytes, size_t length)
 {
-	(void)context;
+	struct failing_sink *s = context;
+
 	(void)bytes;
-	(void)length;
-	return -ENOSPC;
+	ck_assert_uint_gt(length, 0);
+	return ++s->writes == s->fail_at ? -ENOSPC : 0;
 }
 
-START_TEST(a_full_disk_ends_the_save)
+/* An index whose save takes several buffers, and an empty one. */
+START_TEST(a_write_that_fails_ends_the_save)
 {
 	struct uds_configuration c = small_configuration(true);
-	struct byte_sink sink = { refuse_to_write, NULL };
+	struct failing_sink whole = { 0, 0 };
+	struct byte_sink sink = { fail_once, &whole };
 	struct geometry geometry;
 	struct volume_index *index;
-	struct uds_message message;
-	uint64_t dropped = 77;
+	uint64_t dropped;
 
+	if (_i == 1)
+		c = (struct uds_configuration)UDS_CONFIGURATION_INIT;
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
 	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 5, NULL, &index), 0);
-	ck_assert_int_eq(volume_index_save_zone(index, 0, UINT64_MAX, &sink, &message, &dropped),
-			 -ENOSPC);
-	ck_assert_ptr_nonnull(strstr(message.text, "zone 0 was not written"));
-	ck_assert_uint_eq(dropped, 77);
+	ck_assert_int_eq(volume_index_save_zone(index, 0, UINT64_MAX, &sink, NULL, &dropped), 0);
+	ck_assert_uint_gt(whole.writes, _i == 1 ? 2 : 0);
+	for (unsigned int n = 1; n <= whole.writes; n++) {
+		struct failing_sink failing = { n, 0 };
+		struct uds_message message;
+
+		sink.context = &failing;
+		dropped = 77;
+		ck_assert_int_eq(
+			volume_index_save_zone(index, 0, UINT64_MAX, &sink, &message, &dropped),
+			-ENOSPC);
+		ck_assert_ptr_nonnull(strstr(message.text, "zone 0 was not written"));
+		ck_assert_uint_eq(dropped, 77);
+		ck_assert_uint_eq(failing.writes, n);
+	}
 	volume_index_free(index);
 }
 END_TEST
@@ -921,7 +942,7 @@ int main(void)
 	tcase_add_test(own, sparse_indexes_go_on_after_saves_with_other_zones);
 	tcase_add_test(own, what_the_origin_could_not_load_is_left_out_of_the_save);
 	tcase_add_test(own, a_small_region_gets_the_newest_chapters);
-	tcase_add_test(own, a_full_disk_ends_the_save);
+	tcase_add_loop_test(own, a_write_that_fails_ends_the_save, 0, 2);
 	suite_add_tcase(suite, own);
 	tcase_add_test(damage, each_damaged_field_is_named);
 	tcase_add_test(damage, damaged_sparse_fields_are_named);
