@@ -19,3 +19,9 @@ tests_fault_test_backend_statuses_SOURCES = tests/fault/test_backend_statuses.c
 tests_fault_test_backend_statuses_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fault_test_backend_statuses_CFLAGS = $(TEST_CFLAGS)
 tests_fault_test_backend_statuses_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/fault/test_allocations
+tests_fault_test_allocations_SOURCES = tests/fault/test_allocations.c
+tests_fault_test_allocations_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fault_test_allocations_CFLAGS = $(TEST_CFLAGS)
+tests_fault_test_allocations_LDADD = $(TEST_LDADD)
