@@ -12,6 +12,12 @@ tests_unit_test_device_mapper_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_device_mapper_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_device_mapper_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_io_system
+tests_unit_test_io_system_SOURCES = tests/unit/test_io_system.c
+tests_unit_test_io_system_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_system_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_system_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_vdo_geometry
 tests_unit_test_vdo_geometry_SOURCES = tests/unit/test_vdo_geometry.c
 tests_unit_test_vdo_geometry_CPPFLAGS = $(TEST_CPPFLAGS)

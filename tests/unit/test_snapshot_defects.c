@@ -752,6 +752,43 @@ START_TEST(d20_new_store_writes_area_flush_header_flush)
 }
 END_TEST
 
+static int note_loss(void *context, const struct uds_snapshot_loss *loss)
+{
+	ck_assert_int_eq(loss->status, UDS_ERR_CORRUPT);
+	ck_assert_uint_eq(loss->length, CHUNK);
+	*(uint64_t *)context = loss->offset / CHUNK;
+	return 0;
+}
+
+/* New chunks that count up from @_i over chunk 34, which is an area: that one is lost, and no other. */
+START_TEST(a_run_over_an_area_loses_that_chunk_alone)
+{
+	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
+	uint64_t first = (uint64_t)_i, lost = 0, lost_bytes;
+	uint8_t bytes[8 * CHUNK];
+	struct fixture f;
+
+	f.origin = make_origin();
+	f.cow = make_cow(80);
+	for (uint64_t i = 0; i < 8; i++) {
+		plant(f.cow, 0, i, 100 + i, first + i);
+		if (first + i != 34)
+			write_chunk(f.cow, first + i, 7);
+	}
+	options.salvage = true;
+	options.read_only = true;
+	ck_assert_int_eq(uds_snapshot_open(f.origin, f.cow, &options, NULL, &f.snapshot), 0);
+	ck_assert_int_eq(uds_snapshot_salvage(f.snapshot, bytes, sizeof(bytes), 100 * CHUNK,
+					      note_loss, &lost, &lost_bytes),
+			 0);
+	ck_assert_uint_eq(lost_bytes, CHUNK);
+	ck_assert_uint_eq(lost, 100 + 34 - first);
+	for (uint64_t i = 0; i < 8; i++)
+		ck_assert(first + i == 34 || chunk_is(bytes + i * CHUNK, first + i, 7));
+	teardown(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("snapshot defects");
@@ -779,6 +816,7 @@ int main(void)
 	tcase_add_test(tc, d18_area_in_memory_is_that_of_the_device_after_opening);
 	tcase_add_loop_test(tc, d19_taking_off_a_duplicate_leaves_the_first_in_force, 0, 3);
 	tcase_add_test(tc, d20_new_store_writes_area_flush_header_flush);
+	tcase_add_loop_test(tc, a_run_over_an_area_loses_that_chunk_alone, 27, 34 + 1);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
