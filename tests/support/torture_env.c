@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The failing, counting allocator. Each piece has a small head in front that says where it began. */
+/*
+ * The failing, counting allocator. Each piece has a small head in front that says where it began, and a tail
+ * behind it that must stay as it is.
+ */
 #include "torture_env.h"
 
 #include <errno.h>
@@ -9,6 +12,8 @@
 #include "check_main.h"
 
 #define MAGIC UINT64_C(0x746f7274757265ff)
+
+static const uint8_t tail[32] = "what is written here is outside";
 
 struct head {
 	uint64_t magic;
@@ -40,11 +45,12 @@ static void *torture_allocate(void *context, size_t bytes, size_t alignment)
 	/* The head lies in front; its size is no power of two everywhere. */
 	while (alignment < sizeof(head))
 		alignment *= 2;
-	if (posix_memalign(&head.begin, alignment, alignment + bytes) != 0)
+	if (posix_memalign(&head.begin, alignment, alignment + bytes + sizeof(tail)) != 0)
 		return NULL;
 	memory = (uint8_t *)head.begin + alignment;
 	memcpy(memory - sizeof(head), &head, sizeof(head));
 	memset(memory, 0xa5, bytes < 65536 ? bytes : 65536);
+	memcpy(memory + bytes, tail, sizeof(tail));
 	atomic_fetch_add(&torture->live, 1);
 	total = atomic_fetch_add(&torture->bytes, bytes) + bytes;
 	peak = atomic_load(&torture->peak);
@@ -61,6 +67,8 @@ static void torture_release(void *context, void *memory)
 	ck_assert_ptr_nonnull(memory);
 	memcpy(&head, (uint8_t *)memory - sizeof(head), sizeof(head));
 	ck_assert_msg(head.magic == MAGIC, "released what was not allocated here, or twice");
+	ck_assert_msg(memcmp((uint8_t *)memory + head.bytes, tail, sizeof(tail)) == 0,
+		      "written behind the end of %llu bytes", (unsigned long long)head.bytes);
 	memset((uint8_t *)memory - sizeof(head), 0xee, sizeof(head));
 	atomic_fetch_sub(&torture->live, 1);
 	atomic_fetch_sub(&torture->bytes, head.bytes);

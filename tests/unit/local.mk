@@ -18,6 +18,12 @@ tests_unit_test_io_system_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_system_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_system_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_bytes_io
+tests_unit_test_bytes_io_SOURCES = tests/unit/test_bytes_io.c
+tests_unit_test_bytes_io_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_bytes_io_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_bytes_io_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_vdo_geometry
 tests_unit_test_vdo_geometry_SOURCES = tests/unit/test_vdo_geometry.c
 tests_unit_test_vdo_geometry_CPPFLAGS = $(TEST_CPPFLAGS)

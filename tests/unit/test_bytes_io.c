@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Transfers of any offset and length on I/Os with blocks of any size: against the same done to plain memory. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_main.h"
+#include "fault_io.h"
+#include "io/bytes_io.h"
+#include "snap_image.h"
+#include "torture_env.h"
+#include "trace_io.h"
+
+#define WINDOW ((size_t)1 << 20)
+#define SIZE   (6 * WINDOW)
+
+static const uint32_t blocks[] = { 1, 512, 4096, 1 << 20 };
+#define BLOCKS ((int)(sizeof(blocks) / sizeof(blocks[0])))
+
+static struct torture_env torture;
+static struct image model;
+static uint8_t *buffer;
+
+static void begin(void)
+{
+	torture_env_start(&torture);
+	model.size = SIZE;
+	model.bytes = malloc(SIZE);
+	buffer = malloc(SIZE + 4096);
+	for (size_t i = 0; i < SIZE; i++)
+		model.bytes[i] = (uint8_t)(i * 7 + i / 512 * 13 + i / 65536);
+}
+
+static void end(void)
+{
+	free(buffer);
+	free(model.bytes);
+	torture_env_end(&torture);
+}
+
+static void check_io(struct uds_io *io, const char *what)
+{
+	struct image now = io_image(io);
+
+	check_same(&now, &model, what);
+	image_free(&now);
+}
+
+/* Ranges at and beside the borders of blocks and of the window. */
+static bool next_range(unsigned int *n, uint64_t block, uint64_t *ret_offset, uint64_t *ret_length)
+{
+	const uint64_t offsets[] = { 0, 1, block - 1, block, block + 1, WINDOW - 1, WINDOW + 5 };
+	const uint64_t lengths[] = { 1,		 block - 1,	block,	    block + 1,
+				     2 * block,	 2 * block + 1, WINDOW - 1, WINDOW,
+				     WINDOW + 1, 2 * WINDOW + 3 };
+	const unsigned int lengths_count = sizeof(lengths) / sizeof(lengths[0]);
+	unsigned int i = (*n)++;
+
+	if (i / lengths_count >= sizeof(offsets) / sizeof(offsets[0]))
+		return false;
+	*ret_offset = offsets[i / lengths_count];
+	*ret_length = lengths[i % lengths_count];
+	return true;
+}
+
+START_TEST(any_range_is_read)
+{
+	struct uds_io *io = image_io(&model, blocks[_i]);
+	uint64_t offset, length;
+
+	for (unsigned int n = 0; next_range(&n, blocks[_i], &offset, &length);) {
+		buffer[length] = 0x5a;
+		ck_assert_int_eq(bytes_read(io, &torture.env, buffer, length, offset, NULL), 0);
+		ck_assert_mem_eq(buffer, model.bytes + offset, length);
+		ck_assert_uint_eq(buffer[length], 0x5a);
+	}
+	uds_io_close(io);
+}
+END_TEST
+
+START_TEST(any_range_is_written_and_nothing_beside_it)
+{
+	struct uds_io *io = image_io(&model, blocks[_i]);
+	uint64_t offset, length;
+
+	for (unsigned int n = 0; next_range(&n, blocks[_i], &offset, &length);) {
+		memset(buffer, (int)n, length);
+		memset(model.bytes + offset, (int)n, length);
+		ck_assert_int_eq(bytes_write(io, &torture.env, buffer, length, offset, NULL), 0);
+		check_io(io, "after a write");
+	}
+	uds_io_close(io);
+}
+END_TEST
+
+/* Of the blocks at the edges of a write those are read that are not replaced whole, each once. */
+START_TEST(only_the_edges_of_a_write_are_read)
+{
+	static const struct {
+		uint64_t offset, length;
+		const char *reads;
+	} writes[] = {
+		{ 512, 1024, "tW512+1024 " },
+		{ 512, 1, "tR512+512 tW512+512 " },
+		{ 600, 1, "tR512+512 tW512+512 " },
+		{ 600, 424, "tR512+512 tW512+512 " },
+		{ 600, 425, "tR512+512 tR1024+512 tW512+1024 " },
+		{ 600, 512, "tR512+512 tR1024+512 tW512+1024 " },
+		{ 600, 936, "tR512+512 tW512+1024 " },
+		{ 512, 513, "tR1024+512 tW512+1024 " },
+		{ 512, 1023, "tR1024+512 tW512+1024 " },
+	};
+	struct trace *trace = malloc(sizeof(*trace));
+	struct uds_io *io;
+
+	trace_start(trace);
+	trace->reads = true;
+	io = trace_io(trace, 't', image_io(&model, 512));
+	for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++) {
+		trace_clear(trace);
+		ck_assert_int_eq(bytes_write(io, &torture.env, buffer, writes[i].length,
+					     writes[i].offset, NULL),
+				 0);
+		ck_assert_str_eq(trace->text, writes[i].reads);
+	}
+	uds_io_close(io);
+	free(trace);
+}
+END_TEST
+
+/* Both offsets are whole blocks; behind the copy the rest of the target's last block becomes zeroes. */
+START_TEST(copies_go_between_any_blocks)
+{
+	uint32_t from_block = blocks[_i / BLOCKS], to_block = blocks[_i % BLOCKS];
+	uint32_t block = from_block > to_block ? from_block : to_block;
+	struct uds_io *from = image_io(&model, from_block), *to = image_io(&model, to_block);
+	const uint64_t lengths[] = { 1,
+				     511,
+				     512,
+				     513,
+				     4095,
+				     4097,
+				     WINDOW - 1,
+				     WINDOW,
+				     WINDOW + 1,
+				     WINDOW + 513,
+				     WINDOW + 4097,
+				     2 * WINDOW,
+				     2 * WINDOW + 700 };
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		uint64_t length = lengths[i], from_at = block, to_at = 2 * (uint64_t)to_block;
+		uint64_t whole = (length + to_block - 1) / to_block * to_block;
+
+		ck_assert_int_eq(uds_io_read(from, buffer, SIZE, 0), 0);
+		ck_assert_int_eq(bytes_copy(from, from_at, to, to_at, length, &torture.env, NULL),
+				 0);
+		memcpy(model.bytes + to_at, buffer + from_at, length);
+		memset(model.bytes + to_at + length, 0, whole - length);
+		check_io(to, "after a copy");
+	}
+	uds_io_close(from);
+	uds_io_close(to);
+}
+END_TEST
+
+/* Whatever fails is the answer, and it ends there: nothing is written after a read or write that failed. */
+START_TEST(the_first_failure_is_the_answer)
+{
+	uint64_t length = 2 * WINDOW + 700;
+	struct fault_plan plan;
+	struct uds_io *io;
+	unsigned int failures = 0;
+
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, image_io(&model, 512), NULL, &io), 0);
+	for (int kind = 0; kind < 3; kind++) {
+		for (uint64_t nth = 1;; nth++) {
+			int r;
+
+			fault_plan_fail(&plan, FAULT_READ | FAULT_WRITE, nth, -EDQUOT, false);
+			r = kind == 0 ? bytes_read(io, &torture.env, buffer, length, 100, NULL)
+			    : kind == 1
+				    ? bytes_write(io, &torture.env, buffer, length, 100, NULL)
+				    : bytes_copy(io, 0, io, 3 * WINDOW, length, &torture.env, NULL);
+			if (plan.failed == 0) {
+				ck_assert_int_eq(r, 0);
+				ck_assert_uint_gt(nth, 3);
+				break;
+			}
+			failures++;
+			ck_assert_int_eq(r, -EDQUOT);
+			ck_assert_uint_eq(fault_plan_count(&plan, FAULT_READ | FAULT_WRITE), nth);
+		}
+	}
+	ck_assert_uint_gt(failures, 9);
+	fault_plan_fail(&plan, 0, 0, 0, false);
+	torture_env_fail_at(&torture, 1, true);
+	ck_assert_int_eq(bytes_read(io, &torture.env, buffer, 1, 1, NULL), -ENOMEM);
+	ck_assert_int_eq(bytes_write(io, &torture.env, buffer, 1, 1, NULL), -ENOMEM);
+	ck_assert_int_eq(bytes_copy(io, 0, io, 512, 1, &torture.env, NULL), -ENOMEM);
+	uds_io_close(io);
+	fault_plan_end(&plan);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("bytes io");
+	TCase *tc = tcase_create("bytes io");
+
+	tcase_add_checked_fixture(tc, begin, end);
+	tcase_add_loop_test(tc, any_range_is_read, 0, BLOCKS);
+	tcase_add_loop_test(tc, any_range_is_written_and_nothing_beside_it, 0, BLOCKS);
+	tcase_add_test(tc, only_the_edges_of_a_write_are_read);
+	tcase_add_loop_test(tc, copies_go_between_any_blocks, 0, BLOCKS * BLOCKS);
+	tcase_add_test(tc, the_first_failure_is_the_answer);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
