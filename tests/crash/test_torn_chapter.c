@@ -13,6 +13,8 @@
 
 #include "check_main.h"
 #include "names.h"
+#include "torture_env.h"
+#include "trace_io.h"
 #include "volume/layout.h"
 #include "volume/volume.h"
 
@@ -288,6 +290,74 @@ START_TEST(a_whole_chapter_is_one)
 }
 END_TEST
 
+/* The head of the chapter that a power cut tore, over the one that was there. */
+static struct uds_io *with_torn_head(const struct image *image)
+{
+	struct uds_io *io = io_of(image->before, image->size);
+
+	ck_assert_int_eq(
+		uds_io_write(io, image->after + image->chapter_at, 4096, image->chapter_at), 0);
+	return io;
+}
+
+/* With the torn head the save would look left behind: it goes for good before the save begins. */
+START_TEST(a_torn_head_goes_durably_before_anything_of_a_save)
+{
+	struct trace *trace = malloc(sizeof(*trace));
+	struct uds_index *index;
+	struct image image;
+	char expected[100];
+	struct uds_io *io;
+
+	make_image(&image, shapes[0].page_bytes, shapes[0].record_pages);
+	trace_start(trace);
+	io = trace_io(trace, 't', with_torn_head(&image));
+	index = open_as(io, UDS_INDEX_RECOVER, "torn head");
+	trace_clear(trace);
+	ck_assert_int_eq(uds_index_save(index), 0);
+	snprintf(expected, sizeof(expected), "tW%zu+4096 tF ", image.chapter_at);
+	ck_assert_msg(strncmp(trace->text, expected, strlen(expected)) == 0, "%s, not %s",
+		      trace->text, expected);
+	/* It is gone now: the next save has nothing to clear. */
+	trace_clear(trace);
+	post(index, image.records, image.records + 1);
+	ck_assert_int_eq(uds_index_save(index), 0);
+	ck_assert_msg(strstr(trace->text, expected) == NULL, "%s", trace->text);
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(trace);
+	free_image(&image);
+}
+END_TEST
+
+static int save_over_torn_head(const struct uds_env *env, void *context)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_io *io = with_torn_head(context);
+	struct uds_index *index;
+	int r;
+
+	options.env = env;
+	options.mode = UDS_INDEX_RECOVER;
+	r = uds_index_open(io, &options, NULL, &index);
+	if (r == 0) {
+		r = uds_index_save(index);
+		uds_index_close(index);
+	}
+	ck_assert_int_eq(uds_io_close(io), 0);
+	return r;
+}
+
+START_TEST(each_allocation_of_a_save_over_a_torn_head_may_fail)
+{
+	struct image image;
+
+	make_image(&image, shapes[0].page_bytes, shapes[0].record_pages);
+	ck_assert_uint_gt(torture_each_allocation(save_over_torn_head, &image, true), 20);
+	free_image(&image);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("torn_chapter");
@@ -297,6 +367,8 @@ int main(void)
 	tcase_add_loop_test(tc, a_chapter_that_is_not_there_as_a_whole_is_no_chapter, 0,
 			    2 * SHAPES);
 	tcase_add_loop_test(tc, a_whole_chapter_is_one, 0, SHAPES);
+	tcase_add_test(tc, a_torn_head_goes_durably_before_anything_of_a_save);
+	tcase_add_test(tc, each_allocation_of_a_save_over_a_torn_head_may_fail);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
