@@ -3,7 +3,7 @@
 # What is installed is complete, and the source tree keeps its own rules.
 
 install_tests = tests/install/test_layers.sh tests/install/test_headers.sh tests/install/test_circles.sh \
-	tests/install/test_limits.sh tests/install/test_install.sh tests/install/test_quickstart.sh
+	tests/install/test_limits.sh tests/install/test_sections.py tests/install/test_install.sh tests/install/test_quickstart.sh
 # Not in sanitized builds: once is enough for what takes long.
 if !SANITIZED
 TESTS += $(install_tests)
