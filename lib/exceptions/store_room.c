@@ -4,18 +4,19 @@
 
 int store_update_size(struct uds_exception_store *store)
 {
+	struct cow_geometry *g = &store->geometry;
 	uint64_t bytes;
 	int r = uds_io_size(store->io, &bytes);
 
+	if (r < 0)
+		return r;
 	/*
 	 * Only upwards: a device that shrinks has lost what was behind its end, which reads will
 	 * say.
 	 */
-	if (r == 0 && bytes > store->geometry.device_bytes) {
-		store->geometry.device_bytes = bytes;
-		store->geometry.device_chunks = bytes / store->geometry.chunk_bytes;
-	}
-	return r;
+	g->device_bytes = bytes > g->device_bytes ? bytes : g->device_bytes;
+	g->device_chunks = g->device_bytes / g->chunk_bytes;
+	return 0;
 }
 
 /* The number, from 0, that the next exception to be given out will have in the list. */

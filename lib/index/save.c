@@ -214,8 +214,8 @@ static int judge_failed_load(struct uds_index *index, const struct save *save, i
 	struct uds_message ignored = { "" };
 	int invalidated;
 
-	/* These are about memory and options, not about the save: no reason to recover. */
-	if (status == -ENOMEM || status == -EINVAL)
+	/* It says nothing about the save: no reason to recover. */
+	if (status == -ENOMEM)
 		return status;
 	if (status == UDS_ERR_MISMATCH)
 		return failure_in(message, status, "%s: save %u does not fit the config block",

@@ -24,6 +24,12 @@ tests_unit_test_bytes_io_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_bytes_io_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_bytes_io_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_stops
+tests_unit_test_stops_SOURCES = tests/unit/test_stops.c
+tests_unit_test_stops_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_stops_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_stops_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_vdo_geometry
 tests_unit_test_vdo_geometry_SOURCES = tests/unit/test_vdo_geometry.c
 tests_unit_test_vdo_geometry_CPPFLAGS = $(TEST_CPPFLAGS)

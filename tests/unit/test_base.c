@@ -211,6 +211,85 @@ START_TEST(elements_of_any_size_and_order_are_sorted)
 }
 END_TEST
 
+/* Pages of the whole process, mapped. */
+static unsigned long mapped_pages(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%lu", &pages), 1);
+	fclose(file);
+	return pages;
+}
+
+static unsigned int allocated;
+
+static void *count_allocation(void *context, size_t bytes, size_t alignment)
+{
+	void *memory;
+
+	(void)context;
+	allocated++;
+	return posix_memalign(&memory, alignment, bytes) == 0 ? memory : NULL;
+}
+
+static void release_counted(void *context, void *memory)
+{
+	(void)context;
+	free(memory);
+}
+
+#define HUGE_BYTES ((uint64_t)2 << 20)
+static const uint64_t large_sizes[] = { 1,
+					HUGE_BYTES - 1,
+					HUGE_BYTES,
+					HUGE_BYTES + 1,
+					2 * HUGE_BYTES - 1,
+					2 * HUGE_BYTES,
+					2 * HUGE_BYTES + 1,
+					7 * HUGE_BYTES };
+#define LARGE_SIZES ((int)(sizeof(large_sizes) / sizeof(large_sizes[0])))
+
+START_TEST(large_memory_begins_at_a_huge_page_and_is_given_back_whole)
+{
+	const uint64_t bytes = large_sizes[_i];
+	unsigned long before = 0;
+	struct uds_env env;
+
+	env_complete(NULL, &env);
+	for (int round = 0; round < 24; round++) {
+		uint8_t *memory = env_allocate_large(&env, bytes);
+
+		ck_assert_ptr_nonnull(memory);
+		ck_assert_uint_eq((uintptr_t)memory % (bytes < HUGE_BYTES ? 64 : HUGE_BYTES), 0);
+		memory[0] = 1;
+		memory[bytes - 1] = 2;
+		env_release_large(&env, memory, bytes);
+		/* The first ones may make room that is kept. */
+		if (round == 8)
+			before = mapped_pages();
+	}
+	ck_assert_uint_lt(mapped_pages(), before + 4 * HUGE_BYTES / 4096);
+	env_release_large(&env, NULL, bytes);
+}
+END_TEST
+
+START_TEST(large_memory_comes_from_the_callers_allocator)
+{
+	struct uds_env given = UDS_ENV_INIT, env;
+	void *memory;
+
+	given.allocate = count_allocation;
+	given.release = release_counted;
+	env_complete(&given, &env);
+	allocated = 0;
+	memory = env_allocate_large(&env, large_sizes[_i]);
+	ck_assert_uint_eq(allocated, 1);
+	env_release_large(&env, memory, large_sizes[_i]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("base");
@@ -224,6 +303,9 @@ int main(void)
 	tcase_add_test(tc, messages_gain_their_place_from_outside);
 	tcase_add_test(tc, every_status_has_a_text);
 	tcase_add_test(tc, elements_of_any_size_and_order_are_sorted);
+	tcase_add_loop_test(tc, large_memory_begins_at_a_huge_page_and_is_given_back_whole, 0,
+			    LARGE_SIZES);
+	tcase_add_loop_test(tc, large_memory_comes_from_the_callers_allocator, 0, LARGE_SIZES);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
