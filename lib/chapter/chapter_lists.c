@@ -15,7 +15,6 @@
 int chapter_lists_init(struct chapter_lists *lists, const struct uds_env *env,
 		       const struct geometry *g)
 {
-	memset(lists, 0, sizeof(*lists));
 	lists->env = *env;
 	delta_code_parameters(g->chapter_mean_delta, g->chapter_payload_bits, &lists->code);
 	lists->list_count = g->delta_lists_per_chapter;

@@ -71,7 +71,10 @@ static inline uint32_t entry_list(const struct chapter_lists *lists, uint64_t en
 	return (uint32_t)(entry >> (ENTRY_NUMBER_BITS + lists->address_bits));
 }
 
-/* Returns 0 or -ENOMEM. What was made is released by chapter_lists_destroy() in both cases. */
+/*
+ * @lists: all zeroes. Returns 0 or -ENOMEM; what was made is released by chapter_lists_destroy() in both
+ * cases.
+ */
 int chapter_lists_init(struct chapter_lists *lists, const struct uds_env *env,
 		       const struct geometry *geometry);
 void chapter_lists_destroy(struct chapter_lists *lists);

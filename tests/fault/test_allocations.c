@@ -30,14 +30,17 @@ static const struct kind {
 	bool sparse;
 	bool saved;
 	unsigned int zones;
+	bool skip_unreadable;
 } kinds[] = {
-	{ "dense, saved", false, true, 1 },
-	{ "dense, to be recovered", false, false, 1 },
-	{ "dense, saved, three zones", false, true, 3 },
-	{ "sparse, saved", true, true, 1 },
-	{ "sparse, to be recovered", true, false, 1 },
-	{ "sparse, saved, three zones", true, true, 3 },
-	{ "sparse, to be recovered, three zones", true, false, 3 },
+	{ "dense, saved", false, true, 1, false },
+	{ "dense, to be recovered", false, false, 1, false },
+	{ "dense, saved, three zones", false, true, 3, false },
+	{ "sparse, saved", true, true, 1, false },
+	{ "sparse, to be recovered", true, false, 1, false },
+	{ "sparse, saved, three zones", true, true, 3, false },
+	{ "sparse, to be recovered, three zones", true, false, 3, false },
+	{ "dense, saved, skipping what cannot be read", false, true, 1, true },
+	{ "sparse, to be recovered, skipping what cannot be read", true, false, 1, true },
 };
 
 static struct world {
@@ -57,6 +60,7 @@ static int open_index(struct uds_io *io, const struct uds_env *env, unsigned int
 	options.env = env;
 	options.zones = zones;
 	options.mode = mode;
+	options.skip_unreadable = world.kind != NULL && world.kind->skip_unreadable;
 	r = uds_index_open(io, &options, &message, ret_index);
 	/* A lack of memory says nothing about the save. */
 	if (r == -ENOMEM)
@@ -226,6 +230,7 @@ static int look(const struct uds_env *env, void *context)
 	options.check_save = true;
 	verify.env = env;
 	verify.zones = world.kind->zones;
+	verify.skip_unreadable = world.kind->skip_unreadable;
 	r = uds_index_read_info(io, &options, NULL, &info);
 	if (r == 0) {
 		ck_assert_int_eq(info.state,

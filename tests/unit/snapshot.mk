@@ -10,6 +10,13 @@ tests_unit_test_snapshot_vectors_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_vectors_LDADD = $(TEST_LDADD) $(JANSSON_LIBS)
 endif
 
+UNIT_TESTS += tests/unit/test_range_lock
+THREADED_TESTS += tests/unit/test_range_lock
+tests_unit_test_range_lock_SOURCES = tests/unit/test_range_lock.c
+tests_unit_test_range_lock_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_range_lock_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_range_lock_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_snapshot_settle
 tests_unit_test_snapshot_settle_SOURCES = tests/unit/test_snapshot_settle.c
 tests_unit_test_snapshot_settle_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -212,6 +212,17 @@ START_TEST(a_damaged_save_does_not_take_its_open_chapter_with_it)
 }
 END_TEST
 
+/* As one learns it without opening the index. */
+static uint32_t state_of(struct fixture *f)
+{
+	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
+	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+
+	options.check_save = true;
+	ck_assert_int_eq(uds_index_read_info(f->io, &options, &f->message, &info), 0);
+	return info.state;
+}
+
 START_TEST(records_that_would_be_lost_are_counted_and_must_be_given_up)
 {
 	static const enum uds_index_mode modes[] = { UDS_INDEX_LOAD_OR_RECOVER,
@@ -229,6 +240,7 @@ START_TEST(records_that_would_be_lost_are_counted_and_must_be_given_up)
 		ck_assert_int_eq(reopen(&f, modes[i], 1, false), UDS_ERR_WOULD_LOSE_RECORDS);
 		ck_assert_msg(strstr(f.message.text, expected.text) != NULL, "%s", f.message.text);
 	}
+	ck_assert_int_eq(state_of(&f), UDS_INDEX_NEEDS_RECOVERY);
 	ck_assert_int_eq(
 		reopen(&f, _i == 0 ? UDS_INDEX_LOAD_OR_RECOVER : UDS_INDEX_RECOVER, 1, _i == 0), 0);
 	ck_assert_uint_eq(count_version(&f, 1000, 1000 + OPEN - 7, 1), OPEN - 7);
@@ -277,6 +289,7 @@ START_TEST(a_save_without_its_header_is_not_passed_over_for_an_older_one)
 		ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, 1, false), UDS_ERR_WOULD_LOSE_RECORDS);
 		ck_assert_msg(strstr(f.message.text, "11 of its records") != NULL, "%s",
 			      f.message.text);
+		ck_assert_int_eq(state_of(&f), UDS_INDEX_NEEDS_RECOVERY);
 		ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, 1, true), 0);
 	}
 	ck_assert_uint_eq(count_version(&f, 0, 700, 1), 700);
