@@ -52,7 +52,8 @@ struct uds_io_request {
 	int32_t status;	 /* out: 0 or a negative status */
 
 	/* The engine's, between submit and reap. */
-	uint32_t stage;
+	uint16_t stage;
+	uint16_t place; /* of the buffer that was added, from 1 on */
 	uint64_t moved;
 	struct uds_io_engine *engine;
 	struct uds_io_request *next;
@@ -148,6 +149,69 @@ int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_request **ret
  * Threads: any number at once. Since 0.2.
  */
 unsigned int uds_io_engine_in_flight(struct uds_io_engine *engine);
+
+/*
+ * Announces memory that many requests will use, so that the kernel pins its pages once instead of for each
+ * request: io_uring's registered buffers. Requests need not say anything: those whose memory lies wholly in
+ * it profit. Where the kernel refuses (RLIMIT_MEMLOCK, more than 1 GB), or no request goes through
+ * io_uring, everything works as without. An engine closes with buffers in it.
+ *
+ * The memory must stay mapped until it is removed or the engine is closed.
+ *
+ * @bytes: at least 1.
+ *
+ * Returns 0, also where the kernel will refuse, or
+ *   -EINVAL  no memory or no bytes
+ *   -EEXIST  a buffer that begins at the same address is there
+ *   -ENOSPC  there are UDS_IO_ENGINE_BUFFERS of them
+ *   -ENOMEM
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+int uds_io_engine_add_buffer(struct uds_io_engine *engine, void *memory, size_t bytes);
+
+/* The most buffers of one engine. */
+#define UDS_IO_ENGINE_BUFFERS 64
+
+/*
+ * Takes back memory that was added, before it is freed or mapped anew.
+ *
+ * @memory: as it was added.
+ *
+ * Returns 0, or
+ *   -EBUSY   a request that uses it is between submit and reap; the buffer stays
+ *   -EINVAL  there is no such buffer
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+int uds_io_engine_remove_buffer(struct uds_io_engine *engine, void *memory);
+
+/* What an engine has done since it was opened. */
+struct uds_io_engine_statistics {
+	uint64_t size; /* of this struct: set by UDS_IO_ENGINE_STATISTICS_INIT */
+
+	uint64_t requests;	  /* submitted */
+	uint64_t ring_requests;	  /* of these, through io_uring */
+	uint64_t ring_calls;	  /* of io_uring_enter(2) that handed requests over */
+	uint64_t file_requests;	  /* of ring_requests, on a registered file */
+	uint64_t buffer_requests; /* of ring_requests, in a registered buffer */
+};
+
+#define UDS_IO_ENGINE_STATISTICS_INIT                                  \
+	{                                                              \
+		sizeof(struct uds_io_engine_statistics), 0, 0, 0, 0, 0 \
+	}
+
+/*
+ * Counts what an engine has done, such as how many of its requests use registered files and buffers.
+ *
+ * Returns 0, or
+ *   -EINVAL, -E2BIG  the size member (libuds(3), Structs)
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+int uds_io_engine_get_statistics(struct uds_io_engine *engine,
+				 struct uds_io_engine_statistics *ret_statistics);
 
 /*
  * Gives a descriptor for poll(2) and the like. It is readable when there may be something to reap;

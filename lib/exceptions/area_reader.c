@@ -87,6 +87,7 @@ int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct
 		env_release(env, reader);
 		return r;
 	}
+	(void)uds_io_engine_add_buffer(reader->engine, reader->buffers, (size_t)(piece * depth));
 	*ret_reader = reader;
 	return 0;
 }

@@ -60,13 +60,18 @@ struct copier {
 	struct slot slots[];
 };
 
+static uint64_t buffer_bytes(const struct copier *copier)
+{
+	return copier->slot_bytes * copier->depth;
+}
+
 static uint8_t *allocate_buffers(const struct copier *copier)
 {
 	uint64_t alignment = uds_io_memory_alignment(copier->from);
 
 	if (alignment < uds_io_memory_alignment(copier->to))
 		alignment = uds_io_memory_alignment(copier->to);
-	return env_allocate_aligned(&copier->env, copier->slot_bytes * copier->depth,
+	return env_allocate_aligned(&copier->env, buffer_bytes(copier),
 				    alignment < 4096 ? 4096 : (size_t)alignment);
 }
 
@@ -97,6 +102,8 @@ int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *en
 		copier_close(copier);
 		return r;
 	}
+	(void)uds_io_engine_add_buffer(copier->engine, copier->buffers,
+				       (size_t)buffer_bytes(copier));
 	for (unsigned int i = 0; i < depth; i++) {
 		copier->slots[i].request.io = to;
 		copier->slots[i].request.user = &copier->slots[i];
@@ -411,6 +418,8 @@ int copier_run(struct copier *copier, struct copy_job *job, struct uds_message *
 		copier->compare_buffers = allocate_buffers(copier);
 		if (copier->compare_buffers == NULL)
 			return failure(message, -ENOMEM, "no memory to compare");
+		(void)uds_io_engine_add_buffer(copier->engine, copier->compare_buffers,
+					       (size_t)buffer_bytes(copier));
 	}
 	for (;;) {
 		start_reads(copier);

@@ -64,6 +64,7 @@ static int make_engine(const struct uds_io_engine_options *options, const struct
 	engine->depth = options->depth;
 	engine->no_ring = options->no_uring;
 	engine->event = -1;
+	engine->counts.size = sizeof(engine->counts);
 	pthread_mutex_init(&engine->lock, NULL);
 	init_condition(&engine->changed);
 	*ret_engine = engine;
@@ -107,6 +108,7 @@ UDS_PUBLIC void uds_io_engine_close(struct uds_io_engine *engine)
 	pthread_cond_destroy(&engine->changed);
 	pthread_mutex_destroy(&engine->lock);
 	failures_free(engine->failures);
+	env_release(&env, engine->buffers);
 	env_release(&env, engine);
 }
 
@@ -118,6 +120,24 @@ UDS_PUBLIC unsigned int uds_io_engine_in_flight(struct uds_io_engine *engine)
 	count = engine->in_flight;
 	pthread_mutex_unlock(&engine->lock);
 	return count;
+}
+
+UDS_PUBLIC int uds_io_engine_get_statistics(struct uds_io_engine *engine,
+					    struct uds_io_engine_statistics *ret_statistics)
+{
+	struct uds_io_engine_statistics counts;
+	struct uds_message message;
+	int r = STRUCT_OUT_CHECK(ret_statistics, uds_io_engine_statistics, buffer_requests,
+				 &message);
+
+	failures_begin(engine->failures);
+	if (r < 0)
+		return failures_say(engine->failures, r, "%s", message.text);
+	pthread_mutex_lock(&engine->lock);
+	counts = engine->counts;
+	pthread_mutex_unlock(&engine->lock);
+	struct_out(ret_statistics, &counts, sizeof(counts));
+	return 0;
 }
 
 UDS_PUBLIC void uds_io_engine_error_message(struct uds_io_engine *engine,
@@ -134,7 +154,8 @@ static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
 	int r = engine->no_ring ? -EOPNOTSUPP : 0;
 
 	if (r == 0 && engine->ring == NULL) {
-		r = ring_open(engine, engine_finish, &engine->env, engine->depth, &engine->ring);
+		r = ring_open(engine, engine_finish, &engine->env, engine->depth, &engine->counts,
+			      &engine->ring);
 		/*
 		 * An event descriptor was given out before: a ring that cannot write to it would
 		 * let its owner sleep.
@@ -147,6 +168,8 @@ static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
 		}
 		/* Refused once means refused for good: not asked again at each request. */
 		engine->no_ring = r == -EOPNOTSUPP;
+		if (r == 0)
+			engine_register_buffers(engine);
 	}
 	if (r == 0) {
 		request->stage = STAGE_RING; /* before it is added: it may be done at once */
@@ -266,8 +289,12 @@ static int enter(struct uds_io_engine *engine, struct uds_io_request *const *req
 
 	pthread_mutex_lock(&engine->lock);
 	in_flight = engine->in_flight;
-	if (count <= engine->depth - in_flight)
+	if (count <= engine->depth - in_flight) {
 		engine->in_flight += (unsigned int)count;
+		engine->counts.requests += count;
+		for (size_t i = 0; i < count; i++)
+			engine_enter_buffer(engine, requests[i]);
+	}
 	pthread_mutex_unlock(&engine->lock);
 	if (count > engine->depth - in_flight)
 		return failures_say(engine->failures, -EBUSY,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The inner side of an engine, for its parts only, from the top: engine.c (what callers see), engine_wait.c
- * (waiting), ring.c (io_uring) and workers.c (threads), engine_done.c (the end of a request).
+ * (waiting), ring.c (io_uring) and workers.c (threads), engine_done.c (the end of a request), engine_buffers.c
+ * (memory that callers have announced).
  *
  * A request in flight is in one place: with the workers or a backend (STAGE_AWAY), with a backend that has to
  * be reaped (STAGE_DRIVEN, on a list), in the ring (STAGE_RING, on the ring's list), or done and not
@@ -26,6 +27,13 @@ enum stage {
 	STAGE_DONE,
 };
 
+/* Memory that a caller added; its place is its number in the ring. */
+struct engine_buffer {
+	uint8_t *start; /* NULL: the place is free */
+	size_t bytes;
+	unsigned int in_flight; /* requests */
+};
+
 struct uds_io_engine {
 	struct uds_env env;
 	struct failures *failures;
@@ -43,6 +51,10 @@ struct uds_io_engine {
 	struct uds_io_request *driven; /* both ways, not circular */
 	unsigned int driven_count;
 
+	struct engine_buffer *buffers; /* UDS_IO_ENGINE_BUFFERS; NULL until the first */
+	unsigned int buffer_end;       /* places from here on are free */
+	struct uds_io_engine_statistics counts;
+
 	int event;		   /* an eventfd; -1: there is none */
 	bool polling;		   /* a thread waits for it, and is the only one to clear it */
 	unsigned int waiters;	   /* threads that wait for changed */
@@ -50,6 +62,17 @@ struct uds_io_engine {
 	unsigned int
 		in_ring_wait; /* how many completions a thread in ring_wait() waits for; 0: nobody */
 };
+
+/* ---- engine_buffers.c; all with the lock ---- */
+
+/* A request is in flight from now on: finds the buffer that it lies in. */
+void engine_enter_buffer(struct uds_io_engine *engine, struct uds_io_request *request);
+
+/* It is not any more. */
+void engine_leave_buffer(struct uds_io_engine *engine, const struct uds_io_request *request);
+
+/* A new ring gets the buffers. */
+void engine_register_buffers(struct uds_io_engine *engine);
 
 /* ---- engine_done.c; all with the lock ---- */
 

@@ -270,6 +270,7 @@ static int file_close(void *context)
 	struct uds_env env = file->env;
 	int r = 0;
 
+	ring_slots_end(&file->slots);
 	/* After EINTR the descriptor is gone all the same: Linux closes it first. */
 	if (close(file->fd) < 0 && errno != EINTR)
 		r = -errno;

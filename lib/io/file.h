@@ -9,7 +9,7 @@
  *   file_direct.c  O_DIRECT and the alignment that it needs
  *   file.c         transfers, size, discard
  *
- * The descriptor and the kind never change after the open; size_seen is the only state that
+ * The descriptor and the kind never change after the open; size_seen and slots are the only state that
  * threads share.
  */
 #ifndef IO_FILE_H
@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "io/io.h"
+#include "io/ring_files.h"
 
 struct file_io {
 	struct uds_env env;
@@ -37,6 +38,8 @@ struct file_io {
 	 * changes the size of what it has locked; a device that has grown is looked at again.
 	 */
 	_Atomic uint64_t size_seen;
+
+	struct ring_slots slots; /* in the rings that it is used with */
 };
 
 /* All but the identity, which is added where a file is opened. */

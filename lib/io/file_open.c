@@ -303,6 +303,7 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 		return failure(message, -ENOMEM, "%s: no memory", path);
 	file->env = *env;
 	file->fd = fd;
+	ring_slots_init(&file->slots);
 	file->block_device = S_ISBLK(st.st_mode);
 	file->hidden_alignment = hidden_alignment;
 	file->block_bytes = hidden_alignment != 0 ? hidden_alignment : limits.block_bytes;
@@ -319,8 +320,10 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 		else if (options->uring)
 			(*ret_io)->ring_file = file;
 	}
-	if (r < 0)
+	if (r < 0) {
+		ring_slots_end(&file->slots);
 		env_release(env, file);
+	}
 	return r;
 }
 

@@ -8,6 +8,7 @@ lib_libcore_la_SOURCES += \
 	lib/io/descriptor.c lib/io/descriptor.h \
 	lib/io/device_mapper.c lib/io/device_mapper.h \
 	lib/io/engine.c lib/io/engine_private.h \
+	lib/io/engine_buffers.c \
 	lib/io/engine_done.c \
 	lib/io/engine_wait.c \
 	lib/io/file.c lib/io/file.h \
@@ -21,7 +22,7 @@ lib_libcore_la_SOURCES += \
 	lib/io/place.c \
 	lib/io/readers.c lib/io/readers.h \
 	lib/io/request.c \
-	lib/io/ring.h \
+	lib/io/ring.h lib/io/ring_files.h \
 	lib/io/schemes.c lib/io/schemes.h \
 	lib/io/sysfs.c lib/io/sysfs.h \
 	lib/io/uri.c \
@@ -29,5 +30,5 @@ lib_libcore_la_SOURCES += \
 	lib/io/zeroes.c
 
 if HAVE_LIBURING
-lib_libcore_la_SOURCES += lib/io/ring.c
+lib_libcore_la_SOURCES += lib/io/ring.c lib/io/ring_files.c
 endif

@@ -29,6 +29,11 @@ struct io_ring {
 	struct uds_io_request *list; /* what is in it, the newest first */
 	unsigned int count;
 	unsigned int prepared; /* of these, that the kernel has not got yet: the newest */
+
+	struct uds_io_engine_statistics *counts; /* the engine's */
+	struct ring_files *files;		 /* NULL: the kernel takes none */
+	bool buffer_table;		     /* it is there, with UDS_IO_ENGINE_BUFFERS places */
+	bool buffers[UDS_IO_ENGINE_BUFFERS]; /* whether the kernel has the one of this place */
 };
 
 /* io_uring_queue_init, with a descriptor that is no standard one. */
@@ -50,7 +55,8 @@ static int make_ring(unsigned int depth, struct io_uring *ret_ring)
 }
 
 int ring_open(struct uds_io_engine *engine, ring_finish *finish, const struct uds_env *env,
-	      unsigned int depth, struct io_ring **ret_ring)
+	      unsigned int depth, struct uds_io_engine_statistics *counts,
+	      struct io_ring **ret_ring)
 {
 	struct io_ring *ring = env_allocate_zeroed(env, 1, sizeof(*ring));
 	int r;
@@ -67,8 +73,13 @@ int ring_open(struct uds_io_engine *engine, ring_finish *finish, const struct ud
 	ring->engine = engine;
 	ring->finish = finish;
 	ring->env = *env;
-	*ret_ring = ring;
-	return 0;
+	ring->counts = counts;
+	r = ring_files_make(env, &ring->ring, &ring->files);
+	if (r < 0)
+		ring_close(ring);
+	else
+		*ret_ring = ring;
+	return r;
 }
 
 void ring_close(struct io_ring *ring)
@@ -78,6 +89,7 @@ void ring_close(struct io_ring *ring)
 	if (ring == NULL)
 		return;
 	env = ring->env;
+	ring_files_free(ring->files);
 	io_uring_queue_exit(&ring->ring);
 	env_release(&env, ring);
 }
@@ -85,6 +97,27 @@ void ring_close(struct io_ring *ring)
 int ring_register_event(struct io_ring *ring, int event)
 {
 	return io_uring_register_eventfd(&ring->ring, event);
+}
+
+void ring_add_buffer(struct io_ring *ring, unsigned int place, void *memory, size_t bytes)
+{
+	struct iovec buffer = { memory, bytes };
+
+	if (!ring->buffer_table)
+		ring->buffer_table =
+			io_uring_register_buffers_sparse(&ring->ring, UDS_IO_ENGINE_BUFFERS) == 0;
+	ring->buffers[place] =
+		ring->buffer_table &&
+		io_uring_register_buffers_update_tag(&ring->ring, place, &buffer, NULL, 1) == 1;
+}
+
+void ring_remove_buffer(struct io_ring *ring, unsigned int place)
+{
+	struct iovec none = { NULL, 0 };
+
+	if (ring->buffers[place])
+		(void)io_uring_register_buffers_update_tag(&ring->ring, place, &none, NULL, 1);
+	ring->buffers[place] = false;
 }
 
 unsigned int ring_in_flight(const struct io_ring *ring)
@@ -117,6 +150,28 @@ static void finish(struct io_ring *ring, struct uds_io_request *request, int sta
 	ring->finish(ring->engine, request, status);
 }
 
+/* The entry for [at, at + bytes) of the request's memory. */
+static void prepare_transfer(struct io_ring *ring, const struct uds_io_request *request,
+			     struct io_uring_sqe *entry, int fd)
+{
+	uint8_t *at = (uint8_t *)request->buffer + request->moved;
+	uint64_t offset = request->offset + request->moved;
+	uint64_t left = request->length - request->moved;
+	unsigned int part = (unsigned int)(left < MAX_TRANSFER ? left : MAX_TRANSFER);
+	int place = request->place - 1;
+	bool fixed = place >= 0 && ring->buffers[place];
+
+	ring->counts->buffer_requests += fixed && request->moved == 0;
+	if (request->kind == UDS_IO_READ && fixed)
+		io_uring_prep_read_fixed(entry, fd, at, part, offset, place);
+	else if (request->kind == UDS_IO_READ)
+		io_uring_prep_read(entry, fd, at, part, offset);
+	else if (fixed)
+		io_uring_prep_write_fixed(entry, fd, at, part, offset, place);
+	else
+		io_uring_prep_write(entry, fd, at, part, offset);
+}
+
 /*
  * Puts what is left of a transfer into the ring. There is an entry for each request, unless the kernel did not
  * even take the interrupts of an earlier wait.
@@ -124,11 +179,9 @@ static void finish(struct io_ring *ring, struct uds_io_request *request, int sta
 static void prepare(struct io_ring *ring, struct uds_io_request *request)
 {
 	struct io_uring_sqe *entry = io_uring_get_sqe(&ring->ring);
-	int fd = request->io->ring_file->fd;
-	uint8_t *at = (uint8_t *)request->buffer + request->moved;
-	uint64_t offset = request->offset + request->moved;
-	uint64_t left = request->length - request->moved;
-	unsigned int part = (unsigned int)(left < MAX_TRANSFER ? left : MAX_TRANSFER);
+	struct file_io *file = request->io->ring_file;
+	int slot = ring_files_slot(ring->files, &file->slots, file->fd);
+	int fd = slot >= 0 ? slot : file->fd;
 
 	ring->prepared++;
 	/*
@@ -139,12 +192,13 @@ static void prepare(struct io_ring *ring, struct uds_io_request *request)
 		ring->broken = -EAGAIN;
 		return;
 	}
-	if (request->kind == UDS_IO_READ)
-		io_uring_prep_read(entry, fd, at, part, offset);
-	else if (request->kind == UDS_IO_WRITE)
-		io_uring_prep_write(entry, fd, at, part, offset);
-	else
+	if (request->kind == UDS_IO_FLUSH)
 		io_uring_prep_fsync(entry, fd, IORING_FSYNC_DATASYNC);
+	else
+		prepare_transfer(ring, request, entry, fd);
+	if (slot >= 0)
+		entry->flags |= IOSQE_FIXED_FILE;
+	ring->counts->file_requests += slot >= 0 && request->moved == 0;
 	/* Durable with the write itself, which is cheaper than a flush of everything. */
 	if ((request->flags & UDS_IO_FUA) != 0)
 		entry->rw_flags = RWF_DSYNC;
@@ -161,6 +215,7 @@ static void hand_over(struct io_ring *ring)
 		int n = io_uring_submit(&ring->ring);
 		unsigned int left = io_uring_sq_ready(&ring->ring);
 
+		ring->counts->ring_calls++;
 		/* The kernel took some; the rest is offered again. */
 		if (n > 0) {
 			/* An earlier interrupt may have been taken before them, and counts in n. */
@@ -184,6 +239,7 @@ void ring_add(struct io_ring *ring, struct uds_io_request *request)
 		request->next->previous = request;
 	ring->list = request;
 	ring->count++;
+	ring->counts->ring_requests++;
 	/* The kernel would make the file longer. */
 	if (r == 0 && request->kind == UDS_IO_WRITE)
 		r = file_check_range(request->io->ring_file, request->offset, request->length);

@@ -22,15 +22,23 @@ typedef void ring_finish(struct uds_io_engine *engine, struct uds_io_request *re
 
 #ifdef HAVE_LIBURING
 
-/* For at most @depth requests. Returns 0, -ENOMEM, or -EOPNOTSUPP where the kernel refuses it, with a log line. */
+/* For at most @depth requests. @counts: goes on being counted in. Returns 0, -ENOMEM, or -EOPNOTSUPP where the kernel refuses it, with a log line. */
 int ring_open(struct uds_io_engine *engine, ring_finish *finish, const struct uds_env *env,
-	      unsigned int depth, struct io_ring **ret_ring);
+	      unsigned int depth, struct uds_io_engine_statistics *counts,
+	      struct io_ring **ret_ring);
 
 /* Nothing is in it. NULL is fine. */
 void ring_close(struct io_ring *ring);
 
 /* From now on each completion is written to this eventfd. Returns 0, or what the kernel said. */
 int ring_register_event(struct io_ring *ring, int event);
+
+/*
+ * Gives the kernel a buffer, and takes it back while no request in the ring lies in it. Where the kernel does
+ * not want it, requests for it go as others do.
+ */
+void ring_add_buffer(struct io_ring *ring, unsigned int place, void *memory, size_t bytes);
+void ring_remove_buffer(struct io_ring *ring, unsigned int place);
 
 /* Whether this request can go through a ring. */
 bool ring_takes(const struct uds_io_request *request);
@@ -63,9 +71,9 @@ void ring_give_up(struct io_ring *ring, int status);
 
 static inline int ring_open(struct uds_io_engine *engine, ring_finish *finish,
 			    const struct uds_env *env, unsigned int depth,
-			    struct io_ring **ret_ring)
+			    struct uds_io_engine_statistics *counts, struct io_ring **ret_ring)
 {
-	(void)engine, (void)finish, (void)env, (void)depth, (void)ret_ring;
+	(void)engine, (void)finish, (void)env, (void)depth, (void)counts, (void)ret_ring;
 	return -EOPNOTSUPP;
 }
 
@@ -78,6 +86,17 @@ static inline int ring_register_event(struct io_ring *ring, int event)
 {
 	(void)ring, (void)event;
 	return -EOPNOTSUPP;
+}
+
+static inline void ring_add_buffer(struct io_ring *ring, unsigned int place, void *memory,
+				   size_t bytes)
+{
+	(void)ring, (void)place, (void)memory, (void)bytes;
+}
+
+static inline void ring_remove_buffer(struct io_ring *ring, unsigned int place)
+{
+	(void)ring, (void)place;
 }
 
 static inline bool ring_takes(const struct uds_io_request *request)

@@ -139,6 +139,8 @@ int chapter_stream_open(struct volume *volume, enum chapter_part part, const uin
 
 		stream->ring[i].buffer = buffer;
 		r = buffer == NULL ? -ENOMEM : 0;
+		if (r == 0)
+			(void)uds_io_engine_add_buffer(stream->engine, buffer, stream->bytes);
 	}
 	if (r < 0) {
 		chapter_stream_close(stream);

@@ -34,9 +34,23 @@ struct page_buffer {
 	uint8_t *memory;
 };
 
+/*
+ * Memory of some buffers, which engines are told of as a whole. Each has twice as many as the one before, up to
+ * MOST_IN_SLAB. They go when the reader ends.
+ */
+struct page_slab {
+	struct page_slab *next; /* an older one */
+	uint8_t *memory;
+	unsigned int count;
+	struct page_buffer buffers[];
+};
+
+#define MOST_IN_SLAB 16u
+
 struct read_engine {
 	struct read_engine *next;
 	struct uds_io_engine *engine;
+	const struct page_slab *known; /* this slab and older ones were added to the engine */
 };
 
 void page_reader_init(struct page_reader *reader, struct uds_io *io, const struct uds_env *env,
@@ -85,12 +99,12 @@ void page_reader_end(struct page_reader *reader)
 		env_release(&reader->env, engine);
 	}
 	uds_io_engine_close(reader->threads);
-	while (reader->buffers != NULL) {
-		struct page_buffer *buffer = reader->buffers;
+	while (reader->slabs != NULL) {
+		struct page_slab *slab = reader->slabs;
 
-		reader->buffers = buffer->next;
-		env_release(&reader->env, buffer->memory);
-		env_release(&reader->env, buffer);
+		reader->slabs = slab->next;
+		env_release(&reader->env, slab->memory);
+		env_release(&reader->env, slab);
 	}
 	slot_table_free(reader->slots);
 	page_cache_free(reader->cache);
@@ -102,26 +116,52 @@ uint64_t page_reader_bytes(struct page_reader *reader)
 	return slot_table_bytes(reader->slots) + page_cache_bytes(reader->cache);
 }
 
+/* From one buffer's memory to the next one's, which any I/O accepts as well. */
+static uint64_t buffer_bytes(const struct page_reader *reader)
+{
+	uint32_t alignment = uds_io_memory_alignment(reader->io);
+
+	return round_up(reader->geometry->page_bytes, alignment > 4096 ? alignment : 4096);
+}
+
+/* With the lock: one more slab, all of it free. Nothing changes where memory is short. */
+static void add_slab(struct page_reader *reader)
+{
+	unsigned int count = reader->slabs == NULL ? 1 : 2 * reader->slabs->count;
+	struct page_slab *slab;
+
+	if (count > MOST_IN_SLAB)
+		count = MOST_IN_SLAB;
+	slab = env_allocate(&reader->env, 1, sizeof(*slab) + count * sizeof(slab->buffers[0]));
+	if (slab == NULL)
+		return;
+	slab->memory = io_allocate_buffer(reader->io, &reader->env, count * buffer_bytes(reader));
+	if (slab->memory == NULL) {
+		env_release(&reader->env, slab);
+		return;
+	}
+	slab->count = count;
+	for (unsigned int i = 0; i < count; i++) {
+		slab->buffers[i].memory = slab->memory + i * buffer_bytes(reader);
+		slab->buffers[i].next = reader->buffers;
+		reader->buffers = &slab->buffers[i];
+	}
+	slab->next = reader->slabs;
+	reader->slabs = slab;
+}
+
+/* Every buffer has room for a whole page, so that one pool serves all kinds of reads. */
 static struct page_buffer *take_buffer(struct page_reader *reader)
 {
 	struct page_buffer *buffer;
 
 	pthread_mutex_lock(&reader->pool_lock);
+	if (reader->buffers == NULL)
+		add_slab(reader);
 	buffer = reader->buffers;
 	if (buffer != NULL)
 		reader->buffers = buffer->next;
 	pthread_mutex_unlock(&reader->pool_lock);
-	/* Every buffer has room for a whole page, so that one pool serves all kinds of reads. */
-	if (buffer != NULL)
-		return buffer;
-	buffer = env_allocate(&reader->env, 1, sizeof(*buffer));
-	if (buffer == NULL)
-		return NULL;
-	buffer->memory = io_allocate_buffer(reader->io, &reader->env, reader->geometry->page_bytes);
-	if (buffer->memory == NULL) {
-		env_release(&reader->env, buffer);
-		return NULL;
-	}
 	return buffer;
 }
 
@@ -224,7 +264,7 @@ int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
 
 static int make_engine(struct page_reader *reader, struct read_engine **ret_engine)
 {
-	struct read_engine *engine = env_allocate(&reader->env, 1, sizeof(*engine));
+	struct read_engine *engine = env_allocate_zeroed(&reader->env, 1, sizeof(*engine));
 	int r;
 
 	if (engine == NULL)
@@ -239,15 +279,24 @@ static int make_engine(struct page_reader *reader, struct read_engine **ret_engi
 
 static int take_engine(struct page_reader *reader, struct read_engine **ret_engine)
 {
+	const struct page_slab *slabs;
 	struct read_engine *engine;
+	int r = 0;
 
 	pthread_mutex_lock(&reader->pool_lock);
+	slabs = reader->slabs;
 	engine = reader->engines;
 	if (engine != NULL)
 		reader->engines = engine->next;
 	pthread_mutex_unlock(&reader->pool_lock);
 	if (engine == NULL)
-		return make_engine(reader, ret_engine);
+		r = make_engine(reader, &engine);
+	if (r < 0)
+		return r;
+	for (const struct page_slab *slab = slabs; slab != engine->known; slab = slab->next)
+		(void)uds_io_engine_add_buffer(engine->engine, slab->memory,
+					       (size_t)(slab->count * buffer_bytes(reader)));
+	engine->known = slabs;
 	*ret_engine = engine;
 	return 0;
 }

@@ -35,6 +35,7 @@
 #include "volume/slot_table.h"
 
 struct page_buffer;
+struct page_slab;
 struct read_engine;
 
 struct page_reader {
@@ -51,8 +52,9 @@ struct page_reader {
 	_Atomic int slowness; /* see page_reader_is_slow() */
 	_Atomic uint64_t pages_read;
 
-	pthread_mutex_t pool_lock; /* for the two lists */
-	struct page_buffer *buffers;
+	pthread_mutex_t pool_lock;   /* for the lists */
+	struct page_buffer *buffers; /* that are free */
+	struct page_slab *slabs;     /* their memory, the newest first */
 	struct read_engine *engines;
 	struct uds_io_engine *threads; /* the engine whose threads all use; NULL before the first */
 };

@@ -99,6 +99,13 @@ tests_unit_test_io_races_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_races_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_races_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_io_registered
+THREADED_TESTS += tests/unit/test_io_registered
+tests_unit_test_io_registered_SOURCES = tests/unit/test_io_registered.c
+tests_unit_test_io_registered_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_registered_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_registered_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_standard
 THREADED_TESTS += tests/unit/test_io_standard
 tests_unit_test_io_standard_SOURCES = tests/unit/test_io_standard.c

@@ -474,6 +474,23 @@ static int engine_without_room(void)
 	return uds_io_engine_reap(engine, done, 1, 2, 0);
 }
 
+static int engine_statistics_of_no_size(void)
+{
+	struct uds_io_engine_statistics statistics = { .size = 0 };
+
+	return uds_io_engine_get_statistics(engine, &statistics);
+}
+
+static int engine_buffer_of_nothing(void)
+{
+	return uds_io_engine_add_buffer(engine, engine, 0);
+}
+
+static int engine_buffer_not_there(void)
+{
+	return uds_io_engine_remove_buffer(engine, engine);
+}
+
 /* ---- volume and chapters ---- */
 
 static int volume_info_of_no_size(void)
@@ -843,6 +860,9 @@ static const struct row {
 	{ SEALED, io_flush_fails, -EIO, "sealed: flushing" },
 	{ ENGINE, engine_full, -EBUSY, "2 requests for an engine of depth 1" },
 	{ ENGINE, engine_without_room, -EINVAL, "2 requests with room for 1" },
+	{ ENGINE, engine_statistics_of_no_size, -EINVAL, "struct uds_io_engine_statistics" },
+	{ ENGINE, engine_buffer_of_nothing, -EINVAL, "adding a buffer of 0 bytes" },
+	{ ENGINE, engine_buffer_not_there, -EINVAL, "removing a buffer" },
 	{ VOLUME, volume_info_of_no_size, -EINVAL, "struct uds_volume_info" },
 	{ VOLUME, volume_configuration_of_no_size, -EINVAL, "struct uds_configuration" },
 	{ VOLUME, volume_search_nowhere, UDS_ERR_OUT_OF_RANGE, "chapter 77" },

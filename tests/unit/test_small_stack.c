@@ -368,6 +368,7 @@ static void use_io(void *context)
 	static uint8_t block[4096] __attribute__((aligned(4096)));
 	struct uds_io_request request = { .kind = UDS_IO_WRITE, .buffer = block, .length = 4096 };
 	struct uds_io_request *one = &request, *done;
+	struct uds_io_engine_statistics counts = UDS_IO_ENGINE_STATISTICS_INIT;
 	struct uds_io_engine *engine;
 	int descriptor;
 	struct uds_io_place places[8];
@@ -391,9 +392,12 @@ static void use_io(void *context)
 	(void)MEASURE(uds_io_places(o->io, places, 8, &count));
 	good(MEASURE(uds_io_write_zeroes(o->io, 4096, 8192)));
 	good(MEASURE(uds_io_engine_open(NULL, NULL, NULL, &engine)));
+	good(MEASURE(uds_io_engine_add_buffer(engine, block, sizeof(block))));
 	request.io = o->io;
 	good(MEASURE(uds_io_engine_submit(engine, &one, 1)));
 	good(MEASURE(uds_io_engine_reap(engine, &done, 1, 1, -1)));
+	good(MEASURE(uds_io_engine_get_statistics(engine, &counts)));
+	good(MEASURE(uds_io_engine_remove_buffer(engine, block)));
 	good(MEASURE(uds_io_engine_event_descriptor(engine, &descriptor)));
 	MEASURE_VOID(uds_io_engine_error_message(engine, &message));
 	MEASURE_VOID(uds_io_engine_close(engine));

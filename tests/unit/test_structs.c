@@ -295,6 +295,17 @@ static int fill_index_statistics(void *given)
 	return uds_index_get_statistics(the_index, given);
 }
 
+static int fill_engine_statistics(void *given)
+{
+	struct uds_io_engine *made;
+	int r;
+
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &made), 0);
+	r = uds_io_engine_get_statistics(made, given);
+	uds_io_engine_close(made);
+	return r;
+}
+
 static int fill_index_info(void *given)
 {
 	return uds_index_read_info(io, NULL, &message, given);
@@ -351,6 +362,7 @@ union any {
 	struct uds_io_ops io_ops;
 	struct uds_io_limits io_limits;
 	struct uds_io_engine_options engine_options;
+	struct uds_io_engine_statistics engine_statistics;
 	struct uds_io_file_options file_options;
 	struct uds_io_scheme io_scheme;
 	struct uds_snapshot_options snapshot_options;
@@ -447,6 +459,13 @@ static const struct row {
 	  take_engine_options,
 	  NULL,
 	  true },
+	{ "uds_io_engine_statistics",
+	  48,
+	  sizeof(struct uds_io_engine_statistics),
+	  { .engine_statistics = UDS_IO_ENGINE_STATISTICS_INIT },
+	  NULL,
+	  fill_engine_statistics,
+	  false },
 	{ "uds_io_limits",
 	  32,
 	  sizeof(struct uds_io_limits),
