@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/crc32.h"
 #include "base/message.h"
 
 #define MAGIC	       "dmvdo001"
@@ -22,20 +23,6 @@
 #define OFFSET_HEADER  8
 #define OFFSET_NONCE   32
 #define OFFSET_BIO     56 /* version 5 only; later fields lie 8 bytes earlier without it */
-#define POLYNOMIAL     UINT32_C(0xedb88320)
-
-/* zlib's crc32(0xffffffff, bytes, length): it begins with a register of zeros. */
-static uint32_t checksum(const uint8_t *bytes, size_t length)
-{
-	uint32_t crc = 0;
-
-	for (size_t i = 0; i < length; i++) {
-		crc ^= bytes[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
-	}
-	return ~crc;
-}
 
 bool vdo_geometry_is_there(const uint8_t *block)
 {
@@ -87,7 +74,7 @@ int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 	 */
 	size = (g.version == 4 ? SIZE_VERSION_4 : SIZE_VERSION_5) - CHECKSUM_BYTES;
 	found = get_le32(block + size);
-	sum = checksum(block, size);
+	sum = crc32_add(UINT32_MAX, block, size); /* zlib's crc32() begins with 0 */
 	if (found != sum)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "checksum: expected 0x%08" PRIx32 ", found 0x%08" PRIx32, sum,
