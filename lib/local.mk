@@ -28,6 +28,7 @@ include lib/io/local.mk
 include lib/geometry/local.mk
 include lib/delta/local.mk
 include lib/chapter/local.mk
+include lib/extras/local.mk
 include lib/volume/local.mk
 include lib/volume_index/local.mk
 include lib/sparse/local.mk

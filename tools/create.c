@@ -211,7 +211,7 @@ static int choose_shape(const struct options *options, const struct shape_option
 /* Writes the index on an I/O that is open. */
 static int create_on(struct target *target, const struct uds_configuration *configuration,
 		     const struct uds_geometry *geometry, uint64_t size_limit,
-		     const uint8_t *nonce_data, bool force)
+		     const uint8_t *nonce_data, bool no_extras, bool force)
 {
 	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_message message = { "" };
@@ -220,13 +220,15 @@ static int create_on(struct target *target, const struct uds_configuration *conf
 
 	if (!force)
 		status = refuse_content(target->command, target->io, target->uri, target->offset,
-					geometry->index_bytes);
+					geometry->index_bytes +
+						(no_extras ? 0 : geometry->extras_bytes));
 	if (status != EXIT_GOOD)
 		return status;
 	options.env = &target->env;
 	options.offset = target->offset;
 	options.size_limit = size_limit;
 	options.nonce_data = nonce_data;
+	options.no_extras = no_extras;
 	/* The configuration is right: it has been computed with. */
 	r = uds_index_format(target->io, configuration, &options, &message);
 	return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
@@ -266,7 +268,7 @@ int create_run(const struct command *command, int argc, char **argv)
 	if (status != EXIT_GOOD)
 		return status;
 	status = create_on(&target, &configuration, &geometry, size_limit,
-			   seed != NULL ? nonce_data : NULL, force);
+			   seed != NULL ? nonce_data : NULL, no_extras, force);
 	status = target_close(&target, false, status);
 	if (status != EXIT_GOOD && made)
 		unmake_file(target.uri);

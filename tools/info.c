@@ -79,6 +79,46 @@ static const char *kind_sentence(const struct uds_index_info *info)
 			 : "dense: every record that has not left is found";
 }
 
+static bool has_extras(const struct uds_index_info *info)
+{
+	return info->extras == UDS_EXTRAS_CURRENT || info->extras == UDS_EXTRAS_STALE;
+}
+
+static const char *extras_key(const struct uds_index_info *info)
+{
+	switch (info->extras) {
+	case UDS_EXTRAS_CURRENT:
+		return "current";
+	case UDS_EXTRAS_STALE:
+		return "stale";
+	case UDS_EXTRAS_DAMAGED:
+		return "damaged";
+	default:
+		return "none";
+	}
+}
+
+static const char *extras_sentence(const struct uds_index_info *info)
+{
+	switch (info->extras) {
+	case UDS_EXTRAS_CURRENT:
+		return "current: every page of a chapter has checksums, and one that is damaged is "
+		       "an "
+		       "error, never a wrong answer";
+	case UDS_EXTRAS_STALE:
+		return "stale: as current, but not for chapters that a program without checksums "
+		       "has "
+		       "written since; or a save was interrupted";
+	case UDS_EXTRAS_DAMAGED:
+		return "damaged: the index works as without; damage of its pages is found only "
+		       "where "
+		       "they contradict each other";
+	default:
+		return "none: damage of a page is found only where pages contradict each other; a "
+		       "changed record is not noticed";
+	}
+}
+
 static void print_text(const struct target *target, const struct uds_index_info *info,
 		       const struct uds_geometry *geometry, const struct residence *residence)
 {
@@ -111,7 +151,7 @@ static void print_text(const struct target *target, const struct uds_index_info 
 	       info->super_version, info->config_version / 100, info->config_version % 100);
 	printf("  nonce          %llu\n", (unsigned long long)c->nonce);
 	printf("  volume nonce   %llu\n", (unsigned long long)info->volume_nonce);
-	printf("  extras         none\n");
+	printf("  extras         %s\n", extras_sentence(info));
 }
 
 static void add_residence(json_t *object, const struct residence *residence)
@@ -156,7 +196,9 @@ static int print_object(const struct uds_index_info *info, const struct uds_geom
 	json_object_set_new(o, "size_bytes", json_unsigned(info->size_bytes));
 	json_object_set_new(o, "memory_bytes", json_unsigned(info->memory_bytes));
 	json_object_set_new(o, "converted", json_boolean(is_converted(info)));
-	json_object_set_new(o, "extras", json_false());
+	json_object_set_new(o, "extras", json_boolean(has_extras(info)));
+	json_object_set_new(o, "extras_state", json_string(extras_key(info)));
+	json_object_set_new(o, "extras_bytes", json_unsigned(info->extras_bytes));
 	add_residence(o, residence);
 	return print_json(o);
 }

@@ -69,14 +69,15 @@ struct uds_geometry {
 	uint32_t pages_per_volume;
 	uint64_t volume_bytes;	     /* all chapters and one header page */
 	uint64_t save_bytes;	     /* of one of the two save slots */
-	uint64_t index_bytes;	     /* of the whole index on its I/O */
+	uint64_t index_bytes;	     /* of the whole index on its I/O, without extras */
 	uint64_t volume_index_bytes; /* the most memory that the format allows the volume index */
 	uint64_t open_chapter_bytes; /* of the largest saved open chapter */
+	uint64_t extras_bytes;	     /* behind index_bytes, of an index with extras */
 };
 
-#define UDS_GEOMETRY_INIT                                                                \
-	{                                                                                \
-		sizeof(struct uds_geometry), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define UDS_GEOMETRY_INIT                                                                   \
+	{                                                                                   \
+		sizeof(struct uds_geometry), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /*

@@ -123,16 +123,27 @@ struct uds_index_format_options {
 	uint64_t offset;	   /* bytes, a multiple of 4096 */
 	uint64_t size_limit;	   /* the most bytes to use from offset on; 0: up to the end */
 	const uint8_t *nonce_data; /* 32 bytes, unique; NULL: made from time and random bytes */
+
+	/*
+	 * Leave out the extras (uds-extras(5)): checksums of all chapters, behind the index. The index is the
+	 * same without them, and as other implementations make it.
+	 */
+	bool no_extras;
+	uint8_t unused[7]; /* ignored */
 };
 
-#define UDS_INDEX_FORMAT_OPTIONS_INIT                               \
-	{                                                           \
-		sizeof(struct uds_index_format_options), 0, 0, 0, 0 \
+#define UDS_INDEX_FORMAT_OPTIONS_INIT                                       \
+	{                                                                   \
+		sizeof(struct uds_index_format_options), 0, 0, 0, 0, false, \
+		{                                                           \
+			0                                                   \
+		}                                                           \
 	}
 
 /*
  * Writes an empty index. Whatever was on the I/O before is overwritten without a check. An I/O that
- * can be resized is made as large as the index needs.
+ * can be resized is made as large as the index needs, with its extras unless no_extras is set
+ * (uds_geometry.index_bytes and extras_bytes). An index inside of a VDO volume has no extras.
  *
  * @options: may be NULL.
  *
@@ -140,8 +151,8 @@ struct uds_index_format_options {
  *   -EINVAL             a configuration that the format does not allow; the sentence has the
  *                       allowed range. Or an offset that is not a multiple of 4096
  *   -EINVAL, -E2BIG     a size member (libuds(3), Structs)
- *   UDS_ERR_NO_ROOM     the I/O, or size_limit, is smaller than the index; the sentence has both
- *                       sizes
+ *   UDS_ERR_NO_ROOM     the I/O, or size_limit, is smaller than the index with its extras; the
+ *                       sentence has both sizes, and says when it would fit without extras
  *   UDS_ERR_READ_ONLY   the I/O cannot be written
  *   -ENOMEM, -EIO, ...  no memory; what the I/O said
  *
@@ -423,6 +434,19 @@ enum uds_index_state {
 	UDS_INDEX_NEEDS_RECOVERY = 2, /* anything else */
 };
 
+/* What is behind an index (uds-extras(5)). */
+enum uds_extras {
+	UDS_EXTRAS_NONE = 0,	/* nothing: made without, or by another implementation */
+	UDS_EXTRAS_CURRENT = 1, /* checksums of the chapters */
+	/*
+	 * The same, but the saves or the newest chapter are not those that they know: a program that
+	 * does not know extras has written since, and of its chapters no checksums are known; or a
+	 * save, or the writing of a chapter, was interrupted.
+	 */
+	UDS_EXTRAS_STALE = 2,
+	UDS_EXTRAS_DAMAGED = 3, /* they cannot be used; the index works as without */
+};
+
 struct uds_index_info {
 	uint64_t size;				/* of this struct: set by UDS_INDEX_INFO_INIT */
 	struct uds_configuration configuration; /* its size member is set, too */
@@ -440,12 +464,15 @@ struct uds_index_info {
 	uint64_t memory_bytes;	 /* that an open index of this configuration takes when full */
 	uint64_t records;	 /* in the volume and the saved open chapter, an upper bound */
 	uint64_t saved_records;	 /* that only the save has; 0 when it does not count */
+	uint32_t extras;	 /* enum uds_extras */
+	uint32_t unused;	 /* 0 */
+	uint64_t extras_bytes;	 /* behind size_bytes; 0 without extras */
 };
 
 #define UDS_INDEX_INFO_INIT                                                                       \
 	{                                                                                         \
 		sizeof(struct uds_index_info), UDS_CONFIGURATION_INIT, UDS_INDEX_NEW, 0, 0, 0, 0, \
-			{ 0 }, 0, 0, 0, 0, 0                                                      \
+			{ 0 }, 0, 0, 0, 0, 0, UDS_EXTRAS_NONE, 0, 0                               \
 	}
 
 struct uds_index_info_options {

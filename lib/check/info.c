@@ -8,6 +8,7 @@
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
+#include "extras/checksums.h"
 #include "index/saved_records.h"
 #include "volume/find_chapters.h"
 
@@ -35,6 +36,11 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	r = volume_open(io, layout, 0, env, &volume);
 	if (r < 0)
 		return r;
+	r = volume_read_checksums(volume, layout);
+	if (r < 0) {
+		volume_close(volume);
+		return r;
+	}
 	/* After a save, an empty volume may still have had records, in its open chapter. */
 	if (never_saved)
 		empty = volume_is_empty(volume, message);
@@ -51,6 +57,9 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 		if (r == 0) {
 			info->open_chapter = found.newest;
 			info->oldest_chapter = found.oldest;
+			if (info->extras == UDS_EXTRAS_CURRENT && found.newest > found.oldest &&
+			    !volume_has_checksums(volume, found.newest - 1))
+				info->extras = UDS_EXTRAS_STALE;
 			found_chapters_free(volume, &found);
 		}
 	}
@@ -105,7 +114,7 @@ static int look_at_saves(struct uds_io *io, const struct layout *layout, const s
 }
 
 /* What an index of one zone takes when it is full. */
-static uint64_t full_memory(const struct geometry *geometry)
+static uint64_t full_memory(const struct geometry *geometry, bool extras)
 {
 	uint64_t bytes = volume_index_full_bytes(geometry, 1) +
 			 2 * open_zone_bytes(geometry->records_per_chapter) +
@@ -122,7 +131,20 @@ static uint64_t full_memory(const struct geometry *geometry)
 	 */
 	if (geometry_is_sparse(geometry))
 		bytes += geometry->cache_chapters * chapter_copy_bytes(geometry);
+	if (extras)
+		bytes += checksums_bytes(geometry);
 	return bytes;
+}
+
+static void set_extras(const struct layout *layout, struct uds_index_info *info)
+{
+	if (!layout->extras.present) {
+		info->extras =
+			layout->extras.why.text[0] != '\0' ? UDS_EXTRAS_DAMAGED : UDS_EXTRAS_NONE;
+		return;
+	}
+	info->extras = layout_extras_know_saves(layout) ? UDS_EXTRAS_CURRENT : UDS_EXTRAS_STALE;
+	info->extras_bytes = layout->extras.blocks * BLOCK_BYTES;
 }
 
 static int read_info(struct uds_io *io, const struct uds_index_info_options *options,
@@ -140,7 +162,8 @@ static int read_info(struct uds_io *io, const struct uds_index_info_options *opt
 	info->config_version = layout->config_version;
 	info->volume_nonce = layout->super.volume_nonce;
 	info->size_bytes = layout_bytes(layout);
-	info->memory_bytes = full_memory(&layout->geometry);
+	set_extras(layout, info);
+	info->memory_bytes = full_memory(&layout->geometry, layout->extras.present);
 	r = look_at_saves(io, layout, env, options->check_save, &reason, info);
 	if (r < 0)
 		return failure(message, r, "%s: it cannot be looked at: %.400s", uds_io_name(io),

@@ -74,7 +74,19 @@ static int walk_page(struct walk *walk, const struct chapter_view *chapter, uint
 	return r;
 }
 
-/* A chapter that cannot be read is left out, and said in the log. */
+/* Against its checksums. */
+static int check_page(struct uds_index *index, const struct chapter_view *view, uint32_t page)
+{
+	struct uds_message message;
+	int r = chapter_view_check_page(view, page, &message);
+
+	if (r == 0)
+		return 0;
+	env_log(&index->env, UDS_LOG_ERROR, "%s", message.text);
+	return index_failure(index, r, &message);
+}
+
+/* A chapter that cannot be read is left out, and said in the log; so is a record page that is damaged. */
 static int walk_chapter(struct walk *walk, struct chapter_view *view, uint64_t vcn,
 			const struct streamed_chapter *streamed)
 {
@@ -91,8 +103,19 @@ static int walk_chapter(struct walk *walk, struct chapter_view *view, uint64_t v
 		env_log(&index->env, UDS_LOG_ERROR, "%s", message.text);
 		return index_failure(index, r, &message);
 	}
-	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++)
-		r = walk_page(walk, view, p);
+	for (uint32_t p = 0; r == 0 && p < index->geometry.index_pages_per_chapter; p++)
+		r = check_page(index, view, p);
+	if (r < 0)
+		return r;
+	for (uint32_t p = 0; r != UDS_ERR_STOPPED && p < index->geometry.record_pages_per_chapter;
+	     p++) {
+		int status = check_page(index, view, index->geometry.index_pages_per_chapter + p);
+
+		if (status == 0)
+			status = walk_page(walk, view, p);
+		if (status == UDS_ERR_STOPPED || r == 0)
+			r = status;
+	}
 	return r;
 }
 

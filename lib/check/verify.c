@@ -78,6 +78,8 @@ static int check_saves(struct index_verify *verify)
 		if (slot->state == SLOT_DAMAGED || slot->state == SLOT_UNKNOWN)
 			finding(verify, "save %u: %s", i, slot->why.text);
 	}
+	if (index->layout.extras.why.text[0] != '\0')
+		finding(verify, "extras: %s", index->layout.extras.why.text);
 	/*
 	 * Nothing was recovered, or no save counts: then there is nothing that could contradict it.
 	 */
@@ -182,10 +184,26 @@ static int check_records(struct index_verify *verify, const struct chapter_view 
 	return 0;
 }
 
+/* Every page against its checksums, where they are known. */
+static int check_sums(struct index_verify *verify, const struct chapter_view *view)
+{
+	for (uint32_t page = 0; page < view->geometry->pages_per_chapter; page++) {
+		struct uds_message message;
+		int r = chapter_view_check_page(view, page, &message);
+
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0)
+			finding_as_is(verify, &message);
+	}
+	return 0;
+}
+
 static int check_chapter(struct index_verify *verify, struct chapter_view *view, uint64_t vcn,
 			 const struct streamed_chapter *streamed)
 {
 	struct uds_message message;
+	int r, checked;
 
 	/* Findings, not failures: the next chapter is checked all the same. */
 	if (streamed->status < 0) {
@@ -193,7 +211,11 @@ static int check_chapter(struct index_verify *verify, struct chapter_view *view,
 			uds_strerror(streamed->status));
 		return 0;
 	}
-	if (chapter_view_set(view, vcn, streamed->pages, &message) < 0) {
+	r = chapter_view_set(view, vcn, streamed->pages, &message);
+	checked = check_sums(verify, view);
+	if (checked < 0)
+		return checked;
+	if (r < 0) {
 		finding_as_is(verify, &message);
 		return 0;
 	}

@@ -147,6 +147,29 @@ struct geometry_sizes {
 	uint64_t total_blocks;
 };
 
+/* The extras area (uds-extras): what it has besides checksums, and how many of these fit into a block. */
+#define EXTRAS_FIRST_BLOCKS 4u
+#define CHECKSUMS_PER_BLOCK 1013u
+
+/* Blocks of a chapter's pages, each of which has a checksum. */
+static inline uint32_t geometry_chapter_blocks(const struct geometry *geometry)
+{
+	return geometry->pages_per_chapter * (geometry->page_bytes / BLOCK_BYTES);
+}
+
+/* Checksum blocks of each chapter slot. */
+static inline uint32_t geometry_checksum_blocks(const struct geometry *geometry)
+{
+	return (geometry_chapter_blocks(geometry) + CHECKSUMS_PER_BLOCK - 1) / CHECKSUMS_PER_BLOCK;
+}
+
+/* Blocks of the whole area. */
+static inline uint64_t geometry_extras_blocks(const struct geometry *geometry)
+{
+	return EXTRAS_FIRST_BLOCKS +
+	       (uint64_t)geometry->chapters_per_volume * geometry_checksum_blocks(geometry);
+}
+
 void geometry_sizes(const struct geometry *geometry, struct geometry_sizes *ret_sizes);
 
 #endif

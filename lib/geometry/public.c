@@ -103,6 +103,7 @@ UDS_PUBLIC int uds_geometry_compute(const struct uds_configuration *configuratio
 		out.volume_index_bytes += volume_index_zone_bytes(&p, 1);
 	}
 	out.open_chapter_bytes = 14 + UINT64_C(32) * g.records_per_chapter;
+	out.extras_bytes = geometry_extras_blocks(&g) * BLOCK_BYTES;
 	struct_out(ret_geometry, &out, sizeof(out));
 	return 0;
 }

@@ -28,7 +28,7 @@ UDS_PUBLIC int uds_index_format(struct uds_io *io, const struct uds_configuratio
 	if (r < 0)
 		return r;
 	return layout_create(io, &env, o.offset, o.size_limit, configuration, o.nonce_data,
-			     ret_message);
+			     !o.no_extras, ret_message);
 }
 
 static int make_zones(struct uds_index *index)
@@ -75,6 +75,8 @@ static int make_layers(struct uds_index *index, const struct uds_index_options *
 
 	r = volume_open(index->io, &index->layout, options->cache_bytes, &index->env,
 			&index->volume);
+	if (r == 0)
+		r = volume_read_checksums(index->volume, &index->layout);
 	if (r == 0)
 		r = make_zones(index);
 	if (r == 0 && index->sparse)

@@ -75,15 +75,19 @@ static int lose_chapter(struct rebuild *rebuild, uint64_t vcn,
 static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 			   const struct streamed_chapter *chapter, struct uds_message *message)
 {
+	struct uds_index *index = rebuild->index;
 	int r;
 
 	/* For a lost chapter, too: the window moves on as it did when the chapters were written. */
-	r = index_set_open_chapter(rebuild->index, vcn);
+	r = index_set_open_chapter(index, vcn);
 	if (r < 0 || rebuild->found.vcns[chapter->slot] != vcn)
 		return r;
 	if (chapter->status < 0)
 		return lose_chapter(rebuild, vcn, chapter, message);
-	return replay_chapter(rebuild->replay, vcn, chapter->pages);
+	r = volume_log_damage(index->volume, chapter->slot, vcn,
+			      index->geometry.index_pages_per_chapter,
+			      index->geometry.record_pages_per_chapter, chapter->pages);
+	return r < 0 ? r : replay_chapter(rebuild->replay, vcn, chapter->pages);
 }
 
 static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message)

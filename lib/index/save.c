@@ -451,6 +451,17 @@ static int clear_open_slot(struct uds_index *index, struct uds_message *message)
 	return r;
 }
 
+/* The save is durable, and does not need the extras: what is wrong with them is logged. */
+static void update_extras(struct uds_index *index)
+{
+	struct uds_message message = { "" };
+
+	if (layout_update_extras(&index->layout, index->io, index->newest, &message) < 0)
+		env_log(&index->env, UDS_LOG_WARNING,
+			"%s: the save is good, but not its copy: %.400s", uds_io_name(index->io),
+			message.text);
+}
+
 /* All locks are held and the writer has nothing to do. */
 static int save_all(struct uds_index *index, struct save_progress *progress,
 		    struct uds_message *message)
@@ -460,6 +471,7 @@ static int save_all(struct uds_index *index, struct save_progress *progress,
 	int r;
 
 	save_progress_begin(progress, index);
+	volume_write_checksums(index->volume);
 	/* Before the slot is given up: a failure here leaves both saves as they were. */
 	r = clear_open_slot(index, message);
 	if (r < 0)
@@ -479,6 +491,8 @@ static int save_all(struct uds_index *index, struct save_progress *progress,
 		r = save_page_map(index, &save, message);
 	if (r == 0)
 		r = saves_commit(&layout->saves, index->io, &layout->super, &save, message);
+	if (r == 0)
+		update_extras(index);
 	return r;
 }
 

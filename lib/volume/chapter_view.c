@@ -13,7 +13,7 @@
 #include "volume/volume_private.h"
 #include "volume/whole_chapter.h"
 
-int chapter_view_make(const struct volume *volume, struct chapter_view *ret_view)
+int chapter_view_make(struct volume *volume, struct chapter_view *ret_view)
 {
 	const struct geometry *geometry = &volume->geometry;
 	struct chapter_view view = { .volume = volume, .geometry = geometry, .vcn = NO_CHAPTER };
@@ -55,6 +55,19 @@ int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pag
 		return failure_in(message, r, "%s: chapter %" PRIu64 " in slot %" PRIu32,
 				  uds_io_name(view->volume->io), vcn, view->slot);
 	return 0;
+}
+
+int chapter_view_check_page(const struct chapter_view *view, uint32_t page,
+			    struct uds_message *message)
+{
+	const struct page_claim claim = { .vcn = view->vcn, .slot = view->slot, .page = page };
+	uint32_t damaged;
+	int r;
+
+	r = page_reader_check_row(&view->volume->reader, view->slot, view->vcn, page,
+				  view->geometry->page_bytes, chapter_view_page(view, page),
+				  &damaged, message);
+	return r < 0 ? volume_page_failure(view->volume, &claim, r, message) : 0;
 }
 
 int chapter_view_search(const struct chapter_view *view, const struct uds_record_name *name,

@@ -11,7 +11,7 @@
 #include "volume/volume.h"
 
 struct chapter_view {
-	const struct volume *volume;
+	struct volume *volume;
 	const struct geometry *geometry; /* of the volume */
 	uint64_t vcn;
 	uint32_t slot;
@@ -20,7 +20,7 @@ struct chapter_view {
 };
 
 /* A view of nothing yet. Returns 0 or -ENOMEM. */
-int chapter_view_make(const struct volume *volume, struct chapter_view *ret_view);
+int chapter_view_make(struct volume *volume, struct chapter_view *ret_view);
 
 /* A view of zeroes, which was never made, is fine. */
 void chapter_view_free(struct chapter_view *view);
@@ -33,6 +33,15 @@ void chapter_view_free(struct chapter_view *view);
  */
 int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pages,
 		     struct uds_message *message);
+
+/*
+ * Compares page @page of the chapter, counted through index pages and record pages, with its checksums, if they
+ * are known. Also for a view whose chapter_view_set() failed. Nobody writes to the volume meanwhile.
+ *
+ * Returns 0, UDS_ERR_CORRUPT with I/O, chapter, page and reason, or as page_reader_check_row().
+ */
+int chapter_view_check_page(const struct chapter_view *view, uint32_t page,
+			    struct uds_message *message);
 
 static inline const uint8_t *chapter_view_page(const struct chapter_view *view, uint32_t page)
 {

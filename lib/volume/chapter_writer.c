@@ -112,7 +112,7 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 	 * Evicts what is cached of the slot (20.2, R13) and keeps readers out: map and pages
 	 * change together.
 	 */
-	volume_begin_write(volume, slot);
+	volume_begin_write(volume, slot, vcn);
 	page_map_set(volume->map, slot, vcn, writer->builder->last_lists);
 	r = write_pages(writer, vcn, slot, message);
 	if (r < 0)
@@ -125,7 +125,7 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 	 */
 	if (r < 0)
 		return failure_in(message, r, "chapter %" PRIu64 ": written", vcn);
-	volume_end_write(volume, slot);
+	volume_end_write(volume, slot, vcn, writer->builder->pages);
 	return 0;
 }
 

@@ -133,6 +133,13 @@ static int check_newest(struct finder *finder)
 		return 0;
 	slot = geometry_physical_chapter(&volume->geometry, vcn);
 	r = chapter_read_whole(&volume->reader, slot, &vcn, &finder->message);
+	if (r == UDS_ERR_CORRUPT && checksums_know(volume->checksums, slot, found->newest - 1)) {
+		/* It was whole once, so it counts. What reads the damaged page says so. */
+		env_log(&volume->env, UDS_LOG_WARNING,
+			"%s: chapter %" PRIu64 " (slot %" PRIu32 ") is damaged: %.400s",
+			uds_io_name(volume->io), vcn, slot, finder->message.text);
+		return 0;
+	}
 	if (r == UDS_ERR_CORRUPT) {
 		/*
 		 * Torn: of the writes of a chapter only some reached the device (11.1). A crash
@@ -236,6 +243,7 @@ static int take_slot(struct finder *finder, const struct streamed_chapter *chapt
 	struct volume *volume = finder->volume;
 	uint32_t slot = chapter->slot;
 	uint64_t vcn = NO_CHAPTER;
+	int r = 0;
 
 	/*
 	 * A read error ends the search unless the caller accepts the loss: the chapter may be
@@ -257,11 +265,13 @@ static int take_slot(struct finder *finder, const struct streamed_chapter *chapt
 				       chapter->pages, &vcn, finder->heads, NULL) == 0) {
 		chapter_last_lists(&volume->geometry, finder->heads, finder->last_lists);
 		page_map_set(volume->map, slot, vcn, finder->last_lists);
+		r = volume_log_damage(volume, slot, vcn, 0,
+				      volume->geometry.index_pages_per_chapter, chapter->pages);
 	}
 	/* Unlike a corrupt slot, this one may hold a chapter; see pass_over_unreadable(). */
 	finder->unreadable[slot] = chapter->status < 0;
 	finder->found.vcns[slot] = vcn;
-	return 0;
+	return r;
 }
 
 /* Reads all slots: fills vcns and the page map. */

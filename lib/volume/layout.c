@@ -220,6 +220,10 @@ static int read_parts(struct uds_io *io, uint64_t offset, uint64_t bytes, uint8_
 	 * may be good (14.7).
 	 */
 	saves_read(io, &layout->super, block, &layout->saves);
+	/* A conversion moves the index, and leaves whatever is behind it. */
+	if (layout->super.version == SUPER_VERSION_PLAIN)
+		extras_read(io, &layout->geometry, offset + layout_bytes(layout), bytes,
+			    layout->super.volume_nonce, block, &layout->extras);
 	r = check_remapped(layout, ret_message);
 	return r < 0 ? r : find_outdated_save(io, layout, ret_message);
 }
@@ -265,6 +269,36 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 	env_release(&io->env, block);
 	env_release(&io->env, layout);
 	return r < 0 ? failure_in(ret_message, r, "%s", uds_io_name(io)) : 0;
+}
+
+bool layout_extras_know_saves(const struct layout *layout)
+{
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		if (layout->saves.slots[i].checksum != layout->extras.save_checksums[i])
+			return false;
+	}
+	return true;
+}
+
+int layout_update_extras(struct layout *layout, struct uds_io *io, uint64_t open_chapter,
+			 struct uds_message *ret_message)
+{
+	const struct super_block *super = &layout->super;
+	uint8_t *blocks;
+	int r = 0;
+
+	if (!layout->extras.present)
+		return 0;
+	blocks = io_allocate_buffer(io, &io->env, (uint64_t)SAVE_SLOTS * BLOCK_BYTES);
+	if (blocks == NULL)
+		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	for (unsigned int i = 0; i < SAVE_SLOTS && r == 0; i++)
+		r = io_read(io, blocks + (size_t)i * BLOCK_BYTES, BLOCK_BYTES,
+			    super_block_save_at(super, i) * BLOCK_BYTES, ret_message);
+	if (r == 0)
+		r = extras_write(io, &layout->extras, open_chapter, blocks, ret_message);
+	env_release(&io->env, blocks);
+	return r;
 }
 
 int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uint64_t nonce,

@@ -13,6 +13,7 @@
 #include <uds/geometry.h>
 #include <uds/status.h>
 
+#include "extras/area.h"
 #include "geometry/geometry.h"
 #include "io/io.h"
 #include "volume/saves.h"
@@ -24,12 +25,13 @@ struct layout {
 	struct uds_configuration configuration;
 	struct geometry geometry;
 	struct saves saves;
+	struct extras_area extras;
 };
 
 /*
  * Reads the layout of the index that begins at byte @offset of the I/O, and checks that it does not
  * contradict itself, the geometry or the size of the device. Writes nothing. Damaged save headers
- * are no error here: saves_latest() reports them.
+ * are no error here: saves_latest() reports them. Nor are extras that cannot be used.
  *
  * Returns 0, or an error with a message that names the I/O, the region, the field, the expected and
  * the found value:
@@ -55,6 +57,7 @@ int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uin
  * @size_limit: how many bytes may be used; 0: up to the end of the I/O.
  * @nonce_data: NONCE_DATA_BYTES that make the index unique, or NULL: made from time and random
  * bytes.
+ * @extras: with an area for extras behind it; not on a VDO volume, which has other things there.
  *
  * Returns 0, or
  *   -EINVAL            a configuration or offset that is not possible; nothing was written
@@ -64,7 +67,7 @@ int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uin
  */
 int layout_create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 		  uint64_t size_limit, const struct uds_configuration *configuration,
-		  const uint8_t *nonce_data, struct uds_message *ret_message);
+		  const uint8_t *nonce_data, bool extras, struct uds_message *ret_message);
 
 /* Where the volume region begins, in bytes of the I/O. */
 static inline uint64_t layout_volume_offset(const struct layout *layout)
@@ -72,10 +75,27 @@ static inline uint64_t layout_volume_offset(const struct layout *layout)
 	return super_block_volume_at(&layout->super) * BLOCK_BYTES;
 }
 
-/* How many bytes the whole index takes, from its super block on. */
+/* How many bytes the whole index takes, from its super block on, without its extras. */
 static inline uint64_t layout_bytes(const struct layout *layout)
 {
 	return layout->super.total_blocks * BLOCK_BYTES;
 }
+
+/*
+ * Whether the save headers are those that the extras know. If not, a program that does not know the extras has
+ * made or begun a save, or one of this library was interrupted.
+ */
+bool layout_extras_know_saves(const struct layout *layout);
+
+/*
+ * Brings the extras up to date with the save headers, as they are on the device by now. Does nothing without
+ * extras.
+ *
+ * @open_chapter: that of the index.
+ *
+ * Returns 0, -ENOMEM, or what the I/O said.
+ */
+int layout_update_extras(struct layout *layout, struct uds_io *io, uint64_t open_chapter,
+			 struct uds_message *ret_message);
 
 #endif

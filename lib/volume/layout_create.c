@@ -2,28 +2,54 @@
 /* Writing the layout of a new index. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "base/bytes.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "vdo/geometry_block.h"
 #include "volume/config_block.h"
 #include "volume/layout.h"
 #include "volume/save_header.h"
 
-/* Whether the index fits behind @offset; grows the I/O when that is what is missing. */
-static int make_room(struct uds_io *io, uint64_t offset, uint64_t size_limit, uint64_t needed,
-		     struct uds_message *ret_message)
+/* What an index is to take. */
+struct room {
+	uint64_t index; /* bytes */
+	uint64_t extras;
+};
+
+/* There are no more than @bytes; @what says so. */
+static int no_room(const struct room *room, uint64_t bytes, const char *what,
+		   struct uds_message *ret_message)
 {
-	uint64_t bytes = 0;
+	uint64_t needed = room->index + room->extras;
+
+	if (room->extras == 0 || bytes < room->index)
+		return failure(ret_message, UDS_ERR_NO_ROOM,
+			       "the index needs %" PRIu64 " bytes, %s", room->index, what);
+	return failure(ret_message, UDS_ERR_NO_ROOM,
+		       "the index with its extras needs %" PRIu64 " bytes, %s: %" PRIu64
+		       " are missing; without extras (no_extras, --no-extras) it fits",
+		       needed, what, needed - bytes);
+}
+
+/* Whether the index fits behind @offset; grows the I/O when that is what is missing. */
+static int make_room(struct uds_io *io, uint64_t offset, uint64_t size_limit,
+		     const struct room *room, struct uds_message *ret_message)
+{
+	uint64_t bytes = 0, needed = room->index + room->extras;
+	char what[80];
 	int r;
 
 	/*
 	 * A limit protects what lies behind the index on the same device: checked before the
 	 * device's own size, and never exceeded by growing.
 	 */
-	if (size_limit != 0 && size_limit < needed)
-		return failure(ret_message, UDS_ERR_NO_ROOM,
-			       "the index needs %" PRIu64 " bytes, the size limit allows %" PRIu64,
-			       needed, size_limit);
+	if (size_limit != 0 && size_limit < needed) {
+		snprintf(what, sizeof(what), "the size limit allows %" PRIu64, size_limit);
+		return no_room(room, size_limit, what, ret_message);
+	}
 	r = uds_io_size(io, &bytes);
 	if (r < 0)
 		return failure(ret_message, r, "asking for its size: %s", uds_strerror(r));
@@ -35,11 +61,12 @@ static int make_room(struct uds_io *io, uint64_t offset, uint64_t size_limit, ui
 	 * A block device or a fixed buffer cannot grow: that is no failure of the call, but no
 	 * room.
 	 */
-	if (r == -EOPNOTSUPP)
-		return failure(ret_message, UDS_ERR_NO_ROOM,
-			       "the index needs %" PRIu64 " bytes, there are %" PRIu64
-			       " behind offset %" PRIu64,
-			       needed, bytes > offset ? bytes - offset : 0, offset);
+	if (r == -EOPNOTSUPP) {
+		bytes = bytes > offset ? bytes - offset : 0;
+		snprintf(what, sizeof(what), "there are %" PRIu64 " behind offset %" PRIu64, bytes,
+			 offset);
+		return no_room(room, bytes, what, ret_message);
+	}
 	if (r < 0)
 		return failure(ret_message, r, "growing to %" PRIu64 " bytes: %s", offset + needed,
 			       uds_strerror(r));
@@ -64,9 +91,35 @@ static int flush(struct uds_io *io, struct uds_message *ret_message)
 	return r < 0 ? failure(ret_message, r, "flushing: %s", uds_strerror(r)) : 0;
 }
 
+/*
+ * The area, before the super block makes an index of what lies in front of it. What was there may be a header
+ * that is newer, and checksum blocks of an area with the same id; the latter only if the caller chose the nonces,
+ * from which the id is made.
+ */
+static int write_extras(struct uds_io *io, const struct super_block *super, bool clear,
+			struct extras_area *area, struct uds_message *ret_message)
+{
+	uint64_t length = (clear ? area->blocks : EXTRAS_FIRST_BLOCKS) * BLOCK_BYTES;
+	uint8_t *blocks;
+	int r;
+
+	r = io_write_zeroes(io, area->start, length);
+	if (r < 0)
+		return failure(ret_message, r, "extras: writing zeroes: %s", uds_strerror(r));
+	blocks = io_allocate_buffer(io, &io->env, (uint64_t)SAVE_SLOTS * BLOCK_BYTES);
+	if (blocks == NULL)
+		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	for (unsigned int slot = 0; slot < SAVE_SLOTS; slot++)
+		save_header_encode_unsaved(super, slot, blocks + (size_t)slot * BLOCK_BYTES);
+	r = extras_write(io, area, 0, blocks, ret_message);
+	env_release(&io->env, blocks);
+	return r;
+}
+
+/* @extras: NULL: none. @clear: all of it. */
 static int write_all(struct uds_io *io, const struct super_block *super,
-		     const struct uds_configuration *configuration, uint8_t *block,
-		     struct uds_message *ret_message)
+		     const struct uds_configuration *configuration, struct extras_area *extras,
+		     bool clear, uint8_t *block, struct uds_message *ret_message)
 {
 	int r = 0;
 
@@ -84,6 +137,8 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 		r = write_block(io, block, super_block_config_at(super), "config block",
 				ret_message);
 	}
+	if (r == 0 && extras != NULL)
+		r = write_extras(io, super, clear, extras, ret_message);
 	/* Only a whole index gets the block that makes it one. */
 	if (r == 0)
 		r = flush(io, ret_message);
@@ -96,26 +151,16 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 	return r;
 }
 
-static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
-		  uint64_t size_limit, const struct uds_configuration *configuration,
-		  const uint8_t *nonce_data, struct uds_message *ret_message)
+/* What cannot be made into an index, or not here. */
+static int check_place(struct uds_io *io, uint64_t offset, const struct geometry *geometry,
+		       struct uds_message *ret_message)
 {
-	uint8_t made[NONCE_DATA_BYTES];
-	struct geometry_sizes sizes;
-	struct geometry geometry;
-	struct super_block super;
-	uint8_t *block;
-	int r;
-
-	r = geometry_make(configuration, &geometry, ret_message);
-	if (r < 0)
-		return r;
 	/* They describe what a conversion moved (11.3); in a new index nothing was. */
-	if (geometry.remapped_virtual != 0 || geometry.remapped_physical != 0)
+	if (geometry->remapped_virtual != 0 || geometry->remapped_physical != 0)
 		return failure(ret_message, -EINVAL,
 			       "remapped_virtual and remapped_physical: expected 0 in a new index, "
 			       "found %" PRIu64 " and %" PRIu64,
-			       geometry.remapped_virtual, geometry.remapped_physical);
+			       geometry->remapped_virtual, geometry->remapped_physical);
 	/* Bounded so that no sum of block numbers below can overflow. */
 	if (offset % BLOCK_BYTES != 0 || offset / BLOCK_BYTES > MAX_BLOCKS)
 		return failure(ret_message, -EINVAL,
@@ -128,35 +173,92 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 	if (uds_io_is_read_only(io))
 		return failure(ret_message, UDS_ERR_READ_ONLY, "%s",
 			       uds_strerror(UDS_ERR_READ_ONLY));
+	return 0;
+}
+
+/* Whether the index is to be one of a VDO volume, which has its data behind it. Returns 1, 0 or an error. */
+static int is_in_vdo(struct uds_io *io, uint64_t offset, uint8_t *block,
+		     struct uds_message *ret_message)
+{
+	uint64_t bytes = 0;
+	int r;
+
+	if (offset == 0)
+		return 0;
+	r = uds_io_size(io, &bytes);
+	if (r < 0)
+		return failure(ret_message, r, "asking for its size: %s", uds_strerror(r));
+	if (bytes < BLOCK_BYTES)
+		return 0;
+	r = io_read(io, block, BLOCK_BYTES, 0, ret_message);
+	return r < 0 ? r : vdo_geometry_is_there(block);
+}
+
+/* @chosen: the nonces, by the caller. @block: scratch. */
+static int create_in(struct uds_io *io, uint64_t size_limit, const struct geometry *geometry,
+		     const struct uds_configuration *configuration, const struct super_block *super,
+		     bool chosen, bool extras, uint8_t *block, struct uds_message *ret_message)
+{
+	uint64_t offset = super->first * BLOCK_BYTES;
+	struct room room = { .index = super->total_blocks * BLOCK_BYTES };
+	struct extras_area area;
+	int r;
+
+	r = extras ? is_in_vdo(io, offset, block, ret_message) : 0;
+	if (r < 0)
+		return r;
+	extras = extras && r == 0;
+	extras_make(geometry, offset + room.index, super->volume_nonce,
+		    get_le64(super->nonce_data + NONCE_DATA_BYTES - 8), &area);
+	room.extras = extras ? area.blocks * BLOCK_BYTES : 0;
+	r = make_room(io, offset, size_limit, &room, ret_message);
+	if (r == 0)
+		r = write_all(io, super, configuration, extras ? &area : NULL, chosen, block,
+			      ret_message);
+	return r;
+}
+
+static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
+		  uint64_t size_limit, const struct uds_configuration *configuration,
+		  const uint8_t *nonce_data, bool extras, struct uds_message *ret_message)
+{
+	uint8_t made[NONCE_DATA_BYTES];
+	struct geometry_sizes sizes;
+	struct geometry geometry;
+	struct super_block super;
+	uint8_t *block;
+	int r;
+
+	r = geometry_make(configuration, &geometry, ret_message);
+	if (r == 0)
+		r = check_place(io, offset, &geometry, ret_message);
+	if (r < 0)
+		return r;
 	/*
 	 * What makes all nonces unique: pages of an earlier index at the same place are told by it
 	 * (14.5).
 	 */
-	if (nonce_data == NULL) {
-		r = nonce_data_make(env_now_ms(env), made);
-		if (r < 0)
-			return failure(ret_message, r, "random bytes for the nonce: %s",
-				       uds_strerror(r));
-		nonce_data = made;
-	}
+	r = nonce_data == NULL ? nonce_data_make(env_now_ms(env), made) : 0;
+	if (r < 0)
+		return failure(ret_message, r, "random bytes for the nonce: %s", uds_strerror(r));
 	geometry_sizes(&geometry, &sizes);
-	super_block_make(&sizes, offset / BLOCK_BYTES, nonce_data, &super);
+	super_block_make(&sizes, offset / BLOCK_BYTES, nonce_data != NULL ? nonce_data : made,
+			 &super);
 	block = io_allocate_buffer(io, env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	/* The first thing that changes the device; everything above only refuses. */
-	r = make_room(io, offset, size_limit, sizes.total_blocks * BLOCK_BYTES, ret_message);
-	if (r == 0)
-		r = write_all(io, &super, configuration, block, ret_message);
+	r = create_in(io, size_limit, &geometry, configuration, &super, nonce_data != NULL, extras,
+		      block, ret_message);
 	env_release(env, block);
 	return r;
 }
 
 int layout_create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 		  uint64_t size_limit, const struct uds_configuration *configuration,
-		  const uint8_t *nonce_data, struct uds_message *ret_message)
+		  const uint8_t *nonce_data, bool extras, struct uds_message *ret_message)
 {
-	int r = create(io, env, offset, size_limit, configuration, nonce_data, ret_message);
+	int r = create(io, env, offset, size_limit, configuration, nonce_data, extras, ret_message);
 
 	return r < 0 ? failure_in(ret_message, r, "%s", uds_io_name(io)) : 0;
 }

@@ -63,3 +63,43 @@ int page_check(const struct geometry *geometry, const struct index_page_code *co
 		*ret_head = head;
 	return r;
 }
+
+int page_check_sums(const struct geometry *geometry, struct checksums *checksums, uint32_t slot,
+		    size_t from, const uint8_t *bytes, size_t length,
+		    struct uds_message *ret_message)
+{
+	uint32_t page_blocks = geometry->page_bytes / BLOCK_BYTES;
+	struct checksum_damage damage;
+	uint32_t block;
+
+	if (checksums_check(checksums, slot, (uint32_t)(from / BLOCK_BYTES), bytes,
+			    (uint32_t)(length / BLOCK_BYTES), &damage))
+		return 0;
+	block = damage.block % page_blocks;
+	return failure(ret_message, UDS_ERR_CORRUPT,
+		       "checksum of bytes %" PRIu32 " to %" PRIu32 ": expected %08" PRIx32
+		       ", found %08" PRIx32,
+		       block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES - 1, damage.expected,
+		       damage.found);
+}
+
+bool page_check_rewritten(const struct geometry *geometry, const struct index_page_code *code,
+			  const struct checksums *checksums, uint32_t slot, uint64_t vcn,
+			  const uint8_t *pages)
+{
+	uint32_t blocks = geometry_chapter_blocks(geometry), different = 0;
+	uint32_t page_blocks = geometry->page_bytes / BLOCK_BYTES;
+	struct index_page_head head;
+
+	for (uint32_t page = 0; page < geometry->index_pages_per_chapter; page++) {
+		const uint8_t *bytes = pages + (size_t)page * geometry->page_bytes;
+
+		if (index_page_read_head(code, bytes, &head, NULL) < 0 || head.vcn != vcn ||
+		    checksums_match(checksums, slot, page * page_blocks, bytes))
+			return false;
+	}
+	for (uint32_t block = 0; block < blocks; block++)
+		different += !checksums_match(checksums, slot, block,
+					      pages + (size_t)block * BLOCK_BYTES);
+	return different > blocks / 2;
+}

@@ -165,27 +165,57 @@ static struct page_buffer *take_buffer(struct page_reader *reader)
 	return buffer;
 }
 
+/* What is transferred for bytes [from, to) of the page, if it must begin and end between units. */
+static void set_transfer(struct page_reader *reader, struct page_request *request, uint32_t unit)
+{
+	const struct page_claim *claim = &request->claim;
+	uint32_t start = request->from / unit * unit;
+
+	request->bytes = request->buffer->memory + (request->from - start);
+	request->transfer.buffer = request->buffer->memory;
+	request->transfer.offset = page_reader_offset(reader, claim->slot, claim->page) + start;
+	request->transfer.length = (size_t)round_up(request->to, unit) - start;
+}
+
+/* The first block of the chapter that has bytes of the request, and the one behind the last. */
+static uint32_t first_block(const struct page_reader *reader, const struct page_request *request)
+{
+	return request->claim.page * (reader->geometry->page_bytes / BLOCK_BYTES) +
+	       request->from / BLOCK_BYTES;
+}
+
+static uint32_t end_block(const struct page_reader *reader, const struct page_request *request)
+{
+	return request->claim.page * (reader->geometry->page_bytes / BLOCK_BYTES) +
+	       (request->to + BLOCK_BYTES - 1) / BLOCK_BYTES;
+}
+
+/* Whether what is to be read must be compared: see page_reader.h. */
+static bool is_to_be_compared(struct page_reader *reader, const struct page_request *request)
+{
+	return uds_io_block_bytes(reader->io) > 1 || page_reader_is_slow(reader) ||
+	       request->to - request->from == reader->geometry->page_bytes ||
+	       !checksums_were_checked(reader->checksums, request->claim.slot,
+				       first_block(reader, request), end_block(reader, request));
+}
+
 int page_reader_want(struct page_reader *reader, struct page_request *request, uint32_t from,
 		     uint32_t to)
 {
-	const struct page_claim *claim = &request->claim;
-	uint32_t block = uds_io_block_bytes(reader->io);
-	uint32_t start = from / block * block;
-
 	if (request->buffer == NULL)
 		request->buffer = take_buffer(reader);
 	if (request->buffer == NULL)
 		return -ENOMEM;
 	request->from = from;
 	request->to = to;
-	/* Whole blocks of the device are read around the bytes that are wanted. */
-	request->bytes = request->buffer->memory + (from - start);
+	request->summed =
+		checksums_know(reader->checksums, request->claim.slot, request->claim.vcn);
+	request->whole_blocks = request->summed && is_to_be_compared(reader, request);
 	request->transfer.io = reader->io;
 	request->transfer.kind = UDS_IO_READ;
 	request->transfer.flags = 0;
-	request->transfer.buffer = request->buffer->memory;
-	request->transfer.offset = page_reader_offset(reader, claim->slot, claim->page) + start;
-	request->transfer.length = (size_t)round_up(to, block) - start;
+	set_transfer(reader, request,
+		     request->whole_blocks ? BLOCK_BYTES : uds_io_block_bytes(reader->io));
 	return 0;
 }
 
@@ -225,23 +255,41 @@ static void note_time(struct page_reader *reader, uint64_t ns)
 	atomic_store_explicit(&reader->slowness, slowness, memory_order_relaxed);
 }
 
-void page_reader_read(struct page_reader *reader, struct page_request *request)
+static void transfer_now(struct page_reader *reader, struct page_request *request)
 {
 	struct uds_io_request *transfer = &request->transfer;
-	uint64_t began = 0, count;
+
+	request->status = uds_io_read(reader->io, transfer->buffer, (size_t)transfer->length,
+				      transfer->offset);
+}
+
+void page_reader_read(struct page_reader *reader, struct page_request *request)
+{
+	const bool to_be_compared = request->summed && !request->whole_blocks;
+	uint64_t began = 0, took, count;
 	bool timed;
 
 	count = atomic_fetch_add_explicit(&reader->pages_read, 1, memory_order_relaxed);
-	/* After a slow read all are timed, so that a slow device is soon known for one. */
-	timed = count % TIMED_READS == 0 ||
+	/*
+	 * After a slow read all are timed, so that a slow device is soon known for one. And all that are not
+	 * compared if they are quick.
+	 */
+	timed = count % TIMED_READS == 0 || to_be_compared ||
 		atomic_load_explicit(&reader->slowness, memory_order_relaxed) > 0;
 	if (timed)
 		began = now_ns();
-	request->status = uds_io_read(reader->io, transfer->buffer, (size_t)transfer->length,
-				      transfer->offset);
+	transfer_now(reader, request);
 	/* A failed read says nothing about the device's speed. */
-	if (timed && request->status == 0)
-		note_time(reader, now_ns() - began);
+	if (!timed || request->status != 0)
+		return;
+	took = now_ns() - began;
+	note_time(reader, took);
+	if (took <= SLOW_READ_NS || !to_be_compared)
+		return;
+	/* It may have come from the device anew: by now the whole blocks are in memory. */
+	request->whole_blocks = true;
+	set_transfer(reader, request, BLOCK_BYTES);
+	transfer_now(reader, request);
 }
 
 int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
@@ -371,10 +419,84 @@ static void read_together(struct page_reader *reader, struct page_request *const
 void page_reader_read_many(struct page_reader *reader, struct page_request *const *requests,
 			   size_t count)
 {
+	/* Many are read together where reads come from a device. */
+	for (size_t i = 0; i < count; i++) {
+		if (!requests[i]->summed || requests[i]->whole_blocks)
+			continue;
+		requests[i]->whole_blocks = true;
+		set_transfer(reader, requests[i], BLOCK_BYTES);
+	}
 	for (size_t i = 0, n; i < count; i += n) {
 		n = count - i < ENGINE_DEPTH ? count - i : ENGINE_DEPTH;
 		read_together(reader, requests + i, n);
 	}
+}
+
+/*
+ * Whether the checksums that something of a chapter did not match are those of another chapter: forgets them
+ * then. Reads the whole chapter. Returns 1, 0, or an error of finding out.
+ */
+static int find_rewritten(struct page_reader *reader, uint32_t slot, uint64_t vcn,
+			  struct uds_message *ret_message)
+{
+	const struct geometry *geometry = reader->geometry;
+	size_t bytes = (size_t)geometry->pages_per_chapter * geometry->page_bytes;
+	uint8_t *pages = io_allocate_buffer(reader->io, &reader->env, bytes);
+	int r;
+
+	if (pages == NULL)
+		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	r = page_reader_read_row(reader, slot, 0, bytes, pages, ret_message);
+	if (r == 0)
+		r = page_check_rewritten(geometry, &reader->code, reader->checksums, slot, vcn,
+					 pages);
+	env_release(&reader->env, pages);
+	if (r != 1)
+		return r;
+	checksums_forget(reader->checksums, slot);
+	env_log(&reader->env, UDS_LOG_NOTICE,
+		"%s: chapter %" PRIu64 " (slot %" PRIu32
+		") was written by a program that does not know checksums",
+		uds_io_name(reader->io), vcn, slot);
+	return 1;
+}
+
+/* Bytes [@from, @from + @length) of a chapter, counted in whole blocks. Returns 0 or as find_rewritten(). */
+static int check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, size_t from,
+		      const uint8_t *bytes, size_t length, struct uds_message *ret_message)
+{
+	struct uds_message message;
+	int r, rewritten;
+
+	/* The slot may have been written since the read was wanted. */
+	if (!checksums_know(reader->checksums, slot, vcn))
+		return 0;
+	r = page_check_sums(reader->geometry, reader->checksums, slot, from, bytes, length,
+			    &message);
+	if (r == 0)
+		return 0;
+	rewritten = find_rewritten(reader, slot, vcn, ret_message);
+	if (rewritten != 0)
+		return rewritten == 1 ? 0 : rewritten;
+	return failure(ret_message, r, "%s", message.text);
+}
+
+int page_reader_check_row(struct page_reader *reader, uint32_t slot, uint64_t vcn, uint32_t page,
+			  size_t length, const uint8_t *memory, uint32_t *ret_page,
+			  struct uds_message *ret_message)
+{
+	const uint32_t page_bytes = reader->geometry->page_bytes;
+	int r = 0;
+
+	for (size_t at = 0; at < length && r == 0; at += page_bytes, page++) {
+		size_t part = length - at < page_bytes ? length - at : page_bytes;
+
+		r = check_sums(reader, slot, vcn, (size_t)page * page_bytes, memory + at, part,
+			       ret_message);
+		if (r < 0)
+			*ret_page = page;
+	}
+	return r;
 }
 
 int page_reader_accept(struct page_reader *reader, const struct page_request *request,
@@ -389,6 +511,14 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 			       "reading %" PRIu64 " bytes at %" PRIu64 ": %s",
 			       request->transfer.length, request->transfer.offset,
 			       uds_strerror(request->status));
+	if (request->whole_blocks) {
+		r = check_sums(reader, claim->slot, claim->vcn,
+			       (size_t)first_block(reader, request) * BLOCK_BYTES,
+			       request->buffer->memory, (size_t)request->transfer.length,
+			       ret_message);
+		if (r < 0)
+			return r;
+	}
 	/*
 	 * A part behind the head: lists are decoded with checks of their own, and records have
 	 * none.

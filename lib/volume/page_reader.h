@@ -7,6 +7,11 @@
  * page cache, a lookup reads the few parts it needs, and only the heads of index pages are cached. Where a
  * read takes the time of a device, whole pages are read and cached, index pages as well as record pages.
  *
+ * Where the checksums of a chapter are known, what is read of it is compared with them: whole pages always; a part
+ * of a page is read in whole blocks for that the first time, and whenever it comes from the device: because
+ * the I/O goes past the system's page cache, or because the read took as long as that of a device. What was
+ * right before and is only copied again from the system's memory is not compared again.
+ *
  * One read takes three steps, so that nobody has to wait in the middle of something:
  *   page_reader_want()    says what is to be read, and gets a buffer for it;
  *   page_reader_read() or page_reader_read_many()  reads;
@@ -46,8 +51,9 @@ struct page_reader {
 	uint64_t start; /* of the volume region, bytes of the I/O */
 
 	/* NULL in a reader without caches. */
-	struct slot_table *slots; /* with the cached heads of index pages */
-	struct page_cache *cache; /* whole pages */
+	struct slot_table *slots;    /* with the cached heads of index pages */
+	struct page_cache *cache;    /* whole pages */
+	struct checksums *checksums; /* of an index with extras, else NULL; borrowed */
 
 	_Atomic int slowness; /* see page_reader_is_slow() */
 	_Atomic uint64_t pages_read;
@@ -96,6 +102,8 @@ static inline bool page_reader_is_slow(struct page_reader *reader)
 struct page_request {
 	struct page_claim claim;
 	uint32_t from, to;	    /* bytes of the page */
+	bool summed;		    /* the checksums of the chapter are known */
+	bool whole_blocks;	    /* so many are read that they can be compared */
 	const uint8_t *bytes;	    /* once it was read: byte @from and what follows */
 	int status;		    /* of the read */
 	struct page_buffer *buffer; /* NULL: nothing is wanted */
@@ -167,6 +175,16 @@ void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t pa
  */
 int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
 			    struct uds_io_engine **ret_engine);
+
+/*
+ * Compares what page_reader_read_row() read with the checksums of chapter @vcn, if they are known.
+ *
+ * Returns 0; UDS_ERR_CORRUPT and what is wrong, @ret_page being the page; or -ENOMEM or what the I/O said, when
+ * it had to be found out whether the checksums count.
+ */
+int page_reader_check_row(struct page_reader *reader, uint32_t slot, uint64_t vcn, uint32_t page,
+			  size_t length, const uint8_t *memory, uint32_t *ret_page,
+			  struct uds_message *ret_message);
 
 /* Forgets everything of a slot and keeps all readers out until page_reader_unlock_slot(). */
 void page_reader_lock_slot(struct page_reader *reader, uint32_t slot);

@@ -93,6 +93,8 @@ UDS_PUBLIC int uds_volume_open(struct uds_io *io, const struct uds_volume_option
 		r = layout_read(io, options.offset, ret_message, &volume->layout);
 	if (r == 0) {
 		r = volume_open(io, &volume->layout, options.cache_bytes, &env, &volume->volume);
+		if (r == 0)
+			r = volume_read_checksums(volume->volume, &volume->layout);
 		if (r < 0)
 			failure(ret_message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
 	}

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/crc32.h"
 #include "base/env.h"
 #include "base/message.h"
 #include "volume/save_header.h"
@@ -38,6 +39,7 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 			failure_in(&slot->why, r, "save %u header", i);
 			continue;
 		}
+		slot->checksum = crc32_add(0, block, BLOCK_BYTES);
 		r = save_header_decode(block, super, i, &slot->save, &slot->why);
 		if (r < 0)
 			slot->state = SLOT_DAMAGED;

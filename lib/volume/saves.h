@@ -36,6 +36,7 @@ struct save_slot {
 	bool outdated;		/* the volume has a chapter that the save does not know of */
 	bool precious;		/* the index has records that nothing else on the device has */
 	struct save save;	/* when SLOT_VALID */
+	uint32_t checksum;	/* of the header as it was read, for the extras */
 	struct uds_message why; /* when damaged or unknown: the reason */
 };
 

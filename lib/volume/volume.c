@@ -64,13 +64,89 @@ void volume_close(struct volume *volume)
 		return;
 	env = volume->env;
 	page_reader_end(&volume->reader);
+	checksums_free(volume->checksums);
 	page_map_free(volume->map);
 	env_release(&env, volume);
 }
 
+int volume_read_checksums(struct volume *volume, const struct layout *layout)
+{
+	const struct extras_area *area = &layout->extras;
+	const char *name = uds_io_name(volume->io);
+	struct uds_message message = { "" };
+	uint32_t unreadable = 0;
+	int r;
+
+	if (!area->present && area->why.text[0] != '\0')
+		env_log(&volume->env, UDS_LOG_WARNING,
+			"%s: extras: %.400s; the index is used without them", name, area->why.text);
+	if (!area->present)
+		return 0;
+	if (!layout_extras_know_saves(layout))
+		env_log(&volume->env, UDS_LOG_NOTICE,
+			"%s: extras: the saves are not those that they know: another program has "
+			"written to the index, or a save was interrupted",
+			name);
+	r = checksums_make(&volume->env, volume->io, &volume->geometry, area, &volume->checksums);
+	if (r == 0)
+		r = checksums_read(volume->checksums, &unreadable, &message);
+	if (r == 0 && unreadable > 0)
+		env_log(&volume->env, UDS_LOG_WARNING,
+			"%s: extras: the checksums of %" PRIu32 " chapters cannot be read: %.400s",
+			name, unreadable, message.text);
+	volume->reader.checksums = volume->checksums;
+	return r;
+}
+
+bool volume_has_checksums(struct volume *volume, uint64_t vcn)
+{
+	return volume->checksums != NULL &&
+	       checksums_are_written(volume->checksums,
+				     geometry_physical_chapter(&volume->geometry, vcn), vcn);
+}
+
+int volume_log_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32_t first,
+		      uint32_t count, const uint8_t *pages)
+{
+	const uint32_t page_bytes = volume->geometry.page_bytes;
+	struct page_claim claim = { .vcn = vcn, .slot = slot };
+	struct uds_message message;
+	int r;
+
+	for (uint32_t i = 0; i < count; i++) {
+		r = page_reader_check_row(&volume->reader, slot, vcn, first + i, page_bytes,
+					  pages + (size_t)i * page_bytes, &claim.page, &message);
+		if (r == -ENOMEM)
+			return r;
+		if (r == 0)
+			continue;
+		claim.page = first + i;
+		volume_page_failure(volume, &claim, r, &message);
+		env_log(&volume->env, UDS_LOG_WARNING, "%s", message.text);
+	}
+	return 0;
+}
+
+static void note_area_failure(struct volume *volume, const struct uds_message *message)
+{
+	if (!volume->area_failed)
+		env_log(&volume->env, UDS_LOG_WARNING, "%s: extras: checksums: %.400s",
+			uds_io_name(volume->io), message->text);
+	volume->area_failed = true;
+}
+
+void volume_write_checksums(struct volume *volume)
+{
+	struct uds_message message = { "" };
+
+	if (volume->checksums != NULL && checksums_write(volume->checksums, &message) < 0)
+		note_area_failure(volume, &message);
+}
+
 uint64_t volume_memory_bytes(struct volume *volume)
 {
-	return sizeof(*volume) + page_map_bytes(volume->map) + page_reader_bytes(&volume->reader);
+	return sizeof(*volume) + page_map_bytes(volume->map) + page_reader_bytes(&volume->reader) +
+	       (volume->checksums != NULL ? checksums_bytes(&volume->geometry) : 0);
 }
 
 uint64_t volume_pages_read(struct volume *volume)
@@ -100,14 +176,26 @@ int volume_page_failure(const struct volume *volume, const struct page_claim *cl
 			  page < index_pages ? page : page - index_pages);
 }
 
-void volume_begin_write(struct volume *volume, uint32_t slot)
+void volume_begin_write(struct volume *volume, uint32_t slot, uint64_t vcn)
 {
+	struct uds_message message = { "" };
+
 	page_reader_lock_slot(&volume->reader, slot);
+	if (volume->checksums != NULL &&
+	    checksums_begin_chapter(volume->checksums, slot, vcn, &message) < 0)
+		note_area_failure(volume, &message);
 }
 
-void volume_end_write(struct volume *volume, uint32_t slot)
+/*
+ * Checksums on the device say that their chapter is durable, so they are written when it is. The next flush
+ * will do for them: until then, a recovery computes them anew.
+ */
+void volume_end_write(struct volume *volume, uint32_t slot, uint64_t vcn, const uint8_t *pages)
 {
+	if (volume->checksums != NULL)
+		checksums_set(volume->checksums, slot, vcn, pages);
 	page_reader_unlock_slot(&volume->reader, slot);
+	volume_write_checksums(volume);
 }
 
 /* What a copy is made of. */
@@ -191,6 +279,11 @@ int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *page
 	/* r >= 0 and not r == 0: page_check() returns 1 for a page that is as expected. */
 	for (uint32_t page = 0; page < geometry->index_pages_per_chapter && r >= 0; page++) {
 		claim = volume_claim(volume, slot, vcn, page);
+		r = page_reader_check_row(&volume->reader, slot, vcn, page, page_bytes,
+					  pages + (size_t)page * page_bytes, &claim.page,
+					  ret_message);
+		if (r < 0)
+			break;
 		r = page_check(geometry, &volume->reader.code, &claim,
 			       pages + (size_t)page * page_bytes, page_bytes, &ret_heads[page],
 			       ret_message);

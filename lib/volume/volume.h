@@ -13,6 +13,7 @@
 #ifndef VOLUME_VOLUME_H
 #define VOLUME_VOLUME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <uds/status.h>
@@ -33,6 +34,35 @@ struct volume;
  */
 int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_bytes,
 		const struct uds_env *env, struct volume **ret_volume);
+
+/*
+ * Reads the checksums of the chapters, if the index has extras. What is damaged there, or cannot be read, is
+ * logged and unknown. Before other threads use the volume.
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int volume_read_checksums(struct volume *volume, const struct layout *layout);
+
+/*
+ * Whether the checksums of a chapter are on the device. Not while chapters are written. False for an index without
+ * extras.
+ */
+bool volume_has_checksums(struct volume *volume, uint64_t vcn);
+
+/*
+ * Compares @count pages of a chapter, from page @first on, with its checksums, if they are known, and logs those
+ * that are damaged. Before other threads use the volume.
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int volume_log_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32_t first,
+		      uint32_t count, const uint8_t *pages);
+
+/*
+ * Writes checksums that are not on the device yet. They are never needed, so that a failure is logged, once, and
+ * tried again with the next ones. For the thread that writes chapters, or while none are written.
+ */
+void volume_write_checksums(struct volume *volume);
 
 /* NULL is fine. The I/O stays open. No other thread uses the volume. */
 void volume_close(struct volume *volume);
@@ -79,10 +109,11 @@ int volume_read_head(struct volume *volume, uint32_t slot, uint64_t *ret_vcn,
 		     struct uds_message *ret_message);
 
 /*
- * Before anything of a slot is overwritten: waits until nobody looks at it, and keeps everybody
- * out. volume_end_write() lets them in again, if the chapter was written.
+ * Before anything of a slot is overwritten with chapter @vcn: waits until nobody looks at it, and keeps
+ * everybody out. volume_end_write() lets them in again, if the chapter was written: it is durable, and consists
+ * of @pages.
  */
-void volume_begin_write(struct volume *volume, uint32_t slot);
-void volume_end_write(struct volume *volume, uint32_t slot);
+void volume_begin_write(struct volume *volume, uint32_t slot, uint64_t vcn);
+void volume_end_write(struct volume *volume, uint32_t slot, uint64_t vcn, const uint8_t *pages);
 
 #endif

@@ -16,6 +16,8 @@ struct volume {
 	struct geometry geometry;
 	struct page_map *map;
 	struct page_reader reader;
+	struct checksums *checksums; /* NULL: an index without extras */
+	bool area_failed;	     /* writing to the extras did, and it was logged */
 	uint32_t reach; /* nodes of a record page's bottom row, from where a name should be, that
 			   are read */
 };

@@ -292,6 +292,31 @@ int chapter_check_whole(const struct uds_env *env, const struct geometry *geomet
 	return r;
 }
 
+/*
+ * Asks the checksums of the chapter that the first page is of. Where they are known they decide, since they were
+ * written when the chapter was durable. Returns 1 when the chapter is whole, UDS_ERR_CORRUPT, or 0 when nothing
+ * is known.
+ */
+static int check_whole_by_sums(struct page_reader *reader, uint32_t slot, const uint8_t *pages,
+			       size_t bytes, uint64_t *ret_vcn, struct uds_message *ret_message)
+{
+	struct index_page_head head;
+	uint32_t page;
+	int r;
+
+	if (index_page_read_head(&reader->code, pages, &head, NULL) < 0 ||
+	    !checksums_know(reader->checksums, slot, head.vcn))
+		return 0;
+	r = page_reader_check_row(reader, slot, head.vcn, 0, bytes, pages, &page, ret_message);
+	if (r == UDS_ERR_CORRUPT)
+		return failure_in(ret_message, r, "page %" PRIu32, page);
+	/* Those of another chapter are not known any more. */
+	if (r < 0 || !checksums_know(reader->checksums, slot, head.vcn))
+		return r;
+	*ret_vcn = head.vcn;
+	return 1;
+}
+
 int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		       struct uds_message *ret_message)
 {
@@ -304,10 +329,16 @@ int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	r = page_reader_read_row(reader, slot, 0, bytes, pages, ret_message);
 	if (r == 0)
+		r = check_whole_by_sums(reader, slot, pages, bytes, ret_vcn, ret_message);
+	if (r == 0) {
 		r = chapter_check_whole(&reader->env, geometry, &reader->code, slot, pages, ret_vcn,
 					ret_message);
+		/* Its checksums were lost with the power, or nobody made any. */
+		if (r == 0 && reader->checksums != NULL)
+			checksums_set(reader->checksums, slot, *ret_vcn, pages);
+	}
 	env_release(&reader->env, pages);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,

@@ -13,6 +13,9 @@
  * lead to nothing. Records without an entry are in order: copies of the fill record, and those for which
  * the index had no room.
  *
+ * Where an index has extras, checksums that are known decide instead: they were written when the chapter was
+ * durable, so a chapter that does not match them was not torn, but damaged since.
+ *
  * Recovery, the choice of saves and verify all ask here.
  *
  * Threads: pure functions, but for chapter_read_whole() and chapter_read_head(), which read. Any thread.
@@ -64,7 +67,10 @@ int chapter_check_whole(const struct uds_env *env, const struct geometry *geomet
 			const struct index_page_code *code, uint32_t slot, const uint8_t *pages,
 			uint64_t *ret_vcn, struct uds_message *ret_message);
 
-/* The same for a slot that is to be read. Returns also what the I/O said. */
+/*
+ * The same for a slot that is to be read. Returns also what the I/O said. Asks the checksums first, if the reader
+ * has them, and computes those of a whole chapter that has none: no other thread uses the slot.
+ */
 int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		       struct uds_message *ret_message);
 

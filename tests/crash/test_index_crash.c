@@ -81,7 +81,8 @@ static void open_index(enum uds_index_mode mode)
 	ck_assert_msg(r == 0, "%s", message.text);
 }
 
-static void begin_life(uint32_t record_pages, uint32_t chapters, unsigned int zones, uint64_t seed)
+static void begin_life(uint32_t record_pages, uint32_t chapters, bool extras, unsigned int zones,
+		       uint64_t seed)
 {
 	const struct uds_env env = UDS_ENV_INIT;
 	uint8_t *garbage;
@@ -94,6 +95,8 @@ static void begin_life(uint32_t record_pages, uint32_t chapters, unsigned int zo
 	life.random = seed;
 	life.log = crash_log_new();
 	small_index_shape(record_pages, chapters, &life.shape);
+	if (extras)
+		small_index_add_extras(&life.shape);
 	garbage = malloc(life.shape.bytes);
 	ck_assert_ptr_nonnull(garbage);
 	for (uint64_t i = 0; i < life.shape.bytes; i++)
@@ -356,17 +359,22 @@ static unsigned int sweep_all(size_t first, size_t step, uint64_t seed)
 /* The largest has two index pages in a chapter, which a cut may tear apart. */
 static const struct {
 	uint32_t record_pages, chapters;
+	bool extras;
 	unsigned int zones;
 	uint32_t steps;
 	size_t cut_step;
-} lives[] = { { 1, 8, 1, 2500, 1 }, { 1, 8, 3, 2500, 1 }, { 24, 3, 1, 18000, 7 } };
+} lives[] = {
+	{ 1, 8, false, 1, 2500, 1 }, { 1, 8, false, 3, 2500, 1 },  { 24, 3, false, 1, 18000, 7 },
+	{ 1, 8, true, 1, 2000, 1 },  { 24, 3, true, 1, 15000, 9 },
+};
 
 START_TEST(every_cut_of_a_life_keeps_what_was_promised)
 {
 	unsigned int cuts;
 	size_t first;
 
-	begin_life(lives[_i].record_pages, lives[_i].chapters, lives[_i].zones, 1 + (uint64_t)_i);
+	begin_life(lives[_i].record_pages, lives[_i].chapters, lives[_i].extras, lives[_i].zones,
+		   1 + (uint64_t)_i);
 	ck_assert(life.shape.record_pages == 1 || life.shape.index_pages > 1);
 	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
 	first = crash_log_events(life.log);
@@ -387,7 +395,7 @@ START_TEST(every_cut_of_a_creation_leaves_an_index_or_none)
 	struct crash_sweep sweep;
 	struct crash_log *after;
 
-	begin_life(1, 8, 1, 5);
+	begin_life(1, 8, _i == 1, 1, 5);
 	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
 	crash_sweep_start(&sweep, life.log, 3);
 	sweep.rounds = 20;
@@ -426,7 +434,7 @@ START_TEST(a_cut_while_going_on_after_a_cut_keeps_what_was_promised)
 	struct crash_log *before, *after;
 	struct history first;
 
-	begin_life(1, 8, 1, 11);
+	begin_life(1, 8, true, 1, 11);
 	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
 	open_index(UDS_INDEX_LOAD_OR_RECOVER);
 	live(700);
@@ -456,7 +464,7 @@ END_TEST
 /* Saves are told apart by their time, so a clock that stands still or goes back must not confuse them. */
 START_TEST(saves_of_a_clock_that_goes_back_are_told_apart)
 {
-	begin_life(1, 8, 1, 21);
+	begin_life(1, 8, false, 1, 21);
 	life.now = 1000000;
 	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
 	open_index(UDS_INDEX_LOAD_OR_RECOVER);
@@ -485,7 +493,7 @@ int main(void)
 	tcase_set_timeout(tc, 600);
 	tcase_add_loop_test(tc, every_cut_of_a_life_keeps_what_was_promised, 0,
 			    sizeof(lives) / sizeof(lives[0]));
-	tcase_add_test(tc, every_cut_of_a_creation_leaves_an_index_or_none);
+	tcase_add_loop_test(tc, every_cut_of_a_creation_leaves_an_index_or_none, 0, 2);
 	tcase_add_test(tc, a_cut_while_going_on_after_a_cut_keeps_what_was_promised);
 	tcase_add_test(tc, saves_of_a_clock_that_goes_back_are_told_apart);
 	suite_add_tcase(suite, tc);

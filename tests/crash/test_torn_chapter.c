@@ -88,8 +88,9 @@ static uint8_t *copy_of(struct uds_io *io, size_t size)
 }
 
 /* An index whose next chapter comes into a slot that was used before. */
-static void make_image(struct image *image, uint32_t page_bytes, uint32_t record_pages)
+static void make_image(struct image *image, uint32_t page_bytes, uint32_t record_pages, bool extras)
 {
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
 	struct uds_message message = { "" };
 	struct uds_index *index;
@@ -101,7 +102,8 @@ static void make_image(struct image *image, uint32_t page_bytes, uint32_t record
 	c.record_pages_per_chapter = record_pages;
 	c.chapters_per_volume = 4;
 	ck_assert_int_eq(uds_io_open_memory(0, 512, NULL, &io), 0);
-	ck_assert_int_eq(uds_index_format(io, &c, NULL, &message), 0);
+	options.no_extras = !extras;
+	ck_assert_int_eq(uds_index_format(io, &c, &options, &message), 0);
 	ck_assert_int_eq(uds_io_size(io, &size), 0);
 	image->size = size;
 	index = open_as(io, UDS_INDEX_LOAD_OR_RECOVER, "made");
@@ -196,6 +198,11 @@ static bool tear(struct image *image, size_t unit,
 
 		memcpy(image->torn + at, from + at, unit);
 	}
+	/* The checksums of a chapter are not written before all of it is durable. */
+	if (image->layout.extras.present)
+		memcpy(image->torn + image->layout.extras.start,
+		       image->before + image->layout.extras.start,
+		       image->size - image->layout.extras.start);
 	/* What is behind the last list of an index page means nothing, and is zero both times. */
 	if (memcmp(image->torn + image->chapter_at, image->after + image->chapter_at,
 		   image->chapter_bytes) != 0)
@@ -234,10 +241,14 @@ static const struct {
 	{ "half of the units are missing", half_of_them },
 };
 
-/* One index page and two record pages; two index pages; pages larger than a block. */
+/* One index page and two record pages; two index pages; pages larger than a block. All with and without extras. */
 static const struct {
 	uint32_t page_bytes, record_pages;
-} shapes[] = { { 4096, 2 }, { 4096, 24 }, { 16384, 2 } };
+	bool extras;
+} shapes[] = {
+	{ 4096, 2, false }, { 4096, 24, false }, { 16384, 2, false },
+	{ 4096, 2, true },  { 4096, 24, true },	 { 16384, 2, true },
+};
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -254,7 +265,8 @@ START_TEST(a_chapter_that_is_not_there_as_a_whole_is_no_chapter)
 	size_t unit = _i % 2 == 0 ? 512 : 4096;
 	struct image image;
 
-	make_image(&image, shapes[_i / 2].page_bytes, shapes[_i / 2].record_pages);
+	make_image(&image, shapes[_i / 2].page_bytes, shapes[_i / 2].record_pages,
+		   shapes[_i / 2].extras);
 	for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
 		size_t units = image.chapter_bytes / unit;
 		/* The index pages' units are taken all the more since they are the first. */
@@ -265,9 +277,11 @@ START_TEST(a_chapter_that_is_not_there_as_a_whole_is_no_chapter)
 			char place[200];
 
 			snprintf(place, sizeof(place),
-				 "%u record pages of %u bytes, units of %zu, %s, number %zu of %zu",
-				 shapes[_i / 2].record_pages, shapes[_i / 2].page_bytes, unit,
-				 ways[way].what, n, units);
+				 "%u record pages of %u bytes, %s extras, units of %zu, %s, number "
+				 "%zu of %zu",
+				 shapes[_i / 2].record_pages, shapes[_i / 2].page_bytes,
+				 shapes[_i / 2].extras ? "with" : "no", unit, ways[way].what, n,
+				 units);
 			recover_torn(&image, whole, place);
 			states++;
 			torn += !whole;
@@ -284,7 +298,7 @@ START_TEST(a_whole_chapter_is_one)
 {
 	struct image image;
 
-	make_image(&image, shapes[_i].page_bytes, shapes[_i].record_pages);
+	make_image(&image, shapes[_i].page_bytes, shapes[_i].record_pages, shapes[_i].extras);
 	recover_torn(&image, true, "whole");
 	free_image(&image);
 }

@@ -58,7 +58,7 @@ static void note_words(void *context, enum uds_log_level level, const char *sent
 }
 
 /* Nothing of the test's own is made to fail: its I/Os take memory elsewhere. */
-static void begin_life(unsigned int zones)
+static void begin_life_with(unsigned int zones, bool extras)
 {
 	struct uds_io *below;
 
@@ -69,10 +69,17 @@ static void begin_life(unsigned int zones)
 	fault_plan_start(&life.plan);
 	life.zones = zones;
 	small_index_shape(1, 8, &life.shape);
+	if (extras)
+		small_index_add_extras(&life.shape);
 	ck_assert_int_eq(uds_io_open_memory(life.shape.bytes, 4096, NULL, &below), 0);
 	life.memory = below;
 	ck_assert_int_eq(fault_io_open(&life.plan, below, NULL, &life.io), 0);
 	history_start(&life.history, life.shape.chapters, NAMES, 12345);
+}
+
+static void begin_life(unsigned int zones)
+{
+	begin_life_with(zones, false);
 }
 
 static void end_life(void)
@@ -760,13 +767,13 @@ START_TEST(each_read_or_allocation_of_an_open_failing_is_that_error)
 }
 END_TEST
 
-static bool fail_one_allocation(uint64_t nth, bool and_after)
+static bool fail_one_allocation(bool extras, uint64_t nth, bool and_after)
 {
 	const char *place;
 	bool failed;
 	int r;
 
-	begin_life(1);
+	begin_life_with(1, extras);
 	torture_env_fail_at(&life.torture, nth, and_after);
 	r = live();
 	failed = life.torture.failed > 0;
@@ -788,18 +795,19 @@ static bool fail_one_allocation(uint64_t nth, bool and_after)
 
 START_TEST(each_allocation_failing)
 {
+	const bool extras = _i == 1;
 	uint64_t count, step;
 
-	begin_life(1);
+	begin_life_with(1, extras);
 	ck_assert_int_eq(live(), 0);
 	count = life.torture.count;
 	end_life();
-	step = count / (100 * scale()) + 1;
+	step = count / ((extras ? 40 : 100) * scale()) + 1;
 	printf("%llu allocations in a life, every %lluth fails\n", (unsigned long long)count,
 	       (unsigned long long)step);
 	for (uint64_t nth = 1; nth <= count; nth += step) {
-		fail_one_allocation(nth, false);
-		fail_one_allocation(nth, true);
+		fail_one_allocation(extras, nth, false);
+		fail_one_allocation(extras, nth, true);
 	}
 }
 END_TEST
@@ -821,7 +829,7 @@ int main(void)
 	tcase_add_test(tc, a_chapter_that_cannot_be_read_for_a_moment_comes_back);
 	tcase_add_loop_test(tc, each_read_or_allocation_of_an_open_failing_is_that_error, 0,
 			    CONDITIONS);
-	tcase_add_test(tc, each_allocation_failing);
+	tcase_add_loop_test(tc, each_allocation_failing, 0, 2);
 	tcase_add_loop_test(tc, looking_at_an_index_with_each_read_and_allocation_failing, 0, 2);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

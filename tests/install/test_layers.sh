@@ -16,10 +16,11 @@ delta: base
 geometry: base delta
 chapter: base delta geometry
 volume_index: base delta geometry
-volume: base io vdo delta geometry chapter
+extras: base io delta geometry
+volume: base io vdo delta geometry extras chapter
 sparse: base io delta geometry chapter volume_index volume
 index: base io delta geometry chapter volume_index volume sparse
-check: base io delta geometry chapter volume_index volume sparse index
+check: base io delta geometry extras chapter volume_index volume sparse index
 exceptions: base io
 snapshot: base io exceptions
 vdo: base io

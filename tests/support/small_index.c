@@ -19,6 +19,16 @@ void small_index_shape(uint32_t record_pages, uint32_t chapters, struct small_sh
 	ret_shape->index_pages = geometry.index_pages_per_chapter;
 	ret_shape->bytes = geometry.index_bytes;
 	ret_shape->configuration = configuration;
+	ret_shape->extras = false;
+}
+
+void small_index_add_extras(struct small_shape *shape)
+{
+	struct uds_geometry geometry = { .size = sizeof(geometry) };
+
+	ck_assert_int_eq(uds_geometry_compute(&shape->configuration, NULL, &geometry), 0);
+	shape->extras = true;
+	shape->bytes = geometry.index_bytes + geometry.extras_bytes;
 }
 
 int small_index_create(const struct small_shape *shape, struct uds_io *io,
@@ -29,6 +39,7 @@ int small_index_create(const struct small_shape *shape, struct uds_io *io,
 
 	options.env = env;
 	options.nonce_data = nonce_data;
+	options.no_extras = !shape->extras;
 	return uds_index_format(io, &shape->configuration, &options, message);
 }
 

@@ -12,12 +12,16 @@ struct small_shape {
 	uint32_t chapters;     /* of the volume */
 	uint32_t records;      /* of a chapter */
 	uint32_t index_pages;  /* of a chapter: 1, or more when it has some thousand records */
-	uint64_t bytes;	       /* of the index on its I/O */
+	uint64_t bytes;	       /* of the index on its I/O, with extras if it has any */
+	bool extras;
 	struct uds_configuration configuration;
 };
 
-/* Pages of 4096 bytes. */
+/* Pages of 4096 bytes, no extras. */
 void small_index_shape(uint32_t record_pages, uint32_t chapters, struct small_shape *ret_shape);
+
+/* With extras from now on. */
+void small_index_add_extras(struct small_shape *shape);
 
 /* Creates it with fixed nonce data, so that every one is the same. Returns what uds_index_format does. */
 int small_index_create(const struct small_shape *shape, struct uds_io *io,

@@ -34,8 +34,16 @@ def create_makes_what_was_asked_for():
         wanted = {"page_size": 8192, "record_pages_per_chapter": 3, "chapters_per_volume": 10,
                   "sparse_chapters_per_volume": 0, "records_per_chapter": 768,
                   "newest_chapter": 0, "oldest_chapter": 0, "state": "new", "super_version": 3,
-                  "nonce": 2**64 - 1, "extras": False, "size_bytes": os.path.getsize(path)}
+                  "nonce": 2**64 - 1, "extras": True, "extras_state": "current"}
         equal({key: info[key] for key in wanted}, wanted)
+        equal(info["size_bytes"] + info["extras_bytes"], os.path.getsize(path))
+        equal(info["extras_bytes"] > 0, True)
+        uds("create", "--chapters", 10, "--record-pages", 3, "--page-size", 8192, "--no-extras",
+            "--force", path)
+        bare = uds("info", "--json", path).json
+        equal((bare["extras"], bare["extras_state"], bare["extras_bytes"], bare["size_bytes"]),
+              (False, "none", 0, info["size_bytes"]))
+        has(uds("info", path).out, "extras         none")
         for key in ("volume_nonce", "memory_bytes"):
             equal(isinstance(info[key], int) and info[key] > 0, True, key)
 

@@ -286,3 +286,9 @@ tests_unit_test_index_waits_SOURCES = tests/unit/test_index_waits.c
 tests_unit_test_index_waits_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_waits_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_waits_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_extras
+tests_unit_test_extras_SOURCES = tests/unit/test_extras.c
+tests_unit_test_extras_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_extras_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_extras_LDADD = $(TEST_LDADD)

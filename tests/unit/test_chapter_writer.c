@@ -66,7 +66,7 @@ static void make_index(struct index *index, struct uds_io *io, uint32_t page_byt
 	memset(index, 0, sizeof(*index));
 	ck_assert_int_eq(env_complete(NULL, &index->env), 0);
 	index->io = io;
-	r = layout_create(io, &io->env, 0, 0, &configuration, NULL, &message);
+	r = layout_create(io, &io->env, 0, 0, &configuration, NULL, false, &message);
 	if (r == 0)
 		r = layout_read(io, 0, &message, &index->layout);
 	ck_assert_msg(r == 0, "%s", message.text);

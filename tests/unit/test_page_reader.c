@@ -457,29 +457,29 @@ START_TEST(a_lookup_whose_chapter_is_written_over_while_it_waits_finds_nothing)
 
 		set_slow(&inner, _i == 1);
 		/* Nothing is cached, so that each lookup wants the same pages. */
-		volume_begin_write(inner.volume, 3);
-		volume_end_write(inner.volume, 3);
+		volume_begin_write(inner.volume, 3, 0);
+		volume_end_write(inner.volume, 3, 0, NULL);
 		volume_lookup_start(&lookup, 3, &name, NULL);
 		steps = run_steps(&inner, &lookup);
 		ck_assert(lookup.found);
 		ck_assert_uint_ge(steps, 2);
 
-		volume_begin_write(inner.volume, 3);
-		volume_end_write(inner.volume, 3);
+		volume_begin_write(inner.volume, 3, 0);
+		volume_end_write(inner.volume, 3, 0, NULL);
 		volume_lookup_start(&lookup, 3, &name, NULL);
 		for (unsigned int n = 0; n <= at; n++) {
 			ck_assert_int_eq(volume_lookup_step(inner.volume, &lookup),
 					 VOLUME_WANTS_PAGE);
 			volume_read_pages(inner.volume, &request, 1);
 		}
-		volume_begin_write(inner.volume, 3);
+		volume_begin_write(inner.volume, 3, 0);
 		/* While it is being written, and after that. */
 		if (at % 2 == 0)
-			volume_end_write(inner.volume, 3);
+			volume_end_write(inner.volume, 3, 0, NULL);
 		ck_assert_int_eq(volume_lookup_step(inner.volume, &lookup), 0);
 		ck_assert(!lookup.found);
 		if (at % 2 != 0)
-			volume_end_write(inner.volume, 3);
+			volume_end_write(inner.volume, 3, 0, NULL);
 	}
 	close_inner(&inner);
 }

@@ -457,13 +457,13 @@ START_TEST(chapter_indexes_are_read_whole_and_record_pages_searched_alone)
 			 -EINVAL);
 
 	/* A slot that is being written has no chapter. */
-	volume_begin_write(o.volume, geometry_physical_chapter(g, found.oldest));
+	volume_begin_write(o.volume, geometry_physical_chapter(g, found.oldest), 0);
 	ck_assert_int_eq(
 		search_record_page(o.volume, found.oldest, 3, &name, &there, &data, &message), 0);
 	ck_assert(!there);
 	ck_assert_int_eq(volume_read_chapter_index(o.volume, found.oldest, pages, heads, &message),
 			 UDS_ERR_OUT_OF_RANGE);
-	volume_end_write(o.volume, geometry_physical_chapter(g, found.oldest));
+	volume_end_write(o.volume, geometry_physical_chapter(g, found.oldest), 0, NULL);
 	ck_assert_int_eq(volume_read_chapter_index(o.volume, found.oldest, pages, heads, &message),
 			 0);
 	free(pages);
@@ -579,8 +579,8 @@ START_TEST(reads_that_fail_are_told_with_the_page)
 		int r;
 
 		/* What the reads before left in the caches is forgotten. */
-		volume_begin_write(o.volume, 1);
-		volume_end_write(o.volume, 1);
+		volume_begin_write(o.volume, 1, 0);
+		volume_end_write(o.volume, 1, 0, NULL);
 		fault_plan_fail(&plan, FAULT_READ, nth, -EIO, false);
 		if (_i == TOGETHER)
 			r = volume_search_many(o.volume, searches, 2, &message);

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
+lib_libcore_la_SOURCES += \
+	lib/extras/area.c lib/extras/area.h \
+	lib/extras/checksums.c lib/extras/checksums.h
