@@ -55,6 +55,7 @@ struct bench {
 	unsigned int batch;
 	unsigned int runs;
 	bool sparse;
+	bool no_extras;
 	uint64_t records; /* to fill with; 0: as many as it holds */
 	uint64_t misses;
 	uint64_t hits;
@@ -118,6 +119,7 @@ static void open_index(struct bench *bench)
 
 static void start(struct bench *bench)
 {
+	struct uds_index_format_options format = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_io_file_options file = UDS_IO_FILE_OPTIONS_INIT;
 	struct uds_message message = { "" };
 	int r;
@@ -128,7 +130,8 @@ static void start(struct bench *bench)
 	r = uds_io_open_file(bench->path, &file, NULL, &message, &bench->io);
 	if (r < 0)
 		die(bench->path, r, &message);
-	r = uds_index_format(bench->io, &bench->configuration, NULL, &message);
+	format.no_extras = bench->no_extras;
+	r = uds_index_format(bench->io, &bench->configuration, &format, &message);
 	if (r < 0)
 		die("create", r, &message);
 	open_index(bench);
@@ -325,7 +328,8 @@ static void usage(FILE *out)
 	      "N]\n"
 	      "                   [--hits N] [--steady N] [--zones Z] [--batch N] [--no-rebuild]\n"
 	      "                   [--chapters N] [--record-pages N] [--page-size BYTES]\n"
-	      "                   [--sparse-chapters N] [--sample-rate N] [--keep] PATH\n"
+	      "                   [--sparse-chapters N] [--sample-rate N] [--no-extras] [--keep] "
+	      "PATH\n"
 	      "PATH is overwritten, and removed at the end unless --keep is given.\n",
 	      out);
 }
@@ -346,6 +350,7 @@ static const struct option long_options[] = {
 	{ "page-size", required_argument, NULL, 'B' },
 	{ "sparse-chapters", required_argument, NULL, 'C' },
 	{ "sample-rate", required_argument, NULL, 'a' },
+	{ "no-extras", no_argument, NULL, 'X' },
 	{ "keep", no_argument, NULL, 'k' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -415,6 +420,9 @@ int main(int argc, char **argv)
 			break;
 		case 'a':
 			sample_rate = (uint32_t)n;
+			break;
+		case 'X':
+			bench.no_extras = true;
 			break;
 		case 'k':
 			keep = true;
