@@ -97,7 +97,7 @@ static int replay_create(struct replay *replay)
 	options.env = &replay->env;
 	options.offset = replay->offset;
 	options.nonce_data = replay->info.nonce_data;
-	options.no_extras = true; /* whole devices are compared */
+	options.no_extras = !replay->extras;
 	if (configuration.chapters_per_volume % 2 != 0) {
 		configuration.chapters_per_volume++;
 		configuration.remapped_virtual = 0;
