@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""dm-vdo of the real kernel writes to an index that has extras, which it does not know.
+
+A VDO volume has no room behind its index, so the index with extras lies in a file of its own, with the nonces of the
+volume; what is in front of the extras goes into the volume, the kernel continues it, and it comes back. The kernel runs
+in a virtual machine (UDS_KERNEL_GUEST); without one, or without the 110 MB that it needs for VDO, the test is skipped.
+"""
+import hashlib
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
+from tool_support import DAMAGE, Results, Skip, equal, uds  # noqa: E402
+
+GUEST = os.environ.get("UDS_KERNEL_GUEST", "")
+AT = 4096           # where the index of a VDO volume begins
+CHAPTER = 65536     # records, in the smallest index of VDO
+BLOCKS = 600        # written in the guest
+
+
+def available():
+    """Raises Skip where there is no guest with dm-vdo."""
+    if not GUEST or not os.access(GUEST, os.X_OK):
+        raise Skip("no kernel guest (UDS_KERNEL_GUEST)")
+    for option in ("--check", "--fetch-only"):
+        done = subprocess.run([GUEST, "--vdo", option], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=600, check=False)
+        if done.returncode:
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            raise Skip(lines[0] if lines else "kernel guest: status %d" % done.returncode)
+
+
+def guest(script, disk):
+    done = subprocess.run([GUEST, "--vdo", "-q", "--timeout", "280", "-d", "disk=" + disk, script],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
+    equal(done.returncode, 0, done.stderr.decode(errors="replace")[-500:])
+    return done.stdout.decode(errors="replace")
+
+
+def copy_range(source, target, start, end):
+    """What is in a sparse file, and not its holes; the rest of the target stays."""
+    with open(source, "rb") as file, open(target, "r+b") as other:
+        while start < end:
+            try:
+                start = os.lseek(file.fileno(), start, os.SEEK_DATA)
+            except OSError:  # nothing but a hole up to the end
+                return
+            hole = min(os.lseek(file.fileno(), start, os.SEEK_HOLE), end)
+            while start < hole:
+                part = os.pread(file.fileno(), min(1 << 20, hole - start), start)
+                os.pwrite(other.fileno(), part, start)
+                start += len(part)
+
+
+def name(number):
+    return hashlib.md5(b"%d" % number).hexdigest()
+
+
+def lines(first, last, data=True):
+    return "".join("%s%s\n" % (name(i), " " + name(i) if data else "") for i in range(first, last))
+
+
+def info(path):
+    return uds("info", "--json", "--offset", AT, path).json
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def page_at(chapter, page):
+    """Page of a chapter in a VDO index of the smallest size: 6 index pages, 64 record pages."""
+    return AT + 2 * 4096 + (1 + chapter * 70 + page) * 32768
+
+
+def kernel_writes_in_front_of_extras(folder):
+    volume, index = os.path.join(folder, "v.img"), os.path.join(folder, "x.uds")
+    with open(volume, "wb") as file:
+        file.truncate(6 << 30)
+    guest("vdoformat --logical-size=2G --slab-bits=13 /dev/disk >/dev/null && "
+          "vdo v0 /dev/disk 4194304 && waitindex v0 && dmsetup remove v0", volume)
+    with open(volume, "rb") as file:
+        nonce = struct.unpack("<Q", file.read(40)[32:])[0]
+    # The kernel is to close the second chapter.
+    count = 2 * CHAPTER - 200
+    uds("create", "--memory", "256M", "--nonce", nonce, "--offset", AT, index)
+    uds("load", "--offset", AT, index, stdin=lines(0, count))
+    made = info(index)
+    equal((made["newest_chapter"], made["extras_state"]), (1, "current"))
+    end = AT + made["size_bytes"]
+    copy_range(index, volume, AT, end)
+    out = guest("vdo v0 /dev/disk 4194304 && waitindex v0 && "
+                "dd if=/dev/urandom of=/tmp/b bs=4096 count=%d 2>/dev/null && "
+                "dd if=/tmp/b of=/dev/mapper/v0 bs=4096 oflag=direct 2>/dev/null && "
+                "vdostats v0 | grep index.entriesIndexed; dmsetup remove v0" % BLOCKS, volume)
+    equal(out.split(), ["index.entriesIndexed", str(count + BLOCKS)])
+    copy_range(volume, index, AT, end)
+
+    after = info(index)
+    equal((after["newest_chapter"], after["state"], after["extras_state"]), (2, "clean", "stale"))
+    uds("verify", "--offset", AT, index)
+    equal(uds("peek", "--offset", AT, index, stdin=lines(0, count, False)).out.splitlines(),
+          [name(i) for i in range(count)], "what was stored before")
+    # Then it is taken up again.
+    uds("load", "--offset", AT, index, stdin=lines(count, count + CHAPTER))
+    again = info(index)
+    equal((again["newest_chapter"], again["extras_state"]), (3, "current"))
+    uds("verify", "--offset", AT, index)
+    for chapter, status in ((0, DAMAGE), (1, 0), (2, DAMAGE)):
+        # The data of a record: only a checksum can tell, and of the kernel's chapter there is none.
+        at = page_at(chapter, 6 + 11) + 40 * 32 + 20
+        flip(index, at)
+        ran = uds("verify", "--offset", AT, index, status=status)
+        equal("chapter %d (slot %d), record page 11: checksum" % (chapter, chapter) in ran.err,
+              status == DAMAGE, ran)
+        flip(index, at)
+
+
+def main():
+    results = Results()
+    try:
+        available()
+    except Skip as reason:
+        print("skipped: kernel guest with VDO: %s" % reason)
+        results.skipped += 1
+        return results.finish()
+    with tempfile.TemporaryDirectory(prefix="uds-guest-") as folder:
+        results.run("kernel_writes_in_front_of_extras", kernel_writes_in_front_of_extras, folder)
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
