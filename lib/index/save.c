@@ -471,11 +471,12 @@ static int save_all(struct uds_index *index, struct save_progress *progress,
 	int r;
 
 	save_progress_begin(progress, index);
-	volume_write_checksums(index->volume);
 	/* Before the slot is given up: a failure here leaves both saves as they were. */
 	r = clear_open_slot(index, message);
 	if (r < 0)
 		return r;
+	/* The flushes of the save are theirs, too. */
+	volume_write_checksums(index->volume);
 	r = saves_begin(&layout->saves, index->io, &layout->super, index->zone_count,
 			env_now_ms(&index->env), message, &save);
 	if (r < 0)

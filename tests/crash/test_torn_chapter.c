@@ -323,7 +323,7 @@ START_TEST(a_torn_head_goes_durably_before_anything_of_a_save)
 	char expected[100];
 	struct uds_io *io;
 
-	make_image(&image, shapes[0].page_bytes, shapes[0].record_pages);
+	make_image(&image, shapes[0].page_bytes, shapes[0].record_pages, false);
 	trace_start(trace);
 	io = trace_io(trace, 't', with_torn_head(&image));
 	index = open_as(io, UDS_INDEX_RECOVER, "torn head");
@@ -366,7 +366,7 @@ START_TEST(each_allocation_of_a_save_over_a_torn_head_may_fail)
 {
 	struct image image;
 
-	make_image(&image, shapes[0].page_bytes, shapes[0].record_pages);
+	make_image(&image, shapes[0].page_bytes, shapes[0].record_pages, false);
 	ck_assert_uint_gt(torture_each_allocation(save_over_torn_head, &image, true), 20);
 	free_image(&image);
 }
