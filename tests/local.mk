@@ -63,9 +63,10 @@ include tests/tool/local.mk
 include tests/install/local.mk
 include tests/interop/local.mk
 include tests/model/local.mk
+include tests/fuzz/local.mk
 
 # The test programs in C, which also run as code of other machines; and those that are worth running longer.
-C_TESTS = $(UNIT_TESTS) $(model_tests) $(index_vector_tests)
+C_TESTS = $(UNIT_TESTS) $(model_tests) $(index_vector_tests) $(fuzz_tests)
 LONG_TESTS = $(filter tests/crash/% tests/fault/% tests/model/% %_crash %_faults \
 	%_model %_threads %_volume_index %_volume_index_save,$(C_TESTS)) \
 	tests/format/test_exec_against_model.py tests/format/test_snapshot_against_model.py

@@ -12,6 +12,7 @@
 
 #include "families.h"
 #include "target.h"
+#include "text.h"
 
 /* How much is looked at for content in the way; more than any label or super block lies behind. */
 #define LOOK_BYTES (UINT64_C(1) << 30)

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "options.h"
 #include "progress.h"
+#include "text.h"
 
 #define BUFFER_BYTES 65536
 

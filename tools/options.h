@@ -63,7 +63,4 @@ bool options_parse(struct options *options, int argc, char **argv, int low_count
 /* A number; false for anything else, also when it does not fit. */
 bool parse_number(const char *text, uint64_t *ret_number);
 
-/* 2 * @count hexadecimal digits at @text; reads no further. False for anything else. */
-bool parse_hex(const char *text, uint8_t *ret_bytes, size_t count);
-
 #endif

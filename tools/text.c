@@ -111,3 +111,24 @@ void print_line(FILE *out, const char *format, ...)
 	va_end(args);
 	putc('\n', out);
 }
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 32);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool parse_hex(const char *text, uint8_t *ret_bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int high = hex_digit(text[2 * i]);
+		int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+
+		if (low < 0)
+			return false;
+		ret_bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}

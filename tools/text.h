@@ -41,4 +41,7 @@ void print_line(FILE *out, const char *format, ...) __attribute__((format(printf
 /* The same without the end of the line. */
 void print_clean(FILE *out, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
+/* 2 * @count hexadecimal digits at @text; reads no further. False for anything else. */
+bool parse_hex(const char *text, uint8_t *ret_bytes, size_t count);
+
 #endif

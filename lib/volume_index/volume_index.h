@@ -191,6 +191,7 @@ uint64_t volume_index_saved_zone_bytes(const struct volume_index *index, unsigne
  * differ. Each source is read once, front to back, up to its guard entry and no further.
  *
  * Returns 0; UDS_ERR_CORRUPT with a message that names stream, list and field, expected and found;
+ * UDS_ERR_MISMATCH when the first stream is that of another kind of index or has another sample rate;
  * -EINVAL as volume_index_make; -ENOMEM; what a source returned.
  */
 int volume_index_load(const struct uds_env *env, const struct geometry *geometry,
