@@ -200,7 +200,7 @@ static bool has_sentence(struct failures *failures, int status)
 	pthread_mutex_lock(&table->lock);
 	slot = find_slot(table, this_thread());
 	/*
-	 * Of another status means of an earlier failure: stale, and not to be told with this one.
+	 * Of another status means of an earlier failure: stale, and not reported with this one.
 	 */
 	has = slot != NULL && slot->status == status &&
 	      (slot->message == NULL || slot->message->text[0] != '\0');

@@ -36,7 +36,7 @@ struct failures {
 /* Returns 0 or -ENOMEM. */
 int failures_make(const struct uds_env *env, struct failures **ret_failures);
 
-/* NULL is fine. */
+/* May be NULL. */
 void failures_free(struct failures *failures);
 
 /* The slow side of failures_begin() and failures_end(). */

@@ -10,7 +10,7 @@
  * because the layout of the chapter on the volume follows from the numbers.
  *
  * Threads: a zone is used by one thread at a time; searches, and everything else that takes a const zone,
- * may run beside each other while nobody changes it.
+ * may run beside each other while it is not changed.
  */
 #ifndef CHAPTER_OPEN_ZONE_H
 #define CHAPTER_OPEN_ZONE_H

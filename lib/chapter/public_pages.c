@@ -230,7 +230,7 @@ UDS_PUBLIC int uds_chapter_index_initialize_page(const struct uds_page_format *f
 	return 0;
 }
 
-/* What a caller hands in again of a page that was looked over. */
+/* What a caller hands in again of a page that was checked. */
 static int take_page(const struct uds_index_page *given, struct uds_message *message,
 		     struct index_page_head *ret_head, const void **ret_bytes)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checking everything that the format lets one check, without changing anything: the layout and the
+ * Checking everything that the format allows to check, without changing anything: the layout and the
  * saves, then chapter by chapter the pages, and whether index and records agree.
  *
  * An index that has to be recovered is not damaged by that alone. It is recovered in memory, and its

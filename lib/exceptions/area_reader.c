@@ -126,7 +126,7 @@ static int ask(struct area_reader *reader)
 		int r;
 
 		/*
-		 * Nothing to read ahead any more; whether that is damage is for the one who takes
+		 * Nothing to read ahead any more; whether that is damage is decided by the call that takes
 		 * it.
 		 */
 		if (!area_of(reader, reader->asked, &area))

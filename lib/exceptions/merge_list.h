@@ -83,7 +83,7 @@ uint64_t store_areas_at_once(uint64_t chunk_bytes);
  * it; the list on the device is a prefix of the old one at every moment. The caller has copied the
  * chunks and flushed the origin.
  *
- * @engine: with room for store_areas_at_once(); nobody else uses it meanwhile.
+ * @engine: with room for store_areas_at_once(); no other thread uses it meanwhile.
  * @ret_entries, @ret_rounds: what was taken off, and with how many writes; also when it fails half way.
  */
 int store_take_off_cuts(struct uds_exception_store *store, struct uds_io_engine *engine,

@@ -126,7 +126,7 @@ static int write_all(struct takeoff *t,
 		request->user = t;
 		if (!choose(t, i, request))
 			continue;
-		/* Before the submit: from here on nobody knows what the device has. */
+		/* Before the submit: from here on the device's content is not known. */
 		t->touched = true;
 		r = uds_io_engine_submit(t->engine, &request, 1);
 		asked += r == 0;
@@ -213,7 +213,7 @@ static void accept(struct takeoff *t)
 	pthread_mutex_unlock(&store->lock);
 }
 
-/* Nobody knows what is on the device: the contents are kept, to be written again. */
+/* What is on the device is not known: the contents are kept, to be written again. */
 static void keep(struct takeoff *t)
 {
 	struct uds_exception_store *store = t->store;

@@ -7,7 +7,7 @@
  *
  * - `busy`, the baton: held by the one thread that reads or writes metadata on the device, or relies
  *   on the area in memory. It is the only one that is held during I/O. Its holder may read all
- *   members but the map and the ring without `lock`, because nobody else changes them.
+ *   members but the map and the ring without `lock`, because no other thread changes them.
  * - `lock`: all members but the map, never held during I/O. Members change only under it, and those
  *   that the holder of the baton reads change only by that thread.
  * - `map_lock`: the map and the repeated entries. Taken last, and for moments only.
@@ -257,7 +257,7 @@ void store_count_off(struct uds_exception_store *store, uint64_t count);
 
 /*
  * Takes all entries off the current area and those before it, but for the last of the @count areas,
- * of which only the newest may go: with two flushes, however many they are. @engine: nobody else uses it; of the COW
+ * of which only the newest may go: with two flushes, however many they are. @engine: no other thread uses it; of the COW
  * device. On failure some of the contents may have been taken over. With the baton.
  */
 int store_take_off_areas(struct uds_exception_store *store, struct uds_io_engine *engine,

@@ -85,7 +85,7 @@ int store_settle(struct uds_exception_store *store, struct uds_message *message)
 	if (!store->unclean)
 		return 0;
 	r = restore_areas(store, message);
-	/* The whole area: nobody knows which of its sectors the failed write changed. */
+	/* The whole area: which of its sectors the failed write changed is not known. */
 	if (r == 0)
 		r = area_write(store->io, &store->geometry, store->current_area, store->area, 0,
 			       store->geometry.per_area, message);
@@ -125,7 +125,7 @@ int store_flush(struct uds_exception_store *store, struct uds_message *message)
 		r = io_flush(store->io, message);
 	pthread_mutex_lock(&store->lock);
 	/*
-	 * Told once: what an earlier flush failed for may be lost, and a second one would say that
+	 * Reported once: what an earlier flush failed for may be lost, and a second one would say that
 	 * all is well (12).
 	 */
 	earlier = store->flush_error;

@@ -129,7 +129,7 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
 
 /*
  * Reads one header, which may be better than that in @area. What was there once and is no good is said in
- * @area->why; bytes without the magic number are somebody else's, and nobody's fault.
+ * @area->why; bytes without the magic number are another program's, and no fault.
  */
 static void read_header(struct uds_io *io, unsigned int i, uint64_t nonce, uint8_t *block,
 			struct extras_area *area)

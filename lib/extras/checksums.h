@@ -10,7 +10,7 @@
  * volume index takes. Besides there is a bit for each block that was checked since it was written or the
  * volume was opened.
  *
- * Threads: a slot's checksums are changed by one thread, while nobody is in the slot (slot_table.h), and
+ * Threads: a slot's checksums are changed by one thread, while no reader is in the slot (slot_table.h), and
  * written by the same; checking and forgetting is for any threads that are in the slot.
  */
 #ifndef EXTRAS_CHECKSUMS_H
@@ -33,7 +33,7 @@ struct checksums;
 int checksums_make(const struct uds_env *env, struct uds_io *io, const struct geometry *geometry,
 		   const struct extras_area *area, struct checksums **ret_checksums);
 
-/* NULL is fine. */
+/* May be NULL. */
 void checksums_free(struct checksums *checksums);
 
 /*

@@ -28,7 +28,7 @@
 /* How many chapters a batch reads ahead for the sparse cache; more than it holds would be evicted unused. */
 #define BATCH_MAX_COPIES 7
 
-/* What an operation says after a step: who drives it gets that for it, and then takes the next step. */
+/* What an operation says after a step: its driver gets that for it, and then takes the next step. */
 enum step {
 	STEP_DONE = 0,
 	STEP_WANTS_PAGES = 1,

@@ -63,7 +63,7 @@ int batch_drive(struct batch *batch)
 {
 	int first_error = 0;
 
-	/* The first ones have nobody ahead of them to fetch for them. */
+	/* The first ones have none ahead of them that fetch for them. */
 	for (size_t i = 0; i < batch->count && i < BATCH_AHEAD; i++)
 		operation_prefetch(batch, &batch->operations[i]);
 	for (size_t i = 0; i < batch->count; i++) {

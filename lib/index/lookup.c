@@ -19,7 +19,7 @@ static bool search_memory(const struct batch *batch, uint64_t vcn,
 	return data != NULL;
 }
 
-/* What a lookup lacks. The sparse cache may have told the record page already. */
+/* What a lookup lacks. The record page may be known from the sparse cache already. */
 struct want {
 	struct page_answer *answer;
 	uint64_t vcn;

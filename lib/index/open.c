@@ -117,7 +117,7 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 	/* Chapters were written after the save: they have these records, or newer ones. */
 	if (!saved->there || index->newest > saved->save.newest)
 		return 0;
-	/* Damaged: what can be had of it is not what was saved. */
+	/* Damaged: what can be read of it is not what was saved. */
 	if (!saved->intact)
 		return lose_saved_records(index, saved, options, message);
 	r = index_load_saved_records(index, &saved->save, &saved->why);

@@ -52,7 +52,7 @@ static int look(struct uds_io *io, const struct layout *layout, const struct uds
 	if (r == 0 && !save_is_wiped(block)) {
 		r = judge_head(layout, block, records);
 	} else if (r < 0 && skip_unreadable) {
-		/* Counted as if it were full: nobody knows how many are lost. */
+		/* Counted as if it were full: how many are lost is not known. */
 		failure(&records->why, r, "its open chapter cannot be read: %s", uds_strerror(r));
 		records->there = true;
 		records->count = layout->geometry.records_per_chapter;

@@ -24,7 +24,7 @@ struct dm_linear {
  * @ret_targets: to be released by the caller.
  *
  * Returns how many there are; 0 when it is no such device, has another kind of target or too many, or
- * nobody may ask (who is not root); or -ENOMEM.
+ * asking takes root; or -ENOMEM.
  */
 int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **ret_targets);
 

@@ -30,7 +30,7 @@ static int check_options(const struct uds_io_engine_options *options, struct uds
 	return 0;
 }
 
-/* Waiting for a time is done by a clock that nobody sets. */
+/* Waiting for a time is done by a clock that is never set. */
 static void init_condition(pthread_cond_t *condition)
 {
 	pthread_condattr_t attributes;

@@ -60,7 +60,7 @@ struct uds_io_engine {
 	unsigned int waiters;	   /* threads that wait for changed */
 	unsigned int least_wanted; /* by any of them */
 	unsigned int
-		in_ring_wait; /* how many completions a thread in ring_wait() waits for; 0: nobody */
+		in_ring_wait; /* how many completions a thread in ring_wait() waits for; 0: no thread waits */
 };
 
 /* ---- engine_buffers.c; all with the lock ---- */

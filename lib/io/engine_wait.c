@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One place to wait for requests that are in several: with workers and backends, which wake who waits by the
+ * One place to wait for requests that are in several: with workers and backends, which wake waiting threads by the
  * condition and the eventfd; in the ring, which the kernel wakes from; and with backends that
  * have to be reaped.
  *
@@ -19,7 +19,7 @@
 #include "io/engine_private.h"
 #include "io/ring.h"
 
-/* Milliseconds between two looks where nobody would wake the one who waits. */
+/* Milliseconds between two looks where the waiting thread would not be woken. */
 #define PAUSE 1
 
 struct deadline engine_deadline(int timeout_ms)
@@ -110,7 +110,7 @@ UDS_PUBLIC int uds_io_engine_event_descriptor(struct uds_io_engine *engine, int 
 	r = make_event(engine);
 	if (r == 0) {
 		*ret_descriptor = engine->event;
-		/* The ring may have finished some before it was told to write there. */
+		/* The ring may have finished some before the descriptor was registered. */
 		engine_collect(engine);
 		engine_leave_event(engine);
 	}
@@ -204,7 +204,7 @@ void engine_drive(struct uds_io_engine *engine, int timeout_ms)
 		return;
 	io = engine->driven->io;
 	count = rotate_driven(engine, io);
-	/* While something else is in flight nobody may sleep here. */
+	/* While something else is in flight no thread may sleep here. */
 	if (count < engine->in_flight)
 		timeout_ms = 0;
 	/* Without the lock, as the backend completes requests in there. */

@@ -4,7 +4,7 @@
  *
  *   file_open.c    opening a path, and undoing it when a later step fails
  *   file_lock.c    locks
- *   file_users.c   who stands in the way
+ *   file_users.c   what uses a device or an image
  *   file_places.c  where the bytes lie: the identity
  *   file_direct.c  O_DIRECT and the alignment that it needs
  *   file.c         transfers, size, discard
@@ -34,7 +34,7 @@ struct file_io {
 	uint32_t hidden_alignment;
 
 	/*
-	 * The last size that was looked up. Writes may not go past the end, and nobody but this handle
+	 * The last size that was looked up. Writes may not go past the end, and only this handle
 	 * changes the size of what it has locked; a device that has grown is looked at again.
 	 */
 	_Atomic uint64_t size_seen;
@@ -76,7 +76,7 @@ bool file_must_bounce(const struct file_io *file, const void *buffer, size_t len
 int file_read(void *context, void *buffer, size_t length, uint64_t offset);
 int file_identity(void *context, struct uds_io_place *ret_places, size_t room, size_t *ret_count);
 
-/* A block device that could not be opened exclusively: UDS_ERR_IN_USE, and who has it. */
+/* A block device that could not be opened exclusively: UDS_ERR_IN_USE, and its user. */
 int file_device_in_use(dev_t device, const char *path, struct uds_message *message);
 
 /*

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Locks of the file backend. Who stands in the way of one is found in file_users.c.
+ * Locks of the file backend. The user that is in the way of one is found in file_users.c.
  *
  * Regular files: an open file description lock over the whole file, so that two openers in one
  * process exclude each other too and closing another descriptor of the file loses nothing.
  *
  * Block devices: flock, which is also what udev and systemd look at before they probe a device; and
- * for writers O_EXCL at the open, which the kernel grants to nobody while the device is mounted or
+ * for writers O_EXCL at the open, which the kernel never grants while the device is mounted or
  * stacked upon.
  */
 #include "io/file.h"
@@ -29,7 +29,7 @@ static int lock_regular(int fd, bool write, const char *path, struct uds_message
 	/* Only these two mean that somebody else has it. */
 	if (errno != EAGAIN && errno != EACCES)
 		return failure(message, -errno, "%s: locking it: %s", path, uds_strerror(-errno));
-	/* Asked who it is, for the sentence. By now the lock may be gone; then nobody is named. */
+	/* Asked for its process, for the sentence. By now the lock may be gone; then no process is named. */
 	lock.l_pid = 0;
 	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
 		return failure(message, UDS_ERR_IN_USE, "%s: locked by process %ld", path,

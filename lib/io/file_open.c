@@ -361,7 +361,7 @@ UDS_PUBLIC int uds_io_open_file(const char *path, const struct uds_io_file_optio
 		close(fd);
 	}
 out:
-	/* An open that falls back from O_DIRECT succeeds; its sentence is nobody's. */
+	/* An open that falls back from O_DIRECT succeeds; its sentence is not given out. */
 	if (r < 0 && ret_message != NULL)
 		*ret_message = message;
 	return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who uses a block device, or a file as the image of one: mounts, swap space, device-mapper and the
+ * The users of a block device, or of a file as the image of one: mounts, swap space, device-mapper and the
  * like, loop devices. For the sentence that names them, and to tell what others may change.
  */
 #include <errno.h>

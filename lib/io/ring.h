@@ -27,7 +27,7 @@ int ring_open(struct uds_io_engine *engine, ring_finish *finish, const struct ud
 	      unsigned int depth, struct uds_io_engine_statistics *counts,
 	      struct io_ring **ret_ring);
 
-/* Nothing is in it. NULL is fine. */
+/* Nothing is in it. May be NULL. */
 void ring_close(struct io_ring *ring);
 
 /* From now on each completion is written to this eventfd. Returns 0, or what the kernel said. */

@@ -37,7 +37,7 @@ void ring_slots_end(struct ring_slots *slots);
 int ring_files_make(const struct uds_env *env, struct io_uring *ring,
 		    struct ring_files **ret_files);
 
-/* Before the ring is closed. NULL is fine. */
+/* Before the ring is closed. May be NULL. */
 void ring_files_free(struct ring_files *files);
 
 /* The number of a file's slot, which it gets now if it has none; -1: it can have none. @files may be NULL. */

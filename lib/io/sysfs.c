@@ -82,7 +82,7 @@ static __attribute__((noinline)) bool ask_loop(dev_t device, const char *name,
 	int fd;
 
 	snprintf(path, sizeof(path), "/dev/%s", name);
-	/* The name may be another device's by now, or nobody's. */
+	/* The name may be another device's by now, or no device's. */
 	if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != device)
 		return false;
 	fd = descriptor_open(path, O_RDONLY | O_NONBLOCK);

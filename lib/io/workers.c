@@ -152,7 +152,7 @@ void io_workers_add(struct io_workers *workers, struct uds_io_request *first)
 {
 	struct uds_io_request *last = first;
 	unsigned int count = 1;
-	bool nobody;
+	bool no_thread;
 
 	for (; last->next != NULL; last = last->next)
 		count++;
@@ -164,8 +164,8 @@ void io_workers_add(struct io_workers *workers, struct uds_io_request *first)
 	workers->last = last;
 	workers->waiting += count;
 	start_threads(workers);
-	nobody = workers->started == 0;
-	if (nobody) { /* nothing else can be on the list */
+	no_thread = workers->started == 0;
+	if (no_thread) { /* nothing else can be on the list */
 		workers->first = NULL;
 		workers->waiting = 0;
 	}
@@ -173,6 +173,6 @@ void io_workers_add(struct io_workers *workers, struct uds_io_request *first)
 	for (unsigned int n = count < workers->idle ? count : workers->idle; n > 0; n--)
 		pthread_cond_signal(&workers->more);
 	pthread_mutex_unlock(&workers->lock);
-	if (nobody)
+	if (no_thread)
 		carry_out_all(first);
 }

@@ -18,12 +18,12 @@ int io_workers_make(const struct uds_env *env, unsigned int threads,
 /* One more user; returns @workers. */
 struct io_workers *io_workers_hold(struct io_workers *workers);
 
-/* The last user's ends the threads: nobody has requests with them any more. NULL is fine. */
+/* The last user's ends the threads: no requests are left with them. May be NULL. */
 void io_workers_release(struct io_workers *workers);
 
 /*
  * Takes a chain of requests (by next, NULL at its end); each ends with uds_io_request_complete(). Where no
- * thread can be had, the caller's carries them out.
+ * thread can be started, the caller's carries them out.
  */
 void io_workers_add(struct io_workers *workers, struct uds_io_request *first);
 

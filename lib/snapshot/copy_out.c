@@ -61,7 +61,7 @@ static void give_back_copier(struct uds_snapshot *s, struct copier *copier, bool
 	struct copier *surplus = copier;
 
 	pthread_mutex_lock(&s->lock);
-	/* One that failed may have transfers in it that nobody has waited for: it is closed. */
+	/* One that failed may have transfers in it that are still in flight: it is closed. */
 	if (reusable && s->to_cow == NULL) {
 		s->to_cow = copier;
 		surplus = NULL;

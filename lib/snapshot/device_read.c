@@ -45,7 +45,7 @@ static int lose(struct reading *rd, uint64_t bytes, int status)
 	/* The reader wants nothing behind an error: this one ends it. */
 	if (rd->lost == NULL)
 		return status;
-	/* Zeros and not what the buffer had before: nobody should take it for data. */
+	/* Zeros and not what the buffer had before: they must not be taken for data. */
 	memset(rd->to, 0, (size_t)bytes);
 	r = rd->lost(rd->context, rd->offset, bytes, status, rd->message);
 	if (r == 0)

@@ -47,7 +47,7 @@ UDS_PUBLIC const char *uds_snapshot_state_meaning(enum uds_snapshot_state state)
 		return uds_exception_store_state_meaning(UDS_STORE_FULL);
 	case UDS_SNAPSHOT_OVERFLOW:
 		return "A write to the snapshot found no room: it can be read, but no longer "
-		       "written, until it is opened anew.";
+		       "written, until it is opened again.";
 	case UDS_SNAPSHOT_INVALID:
 		return uds_exception_store_state_meaning(UDS_STORE_INVALID);
 	case UDS_SNAPSHOT_MERGING:

@@ -2,7 +2,7 @@
 /*
  * Committing beside copying: flushes take their time, in which the next group can be copied
  * already. That is safe, because until its own commit a copied chunk still has its exception, and
- * nobody looks at the origin.
+ * the origin is not read.
  */
 #include "snapshot/merge_committer.h"
 

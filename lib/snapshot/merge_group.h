@@ -60,7 +60,7 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 void merge_group_release(struct merge_group *group, const struct uds_env *env);
 
 /*
- * Makes the copies of a group durable and takes its entries off. @engine: for the areas of the COW device; nobody else uses it meanwhile.
+ * Makes the copies of a group durable and takes its entries off. @engine: for the areas of the COW device; no other thread uses it meanwhile.
  * @ret_entries, @ret_rounds: what was taken off, also when it fails half way.
  */
 int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,

@@ -107,7 +107,7 @@ int merge_losses_find(struct uds_snapshot *s, uds_snapshot_loss_fn each, void *c
 		r = loss_list_end(&search.report);
 	env_release(&s->env, buffer);
 	if (r < 0 && message->text[0] == '\0')
-		failure(message, r, "%s: looking for what cannot be had: %s", uds_io_name(s->cow),
+		failure(message, r, "%s: looking for what cannot be read: %s", uds_io_name(s->cow),
 			uds_strerror(r));
 	return r;
 }
@@ -183,6 +183,6 @@ int merge_losses_give_up(struct uds_snapshot *s, const struct lost_chunks *found
 	env_release(&s->env, buffer);
 	env_release(&s->env, lost.runs);
 	return r == 0 ? 0
-		      : failure(message, r, "%s: no memory to leave out what cannot be had",
+		      : failure(message, r, "%s: no memory to leave out what cannot be read",
 				uds_io_name(s->cow));
 }

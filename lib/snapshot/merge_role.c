@@ -65,8 +65,8 @@ static int leave_role(struct uds_snapshot *s, struct uds_message *message)
 	if (s->lost.count > 0 && status.exceptions > 0)
 		return failure(
 			message, UDS_ERR_BAD_STATE,
-			"%s: the merge has left out chunks that cannot be had, and is not at "
-			"its end: the snapshot must be merged on, or opened anew",
+			"%s: the merge has left out chunks that cannot be read, and is not at "
+			"its end: the snapshot must be merged on, or opened again",
 			uds_io_name(s->cow));
 	s->lost.count = 0;
 	if (list != NULL)

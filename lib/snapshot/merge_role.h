@@ -6,7 +6,7 @@
 #include "snapshot/device.h"
 
 /*
- * Takes the role when nobody is in the middle of a request, and gives up what is @lost. Fine when it is
+ * Takes the role when no request is under way, and gives up what is @lost. Fine when it is
  * taken already.
  */
 int merge_role_take(struct uds_snapshot *s, bool salvage, const struct lost_chunks *lost,

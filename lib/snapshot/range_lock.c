@@ -69,8 +69,7 @@ static bool blocked_by_hold(const struct range_lock *lock, const struct range_ho
 		if (!overlap(h, hold) || (!h->exclusive && !hold->exclusive))
 			continue;
 		/*
-		 * Of those that wait, only earlier ones count, so that nobody overtakes and nobody
-		 * starves.
+		 * Of those that wait, only earlier ones count, so that no request overtakes and none starves.
 		 */
 		if (h->granted)
 			return true;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who may work on which bytes of the origin: ranges held shared (by readers) or exclusively (by writers),
+ * Locks on ranges of the origin: they are held shared (by readers) or exclusively (by writers),
  * and claims of a merge, which keep writers out and let readers in.
  *
  * Requests to the same bytes are served in order of arrival; a reader does not wait for a writer
  * that itself waits for a merge. A thread takes all it needs in one call and holds no second range,
- * so nobody waits in a circle.
+ * so threads never wait in a circle.
  */
 #ifndef SNAPSHOT_RANGE_LOCK_H
 #define SNAPSHOT_RANGE_LOCK_H

@@ -237,7 +237,7 @@ void sparse_cache_insert(struct sparse_cache *cache, struct chapter_copy *copy, 
 {
 	struct entry *entry = reorder(cache, oldest);
 
-	/* The caller holds the locks of all zones: nobody searches the copy that is evicted. */
+	/* The caller holds the locks of all zones: no thread searches the copy that is evicted. */
 	chapter_copy_free(entry->copy);
 	entry->copy = copy;
 	entry->touched = tick(cache);

@@ -76,7 +76,7 @@ static void read_ahead(struct chapter_stream *stream)
 }
 
 /*
- * Nobody stays in a slot while its read is in flight: the caller may be the one that a writer waits for. What
+ * No reader stays in a slot while its read is in flight: the caller may be the one that a writer waits for. What
  * was read while the slot was written is of two chapters, and does not count.
  */
 static int read_status(struct chapter_stream *stream, uint32_t slot, const struct ahead *ahead)

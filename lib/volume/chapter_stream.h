@@ -41,7 +41,7 @@ int chapter_stream_open(struct volume *volume, enum chapter_part part, const uin
 /* Waits for the next chapter. Returns false when there is none left. */
 bool chapter_stream_next(struct chapter_stream *stream, struct streamed_chapter *ret_chapter);
 
-/* At any time; waits for the reads in flight. NULL is fine. */
+/* At any time; waits for the reads in flight. May be NULL. */
 void chapter_stream_close(struct chapter_stream *stream);
 
 #endif

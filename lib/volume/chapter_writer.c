@@ -116,7 +116,7 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 	page_map_set(volume->map, slot, vcn, writer->builder->last_lists);
 	r = write_pages(writer, vcn, slot, message);
 	if (r < 0)
-		return r; /* the slot stays closed: nobody knows what is in it */
+		return r; /* the slot stays closed: its content is not known */
 	if (outlast)
 		r = invalidate_saves(writer, message);
 	/*

@@ -42,7 +42,7 @@ struct chapter_writer_statistics {
 
 /*
  * @layout: whose saves are invalidated; outlives the writer, like @volume. While a chapter is being
- * written, nobody else may use the saves.
+ * written, no other thread may use the saves.
  * @written: may be NULL.
  *
  * Returns 0, -ENOMEM, or what the system said when it has no more threads.
@@ -50,7 +50,7 @@ struct chapter_writer_statistics {
 int chapter_writer_make(struct volume *volume, struct layout *layout, chapter_written_fn written,
 			void *context, struct chapter_writer **ret_writer);
 
-/* Waits for the chapter that is being written, then ends the thread. NULL is fine. */
+/* Waits for the chapter that is being written, then ends the thread. May be NULL. */
 void chapter_writer_free(struct chapter_writer *writer);
 
 /*

@@ -63,7 +63,7 @@ static int read_config(struct uds_io *io, uint8_t *block, struct layout *layout,
 		return failure_in(ret_message, r, "config block");
 	r = geometry_make(&layout->configuration, &layout->geometry, ret_message);
 	if (r == -EINVAL)
-		r = UDS_ERR_CORRUPT; /* nobody chose these values: they were read */
+		r = UDS_ERR_CORRUPT; /* the caller did not choose these values: they were read */
 	if (r < 0)
 		return failure_in(ret_message, r, "config block");
 	return 0;
@@ -99,7 +99,7 @@ static int check_lengths(const struct layout *layout, struct uds_message *ret_me
 	};
 
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		/* Larger is wrong too: blocks that nobody knows about shift all that follows. */
+		/* Larger is wrong too: unexpected blocks shift all that follows. */
 		if (lengths[i].found < lengths[i].needed ||
 		    (lengths[i].found > lengths[i].needed && !lengths[i].may_be_more))
 			return failure(ret_message, UDS_ERR_CORRUPT,

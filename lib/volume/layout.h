@@ -51,7 +51,7 @@ int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uin
 
 /*
  * Writes an empty index at byte @offset: two empty saves and the config block, then, when they are
- * durable, the super block. The volume is not touched; what lies there is told from this index's
+ * durable, the super block. The volume is not touched; what lies there is distinguished from this index's
  * chapters by the nonce. An I/O that can be resized grows as far as needed.
  *
  * @size_limit: how many bytes may be used; 0: up to the end of the I/O.

@@ -235,7 +235,7 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 	if (r < 0)
 		return r;
 	/*
-	 * What makes all nonces unique: pages of an earlier index at the same place are told by it
+	 * What makes all nonces unique: pages of an earlier index at the same place are distinguished by it
 	 * (14.5).
 	 */
 	r = nonce_data == NULL ? nonce_data_make(env_now_ms(env), made) : 0;

@@ -3,7 +3,7 @@
  * The steps of a lookup.
  *
  * Of the index page only the name's list is read, once the page's head is cached. Of the record page, a
- * piece of the bottom row of its search tree is read: names are evenly spread, so it is known about where
+ * piece of the bottom row of its search tree is read: names are uniformly distributed, so it is known about where
  * in the row a name is or would be. If it is not in the row itself, exactly one inner node lies between its
  * two neighbours there. Where reads are slow, both pages are read whole instead, and cached.
  */
@@ -138,7 +138,7 @@ static int search_below_head(struct volume *volume, struct volume_lookup *lookup
 			    lookup->message);
 	if (r <= 0)
 		return r;
-	/* The head has told that the slot holds the chapter; the sparse cache has told the rest. */
+	/* The head says that the slot holds the chapter; the rest is known from the sparse cache. */
 	if (lookup->knows_record_page)
 		return leave_index(volume, lookup, 1);
 	r = find_list(volume, lookup, &cached->head, cached->bytes);
@@ -274,7 +274,7 @@ static int want_row(struct volume *volume, struct volume_lookup *lookup)
 {
 	const uint32_t row = row_nodes(volume), reach = volume->reach;
 	/*
-	 * Names are sorted by their bytes, and evenly spread: the upper h - 1 bits say where among
+	 * Names are sorted by their bytes, and uniformly distributed: the upper h - 1 bits say where among
 	 * the 2^(h-1) nodes of the row the name is or would be.
 	 */
 	uint32_t guess =
@@ -504,7 +504,7 @@ int volume_lookup_step(struct volume *volume, struct volume_lookup *lookup)
 	return r == WANTS ? VOLUME_WANTS_PAGE : end(volume, lookup, r);
 }
 
-/* Stays in the slot until the end: one who waits for its reads only does not keep a writer for long. */
+/* Stays in the slot until the end: a thread that waits for its reads only does not keep a writer for long. */
 int volume_lookup_run(struct volume *volume, struct volume_lookup *lookup)
 {
 	struct slot_table *slots = volume->reader.slots;

@@ -74,7 +74,7 @@ struct volume_lookup {
 void volume_lookup_start(struct volume_lookup *lookup, uint64_t vcn,
 			 const struct uds_record_name *name, struct uds_message *ret_message);
 
-/* The same in one record page of the chapter, for those who know it from a chapter index of their own. */
+/* The same in one record page of the chapter, for callers that know it from a chapter index of their own. */
 void volume_lookup_start_in_page(struct volume_lookup *lookup, uint64_t vcn, uint32_t record_page,
 				 const struct uds_record_name *name,
 				 struct uds_message *ret_message);

@@ -26,7 +26,7 @@ uint64_t page_cache_page_bytes(uint32_t page_bytes);
 int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pages,
 		    struct page_cache **ret_cache);
 
-/* NULL is fine. */
+/* May be NULL. */
 void page_cache_free(struct page_cache *cache);
 
 /*

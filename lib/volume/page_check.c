@@ -40,7 +40,7 @@ int page_check(const struct geometry *geometry, const struct index_page_code *co
 	struct index_page_head head;
 	int r;
 
-	/* Record pages have no header and no checksum (9): nothing can be told from one alone. */
+	/* Record pages have no header and no checksum (9): nothing can be checked in one alone. */
 	if (claim->page >= geometry->index_pages_per_chapter)
 		return 1;
 	/*

@@ -37,7 +37,7 @@ struct page_bounds {
 int page_map_make(const struct uds_env *env, const struct geometry *geometry,
 		  struct page_map **ret_map);
 
-/* NULL is fine. */
+/* May be NULL. */
 void page_map_free(struct page_map *map);
 
 /*

@@ -35,7 +35,7 @@ struct page_buffer {
 };
 
 /*
- * Memory of some buffers, which engines are told of as a whole. Each has twice as many as the one before, up to
+ * Memory of some buffers, which engines get to know as a whole. Each has twice as many as the one before, up to
  * MOST_IN_SLAB. They go when the reader ends.
  */
 struct page_slab {
@@ -404,7 +404,7 @@ static void read_together(struct page_reader *reader, struct page_request *const
 	if (r == 0) {
 		r = uds_io_engine_submit(engine->engine, transfers, reads);
 		/*
-		 * All submitted requests come back before the engine goes to others, who would get
+		 * All submitted requests come back before the engine goes to others, which would get
 		 * ours.
 		 */
 		if (r == 0)
@@ -588,7 +588,7 @@ void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t pa
 void page_reader_lock_slot(struct page_reader *reader, uint32_t slot)
 {
 	/*
-	 * In this order: with the slot locked nobody reads pages of it, so none comes back into the
+	 * In this order: with the slot locked no thread reads pages of it, so none comes back into the
 	 * cache.
 	 */
 	slot_lock(reader->slots, slot);

@@ -12,7 +12,7 @@
  * the I/O goes past the system's page cache, or because the read took as long as that of a device. What was
  * right before and is only copied again from the system's memory is not compared again.
  *
- * One read takes three steps, so that nobody has to wait in the middle of something:
+ * One read takes three steps, so that no caller has to wait in the middle of something:
  *   page_reader_want()    says what is to be read, and gets a buffer for it;
  *   page_reader_read() or page_reader_read_many()  reads;
  *   page_reader_accept()  checks what came, and caches it.

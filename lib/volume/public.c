@@ -307,7 +307,7 @@ static int write_zones(struct uds_volume *volume, struct open_zone *const *zones
 		return r;
 	/*
 	 * Before the first byte: from here on the slot's old chapter is not to be found, and if the
-	 * write fails, nobody knows what the slot holds.
+	 * write fails, what the slot holds is not known.
 	 */
 	volume->vcns[slot] = NO_CHAPTER;
 	r = chapter_writer_submit(volume->writer, vcn, zones, count, ret_message);

@@ -210,8 +210,7 @@ static int write_unsaved(struct saves *saves, struct uds_io *io, const struct su
 	r = write_header(saves, io, super, i, NULL, block, ret_message);
 	if (r < 0) {
 		/*
-		 * The write may have reached the device or not: until it is read again nobody knows
-		 * what a reader would see.
+		 * The write may have reached the device or not: what a reader would see is not known until it is read again.
 		 */
 		slot->state = SLOT_UNKNOWN;
 		slot->status = r;
@@ -347,7 +346,7 @@ bool saves_outlast_chapter(const struct saves *saves, const struct geometry *geo
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
 		const struct save_slot *slot = &saves->slots[i];
 
-		/* A slot without a save, or with a damaged one, is loaded by nobody. */
+		/* A slot without a save, or with a damaged one, is never loaded. */
 		if (slot->state != SLOT_VALID && slot->state != SLOT_UNKNOWN)
 			continue;
 		/* An older one is never loaded while the latest is there. */

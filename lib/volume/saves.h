@@ -3,10 +3,10 @@
  * The two save slots: what is in them, which one to load, how a new save comes in, and how a save
  * is made invalid when the volume moves on (uds-format, 14.7 and 15.2 to 15.4).
  *
- * What is kept here mirrors the device. A header of which nobody knows what the device holds (writing it
- * failed), and a save of which nobody knows whether it counts (it, or the chapter slot that would tell,
+ * What is kept here mirrors the device. A header whose content on the device is not known (writing it
+ * failed), and a save that may count or not (it, or the chapter slot that would tell,
  * cannot be read), are SLOT_UNKNOWN: no save is loaded then, and the header is overwritten when the next
- * chapter is written. So an index with a save that cannot be read is opened only by those who ask to give
+ * chapter is written. So an index with a save that cannot be read is opened only on a request to give
  * up what cannot be read: see saves_check_readable().
  *
  * Threads: one at a time. The chapter writer invalidates; a save is made while the chapter writer
@@ -52,7 +52,7 @@ struct saves {
 void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *block,
 		struct saves *ret_saves);
 
-/* Says that nobody knows whether the save of a slot counts, because of an error. slot->why is the caller's. */
+/* Says that it is not known whether the save of a slot counts, because of an error. slot->why is the caller's. */
 void saves_set_unreadable(struct save_slot *slot, int status);
 
 /* Returns 0, or the error that reading one of the saves met. */

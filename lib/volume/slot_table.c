@@ -97,7 +97,7 @@ static size_t head_size(const struct cached_head *head)
 	return sizeof(*head) + index_page_table_bytes(&head->head);
 }
 
-/* Nobody is in the slot. */
+/* No reader is in the slot. */
 static void drop_heads(struct slot_table *table, uint32_t slot)
 {
 	for (uint32_t page = 0; page < table->index_pages; page++) {
@@ -170,8 +170,7 @@ bool slot_enter(struct slot_table *table, uint32_t slot)
 void slot_leave(struct slot_table *table, uint32_t slot)
 {
 	/*
-	 * Release: what was read of the slot is done with before a writer can see that nobody is
-	 * inside.
+	 * Release: what was read of the slot is done with before a writer can see that no reader is inside.
 	 */
 	uint32_t before = atomic_fetch_sub_explicit(&table->states[slot], 1, memory_order_release);
 
@@ -225,7 +224,7 @@ void slot_prefetch_head(const struct slot_table *table, uint32_t slot, uint32_t 
 	__builtin_prefetch(head + sizeof(struct cached_head) + index_page_table_bytes(&before) - 1);
 }
 
-/* Evicts the heads of some slots that nobody is in, until there is room again. */
+/* Evicts the heads of some slots without readers, until there is room again. */
 static void make_room(struct slot_table *table)
 {
 	/*

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The slots of the volume as threads see them: who may look at a slot, and the heads of its index
+ * The slots of the volume as threads see them: access to a slot, and the heads of its index
  * pages (header and table of list offsets), cached in memory so that a lookup need not read them
  * again.
  *
- * Readers enter a slot and leave it. One writer locks it: from then on nobody can enter, and when
- * slot_lock() returns, nobody is inside any more and the slot's heads are forgotten. So what a
+ * Readers enter a slot and leave it. One writer locks it: from then on no reader can enter, and when
+ * slot_lock() returns, no reader is inside any more and the slot's heads are forgotten. So what a
  * reader sees of a slot, and what is cached of it, is of one chapter, never a mixture. Readers never
  * wait.
  *
@@ -41,7 +41,7 @@ uint64_t slot_table_full_bytes(const struct geometry *geometry);
 int slot_table_make(const struct uds_env *env, uint32_t slots, uint32_t index_pages,
 		    uint64_t budget_bytes, struct slot_table **ret_table);
 
-/* NULL is fine. Nobody is in a slot. */
+/* May be NULL. No reader is in a slot. */
 void slot_table_free(struct slot_table *table);
 
 /* Returns false when the slot is being written: the chapter that was there is gone. */

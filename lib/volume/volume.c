@@ -12,7 +12,7 @@
 #include "volume/whole_chapter.h"
 
 /*
- * The rank of a name among @records evenly spread ones has a standard deviation of at most
+ * The rank of a name among @records uniformly distributed ones has a standard deviation of at most
  * sqrt(records) / 2, and every second one is in the bottom row. Two and a half of that leave out
  * one name in a hundred, for which the whole page is read.
  */
@@ -245,8 +245,7 @@ int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t
 			       "%s: chapter %" PRIu64 " is being overwritten",
 			       uds_io_name(volume->io), vcn);
 	/*
-	 * Asked inside the slot: a writer drops the slot's pages from the cache only when nobody is
-	 * inside.
+	 * Asked inside the slot: a writer drops the slot's pages from the cache only when no reader is inside.
 	 */
 	claim = volume_claim(volume, slot, vcn, page);
 	if (!page_reader_look(&volume->reader, &claim, copy_page, &copy, &r))

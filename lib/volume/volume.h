@@ -64,7 +64,7 @@ int volume_log_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32
  */
 void volume_write_checksums(struct volume *volume);
 
-/* NULL is fine. The I/O stays open. No other thread uses the volume. */
+/* May be NULL. The I/O stays open. No other thread uses the volume. */
 void volume_close(struct volume *volume);
 
 /* Memory taken now, page map and caches included. */
@@ -109,8 +109,7 @@ int volume_read_head(struct volume *volume, uint32_t slot, uint64_t *ret_vcn,
 		     struct uds_message *ret_message);
 
 /*
- * Before anything of a slot is overwritten with chapter @vcn: waits until nobody looks at it, and keeps
- * everybody out. volume_end_write() lets them in again, if the chapter was written: it is durable, and consists
+ * Before anything of a slot is overwritten with chapter @vcn: waits until no reader is inside, and keeps all of them out. volume_end_write() lets them in again, if the chapter was written: it is durable, and consists
  * of @pages.
  */
 void volume_begin_write(struct volume *volume, uint32_t slot, uint64_t vcn);

@@ -105,7 +105,7 @@ static int search_batch(struct volume *volume, struct lookup_batch *batch,
 		volume_read_pages(volume, batch->requests, waiting);
 	for (size_t i = 0; i < count; i++) {
 		finish(&batch->lookups[i], &searches[i]);
-		/* The others keep their own status; the caller is told the first sentence. */
+		/* The others keep their own status; the caller gets the first sentence. */
 		if (searches[i].status == 0 || first < 0)
 			continue;
 		first = searches[i].status;

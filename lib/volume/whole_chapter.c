@@ -333,7 +333,7 @@ int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_
 	if (r == 0) {
 		r = chapter_check_whole(&reader->env, geometry, &reader->code, slot, pages, ret_vcn,
 					ret_message);
-		/* Its checksums were lost with the power, or nobody made any. */
+		/* Its checksums were lost with the power, or none were made. */
 		if (r == 0 && reader->checksums != NULL)
 			checksums_set(reader->checksums, slot, *ret_vcn, pages);
 	}

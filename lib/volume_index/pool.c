@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 
-/* In place of an owner's number: nobody. The links of the free list follow it. */
+/* In place of an owner's number: free. The links of the free list follow it. */
 #define FREE_BLOCK UINT32_MAX
 
 #define HUGE_PAGE_BYTES (2u << 20)
