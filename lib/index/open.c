@@ -154,6 +154,7 @@ static int recover(struct uds_index *index, const struct uds_index_options *opti
 		   struct uds_message *message)
 {
 	struct rebuild_options rebuild = {
+		.use_save = options->mode != UDS_INDEX_RECOVER,
 		.skip_unreadable = options->skip_unreadable,
 		.progress = options->progress,
 		.progress_context = options->progress_context,

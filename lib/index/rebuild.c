@@ -11,6 +11,7 @@
 #include "base/message.h"
 #include "index/close_chapter.h"
 #include "index/replay.h"
+#include "index/save.h"
 #include "volume/chapter_stream.h"
 #include "volume/find_chapters.h"
 
@@ -46,6 +47,7 @@ static int report(void *context, uint64_t done, uint64_t total)
 
 struct rebuild {
 	struct uds_index *index;
+	uint64_t from; /* the first chapter that is not in the volume index yet */
 	const struct rebuild_options *options;
 	struct halves halves;
 	struct found_chapters found;
@@ -92,8 +94,7 @@ static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 
 static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message)
 {
-	struct uds_index *index = rebuild->index;
-	uint64_t vcn = index->oldest;
+	uint64_t vcn = rebuild->from;
 	struct streamed_chapter chapter;
 	int r = 0;
 
@@ -102,7 +103,7 @@ static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message
 	 * changed.
 	 */
 	while (r == 0 && chapter_stream_next(rebuild->stream, &chapter)) {
-		if (report(&rebuild->halves, vcn - index->oldest, 0) != 0)
+		if (report(&rebuild->halves, vcn - rebuild->from, 0) != 0)
 			return UDS_ERR_STOPPED;
 		r = rebuild_chapter(rebuild, vcn++, &chapter, message);
 	}
@@ -113,18 +114,19 @@ static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message
 static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 {
 	struct uds_index *index = rebuild->index;
-	uint32_t count = (uint32_t)(index->newest - index->oldest);
-	int r;
+	uint32_t count = (uint32_t)(index->newest - rebuild->from);
+	int r = 0;
 
 	/* One more than there are chapters, since an empty volume has none. */
 	rebuild->slots = env_allocate(&index->env, count + 1, sizeof(*rebuild->slots));
 	if (rebuild->slots == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
-		rebuild->slots[i] = geometry_physical_chapter(&index->geometry, index->oldest + i);
-	/* A new one: entries of a load that failed halfway must not stay. */
-	r = volume_index_make(&index->env, &index->geometry, index->zone_count,
-			      index->layout.super.volume_nonce, message, &index->volume_index);
+		rebuild->slots[i] = geometry_physical_chapter(&index->geometry, rebuild->from + i);
+	if (index->volume_index == NULL)
+		r = volume_index_make(&index->env, &index->geometry, index->zone_count,
+				      index->layout.super.volume_nonce, message,
+				      &index->volume_index);
 	if (r == 0)
 		r = replay_make(index, rebuild->options->skip_unreadable, &rebuild->replay);
 	if (r == 0)
@@ -141,6 +143,8 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 
 	index->newest = rebuild->found.newest;
 	index->oldest = rebuild->found.oldest;
+	if (index->volume_index == NULL)
+		rebuild->from = index->oldest;
 	halves->done_before = halves->slots;
 	r = start_replay(rebuild, message);
 	if (r == 0)
@@ -156,6 +160,89 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 	return r;
 }
 
+/* Reads the records of the open chapter of the save and takes their entries out of the volume index. */
+static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_is_same)
+{
+	struct uds_index *index = rebuild->index;
+	struct chapter_stream *stream = NULL;
+	struct streamed_chapter chapter;
+	struct replay *replay = NULL;
+	int r;
+
+	r = replay_make(index, rebuild->options->skip_unreadable, &replay);
+	if (r == 0)
+		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, &slot, 1, &stream);
+	if (r == 0 && chapter_stream_next(stream, &chapter)) {
+		r = chapter.status;
+		*ret_is_same = r == 0 && replay_undo_chapter(replay, rebuild->from, chapter.pages);
+	}
+	chapter_stream_close(stream);
+	replay_free(replay);
+	return r;
+}
+
+/*
+ * Whether the volume goes on where the save ends. Names that were promoted into the open chapter of the save
+ * had their entries moved there: if that chapter is not on the volume, or another one of the same number,
+ * they would be lost, although an older chapter has them.
+ *
+ * @ret_continues: if so, the volume index has no entry of that chapter any more.
+ */
+static int continues_save(struct rebuild *rebuild, bool *ret_continues)
+{
+	const struct found_chapters *found = &rebuild->found;
+	const uint64_t open = rebuild->from;
+	const uint32_t slot = geometry_physical_chapter(&rebuild->index->geometry, open);
+
+	*ret_continues = false;
+	if (open >= found->newest || open < found->oldest || found->vcns[slot] != open)
+		return 0;
+	return undo_open_chapter(rebuild, slot, ret_continues);
+}
+
+/* A save that cannot be read is as good as none for those who ask to pass over what cannot be read. */
+static int accept_loss(const struct rebuild *rebuild, int r)
+{
+	return r < 0 && r != -ENOMEM && r != -EINVAL && r != UDS_ERR_STOPPED &&
+			       rebuild->options->skip_unreadable
+		       ? 0
+		       : r;
+}
+
+/* Begins with the latest save. Returns 1, 0 when it is no help, or an error. */
+static int begin_with_save(struct rebuild *rebuild, struct find_options *options,
+			   struct uds_message *message)
+{
+	struct uds_index *index = rebuild->index;
+	const uint64_t durable = options->durable;
+	bool continues = false;
+	int r;
+
+	r = index_load_checkpoint(index, message, &rebuild->from);
+	if (r <= 0)
+		return accept_loss(rebuild, r);
+	options->mapped = rebuild->from;
+	options->durable = durable > rebuild->from ? durable : rebuild->from;
+	r = volume_find_chapters(index->volume, options, message, &rebuild->found);
+	if (r == 0) {
+		r = continues_save(rebuild, &continues);
+		if (r == 0 && continues) {
+			env_log(&index->env, UDS_LOG_NOTICE,
+				"%s: the volume index was saved before chapter %" PRIu64
+				"; %" PRIu64 " chapters since are entered",
+				uds_io_name(index->io), rebuild->from,
+				rebuild->found.newest - rebuild->from);
+			return 1;
+		}
+		found_chapters_free(index->volume, &rebuild->found);
+	}
+	volume_index_free(index->volume_index);
+	index->volume_index = NULL;
+	options->mapped = 0;
+	options->durable = durable;
+	return accept_loss(rebuild, r);
+}
+
 int index_rebuild(struct uds_index *index, const struct rebuild_options *options,
 		  struct uds_message *message)
 {
@@ -166,12 +253,15 @@ int index_rebuild(struct uds_index *index, const struct rebuild_options *options
 		.progress = report,
 		.progress_context = &rebuild.halves,
 	};
-	int r;
+	int r = 0;
 
 	rebuild.halves.progress = options->progress;
 	rebuild.halves.context = options->progress_context;
 	rebuild.halves.slots = index->geometry.chapters_per_volume;
-	r = volume_find_chapters(index->volume, &find_options, message, &rebuild.found);
+	if (options->use_save)
+		r = begin_with_save(&rebuild, &find_options, message);
+	if (r == 0)
+		r = volume_find_chapters(index->volume, &find_options, message, &rebuild.found);
 	if (r < 0)
 		return r;
 	r = replay_all(&rebuild, message);

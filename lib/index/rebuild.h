@@ -14,6 +14,7 @@ int index_is_empty(struct uds_index *index, struct uds_message *message);
 
 struct rebuild_options {
 	uint64_t durable;	  /* chapters below are known to have been written whole */
+	bool use_save;		  /* begin with what the latest save has, if that is possible */
 	bool skip_unreadable;	  /* pass over what cannot be read; otherwise it is an error */
 	uds_progress_fn progress; /* in chapters; may be NULL */
 	void *progress_context;
@@ -21,6 +22,10 @@ struct rebuild_options {
 
 /*
  * Fills an index that has empty zones and no volume index. Writes nothing.
+ *
+ * A save that later chapters made invalid still has a volume index and a page map: with them, only the
+ * chapters since are read. Names that were deleted before that save stay deleted, which the volume alone
+ * does not tell.
  *
  * Returns 0, UDS_ERR_STOPPED, UDS_ERR_CORRUPT, -ENOMEM, -EIO, ...
  */

@@ -261,6 +261,34 @@ int replay_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pa
 	return r;
 }
 
+/* Any entry of the chapter at the place of a name counts as its own: entries have no more of a name. */
+static void undo_page(struct replay *replay)
+{
+	struct volume_index *vi = replay->index->volume_index;
+
+	for (uint32_t i = 0; i < replay->count; i++) {
+		struct hint record;
+
+		volume_index_get(vi, &replay->places[i], &replay->names[i], &record);
+		if (record.found && record.vcn == replay->vcn)
+			volume_index_remove(vi, &record);
+	}
+}
+
+bool replay_undo_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages)
+{
+	struct uds_index *index = replay->index;
+
+	replay->vcn = vcn;
+	replay->samples_only = false;
+	replay->record_pages = record_pages;
+	for (uint32_t p = 0; p < index->geometry.record_pages_per_chapter; p++) {
+		take_page(replay, p);
+		undo_page(replay);
+	}
+	return !volume_index_has_chapter(index->volume_index, vcn);
+}
+
 /* Takes live records of a zone from number @n on. Returns the number behind the last one. */
 static uint32_t take_open_records(struct replay *replay, const struct open_zone *zone, uint32_t n)
 {

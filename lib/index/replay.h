@@ -30,6 +30,12 @@ void replay_free(struct replay *replay);
 int replay_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages);
 
 /*
+ * Removes the entries that lead to the records of chapter @vcn. Returns whether the volume index has no entry
+ * of that chapter then: otherwise the chapter is not the one that the entries were made for.
+ */
+bool replay_undo_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages);
+
+/*
  * Enters the records that are in the zones' open chapter. All chapters are in the volume index, and its
  * open chapter is index->newest. Returns as replay_chapter().
  */

@@ -281,6 +281,35 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	return judge_failed_load(index, save, r, message);
 }
 
+int index_load_checkpoint(struct uds_index *index, struct uds_message *message, uint64_t *ret_open)
+{
+	const struct save *save = saves_checkpoint(&index->layout.saves, &index->geometry);
+	int r;
+
+	/*
+	 * The format does not promise anything about a save that was made invalid, and its recovery brings
+	 * back names that were deleted. So an index without extras, and one that another program has saved,
+	 * is recovered as the format says.
+	 */
+	if (save == NULL || !index->layout.extras.present ||
+	    !layout_extras_know_saves(&index->layout))
+		return 0;
+	r = load_volume_index(index, save, message);
+	if (r == 0)
+		r = load_page_map(index, save, message);
+	if (r == 0) {
+		*ret_open = save->newest;
+		return 1;
+	}
+	unload(index);
+	if (!is_damage(r) && r != UDS_ERR_MISMATCH)
+		return failure_in(message, r, "%s: save %u cannot be read", uds_io_name(index->io),
+				  save->slot);
+	env_log(&index->env, UDS_LOG_NOTICE, "%s: save %u is no help for the recovery: %.400s",
+		uds_io_name(index->io), save->slot, message->text);
+	return 0;
+}
+
 int index_load_saved_records(struct uds_index *index, const struct save *save,
 			     struct uds_message *message)
 {

@@ -18,6 +18,17 @@
 int index_load(struct uds_index *index, struct uds_message *message);
 
 /*
+ * Fills an index that has empty zones and no volume index with the volume index and the page map of the
+ * latest save, also when chapters were written since. The extras must know the save.
+ *
+ * @ret_open: the chapter that the save has open. The volume index has entries for its records.
+ *
+ * Returns 1; 0 when there is no save for it, or a damaged one; -ENOMEM; -EINVAL when the index cannot have so
+ * many zones; or what the I/O said. There is a volume index only after 1.
+ */
+int index_load_checkpoint(struct uds_index *index, struct uds_message *message, uint64_t *ret_open);
+
+/*
  * Loads nothing but the open chapter of a save, into the zones of an index that has a volume index.
  *
  * Returns 0, UDS_ERR_CORRUPT when it is damaged, -ENOMEM, or what the I/O said; the zones are empty then.

@@ -118,7 +118,7 @@ static void set_part(struct chapter_stream *stream, enum chapter_part part)
 		pages = geometry->record_pages_per_chapter;
 		stream->first_page = geometry->index_pages_per_chapter;
 	}
-	stream->bytes = (size_t)pages * geometry->page_bytes;
+	stream->bytes = part == CHAPTER_HEAD ? BLOCK_BYTES : (size_t)pages * geometry->page_bytes;
 }
 
 int chapter_stream_open(struct volume *volume, enum chapter_part part, const uint32_t *slots,

@@ -15,6 +15,7 @@
 #include "volume/volume.h"
 
 enum chapter_part {
+	CHAPTER_HEAD, /* the first block, which says what chapter it is */
 	CHAPTER_INDEX_PAGES,
 	CHAPTER_RECORD_PAGES,
 	CHAPTER_ALL_PAGES,

@@ -237,22 +237,30 @@ static int settle(struct finder *finder)
 	return r;
 }
 
+/*
+ * A read error ends the search unless the caller accepts the loss: the chapter may be readable another
+ * time.
+ */
+static int check_read(struct finder *finder, const struct streamed_chapter *chapter)
+{
+	if (chapter->status >= 0 || finder->options->skip_unreadable)
+		return 0;
+	return failure(&finder->message, chapter->status,
+		       "slot %" PRIu32 ": reading its index pages: %s", chapter->slot,
+		       uds_strerror(chapter->status));
+}
+
 /* Takes note of what a slot holds. */
 static int take_slot(struct finder *finder, const struct streamed_chapter *chapter)
 {
 	struct volume *volume = finder->volume;
 	uint32_t slot = chapter->slot;
 	uint64_t vcn = NO_CHAPTER;
-	int r = 0;
+	int r;
 
-	/*
-	 * A read error ends the search unless the caller accepts the loss: the chapter may be
-	 * readable another time.
-	 */
-	if (chapter->status < 0 && !finder->options->skip_unreadable)
-		return failure(&finder->message, chapter->status,
-			       "slot %" PRIu32 ": reading its index pages: %s", slot,
-			       uds_strerror(chapter->status));
+	r = check_read(finder, chapter);
+	if (r < 0)
+		return r;
 	if (chapter->status < 0) {
 		env_log(&volume->env, UDS_LOG_WARNING,
 			"%s: slot %" PRIu32 ": reading its index pages: %s",
@@ -274,23 +282,65 @@ static int take_slot(struct finder *finder, const struct streamed_chapter *chapt
 	return r;
 }
 
-/* Reads all slots: fills vcns and the page map. */
-static int read_slots(struct finder *finder)
+/* Whether the head of a slot is that of a chapter whose row of the page map is known. */
+static bool is_mapped(struct finder *finder, const struct streamed_chapter *chapter)
 {
-	const struct find_options *options = finder->options;
-	const uint32_t count = finder->found.slots;
 	struct volume *volume = finder->volume;
+	struct index_page_head head;
+	struct page_bounds bounds;
+
+	if (chapter->status < 0 ||
+	    chapter_head_decode(&volume->geometry, &volume->reader.code, chapter->slot,
+				chapter->pages, &head, NULL) < 0 ||
+	    head.vcn >= finder->options->mapped)
+		return false;
+	/* A chapter that was lost before the save left an older one in its slot, with other bounds. */
+	bounds = page_map_page(volume->map, chapter->slot, 0);
+	if (head.first_list != bounds.first_list || head.list_count != bounds.list_count)
+		return false;
+	finder->unreadable[chapter->slot] = false;
+	finder->found.vcns[chapter->slot] = head.vcn;
+	return true;
+}
+
+/* Takes the slots away whose chapters are known by their heads. */
+static int read_heads(struct finder *finder, uint32_t *slots, uint32_t *count)
+{
 	struct chapter_stream *stream = NULL;
 	struct streamed_chapter chapter;
-	uint32_t *slots, done = 0;
+	uint32_t *left, rest = 0;
 	int r;
 
-	slots = env_allocate(&volume->env, count, sizeof(slots[0]));
-	if (slots == NULL)
+	left = env_allocate(&finder->volume->env, *count, sizeof(left[0]));
+	if (left == NULL)
 		return -ENOMEM;
-	for (uint32_t slot = 0; slot < count; slot++)
-		slots[slot] = slot;
-	r = chapter_stream_open(volume, CHAPTER_INDEX_PAGES, slots, count, &stream);
+	r = chapter_stream_open(finder->volume, CHAPTER_HEAD, slots, *count, &stream);
+	while (r == 0 && chapter_stream_next(stream, &chapter)) {
+		r = check_read(finder, &chapter);
+		if (r == 0 && !is_mapped(finder, &chapter))
+			left[rest++] = chapter.slot;
+	}
+	/* The stream looks at the slots until it is closed. */
+	chapter_stream_close(stream);
+	if (r == 0) {
+		memcpy(slots, left, rest * sizeof(left[0]));
+		*count = rest;
+	}
+	env_release(&finder->volume->env, left);
+	return r;
+}
+
+/* Reads the index pages of the slots that are left: fills vcns and the page map. */
+static int read_index_pages(struct finder *finder, const uint32_t *slots, uint32_t count)
+{
+	const struct find_options *options = finder->options;
+	const uint32_t all = finder->found.slots;
+	struct chapter_stream *stream = NULL;
+	struct streamed_chapter chapter;
+	uint32_t done = all - count;
+	int r;
+
+	r = chapter_stream_open(finder->volume, CHAPTER_INDEX_PAGES, slots, count, &stream);
 	while (r == 0 && chapter_stream_next(stream, &chapter)) {
 		r = take_slot(finder, &chapter);
 		done++;
@@ -299,11 +349,28 @@ static int read_slots(struct finder *finder)
 		 * the device has changed.
 		 */
 		if (r == 0 && options->progress != NULL &&
-		    options->progress(options->progress_context, done, count) != 0)
+		    options->progress(options->progress_context, done, all) != 0)
 			r = UDS_ERR_STOPPED;
 	}
 	chapter_stream_close(stream);
-	env_release(&volume->env, slots);
+	return r;
+}
+
+static int read_slots(struct finder *finder)
+{
+	uint32_t *slots, count = finder->found.slots;
+	int r = 0;
+
+	slots = env_allocate(&finder->volume->env, count, sizeof(slots[0]));
+	if (slots == NULL)
+		return -ENOMEM;
+	for (uint32_t slot = 0; slot < count; slot++)
+		slots[slot] = slot;
+	if (finder->options->mapped > 0)
+		r = read_heads(finder, slots, &count);
+	if (r == 0)
+		r = read_index_pages(finder, slots, count);
+	env_release(&finder->volume->env, slots);
 	return r;
 }
 

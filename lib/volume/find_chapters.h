@@ -34,6 +34,12 @@ struct find_options {
 	uint64_t durable;
 
 	/*
+	 * Chapters below this number have their rows in the page map already, those of a save. Of their
+	 * slots only the first block is read.
+	 */
+	uint64_t mapped;
+
+	/*
 	 * Pass over slots that cannot be read: their chapters are lost, and newest passes over them, so that
 	 * they are not overwritten before their time. Otherwise that is an error.
 	 */

@@ -167,6 +167,16 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
 	return 0;
 }
 
+const struct save *saves_checkpoint(const struct saves *saves, const struct geometry *geometry)
+{
+	const struct save_slot *latest = saves_find_latest(saves);
+	struct uds_message ignored;
+
+	if (latest == NULL || check_chapters(&latest->save, geometry, &ignored) < 0)
+		return NULL;
+	return &latest->save;
+}
+
 /*
  * Writes the header of a slot. One for many zones is longer than a sector, and a power cut may leave the
  * new bytes in one sector and the old ones in the other: a header that is damaged. So what lies behind the

@@ -341,6 +341,21 @@ int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_
 	return r < 0 ? r : 0;
 }
 
+int chapter_head_decode(const struct geometry *geometry, const struct index_page_code *code,
+			uint32_t slot, const uint8_t *block, struct index_page_head *ret_head,
+			struct uds_message *ret_message)
+{
+	int r = index_page_read_head(code, block, ret_head, ret_message);
+
+	if (r == 0 && (ret_head->vcn >= CHAPTER_LIMIT ||
+		       geometry_physical_chapter(geometry, ret_head->vcn) != slot))
+		return failure(ret_message, UDS_ERR_CORRUPT,
+			       "chapter number: found %" PRIu64
+			       ", which does not belong into this slot",
+			       ret_head->vcn);
+	return r;
+}
+
 int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		      struct uds_message *ret_message)
 {
@@ -353,13 +368,8 @@ int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_v
 	/* One block has the head, whatever the page size. */
 	r = page_reader_read_row(reader, slot, 0, BLOCK_BYTES, block, ret_message);
 	if (r == 0)
-		r = index_page_read_head(&reader->code, block, &head, ret_message);
-	if (r == 0 && (head.vcn >= CHAPTER_LIMIT ||
-		       geometry_physical_chapter(reader->geometry, head.vcn) != slot))
-		r = failure(ret_message, UDS_ERR_CORRUPT,
-			    "chapter number: found %" PRIu64
-			    ", which does not belong into this slot",
-			    head.vcn);
+		r = chapter_head_decode(reader->geometry, &reader->code, slot, block, &head,
+					ret_message);
 	env_release(&reader->env, block);
 	if (r == 0)
 		*ret_vcn = head.vcn;

@@ -75,6 +75,15 @@ int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_
 		       struct uds_message *ret_message);
 
 /*
+ * What the first block of a slot says of its chapter, which need not be true.
+ *
+ * Returns 0; or UDS_ERR_CORRUPT when it is no head of this index, or one that does not belong into the slot.
+ */
+int chapter_head_decode(const struct geometry *geometry, const struct index_page_code *code,
+			uint32_t slot, const uint8_t *block, struct index_page_head *ret_head,
+			struct uds_message *ret_message);
+
+/*
  * Reads what the head of a slot says, which need not be true.
  *
  * Returns 0; UDS_ERR_CORRUPT when it is no head of this index, or one that does not belong into the slot;

@@ -335,6 +335,38 @@ void volume_index_remove(struct volume_index *index, struct hint *record)
 	record->vcn = NO_CHAPTER;
 }
 
+static bool list_has_value(const struct list_zone *zone, const struct list_head *head,
+			   uint64_t value)
+{
+	struct list_view view = list_view_of(zone, head);
+
+	/* Most lists have none. The low bits of all chapters lie together. */
+	if (memchr(view.chapters - view.entries, (uint8_t)value, view.entries) == NULL ||
+	    list_is_stale(zone, head, value))
+		return false;
+	for (uint32_t i = 0; i < view.entries; i++) {
+		if (list_value(zone->shape, &view, i) == value)
+			return true;
+	}
+	return false;
+}
+
+bool volume_index_has_chapter(const struct volume_index *index, uint64_t vcn)
+{
+	for (unsigned int i = 0; i < index->subs * index->zones; i++) {
+		const struct list_zone *zone =
+			list_zone_of(index, i / index->zones, i % index->zones);
+
+		for (uint32_t list = 0; list < zone->list_count; list++) {
+			if (zone->heads[list].entries > 0 &&
+			    list_has_value(zone, &zone->heads[list],
+					   vcn & zone->shape->chapter_mask))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Early expiry: drops chapters while a zone's lists take more bits than the format allows (13.5). */
 static void expire_early(struct list_zone *zone)
 {

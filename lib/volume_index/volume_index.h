@@ -135,6 +135,9 @@ int volume_index_set(struct volume_index *index, struct hint *record, uint64_t v
  */
 void volume_index_remove(struct volume_index *index, struct hint *record);
 
+/* Whether there is any entry of a chapter. Looks at all lists; no other thread uses the index. */
+bool volume_index_has_chapter(const struct volume_index *index, uint64_t vcn);
+
 /*
  * Opens a chapter in a zone: the window moves (13.2), and if the zone's lists have grown too long,
  * chapters are forgotten early (13.5).

@@ -187,7 +187,8 @@ def create(folder, geometry):
     if geometry.sparse_chapters:
         arguments += ["--sparse-chapters", str(geometry.sparse_chapters), "--sample-rate",
                       str(geometry.sample_rate)]
-    tool(*arguments, "--force", path)
+    # The model recovers as the format says, by all chapters; with extras it goes by the save.
+    tool(*arguments, "--no-extras", "--force", path)
     return path
 
 

@@ -34,11 +34,24 @@ static struct uds_index_statistics statistics(const struct run *run)
 	return s;
 }
 
+/* Whether the latest opening began with a save. The context of the environment is the harness's. */
+static bool used_save;
+
+static void log_line(void *context, enum uds_log_level level, const char *text)
+{
+	(void)context, (void)level;
+	if (strstr(text, "chapters since are entered") != NULL)
+		used_save = true;
+}
+
 static void open_index(struct run *run)
 {
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_env env = *run->env;
 
-	options.env = run->env;
+	env.log = log_line;
+	used_save = false;
+	options.env = &env;
 	options.zones = run->zones;
 	options.cache_bytes = 1 << 16;
 	FUZZ_REQUIRE(uds_index_open(run->io, &options, NULL, &run->index) == 0);
@@ -107,7 +120,7 @@ static void crash(struct run *run)
 	s = statistics(run);
 	FUZZ_REQUIRE(s.open_chapter == newest);
 	if (run->saved == NULL || run->saved_newest != newest) {
-		model_recover(run->model, newest);
+		model_recover(run->model, newest, used_save ? run->saved : NULL);
 		return;
 	}
 	model_free(run->model);

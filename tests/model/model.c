@@ -237,15 +237,32 @@ const char *model_judge(struct model *model, uint32_t i, const struct uds_reques
 	return wrong;
 }
 
-void model_recover(struct model *model, uint64_t newest)
+static bool has_copy(const struct model_name *name, const struct model_copy *copy)
+{
+	for (uint32_t i = 0; i < name->count; i++) {
+		const struct model_copy *own = &name->copies[i];
+
+		if (own->low == copy->low && own->high == copy->high &&
+		    own->version == copy->version)
+			return true;
+	}
+	return false;
+}
+
+void model_recover(struct model *model, uint64_t newest, const struct model *saved)
 {
 	for (uint32_t i = 0; i < model->names; i++) {
 		struct model_name *name = &model->name[i];
 
 		while (name->count > 0 && name->copies[name->count - 1].low >= newest)
 			name->count--;
-		/* Deleted names come back, with what their latest closed chapter has. */
-		name->there = name->count > 0;
+		/*
+		 * Deleted names come back, with what their latest closed chapter has; those deleted before
+		 * the save only if they were stored after it.
+		 */
+		name->there = name->count > 0 &&
+			      (saved == NULL || saved->name[i].there ||
+			       !has_copy(&saved->name[i], &name->copies[name->count - 1]));
 		if (!name->there)
 			continue;
 		name->version = name->copies[name->count - 1].version;

@@ -66,8 +66,12 @@ void model_request(const struct model *model, uint32_t i, uint8_t kind, uint32_t
 const char *model_judge(struct model *model, uint32_t i, const struct uds_request *request,
 			uint32_t version, const struct model_time *time);
 
-/* The open chapter @newest is lost, and the volume index was made anew from chapters before it. */
-void model_recover(struct model *model, uint64_t newest);
+/*
+ * The open chapter @newest is lost, and the volume index was made anew from chapters before it.
+ *
+ * @saved: the model at the save that this began with; NULL: all chapters were read.
+ */
+void model_recover(struct model *model, uint64_t newest, const struct model *saved);
 
 /* A load that dropped records of the open chapter @newest: any of them. */
 void model_drop(struct model *model, uint64_t newest);

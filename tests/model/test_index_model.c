@@ -36,6 +36,7 @@ struct run {
 	unsigned int wrong;
 	uint64_t missed; /* names that were there once and are not found, but need not be */
 	uint64_t found;
+	bool used_save;	      /* by the latest opening, which was a recovery */
 	pthread_mutex_t lock; /* of wrong, missed and found */
 };
 
@@ -167,11 +168,26 @@ static void run_workers(struct run *run, unsigned int threads, unsigned int batc
 		pthread_join(workers[t].thread, NULL);
 }
 
+static void log_line(void *context, enum uds_log_level level, const char *text)
+{
+	struct run *run = context;
+
+	(void)level;
+	if (strstr(text, "chapters since are entered") != NULL)
+		run->used_save = true;
+}
+
 static void open_index(struct run *run)
 {
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_env env = UDS_ENV_INIT;
 	struct uds_message message;
 	int r;
+
+	env.context = run;
+	env.log = log_line;
+	options.env = &env;
+	run->used_save = false;
 
 	options.zones = run->zones;
 	options.offset = run->offset;
@@ -232,7 +248,7 @@ static void crash(struct run *run)
 		if (s.dropped_at_load > 0)
 			model_drop(run->model, newest);
 	} else {
-		model_recover(run->model, newest);
+		model_recover(run->model, newest, run->used_save ? run->saved : NULL);
 	}
 }
 

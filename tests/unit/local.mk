@@ -268,6 +268,12 @@ tests_unit_test_index_crafted_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_crafted_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_crafted_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_index_checkpoint
+tests_unit_test_index_checkpoint_SOURCES = tests/unit/test_index_checkpoint.c
+tests_unit_test_index_checkpoint_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_checkpoint_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_checkpoint_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_index_recovery
 tests_unit_test_index_recovery_SOURCES = tests/unit/test_index_recovery.c
 tests_unit_test_index_recovery_CPPFLAGS = $(TEST_CPPFLAGS)

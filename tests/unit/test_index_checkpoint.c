@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A recovery that begins with the volume index and the page map of a save that later chapters made invalid:
+ * the same answers as from the volume alone, without reading all of it; and the volume alone where the save
+ * is no part of the volume's history.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <uds/index.h>
+
+#include "base/bytes.h"
+#include "check_main.h"
+#include "names.h"
+#include "volume/layout.h"
+
+#define SEED	    UINT64_C(0xc4ec)
+#define PER_CHAPTER 512
+#define NAMES	    (24 * PER_CHAPTER)
+
+struct fixture {
+	struct uds_io *io;
+	struct uds_index *index;
+	struct uds_message message;
+	struct uds_env env;
+	unsigned int used_save; /* openings that said so */
+	uint64_t state;		/* of the dice */
+};
+
+static void log_line(void *context, enum uds_log_level level, const char *text)
+{
+	struct fixture *f = context;
+
+	(void)level;
+	f->used_save += strstr(text, "chapters since are entered") != NULL;
+}
+
+static void open_as(struct fixture *f, struct uds_io *io, enum uds_index_mode mode,
+		    unsigned int zones)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	int r;
+
+	options.env = &f->env;
+	options.mode = mode;
+	options.zones = zones;
+	r = uds_index_open(io, &options, &f->message, &f->index);
+	ck_assert_msg(r == 0, "%s", f->message.text);
+}
+
+static void start(struct fixture *f, bool sparse, unsigned int zones)
+{
+	const struct uds_env env = UDS_ENV_INIT;
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+
+	memset(f, 0, sizeof(*f));
+	f->env = env;
+	f->env.context = f;
+	f->env.log = log_line;
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 4;
+	c.chapters_per_volume = 10;
+	c.cache_chapters = 3;
+	if (sparse) {
+		c.sparse_chapters_per_volume = 5;
+		c.sparse_sample_rate = 4;
+	}
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &f->message), 0);
+	open_as(f, f->io, UDS_INDEX_LOAD_OR_RECOVER, zones);
+}
+
+static void crash(struct fixture *f)
+{
+	ck_assert_int_eq(uds_index_flush(f->index), 0);
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	f->index = NULL;
+	f->used_save = 0;
+}
+
+static void end(struct fixture *f)
+{
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	ck_assert_int_eq(uds_io_close(f->io), 0);
+}
+
+static struct uds_io *copy_of(struct uds_io *io)
+{
+	struct uds_io *copy;
+	uint64_t bytes;
+	uint8_t *memory;
+
+	ck_assert_int_eq(uds_io_size(io, &bytes), 0);
+	memory = malloc(bytes);
+	ck_assert_int_eq(uds_io_read(io, memory, bytes, 0), 0);
+	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, &copy), 0);
+	ck_assert_int_eq(uds_io_write(copy, memory, bytes, 0), 0);
+	free(memory);
+	return copy;
+}
+
+static uint64_t roll(struct fixture *f, uint64_t below)
+{
+	return splitmix64(SEED, f->state++) % below;
+}
+
+static void update(struct fixture *f, uint64_t i, uint32_t version)
+{
+	struct uds_record_name name;
+	struct uds_record_data data;
+
+	make_name(SEED, i, &name);
+	make_data('c', i, version, &data);
+	ck_assert_int_eq(uds_index_update(f->index, &name, &data, NULL, NULL), 0);
+}
+
+/* Whether the name is there; with @promote it is moved to the open chapter. */
+static bool find(struct fixture *f, uint64_t i, bool promote, struct uds_record_data *ret_data)
+{
+	struct uds_record_name name;
+	bool found = false;
+
+	make_name(SEED, i, &name);
+	memset(ret_data, 0, sizeof(*ret_data));
+	ck_assert_int_eq(promote ? uds_index_query(f->index, &name, ret_data, &found)
+				 : uds_index_peek(f->index, &name, ret_data, &found),
+			 0);
+	return found;
+}
+
+static uint64_t chapter(struct fixture *f)
+{
+	struct uds_index_statistics statistics = UDS_INDEX_STATISTICS_INIT;
+
+	ck_assert_int_eq(uds_index_get_statistics(f->index, &statistics), 0);
+	return statistics.open_chapter;
+}
+
+/* New names, new data for old ones, and queries, until so many chapters were closed. */
+static void go_on(struct fixture *f, uint64_t *next, uint64_t chapters, bool promotions)
+{
+	const uint64_t until = chapter(f) + chapters;
+	struct uds_record_data data;
+
+	while (chapter(f) < until) {
+		ck_assert_uint_lt(*next, NAMES);
+		update(f, (*next)++, 1);
+		if (*next > 100 && roll(f, 4) == 0)
+			update(f, roll(f, *next), 2 + (uint32_t)roll(f, 1000));
+		if (promotions && *next > 100 && roll(f, 4) == 0)
+			find(f, roll(f, *next), true, &data);
+	}
+}
+
+/* What a recovery with the save answers, and one without it. */
+static void compare(struct fixture *f, unsigned int zones, unsigned int wanted)
+{
+	struct uds_record_data *data = calloc(NAMES, sizeof(*data));
+	struct uds_record_data other;
+	struct uds_io *copy = copy_of(f->io);
+	bool *found = calloc(NAMES, sizeof(*found));
+	uint64_t here = 0, newest;
+
+	open_as(f, copy, UDS_INDEX_RECOVER, zones);
+	ck_assert_uint_eq(f->used_save, 0);
+	for (uint64_t i = 0; i < NAMES; i++)
+		here += found[i] = find(f, i, false, &data[i]);
+	ck_assert_uint_gt(here, PER_CHAPTER / 2);
+	newest = chapter(f);
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	ck_assert_int_eq(uds_io_close(copy), 0);
+
+	open_as(f, f->io, UDS_INDEX_LOAD_OR_RECOVER, zones);
+	ck_assert_uint_eq(f->used_save, wanted);
+	ck_assert_uint_eq(chapter(f), newest);
+	for (uint64_t i = 0; i < NAMES; i++) {
+		ck_assert_msg(find(f, i, false, &other) == found[i], "name %u", (unsigned int)i);
+		ck_assert_mem_eq(&other, &data[i], sizeof(other));
+	}
+	free(data);
+	free(found);
+}
+
+static int no_finding(void *context, const char *sentence)
+{
+	(void)context;
+	ck_abort_msg("finding: %s", sentence);
+	return 0;
+}
+
+static void verify(struct fixture *f)
+{
+	uint64_t findings = 0;
+
+	ck_assert_int_eq(uds_index_verify(f->io, NULL, no_finding, NULL, &f->message, &findings),
+			 0);
+	ck_assert_uint_eq(findings, 0);
+}
+
+/* Chapters before the save and since. The volume has room for nine. */
+static const struct {
+	unsigned int before, since;
+} lengths[] = { { 1, 1 }, { 3, 2 }, { 7, 1 }, { 12, 4 }, { 9, 8 } };
+
+START_TEST(a_recovery_with_the_save_answers_as_one_without_it)
+{
+	const bool sparse = _i % 2 != 0;
+	const unsigned int zones = _i / 2 % 2 == 0 ? 1 : 3, length = (unsigned int)_i / 4;
+	struct uds_record_data data;
+	struct fixture f;
+	uint64_t next = 0;
+
+	start(&f, sparse, zones);
+	go_on(&f, &next, lengths[length].before, true);
+	/* Promoted into the open chapter that the save has. */
+	for (unsigned int i = 0; i < 60; i++)
+		find(&f, roll(&f, next), true, &data);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	go_on(&f, &next, lengths[length].since, true);
+	crash(&f);
+	compare(&f, zones == 1 ? 3 : 1, 1);
+	/* The index goes on: save, load, and another crash. */
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	verify(&f);
+	go_on(&f, &next, 1, true);
+	crash(&f);
+	compare(&f, zones, 1);
+	end(&f);
+}
+END_TEST
+
+START_TEST(a_save_that_the_volume_has_left_behind_is_no_help)
+{
+	struct fixture f;
+	uint64_t next = 0;
+
+	start(&f, false, 1);
+	go_on(&f, &next, 2, true);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	go_on(&f, &next, 12, true);
+	crash(&f);
+	compare(&f, 1, 0);
+	end(&f);
+}
+END_TEST
+
+/* Names [0, 50) are in chapter 0; the save has them promoted into chapter 3, which is still open. */
+static void promote_and_save(struct fixture *f, uint64_t *next)
+{
+	struct uds_record_data data;
+
+	go_on(f, next, 3, false);
+	for (uint64_t i = 0; i < 50; i++)
+		ck_assert(find(f, i, true, &data));
+	ck_assert_int_eq(uds_index_save(f->index), 0);
+}
+
+static void damage_slot(struct fixture *f, uint32_t slot, uint64_t at)
+{
+	struct layout layout;
+	uint64_t page;
+	uint8_t byte;
+
+	ck_assert_int_eq(layout_read(f->io, 0, &f->message, &layout), 0);
+	page = geometry_physical_page(&layout.geometry, slot, 0);
+	at += super_block_volume_at(&layout.super) * BLOCK_BYTES +
+	      page * layout.geometry.page_bytes;
+	ck_assert_int_eq(uds_io_read(f->io, &byte, 1, at), 0);
+	byte ^= 0xff;
+	ck_assert_int_eq(uds_io_write(f->io, &byte, 1, at), 0);
+}
+
+START_TEST(promoted_names_are_not_lost_with_the_chapter_that_the_save_had_open)
+{
+	struct uds_record_data data;
+	struct fixture f;
+	uint64_t next = 0;
+
+	start(&f, false, 1);
+	promote_and_save(&f, &next);
+	go_on(&f, &next, 2, false);
+	crash(&f);
+	damage_slot(&f, 3, 0); /* the magic of its first index page */
+	compare(&f, 1, 0);
+	for (uint64_t i = 0; i < 50; i++)
+		ck_assert(find(&f, i, false, &data));
+	end(&f);
+}
+END_TEST
+
+/* The save is put aside, and another chapter 3 is written, which has nothing of what the save has open. */
+START_TEST(promoted_names_are_not_lost_when_the_chapter_is_another_one)
+{
+	struct uds_record_data data;
+	struct fixture f;
+	uint64_t next = 0;
+
+	start(&f, false, 1);
+	promote_and_save(&f, &next);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	open_as(&f, f.io, UDS_INDEX_RECOVER, 1);
+	go_on(&f, &next, 2, false);
+	crash(&f);
+	compare(&f, 1, 0);
+	for (uint64_t i = 0; i < 50; i++)
+		ck_assert(find(&f, i, false, &data));
+	end(&f);
+}
+END_TEST
+
+START_TEST(names_deleted_before_the_save_stay_deleted)
+{
+	struct uds_record_name name;
+	struct uds_record_data data;
+	struct fixture f;
+	uint64_t next = 0;
+	bool found;
+
+	start(&f, false, 1);
+	go_on(&f, &next, 3, false);
+	for (uint64_t i = 0; i < 50; i++) {
+		make_name(SEED, i, &name);
+		ck_assert_int_eq(uds_index_delete(f.index, &name, &found), 0);
+		ck_assert(found);
+	}
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	for (uint64_t i = next; i < next + PER_CHAPTER + 10; i++)
+		update(&f, i, 1);
+	crash(&f);
+	open_as(&f, f.io, UDS_INDEX_LOAD_OR_RECOVER, 1);
+	ck_assert_uint_eq(f.used_save, 1);
+	for (uint64_t i = 0; i < 50; i++)
+		ck_assert(!find(&f, i, false, &data));
+	ck_assert(find(&f, 60, false, &data));
+	/* The volume alone does not tell. */
+	crash(&f);
+	open_as(&f, f.io, UDS_INDEX_RECOVER, 1);
+	ck_assert(find(&f, 0, false, &data));
+	end(&f);
+}
+END_TEST
+
+/* Of the first stream: behind its heads and the table of flush_from. */
+static uint64_t place_of_delta_magic(struct fixture *f, const struct save *save, bool sparse)
+{
+	uint64_t head = save->volume_index[0].offset + (sparse ? 12 : 0);
+	uint8_t lists[4];
+
+	ck_assert_int_eq(uds_io_read(f->io, lists, sizeof(lists), head + 36), 0);
+	return head + 40 + 8 * (uint64_t)get_le32(lists);
+}
+
+/* In the save, at all kinds of places: the volume index or page map that does not load is no help. */
+START_TEST(a_damaged_save_is_no_help)
+{
+	const struct save *save;
+	struct layout layout;
+	struct fixture f;
+	uint64_t next = 0, at[3];
+	uint8_t byte = 0x5a;
+
+	start(&f, _i % 2 != 0, 1);
+	promote_and_save(&f, &next);
+	go_on(&f, &next, 2, false);
+	crash(&f);
+	ck_assert_int_eq(layout_read(f.io, 0, &f.message, &layout), 0);
+	save = saves_checkpoint(&layout.saves, &layout.geometry);
+	ck_assert_ptr_nonnull(save);
+	at[0] = save->volume_index[0].offset;
+	at[1] = save->page_map.offset;
+	at[2] = place_of_delta_magic(&f, save, _i % 2 != 0);
+	ck_assert_int_eq(uds_io_write(f.io, &byte, 1, at[_i / 2]), 0);
+	compare(&f, 1, 0);
+	end(&f);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("index_checkpoint");
+	TCase *tc = tcase_create("checkpoint");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, a_recovery_with_the_save_answers_as_one_without_it, 0, 20);
+	tcase_add_test(tc, a_save_that_the_volume_has_left_behind_is_no_help);
+	tcase_add_test(tc, promoted_names_are_not_lost_with_the_chapter_that_the_save_had_open);
+	tcase_add_test(tc, promoted_names_are_not_lost_when_the_chapter_is_another_one);
+	tcase_add_test(tc, names_deleted_before_the_save_stay_deleted);
+	tcase_add_loop_test(tc, a_damaged_save_is_no_help, 0, 6);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
