@@ -403,10 +403,7 @@ static void read_together(struct page_reader *reader, struct page_request *const
 	r = take_engine(reader, &engine);
 	if (r == 0) {
 		r = uds_io_engine_submit(engine->engine, transfers, reads);
-		/*
-		 * All submitted requests come back before the engine goes to others, which would get
-		 * ours.
-		 */
+		/* All come back before the engine goes to others, which would get ours. */
 		if (r == 0)
 			(void)uds_io_engine_reap(engine->engine, done, reads, reads, -1);
 		give_engine(reader, engine);
@@ -519,10 +516,7 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 		if (r < 0)
 			return r;
 	}
-	/*
-	 * A part behind the head: lists are decoded with checks of their own, and records have
-	 * none.
-	 */
+	/* A part behind the head: lists have checks of their own, and records have none. */
 	if (request->from > 0)
 		return 1;
 	r = page_check(reader->geometry, &reader->code, claim, request->bytes, length, ret_head,
