@@ -38,3 +38,9 @@ EXTRA_DIST += examples/test_snapshot
 
 noinst_PROGRAMS += $(EXAMPLES)
 TESTS += $(EXAMPLE_TESTS)
+EXAMPLES += examples/crash_test
+examples_crash_test_SOURCES = examples/crash_test.c
+examples_crash_test_LDADD = libuds.la
+EXAMPLE_TESTS += examples/test_crash
+EXTRA_DIST += examples/test_crash
+

@@ -37,3 +37,4 @@ include lib/check/local.mk
 include lib/exceptions/local.mk
 include lib/snapshot/local.mk
 include lib/vdo/local.mk
+include lib/testing/local.mk

@@ -18,13 +18,13 @@
 #include <string.h>
 
 #include "check_main.h"
-#include "crash_io.h"
+#include "crash.h"
 #include "index_history.h"
 #include "small_index.h"
 
 struct life {
 	struct small_shape shape;
-	struct crash_log *log;
+	struct uds_crash_log *log;
 	struct uds_io *io;
 	struct uds_index *index;
 	struct uds_env env;
@@ -55,7 +55,7 @@ static uint64_t next_random(void)
 
 static uint64_t events_so_far(void *context)
 {
-	return crash_log_events(((struct life *)context)->log);
+	return uds_crash_log_events(((struct life *)context)->log);
 }
 
 static uint64_t tick(void *context)
@@ -70,7 +70,7 @@ static void promise(uint64_t chapters, uint32_t steps)
 	ck_assert_uint_lt(life.promise_count + 1, sizeof(life.promises) / sizeof(life.promises[0]));
 	made->chapters = chapters;
 	made->steps = steps;
-	crash_log_mark(life.log, life.promise_count++);
+	crash_mark(life.log, life.promise_count++);
 }
 
 static void open_index(enum uds_index_mode mode)
@@ -93,7 +93,7 @@ static void begin_life(uint32_t record_pages, uint32_t chapters, bool extras, un
 	life.env.now_ms = tick;
 	life.zones = zones;
 	life.random = seed;
-	life.log = crash_log_new();
+	life.log = crash_log();
 	small_index_shape(record_pages, chapters, &life.shape);
 	if (extras)
 		small_index_add_extras(&life.shape);
@@ -101,9 +101,9 @@ static void begin_life(uint32_t record_pages, uint32_t chapters, bool extras, un
 	ck_assert_ptr_nonnull(garbage);
 	for (uint64_t i = 0; i < life.shape.bytes; i++)
 		garbage[i] = (uint8_t)next_random();
-	crash_log_add(life.log, garbage, life.shape.bytes, 4096);
+	crash_add(life.log, garbage, life.shape.bytes, 4096);
 	free(garbage);
-	ck_assert_int_eq(crash_log_open(life.log, 0, NULL, &life.io), 0);
+	life.io = crash_open(life.log, 0);
 	history_start(&life.history, chapters, life.shape.records * (chapters + chapters / 2),
 		      seed);
 	life.history.clock = events_so_far;
@@ -116,7 +116,7 @@ static void end_life(void)
 	ck_assert_int_eq(uds_index_close(life.index), 0);
 	ck_assert_int_eq(uds_io_close(life.io), 0);
 	history_end(&life.history);
-	crash_log_free(life.log);
+	uds_crash_log_free(life.log);
 }
 
 static void run_batch(size_t count)
@@ -179,8 +179,8 @@ static void load_and_check(struct uds_io *io, const struct history *history, con
 }
 
 /* Runs steps, saves and closes. A mark says how many steps are promised then. */
-static void store_and_save(struct crash_log *log, struct uds_index *index, struct history *history,
-			   uint32_t steps, const char *place)
+static void store_and_save(struct uds_crash_log *log, struct uds_index *index,
+			   struct history *history, uint32_t steps, const char *place)
 {
 	uint32_t end = history->count + steps;
 	int r;
@@ -189,7 +189,7 @@ static void store_and_save(struct crash_log *log, struct uds_index *index, struc
 		ck_assert_int_eq(history_run(history, index, 16), 0);
 	r = uds_index_save(index);
 	ck_assert_msg(r == 0, "%s: saving: %s", place, uds_strerror(r));
-	crash_log_mark(log, history->count);
+	crash_mark(log, history->count);
 	ck_assert_int_eq(uds_index_close(index), 0);
 }
 
@@ -219,12 +219,13 @@ static void verify_saved(struct uds_io *io, const char *place)
 }
 
 /* The second cut: somewhere in what went on after the first. */
-static void cut_again(struct crash_log *log, const struct history *went_on, const char *place)
+static void cut_again(struct uds_crash_log *log, const struct history *went_on, const char *place)
 {
-	static const enum crash_variant variants[] = { CRASH_KEEP, CRASH_DROP, CRASH_TORN,
-						       CRASH_SECTORS, CRASH_BLOCKS };
-	size_t cut = next_random() % (crash_log_events(log) + 1);
-	struct crash_log *after;
+	static const enum uds_crash_variant variants[] = { UDS_CRASH_KEEP, UDS_CRASH_DROP,
+							   UDS_CRASH_TORN, UDS_CRASH_SECTORS,
+							   UDS_CRASH_BLOCKS };
+	size_t cut = next_random() % (uds_crash_log_events(log) + 1);
+	struct uds_crash_log *after;
 	struct history history;
 	struct history_promise promised = { 0, 0, false };
 	struct uds_message message;
@@ -235,9 +236,9 @@ static void cut_again(struct crash_log *log, const struct history *went_on, cons
 	int r;
 
 	snprintf(text, sizeof(text), "%s; then cut %zu", place, cut);
-	promised.steps = (uint32_t)crash_log_mark_at(log, cut);
-	after = crash_log_after(log, cut, variants[next_random() % 5], next_random());
-	ck_assert_int_eq(crash_log_open(after, 0, NULL, &io), 0);
+	promised.steps = (uint32_t)uds_crash_log_mark_at(log, cut);
+	after = crash_after(log, cut, variants[next_random() % 5], next_random());
+	io = crash_open(after, 0);
 	r = small_index_open(io, &life.env, life.zones, UDS_INDEX_LOAD_OR_RECOVER, &message,
 			     &index);
 	ck_assert_msg(r == 0, "%s: %s", text, message.text);
@@ -248,17 +249,17 @@ static void cut_again(struct crash_log *log, const struct history *went_on, cons
 	load_and_check(io, &history, text);
 	history_end(&history);
 	ck_assert_int_eq(uds_io_close(io), 0);
-	crash_log_free(after);
+	uds_crash_log_free(after);
 	counts.again++;
 }
 
 static uint64_t events_of(void *log)
 {
-	return crash_log_events(log);
+	return uds_crash_log_events(log);
 }
 
 /* The index that a cut left goes on: closes a chapter or not, saves, has it all, and is cut again. */
-static void go_on(struct crash_log *after, struct uds_io *io, struct uds_index *index,
+static void go_on(struct uds_crash_log *after, struct uds_io *io, struct uds_index *index,
 		  uint32_t issued, unsigned int number, const char *place)
 {
 	struct history history;
@@ -291,7 +292,7 @@ static int ignore_finding(void *context, const char *sentence)
 }
 
 /* What a cut left may be incomplete, but it can be looked at, and looking writes nothing. */
-static void look_at(struct crash_log *after, struct uds_io *io, const char *place)
+static void look_at(struct uds_crash_log *after, struct uds_io *io, const char *place)
 {
 	struct uds_index_info info = { .size = sizeof(info) };
 	struct uds_index_info_options info_options = UDS_INDEX_INFO_OPTIONS_INIT;
@@ -307,51 +308,51 @@ static void look_at(struct crash_log *after, struct uds_io *io, const char *plac
 	ck_assert_msg(r == 0, "%s: info: %s", place, message.text);
 	r = uds_index_verify(io, &options, ignore_finding, NULL, &message, &findings);
 	ck_assert_msg(r == 0, "%s: verify: %s", place, message.text);
-	ck_assert_msg(crash_log_events(after) == 0, "%s: looking at it wrote", place);
+	ck_assert_msg(uds_crash_log_events(after) == 0, "%s: looking at it wrote", place);
 }
 
-static void check_cut(struct crash_sweep *sweep, struct crash_log *after, unsigned int number)
+static void check_cut(struct crash_cuts *sweep, struct uds_crash_log *after, unsigned int number)
 {
-	const struct history_promise *promised = &life.promises[sweep->mark];
-	uint32_t issued = history_steps_at(&life.history, sweep->cut);
+	const struct history_promise *promised = &life.promises[sweep->state.mark];
+	uint32_t issued = history_steps_at(&life.history, sweep->state.cut);
 	struct uds_index *index = NULL;
 	struct uds_message message;
 	struct uds_io *io;
 	int r;
 
-	ck_assert_int_eq(crash_log_open(after, 0, NULL, &io), 0);
+	io = crash_open(after, 0);
 	if (number % 8 == 3)
-		look_at(after, io, sweep->text);
+		look_at(after, io, sweep->state.text);
 	r = small_index_open(io, &life.env, life.zones,
 			     number % 4 == 1 ? UDS_INDEX_READ_ONLY : UDS_INDEX_LOAD_OR_RECOVER,
 			     &message, &index);
-	ck_assert_msg(r == 0, "%s: %s", sweep->text, message.text);
+	ck_assert_msg(r == 0, "%s: %s", sweep->state.text, message.text);
 	/* Neither loading nor recovering writes. */
-	ck_assert_msg(crash_log_events(after) == 0, "%s: the open wrote", sweep->text);
-	history_check(&life.history, index, issued, promised, sweep->text);
+	ck_assert_msg(uds_crash_log_events(after) == 0, "%s: the open wrote", sweep->state.text);
+	history_check(&life.history, index, issued, promised, sweep->state.text);
 	counts.cuts++;
 	/* That costs ten times what the rest does. Not after a read-only open. */
 	if (number % 4 == 1 || (scale() == 1 && number % 4 != number / 4 % 4))
 		ck_assert_int_eq(uds_index_close(index), 0);
 	else
-		go_on(after, io, index, issued, number, sweep->text);
+		go_on(after, io, index, issued, number, sweep->state.text);
 	ck_assert_int_eq(uds_io_close(io), 0);
 }
 
 /* Cuts at every @step events from @first on. Returns how many cuts it made. */
 static unsigned int sweep_all(size_t first, size_t step, uint64_t seed)
 {
-	struct crash_sweep sweep;
-	struct crash_log *after;
+	struct crash_cuts sweep;
+	struct uds_crash_log *after;
 	unsigned int number = 0;
 
-	crash_sweep_start(&sweep, life.log, seed);
-	sweep.first = first;
-	sweep.step = step;
-	sweep.rounds = (unsigned int)scale();
-	while ((after = crash_sweep_next(&sweep)) != NULL) {
+	crash_start(&sweep, life.log, seed);
+	sweep.options.first = first;
+	sweep.options.step = step;
+	sweep.options.rounds = (unsigned int)scale();
+	while ((after = crash_next(&sweep)) != NULL) {
 		check_cut(&sweep, after, number++);
-		crash_log_free(after);
+		uds_crash_log_free(after);
 	}
 	return number;
 }
@@ -377,12 +378,12 @@ START_TEST(every_cut_of_a_life_keeps_what_was_promised)
 		   1 + (uint64_t)_i);
 	ck_assert(life.shape.record_pages == 1 || life.shape.index_pages > 1);
 	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
-	first = crash_log_events(life.log);
+	first = uds_crash_log_events(life.log);
 	open_index(UDS_INDEX_LOAD_OR_RECOVER);
 	live((uint32_t)(lives[_i].steps * scale()));
 	cuts = sweep_all(first, lives[_i].cut_step, 99);
 	printf("%u zones: %u cuts of %zu events, %u steps; %u second cuts, %u verified\n",
-	       life.zones, cuts, crash_log_events(life.log), life.history.count, counts.again,
+	       life.zones, cuts, uds_crash_log_events(life.log), life.history.count, counts.again,
 	       counts.verified);
 	ck_assert_uint_gt(cuts, 100);
 	end_life();
@@ -392,35 +393,36 @@ END_TEST
 START_TEST(every_cut_of_a_creation_leaves_an_index_or_none)
 {
 	unsigned int opened = 0, refused = 0;
-	struct crash_sweep sweep;
-	struct crash_log *after;
+	struct crash_cuts sweep;
+	struct uds_crash_log *after;
 
 	begin_life(1, 8, _i == 1, 1, 5);
 	ck_assert_int_eq(small_index_create(&life.shape, life.io, &life.env, NULL), 0);
-	crash_sweep_start(&sweep, life.log, 3);
-	sweep.rounds = 20;
-	while ((after = crash_sweep_next(&sweep)) != NULL) {
+	crash_start(&sweep, life.log, 3);
+	sweep.options.rounds = 20;
+	while ((after = crash_next(&sweep)) != NULL) {
 		struct uds_index *index = NULL;
 		struct uds_message message = { "" };
 		struct uds_io *io;
 		int r;
 
-		ck_assert_int_eq(crash_log_open(after, 0, NULL, &io), 0);
+		io = crash_open(after, 0);
 		r = small_index_open(io, &life.env, 1, UDS_INDEX_LOAD_OR_RECOVER, &message, &index);
-		ck_assert_msg(r == 0 || sweep.cut < sweep.end, "%s: %s", sweep.text, message.text);
+		ck_assert_msg(r == 0 || sweep.state.cut < uds_crash_log_events(life.log), "%s: %s",
+			      sweep.state.text, message.text);
 		if (r < 0) {
-			ck_assert_msg(message.text[0] != '\0', "%s: no message", sweep.text);
+			ck_assert_msg(message.text[0] != '\0', "%s: no message", sweep.state.text);
 			refused++;
 		} else {
 			struct history_promise none = { 0, 0, false };
 
 			opened++;
-			ck_assert_uint_eq(history_check(&life.history, index, 0, &none, sweep.text),
-					  0);
+			ck_assert_uint_eq(
+				history_check(&life.history, index, 0, &none, sweep.state.text), 0);
 		}
 		ck_assert_int_eq(uds_index_close(index), 0);
 		ck_assert_int_eq(uds_io_close(io), 0);
-		crash_log_free(after);
+		uds_crash_log_free(after);
 	}
 	ck_assert_uint_gt(opened, 0);
 	ck_assert_uint_gt(refused, 0);
@@ -431,7 +433,7 @@ END_TEST
 
 START_TEST(a_cut_while_going_on_after_a_cut_keeps_what_was_promised)
 {
-	struct crash_log *before, *after;
+	struct uds_crash_log *before, *after;
 	struct history first;
 
 	begin_life(1, 8, true, 1, 11);
@@ -443,13 +445,13 @@ START_TEST(a_cut_while_going_on_after_a_cut_keeps_what_was_promised)
 	first = life.history;
 	ck_assert_int_eq(uds_index_close(life.index), 0);
 	ck_assert_int_eq(uds_io_close(life.io), 0);
-	after = crash_log_after(before, crash_log_events(before) * 2 / 3, CRASH_SECTORS, 4);
-	history_continue(&first, history_steps_at(&first, crash_log_events(before) * 2 / 3),
+	after = crash_after(before, uds_crash_log_events(before) * 2 / 3, UDS_CRASH_SECTORS, 4);
+	history_continue(&first, history_steps_at(&first, uds_crash_log_events(before) * 2 / 3),
 			 &life.history);
 	life.log = after;
 	life.promise_count = 0;
 	promise(0, 0);
-	ck_assert_int_eq(crash_log_open(life.log, 0, NULL, &life.io), 0);
+	life.io = crash_open(life.log, 0);
 	for (uint32_t i = 0; i < life.history.count; i++)
 		life.history.steps[i].time = 0;
 	open_index(UDS_INDEX_LOAD_OR_RECOVER);
@@ -457,7 +459,7 @@ START_TEST(a_cut_while_going_on_after_a_cut_keeps_what_was_promised)
 	ck_assert_uint_gt(sweep_all(0, 1, 6), 50);
 	end_life();
 	history_end(&first);
-	crash_log_free(before);
+	uds_crash_log_free(before);
 }
 END_TEST
 
@@ -480,7 +482,7 @@ START_TEST(saves_of_a_clock_that_goes_back_are_told_apart)
 		history_check(&life.history, life.index, life.history.count, &everything,
 			      "reopened");
 	}
-	sweep_all(crash_log_events(life.log) / 2, 1, 8);
+	sweep_all(uds_crash_log_events(life.log) / 2, 1, 8);
 	end_life();
 }
 END_TEST

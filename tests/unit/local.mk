@@ -132,6 +132,12 @@ tests_unit_test_support_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_support_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_support_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_crash
+tests_unit_test_crash_SOURCES = tests/unit/test_crash.c
+tests_unit_test_crash_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_crash_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_crash_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_chapter
 tests_unit_test_chapter_SOURCES = tests/unit/test_chapter.c
 tests_unit_test_chapter_CPPFLAGS = $(TEST_CPPFLAGS)

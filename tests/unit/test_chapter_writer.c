@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "check_main.h"
-#include "crash_io.h"
+#include "crash.h"
 #include "fault_io.h"
 #include "io/io.h"
 #include "vector_file.h"
@@ -338,19 +338,19 @@ START_TEST(a_save_of_another_chapter_is_invalid_before_anything_is_written)
 END_TEST
 
 /* The bytes of all devices after every cut of @log from event @first on, as sectors may have been torn. */
-static unsigned int sweep_sectors(struct crash_log *log, size_t first,
+static unsigned int sweep_sectors(struct uds_crash_log *log, size_t first,
 				  void (*check)(const uint8_t *bytes, const char *text))
 {
-	struct crash_sweep sweep;
-	struct crash_log *after;
+	struct crash_cuts sweep;
+	struct uds_crash_log *after;
 	unsigned int states = 0;
 
-	crash_sweep_start(&sweep, log, 7);
-	sweep.first = first;
-	sweep.rounds = 40;
-	while ((after = crash_sweep_next(&sweep)) != NULL) {
-		check(crash_log_bytes(after, 0, NULL), sweep.text);
-		crash_log_free(after);
+	crash_start(&sweep, log, 7);
+	sweep.options.first = first;
+	sweep.options.rounds = 40;
+	while ((after = crash_next(&sweep)) != NULL) {
+		check(crash_bytes(after, 0), sweep.state.text);
+		uds_crash_log_free(after);
 		states++;
 	}
 	return states;
@@ -373,27 +373,27 @@ static void check_open_chapter(const uint8_t *bytes, const char *text)
 
 START_TEST(no_cut_leaves_a_saved_open_chapter_with_holes_behind_its_magic)
 {
-	struct crash_log *log = crash_log_new();
+	struct uds_crash_log *log = crash_log();
 	struct uds_message message = { "" };
 	uint8_t block[BLOCK_BYTES];
 	struct index index;
 	struct uds_io *io;
 	size_t first;
 
-	crash_log_add(log, NULL, 3 << 18, 1);
-	ck_assert_int_eq(crash_log_open(log, 0, NULL, &io), 0);
+	crash_add(log, NULL, 3 << 18, 1);
+	io = crash_open(log, 0);
 	make_index(&index, io, 4096);
 	torn_at = make_save(&index, 0, 1, 5).open_chapter.offset;
 	for (unsigned int i = 0; i < BLOCK_BYTES; i++)
 		block[i] = (uint8_t)(i < 8 ? 'A' + i : i % 251 + 1);
 	ck_assert_int_eq(uds_io_write(io, block, sizeof(block), torn_at), 0);
 	ck_assert_int_eq(uds_io_flush(io), 0);
-	first = crash_log_events(log);
+	first = uds_crash_log_events(log);
 	ck_assert_int_eq(saves_invalidate(&index.layout.saves, io, &index.layout.super, &message),
 			 0);
 	ck_assert_uint_gt(sweep_sectors(log, first, check_open_chapter), 40);
 	free_index(&index);
-	crash_log_free(log);
+	uds_crash_log_free(log);
 }
 END_TEST
 
@@ -417,21 +417,21 @@ static void check_headers(const uint8_t *bytes, const char *text)
 START_TEST(no_cut_leaves_a_damaged_save_header)
 {
 	static const unsigned int zones[] = { 1, 13, 14, 16 };
-	struct crash_log *log = crash_log_new();
+	struct uds_crash_log *log = crash_log();
 	struct index index;
 	struct uds_io *io;
 	size_t first;
 
-	crash_log_add(log, NULL, 3 << 18, 1);
-	ck_assert_int_eq(crash_log_open(log, 0, NULL, &io), 0);
+	crash_add(log, NULL, 3 << 18, 1);
+	io = crash_open(log, 0);
 	make_index(&index, io, 4096);
 	torn_super = index.layout.super;
-	first = crash_log_events(log);
+	first = uds_crash_log_events(log);
 	for (unsigned int n = 0; n < 4; n++)
 		make_save(&index, 0, zones[(_i + n) % 4], 5 + n);
 	ck_assert_uint_gt(sweep_sectors(log, first, check_headers), 400);
 	free_index(&index);
-	crash_log_free(log);
+	uds_crash_log_free(log);
 }
 END_TEST
 

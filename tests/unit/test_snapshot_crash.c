@@ -17,7 +17,7 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
-#include "crash_io.h"
+#include "crash.h"
 #include "snap_image.h"
 
 #define SECTOR	512u
@@ -36,7 +36,7 @@ struct history {
 };
 
 struct scenario {
-	struct crash_log *log;
+	struct uds_crash_log *log;
 	struct uds_io *origin;
 	struct uds_io *cow;
 	struct uds_snapshot *s;
@@ -123,12 +123,12 @@ static void start(struct scenario *sc, size_t chunk_bytes, size_t cow_chunks)
 	/* What an earlier use may have left: looks like exceptions wherever one looks. */
 	for (size_t i = 0; i < cow_chunks * chunk_bytes; i++)
 		garbage[i] = i % 8 == 0 ? (uint8_t)(1 + i / 16 % 40) : 0;
-	sc->log = crash_log_new();
-	crash_log_add(sc->log, origin, SECTORS * SECTOR, SECTOR);
-	crash_log_add(sc->log, garbage, cow_chunks * chunk_bytes, SECTOR);
-	ck_assert_int_eq(crash_log_open(sc->log, 0, NULL, &io), 0);
+	sc->log = crash_log();
+	crash_add(sc->log, origin, SECTORS * SECTOR, SECTOR);
+	crash_add(sc->log, garbage, cow_chunks * chunk_bytes, SECTOR);
+	io = crash_open(sc->log, 0);
 	sc->origin = make_sloppy(io, &sc->drop_origin_flush);
-	ck_assert_int_eq(crash_log_open(sc->log, 1, NULL, &io), 0);
+	io = crash_open(sc->log, 1);
 	sc->cow = make_sloppy(io, &sc->drop_cow_flush);
 	create.chunk_bytes = chunk_bytes;
 	create.force = true;
@@ -143,12 +143,12 @@ static void stop(struct scenario *sc)
 	uds_snapshot_close(sc->s);
 	uds_io_close(sc->origin);
 	uds_io_close(sc->cow);
-	crash_log_free(sc->log);
+	uds_crash_log_free(sc->log);
 }
 
 static void done(struct scenario *sc)
 {
-	crash_log_mark(sc->log, (uint64_t)sc->operation);
+	crash_mark(sc->log, (uint64_t)sc->operation);
 }
 
 static void add_version(struct scenario *sc, size_t sector, int durable_at)
@@ -265,7 +265,7 @@ static void copy_free(struct copy *c)
 }
 
 /* Opens what a cut left, and reads the view. Without a store (yet): returns false, which is right at first. */
-static bool copy_open(struct scenario *sc, struct copy *c, struct crash_log *after,
+static bool copy_open(struct scenario *sc, struct copy *c, struct uds_crash_log *after,
 		      const char *where)
 {
 	struct uds_message message = { "" };
@@ -273,10 +273,10 @@ static bool copy_open(struct scenario *sc, struct copy *c, struct crash_log *aft
 	uint64_t size;
 	int r;
 
-	image.bytes = (uint8_t *)(uintptr_t)crash_log_bytes(after, 0, &size);
+	image.bytes = (uint8_t *)(uintptr_t)uds_crash_log_bytes(after, 0, &size);
 	image.size = (size_t)size;
 	c->origin = image_io(&image, SECTOR);
-	image.bytes = (uint8_t *)(uintptr_t)crash_log_bytes(after, 1, &size);
+	image.bytes = (uint8_t *)(uintptr_t)uds_crash_log_bytes(after, 1, &size);
 	image.size = (size_t)size;
 	c->cow = image_io(&image, SECTOR);
 	c->s = NULL;
@@ -374,10 +374,10 @@ static bool use_goes_on_right(struct scenario *sc, struct copy *c, const char *w
  * A writer that does not clean (the kernel) appends at the end of the list and may fill a gap before entries
  * of old. When these reach the end of the area, it then looks full: the next one must be clear.
  */
-static bool gap_leads_nowhere(struct scenario *sc, struct crash_log *after, const char *where)
+static bool gap_leads_nowhere(struct scenario *sc, struct uds_crash_log *after, const char *where)
 {
 	uint64_t size, per_area = sc->chunk_bytes / 16, k;
-	const uint8_t *cow = crash_log_bytes(after, 1, &size), *area = NULL, *next;
+	const uint8_t *cow = uds_crash_log_bytes(after, 1, &size), *area = NULL, *next;
 
 	for (k = 0;; k++) {
 		area = cow + (1 + k * (per_area + 1)) * sc->chunk_bytes;
@@ -396,7 +396,7 @@ static bool gap_leads_nowhere(struct scenario *sc, struct crash_log *after, cons
 }
 
 /* What one cut left: false and sc->failure, when something is wrong. */
-static bool check_cut(struct scenario *sc, struct crash_log *after, int mark, bool use_on,
+static bool check_cut(struct scenario *sc, struct uds_crash_log *after, int mark, bool use_on,
 		      const char *where)
 {
 	struct copy *c = malloc(sizeof(*c));
@@ -426,19 +426,20 @@ static bool check_cut(struct scenario *sc, struct crash_log *after, int mark, bo
 static unsigned int sweep(struct scenario *sc, size_t from_event, unsigned int *ret_cuts)
 {
 	const char *scale = getenv("UDS_TEST_SCALE");
-	struct crash_sweep sweep;
-	struct crash_log *after;
+	struct crash_cuts sweep;
+	struct uds_crash_log *after;
 	unsigned int bad = 0;
 
 	*ret_cuts = 0;
-	crash_sweep_start(&sweep, sc->log, 99);
-	sweep.first = from_event;
-	sweep.rounds = scale != NULL ? (unsigned int)atoi(scale) : 1;
-	while ((after = crash_sweep_next(&sweep)) != NULL) {
+	crash_start(&sweep, sc->log, 99);
+	sweep.options.first = from_event;
+	sweep.options.rounds = scale != NULL ? (unsigned int)atoi(scale) : 1;
+	while ((after = crash_next(&sweep)) != NULL) {
 		/* Using it on takes the longest: after every fourth cut it is done too. */
-		bad += !check_cut(sc, after, (int)sweep.mark,
-				  sweep.cut % 4 == 0 || sweep.rounds > 1, sweep.text);
-		crash_log_free(after);
+		bad += !check_cut(sc, after, (int)sweep.state.mark,
+				  sweep.state.cut % 4 == 0 || sweep.options.rounds > 1,
+				  sweep.state.text);
+		uds_crash_log_free(after);
 		(*ret_cuts)++;
 	}
 	return bad;
@@ -458,7 +459,7 @@ START_TEST(writes_of_both_sides_survive_power_cuts)
 	size_t from;
 
 	start(sc, _i == 0 ? 512 : 1024, 800);
-	from = crash_log_events(sc->log);
+	from = uds_crash_log_events(sc->log);
 	for (int i = 0; i < 45; i++) {
 		do_random_write(sc, i % 3 == 0, false);
 		if (i % 11 == 10)
@@ -498,7 +499,7 @@ START_TEST(merges_survive_power_cuts)
 	for (size_t i = 0; i < SECTORS; i += 2)
 		do_write(sc, i % 6 == 0, false, i * 31 % (SECTORS - 1), 2);
 	do_flush(sc);
-	from = crash_log_events(sc->log);
+	from = uds_crash_log_events(sc->log);
 	run_merges(sc, _i / 2 % 2 == 1, _i >= 4);
 	check_sweep(sc, from);
 	stop(sc);
@@ -519,11 +520,11 @@ START_TEST(checker_notices_a_missing_flush)
 			do_write(sc, false, false, i * 31 % (SECTORS - 1), 2);
 		do_flush(sc);
 		sc->drop_origin_flush = true;
-		from = crash_log_events(sc->log);
+		from = uds_crash_log_events(sc->log);
 		run_merges(sc, false, false);
 	} else {
 		sc->drop_cow_flush = true;
-		from = crash_log_events(sc->log);
+		from = uds_crash_log_events(sc->log);
 		for (int i = 0; i < 20; i++)
 			do_random_write(sc, i % 2 == 0, false);
 	}
@@ -537,20 +538,20 @@ END_TEST
 START_TEST(overflow_survives_power_cuts)
 {
 	struct scenario *sc = malloc(sizeof(*sc));
-	struct crash_sweep sweep;
-	struct crash_log *after;
+	struct crash_cuts sweep;
+	struct uds_crash_log *after;
 	unsigned int invalid = 0, valid = 0;
 
 	start(sc, 512, 12);
 	for (int i = 0; i < 8; i++)
 		do_random_write(sc, true, false);
-	crash_sweep_start(&sweep, sc->log, 7);
-	sweep.first = 6; /* after the store was made */
-	while ((after = crash_sweep_next(&sweep)) != NULL) {
+	crash_start(&sweep, sc->log, 7);
+	sweep.options.first = 6; /* after the store was made */
+	while ((after = crash_next(&sweep)) != NULL) {
 		struct copy *c = malloc(sizeof(*c));
 		int r;
 
-		ck_assert_msg(copy_open(sc, c, after, sweep.text), "%s", sc->failure);
+		ck_assert_msg(copy_open(sc, c, after, sweep.state.text), "%s", sc->failure);
 		r = uds_snapshot_read(c->s, c->view, sizeof(c->view), 0);
 		if (r == UDS_ERR_INVALID_SNAPSHOT) {
 			invalid++;
@@ -559,12 +560,12 @@ START_TEST(overflow_survives_power_cuts)
 			ck_assert_int_eq(r, 0);
 			for (size_t i = 0; i < SECTORS; i++)
 				ck_assert_msg(allowed(&sc->view[i], i, c->view + i * SECTOR,
-						      (int)sweep.mark),
-					      "%s: sector %zu", sweep.text, i);
+						      (int)sweep.state.mark),
+					      "%s: sector %zu", sweep.state.text, i);
 		}
 		copy_free(c);
 		free(c);
-		crash_log_free(after);
+		uds_crash_log_free(after);
 	}
 	ck_assert_uint_gt(invalid, 0);
 	ck_assert_uint_gt(valid, 0);
@@ -577,25 +578,25 @@ END_TEST
 START_TEST(creating_survives_power_cuts)
 {
 	struct scenario *sc = malloc(sizeof(*sc));
-	struct crash_sweep sweep;
-	struct crash_log *after;
+	struct crash_cuts sweep;
+	struct uds_crash_log *after;
 	unsigned int stores = 0;
 
 	start(sc, 1024, 20);
-	crash_sweep_start(&sweep, sc->log, 7);
-	while ((after = crash_sweep_next(&sweep)) != NULL) {
+	crash_start(&sweep, sc->log, 7);
+	while ((after = crash_next(&sweep)) != NULL) {
 		struct copy *c = malloc(sizeof(*c));
 
-		if (copy_open(sc, c, after, sweep.text)) {
+		if (copy_open(sc, c, after, sweep.state.text)) {
 			struct uds_snapshot_status status = { .size = sizeof(status) };
 
 			uds_snapshot_get_status(c->s, &status);
-			ck_assert_msg(status.exceptions == 0, "%s", sweep.text);
+			ck_assert_msg(status.exceptions == 0, "%s", sweep.state.text);
 			stores++;
 		}
 		copy_free(c);
 		free(c);
-		crash_log_free(after);
+		uds_crash_log_free(after);
 	}
 	ck_assert_uint_gt(stores, 0);
 	stop(sc);

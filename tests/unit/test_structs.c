@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <uds.h>
+#include <uds/testing.h>
 
 #include "check_main.h"
 
@@ -306,6 +307,49 @@ static int fill_engine_statistics(void *given)
 	return r;
 }
 
+static struct uds_crash_log *make_crash_log(void)
+{
+	struct uds_crash_log *log;
+
+	ck_assert_int_eq(uds_crash_log_make(NULL, NULL, &log), 0);
+	return log;
+}
+
+static int take_crash_device(const void *given)
+{
+	struct uds_crash_log *log = make_crash_log();
+	uint32_t number;
+	int r = uds_crash_log_add(log, given, &message, &number);
+
+	uds_crash_log_free(log);
+	return r;
+}
+
+static int take_crash_sweep_options(const void *given)
+{
+	struct uds_crash_log *log = make_crash_log();
+	struct uds_crash_sweep *sweep = NULL;
+	int r = uds_crash_sweep_make(log, given, &message, &sweep);
+
+	uds_crash_sweep_free(sweep);
+	uds_crash_log_free(log);
+	return r;
+}
+
+static int fill_crash_state(void *given)
+{
+	struct uds_crash_log *log = make_crash_log(), *after = NULL;
+	struct uds_crash_sweep *sweep;
+	int r;
+
+	ck_assert_int_eq(uds_crash_sweep_make(log, NULL, NULL, &sweep), 0);
+	r = uds_crash_sweep_next(sweep, given, &message, &after);
+	uds_crash_log_free(after);
+	uds_crash_sweep_free(sweep);
+	uds_crash_log_free(log);
+	return r > 0 ? 0 : r;
+}
+
 static int fill_index_info(void *given)
 {
 	return uds_index_read_info(io, NULL, &message, given);
@@ -363,6 +407,9 @@ union any {
 	struct uds_io_limits io_limits;
 	struct uds_io_engine_options engine_options;
 	struct uds_io_engine_statistics engine_statistics;
+	struct uds_crash_device crash_device;
+	struct uds_crash_sweep_options crash_sweep_options;
+	struct uds_crash_state crash_state;
 	struct uds_io_file_options file_options;
 	struct uds_io_scheme io_scheme;
 	struct uds_snapshot_options snapshot_options;
@@ -466,6 +513,27 @@ static const struct row {
 	  NULL,
 	  fill_engine_statistics,
 	  false },
+	{ "uds_crash_device",
+	  40,
+	  sizeof(struct uds_crash_device),
+	  { .crash_device = UDS_CRASH_DEVICE_INIT },
+	  take_crash_device,
+	  NULL,
+	  true },
+	{ "uds_crash_sweep_options",
+	  48,
+	  sizeof(struct uds_crash_sweep_options),
+	  { .crash_sweep_options = UDS_CRASH_SWEEP_OPTIONS_INIT },
+	  take_crash_sweep_options,
+	  NULL,
+	  true },
+	{ "uds_crash_state",
+	  200,
+	  sizeof(struct uds_crash_state),
+	  { .crash_state = UDS_CRASH_STATE_INIT },
+	  NULL,
+	  fill_crash_state,
+	  true },
 	{ "uds_io_limits",
 	  32,
 	  sizeof(struct uds_io_limits),

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Recording: the log, its devices, and the I/Os on them. Each change is recorded before it is made, so that what
+ * cannot be recorded does not happen; one that fails below is on the device or not, like one that was cut off.
+ */
+#include "testing/crash_log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/env.h"
+#include "base/message.h"
+#include "base/struct_size.h"
+#include "base/visibility.h"
+#include "io/io.h"
+
+/* What a discarded byte becomes. */
+#define GARBAGE 0xd1
+
+UDS_PUBLIC int uds_crash_log_make(const struct uds_env *given, struct uds_message *ret_message,
+				  struct uds_crash_log **ret_log)
+{
+	struct uds_crash_log *log;
+	struct uds_env env;
+	int r = env_take(given, ret_message, &env);
+
+	if (r < 0)
+		return r;
+	log = env_allocate_zeroed(&env, 1, sizeof(*log));
+	if (log == NULL)
+		return failure(ret_message, -ENOMEM, "making a log of devices: no memory");
+	log->env = env;
+	pthread_mutex_init(&log->lock, NULL);
+	*ret_log = log;
+	return 0;
+}
+
+UDS_PUBLIC void uds_crash_log_free(struct uds_crash_log *log)
+{
+	struct uds_env env;
+
+	if (log == NULL)
+		return;
+	env = log->env;
+	for (uint32_t i = 0; i < log->device_count; i++) {
+		crash_image_free(&log->devices[i].first, &env);
+		crash_image_free(&log->devices[i].now, &env);
+		crash_image_free(&log->devices[i].certain, &env);
+	}
+	for (uint64_t i = 0; i < log->event_count; i++)
+		env_release(&env, log->events[i].bytes);
+	env_release(&env, log->events);
+	pthread_mutex_destroy(&log->lock);
+	env_release(&env, log);
+}
+
+/* ---- devices ---- */
+
+static int check_device(const struct uds_crash_log *log, const struct uds_crash_device *device,
+			struct uds_message *message)
+{
+	uint32_t least = device->base == NULL ? 1 : uds_io_block_bytes(device->base);
+
+	if (!is_power_of_two(device->block_bytes) || device->block_bytes < least)
+		return failure(message, -EINVAL, "a device with blocks of %" PRIu32 " bytes",
+			       device->block_bytes);
+	if (log->event_count > 0)
+		return failure(message, -EBUSY, "adding a device: something was recorded before");
+	if (log->device_count == UDS_CRASH_DEVICES)
+		return failure(message, -ENOSPC, "a log has at most %d devices", UDS_CRASH_DEVICES);
+	return 0;
+}
+
+/* What the device holds at first. */
+static int fill(struct crash_image *image, const struct uds_env *env,
+		const struct uds_crash_device *device, struct uds_message *message)
+{
+	uint64_t size = device->size_bytes, part = UINT64_C(1) << 20;
+	uint8_t *buffer;
+	int r = 0;
+
+	if (device->base != NULL)
+		r = uds_io_size(device->base, &size);
+	if (r == 0)
+		r = crash_image_resize(image, env, size);
+	if (r < 0)
+		return failure(message, r, "adding a device: %s", uds_strerror(r));
+	if (device->base == NULL && device->bytes != NULL)
+		memcpy(image->bytes, device->bytes, (size_t)size);
+	if (device->base == NULL)
+		return 0;
+	buffer = io_allocate_buffer(device->base, env, part);
+	if (buffer == NULL)
+		return failure(message, -ENOMEM, "adding a device: no memory");
+	for (uint64_t at = 0; at < size && r == 0; at += part) {
+		part = size - at < part ? size - at : part;
+		r = io_read(device->base, buffer, (size_t)part, at, message);
+		if (r == 0)
+			memcpy(image->bytes + at, buffer, (size_t)part);
+	}
+	env_release(env, buffer);
+	return r;
+}
+
+UDS_PUBLIC int uds_crash_log_add(struct uds_crash_log *log, const struct uds_crash_device *given,
+				 struct uds_message *ret_message, uint32_t *ret_number)
+{
+	struct uds_crash_device known = UDS_CRASH_DEVICE_INIT;
+	struct crash_image first = { NULL, 0 }, now = { NULL, 0 };
+	struct crash_device *device;
+	int r = STRUCT_IN(&known, given, uds_crash_device, unused, ret_message);
+
+	if (r == 0)
+		r = check_device(log, &known, ret_message);
+	if (r == 0)
+		r = fill(&first, &log->env, &known, ret_message);
+	if (r == 0 && crash_image_copy(&now, &log->env, &first) < 0)
+		r = failure(ret_message, -ENOMEM, "adding a device: no memory");
+	if (r < 0) {
+		crash_image_free(&first, &log->env);
+		return r;
+	}
+	device = &log->devices[log->device_count];
+	device->log = log;
+	device->number = log->device_count;
+	device->block_bytes = known.block_bytes;
+	device->base = known.base;
+	device->first = first;
+	device->now = now;
+	*ret_number = log->device_count++;
+	return 0;
+}
+
+/* ---- events; all with the lock ---- */
+
+static int make_room(struct uds_crash_log *log, uint64_t count)
+{
+	uint64_t room = log->event_room == 0 ? 256 : 2 * log->event_room;
+	struct crash_event *events;
+
+	if (log->event_count + count <= log->event_room)
+		return 0;
+	events = env_allocate(&log->env, room, sizeof(*events));
+	if (events == NULL)
+		return -ENOMEM;
+	if (log->event_count > 0)
+		memcpy(events, log->events, (size_t)log->event_count * sizeof(*events));
+	env_release(&log->env, log->events);
+	log->events = events;
+	log->event_room = room;
+	return 0;
+}
+
+/* @bytes: copied; NULL: the event has none. */
+static int record(struct uds_crash_log *log, enum crash_event_kind kind, uint32_t device,
+		  uint64_t offset, uint64_t length, const void *bytes)
+{
+	struct crash_event event = { kind, device, offset, length, NULL, 0 };
+
+	/* With room for what makes a write durable: that must not fail when the write is done. */
+	if (make_room(log, kind == CRASH_WRITE ? 2 : 1) < 0)
+		return -ENOMEM;
+	if (bytes != NULL) {
+		event.bytes = env_allocate(&log->env, length, 1);
+		if (event.bytes == NULL)
+			return -ENOMEM;
+		memcpy(event.bytes, bytes, (size_t)length);
+	}
+	log->events[log->event_count++] = event;
+	return 0;
+}
+
+UDS_PUBLIC int uds_crash_log_mark(struct uds_crash_log *log, uint64_t value,
+				  struct uds_message *ret_message)
+{
+	int r;
+
+	pthread_mutex_lock(&log->lock);
+	r = record(log, CRASH_MARK, UDS_CRASH_DEVICES, value, 0, NULL);
+	pthread_mutex_unlock(&log->lock);
+	return r < 0 ? failure(ret_message, r, "recording a mark: no memory") : 0;
+}
+
+UDS_PUBLIC uint64_t uds_crash_log_mark_at(struct uds_crash_log *log, uint64_t cut)
+{
+	uint64_t value = 0;
+
+	pthread_mutex_lock(&log->lock);
+	if (cut > log->event_count)
+		cut = log->event_count;
+	while (cut > 0 && log->events[cut - 1].kind != CRASH_MARK)
+		cut--;
+	if (cut > 0)
+		value = log->events[cut - 1].offset;
+	pthread_mutex_unlock(&log->lock);
+	return value;
+}
+
+UDS_PUBLIC uint64_t uds_crash_log_events(struct uds_crash_log *log)
+{
+	uint64_t count;
+
+	pthread_mutex_lock(&log->lock);
+	count = log->event_count;
+	pthread_mutex_unlock(&log->lock);
+	return count;
+}
+
+UDS_PUBLIC const uint8_t *uds_crash_log_bytes(const struct uds_crash_log *log, uint32_t number,
+					      uint64_t *ret_size_bytes)
+{
+	if (number >= log->device_count)
+		return NULL;
+	if (ret_size_bytes != NULL)
+		*ret_size_bytes = log->devices[number].now.size;
+	return log->devices[number].now.bytes;
+}
+
+/* ---- the I/Os ---- */
+
+static bool is_inside(const struct crash_device *device, uint64_t length, uint64_t offset)
+{
+	return offset <= device->now.size && length <= device->now.size - offset;
+}
+
+static int crash_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	struct crash_device *device = context;
+	int r = UDS_ERR_OUT_OF_RANGE;
+
+	pthread_mutex_lock(&device->log->lock);
+	if (is_inside(device, length, offset) && device->base != NULL) {
+		r = uds_io_read(device->base, buffer, length, offset);
+	} else if (is_inside(device, length, offset)) {
+		memcpy(buffer, device->now.bytes + offset, length);
+		r = 0;
+	}
+	pthread_mutex_unlock(&device->log->lock);
+	return r;
+}
+
+/* With the lock. @bytes may be NULL for zeroes. */
+static int change(struct crash_device *device, enum crash_event_kind kind, const void *bytes,
+		  uint64_t length, uint64_t offset)
+{
+	int r;
+
+	if (!is_inside(device, length, offset))
+		return UDS_ERR_OUT_OF_RANGE;
+	r = record(device->log, kind, device->number, offset, length, bytes);
+	if (r < 0)
+		return r;
+	crash_image_write(&device->now, bytes, length, offset);
+	if (device->base == NULL)
+		return 0;
+	if (kind == CRASH_WRITE)
+		return uds_io_write(device->base, bytes, (size_t)length, offset);
+	if (kind == CRASH_ZEROES)
+		return uds_io_write_zeroes(device->base, offset, length);
+	return uds_io_discard(device->base, offset, length);
+}
+
+static int crash_write(void *context, const void *buffer, size_t length, uint64_t offset)
+{
+	struct crash_device *device = context;
+	int r;
+
+	pthread_mutex_lock(&device->log->lock);
+	r = change(device, CRASH_WRITE, buffer, length, offset);
+	pthread_mutex_unlock(&device->log->lock);
+	return r;
+}
+
+static int crash_write_zeroes(void *context, uint64_t offset, uint64_t length)
+{
+	struct crash_device *device = context;
+	int r;
+
+	pthread_mutex_lock(&device->log->lock);
+	r = change(device, CRASH_ZEROES, NULL, length, offset);
+	pthread_mutex_unlock(&device->log->lock);
+	return r;
+}
+
+/* Below, a flush makes it durable; here, only this write is. */
+static int crash_write_durable(void *context, const void *buffer, size_t length, uint64_t offset)
+{
+	struct crash_device *device = context;
+	struct uds_crash_log *log = device->log;
+	uint64_t number;
+	int r;
+
+	pthread_mutex_lock(&log->lock);
+	number = log->event_count;
+	r = change(device, CRASH_WRITE, buffer, length, offset);
+	if (r == 0 && device->base != NULL)
+		r = uds_io_flush(device->base);
+	if (r == 0)
+		r = record(log, CRASH_DURABLE, device->number, number, 0, NULL);
+	if (r == 0)
+		log->events[number].sealed = log->event_count - 1;
+	pthread_mutex_unlock(&log->lock);
+	return r;
+}
+
+static int crash_discard(void *context, uint64_t offset, uint64_t length)
+{
+	struct crash_device *device = context;
+	uint8_t *garbage = env_allocate(&device->log->env, length, 1);
+	int r;
+
+	if (garbage == NULL)
+		return -ENOMEM;
+	memset(garbage, GARBAGE, (size_t)length);
+	pthread_mutex_lock(&device->log->lock);
+	r = change(device, CRASH_DISCARD, garbage, length, offset);
+	pthread_mutex_unlock(&device->log->lock);
+	env_release(&device->log->env, garbage);
+	return r;
+}
+
+static int crash_flush(void *context)
+{
+	struct crash_device *device = context;
+	int r = 0;
+
+	pthread_mutex_lock(&device->log->lock);
+	if (device->base != NULL)
+		r = uds_io_flush(device->base);
+	if (r == 0)
+		r = record(device->log, CRASH_FLUSH, device->number, 0, 0, NULL);
+	pthread_mutex_unlock(&device->log->lock);
+	return r;
+}
+
+static int crash_size(void *context, uint64_t *ret_bytes)
+{
+	struct crash_device *device = context;
+
+	pthread_mutex_lock(&device->log->lock);
+	*ret_bytes = device->now.size;
+	pthread_mutex_unlock(&device->log->lock);
+	return 0;
+}
+
+static int crash_resize(void *context, uint64_t bytes)
+{
+	struct crash_device *device = context;
+	struct uds_crash_log *log = device->log;
+	struct crash_image resized = { NULL, 0 };
+	int r;
+
+	pthread_mutex_lock(&log->lock);
+	r = crash_image_copy(&resized, &log->env, &device->now);
+	if (r == 0)
+		r = crash_image_resize(&resized, &log->env, bytes);
+	if (r == 0)
+		r = make_room(log, 1);
+	if (r == 0 && device->base != NULL)
+		r = uds_io_resize(device->base, bytes);
+	if (r == 0) {
+		struct crash_image before = device->now;
+
+		device->now = resized;
+		resized = before;
+		r = record(log, CRASH_RESIZE, device->number, bytes, 0, NULL);
+	}
+	crash_image_free(&resized, &log->env);
+	pthread_mutex_unlock(&log->lock);
+	return r;
+}
+
+static int crash_identity(void *context, struct uds_io_place *ret_places, size_t room,
+			  size_t *ret_count)
+{
+	struct crash_device *device = context;
+
+	if (device->base == NULL)
+		return -EOPNOTSUPP;
+	return uds_io_places(device->base, ret_places, room, ret_count);
+}
+
+static int crash_close(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static const struct uds_io_ops crash_ops = {
+	.size = sizeof(struct uds_io_ops),
+	.read = crash_read,
+	.write = crash_write,
+	.flush = crash_flush,
+	.get_size = crash_size,
+	.close = crash_close,
+	.discard = crash_discard,
+	.resize = crash_resize,
+	.identity = crash_identity,
+	.write_zeroes = crash_write_zeroes,
+	.write_durable = crash_write_durable,
+};
+
+UDS_PUBLIC int uds_crash_log_open(struct uds_crash_log *log, uint32_t number,
+				  struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct crash_device *device = &log->devices[number];
+	char name[20];
+	int r;
+
+	if (number >= log->device_count)
+		return failure(ret_message, -EINVAL,
+			       "device %" PRIu32 " of a log: there are %" PRIu32, number,
+			       log->device_count);
+	snprintf(name, sizeof(name), "crash:%" PRIu32, number);
+	limits.name = name;
+	limits.quick = true; /* in the order in which requests are submitted, always the same */
+	limits.block_bytes = device->block_bytes;
+	limits.read_only = device->base != NULL && uds_io_is_read_only(device->base);
+	limits.memory_alignment = device->base == NULL ? 1 : uds_io_memory_alignment(device->base);
+	r = uds_io_open_ops(&crash_ops, device, &limits, &log->env, ret_io);
+	return r < 0 ? failure(ret_message, r, "%s: %s", name, uds_strerror(r)) : 0;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Replaying a log up to a cut, with what came after the last flush in one of the variants. */
+#include "testing/crash_state.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "base/visibility.h"
+
+/* splitmix64: the next number of the sequence that *state stands for. */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+static bool is_change(const struct crash_event *event, uint32_t device)
+{
+	return event->device == device && event->kind <= CRASH_RESIZE;
+}
+
+/* An event's bytes [from, from + length). */
+static void write_part(struct crash_image *image, const struct crash_event *event, uint64_t from,
+		       uint64_t length)
+{
+	crash_image_write(image, event->bytes == NULL ? NULL : event->bytes + from, length,
+			  event->offset + from);
+}
+
+/* The first @length bytes of an event. Returns 0 or -ENOMEM. */
+static int apply(struct crash_image *image, const struct uds_env *env,
+		 const struct crash_event *event, uint64_t length)
+{
+	if (event->kind == CRASH_RESIZE)
+		return crash_image_resize(image, env, event->offset);
+	write_part(image, event, 0, length);
+	return 0;
+}
+
+static void write_garbage(struct crash_image *image, uint64_t length, uint64_t offset,
+			  uint64_t *random)
+{
+	uint8_t bytes[UDS_CRASH_SECTOR];
+
+	for (size_t i = 0; i < sizeof(bytes); i += sizeof(uint64_t)) {
+		uint64_t number = next_random(random);
+
+		for (size_t b = 0; b < sizeof(number); b++)
+			bytes[i + b] = (uint8_t)(number >> 8 * b);
+	}
+	crash_image_write(image, bytes, length, offset);
+}
+
+/* A coin, or with @garbage a die of three sides, for each unit of the device. */
+static void apply_units(struct crash_image *image, const struct crash_event *event, uint64_t unit,
+			bool garbage, uint64_t *random)
+{
+	uint64_t part;
+
+	for (uint64_t at = 0; at < event->length; at += part) {
+		uint64_t thrown = next_random(random);
+
+		part = unit - (event->offset + at) % unit;
+		if (part > event->length - at)
+			part = event->length - at;
+		if (garbage && thrown % 3 == 2)
+			write_garbage(image, part, event->offset + at, random);
+		else if (garbage ? thrown % 3 == 1 : (thrown & 1) != 0)
+			write_part(image, event, at, part);
+	}
+}
+
+/* A number of bytes that ends between two of the write's units; not all of them. */
+static uint64_t torn_length(const struct crash_event *event, uint64_t unit, uint64_t *random)
+{
+	uint64_t first = event->offset / unit;
+	uint64_t last = (event->offset + event->length - 1) / unit;
+	uint64_t units = next_random(random) % (last - first + 1);
+
+	return units == 0 ? 0 : (first + units) * unit - event->offset;
+}
+
+int crash_move(struct crash_device *device, uint64_t cut)
+{
+	struct uds_crash_log *log = device->log;
+	uint64_t flush = cut;
+
+	while (flush > 0 && !(log->events[flush - 1].kind == CRASH_FLUSH &&
+			      log->events[flush - 1].device == device->number))
+		flush--;
+	if (device->certain.bytes == NULL || device->certain_events > flush) {
+		if (crash_image_copy(&device->certain, &log->env, &device->first) < 0)
+			return -ENOMEM;
+		device->certain_events = 0;
+	}
+	for (; device->certain_events < flush; device->certain_events++) {
+		const struct crash_event *event = &log->events[device->certain_events];
+
+		if (is_change(event, device->number) &&
+		    apply(&device->certain, &log->env, event, event->length) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The number of the last change that is not certain goes to *ret_last. */
+static uint64_t count_pending(const struct crash_device *device, uint64_t cut, uint64_t *ret_last)
+{
+	uint64_t count = 0;
+
+	for (uint64_t i = device->certain_events; i < cut; i++) {
+		if (is_change(&device->log->events[i], device->number)) {
+			*ret_last = i;
+			count++;
+		}
+	}
+	return count;
+}
+
+uint64_t crash_count_pending(const struct crash_device *device, uint64_t cut)
+{
+	uint64_t last;
+
+	return count_pending(device, cut, &last);
+}
+
+/* One change of those that are not certain. */
+static int apply_pending(struct crash_image *image, const struct uds_env *env,
+			 const struct crash_event *event, uint32_t variant, bool last,
+			 uint64_t *random)
+{
+	bool bytes = event->kind != CRASH_RESIZE && event->length > 0;
+
+	switch (variant) {
+	case UDS_CRASH_SECTORS:
+	case UDS_CRASH_BLOCKS:
+	case UDS_CRASH_GARBAGE:
+		if (bytes) {
+			apply_units(image, event,
+				    variant == UDS_CRASH_BLOCKS ? UDS_CRASH_BLOCK
+								: UDS_CRASH_SECTOR,
+				    variant == UDS_CRASH_GARBAGE, random);
+			return 0;
+		}
+		__attribute__((fallthrough));
+	case UDS_CRASH_WRITES:
+		if ((next_random(random) & 1) == 0)
+			return 0;
+		break;
+	case UDS_CRASH_TORN:
+	case UDS_CRASH_TORN_BLOCKS:
+		if (bytes && last)
+			return apply(image, env, event,
+				     torn_length(event,
+						 variant == UDS_CRASH_TORN ? UDS_CRASH_SECTOR
+									   : UDS_CRASH_BLOCK,
+						 random));
+		break;
+	case UDS_CRASH_ONLY_LAST:
+		if (!last)
+			return 0;
+		break;
+	case UDS_CRASH_DROP:
+		return 0;
+	default:
+		break;
+	}
+	return apply(image, env, event, event->length);
+}
+
+static int apply_all(const struct crash_device *device, uint64_t cut, uint32_t variant,
+		     uint64_t *random, struct crash_image *image)
+{
+	const struct uds_crash_log *log = device->log;
+	uint64_t last = 0;
+	int r = 0;
+
+	if (count_pending(device, cut, &last) == 0)
+		return 0;
+	for (uint64_t i = device->certain_events; i < cut && r == 0; i++) {
+		const struct crash_event *event = &log->events[i];
+		bool sealed = event->sealed != 0 && event->sealed < cut;
+
+		if (is_change(event, device->number))
+			r = apply_pending(image, &log->env, event,
+					  sealed ? UDS_CRASH_KEEP : variant, i == last, random);
+	}
+	return r;
+}
+
+/* Adds the state of one device to @after. */
+static int add_state(struct uds_crash_log *after, struct crash_device *device, uint64_t cut,
+		     uint32_t variant, uint64_t *random)
+{
+	struct crash_device *added = &after->devices[after->device_count];
+	uint32_t here = variant;
+	int r = crash_move(device, cut);
+
+	if (variant == UDS_CRASH_MIXED)
+		here = (uint32_t)(next_random(random) % UDS_CRASH_MIXED);
+	added->log = after;
+	added->number = after->device_count++;
+	added->block_bytes = device->block_bytes;
+	if (r == 0)
+		r = crash_image_copy(&added->now, &after->env, &device->certain);
+	if (r == 0)
+		r = apply_all(device, cut, here, random, &added->now);
+	if (r == 0)
+		r = crash_image_copy(&added->first, &after->env, &added->now);
+	return r;
+}
+
+UDS_PUBLIC int uds_crash_log_after(struct uds_crash_log *log, uint64_t cut, uint32_t variant,
+				   uint64_t seed, struct uds_message *ret_message,
+				   struct uds_crash_log **ret_after)
+{
+	uint64_t random = seed ^ cut << 32 ^ (uint64_t)variant << 24;
+	struct uds_crash_log *after;
+	int r;
+
+	if (cut > log->event_count || variant >= CRASH_VARIANTS)
+		return failure(ret_message, -EINVAL,
+			       "cut %" PRIu64 " of %" PRIu64 " events, variant %" PRIu32, cut,
+			       log->event_count, variant);
+	r = uds_crash_log_make(&log->env, ret_message, &after);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < log->device_count && r == 0; i++)
+		r = add_state(after, &log->devices[i], cut, variant, &random);
+	if (r < 0) {
+		uds_crash_log_free(after);
+		return failure(ret_message, r, "what a cut leaves: no memory");
+	}
+	*ret_after = after;
+	return 0;
+}
