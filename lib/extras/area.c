@@ -107,6 +107,10 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
 
 	if (memcmp(block, MAGIC, MAGIC_BYTES) != 0)
 		return failure(ret_message, UDS_ERR_CORRUPT, "no magic number");
+	/*
+	 * After the magic number: bytes of another program are no damage, a header that is wrong
+	 * is.
+	 */
 	if (found != expected)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "checksum: expected %08" PRIx32 ", found %08" PRIx32, expected,
@@ -115,6 +119,7 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
 		return failure(ret_message, UDS_ERR_UNSUPPORTED_VERSION,
 			       "version: expected %u, found %" PRIu32, AREA_VERSION,
 			       get_le32(block + AT_VERSION));
+	/* Only taken here: extras_read() compares slots and parts with the geometry. */
 	area->nonce = get_le64(block + AT_NONCE);
 	area->id = get_le64(block + AT_ID);
 	area->generation = get_le64(block + AT_GENERATION);
@@ -146,6 +151,7 @@ static void read_header(struct uds_io *io, unsigned int i, uint64_t nonce, uint8
 		failure_in(&area->why, r, "header %u", i);
 		return;
 	}
+	/* Of another index that was here, or the older of the two: headers are written in turn. */
 	if (read.nonce != nonce || (area->present && read.generation <= area->generation))
 		return;
 	read.present = true;
@@ -159,6 +165,7 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
 
 	memset(area, 0, sizeof(*area));
 	area->start = start;
+	/* The device ends before an area could begin: as in an index without one. */
 	if (end < start || end - start < (uint64_t)HEADERS * BLOCK_BYTES)
 		return;
 	for (unsigned int i = 0; i < HEADERS; i++)
@@ -168,6 +175,10 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
 	/* A power cut may have left one header damaged; the other one is enough. */
 	area->why.text[0] = '\0';
 	area->present = false;
+	/*
+	 * An area of another shape, or cut off, does not count. The reason is kept for those that
+	 * ask.
+	 */
 	if (area->slots != geometry->chapters_per_volume ||
 	    area->parts != geometry_checksum_blocks(geometry))
 		failure(&area->why, 0,
@@ -192,12 +203,18 @@ int extras_write(struct uds_io *io, struct extras_area *area, uint64_t open_chap
 	next.open_chapter = open_chapter;
 	for (unsigned int i = 0; i < EXTRAS_SAVES; i++)
 		next.save_checksums[i] = crc32_add(0, saves + (size_t)i * BLOCK_BYTES, BLOCK_BYTES);
+	/* The copies are durable before the header whose checksums are theirs. */
 	r = io_write(io, saves, (size_t)EXTRAS_SAVES * BLOCK_BYTES,
 		     area->start + (uint64_t)SAVES_START * BLOCK_BYTES, ret_message);
 	if (r == 0)
 		r = io_flush(io, ret_message);
 	if (r == 0) {
+		/* From here on @saves is scratch for the header. */
 		extras_encode_header(&next, saves);
+		/*
+		 * In turn: a power cut during this write leaves the other header, with the state
+		 * before.
+		 */
 		r = io_write(io, saves, BLOCK_BYTES,
 			     area->start + next.generation % HEADERS * BLOCK_BYTES, ret_message);
 	}
@@ -205,6 +222,7 @@ int extras_write(struct uds_io *io, struct extras_area *area, uint64_t open_chap
 		r = io_flush(io, ret_message);
 	if (r < 0)
 		return failure_in(ret_message, r, "extras");
+	/* Only now: after a failure the same generation is tried again, over the same header. */
 	*area = next;
 	return 0;
 }

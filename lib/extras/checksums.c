@@ -89,6 +89,7 @@ int checksums_make(const struct uds_env *env, struct uds_io *io, const struct ge
 		checksums_free(c);
 		return -ENOMEM;
 	}
+	/* Nothing is known of a slot until its blocks are read, or its chapter is written. */
 	for (uint32_t slot = 0; slot < c->slots; slot++) {
 		atomic_init(&c->vcns[slot], NO_CHAPTER);
 		c->on_device[slot] = NO_CHAPTER;
@@ -152,12 +153,17 @@ static bool decode_part(const struct checksums *c, uint32_t slot, uint32_t part,
 	uint32_t *values = values_of(c, slot) + (size_t)part * CHECKSUMS_PER_BLOCK;
 	uint32_t count = part_count(c, part);
 
+	/* Whatever differs, the slot's checksums are unknown. That is no damage of its chapter. */
 	if (memcmp(block, MAGIC, MAGIC_BYTES) != 0 ||
 	    get_le32(block + AT_VERSION) != BLOCK_VERSION || get_le32(block + AT_PART) != part ||
 	    get_le64(block + AT_ID) != c->area.id || get_le32(block + AT_SLOT) != slot ||
 	    get_le32(block + AT_COUNT) != count ||
 	    get_le32(block + AT_OWN_CHECKSUM) != crc32_add(0, block, AT_OWN_CHECKSUM))
 		return false;
+	/*
+	 * Taken before the other parts are looked at: without the chapter's number they count for
+	 * nothing.
+	 */
 	for (uint32_t i = 0; i < count; i++)
 		values[i] = get_le32(block + AT_CHECKSUMS + (size_t)4 * i);
 	*ret_vcn = get_le64(block + AT_CHAPTER);
@@ -187,6 +193,7 @@ static void read_slots(struct checksums *c, uint32_t first, uint32_t count, uint
 	size_t slot_bytes = (size_t)c->area.parts * BLOCK_BYTES;
 	int r;
 
+	/* The sentence of the first failure stays. */
 	r = io_read(c->io, memory, count * slot_bytes, extras_checksum_offset(&c->area, first, 0),
 		    *unreadable == 0 ? message : NULL);
 	if (r == 0) {
@@ -196,6 +203,7 @@ static void read_slots(struct checksums *c, uint32_t first, uint32_t count, uint
 		c->suspects[first] = true;
 		(*unreadable)++;
 	} else {
+		/* One bad block must not make the checksums of its neighbours unknown. */
 		for (uint32_t i = 0; i < count; i++)
 			read_slots(c, first + i, 1, memory, unreadable, message);
 	}
@@ -220,6 +228,7 @@ int checksums_read(struct checksums *c, uint32_t *ret_unreadable, struct uds_mes
 
 bool checksums_know(const struct checksums *c, uint32_t slot, uint64_t vcn)
 {
+	/* Acquire, with the release in checksums_set(): with the number its values are seen. */
 	return c != NULL && vcn != NO_CHAPTER &&
 	       atomic_load_explicit(&c->vcns[slot], memory_order_acquire) == vcn;
 }
@@ -266,6 +275,7 @@ bool checksums_check(struct checksums *c, uint32_t slot, uint32_t first, const u
 			ret_damage->found = found;
 			return false;
 		}
+		/* Relaxed: a bit that is seen late costs one more comparison. */
 		atomic_fetch_or_explicit(checked_word(c, slot, block),
 					 UINT64_C(1) << block % WORD_BITS, memory_order_relaxed);
 	}
@@ -278,6 +288,7 @@ void checksums_set(struct checksums *c, uint32_t slot, uint64_t vcn, const uint8
 
 	for (uint32_t block = 0; block < c->blocks; block++)
 		values[block] = crc32_add(0, pages + (size_t)block * BLOCK_BYTES, BLOCK_BYTES);
+	/* The pages are new, and none of them was compared yet. */
 	for (uint32_t word = 0; word < c->words; word++)
 		c->checked[(size_t)slot * c->words + word] = 0;
 	atomic_store_explicit(&c->vcns[slot], vcn, memory_order_release);
@@ -300,6 +311,10 @@ static int write_slot(struct checksums *c, uint32_t slot, struct uds_message *me
 		encode_part(c, slot, part, c->scratch + (size_t)part * BLOCK_BYTES);
 	r = io_write(c->io, c->scratch, (size_t)c->area.parts * BLOCK_BYTES,
 		     extras_checksum_offset(&c->area, slot, 0), message);
+	/*
+	 * After a failure some parts may be written: the slot must be written again before its
+	 * blocks are trusted.
+	 */
 	c->suspects[slot] = r < 0;
 	c->on_device[slot] = c->vcns[slot];
 	return r;
@@ -311,6 +326,10 @@ int checksums_begin_chapter(struct checksums *c, uint32_t slot, uint64_t vcn,
 	int r;
 
 	checksums_forget(c, slot);
+	/*
+	 * Checksums of this very number would be taken for the new chapter's after a power cut, so
+	 * they go, durably, before its first page is written.
+	 */
 	if (c->on_device[slot] != vcn && !c->suspects[slot])
 		return 0;
 	r = write_slot(c, slot, ret_message);
@@ -321,6 +340,7 @@ int checksums_write(struct checksums *c, struct uds_message *ret_message)
 {
 	int r = 0;
 
+	/* A slot that fails stays unwritten, and is tried again the next time. */
 	for (uint32_t slot = 0; slot < c->slots && c->unwritten_count > 0 && r == 0; slot++) {
 		if (!c->unwritten[slot])
 			continue;
