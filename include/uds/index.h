@@ -364,12 +364,14 @@ struct uds_index_statistics {
 	uint64_t queries_not_found;
 	uint64_t pages_read;
 	uint64_t chapters_written;
+	uint64_t
+		damaged_reads; /* reads of pages that did not verify: each was an error of a request */
 };
 
 #define UDS_INDEX_STATISTICS_INIT                                                                  \
 	{                                                                                          \
 		sizeof(struct uds_index_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0, 0, \
-			0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                               \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                            \
 	}
 
 /*

@@ -185,16 +185,16 @@ static int check_records(struct index_verify *verify, const struct chapter_view 
 }
 
 /* Every page against its checksums, where they are known. */
-static int check_sums(struct index_verify *verify, const struct chapter_view *view)
+static int check_sums(struct index_verify *verify, const struct chapter_view *view,
+		      struct uds_message *message)
 {
 	for (uint32_t page = 0; page < view->geometry->pages_per_chapter; page++) {
-		struct uds_message message;
-		int r = chapter_view_check_page(view, page, &message);
+		int r = chapter_view_check_page(view, page, message);
 
 		if (r == -ENOMEM)
 			return r;
 		if (r < 0)
-			finding_as_is(verify, &message);
+			finding_as_is(verify, message);
 	}
 	return 0;
 }
@@ -212,13 +212,11 @@ static int check_chapter(struct index_verify *verify, struct chapter_view *view,
 		return 0;
 	}
 	r = chapter_view_set(view, vcn, streamed->pages, &message);
-	checked = check_sums(verify, view);
-	if (checked < 0)
-		return checked;
-	if (r < 0) {
+	if (r < 0)
 		finding_as_is(verify, &message);
-		return 0;
-	}
+	checked = check_sums(verify, view, &message);
+	if (checked < 0 || r < 0)
+		return checked;
 	check_page_map(verify, view);
 	return check_records(verify, view);
 }

@@ -73,6 +73,7 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	index_unlock_all(index);
 	/* Counted without the zones' locks, so they may be a little ahead. */
 	s.pages_read = volume_pages_read(index->volume);
+	s.damaged_reads = volume_damaged_reads(index->volume);
 	if (index->writer != NULL) {
 		chapter_writer_get_statistics(index->writer, &writer);
 		s.chapters_written = writer.chapters;

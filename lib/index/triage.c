@@ -82,7 +82,7 @@ static void take_in(struct uds_index *index, struct chapter_copy *copy)
 	 * A damaged chapter is cached as well: it finds nothing, and is not read again for each
 	 * request.
 	 */
-	if (copy->damaged)
+	if (copy->damaged && copy->why.text[0] != '\0')
 		env_log(&index->env, UDS_LOG_ERROR, "%s", copy->why.text);
 	if (copy->recent)
 		sparse_cache_keep_recent(index->cache, copy);
@@ -184,11 +184,17 @@ int triage_request_chapters(struct batch *batch, size_t first)
 /* The index pages of a chapter, verified, and their heads. */
 static int read_pages(struct uds_index *index, struct chapter_copy *copy)
 {
+	int r;
+
 	if (index->writer != NULL &&
 	    chapter_writer_copy_index(index->writer, copy->vcn, copy->pages))
 		return chapter_copy_open_pages(copy, &copy->why);
-	return volume_read_chapter_index(index->volume, copy->vcn, copy->pages, copy->heads,
-					 &copy->why);
+	r = volume_read_chapter_index(index->volume, copy->vcn, copy->pages, copy->heads,
+				      &copy->why);
+	/* A damaged page is in the log by now. */
+	if (r == UDS_ERR_CORRUPT)
+		copy->why.text[0] = '\0';
+	return r;
 }
 
 void triage_read_chapters(struct batch *batch)

@@ -64,9 +64,9 @@ int chapter_view_check_page(const struct chapter_view *view, uint32_t page,
 	uint32_t damaged;
 	int r;
 
-	r = page_reader_check_row(&view->volume->reader, view->slot, view->vcn, page,
-				  view->geometry->page_bytes, chapter_view_page(view, page),
-				  &damaged, message);
+	r = chapter_check_sums(&view->volume->reader, view->slot, view->vcn, page,
+			       view->geometry->page_bytes, chapter_view_page(view, page), &damaged,
+			       message);
 	return r < 0 ? volume_page_failure(view->volume, &claim, r, message) : 0;
 }
 

@@ -38,7 +38,7 @@ int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pag
  * Compares page @page of the chapter, counted through index pages and record pages, with its checksums, if they
  * are known. Also for a view whose chapter_view_set() failed. No thread writes to the volume meanwhile.
  *
- * Returns 0, UDS_ERR_CORRUPT with I/O, chapter, page and reason, or as page_reader_check_row().
+ * Returns 0, UDS_ERR_CORRUPT with I/O, chapter, page and reason, or as chapter_check_sums().
  */
 int chapter_view_check_page(const struct chapter_view *view, uint32_t page,
 			    struct uds_message *message);

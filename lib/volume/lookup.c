@@ -452,7 +452,7 @@ static int end(struct volume *volume, struct volume_lookup *lookup, int r)
 {
 	page_reader_release(&volume->reader, &lookup->request);
 	if (r < 0)
-		volume_page_failure(volume, &lookup->request.claim, r, lookup->message);
+		volume_read_failure(volume, &lookup->request.claim, r, lookup->message);
 	lookup->found = r == FOUND;
 	lookup->status = r < 0 ? r : 0;
 	return lookup->status;

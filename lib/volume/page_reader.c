@@ -458,41 +458,22 @@ static int find_rewritten(struct page_reader *reader, uint32_t slot, uint64_t vc
 	return 1;
 }
 
-/* Bytes [@from, @from + @length) of a chapter, counted in whole blocks. Returns 0 or as find_rewritten(). */
-static int check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, size_t from,
-		      const uint8_t *bytes, size_t length, struct uds_message *ret_message)
+int page_reader_check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, size_t from,
+			   const uint8_t *bytes, size_t length, struct uds_message *ret_message)
 {
-	struct uds_message message;
 	int r, rewritten;
 
 	/* The slot may have been written since the read was wanted. */
 	if (!checksums_know(reader->checksums, slot, vcn))
 		return 0;
 	r = page_check_sums(reader->geometry, reader->checksums, slot, from, bytes, length,
-			    &message);
+			    ret_message);
 	if (r == 0)
 		return 0;
+	/* Without an error it leaves the sentence alone. */
 	rewritten = find_rewritten(reader, slot, vcn, ret_message);
 	if (rewritten != 0)
 		return rewritten == 1 ? 0 : rewritten;
-	return failure(ret_message, r, "%s", message.text);
-}
-
-int page_reader_check_row(struct page_reader *reader, uint32_t slot, uint64_t vcn, uint32_t page,
-			  size_t length, const uint8_t *memory, uint32_t *ret_page,
-			  struct uds_message *ret_message)
-{
-	const uint32_t page_bytes = reader->geometry->page_bytes;
-	int r = 0;
-
-	for (size_t at = 0; at < length && r == 0; at += page_bytes, page++) {
-		size_t part = length - at < page_bytes ? length - at : page_bytes;
-
-		r = check_sums(reader, slot, vcn, (size_t)page * page_bytes, memory + at, part,
-			       ret_message);
-		if (r < 0)
-			*ret_page = page;
-	}
 	return r;
 }
 
@@ -509,10 +490,10 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 			       request->transfer.length, request->transfer.offset,
 			       uds_strerror(request->status));
 	if (request->whole_blocks) {
-		r = check_sums(reader, claim->slot, claim->vcn,
-			       (size_t)first_block(reader, request) * BLOCK_BYTES,
-			       request->buffer->memory, (size_t)request->transfer.length,
-			       ret_message);
+		r = page_reader_check_sums(reader, claim->slot, claim->vcn,
+					   (size_t)first_block(reader, request) * BLOCK_BYTES,
+					   request->buffer->memory,
+					   (size_t)request->transfer.length, ret_message);
 		if (r < 0)
 			return r;
 	}

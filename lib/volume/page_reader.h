@@ -177,14 +177,14 @@ int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
 			    struct uds_io_engine **ret_engine);
 
 /*
- * Compares what page_reader_read_row() read with the checksums of chapter @vcn, if they are known.
+ * Compares bytes [@from, @from + @length) of a chapter, both multiples of BLOCK_BYTES, with the checksums of chapter
+ * @vcn, if they are known. The caller is in the slot.
  *
- * Returns 0; UDS_ERR_CORRUPT and what is wrong, @ret_page being the page; or -ENOMEM or what the I/O said, when
- * it had to be found out whether the checksums count.
+ * Returns 0; UDS_ERR_CORRUPT and what is wrong; or -ENOMEM or what the I/O said, when it had to be found out
+ * whether the checksums count.
  */
-int page_reader_check_row(struct page_reader *reader, uint32_t slot, uint64_t vcn, uint32_t page,
-			  size_t length, const uint8_t *memory, uint32_t *ret_page,
-			  struct uds_message *ret_message);
+int page_reader_check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, size_t from,
+			   const uint8_t *bytes, size_t length, struct uds_message *ret_message);
 
 /* Forgets everything of a slot and keeps all readers out until page_reader_unlock_slot(). */
 void page_reader_lock_slot(struct page_reader *reader, uint32_t slot);

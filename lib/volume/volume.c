@@ -25,6 +25,12 @@ static uint32_t row_reach(uint32_t records)
 	return root * 5 / 8 + 1;
 }
 
+/* One bit for each page, the header page included. */
+static uint64_t logged_words(const struct geometry *geometry)
+{
+	return (uint64_t)geometry->pages_per_volume / 64 + 1;
+}
+
 int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_bytes,
 		const struct uds_env *env, struct volume **ret_volume)
 {
@@ -46,6 +52,10 @@ int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_b
 	page_reader_init(&volume->reader, io, env, &volume->geometry, layout->super.volume_nonce,
 			 layout_volume_offset(layout));
 	r = page_reader_start(&volume->reader, cache_bytes);
+	volume->logged =
+		env_allocate_zeroed(env, logged_words(geometry), sizeof(volume->logged[0]));
+	if (r == 0 && volume->logged == NULL)
+		r = -ENOMEM;
 	if (r == 0)
 		r = page_map_make(env, geometry, &volume->map);
 	if (r < 0) {
@@ -65,6 +75,7 @@ void volume_close(struct volume *volume)
 	env = volume->env;
 	page_reader_end(&volume->reader);
 	checksums_free(volume->checksums);
+	env_release(&env, volume->logged);
 	page_map_free(volume->map);
 	env_release(&env, volume);
 }
@@ -114,8 +125,8 @@ int volume_log_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32
 	int r;
 
 	for (uint32_t i = 0; i < count; i++) {
-		r = page_reader_check_row(&volume->reader, slot, vcn, first + i, page_bytes,
-					  pages + (size_t)i * page_bytes, &claim.page, &message);
+		r = chapter_check_sums(&volume->reader, slot, vcn, first + i, page_bytes,
+				       pages + (size_t)i * page_bytes, &claim.page, &message);
 		if (r == -ENOMEM)
 			return r;
 		if (r == 0)
@@ -146,6 +157,7 @@ void volume_write_checksums(struct volume *volume)
 uint64_t volume_memory_bytes(struct volume *volume)
 {
 	return sizeof(*volume) + page_map_bytes(volume->map) + page_reader_bytes(&volume->reader) +
+	       logged_words(&volume->geometry) * sizeof(volume->logged[0]) +
 	       (volume->checksums != NULL ? checksums_bytes(&volume->geometry) : 0);
 }
 
@@ -176,11 +188,58 @@ int volume_page_failure(const struct volume *volume, const struct page_claim *cl
 			  page < index_pages ? page : page - index_pages);
 }
 
+static _Atomic uint64_t *logged_word(const struct volume *volume, uint32_t slot, uint32_t page,
+				     uint64_t *ret_bit)
+{
+	uint64_t number = geometry_physical_page(&volume->geometry, slot, page);
+
+	*ret_bit = UINT64_C(1) << number % 64;
+	return &volume->logged[number / 64];
+}
+
+/* Counts a read of a damaged page. Returns whether it was the first of this page. */
+static bool note_damage(struct volume *volume, const struct page_claim *claim)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = logged_word(volume, claim->slot, claim->page, &bit);
+
+	atomic_fetch_add_explicit(&volume->damaged_reads, 1, memory_order_relaxed);
+	return (atomic_fetch_or_explicit(word, bit, memory_order_relaxed) & bit) == 0;
+}
+
+int volume_read_failure(struct volume *volume, const struct page_claim *claim, int status,
+			struct uds_message *ret_message)
+{
+	volume_page_failure(volume, claim, status, ret_message);
+	if (status == UDS_ERR_CORRUPT && note_damage(volume, claim))
+		env_log(&volume->env, UDS_LOG_ERROR, "%s",
+			ret_message != NULL ? ret_message->text : "a page is damaged");
+	return status;
+}
+
+/* What is written anew is not damaged. */
+static void forget_logged(struct volume *volume, uint32_t slot)
+{
+	uint64_t bit;
+
+	for (uint32_t page = 0; page < volume->geometry.pages_per_chapter; page++) {
+		_Atomic uint64_t *word = logged_word(volume, slot, page, &bit);
+
+		atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
+	}
+}
+
+uint64_t volume_damaged_reads(struct volume *volume)
+{
+	return atomic_load_explicit(&volume->damaged_reads, memory_order_relaxed);
+}
+
 void volume_begin_write(struct volume *volume, uint32_t slot, uint64_t vcn)
 {
 	struct uds_message message = { "" };
 
 	page_reader_lock_slot(&volume->reader, slot);
+	forget_logged(volume, slot);
 	if (volume->checksums != NULL &&
 	    checksums_begin_chapter(volume->checksums, slot, vcn, &message) < 0)
 		note_area_failure(volume, &message);
@@ -253,7 +312,7 @@ int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t
 	slot_leave(volume->reader.slots, slot);
 	if (r == 0)
 		r = failure(ret_message, UDS_ERR_OUT_OF_RANGE, "the chapter is gone");
-	return r < 0 ? volume_page_failure(volume, &claim, r, ret_message) : 0;
+	return r < 0 ? volume_read_failure(volume, &claim, r, ret_message) : 0;
 }
 
 int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *pages,
@@ -278,9 +337,8 @@ int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *page
 	/* r >= 0 and not r == 0: page_check() returns 1 for a page that is as expected. */
 	for (uint32_t page = 0; page < geometry->index_pages_per_chapter && r >= 0; page++) {
 		claim = volume_claim(volume, slot, vcn, page);
-		r = page_reader_check_row(&volume->reader, slot, vcn, page, page_bytes,
-					  pages + (size_t)page * page_bytes, &claim.page,
-					  ret_message);
+		r = chapter_check_sums(&volume->reader, slot, vcn, page, page_bytes,
+				       pages + (size_t)page * page_bytes, &claim.page, ret_message);
 		if (r < 0)
 			break;
 		r = page_check(geometry, &volume->reader.code, &claim,
@@ -290,7 +348,7 @@ int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *page
 			r = failure(ret_message, UDS_ERR_OUT_OF_RANGE, "the chapter is gone");
 	}
 	slot_leave(volume->reader.slots, slot);
-	return r < 0 ? volume_page_failure(volume, &claim, r, ret_message) : 0;
+	return r < 0 ? volume_read_failure(volume, &claim, r, ret_message) : 0;
 }
 
 int volume_read_head(struct volume *volume, uint32_t slot, uint64_t *ret_vcn,

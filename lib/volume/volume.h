@@ -73,6 +73,9 @@ uint64_t volume_memory_bytes(struct volume *volume);
 /* Pages that were asked of the device since the volume was opened, parts of pages included. */
 uint64_t volume_pages_read(struct volume *volume);
 
+/* How often a page that was read did not verify since the volume was opened: reads, not pages. */
+uint64_t volume_damaged_reads(struct volume *volume);
+
 /* For saving and loading it. */
 struct page_map *volume_page_map(struct volume *volume);
 

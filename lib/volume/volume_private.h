@@ -3,6 +3,8 @@
 #ifndef VOLUME_VOLUME_PRIVATE_H
 #define VOLUME_VOLUME_PRIVATE_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "geometry/geometry.h"
@@ -16,8 +18,10 @@ struct volume {
 	struct geometry geometry;
 	struct page_map *map;
 	struct page_reader reader;
-	struct checksums *checksums; /* NULL: an index without extras */
-	bool area_failed;	     /* writing to the extras did, and it was logged */
+	struct checksums *checksums;	/* NULL: an index without extras */
+	_Atomic uint64_t damaged_reads; /* see volume_damaged_reads() */
+	_Atomic uint64_t *logged;	/* a bit for each page whose damage is in the log */
+	bool area_failed;		/* writing to the extras did, and it was logged */
 	uint32_t reach; /* nodes of a record page's bottom row, from where a name should be, that
 			   are read */
 };
@@ -35,6 +39,13 @@ static inline struct page_claim volume_claim(const struct volume *volume, uint32
 
 /* Puts the name of the I/O and the page in front of a sentence. Returns @status. */
 int volume_page_failure(const struct volume *volume, const struct page_claim *claim, int status,
+			struct uds_message *ret_message);
+
+/*
+ * The same for a page that was read for somebody. If it is damaged, that is counted, and logged once for each page of a
+ * chapter: the others are as good as before.
+ */
+int volume_read_failure(struct volume *volume, const struct page_claim *claim, int status,
 			struct uds_message *ret_message);
 
 #endif

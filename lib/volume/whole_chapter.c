@@ -292,6 +292,24 @@ int chapter_check_whole(const struct uds_env *env, const struct geometry *geomet
 	return r;
 }
 
+int chapter_check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, uint32_t page,
+		       size_t length, const uint8_t *memory, uint32_t *ret_page,
+		       struct uds_message *ret_message)
+{
+	const uint32_t page_bytes = reader->geometry->page_bytes;
+	int r = 0;
+
+	for (size_t at = 0; at < length && r == 0; at += page_bytes, page++) {
+		size_t part = length - at < page_bytes ? length - at : page_bytes;
+
+		r = page_reader_check_sums(reader, slot, vcn, (size_t)page * page_bytes,
+					   memory + at, part, ret_message);
+		if (r < 0)
+			*ret_page = page;
+	}
+	return r;
+}
+
 /*
  * Asks the checksums of the chapter that the first page is of. Where they are known they decide, since they were
  * written when the chapter was durable. Returns 1 when the chapter is whole, UDS_ERR_CORRUPT, or 0 when nothing
@@ -307,7 +325,7 @@ static int check_whole_by_sums(struct page_reader *reader, uint32_t slot, const 
 	if (index_page_read_head(&reader->code, pages, &head, NULL) < 0 ||
 	    !checksums_know(reader->checksums, slot, head.vcn))
 		return 0;
-	r = page_reader_check_row(reader, slot, head.vcn, 0, bytes, pages, &page, ret_message);
+	r = chapter_check_sums(reader, slot, head.vcn, 0, bytes, pages, &page, ret_message);
 	if (r == UDS_ERR_CORRUPT)
 		return failure_in(ret_message, r, "page %" PRIu32, page);
 	/* Those of another chapter are not known any more. */

@@ -92,4 +92,14 @@ int chapter_head_decode(const struct geometry *geometry, const struct index_page
 int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		      struct uds_message *ret_message);
 
+/*
+ * Compares what page_reader_read_row() read, whole pages, with the checksums of chapter @vcn, if they are known.
+ *
+ * Returns 0; UDS_ERR_CORRUPT and what is wrong, @ret_page being the page; or -ENOMEM or what the I/O said, when
+ * it had to be found out whether the checksums count.
+ */
+int chapter_check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, uint32_t page,
+		       size_t length, const uint8_t *memory, uint32_t *ret_page,
+		       struct uds_message *ret_message);
+
 #endif

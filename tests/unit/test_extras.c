@@ -579,6 +579,38 @@ START_TEST(damage_that_comes_later_is_found_where_reads_are_from_a_device)
 }
 END_TEST
 
+/* An error for the requests that need the page, and for no others; counted each time, and logged once. */
+START_TEST(a_damaged_page_is_counted_and_logged_once)
+{
+	struct uds_index_statistics statistics = UDS_INDEX_STATISTICS_INIT;
+	uint64_t count, damaged;
+	char *first;
+
+	shape(4096, 4, 6);
+	count = make_chapters(true, 3, 1);
+	damaged = f.geometry.records_per_page;
+	flip(page_at(1, f.geometry.index_pages_per_chapter + 2) + 20, 4);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD), 0);
+	ck_assert_int_eq(uds_index_get_statistics(f.index, &statistics), 0);
+	ck_assert_uint_eq(statistics.damaged_reads, 0);
+	ck_assert_uint_eq(ask(0, count, 1).refused, damaged);
+	ck_assert_uint_eq(ask(0, count, 1).refused, damaged);
+	ck_assert_int_eq(uds_index_get_statistics(f.index, &statistics), 0);
+	ck_assert_uint_eq(statistics.damaged_reads, 2 * damaged);
+	first = strstr(f.log, "record page 2: checksum");
+	ck_assert_ptr_nonnull(first);
+	ck_assert_ptr_null(strstr(first + 1, "record page"));
+	/* It stays in service, and the damage leaves with its chapter. */
+	store(count, count + 6 * (uint64_t)f.geometry.records_per_chapter, 1);
+	ck_assert_uint_eq(
+		ask(count, count + 5 * (uint64_t)f.geometry.records_per_chapter, 1).refused, 0);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	close_index();
+	ck_assert_uint_eq(verify(), 0);
+	end();
+}
+END_TEST
+
 static int count_record(void *context, const struct uds_record_name *name,
 			const struct uds_record_data *data)
 {
@@ -943,6 +975,7 @@ int main(void)
 	tcase_add_loop_test(tc, verify_names_a_flipped_bit_in_any_sector, 0, 2);
 	tcase_add_loop_test(tc, no_answer_is_wrong_after_a_flipped_bit, 0, 2);
 	tcase_add_test(tc, damage_that_comes_later_is_found_where_reads_are_from_a_device);
+	tcase_add_test(tc, a_damaged_page_is_counted_and_logged_once);
 	tcase_add_test(tc, for_each_leaves_out_a_damaged_page);
 	tcase_add_test(tc, a_damaged_checksum_block_is_no_damage_of_the_index);
 	tcase_add_test(tc, recovery_makes_up_checksums_that_were_lost_with_the_power);
