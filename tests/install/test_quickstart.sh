@@ -15,7 +15,7 @@ unset CI MAKEFLAGS MAKELEVEL
 bin=$scratch/bin
 mkdir -p "$bin"
 for tool in bash sh env make sed grep find cat sort wc sleep dirname nproc tail mkdir rm uniq awk cksum head cut tr \
-	touch printf basename; do
+	touch printf basename tee; do
 	ln -s "$(type -P $tool)" "$bin/$tool" || exit 1
 done
 
@@ -51,7 +51,7 @@ fresh_tree() {
 	tree=$scratch/$1
 	mkdir -p "$tree/tests/cross"
 	cp "$srcdir/quickstart" "$tree" && cp "$srcdir/tests/stages" "$srcdir/tests/summary" "$tree/tests" || return 1
-	cp "$srcdir/tests/cross/prepare" "$tree/tests/cross" || return 1
+	cp "$srcdir/tests/cross/prepare" "$tree/tests/cross" && cp -r "$srcdir/tests/models" "$tree/tests" || return 1
 	: >"$tree/configure.ac"
 	cat >"$tree/configure" <<-'END'
 		#!/bin/sh
@@ -140,6 +140,13 @@ a_stage_that_cannot_run_is_a_skip_with_its_reason() {
 	said 'skipped: build-m32: gcc -m32 .* cannot build a program' && said '^3 passed, 0 failed, 1 skipped$'
 }
 
+models_without_spin_are_a_skip() {
+	fresh_tree models || return 1
+	PRETEND_MISSING=spin quick check-long models || { cat "$scratch/said"; return 1; }
+	grep -q 'apt-get install .* spin$' "$scratch/log" || return 1
+	said 'skipped: models: no spin' && said '^0 passed, 0 failed, 1 skipped$'
+}
+
 an_unknown_stage_is_refused() {
 	fresh_tree unknown || return 1
 	! quick check nonsense || return 1
@@ -149,7 +156,7 @@ an_unknown_stage_is_refused() {
 for test in a_path_with_a_space_is_refused_in_a_sentence a_user_without_root_and_sudo_gets_the_line \
 	a_failing_installation_ends_with_the_line scan_asks_for_no_test_packages packages_that_arrive_are_found \
 	check_says_stage_and_count_and_counts_the_examples a_test_without_a_result_is_a_failure \
-	a_stage_that_cannot_run_is_a_skip_with_its_reason an_unknown_stage_is_refused; do
+	a_stage_that_cannot_run_is_a_skip_with_its_reason models_without_spin_are_a_skip an_unknown_stage_is_refused; do
 	if $test >"$scratch/output" 2>&1; then
 		passed=$((passed + 1))
 		echo "passed: $test"
