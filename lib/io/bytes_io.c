@@ -86,14 +86,17 @@ static int read_edges(struct uds_io *io, uint8_t *window, size_t part, uint64_t 
 	uint64_t begin = round_down(offset, block), last = round_down(offset + part, block);
 	int r = 0;
 
-	if (offset != begin)
-		r = io_read(io, window, block, begin, message);
 	/*
-	 * The last block may be the first one, which is read already; not if the part begins at its
-	 * start.
+	 * The last block may be the first one, which is read below; not if the part begins at its
+	 * start. It is read to the window's start, which alone has the alignment that the I/O
+	 * demands.
 	 */
-	if (r == 0 && offset + part != last && (last != begin || offset == begin))
-		r = io_read(io, window + (last - begin), block, last, message);
+	if (offset + part != last && (last != begin || offset == begin)) {
+		r = io_read(io, window, block, last, message);
+		memmove(window + (last - begin), window, block);
+	}
+	if (r == 0 && offset != begin)
+		r = io_read(io, window, block, begin, message);
 	return r;
 }
 

@@ -11,7 +11,7 @@
  *	torture_env_end(&torture);                   fails the test when anything is still allocated
  *
  * or, for all of them in turn, torture_each_allocation(). New memory is filled with a pattern, so that
- * code that takes it for zeroes is found; releasing what did not come from here, or what was written
+ * code that takes it for zeroes is found, and is aligned as asked for and no better; releasing what did not come from here, or what was written
  * behind its end, ends the test.
  *
  * Threads: the environment may be used by any number; the control functions by one, while no other

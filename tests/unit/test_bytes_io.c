@@ -7,6 +7,8 @@
 #include "check_main.h"
 #include "fault_io.h"
 #include "io/bytes_io.h"
+#include "io/copier.h"
+#include "io/io.h"
 #include "snap_image.h"
 #include "torture_env.h"
 #include "trace_io.h"
@@ -104,8 +106,8 @@ START_TEST(only_the_edges_of_a_write_are_read)
 		{ 512, 1, "tR512+512 tW512+512 " },
 		{ 600, 1, "tR512+512 tW512+512 " },
 		{ 600, 424, "tR512+512 tW512+512 " },
-		{ 600, 425, "tR512+512 tR1024+512 tW512+1024 " },
-		{ 600, 512, "tR512+512 tR1024+512 tW512+1024 " },
+		{ 600, 425, "tR1024+512 tR512+512 tW512+1024 " },
+		{ 600, 512, "tR1024+512 tR512+512 tW512+1024 " },
 		{ 600, 936, "tR512+512 tW512+1024 " },
 		{ 512, 513, "tR1024+512 tW512+1024 " },
 		{ 512, 1023, "tR1024+512 tW512+1024 " },
@@ -164,6 +166,130 @@ START_TEST(copies_go_between_any_blocks)
 }
 END_TEST
 
+/* A backend that demands memory aligned to pages of 16 KiB, and counts; it cannot write zeroes by itself. */
+#define STRICT_MEMORY 16384u
+static struct {
+	unsigned int reads, writes;
+	size_t longest;
+} strict;
+
+static int strict_read(void *context, void *bytes, size_t length, uint64_t offset)
+{
+	(void)context;
+	ck_assert_uint_eq((uintptr_t)bytes % STRICT_MEMORY, 0);
+	strict.reads++;
+	memcpy(bytes, model.bytes + offset, length);
+	return 0;
+}
+
+static int strict_write(void *context, const void *bytes, size_t length, uint64_t offset)
+{
+	(void)context;
+	ck_assert_uint_eq((uintptr_t)bytes % STRICT_MEMORY, 0);
+	strict.writes++;
+	strict.longest = length > strict.longest ? length : strict.longest;
+	memcpy(model.bytes + offset, bytes, length);
+	return 0;
+}
+
+static int strict_nothing(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static int strict_size(void *context, uint64_t *ret_bytes)
+{
+	(void)context;
+	*ret_bytes = SIZE;
+	return 0;
+}
+
+static struct uds_io *strict_io(uint32_t block, uint32_t memory)
+{
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+	struct uds_io *io;
+
+	ops.read = strict_read;
+	ops.write = strict_write;
+	ops.flush = strict_nothing;
+	ops.get_size = strict_size;
+	ops.close = strict_nothing;
+	limits.block_bytes = block;
+	limits.memory_alignment = memory;
+	memset(&strict, 0, sizeof(strict));
+	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, &limits, &torture.env, &io), 0);
+	return io;
+}
+
+START_TEST(memory_is_aligned_for_both_sides)
+{
+	static const struct copy_piece piece = { 0, 3 * WINDOW, 2 * WINDOW };
+	struct copy_job job = { .pieces = &piece, .count = 1 };
+	struct uds_io *io = strict_io(512, STRICT_MEMORY), *other = image_io(&model, 512);
+	struct uds_io *from = _i % 2 == 0 ? io : other, *to = _i / 2 == 0 ? io : other;
+	struct copier *copier;
+
+	ck_assert_int_eq(bytes_read(io, &torture.env, buffer, 700, 3, NULL), 0);
+	ck_assert_int_eq(bytes_write(io, &torture.env, buffer, 700, 3, NULL), 0);
+	ck_assert_int_eq(bytes_copy(from, 0, to, 3 * WINDOW, WINDOW + 3, &torture.env, NULL), 0);
+	ck_assert_int_eq(copier_open(from, to, &torture.env, 2, WINDOW, NULL, &copier), 0);
+	ck_assert_int_eq(copier_run(copier, &job, NULL), 0);
+	copier_close(copier);
+	uds_io_close(io);
+	uds_io_close(other);
+}
+END_TEST
+
+/* Buffers are never aligned to less than a page, so that O_DIRECT takes them anywhere. */
+START_TEST(buffers_begin_at_a_page)
+{
+	static const uint32_t demands[] = { 1, 512, 4096, STRICT_MEMORY };
+
+	for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++) {
+		struct uds_io *io = strict_io(1, demands[i]);
+		uint8_t *made = io_allocate_buffer(io, &torture.env, 10);
+		uint32_t least = demands[i] > 4096 ? demands[i] : 4096;
+
+		ck_assert_ptr_nonnull(made);
+		ck_assert_uint_eq((uintptr_t)made % least, 0);
+		torture.env.release(torture.env.context, made);
+		uds_io_close(io);
+	}
+}
+END_TEST
+
+START_TEST(long_transfers_go_in_large_parts)
+{
+	struct uds_io *io = strict_io(512, STRICT_MEMORY);
+
+	ck_assert_int_eq(bytes_read(io, &torture.env, buffer, 4 * WINDOW, 100, NULL), 0);
+	ck_assert_uint_eq(strict.reads, 5);
+	strict.reads = 0;
+	ck_assert_int_eq(bytes_write(io, &torture.env, buffer, 4 * WINDOW, 100, NULL), 0);
+	ck_assert_uint_eq(strict.writes, 5);
+	ck_assert_uint_eq(strict.reads, 2);
+	strict.writes = 0;
+	ck_assert_int_eq(uds_io_write_zeroes(io, 512, WINDOW), 0);
+	ck_assert_uint_eq(strict.writes, 4);
+	strict.writes = 0;
+	ck_assert_int_eq(uds_io_write_zeroes(io, 512, 1024), 0);
+	ck_assert_uint_eq(strict.writes, 1);
+	ck_assert_uint_eq(model.bytes[512] | model.bytes[512 + WINDOW - 1], 0);
+	uds_io_close(io);
+	/* A block is written whole, however large. */
+	io = strict_io(1 << 20, STRICT_MEMORY);
+	ck_assert_int_eq(uds_io_write_zeroes(io, WINDOW, 2 * WINDOW), 0);
+	ck_assert_uint_eq(strict.writes, 2);
+	ck_assert_uint_eq(strict.longest, WINDOW);
+	torture_env_fail_at(&torture, 1, true);
+	ck_assert_int_eq(uds_io_write_zeroes(io, WINDOW, WINDOW), -ENOMEM);
+	torture_env_fail_at(&torture, 0, false);
+	uds_io_close(io);
+}
+END_TEST
+
 /* Whatever fails is the answer, and it ends there: nothing is written after a read or write that failed. */
 START_TEST(the_first_failure_is_the_answer)
 {
@@ -214,6 +340,9 @@ int main(void)
 	tcase_add_loop_test(tc, any_range_is_written_and_nothing_beside_it, 0, BLOCKS);
 	tcase_add_test(tc, only_the_edges_of_a_write_are_read);
 	tcase_add_loop_test(tc, copies_go_between_any_blocks, 0, BLOCKS * BLOCKS);
+	tcase_add_loop_test(tc, memory_is_aligned_for_both_sides, 0, 4);
+	tcase_add_test(tc, buffers_begin_at_a_page);
+	tcase_add_test(tc, long_transfers_go_in_large_parts);
 	tcase_add_test(tc, the_first_failure_is_the_answer);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
