@@ -87,6 +87,15 @@ void torture_env_start(struct torture_env *torture)
 	torture->env.release = torture_release;
 }
 
+const struct uds_env *guarded_env(void)
+{
+	static struct torture_env guarded;
+
+	if (guarded.env.allocate == NULL)
+		torture_env_start(&guarded);
+	return &guarded.env;
+}
+
 void torture_env_fail_at(struct torture_env *torture, uint64_t nth, bool and_after)
 {
 	torture->fail_at = nth;

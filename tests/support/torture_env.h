@@ -39,6 +39,12 @@ struct torture_env {
 
 void torture_env_start(struct torture_env *torture);
 
+/*
+ * One for the whole program that never fails: for tests that want what is written outside of memory to be found,
+ * and nothing else.
+ */
+const struct uds_env *guarded_env(void);
+
 /* The @nth allocation from now fails (1: the next, 0: none), with @and_after all later ones too. */
 void torture_env_fail_at(struct torture_env *torture, uint64_t nth, bool and_after);
 

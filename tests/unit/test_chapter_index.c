@@ -13,6 +13,7 @@
 #include "chapter/index_page.h"
 #include "check_main.h"
 #include "geometry/name_bits.h"
+#include "torture_env.h"
 #include "vector_file.h"
 
 static struct geometry small_geometry(uint32_t page_bytes, uint32_t record_pages)
@@ -33,7 +34,7 @@ static struct chapter_index *make_index(const struct geometry *g, uint64_t nonce
 	struct chapter_index *index;
 	struct uds_env env;
 
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	ck_assert_int_eq(chapter_index_make(&env, g, nonce, &index), 0);
 	chapter_index_reset(index, vcn);
 	return index;
@@ -564,6 +565,31 @@ START_TEST(name_put_twice_is_refused__S11)
 }
 END_TEST
 
+/* More names of one address than a list can hold: the name that is twice is among those that it has. */
+START_TEST(name_put_twice_is_refused_where_lists_overflow)
+{
+	static const unsigned int twice[] = { 0, 1, 2, 7, 100 };
+	struct geometry g = small_geometry(4096, 8);
+	struct chapter_index *index = make_index(&g, 1, 1);
+
+	for (size_t i = 0; i <= sizeof(twice) / sizeof(twice[0]); i++) {
+		bool any = i < sizeof(twice) / sizeof(twice[0]);
+
+		chapter_index_reset(index, i);
+		for (unsigned int n = 0; n < 600; n++) {
+			struct uds_record_name name = { { (uint8_t)n, (uint8_t)(n >> 8) } };
+
+			if (any && n == 150)
+				name.bytes[0] = (uint8_t)twice[i], name.bytes[1] = 0;
+			ck_assert_int_eq(chapter_index_put(index, &name, n / 128), 0);
+		}
+		ck_assert_int_eq(chapter_index_finish(index, NULL),
+				 any ? UDS_ERR_DUPLICATE_NAME : 0);
+	}
+	chapter_index_free(index);
+}
+END_TEST
+
 START_TEST(more_names_than_a_chapter_has_are_refused)
 {
 	static struct uds_record_name names[512];
@@ -790,6 +816,7 @@ int main(void)
 	tcase_add_test(tc, usual_chapters_are_indexed_without_loss);
 	tcase_add_test(tc, largest_chapter_is_indexed_without_loss);
 	tcase_add_test(tc, name_put_twice_is_refused__S11);
+	tcase_add_test(tc, name_put_twice_is_refused_where_lists_overflow);
 	tcase_add_test(tc, more_names_than_a_chapter_has_are_refused);
 	tcase_add_test(tc, biased_names_come_out_as_if_inserted_one_by_one);
 	tcase_add_test(tc, old_bytes_never_reach_a_page__S13);

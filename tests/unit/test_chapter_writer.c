@@ -17,6 +17,7 @@
 #include "crash.h"
 #include "fault_io.h"
 #include "io/io.h"
+#include "torture_env.h"
 #include "vector_file.h"
 #include "volume/chapter_writer.h"
 #include "volume/find_chapters.h"
@@ -64,7 +65,7 @@ static void make_index(struct index *index, struct uds_io *io, uint32_t page_byt
 	int r;
 
 	memset(index, 0, sizeof(*index));
-	ck_assert_int_eq(env_complete(NULL, &index->env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &index->env), 0);
 	index->io = io;
 	r = layout_create(io, &io->env, 0, 0, &configuration, NULL, false, &message);
 	if (r == 0)

@@ -209,7 +209,7 @@ START_TEST(map_joins_what_goes_on)
 	struct exception_map *map;
 	struct uds_env env;
 
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	ck_assert_int_eq(map_make(&env, &map), 0);
 	for (uint64_t i = 0; i < 100000; i++) {
 		run.old_chunk = i;
@@ -236,7 +236,7 @@ START_TEST(map_takes_at_most_20_bytes_an_exception)
 	uint64_t random = 5;
 	struct uds_env env;
 
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	ck_assert_int_eq(map_make(&env, &map), 0);
 	for (uint64_t i = 0; i < MANY; i++) {
 		struct map_run run = { next_random(&random) >> 24, 2 + i, 1 };

@@ -11,13 +11,14 @@
 #include "chapter/index_page.h"
 #include "chapter/saved_chapter.h"
 #include "check_main.h"
+#include "torture_env.h"
 #include "vector_file.h"
 
 static struct uds_env env;
 
 static void complete_env(void)
 {
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 }
 
 static struct open_zone *make_zone(uint32_t capacity)

@@ -15,6 +15,7 @@
 #include "base/env.h"
 #include "check_main.h"
 #include "names.h"
+#include "torture_env.h"
 #include "volume/layout.h"
 #include "volume/lookup.h"
 #include "volume/volume.h"
@@ -368,7 +369,7 @@ static void open_inner(struct inner *inner)
 	format(inner->io);
 	ck_assert_int_eq(uds_volume_open(inner->io, NULL, NULL, &volume), 0);
 	fill_volume(volume);
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	ck_assert_int_eq(layout_read(inner->io, 0, NULL, &inner->layout), 0);
 	ck_assert_int_eq(volume_open(inner->io, &inner->layout, 0, &env, &inner->volume), 0);
 	uds_volume_close(volume);

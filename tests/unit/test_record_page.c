@@ -9,6 +9,7 @@
 #include "base/env.h"
 #include "chapter/record_page.h"
 #include "check_main.h"
+#include "torture_env.h"
 #include "vector_file.h"
 
 static struct uds_record records[2048];
@@ -20,7 +21,7 @@ static struct record_page_encoder *make_encoder(uint32_t count)
 	struct record_page_encoder *encoder;
 	struct uds_env env;
 
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	ck_assert_int_eq(record_page_encoder_make(&env, count, &encoder), 0);
 	for (uint32_t i = 0; i < 2048; i++)
 		pointers[i] = &records[i];
@@ -259,7 +260,7 @@ START_TEST(impossible_page_sizes_are_refused)
 	struct record_page_encoder *encoder;
 	struct uds_env env;
 
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	ck_assert_int_eq(record_page_encoder_make(&env, 0, &encoder), -EINVAL);
 	ck_assert_int_eq(record_page_encoder_make(&env, 2049, &encoder), -EINVAL);
 	record_page_encoder_free(NULL);

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "check_main.h"
+#include "torture_env.h"
 #include "volume_index/private.h"
 #include "volume_index_model.h"
 
@@ -546,7 +547,7 @@ int main(void)
 	TCase *model = tcase_create("model");
 	TCase *limits = tcase_create("limits");
 
-	env_complete(NULL, &env);
+	env_complete(guarded_env(), &env);
 	tcase_add_test(model, random_names_agree_with_the_model);
 	tcase_add_test(model, many_collisions_agree_with_the_model);
 	tcase_add_test(model, long_lists_agree_with_the_model);

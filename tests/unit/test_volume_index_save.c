@@ -933,7 +933,7 @@ int main(void)
 	TCase *own = tcase_create("own");
 	TCase *damage = tcase_create("damage");
 
-	env_complete(NULL, &env);
+	env_complete(guarded_env(), &env);
 	tcase_add_test(origin, streams_of_the_origin_load_list_by_list);
 	tcase_add_test(origin, streams_of_the_origin_load_into_any_zones_and_back);
 	tcase_add_test(origin, one_zone_is_saved_as_the_origin_does);

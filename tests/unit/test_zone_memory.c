@@ -13,6 +13,7 @@
 #include "check_main.h"
 #include "delta/delta_code.h"
 #include "geometry/name_zone.h"
+#include "torture_env.h"
 #include "vector_file.h"
 
 #define MOST_LISTS   256
@@ -60,7 +61,7 @@ static void place_lists(void)
 {
 	struct uds_env env;
 
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	m.lists_per_zone = volume_index_lists_per_zone(&m.parameters, m.zones);
 	for (unsigned int z = 0; z < m.zones; z++) {
 		uint32_t first = z * m.lists_per_zone;
@@ -287,7 +288,7 @@ START_TEST(lists_never_overlap)
 	struct uds_env env;
 	uint64_t grown = 0;
 
-	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	ck_assert_int_eq(zone_memory_make(&memory, &env, 65536, 100), 0);
 	for (uint64_t i = 0;; i++) {
 		uint64_t r = splitmix(4, i);
