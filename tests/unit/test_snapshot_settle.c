@@ -13,6 +13,7 @@
 #include "check_main.h"
 #include "fault_io.h"
 #include "snap_image.h"
+#include "torture_env.h"
 #include "trace_io.h"
 
 /* Chunks of a sector: 32 exceptions in an area. */
@@ -25,6 +26,7 @@
 #define ROUND_AREAS 64u
 
 struct fixture {
+	struct torture_env torture;
 	struct trace *trace;
 	struct fault_plan plan;
 	struct uds_io *origin;
@@ -37,6 +39,7 @@ static void setup_sized(struct fixture *f, bool transient, uint64_t cow_bytes)
 	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 
+	torture_env_start(&f->torture);
 	f->trace = malloc(sizeof(*f->trace));
 	trace_start(f->trace);
 	fault_plan_start(&f->plan);
@@ -46,6 +49,7 @@ static void setup_sized(struct fixture *f, bool transient, uint64_t cow_bytes)
 	f->origin = trace_io(f->trace, 'o', f->origin);
 	f->cow = trace_io(f->trace, 'c', f->cow);
 	ck_assert_int_eq(fault_io_open(&f->plan, f->cow, NULL, &f->cow), 0);
+	options.env = &f->torture.env;
 	if (transient)
 		options.transient_chunk_bytes = CHUNK;
 	else
@@ -65,6 +69,7 @@ static void teardown(struct fixture *f)
 	uds_io_close(f->origin);
 	uds_io_close(f->cow);
 	fault_plan_end(&f->plan);
+	torture_env_end(&f->torture);
 	free(f->trace);
 }
 
@@ -225,12 +230,48 @@ START_TEST(areas_are_restored_from_the_front)
 	fault_plan_fail(&f.plan, FAULT_WRITE | FAULT_FLUSH, 8, -EIO, true);
 	ck_assert_int_eq(uds_snapshot_merge(f.snapshot, NULL, NULL), -EIO);
 	fault_plan_fail(&f.plan, 0, 0, 0, false);
+	/* What comes back needs a buffer: without one it waits. */
+	torture_env_fail_at(&f.torture, 1, true);
+	ck_assert_int_eq(uds_snapshot_flush(f.snapshot), -ENOMEM);
+	torture_env_fail_at(&f.torture, 0, false);
 	trace_clear(f.trace);
 	ck_assert_int_eq(uds_snapshot_flush(f.snapshot), 0);
 	ck_assert_str_eq(f.trace->text, "oF cW34304+512 cW17408+512 cW512+512 cF "
 					"cW34304+512 cW17408+512 cW512+512 cF "
 					"cW51200+512 cF cF ");
 	teardown(&f);
+}
+END_TEST
+
+static bool has_entries(struct fixture *f, uint64_t area)
+{
+	uint8_t bytes[CHUNK];
+
+	ck_assert_int_eq(uds_io_read(f->cow, bytes, CHUNK, area_at(area)), 0);
+	return bytes[CHUNK - 1] != 0 || memcmp(bytes, bytes + 1, CHUNK - 1) != 0;
+}
+
+/* Full areas end before anything else of them or of the last one goes: no cut leaves a list with a hole. */
+START_TEST(full_areas_end_before_the_last_one_goes)
+{
+	unsigned int ended = 0;
+
+	for (uint64_t nth = 1; nth <= 12; nth++) {
+		struct fixture f;
+
+		setup(&f, false);
+		for (uint64_t c = 0; c < 3 * PER_AREA + 5; c++)
+			ck_assert_int_eq(write_chunk(&f, c), 0);
+		fault_plan_fail(&f.plan, FAULT_WRITE | FAULT_FLUSH, nth, -EIO, true);
+		(void)uds_snapshot_merge(f.snapshot, NULL, NULL);
+		fault_plan_fail(&f.plan, 0, 0, 0, false);
+		ended += has_entries(&f, 3) && !has_entries(&f, 2) && !has_entries(&f, 1) &&
+			 !has_entries(&f, 0);
+		/* The last one goes, or stays as it is, only when the others have ended. */
+		ck_assert(has_entries(&f, 3) || !has_entries(&f, 0));
+		teardown(&f);
+	}
+	ck_assert_uint_gt(ended, 0);
 }
 END_TEST
 
@@ -246,6 +287,7 @@ int main(void)
 	tcase_add_test(tc, areas_behind_the_end_are_cleaned_durably);
 	tcase_add_test(tc, the_last_area_of_a_device_is_cleaned_too);
 	tcase_add_test(tc, areas_are_restored_from_the_front);
+	tcase_add_test(tc, full_areas_end_before_the_last_one_goes);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

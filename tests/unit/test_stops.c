@@ -387,21 +387,22 @@ static const struct {
 	const char *name;
 	int (*work)(void);
 	unsigned int least_calls;
+	bool exactly;
 } works[] = {
-	{ "findings of an index", verify_findings, 2 },
-	{ "progress of a verify", verify_progress, 1 },
-	{ "progress of a recovery", recover, 1 },
-	{ "progress of opening a volume", open_volume, 1 },
-	{ "all records", all_records, 300 },
-	{ "progress of a save", save, 1 },
-	{ "findings of a store", store_findings, 9 },
-	{ "progress of verifying a store", store_progress, 2 },
-	{ "progress of opening a store", open_store, 2 },
-	{ "ranges of a store", ranges, 80 },
-	{ "entries of a store", entries, 80 },
-	{ "changed ranges", changed, 80 },
-	{ "losses", losses, 2 },
-	{ "losses that are only looked for", look_for_losses, 2 },
+	{ "findings of an index", verify_findings, 2, false },
+	{ "progress of a verify", verify_progress, 1, false },
+	{ "progress of a recovery", recover, 1, false },
+	{ "progress of opening a volume", open_volume, 1, false },
+	{ "all records", all_records, 3 * 128, true },
+	{ "progress of a save", save, 1, false },
+	{ "findings of a store", store_findings, 9, false },
+	{ "progress of verifying a store", store_progress, 2, false },
+	{ "progress of opening a store", open_store, 2, false },
+	{ "ranges of a store", ranges, 80, true },
+	{ "entries of a store", entries, 80, true },
+	{ "changed ranges", changed, 80, true },
+	{ "losses", losses, 2, false },
+	{ "losses that are only looked for", look_for_losses, 2, false },
 };
 
 START_TEST(a_callback_ends_the_work_at_each_of_its_calls)
@@ -413,7 +414,9 @@ START_TEST(a_callback_ends_the_work_at_each_of_its_calls)
 	memset(&state, 0, sizeof(state));
 	ck_assert_int_eq(works[_i].work(), 0);
 	calls = state.calls;
-	ck_assert_msg(calls >= works[_i].least_calls, "%s: %u calls", works[_i].name, calls);
+	ck_assert_msg(calls >= works[_i].least_calls &&
+			      (!works[_i].exactly || calls == works[_i].least_calls),
+		      "%s: %u calls", works[_i].name, calls);
 	/* Many are of one kind: the first and last ones, and some between. */
 	for (unsigned int n = 1; n <= calls; n += n < 20 || calls - n < 20 ? 1 : 7) {
 		state.stop_at = n;
