@@ -517,7 +517,8 @@ START_TEST(every_operation_of_the_io_may_fail)
 		uds_io_close(io);
 		fault_plan_end(&plan);
 	}
-	ck_assert_uint_gt(operations, 50);
+	/* Where reads are slow a batch reads a page once for all of its lookups. */
+	ck_assert_uint_gt(operations, _i == 0 ? 50 : 40);
 }
 END_TEST
 
