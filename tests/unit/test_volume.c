@@ -461,6 +461,8 @@ START_TEST(chapter_indexes_are_read_whole_and_record_pages_searched_alone)
 	ck_assert_int_eq(
 		search_record_page(o.volume, found.oldest, 3, &name, &there, &data, &message), 0);
 	ck_assert(!there);
+	ck_assert_int_eq(volume_read_page(o.volume, found.oldest, 0, pages, &message),
+			 UDS_ERR_OUT_OF_RANGE);
 	ck_assert_int_eq(volume_read_chapter_index(o.volume, found.oldest, pages, heads, &message),
 			 UDS_ERR_OUT_OF_RANGE);
 	volume_end_write(o.volume, geometry_physical_chapter(g, found.oldest), 0, NULL);
