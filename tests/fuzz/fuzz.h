@@ -53,6 +53,9 @@ struct uds_io *fuzz_io(const uint8_t *bytes, size_t size);
 /* One of the small geometries that targets work on, by any number: dense, sparse, with larger pages. */
 const struct geometry *fuzz_geometry(uint8_t which);
 
+/* Sequences of operations end after so many bytes: many short ones find more than a few long ones. */
+#define FUZZ_SESSION 400u
+
 #define FUZZ_NONCE UINT64_C(0x1122334455667788)
 
 #endif

@@ -200,7 +200,7 @@ static void start(struct run *run, uint8_t shape)
 
 void fuzz_index_operations(const uint8_t *bytes, size_t size)
 {
-	struct fuzz_input input = { bytes, size < 2000 ? size : 2000 };
+	struct fuzz_input input = { bytes, size < FUZZ_SESSION ? size : FUZZ_SESSION };
 	struct run run;
 
 	start(&run, fuzz_u8(&input));

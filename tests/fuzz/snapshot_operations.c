@@ -217,7 +217,7 @@ static void step(struct world *w, struct fuzz_input *input)
 void fuzz_snapshot_operations(const uint8_t *bytes, size_t size)
 {
 	static struct world w;
-	struct fuzz_input input = { bytes, size < 1000 ? size : 1000 };
+	struct fuzz_input input = { bytes, size < FUZZ_SESSION ? size : FUZZ_SESSION };
 	uint8_t shape = fuzz_u8(&input);
 
 	memset(&w, 0, sizeof(w));
