@@ -407,7 +407,7 @@ UDS_PUBLIC int uds_crash_log_open(struct uds_crash_log *log, uint32_t number,
 				  struct uds_message *ret_message, struct uds_io **ret_io)
 {
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
-	struct crash_device *device = &log->devices[number];
+	struct crash_device *device;
 	char name[20];
 	int r;
 
@@ -415,6 +415,7 @@ UDS_PUBLIC int uds_crash_log_open(struct uds_crash_log *log, uint32_t number,
 		return failure(ret_message, -EINVAL,
 			       "device %" PRIu32 " of a log: there are %" PRIu32, number,
 			       log->device_count);
+	device = &log->devices[number];
 	snprintf(name, sizeof(name), "crash:%" PRIu32, number);
 	limits.name = name;
 	limits.quick = true; /* in the order in which requests are submitted, always the same */

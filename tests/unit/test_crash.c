@@ -449,6 +449,7 @@ START_TEST(what_cannot_be_done_is_refused)
 	device.block_bytes = 1;
 	ck_assert_int_eq(uds_crash_log_add(log, &device, &message, &number), -ENOSPC);
 	ck_assert_int_eq(uds_crash_log_open(log, UDS_CRASH_DEVICES, &message, &io), -EINVAL);
+	ck_assert_int_eq(uds_crash_log_open(log, UINT32_MAX, &message, &io), -EINVAL);
 	ck_assert_ptr_null(uds_crash_log_bytes(log, UDS_CRASH_DEVICES, NULL));
 	crash_mark(log, 1);
 	ck_assert_int_eq(uds_crash_log_add(log, &device, &message, &number), -EBUSY);
