@@ -190,7 +190,6 @@ int failures_say(struct failures *failures, int status, const char *format, ...)
 	return failures_keep(failures, status, &message);
 }
 
-/* Whether the thread has a sentence for this status. */
 static bool has_sentence(struct failures *failures, int status)
 {
 	struct table *table = table_of(failures);

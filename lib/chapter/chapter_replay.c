@@ -86,7 +86,6 @@ static int find_insertion(const struct chapter_lists *lists, uint64_t entry,
 	return 0;
 }
 
-/* Bits of a list in front of a place. */
 static uint32_t bits_before(const struct chapter_lists *lists, uint32_t list, uint32_t place)
 {
 	const uint64_t *entries = lists->entries + lists->starts[list];

@@ -143,7 +143,6 @@ static void sort_large(const struct uds_record *const *records, uint64_t *keys, 
 	}
 }
 
-/* Fills encoder->sorted. */
 static void sort_records(struct record_page_encoder *encoder,
 			 const struct uds_record *const *records)
 {

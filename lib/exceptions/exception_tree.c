@@ -324,7 +324,6 @@ static int leaf_split(struct exception_tree *tree, struct tree_place *at, uint64
 	return 0;
 }
 
-/* Puts an extent at its place. */
 int tree_insert(struct exception_tree *tree, struct tree_place at, struct chunk_extent e)
 {
 	struct extent_leaf *leaf;

@@ -36,7 +36,6 @@ __attribute__((cold, noinline)) void request_failed(struct uds_index *index,
 			      uds_strerror(status));
 }
 
-/* Drives operation @i to its end. */
 static void drive_operation(struct batch *batch, size_t i)
 {
 	struct operation *operation = &batch->operations[i];

@@ -207,7 +207,6 @@ static bool is_damage(int status)
 	       status == UDS_ERR_OVERFLOW || status == UDS_ERR_UNSUPPORTED_VERSION;
 }
 
-/* After a load that failed with @status. */
 static int judge_failed_load(struct uds_index *index, const struct save *save, int status,
 			     struct uds_message *message)
 {

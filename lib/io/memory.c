@@ -183,7 +183,6 @@ static int memory_size(void *context, uint64_t *ret_bytes)
 	return 0;
 }
 
-/* Makes room in the table for @bytes bytes. */
 static int grow_table(struct memory_io *memory, uint64_t bytes)
 {
 	size_t count = (size_t)((bytes + LEAF_BYTES - 1) / LEAF_BYTES);

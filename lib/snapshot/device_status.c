@@ -65,7 +65,6 @@ UDS_PUBLIC const char *uds_snapshot_state_meaning(enum uds_snapshot_state state)
 	return "";
 }
 
-/* The state of a store as that of a snapshot. */
 static enum uds_snapshot_state from_store(enum uds_exception_store_state state)
 {
 	switch (state) {

@@ -13,6 +13,10 @@ static uint8_t *allocate(const struct uds_env *env, uint64_t size)
 
 int crash_image_resize(struct crash_image *image, const struct uds_env *env, uint64_t size)
 {
+	/*
+	 * Always a new piece: when the memory is missing, the old bytes and the old size stay
+	 * together.
+	 */
 	uint64_t kept = size < image->size ? size : image->size;
 	uint8_t *bytes = allocate(env, size);
 
@@ -20,6 +24,7 @@ int crash_image_resize(struct crash_image *image, const struct uds_env *env, uin
 		return -ENOMEM;
 	if (kept > 0)
 		memcpy(bytes, image->bytes, (size_t)kept);
+	/* What a file grows by reads as zero (libuds_io(3)), also where it was cut off before. */
 	memset(bytes + kept, 0, (size_t)(size - kept));
 	env_release(env, image->bytes);
 	image->bytes = bytes;
@@ -46,6 +51,10 @@ void crash_image_write(struct crash_image *image, const uint8_t *bytes, uint64_t
 {
 	if (offset >= image->size)
 		return;
+	/*
+	 * Replayed without the resize in front of it, a write may reach over the end: the part that
+	 * has a place stays. Subtracted, as offset + length could wrap.
+	 */
 	if (length > image->size - offset)
 		length = image->size - offset;
 	if (bytes == NULL)

@@ -32,6 +32,7 @@ UDS_PUBLIC int uds_crash_log_make(const struct uds_env *given, struct uds_messag
 	log = env_allocate_zeroed(&env, 1, sizeof(*log));
 	if (log == NULL)
 		return failure(ret_message, -ENOMEM, "making a log of devices: no memory");
+	/* The allocator must outlive the log: the images and the events keep pieces of it. */
 	log->env = env;
 	pthread_mutex_init(&log->lock, NULL);
 	*ret_log = log;
@@ -64,9 +65,17 @@ static int check_device(const struct uds_crash_log *log, const struct uds_crash_
 {
 	uint32_t least = device->base == NULL ? 1 : uds_io_block_bytes(device->base);
 
+	/*
+	 * Blocks that are smaller than the base's would let requests through that the base refuses,
+	 * with the change in the log already.
+	 */
 	if (!is_power_of_two(device->block_bytes) || device->block_bytes < least)
 		return failure(message, -EINVAL, "a device with blocks of %" PRIu32 " bytes",
 			       device->block_bytes);
+	/*
+	 * The events before would be of a time when the device did not exist; a cut among them
+	 * could not say what it holds.
+	 */
 	if (log->event_count > 0)
 		return failure(message, -EBUSY, "adding a device: something was recorded before");
 	if (log->device_count == UDS_CRASH_DEVICES)
@@ -92,6 +101,7 @@ static int fill(struct crash_image *image, const struct uds_env *env,
 		memcpy(image->bytes, device->bytes, (size_t)size);
 	if (device->base == NULL)
 		return 0;
+	/* In parts, through a buffer that is aligned as the base asks for: the image is not. */
 	buffer = io_allocate_buffer(device->base, env, part);
 	if (buffer == NULL)
 		return failure(message, -ENOMEM, "adding a device: no memory");
@@ -117,6 +127,10 @@ UDS_PUBLIC int uds_crash_log_add(struct uds_crash_log *log, const struct uds_cra
 		r = check_device(log, &known, ret_message);
 	if (r == 0)
 		r = fill(&first, &log->env, &known, ret_message);
+	/*
+	 * Twice: a cut is replayed from what the device held at first, while reads see what it
+	 * holds now.
+	 */
 	if (r == 0 && crash_image_copy(&now, &log->env, &first) < 0)
 		r = failure(ret_message, -ENOMEM, "adding a device: no memory");
 	if (r < 0) {
@@ -143,6 +157,10 @@ static int make_room(struct uds_crash_log *log, uint64_t count)
 
 	if (log->event_count + count <= log->event_room)
 		return 0;
+	/*
+	 * Doubled, so that recording n events copies no more than 2 n of them; uds_env cannot
+	 * resize.
+	 */
 	events = env_allocate(&log->env, room, sizeof(*events));
 	if (events == NULL)
 		return -ENOMEM;
@@ -167,6 +185,7 @@ static int record(struct uds_crash_log *log, enum crash_event_kind kind, uint32_
 		event.bytes = env_allocate(&log->env, length, 1);
 		if (event.bytes == NULL)
 			return -ENOMEM;
+		/* The caller may use its buffer again as soon as the write is done. */
 		memcpy(event.bytes, bytes, (size_t)length);
 	}
 	log->events[log->event_count++] = event;
@@ -232,6 +251,7 @@ static int crash_read(void *context, void *buffer, size_t length, uint64_t offse
 	int r = UDS_ERR_OUT_OF_RANGE;
 
 	pthread_mutex_lock(&device->log->lock);
+	/* From the base and not from the image, so that a fault of the base is seen. */
 	if (is_inside(device, length, offset) && device->base != NULL) {
 		r = uds_io_read(device->base, buffer, length, offset);
 	} else if (is_inside(device, length, offset)) {
@@ -253,6 +273,10 @@ static int change(struct crash_device *device, enum crash_event_kind kind, const
 	r = record(device->log, kind, device->number, offset, length, bytes);
 	if (r < 0)
 		return r;
+	/*
+	 * In the image although the base may still fail: its event is in the log by now, and a
+	 * replay of all events must give this image.
+	 */
 	crash_image_write(&device->now, bytes, length, offset);
 	if (device->base == NULL)
 		return 0;
@@ -294,6 +318,7 @@ static int crash_write_durable(void *context, const void *buffer, size_t length,
 	int r;
 
 	pthread_mutex_lock(&log->lock);
+	/* The event that change() is about to make; the lock keeps it the next one. */
 	number = log->event_count;
 	r = change(device, CRASH_WRITE, buffer, length, offset);
 	if (r == 0 && device->base != NULL)
@@ -312,6 +337,10 @@ static int crash_discard(void *context, uint64_t offset, uint64_t length)
 	uint8_t *garbage = env_allocate(&device->log->env, length, 1);
 	int r;
 
+	/*
+	 * Neither old bytes nor zeroes, so that code that counts on one of the two after a discard
+	 * fails.
+	 */
 	if (garbage == NULL)
 		return -ENOMEM;
 	memset(garbage, GARBAGE, (size_t)length);
@@ -329,6 +358,11 @@ static int crash_flush(void *context)
 
 	pthread_mutex_lock(&device->log->lock);
 	if (device->base != NULL)
+		/*
+		 * The lock is held over the flush: no write can begin between it and its event, and
+		 * so the event stands exactly between what is certain and what is not. A flush that
+		 * failed promises nothing and is not recorded.
+		 */
 		r = uds_io_flush(device->base);
 	if (r == 0)
 		r = record(device->log, CRASH_FLUSH, device->number, 0, 0, NULL);
@@ -358,6 +392,7 @@ static int crash_resize(void *context, uint64_t bytes)
 	if (r == 0)
 		r = crash_image_resize(&resized, &log->env, bytes);
 	if (r == 0)
+		/* Memory first: once the base has its new size, nothing may fail. */
 		r = make_room(log, 1);
 	if (r == 0 && device->base != NULL)
 		r = uds_io_resize(device->base, bytes);
@@ -385,6 +420,10 @@ static int crash_identity(void *context, struct uds_io_place *ret_places, size_t
 
 static int crash_close(void *context)
 {
+	/*
+	 * The device belongs to the log; it may be opened again, and its states are asked for
+	 * later.
+	 */
 	(void)context;
 	return 0;
 }

@@ -38,7 +38,7 @@ struct crash_device {
 
 	/*
 	 * The bytes that were certain at one cut: everything up to the last flush before it. They move
-	 * forward in the log, and begin anew when an earlier cut is asked for.
+	 * forward in the log, and start over when an earlier cut is asked for.
 	 */
 	struct crash_image certain;
 	uint64_t certain_events; /* they hold the events before this one */

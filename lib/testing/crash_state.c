@@ -48,6 +48,7 @@ static void write_garbage(struct crash_image *image, uint64_t length, uint64_t o
 {
 	uint8_t bytes[UDS_CRASH_SECTOR];
 
+	/* Byte by byte, the lowest first: the same garbage on machines of either byte order. */
 	for (size_t i = 0; i < sizeof(bytes); i += sizeof(uint64_t)) {
 		uint64_t number = next_random(random);
 
@@ -66,6 +67,10 @@ static void apply_units(struct crash_image *image, const struct crash_event *eve
 	for (uint64_t at = 0; at < event->length; at += part) {
 		uint64_t thrown = next_random(random);
 
+		/*
+		 * Units of the device, not of the write: one that begins inside a unit has a short
+		 * first part.
+		 */
 		part = unit - (event->offset + at) % unit;
 		if (part > event->length - at)
 			part = event->length - at;
@@ -79,6 +84,7 @@ static void apply_units(struct crash_image *image, const struct crash_event *eve
 /* A number of bytes that ends between two of the write's units; not all of them. */
 static uint64_t torn_length(const struct crash_event *event, uint64_t unit, uint64_t *random)
 {
+	/* Never the last unit: the whole write would be KEEP. */
 	uint64_t first = event->offset / unit;
 	uint64_t last = (event->offset + event->length - 1) / unit;
 	uint64_t units = next_random(random) % (last - first + 1);
@@ -91,9 +97,14 @@ int crash_move(struct crash_device *device, uint64_t cut)
 	struct uds_crash_log *log = device->log;
 	uint64_t flush = cut;
 
+	/* Only a flush of this device counts: that of another one says nothing about its writes. */
 	while (flush > 0 && !(log->events[flush - 1].kind == CRASH_FLUSH &&
 			      log->events[flush - 1].device == device->number))
 		flush--;
+	/*
+	 * Bytes cannot be taken back; going forward, a sweep replays each event once for all its
+	 * cuts.
+	 */
 	if (device->certain.bytes == NULL || device->certain_events > flush) {
 		if (crash_image_copy(&device->certain, &log->env, &device->first) < 0)
 			return -ENOMEM;
@@ -102,6 +113,10 @@ int crash_move(struct crash_device *device, uint64_t cut)
 	for (; device->certain_events < flush; device->certain_events++) {
 		const struct crash_event *event = &log->events[device->certain_events];
 
+		/*
+		 * Counted on only after it was applied: a failure can be tried again at the same
+		 * event.
+		 */
 		if (is_change(event, device->number) &&
 		    apply(&device->certain, &log->env, event, event->length) < 0)
 			return -ENOMEM;
@@ -137,6 +152,10 @@ static int apply_pending(struct crash_image *image, const struct uds_env *env,
 {
 	bool bytes = event->kind != CRASH_RESIZE && event->length > 0;
 
+	/*
+	 * A resize is one change and cannot be torn: it gets the coin of a whole write, or is kept
+	 * where only the last write is torn.
+	 */
 	switch (variant) {
 	case UDS_CRASH_SECTORS:
 	case UDS_CRASH_BLOCKS:
@@ -185,6 +204,11 @@ static int apply_all(const struct crash_device *device, uint64_t cut, uint32_t v
 		return 0;
 	for (uint64_t i = device->certain_events; i < cut && r == 0; i++) {
 		const struct crash_event *event = &log->events[i];
+		/*
+		 * The write and the event that seals it are two: a cut between them leaves the
+		 * write uncertain, like one that was cut before it returned. The writes around a
+		 * sealed one stay uncertain.
+		 */
 		bool sealed = event->sealed != 0 && event->sealed < cut;
 
 		if (is_change(event, device->number))
@@ -202,6 +226,10 @@ static int add_state(struct uds_crash_log *after, struct crash_device *device, u
 	uint32_t here = variant;
 	int r = crash_move(device, cut);
 
+	/*
+	 * One of those below MIXED; the same sequence goes on from device to device, so that the
+	 * devices can differ.
+	 */
 	if (variant == UDS_CRASH_MIXED)
 		here = (uint32_t)(next_random(random) % UDS_CRASH_MIXED);
 	added->log = after;
@@ -220,6 +248,10 @@ UDS_PUBLIC int uds_crash_log_after(struct uds_crash_log *log, uint64_t cut, uint
 				   uint64_t seed, struct uds_message *ret_message,
 				   struct uds_crash_log **ret_after)
 {
+	/*
+	 * Cut and variant are mixed in, so that a sweep with one seed does not tear every write at
+	 * the same places.
+	 */
 	uint64_t random = seed ^ cut << 32 ^ (uint64_t)variant << 24;
 	struct uds_crash_log *after;
 	int r;

@@ -46,8 +46,13 @@ UDS_PUBLIC int uds_crash_sweep_make(struct uds_crash_log *log,
 	sweep = env_allocate_zeroed(&log->env, 1, sizeof(*sweep));
 	if (sweep == NULL)
 		return failure(ret_message, -ENOMEM, "making a sweep: no memory");
+	/*
+	 * GARBAGE is the highest and is not among them: uds/testing.h says why it must be asked
+	 * for.
+	 */
 	if (options.variants == 0)
 		options.variants = (UINT32_C(1) << UDS_CRASH_GARBAGE) - 1;
+	/* Events that are recorded during the sweep are not part of it. */
 	if (options.end > log->event_count)
 		options.end = log->event_count;
 	sweep->log = log;
@@ -83,6 +88,10 @@ static int matters(const struct uds_crash_sweep *sweep)
 
 		if (crash_move(device, sweep->cut) < 0)
 			return -ENOMEM;
+		/*
+		 * The most on one device, not the sum: with one change each, whole writes are KEEP
+		 * or DROP on every device, and mixing them is MIXED's part.
+		 */
 		pending = crash_count_pending(device, sweep->cut);
 		most = pending > most ? pending : most;
 		devices += pending > 0;
@@ -90,6 +99,7 @@ static int matters(const struct uds_crash_sweep *sweep)
 	switch (sweep->variant) {
 	case UDS_CRASH_KEEP:
 		return 1;
+	/* With a single uncertain change these are KEEP or DROP again. */
 	case UDS_CRASH_ONLY_LAST:
 	case UDS_CRASH_WRITES:
 		return most > 1;
@@ -103,6 +113,7 @@ static int matters(const struct uds_crash_sweep *sweep)
 /* To the next round, variant or cut. */
 static void advance(struct uds_crash_sweep *sweep)
 {
+	/* Without a coin every round would give the same bytes. */
 	if (throws_coins(sweep->variant) && sweep->round + 1 < sweep->options.rounds) {
 		sweep->round++;
 		return;
@@ -166,9 +177,11 @@ UDS_PUBLIC int uds_crash_sweep_next(struct uds_crash_sweep *sweep,
 	}
 	state.cut = sweep->cut;
 	state.variant = sweep->variant;
+	/* An odd step: no two of the rounds have the same seed. */
 	state.seed = sweep->options.seed + sweep->round * UINT64_C(0x100000001b3);
 	state.mark = uds_crash_log_mark_at(sweep->log, sweep->cut);
 	describe(sweep, &state);
+	/* On failure the sweep stays at this state, and the next call tries it again. */
 	r = uds_crash_log_after(sweep->log, state.cut, state.variant, state.seed, ret_message,
 				ret_after);
 	if (r < 0)
