@@ -305,7 +305,9 @@ START_TEST(large_memory_begins_at_a_huge_page_and_is_given_back_whole)
 		if (round == 8)
 			before = mapped_pages();
 	}
-	ck_assert_uint_lt(mapped_pages(), before + 4 * HUGE_BYTES / 4096);
+	/* Smaller ones are the C library's, which keeps some for later. */
+	if (bytes >= HUGE_BYTES)
+		ck_assert_uint_lt(mapped_pages(), before + 4 * HUGE_BYTES / 4096);
 	env_release_large(&env, NULL, bytes);
 }
 END_TEST
