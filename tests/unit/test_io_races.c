@@ -61,7 +61,8 @@ static void open_while_swapped(bool write, int refused)
 	options.write = write;
 	atomic_store(&over, false);
 	ck_assert_int_eq(pthread_create(&thread, NULL, swap, NULL), 0);
-	for (int i = 0; i < 30000; i++) {
+	/* On a busy machine the other thread may come late: until both were seen. */
+	for (int i = 0; i < 30000 || opened == 0 || refusals == 0; i++) {
 		struct uds_io *io = NULL;
 		uint64_t size = 0;
 		int r = uds_io_open_file(path, &options, NULL, &message, &io);
