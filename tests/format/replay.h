@@ -19,7 +19,7 @@ struct replay {
 	unsigned int saves_left;
 	struct uds_io *io;
 	uint64_t offset;
-	bool extras; /* the index that is made has some; false at first */
+	bool extras;		 /* the index that is made has some; false at first */
 	struct uds_index *index; /* NULL while closed */
 	struct uds_message message;
 };
