@@ -270,11 +270,8 @@ void page_reader_read(struct page_reader *reader, struct page_request *request)
 	bool timed;
 
 	count = atomic_fetch_add_explicit(&reader->pages_read, 1, memory_order_relaxed);
-	/*
-	 * After a slow read all are timed, so that a slow device is soon known for one. And all that are not
-	 * compared if they are quick.
-	 */
-	timed = count % TIMED_READS == 0 || to_be_compared ||
+	/* After a slow read all are timed, so that a slow device is soon known for one. */
+	timed = count % TIMED_READS == 0 ||
 		atomic_load_explicit(&reader->slowness, memory_order_relaxed) > 0;
 	if (timed)
 		began = now_ns();

@@ -9,8 +9,8 @@
  *
  * Where the checksums of a chapter are known, what is read of it is compared with them: whole pages always; a part
  * of a page is read in whole blocks for that the first time, and whenever it comes from the device: because
- * the I/O goes past the system's page cache, or because the read took as long as that of a device. What was
- * right before and is only copied again from the system's memory is not compared again.
+ * the I/O goes past the system's page cache, or because the read, if it was timed, took as long as that of a
+ * device. What was right before and is only copied again from the system's memory is not compared again.
  *
  * One read takes three steps, so that no caller has to wait in the middle of something:
  *   page_reader_want()    says what is to be read, and gets a buffer for it;

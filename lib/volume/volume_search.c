@@ -149,13 +149,16 @@ static int search_together(struct volume *volume, struct volume_search *searches
 #define FETCH_AHEAD	 8u
 #define FETCH_HEAD_AHEAD 4u
 
+/* Of the chapter that is searched now, the processor has it already. */
 static void prefetch(const struct volume *volume, const struct volume_search *searches,
 		     size_t count, size_t i)
 {
-	if (i + FETCH_AHEAD < count)
+	const uint64_t now = searches[i].vcn;
+
+	if (i + FETCH_AHEAD < count && searches[i + FETCH_AHEAD].vcn != now)
 		volume_lookup_prefetch(volume, searches[i + FETCH_AHEAD].vcn,
 				       &searches[i + FETCH_AHEAD].name);
-	if (i + FETCH_HEAD_AHEAD < count)
+	if (i + FETCH_HEAD_AHEAD < count && searches[i + FETCH_HEAD_AHEAD].vcn != now)
 		volume_lookup_prefetch_head(volume, searches[i + FETCH_HEAD_AHEAD].vcn,
 					    &searches[i + FETCH_HEAD_AHEAD].name);
 }
