@@ -258,8 +258,6 @@ bool slot_head_is_busy(struct slot_table *table, uint32_t slot, uint32_t page)
 		atomic_load_explicit(head_at(table, slot, page), memory_order_acquire);
 	uint32_t before;
 
-	if (head == NULL)
-		return false;
 	before = atomic_fetch_add_explicit(&head->list_reads, 1, memory_order_relaxed);
 	if (before + 1 < LISTS_PER_PAGE_READ)
 		return false;

@@ -77,8 +77,9 @@ void slot_cache_head(struct slot_table *table, uint32_t slot, uint32_t page,
 		     const struct index_page_head *head, const uint8_t *bytes);
 
 /*
- * Counts a read of one list of the page. Returns whether so many lists of it were read that it had been
- * cheaper to read the page once and cache it; counting begins anew then.
+ * Counts a read of one list of the page, whose head is cached: the caller has it from slot_head(). Returns
+ * whether so many lists of it were read that it had been cheaper to read the page once and cache it; counting
+ * begins anew then.
  */
 bool slot_head_is_busy(struct slot_table *table, uint32_t slot, uint32_t page);
 

@@ -833,13 +833,13 @@ START_TEST(closing_waits_for_what_is_in_flight)
 }
 END_TEST
 
-/* From here on io_uring_setup fails in this process, as under a strict container. */
-static bool forbid_io_uring(void)
+/* From here on a system call fails in this process, as under a strict container. */
+static bool forbid(unsigned int call, unsigned int error)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
@@ -854,7 +854,7 @@ START_TEST(a_kernel_that_refuses_io_uring_is_done_without)
 	uint8_t *buffer = make_buffer(4096);
 	struct uds_io_engine *engine = open_engine(4);
 
-	if (!forbid_io_uring()) {
+	if (!forbid(__NR_io_uring_setup, EPERM)) {
 		note_skip("a_kernel_that_refuses_io_uring_is_done_without: no seccomp: %s",
 			  strerror(errno));
 	} else {
@@ -870,6 +870,33 @@ START_TEST(a_kernel_that_refuses_io_uring_is_done_without)
 #ifdef HAVE_LIBURING
 		ck_assert_int_eq(refusals, 1);
 #endif
+	}
+	uds_io_engine_close(engine);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(buffer);
+}
+END_TEST
+
+/* What was handed to it comes back with what the kernel said; threads do the rest. */
+START_TEST(a_ring_that_breaks_is_done_without)
+{
+	struct uds_io *io = open_backend(URING);
+	uint8_t *buffer = make_buffer(4096);
+	struct uds_io_engine *engine = open_engine(4);
+	struct uds_io_request read = make_request(io, UDS_IO_READ, buffer, 4096, 0);
+	int expected = 0;
+
+	refusals = 0;
+	ck_assert_int_eq(carry_out(engine, read), 0);
+#ifdef HAVE_LIBURING
+	expected = refusals == 0 ? -EIO : 0;
+#endif
+	if (!forbid(__NR_io_uring_enter, EIO)) {
+		note_skip("a_ring_that_breaks_is_done_without: no seccomp: %s", strerror(errno));
+	} else {
+		ck_assert_int_eq(carry_out(engine, read), expected);
+		for (int i = 0; i < 5; i++)
+			ck_assert_int_eq(carry_out(engine, read), 0);
 	}
 	uds_io_engine_close(engine);
 	ck_assert_int_eq(uds_io_close(io), 0);
@@ -1215,6 +1242,7 @@ static void add_more(TCase *tc)
 	tcase_add_test(tc, engines_share_threads);
 	tcase_add_test(tc, all_backends_are_waited_for_in_one_place);
 	tcase_add_test(tc, a_kernel_that_refuses_io_uring_is_done_without);
+	tcase_add_test(tc, a_ring_that_breaks_is_done_without);
 	tcase_add_test(tc, io_uring_is_really_used_where_it_is_there);
 	tcase_add_test(tc, errors_of_a_backend_are_the_statuses_of_its_requests);
 	tcase_add_test(tc, a_request_is_completed_once);
