@@ -44,7 +44,10 @@ static uint64_t needed_bytes(const struct uds_configuration *configuration, uint
 		(uint32_t)(sparse * chapters / configuration->chapters_per_volume);
 	larger.remapped_virtual = 0;
 	larger.remapped_physical = 0;
-	return uds_geometry_compute(&larger, NULL, &geometry) < 0 ? 0 : geometry.index_bytes;
+	/* As `uds create` makes it, with extras. */
+	return uds_geometry_compute(&larger, NULL, &geometry) < 0
+		       ? 0
+		       : geometry.index_bytes + geometry.extras_bytes;
 }
 
 static bool is_counted(const struct uds_configuration *configuration,

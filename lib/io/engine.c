@@ -171,6 +171,9 @@ static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
 		if (r == 0)
 			engine_register_buffers(engine);
 	}
+	/* What was being handed over when it broke came back with the error; all else is for threads. */
+	if (r == 0 && ring_status(engine->ring) < 0)
+		r = -EOPNOTSUPP;
 	if (r == 0) {
 		request->stage = STAGE_RING; /* before it is added: it may be done at once */
 		ring_add(engine->ring, request);

@@ -357,6 +357,11 @@ void ring_interrupt(struct io_ring *ring, unsigned int count)
 		n = io_uring_submit(&ring->ring);
 }
 
+int ring_status(const struct io_ring *ring)
+{
+	return ring->broken;
+}
+
 void ring_give_up(struct io_ring *ring, int status)
 {
 	/* All of them, in whatever state: none will come out of the ring any more. */

@@ -64,6 +64,9 @@ int ring_wait(struct io_ring *ring, unsigned int count);
 /* Ends such a wait early. */
 void ring_interrupt(struct io_ring *ring, unsigned int count);
 
+/* 0, or why the kernel takes no more requests: those that it has are still waited for. */
+int ring_status(const struct io_ring *ring);
+
 /* The ring cannot be waited for: closes it and ends everything in it with an error. */
 void ring_give_up(struct io_ring *ring, int status);
 
@@ -135,6 +138,12 @@ static inline int ring_wait(struct io_ring *ring, unsigned int count)
 static inline void ring_interrupt(struct io_ring *ring, unsigned int count)
 {
 	(void)ring, (void)count;
+}
+
+static inline int ring_status(const struct io_ring *ring)
+{
+	(void)ring;
+	return 0;
 }
 
 static inline void ring_give_up(struct io_ring *ring, int status)
