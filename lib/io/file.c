@@ -66,8 +66,24 @@ static size_t progress_of(const struct file_io *file, size_t done, size_t asked)
 	return done == asked ? done : done & ~((size_t)file->block_bytes - 1);
 }
 
+int file_read_ended(struct file_io *file, uint64_t offset, uint64_t length)
+{
+	uint64_t size;
+	int r;
+
+	/* Not the remembered size: a file that became shorter is the usual reason. */
+	r = file_get_size(file, &size);
+	if (r < 0)
+		return r;
+	return offset <= size && length <= size - offset ? -EIO : UDS_ERR_OUT_OF_RANGE;
+}
+
+/* So many reads in a row that bring nothing, inside of the file, are a device that gives up without a word. */
+#define EMPTY_READS 3u
+
 static int read_whole(struct file_io *file, void *buffer, size_t length, uint64_t offset)
 {
+	unsigned int empty = 0;
 	uint8_t *at = buffer;
 
 	while (length > 0) {
@@ -81,10 +97,14 @@ static int read_whole(struct file_io *file, void *buffer, size_t length, uint64_
 		if (n < 0)
 			return -errno;
 		progress = progress_of(file, (size_t)n, part);
-		if (progress ==
-		    0) /* the end, or a last part of a block that O_DIRECT cannot pass */
-			return file_check_range(file, offset, length) < 0 ? UDS_ERR_OUT_OF_RANGE
-									  : -EIO;
+		if (progress == 0) {
+			int r = file_read_ended(file, offset, length);
+
+			/* It may have grown again meanwhile, but not again and again. */
+			if (r != -EIO || ++empty == EMPTY_READS)
+				return r;
+		}
+		empty = progress == 0 ? empty : 0;
 		at += progress;
 		offset += progress;
 		length -= progress;

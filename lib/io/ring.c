@@ -305,10 +305,10 @@ static void look_at(struct io_ring *ring, struct uds_io_request *request, int sa
 		}
 		/* No byte more: the end of the file, or a device that gives up without a word. */
 		if (progress == 0) {
-			bool behind = request->kind == UDS_IO_READ &&
-				      file_check_range(file, request->offset, request->length) < 0;
-
-			finish(ring, request, behind ? UDS_ERR_OUT_OF_RANGE : -EIO);
+			finish(ring, request,
+			       request->kind == UDS_IO_READ
+				       ? file_read_ended(file, request->offset, request->length)
+				       : -EIO);
 			return;
 		}
 	}

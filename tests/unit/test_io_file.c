@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <uds/engine.h>
 #include <uds/io.h>
 
 #include "check_main.h"
@@ -94,6 +95,38 @@ static void write_then_read(struct uds_io *io, size_t bytes, uint64_t offset)
 	free(wrote);
 	free(read);
 }
+
+/* Not an error of the device: the size that is remembered is not true any more. */
+START_TEST(a_file_that_became_shorter_is_read_up_to_its_end)
+{
+	struct uds_io_file_options options = writing();
+	struct uds_io_engine *engine;
+	struct uds_io_request request = { .kind = UDS_IO_READ, .length = 4096, .offset = 4096 };
+	struct uds_io_request *done, *one = &request;
+	uint8_t *buffer = aligned_alloc(4096, 4096);
+	struct uds_io *io;
+
+	options.uring = _i == 1;
+	io = open_good(&options);
+	ck_assert_int_eq(uds_io_resize(io, 8192), 0);
+	ck_assert_int_eq(uds_io_read(io, buffer, 4096, 4096), 0);
+	ck_assert_int_eq(truncate(path, 4096), 0);
+	ck_assert_int_eq(uds_io_read(io, buffer, 4096, 4096), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(uds_io_read(io, buffer, 4096, 0), 0);
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
+	request.io = io;
+	request.buffer = buffer;
+	ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
+	ck_assert_int_eq(uds_io_engine_reap(engine, &done, 1, 1, -1), 1);
+	ck_assert_int_eq(request.status, UDS_ERR_OUT_OF_RANGE);
+	uds_io_engine_close(engine);
+	/* Grown again, it is read again. */
+	ck_assert_int_eq(truncate(path, 8192), 0);
+	ck_assert_int_eq(uds_io_read(io, buffer, 4096, 4096), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(buffer);
+}
+END_TEST
 
 START_TEST(what_is_written_is_read_again_after_reopening)
 {
@@ -715,6 +748,7 @@ int main(void)
 	TCase *tc = tcase_create("file");
 
 	tcase_add_checked_fixture(tc, make_path, remove_path);
+	tcase_add_loop_test(tc, a_file_that_became_shorter_is_read_up_to_its_end, 0, 2);
 	tcase_add_test(tc, what_is_written_is_read_again_after_reopening);
 	tcase_add_test(tc, nothing_goes_past_the_end);
 	tcase_add_test(tc, discarded_ranges_keep_the_size_and_their_neighbours);
