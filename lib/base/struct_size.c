@@ -60,7 +60,7 @@ int struct_in(void *known, size_t known_size, const void *given, size_t first, c
 				message, -E2BIG,
 				"%s: byte %zu of %zu is set, and this version of the library "
 				"knows only %zu",
-				name, i, size, known_size);
+				name, i, (size_t)size, known_size);
 	}
 	/* Members that the caller's version does not have keep what INIT gave them. */
 	memcpy(known, given, size < known_size ? (size_t)size : known_size);
@@ -78,5 +78,5 @@ void struct_out(void *given, const void *known, size_t known_size)
 	memcpy((uint8_t *)given + sizeof(size), (const uint8_t *)known + sizeof(size),
 	       both - sizeof(size));
 	/* A newer program finds zeros in members that this library does not fill. */
-	memset((uint8_t *)given + both, 0, size - both);
+	memset((uint8_t *)given + both, 0, (size_t)size - both);
 }

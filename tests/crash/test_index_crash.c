@@ -13,6 +13,7 @@
  *
  * UDS_TEST_SCALE multiplies the length of the workloads and the number of random variants.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,7 +383,7 @@ START_TEST(every_cut_of_a_life_keeps_what_was_promised)
 	open_index(UDS_INDEX_LOAD_OR_RECOVER);
 	live((uint32_t)(lives[_i].steps * scale()));
 	cuts = sweep_all(first, lives[_i].cut_step, 99);
-	printf("%u zones: %u cuts of %zu events, %u steps; %u second cuts, %u verified\n",
+	printf("%u zones: %u cuts of %" PRIu64 " events, %u steps; %u second cuts, %u verified\n",
 	       life.zones, cuts, uds_crash_log_events(life.log), life.history.count, counts.again,
 	       counts.verified);
 	ck_assert_uint_gt(cuts, 100);
