@@ -305,10 +305,13 @@ static void look_at(struct io_ring *ring, struct uds_io_request *request, int sa
 		}
 		/* No byte more: the end of the file, or a device that gives up without a word. */
 		if (progress == 0) {
-			finish(ring, request,
-			       request->kind == UDS_IO_READ
-				       ? file_read_ended(file, request->offset, request->length)
-				       : -EIO);
+			int r = -EIO;
+
+			/* It may have grown again since: read once more, without the ring. */
+			if (request->kind == UDS_IO_READ)
+				r = file_ops.read(file, (uint8_t *)request->buffer + request->moved,
+						  (size_t)left, request->offset + request->moved);
+			finish(ring, request, r);
 			return;
 		}
 	}
