@@ -201,12 +201,14 @@ static int continues_save(struct rebuild *rebuild, bool *ret_continues)
 }
 
 /* A save that cannot be read is as good as none for those who ask to pass over what cannot be read. */
-static int accept_loss(const struct rebuild *rebuild, int r)
+static int accept_loss(const struct rebuild *rebuild, int r, const struct uds_message *message)
 {
-	return r < 0 && r != -ENOMEM && r != -EINVAL && r != UDS_ERR_STOPPED &&
-			       rebuild->options->skip_unreadable
-		       ? 0
-		       : r;
+	if (r >= 0 || r == -ENOMEM || r == -EINVAL || r == UDS_ERR_STOPPED ||
+	    !rebuild->options->skip_unreadable)
+		return r;
+	env_log(&rebuild->index->env, UDS_LOG_WARNING, "%.400s; all chapters are read",
+		message->text);
+	return 0;
 }
 
 /* Begins with the latest save. Returns 1, 0 when it is no help, or an error. */
@@ -220,7 +222,7 @@ static int begin_with_save(struct rebuild *rebuild, struct find_options *options
 
 	r = index_load_checkpoint(index, message, &rebuild->from);
 	if (r <= 0)
-		return accept_loss(rebuild, r);
+		return accept_loss(rebuild, r, message);
 	options->mapped = rebuild->from;
 	options->durable = durable > rebuild->from ? durable : rebuild->from;
 	r = volume_find_chapters(index->volume, options, message, &rebuild->found);
@@ -240,7 +242,7 @@ static int begin_with_save(struct rebuild *rebuild, struct find_options *options
 	index->volume_index = NULL;
 	options->mapped = 0;
 	options->durable = durable;
-	return accept_loss(rebuild, r);
+	return accept_loss(rebuild, r, message);
 }
 
 int index_rebuild(struct uds_index *index, const struct rebuild_options *options,

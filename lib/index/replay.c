@@ -271,7 +271,7 @@ static void undo_page(struct replay *replay)
 
 		volume_index_get(vi, &replay->places[i], &replay->names[i], &record);
 		if (record.found && record.vcn == replay->vcn)
-			volume_index_remove(vi, &record);
+			volume_index_undo(vi, &record);
 	}
 }
 

@@ -66,7 +66,11 @@ static size_t progress_of(const struct file_io *file, size_t done, size_t asked)
 	return done == asked ? done : done & ~((size_t)file->block_bytes - 1);
 }
 
-int file_read_ended(struct file_io *file, uint64_t offset, uint64_t length)
+/*
+ * What a read that brought nothing comes to: UDS_ERR_OUT_OF_RANGE when the file has become shorter, -EIO when
+ * the range is inside of it, or what asking for the size said.
+ */
+static int read_ended(struct file_io *file, uint64_t offset, uint64_t length)
 {
 	uint64_t size;
 	int r;
@@ -98,7 +102,7 @@ static int read_whole(struct file_io *file, void *buffer, size_t length, uint64_
 			return -errno;
 		progress = progress_of(file, (size_t)n, part);
 		if (progress == 0) {
-			int r = file_read_ended(file, offset, length);
+			int r = read_ended(file, offset, length);
 
 			/* It may have grown again meanwhile, but not again and again. */
 			if (r != -EIO || ++empty == EMPTY_READS)

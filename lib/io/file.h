@@ -51,12 +51,6 @@ int file_get_size(struct file_io *file, uint64_t *ret_bytes);
 int file_check_range(struct file_io *file, uint64_t offset, uint64_t length);
 
 /*
- * What a read that brought nothing comes to: UDS_ERR_OUT_OF_RANGE when the file has become shorter, -EIO when the
- * range is inside of it, or what asking for the size said.
- */
-int file_read_ended(struct file_io *file, uint64_t offset, uint64_t length);
-
-/*
  * Locks an open file or device for this opener, exclusively (@write) or shared. The lock goes
  * with the descriptor.
  *

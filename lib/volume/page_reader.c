@@ -433,17 +433,13 @@ void page_reader_read_many(struct page_reader *reader, struct page_request *cons
 static int find_rewritten(struct page_reader *reader, uint32_t slot, uint64_t vcn,
 			  struct uds_message *ret_message)
 {
-	const struct geometry *geometry = reader->geometry;
-	size_t bytes = (size_t)geometry->pages_per_chapter * geometry->page_bytes;
-	uint8_t *pages = io_allocate_buffer(reader->io, &reader->env, bytes);
+	uint8_t *pages;
 	int r;
 
-	if (pages == NULL)
-		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	r = page_reader_read_row(reader, slot, 0, bytes, pages, ret_message);
+	r = page_reader_read_slot(reader, slot, &pages, ret_message);
 	if (r == 0)
-		r = page_check_rewritten(geometry, &reader->code, reader->checksums, slot, vcn,
-					 pages);
+		r = page_check_rewritten(reader->geometry, &reader->code, reader->checksums, slot,
+					 vcn, pages);
 	env_release(&reader->env, pages);
 	if (r != 1)
 		return r;
@@ -544,6 +540,18 @@ int page_reader_read_row(struct page_reader *reader, uint32_t slot, uint32_t pag
 	count_row(reader, length);
 	return io_read(reader->io, memory, length, page_reader_offset(reader, slot, page),
 		       ret_message);
+}
+
+int page_reader_read_slot(struct page_reader *reader, uint32_t slot, uint8_t **ret_pages,
+			  struct uds_message *ret_message)
+{
+	const struct geometry *geometry = reader->geometry;
+	const size_t bytes = (size_t)geometry->pages_per_chapter * geometry->page_bytes;
+
+	*ret_pages = io_allocate_buffer(reader->io, &reader->env, bytes);
+	if (*ret_pages == NULL)
+		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	return page_reader_read_row(reader, slot, 0, bytes, *ret_pages, ret_message);
 }
 
 void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,

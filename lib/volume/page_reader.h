@@ -164,7 +164,17 @@ int page_reader_read_row(struct page_reader *reader, uint32_t slot, uint32_t pag
 			 uint8_t *memory, struct uds_message *ret_message);
 
 /*
- * The same for an engine: fills in a request, which must be all zero or done, and counts its pages as read.
+ * All pages of a slot, as page_reader_read_row() does.
+ *
+ * @ret_pages: for the caller to release, also after an error; NULL without memory.
+ *
+ * Returns 0, -ENOMEM, or what the I/O said.
+ */
+int page_reader_read_slot(struct page_reader *reader, uint32_t slot, uint8_t **ret_pages,
+			  struct uds_message *ret_message);
+
+/*
+ * As page_reader_read_row(), for an engine: fills in a request, which must be all zero or done, and counts its pages as read.
  */
 void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
 			  uint8_t *memory, struct uds_io_request *ret_request);

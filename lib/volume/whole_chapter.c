@@ -339,13 +339,11 @@ int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_
 		       struct uds_message *ret_message)
 {
 	const struct geometry *geometry = reader->geometry;
-	size_t bytes = (size_t)geometry->pages_per_chapter * geometry->page_bytes;
-	uint8_t *pages = io_allocate_buffer(reader->io, &reader->env, bytes);
+	const size_t bytes = (size_t)geometry->pages_per_chapter * geometry->page_bytes;
+	uint8_t *pages;
 	int r;
 
-	if (pages == NULL)
-		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	r = page_reader_read_row(reader, slot, 0, bytes, pages, ret_message);
+	r = page_reader_read_slot(reader, slot, &pages, ret_message);
 	if (r == 0)
 		r = check_whole_by_sums(reader, slot, pages, bytes, ret_vcn, ret_message);
 	if (r == 0) {

@@ -335,6 +335,14 @@ void volume_index_remove(struct volume_index *index, struct hint *record)
 	record->vcn = NO_CHAPTER;
 }
 
+void volume_index_undo(struct volume_index *index, struct hint *record)
+{
+	struct list_zone *zone = list_zone_of(index, record->place.sub, record->place.zone);
+
+	volume_index_remove(index, record);
+	zone->discards--;
+}
+
 static bool list_has_value(const struct list_zone *zone, const struct list_head *head,
 			   uint64_t value)
 {

@@ -135,6 +135,9 @@ int volume_index_set(struct volume_index *index, struct hint *record, uint64_t v
  */
 void volume_index_remove(struct volume_index *index, struct hint *record);
 
+/* The same for an entry that is to be made again: it does not count as a discard. */
+void volume_index_undo(struct volume_index *index, struct hint *record);
+
 /* Whether there is any entry of a chapter. Looks at all lists; no other thread uses the index. */
 bool volume_index_has_chapter(const struct volume_index *index, uint64_t vcn);
 

@@ -402,6 +402,9 @@ START_TEST(a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting)
 }
 END_TEST
 
+/* Of which the last two stay on the volume. */
+#define LIFE_CHAPTERS 7u
+
 /*
  * Everything this layer does, once: create, read, write chapters, save, search in all ways, find
  * chapters. Gives all back. Returns the first error.
@@ -430,7 +433,7 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 		r = volume_open(io, &layout, 0, env, &volume);
 	if (r == 0)
 		r = chapter_writer_make(volume, &layout, NULL, NULL, &writer);
-	for (uint64_t vcn = 0; vcn < 3 && r == 0; vcn++) {
+	for (uint64_t vcn = 0; vcn < LIFE_CHAPTERS && r == 0; vcn++) {
 		fill_zone(zone, vcn);
 		if (vcn == 1) {
 			r = saves_begin(&layout.saves, io, &layout.super, 2, 1000, &message, &save);
@@ -450,7 +453,7 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 		atomic_store(&volume->reader.slowness, slow ? 1 << 30 : -(1 << 30));
 	for (uint64_t n = 0; n < 4 && r == 0; n++) {
 		for (unsigned int i = 0; i < 8; i++) {
-			searches[i].vcn = 1 + (n + i) % 2;
+			searches[i].vcn = LIFE_CHAPTERS - 2 + (n + i) % 2;
 			put_le64(searches[i].name.bytes,
 				 splitmix(searches[i].vcn, 2 * (n * 8 + i)));
 			put_le64(searches[i].name.bytes + 8,
@@ -517,8 +520,7 @@ START_TEST(every_operation_of_the_io_may_fail)
 		uds_io_close(io);
 		fault_plan_end(&plan);
 	}
-	/* Where reads are slow a batch reads a page once for all of its lookups. */
-	ck_assert_uint_gt(operations, _i == 0 ? 50 : 40);
+	ck_assert_uint_gt(operations, 50);
 }
 END_TEST
 
