@@ -221,6 +221,7 @@ static int verify_cow(struct snapshot_target *target, uint64_t origin_bytes, jso
 	progress_start(&progress, target->quiet, "verifying", "areas");
 	options.env = &target->env;
 	options.read_only = true;
+	options.origin_known = target->origin != NULL;
 	options.origin_bytes = origin_bytes;
 	options.progress = progress_report;
 	options.progress_context = &progress;
@@ -237,6 +238,19 @@ static int verify_cow(struct snapshot_target *target, uint64_t origin_bytes, jso
 	return count > 0 ? EXIT_DAMAGE : EXIT_GOOD;
 }
 
+static int take_origin(struct snapshot_target *target, uint64_t *ret_bytes)
+{
+	int r = uds_io_size(target->origin, ret_bytes);
+
+	if (r < 0)
+		return failed(target->command, target->origin_uri, r, NULL);
+	if (!uds_io_overlap(target->origin, target->cow))
+		return EXIT_GOOD;
+	complain(target->command, "%s: has bytes in common with the origin %s", target->cow_uri,
+		 target->origin_uri);
+	return EXIT_FAILED;
+}
+
 int snapshot_verify_run(const struct command *command, int argc, char **argv)
 {
 	struct snapshot_target target = { 0 };
@@ -244,7 +258,7 @@ int snapshot_verify_run(const struct command *command, int argc, char **argv)
 	struct options options;
 	json_t *list = NULL;
 	char **arguments;
-	int status, r;
+	int status;
 
 	options_start(&options, command);
 	snapshot_options(&target, &options, false);
@@ -255,11 +269,8 @@ int snapshot_verify_run(const struct command *command, int argc, char **argv)
 	status = snapshot_open_io(&target, target.cow_uri, false, &target.cow);
 	if (status == EXIT_GOOD && target.origin_uri != NULL)
 		status = snapshot_open_io(&target, target.origin_uri, false, &target.origin);
-	if (status == EXIT_GOOD && target.origin != NULL) {
-		r = uds_io_size(target.origin, &origin_bytes);
-		if (r < 0)
-			status = failed(command, target.origin_uri, r, NULL);
-	}
+	if (status == EXIT_GOOD && target.origin != NULL)
+		status = take_origin(&target, &origin_bytes);
 	if (options.json)
 		list = json_array();
 	if (status == EXIT_GOOD)

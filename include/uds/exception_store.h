@@ -133,7 +133,10 @@ struct uds_exception_store_options {
 	 */
 	bool salvage;
 
-	/* The origin's length, to check old chunks against; 0: not known. */
+	/* origin_bytes is the origin's length, also where it is 0. Since 0.2. */
+	bool origin_known;
+
+	/* The origin's length, to check old chunks against; 0: not known, without origin_known. */
 	uint64_t origin_bytes;
 
 	/* How many area reads are in flight at once; 0: 64. */
@@ -144,9 +147,10 @@ struct uds_exception_store_options {
 	void *progress_context;
 };
 
-#define UDS_EXCEPTION_STORE_OPTIONS_INIT                                                       \
-	{                                                                                      \
-		sizeof(struct uds_exception_store_options), 0, false, false, false, 0, 0, 0, 0 \
+#define UDS_EXCEPTION_STORE_OPTIONS_INIT                                                         \
+	{                                                                                        \
+		sizeof(struct uds_exception_store_options), 0, false, false, false, false, 0, 0, \
+			0, 0                                                                     \
 	}
 
 /*
@@ -505,8 +509,8 @@ typedef int (*uds_exception_finding_fn)(void *context, const struct uds_exceptio
 /*
  * Checks everything that the format allows to check. Never writes.
  *
- * @options: may be NULL; only env, origin_bytes and progress are used. The exceptions of an invalid
- *     store are checked as well.
+ * @options: may be NULL; env, the origin's length, queue_depth and progress are used. The exceptions
+ *     of an invalid store are checked as well.
  * @found: may be NULL; called for each finding, in the order of the list.
  * @ret_findings: the number of findings.
  *

@@ -72,8 +72,8 @@ struct chunk_store_ops {
 	void (*get_data)(struct chunk_store *store, uint64_t new_chunk, uint64_t *ret_chunks,
 			 uint64_t *ret_end);
 
-	/* Whether entries contradict the format, so that no data is written for the snapshot. */
-	bool (*is_damaged)(struct chunk_store *store);
+	/* UDS_ERR_CORRUPT when entries contradict the format, so that no data is written for the snapshot. */
+	int (*check_damage)(struct chunk_store *store, struct uds_message *message);
 
 	/* Whether two old chunks share a new one, so that none is written in place. */
 	bool (*has_shared_chunks)(struct chunk_store *store);

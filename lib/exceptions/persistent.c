@@ -119,9 +119,9 @@ static void get_data(struct chunk_store *store, uint64_t new_chunk, uint64_t *re
 	*ret_end = g.device_bytes;
 }
 
-static bool is_damaged(struct chunk_store *store)
+static int check_damage(struct chunk_store *store, struct uds_message *message)
 {
-	return store_is_damaged(persistent(store));
+	return store_check_damage(persistent(store), message);
 }
 
 static bool has_shared_chunks(struct chunk_store *store)
@@ -165,7 +165,7 @@ const struct chunk_store_ops persistent_store_ops = {
 	.abandon = abandon,
 	.check_target = check_target,
 	.get_data = get_data,
-	.is_damaged = is_damaged,
+	.check_damage = check_damage,
 	.has_shared_chunks = has_shared_chunks,
 	.settle = settle,
 	.flush = flush,

@@ -246,6 +246,7 @@ UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,
 		return failure(ret_message, r, "%s: no memory", uds_io_name(cow));
 	store->read_only = options.read_only;
 	store->salvage = options.salvage;
+	store->origin_known = options.origin_known || options.origin_bytes != 0;
 	store->origin_bytes = options.origin_bytes;
 	r = open_store(store, &options, &message);
 	if (r < 0) {

@@ -91,7 +91,10 @@ static void pending_erase(struct uds_exception_store *store, const struct uds_ex
 static int refuse(struct uds_exception_store *store, int status, uint64_t old_chunk)
 {
 	const char *name = uds_io_name(store->io);
+	struct uds_message why = { "" };
 
+	if (status == UDS_ERR_CORRUPT && store_check_damage(store, &why) < 0)
+		return failures_say(store->failures, status, "%s", why.text);
 	if (status == UDS_ERR_NO_ROOM)
 		return failures_say(store->failures, status,
 				    "%s: full: no room for an exception for old chunk %" PRIu64

@@ -397,6 +397,7 @@ static int refuse_doubles(struct uds_exception_store *store, struct uds_message 
 	if (!store_is_damaged(store))
 		return 0;
 	options.env = &store->env;
+	options.origin_known = store->origin_known;
 	options.origin_bytes = store->origin_bytes;
 	/* In case the check below finds none, since the device may have changed in between. */
 	failure(message, 0, "%s: a chunk is named twice", uds_io_name(store->io));

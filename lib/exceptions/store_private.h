@@ -92,7 +92,8 @@ struct uds_exception_store {
 	struct uds_env env;
 	struct uds_io *io;
 	struct cow_geometry geometry;
-	uint64_t origin_bytes; /* 0: not known */
+	bool origin_known;
+	uint64_t origin_bytes;
 	uint32_t version;
 	bool read_only;
 	bool salvage;
@@ -174,6 +175,9 @@ bool store_is_readable(struct uds_exception_store *store);
 int store_writable(struct uds_exception_store *store);
 
 bool store_is_damaged(const struct uds_exception_store *store);
+
+/* 0, or UDS_ERR_CORRUPT and a sentence that says by what the store is damaged. */
+int store_check_damage(const struct uds_exception_store *store, struct uds_message *message);
 
 /* Whether an old chunk is on no origin that can be, or not on this one, if its size is known. */
 bool store_behind_origin(const struct uds_exception_store *store, uint64_t old_chunk);

@@ -75,6 +75,32 @@ bool store_is_damaged(const struct uds_exception_store *store)
 	       d->old_twice != 0 || d->old_behind_origin != 0;
 }
 
+/* The first kind of damage is named: a sentence has room for one, and the status counts them all. */
+int store_check_damage(const struct uds_exception_store *store, struct uds_message *message)
+{
+	const struct store_damage *d = &store->damage;
+	const struct {
+		uint64_t count;
+		const char *what;
+	} kinds[] = {
+		{ d->old_behind_origin, "for chunks behind the end of the origin" },
+		{ d->new_behind_end, "whose new chunk is behind the end of the device" },
+		{ d->new_is_metadata, "whose new chunk is the place of an area" },
+		{ d->old_twice, "for a chunk that an earlier one has" },
+		{ d->new_twice, "whose new chunk another one has" },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (kinds[i].count != 0)
+			return failure(message, UDS_ERR_CORRUPT,
+				       "%s: the store is damaged, and is not written: it has "
+				       "%" PRIu64 " exception%s %s",
+				       uds_io_name(store->io), kinds[i].count,
+				       kinds[i].count == 1 ? "" : "s", kinds[i].what);
+	}
+	return 0;
+}
+
 bool store_is_readable(struct uds_exception_store *store)
 {
 	bool readable;
@@ -105,7 +131,7 @@ bool store_behind_origin(const struct uds_exception_store *store, uint64_t old_c
 {
 	/* Rounded up: the origin's last chunk may be cut short (6.1). */
 	return old_chunk >= COW_OLD_CHUNK_LIMIT ||
-	       (store->origin_bytes != 0 &&
+	       (store->origin_known &&
 		old_chunk >= ceil_div(store->origin_bytes, store->geometry.chunk_bytes));
 }
 

@@ -22,7 +22,7 @@ struct store_check {
 	struct uds_env env;
 	struct uds_io *io;
 	struct cow_geometry geometry;
-	uint64_t origin_chunks; /* 0: not known */
+	uint64_t origin_chunks; /* UINT64_MAX: not known */
 	uds_exception_finding_fn found;
 	void *context;
 	uint64_t findings;
@@ -69,7 +69,7 @@ static int check_alone(struct store_check *v, const struct uds_exception_finding
 	if (at->old_chunk >= COW_OLD_CHUNK_LIMIT)
 		r = report(v, at, UDS_FINDING_OLD_BEHIND_ORIGIN,
 			   "no origin can have such an old chunk");
-	else if (v->origin_chunks != 0 && at->old_chunk >= v->origin_chunks)
+	else if (at->old_chunk >= v->origin_chunks)
 		r = report(v, at, UDS_FINDING_OLD_BEHIND_ORIGIN,
 			   "the origin has only %" PRIu64 " chunks", v->origin_chunks);
 	if (r < 0)
@@ -218,8 +218,9 @@ static int verify(struct store_check *v, const struct uds_exception_store_option
 
 	if (r <= 0)
 		return r;
-	/* 0 stays 0: not known. */
-	v->origin_chunks = ceil_div(options->origin_bytes, v->geometry.chunk_bytes);
+	v->origin_chunks = UINT64_MAX;
+	if (options->origin_known || options->origin_bytes != 0)
+		v->origin_chunks = ceil_div(options->origin_bytes, v->geometry.chunk_bytes);
 	v->area = io_allocate_buffer(v->io, &v->env, v->geometry.chunk_bytes);
 	r = v->area == NULL ? -ENOMEM : map_make(&v->env, &v->by_old);
 	if (r == 0)

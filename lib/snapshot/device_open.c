@@ -27,6 +27,7 @@ static int open_store(struct uds_snapshot *s, const struct uds_snapshot_options 
 	 * With the origin's size the store can tell entries that lie behind it; nothing on the COW
 	 * device says how large the origin is (uds-cow, 5).
 	 */
+	store_options.persistent.origin_known = true;
 	store_options.persistent.origin_bytes = s->origin->size_bytes;
 	store_options.persistent.queue_depth = options->queue_depth;
 	store_options.persistent.progress = options->progress;

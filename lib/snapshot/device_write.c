@@ -129,10 +129,7 @@ static int check_state(struct write_window *w)
 	if (state.overflow)
 		return failure(w->message, UDS_ERR_SNAPSHOT_OVERFLOW,
 			       "%s: the snapshot has overflowed", name);
-	if (s->store->ops->is_damaged(s->store))
-		return failure(w->message, UDS_ERR_CORRUPT,
-			       "%s: the store is damaged: it is not written", name);
-	return 0;
+	return s->store->ops->check_damage(s->store, w->message);
 }
 
 static int write_window(struct write_window *w)

@@ -296,21 +296,31 @@ def origin_and_cow_must_be_two():
         for other in (cow, link):
             uds("snapshot", "read", "--origin", other, cow, status=FAILED, says=[cow, "origin"])
             uds("snapshot", "merge", "--origin", other, cow, status=FAILED, says=[cow, "origin"])
+            uds("snapshot", "verify", "--origin", other, cow, status=FAILED, says=[cow, "origin"])
 
 
 def an_origin_that_is_too_small_is_refused_before_anything_is_written():
     with Pair() as (origin, cow):
         put("write", origin, cow, 290000, b"x" * 4096)
-        os.truncate(origin, 200000)
-        before = content(origin), content(cow)
-        for options in ([], ["--dry-run"]):
-            uds("snapshot", "merge", *options, "--origin", origin, cow, status=None,
-                says=[cow])
-        ran = uds("snapshot", "merge", "--origin", origin, cow, status=None)
-        equal(ran.status != 0, True, ran)
-        ran = uds("snapshot", "verify", "--origin", origin, cow, status=DAMAGE, says=[cow])
-        uds("snapshot", "verify", cow)
-        equal((content(origin), content(cow)) == before, True)
+        for size in (200000, 4096, 1, 0):
+            os.truncate(origin, size)
+            before = content(origin), content(cow)
+            for options in ([], ["--dry-run"], ["--force"]):
+                uds("snapshot", "merge", *options, "--origin", origin, cow, status=FAILED,
+                    says=[origin, "too small", "2 exceptions"])
+            ran = uds("snapshot", "verify", "--json", "--origin", origin, cow, status=DAMAGE)
+            equal(ran.json["findings_count"], 2)
+            uds("snapshot", "verify", cow)
+            for options in ([], ["--salvage"]):
+                ran = uds("snapshot", "read", *options, "--origin", origin, cow, status=DAMAGE,
+                          stdin=b"", binary=True)
+                has(ran.err, b"2 saved chunks lie behind")
+                equal(ran.out == before[0], True)
+            if size > 0:
+                for command in ("write", "write-origin"):
+                    has(put(command, origin, cow, 0, b"x", status=DAMAGE).err,
+                        b"2 exceptions for chunks behind the end of the origin")
+            equal((content(origin), content(cow)) == before, True)
 
 
 def an_origin_that_ends_inside_a_chunk_is_named_before_it_is_merged():

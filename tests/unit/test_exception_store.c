@@ -235,6 +235,24 @@ START_TEST(bad_entries_are_found_refused_or_fenced)
 }
 END_TEST
 
+/* A length of 0 means that none is known, unless it is said to be the length. */
+static void check_origin_of_no_bytes(struct uds_io *cow)
+{
+	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+	struct uds_exception_store *store;
+	uint64_t findings;
+
+	for (int known = 0; known < 2; known++) {
+		options.origin_known = known != 0;
+		ck_assert_int_eq(
+			uds_exception_store_verify(cow, &options, NULL, NULL, NULL, &findings), 0);
+		ck_assert_uint_eq(findings, known != 0 ? 50 : 0);
+		ck_assert_int_eq(uds_exception_store_open(cow, &options, NULL, &store), 0);
+		ck_assert_uint_eq(status_of(store).old_behind_origin, findings);
+		ck_assert_int_eq(uds_exception_store_close(store), 0);
+	}
+}
+
 START_TEST(good_stores_have_no_findings)
 {
 	struct uds_exception_store *store;
@@ -253,6 +271,7 @@ START_TEST(good_stores_have_no_findings)
 	ck_assert_uint_eq(verify(cow, 50 * CHUNK, &f), 0);
 	ck_assert_uint_eq(verify(cow, 49 * CHUNK + 1, &f), 0);
 	ck_assert_uint_eq(verify(cow, 49 * CHUNK, &f), 1);
+	check_origin_of_no_bytes(cow);
 	/* Garbage after the terminator; the old chunk of the terminator itself counts too. */
 	plant(cow, 55, 9, 9);
 	plant(cow, 50, 1, 0);

@@ -210,17 +210,40 @@ START_TEST(a_merge_that_cuts_nothing_needs_no_force)
 }
 END_TEST
 
+/* The chunk behind the end is known to be bad, so nothing is written. */
+static void check_not_written(struct uds_snapshot *s, uint64_t size)
+{
+	struct uds_message message;
+
+	if (size > 0) {
+		ck_assert_int_eq(uds_snapshot_write(s, "", 1, 0), UDS_ERR_CORRUPT);
+		uds_snapshot_error_message(s, &message);
+		ck_assert_ptr_nonnull(strstr(
+			message.text, "1 exception for chunks behind the end of the origin"));
+		ck_assert_int_eq(uds_snapshot_origin_write(s, "", 1, 0), UDS_ERR_CORRUPT);
+		uds_snapshot_error_message(s, &message);
+		ck_assert_ptr_nonnull(strstr(
+			message.text, "1 exception for chunks behind the end of the origin"));
+	}
+	ck_assert_int_eq(uds_snapshot_begin_merge(s), UDS_ERR_OUT_OF_RANGE);
+	uds_snapshot_error_message(s, &message);
+	ck_assert_ptr_nonnull(strstr(message.text, "too small"));
+}
+
 START_TEST(an_origin_below_a_chunk_is_refused_also_with_force)
 {
 	struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
 	static const struct setting whole = { 4096, 6 * 4096 };
+	static const uint64_t sizes[] = { 0, 1, 4096, 5 * 4096 - 1, 5 * 4096, 5 * 4096 + 1 };
 	struct uds_snapshot *s;
 	struct uds_io *shorter;
 	struct world w;
 
 	start(&w, &whole);
 	write_view(&w, 5 * 4096, 4096, 0x55);
-	for (uint64_t size = 5 * 4096 - 1; size <= 5 * 4096 + 1; size++) {
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint64_t size = sizes[i];
+
 		ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, &shorter), 0);
 		ck_assert_int_eq(uds_snapshot_open(shorter, w.cow, NULL, NULL, &s), 0);
 		options.allow_cut = true;
@@ -229,7 +252,10 @@ START_TEST(an_origin_below_a_chunk_is_refused_also_with_force)
 		ck_assert_int_eq(uds_snapshot_merge(s, &options, NULL),
 				 size > 5 * 4096 ? 0 : UDS_ERR_OUT_OF_RANGE);
 		options.allow_cut = false;
+		options.dry_run = i % 2 == 0;
 		ck_assert_int_eq(uds_snapshot_merge(s, &options, NULL), UDS_ERR_OUT_OF_RANGE);
+		if (size <= 5 * 4096)
+			check_not_written(s, size);
 		uds_snapshot_close(s);
 		uds_io_close(shorter);
 	}
