@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "tool.h"
 
 #define MOST_NOTES 1000 /* a million bad sectors need no million sentences */
 
@@ -17,6 +18,8 @@ static struct {
 	bool wanted, beside_data, streaming, has_items;
 	json_t *result;
 	json_t *notes;
+	char *text;
+	size_t text_bytes;
 } document = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void document_want(bool wanted)
@@ -85,6 +88,36 @@ void document_item(json_t *item)
 	free(text);
 }
 
+FILE *document_begin_text(void)
+{
+	FILE *memory =
+		document.wanted ? open_memstream(&document.text, &document.text_bytes) : NULL;
+
+	return memory != NULL ? memory : stdout;
+}
+
+void document_end_text(FILE *out, const char *key)
+{
+	json_t *o;
+
+	if (out == stdout)
+		return;
+	o = json_object();
+	if (fclose(out) == 0)
+		json_object_set_new(o, key, json_string(document.text));
+	free(document.text);
+	document_set_result(o);
+}
+
+/* Of an end without a message: what it means. */
+static const char *unsaid(int status)
+{
+	if (status == EXIT_DAMAGE)
+		return "damage was found";
+	return status == EXIT_NO_READER ? "the reader of the standard output is gone"
+					: "the work was not done";
+}
+
 /* The result with what is the same for all commands. */
 static json_t *complete(int status)
 {
@@ -99,7 +132,9 @@ static json_t *complete(int status)
 	if (o == NULL)
 		o = json_object();
 	json_object_set_new(o, "exit_status", json_integer(status));
-	if (status != 0 && document.notes != NULL)
+	if (status != 0 && document.notes == NULL)
+		document.notes = json_pack("[s]", unsaid(status));
+	if (status != 0)
 		json_object_set(o, "error", json_array_get(document.notes, 0));
 	if (document.notes != NULL)
 		json_object_set_new(o, "messages", document.notes);

@@ -8,6 +8,7 @@
 #define TOOLS_DOCUMENT_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include <jansson.h>
 
@@ -25,6 +26,13 @@ void document_note(const char *sentence);
 
 /* Takes over the result. */
 void document_set_result(json_t *result);
+
+/*
+ * Text for people that is the result, such as help: written to what begin returns, which is standard
+ * output, or memory whose content becomes @key of the document.
+ */
+FILE *document_begin_text(void);
+void document_end_text(FILE *out, const char *key);
 
 /*
  * For results of any length: each item is printed at once, as an element of the array @key. With no

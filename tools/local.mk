@@ -41,6 +41,7 @@ uds_SOURCES = \
 	tools/snapshot_info.c \
 	tools/snapshot_merge.c \
 	tools/snapshot_missing.c tools/snapshot_missing.h \
+	tools/snapshot_output.c tools/snapshot_output.h \
 	tools/snapshot_target.c tools/snapshot_target.h \
 	tools/standard.c tools/standard.h \
 	tools/target.c tools/target.h \

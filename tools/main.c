@@ -19,6 +19,9 @@ static const struct command whole = {
 	.options = "",
 };
 
+/* For messages about what is left to do at the end. */
+static const struct command *carried_out = &whole;
+
 static const struct command *find_command(const char *name)
 {
 	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
@@ -44,8 +47,8 @@ static bool is_family(const char *word)
 	return false;
 }
 
-/* Prints the commands whose names begin with @family; all of them for "". */
-static void list_commands(FILE *out, const char *family)
+/* Writes the commands whose names begin with @family; all of them for "". */
+static void write_commands(FILE *out, const char *family)
 {
 	size_t n = strlen(family);
 
@@ -58,6 +61,29 @@ static void list_commands(FILE *out, const char *family)
 	}
 	fprintf(out, "\n`uds help COMMAND` and `uds COMMAND --help` say more; so does the manual "
 		     "page uds(1).\n");
+}
+
+static int list_commands(const char *family)
+{
+	FILE *out = document_begin_text();
+
+	write_commands(out, family);
+	document_end_text(out, "help");
+	return finish_output(&whole, EXIT_GOOD);
+}
+
+static int tell_version(int argc, char **argv)
+{
+	FILE *out;
+
+	if (argc > 0)
+		return misused(&whole, "superfluous argument '%s'", argv[0]);
+	out = document_begin_text();
+	fprintf(out, "uds (%s) %s", PACKAGE_NAME, PACKAGE_VERSION);
+	if (!document_wanted())
+		fputc('\n', out);
+	document_end_text(out, "version");
+	return finish_output(&whole, EXIT_GOOD);
 }
 
 /* The command that the first word, or the first two, name; @ret_words: how many it took. */
@@ -86,13 +112,12 @@ static int unknown_command(int argc, char **argv)
 {
 	if (is_family(argv[0]) && argc > 1) {
 		if (is_help(argv[1])) {
-			list_commands(stdout, argv[0]);
-			return finish_output(&whole, EXIT_GOOD);
+			return list_commands(argv[0]);
 		}
 		complain(NULL, "unknown command '%s %s'", argv[0], argv[1]);
 	} else if (is_family(argv[0])) {
 		document_note("a command is missing");
-		list_commands(stderr, argv[0]);
+		write_commands(stderr, argv[0]);
 		return EXIT_USAGE;
 	} else if (argv[0][0] == '-') {
 		complain(NULL, "unknown option '%s'", argv[0]);
@@ -108,20 +133,30 @@ static int run_help(int argc, char **argv)
 	const struct command *command;
 	int words;
 
-	if (argc == 0) {
-		list_commands(stdout, "");
-		return finish_output(&whole, EXIT_GOOD);
-	}
+	if (argc == 0 || (argc == 1 && is_help(argv[0])))
+		return list_commands("");
 	command = command_of(argc, argv, &words);
+	if (command != NULL && argc > words)
+		return misused(&whole, "superfluous argument '%s'", argv[words]);
 	if (command != NULL) {
 		print_help(command);
 		return finish_output(&whole, EXIT_GOOD);
 	}
-	if (argc == 1 && is_family(argv[0])) {
-		list_commands(stdout, argv[0]);
-		return finish_output(&whole, EXIT_GOOD);
-	}
+	if (argc == 1 && is_family(argv[0]))
+		return list_commands(argv[0]);
 	return unknown_command(argc, argv);
+}
+
+/* Help and the version take one option, anywhere. Returns how many other words there are. */
+static int take_json_off(int argc, char **argv)
+{
+	int left = 0;
+
+	for (int i = 0; i < argc; i++) {
+		if (!words_want_document(1, argv + i))
+			argv[left++] = argv[i];
+	}
+	return left;
 }
 
 static int run(int argc, char **argv)
@@ -130,20 +165,23 @@ static int run(int argc, char **argv)
 	int words;
 
 	if (argc < 2) {
-		list_commands(stderr, "");
+		write_commands(stderr, "");
 		return EXIT_USAGE;
 	}
 	argc--;
 	argv++;
-	if (is_help(argv[0]))
-		return run_help(argc - 1, argv + 1);
+	if (is_help(argv[0])) {
+		argc = take_json_off(argc - 1, argv + 1);
+		return run_help(argc, argv + 1);
+	}
 	if (strcmp(argv[0], "--version") == 0) {
-		printf("uds (%s) %s\n", PACKAGE_NAME, PACKAGE_VERSION);
-		return finish_output(&whole, EXIT_GOOD);
+		argc = take_json_off(argc - 1, argv + 1);
+		return tell_version(argc, argv + 1);
 	}
 	command = command_of(argc, argv, &words);
 	if (command == NULL)
 		return unknown_command(argc, argv);
+	carried_out = command;
 	answer_progress_requests(command->name);
 	return command->run(command, argc - words + 1, argv + words - 1);
 }
@@ -162,5 +200,5 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	document_want(words_want_document(argc - 1, argv + 1));
 	status = document_end(status_of_end(run(argc, argv)));
-	return finish_output(&whole, status);
+	return finish_output(carried_out, status);
 }

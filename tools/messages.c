@@ -99,10 +99,13 @@ int failed(const struct command *command, const char *subject, int status,
 
 void print_help(const struct command *command)
 {
-	printf("usage: uds %s %s\n\n%s.\n", command->name, command->usage, command->line);
-	printf("\n%s", command->options);
-	printf("  --help, -h            this text\n"
-	       "\nThe manual page uds(1) says more.\n");
+	FILE *out = document_begin_text();
+
+	fprintf(out, "usage: uds %s %s\n\n%s.\n", command->name, command->usage, command->line);
+	fprintf(out, "\n%s", command->options);
+	fprintf(out, "  --help, -h            this text\n"
+		     "\nThe manual page uds(1) says more.\n");
+	document_end_text(out, "help");
 }
 
 /* Why standard output failed, as soon as that is seen: later calls forget it. */

@@ -163,7 +163,6 @@ bool options_parse(struct options *options, int argc, char **argv, int low_count
 	optind = 1;
 	while ((c = getopt_long(argc, argv, ":hq", table, NULL)) != -1) {
 		if (c == 'h') {
-			document_want(false); /* help is text */
 			print_help(options->command);
 			*ret_status = finish_output(options->command, EXIT_GOOD);
 			return false;

@@ -1,78 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `uds snapshot read`, `write` and `write-origin`: content in and out. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "document.h"
 #include "output.h"
 #include "snapshot_missing.h"
+#include "snapshot_output.h"
 #include "snapshot_target.h"
 
 #define STEP_BYTES (UINT64_C(4) << 20)
-#define HOLE_BYTES ((size_t)4096)
-
-/* Where `read` puts the content. */
-struct sink {
-	const struct command *command;
-	const char *path; /* NULL: standard output */
-	int descriptor;
-	bool sparse;
-	uint64_t end; /* where the next byte goes, when it is sparse */
-};
-
-static int write_all(const struct sink *sink, const uint8_t *buffer, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = write(sink->descriptor, buffer, length);
-
-		if (n < 0 && errno == EINTR && !was_interrupted())
-			continue;
-		if (n < 0) {
-			complain(sink->command, "%s: %s",
-				 sink->path == NULL ? "standard output" : sink->path,
-				 strerror(errno));
-			return EXIT_FAILED;
-		}
-		buffer += n;
-		length -= (size_t)n;
-	}
-	return EXIT_GOOD;
-}
-
-static bool all_zero(const uint8_t *bytes, size_t length)
-{
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
-}
-
-/* Zeros become holes in units of HOLE_BYTES. */
-static int write_out(struct sink *sink, const uint8_t *buffer, size_t length)
-{
-	int status = EXIT_GOOD;
-
-	if (!sink->sparse)
-		return write_all(sink, buffer, length);
-	while (length > 0 && status == EXIT_GOOD) {
-		size_t part = length < HOLE_BYTES ? length : HOLE_BYTES;
-
-		if (!all_zero(buffer, part)) {
-			if (lseek(sink->descriptor, (off_t)sink->end, SEEK_SET) < 0) {
-				complain(sink->command, "--sparse: %s", strerror(errno));
-				return EXIT_FAILED;
-			}
-			status = write_all(sink, buffer, part);
-		}
-		sink->end += part;
-		buffer += part;
-		length -= part;
-	}
-	return status;
-}
 
 /* Reads a step; what can be had of it goes out. @ret_done: that much. */
 static int read_step(struct snapshot_target *target, struct sink *sink, struct missing *missing,
@@ -92,7 +33,7 @@ static int read_step(struct snapshot_target *target, struct sink *sink, struct m
 		r = uds_snapshot_read_partial(target->snapshot, buffer, step, offset, ret_done);
 	}
 	status = r < 0 ? snapshot_failed(target, r) : EXIT_GOOD;
-	out = write_out(sink, buffer, *ret_done);
+	out = sink_write(sink, buffer, *ret_done);
 	if (r < 0)
 		complain(target->command, "%s: stopped at byte %" PRIu64 "%s", target->cow_uri,
 			 offset + *ret_done,
@@ -120,7 +61,7 @@ static int read_range(struct snapshot_target *target, struct sink *sink, struct 
 			complain(target->command,
 				 "interrupted at byte %" PRIu64 "; nothing of the snapshot is "
 				 "changed, and --offset goes on from there",
-				 offset + *ret_done);
+				 offset + sink->taken);
 			status = EXIT_FAILED;
 		}
 	}
@@ -146,79 +87,6 @@ static int check_length(struct snapshot_target *target)
 	return EXIT_DAMAGE;
 }
 
-static bool is_descriptor_of(int descriptor, const char *path)
-{
-	struct stat a, b;
-
-	if (fstat(descriptor, &a) != 0 || stat(path, &b) != 0)
-		return false;
-	if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
-		return a.st_rdev == b.st_rdev;
-	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-/*
- * An output that is there is taken as it is. One that is not is made for its owner alone, as it gets what a
- * device has that others may not read; never through a symbolic link, whose target somebody else has chosen.
- */
-static int open_output(const char *path)
-{
-	int descriptor = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (descriptor >= 0 || errno != ENOENT)
-		return descriptor;
-	return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
-}
-
-/* Opens the output; a file is emptied only when it is known to be another. */
-static int open_sink(struct snapshot_target *target, struct sink *sink)
-{
-	struct stat status;
-
-	sink->descriptor = STDOUT_FILENO;
-	if (sink->path != NULL)
-		sink->descriptor = open_output(sink->path);
-	if (sink->descriptor < 0 || fstat(sink->descriptor, &status) != 0) {
-		complain(sink->command, "%s: %s", sink->path, strerror(errno));
-		return EXIT_FAILED;
-	}
-	if (is_descriptor_of(sink->descriptor, target->cow_uri) ||
-	    is_descriptor_of(sink->descriptor, target->origin_uri)) {
-		complain(sink->command, "the output is the origin or the COW device itself");
-		return EXIT_FAILED;
-	}
-	if (sink->path != NULL && S_ISREG(status.st_mode) && ftruncate(sink->descriptor, 0) != 0) {
-		complain(sink->command, "%s: %s", sink->path, strerror(errno));
-		return EXIT_FAILED;
-	}
-	if (!sink->sparse)
-		return EXIT_GOOD;
-	sink->end = sink->path != NULL ? 0 : (uint64_t)lseek(sink->descriptor, 0, SEEK_CUR);
-	if (!S_ISREG(status.st_mode) || (fcntl(sink->descriptor, F_GETFL) & O_APPEND) != 0 ||
-	    (sink->path == NULL && (uint64_t)status.st_size > sink->end)) {
-		complain(sink->command,
-			 "--sparse: the output is no new file: there can be no holes in it");
-		return EXIT_FAILED;
-	}
-	return EXIT_GOOD;
-}
-
-/* Ends the output where the content ends, also behind a hole. */
-static int close_sink(struct sink *sink, int status)
-{
-	const char *name = sink->path == NULL ? "standard output" : sink->path;
-
-	if (sink->sparse && ftruncate(sink->descriptor, (off_t)sink->end) != 0) {
-		complain(sink->command, "%s: %s", name, strerror(errno));
-		status = status == EXIT_GOOD ? EXIT_FAILED : status;
-	}
-	if (sink->path != NULL && close(sink->descriptor) != 0 && status == EXIT_GOOD) {
-		complain(sink->command, "%s: %s", name, strerror(errno));
-		status = EXIT_FAILED;
-	}
-	return status;
-}
-
 static int read_and_tell(struct snapshot_target *target, struct sink *sink, uint64_t offset,
 			 uint64_t length)
 {
@@ -226,12 +94,12 @@ static int read_and_tell(struct snapshot_target *target, struct sink *sink, uint
 	json_t *o = json_object();
 	uint64_t done = 0;
 	int unknown = tell_unknown_list(target, o);
-	int status = open_sink(target, sink);
+	int status = sink_open(sink, target);
 
 	if (status == EXIT_GOOD) {
 		status = read_range(target, sink, &missing, offset, length, &done);
 		tell_missing(&missing);
-		status = close_sink(sink, status);
+		status = sink_close(sink, status);
 	}
 	if (status == EXIT_GOOD && missing.total > 0)
 		status = EXIT_DAMAGE;
@@ -240,7 +108,7 @@ static int read_and_tell(struct snapshot_target *target, struct sink *sink, uint
 	if (status == EXIT_GOOD)
 		status = unknown;
 	json_object_set_new(o, "offset", json_unsigned(offset));
-	json_object_set_new(o, "bytes", json_unsigned(done));
+	json_object_set_new(o, "bytes", json_unsigned(sink->taken));
 	json_object_set_new(o, "missing_bytes", json_unsigned(missing.total));
 	json_object_set_new(o, "missing", missing.list);
 	print_json(o);
@@ -266,6 +134,8 @@ int snapshot_read_run(const struct command *command, int argc, char **argv)
 		return status;
 	if (sink.path == NULL)
 		document_beside_data();
+	if (document_is_beside_data())
+		outlive_readers(); /* the document goes elsewhere, and says where reading ended */
 	status = snapshot_set(&target, &options, arguments[0], true);
 	if (document_is_beside_data())
 		target.quiet = true;

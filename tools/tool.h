@@ -65,7 +65,7 @@ int failed(const struct command *command, const char *subject, int status,
  */
 void complain_about(const struct command *command, const char *subject, const char *sentence);
 
-/* The whole help text of a command, on standard output. */
+/* The whole help text of a command, on standard output or in the document. */
 void print_help(const struct command *command);
 
 /* Whether something could not be written to standard output; to be asked right after writing. */

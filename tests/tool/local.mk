@@ -9,6 +9,7 @@ tool_tests = \
 	tests/tool/test_tool_index.py \
 	tests/tool/test_tool_json.py \
 	tests/tool/test_tool_names.py \
+	tests/tool/test_tool_output.py \
 	tests/tool/test_tool_quiet.py \
 	tests/tool/test_tool_recover.py \
 	tests/tool/test_tool_requests.py \

@@ -13,16 +13,15 @@ SNAPSHOT_COMMANDS = ["snapshot info", "snapshot list", "snapshot verify"]
 DATA_COMMANDS = ["snapshot read", "snapshot write", "snapshot write-origin", "snapshot merge"]
 
 
-def document(*words, status, stdin=""):
-    """Runs a command with --json in each place where it can stand; checks its one document."""
+def document(*words, status, stdin="", told=True):
+    """Runs a command with --json; checks its one document, and that people are @told as well."""
     ran = uds(*words, status=status, stdin=stdin)
     found = json.loads(ran.out)
     if status != GOOD:
         equal(found["exit_status"], status, ran)
         equal(isinstance(found["error"], str) and len(found["error"]) > 5, True, ran)
         equal(found["messages"][0], found["error"])
-        # People are told too.
-        equal("uds" in ran.err, True, ran)
+        equal("uds" in ran.err, told, ran)
     return found
 
 
@@ -47,7 +46,7 @@ def every_command_reports_every_failure_as_a_document():
             document(*words, "--json", missing, status=FAILED)
             document(*words, missing, "--json", status=FAILED)
             document(*words, "--json", junk, status=FAILED) if command != "snapshot verify" else \
-                equal(uds(*words, "--json", junk, status=DAMAGE).json["damaged"], True)
+                equal(document(*words, "--json", junk, status=DAMAGE, told=False)["damaged"], True)
             document(*words, "--json", "--bogus", index, status=USAGE)
             document(*words, "--bogus", "--json", index, status=USAGE)
             document(*words, "--json", status=USAGE)
@@ -121,6 +120,31 @@ def a_document_beside_data_is_all_of_standard_error():
         equal(os.path.getsize(origin), 1 << 20)
 
 
+def help_and_version_are_documents_too():
+    for words in (["help"], ["help", "info"], ["help", "snapshot"], ["help", "snapshot", "merge"],
+                  ["--help"], ["-h"], ["info", "--help"], ["info", "-h"], ["snapshot", "--help"],
+                  ["snapshot", "read", "--help"], ["scan", "--help"], ["help", "help"]):
+        text = uds(*words).out
+        for place in range(1, len(words) + 1):
+            if words[0] == "snapshot" and place == 1:
+                continue  # the name of a command is not torn apart
+            with_json = words[:place] + ["--json"] + words[place:]
+            equal(document(*with_json, status=GOOD)["help"], text, with_json)
+    equal(document("--version", "--json", status=GOOD)["version"] + "\n", uds("--version").out)
+    for words in (["help", "info", "more"], ["--version", "more"], ["help", "nothing"],
+                  ["help", "snapshot", "nothing"], ["help", "snapshot", "info", "more"]):
+        document(*words, "--json", status=USAGE)
+
+
+def a_document_that_cannot_be_printed_is_the_commands_failure():
+    with Folder() as folder:
+        index = make(folder)[0]
+        for words, command in ((("info", index), "uds info"), (("dump", index), "uds dump"),
+                               (("help",), "uds help"), (("info", "--help"), "uds info")):
+            uds(*words, "--json", status=FAILED, says=command + ": standard output: No space",
+                prefix=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+
+
 def json_is_what_follows_two_dashes_only_as_a_name():
     with Folder() as folder:
         index = make(folder)[0]
@@ -133,4 +157,6 @@ if __name__ == "__main__":
     sys.exit(main([every_command_reports_every_failure_as_a_document,
                    what_is_good_is_one_document_too,
                    a_document_beside_data_is_all_of_standard_error,
+                   help_and_version_are_documents_too,
+                   a_document_that_cannot_be_printed_is_the_commands_failure,
                    json_is_what_follows_two_dashes_only_as_a_name]))
