@@ -23,8 +23,9 @@ _uds_options()
 	"snapshot info") echo "--salvage" ;;
 	"snapshot list") echo "--ranges --salvage" ;;
 	"snapshot read") echo "--origin --offset --length --output --sparse --salvage" ;;
-	"snapshot write" | "snapshot write-origin") echo "--origin --offset" ;;
-	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --force --salvage" ;;
+	"snapshot write") echo "--origin --offset" ;;
+	"snapshot write-origin") echo "--origin --offset --cow" ;;
+	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --force --salvage --cow" ;;
 	"snapshot verify") echo "--origin" ;;
 	*) return ;;
 	esac

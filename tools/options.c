@@ -42,6 +42,11 @@ void options_text(struct options *options, const char *name, const char **value)
 	add(options, name, OPTION_TEXT, value);
 }
 
+void options_texts(struct options *options, const char *name, struct text_list *values)
+{
+	add(options, name, OPTION_TEXTS, values);
+}
+
 void options_number(struct options *options, const char *name, uint64_t *value, uint64_t low,
 		    uint64_t high)
 {
@@ -110,6 +115,20 @@ static bool take_number(const struct options *options, struct one_option *one, c
 	return true;
 }
 
+static bool take_one_more(const struct options *options, const struct one_option *one,
+			  const char *text, int *ret_status)
+{
+	struct text_list *list = one->value;
+
+	if (list->count == MAX_TEXTS) {
+		*ret_status = misused(options->command, "--%s: at most %d are possible", one->name,
+				      MAX_TEXTS);
+		return false;
+	}
+	list->items[list->count++] = text;
+	return true;
+}
+
 static bool take(const struct options *options, struct one_option *one, const char *text,
 		 int *ret_status)
 {
@@ -121,6 +140,8 @@ static bool take(const struct options *options, struct one_option *one, const ch
 	case OPTION_TEXT:
 		*(const char **)one->value = text;
 		return true;
+	case OPTION_TEXTS:
+		return take_one_more(options, one, text, ret_status);
 	case OPTION_NUMBER:
 	case OPTION_BYTES:
 		break;

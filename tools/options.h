@@ -15,12 +15,20 @@
 #include "tool.h"
 
 #define MAX_OPTIONS 32
+#define MAX_TEXTS   63
 
 enum option_kind {
 	OPTION_FLAG,   /* bool */
 	OPTION_NUMBER, /* uint64_t: decimal, or hexadecimal with 0x */
 	OPTION_BYTES,  /* uint64_t: a number that may end in K, M, G or T (powers of 1024) */
 	OPTION_TEXT,   /* const char * */
+	OPTION_TEXTS,  /* struct text_list: may be given several times */
+};
+
+/* The values of an option that was given several times, in order. */
+struct text_list {
+	const char *items[MAX_TEXTS];
+	size_t count;
 };
 
 struct one_option {
@@ -43,6 +51,7 @@ struct options {
 void options_start(struct options *options, const struct command *command);
 void options_flag(struct options *options, const char *name, bool *value);
 void options_text(struct options *options, const char *name, const char **value);
+void options_texts(struct options *options, const char *name, struct text_list *values);
 void options_number(struct options *options, const char *name, uint64_t *value, uint64_t low,
 		    uint64_t high);
 void options_bytes(struct options *options, const char *name, uint64_t *value, uint64_t low,

@@ -26,7 +26,10 @@ static const char read_options[] = SNAPSHOT_ORIGIN_HELP
 static const char write_options[] =
 	SNAPSHOT_ORIGIN_HELP "  --offset BYTES        where to begin\n" TARGET_COMMON_HELP;
 
-static const char merge_options[] = SNAPSHOT_ORIGIN_HELP
+static const char write_origin_options[] = SNAPSHOT_ORIGIN_HELP
+	"  --offset BYTES        where to begin\n" SNAPSHOT_COW_HELP TARGET_COMMON_HELP;
+
+static const char merge_options[] = SNAPSHOT_ORIGIN_HELP SNAPSHOT_COW_HELP
 	"  --limit CHUNKS        stop after that many exceptions\n"
 	"  --dry-run             only say what would be copied\n"
 	"  --rate BYTES          copy at most so much a second\n"
@@ -79,8 +82,8 @@ const struct command snapshot_commands[] = {
 	{
 		.name = "snapshot write-origin",
 		.line = "Writes standard input into the origin, after copying out what it replaces",
-		.usage = "--origin O --offset BYTES [OPTION...] COW",
-		.options = write_options,
+		.usage = "--origin O --offset BYTES [--cow COW...] [OPTION...] COW",
+		.options = write_origin_options,
 		.run = snapshot_write_run,
 	},
 	{

@@ -210,20 +210,6 @@ static int write_input(struct snapshot_target *target, write_fn put, uint64_t of
 	return status;
 }
 
-/* A write that went through although the snapshot had to be given up for it. */
-static int check_validity(struct snapshot_target *target, int status)
-{
-	struct uds_snapshot_status s = { .size = sizeof(s) };
-
-	if (status != EXIT_GOOD || uds_snapshot_get_status(target->snapshot, &s) < 0 ||
-	    s.state != UDS_SNAPSHOT_INVALID)
-		return status;
-	complain(target->command,
-		 "%s: is %s; what was written is on the origin, and the snapshot is lost",
-		 target->cow_uri, uds_snapshot_state_name(s.state));
-	return EXIT_FAILED;
-}
-
 int snapshot_write_run(const struct command *command, int argc, char **argv)
 {
 	bool to_origin = strcmp(command->name, "snapshot write-origin") == 0;
@@ -237,6 +223,8 @@ int snapshot_write_run(const struct command *command, int argc, char **argv)
 	options_start(&options, command);
 	snapshot_options(&target, &options, false);
 	options_bytes(&options, "offset", &offset, 0, INT64_MAX, 1);
+	if (to_origin)
+		snapshot_other_options(&target, &options);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	status = snapshot_set(&target, &options, arguments[0], true);
@@ -271,6 +259,6 @@ int snapshot_write_run(const struct command *command, int argc, char **argv)
 	json_object_set_new(o, "bytes_written", json_unsigned(done));
 	print_json(o);
 	if (to_origin)
-		status = check_validity(&target, status);
+		status = snapshot_check_valid(&target, status);
 	return snapshot_close(&target, status);
 }

@@ -153,6 +153,7 @@ int snapshot_merge_run(const struct command *command, int argc, char **argv)
 	options_flag(&options, "dry-run", &merge.dry_run);
 	options_flag(&options, "skip-equal", &merge.skip_equal);
 	options_flag(&options, "force", &merge.allow_cut);
+	snapshot_other_options(&target, &options);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	status = snapshot_set(&target, &options, arguments[0], true);
@@ -163,6 +164,8 @@ int snapshot_merge_run(const struct command *command, int argc, char **argv)
 	merge.force = target.salvage;
 	merge.salvage = target.salvage;
 	status = merge_snapshot(&target, &merge, options.json);
+	if (!merge.dry_run)
+		status = snapshot_check_valid(&target, status);
 	return finish_output(command, snapshot_close(&target, status));
 }
 

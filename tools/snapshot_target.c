@@ -19,6 +19,11 @@ void snapshot_options(struct snapshot_target *target, struct options *options, b
 		options_flag(options, "salvage", &target->salvage);
 }
 
+void snapshot_other_options(struct snapshot_target *target, struct options *options)
+{
+	options_texts(options, "cow", &target->other_uris);
+}
+
 int snapshot_set(struct snapshot_target *target, const struct options *options, const char *cow,
 		 bool needs_origin)
 {
@@ -57,16 +62,47 @@ static struct uds_io *open_to_look(struct snapshot_target *target, const char *u
 	return uds_io_open_uri(uri, &options, &target->env, NULL, &io) == 0 ? io : NULL;
 }
 
-/* Said before they are opened, because then the second one would only be found to be in use. */
-static bool have_common_bytes(struct snapshot_target *target)
+static bool have_common_bytes(struct snapshot_target *target, const char *one_uri,
+			      const char *other_uri)
 {
-	struct uds_io *cow = open_to_look(target, target->cow_uri);
-	struct uds_io *origin = open_to_look(target, target->origin_uri);
-	bool common = cow != NULL && origin != NULL && uds_io_overlap(cow, origin);
+	struct uds_io *one = open_to_look(target, one_uri);
+	struct uds_io *other = open_to_look(target, other_uri);
+	bool common = one != NULL && other != NULL && uds_io_overlap(one, other);
 
-	uds_io_close(cow);
-	uds_io_close(origin);
+	uds_io_close(one);
+	uds_io_close(other);
 	return common;
+}
+
+/* Said before they are opened, because then the second one would only be found to be in use. */
+static int check_apart(struct snapshot_target *target, const char *cow, size_t others)
+{
+	if (have_common_bytes(target, cow, target->origin_uri)) {
+		complain(target->command,
+			 "%s: has bytes in common with the origin %s: is origin and COW device at "
+			 "once",
+			 cow, target->origin_uri);
+		return EXIT_FAILED;
+	}
+	for (size_t i = 0; i < others; i++) {
+		const char *other = target->other_uris.items[i];
+
+		if (!have_common_bytes(target, cow, other))
+			continue;
+		complain(target->command, "%s: has bytes in common with %s: is given twice", cow,
+			 other);
+		return EXIT_FAILED;
+	}
+	return EXIT_GOOD;
+}
+
+static int check_all_apart(struct snapshot_target *target)
+{
+	int status = check_apart(target, target->cow_uri, target->other_uris.count);
+
+	for (size_t i = 0; i < target->other_uris.count && status == EXIT_GOOD; i++)
+		status = check_apart(target, target->other_uris.items[i], i);
+	return status;
 }
 
 int snapshot_open_store(struct snapshot_target *target)
@@ -93,7 +129,9 @@ int snapshot_open_store(struct snapshot_target *target)
 	return snapshot_close(target, failed(target->command, target->cow_uri, r, &message));
 }
 
-static int open_snapshot(struct snapshot_target *target, bool read_only)
+/* The first, or one of the others beside it. */
+static int open_snapshot(struct snapshot_target *target, bool read_only, const char *uri,
+			 struct uds_io *cow, struct uds_snapshot **ret_snapshot)
 {
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 	struct uds_message message = { "" };
@@ -103,34 +141,53 @@ static int open_snapshot(struct snapshot_target *target, bool read_only)
 	progress_start(&progress, target->quiet, "reading", "areas");
 	options.env = &target->env;
 	options.read_only = read_only;
-	options.salvage = target->salvage;
+	options.salvage = target->salvage && target->snapshot == NULL;
 	/* A write that finds no room fails; it does not take the snapshot with it. */
 	options.keep_on_overflow = true;
 	options.progress = progress_report;
 	options.progress_context = &progress;
-	r = uds_snapshot_open(target->origin, target->cow, &options, &message, &target->snapshot);
+	if (target->snapshot == NULL)
+		r = uds_snapshot_open(target->origin, cow, &options, &message, ret_snapshot);
+	else
+		r = uds_snapshot_open_beside(target->snapshot, cow, &options, &message,
+					     ret_snapshot);
 	progress_end(&progress);
-	return r < 0 ? failed(target->command, target->cow_uri, r, &message) : EXIT_GOOD;
+	return r < 0 ? failed(target->command, uri, r, &message) : EXIT_GOOD;
+}
+
+static int open_others(struct snapshot_target *target)
+{
+	int status = EXIT_GOOD;
+
+	for (size_t i = 0; i < target->other_uris.count && status == EXIT_GOOD; i++) {
+		const char *uri = target->other_uris.items[i];
+		struct other_snapshot *other = &target->others[i];
+
+		status = snapshot_open_io(target, uri, true, &other->cow);
+		/* Not salvaged: it is written, or has nothing to lose any more. */
+		if (status == EXIT_GOOD)
+			status = open_snapshot(target, false, uri, other->cow, &other->snapshot);
+	}
+	return status;
 }
 
 int snapshot_open(struct snapshot_target *target, bool write_cow, bool write_origin)
 {
-	int status;
+	int status = check_all_apart(target);
 
-	if (have_common_bytes(target)) {
-		complain(target->command,
-			 "%s: has bytes in common with the origin %s: is origin and COW device at "
-			 "once",
-			 target->cow_uri, target->origin_uri);
-		return EXIT_FAILED;
-	}
+	if (status != EXIT_GOOD)
+		return status;
 	catch_interrupts();
 	status = snapshot_open_io(target, target->cow_uri, write_cow, &target->cow);
 	if (status == EXIT_GOOD)
 		status =
 			snapshot_open_io(target, target->origin_uri, write_origin, &target->origin);
 	if (status == EXIT_GOOD)
-		status = open_snapshot(target, !write_cow);
+		status = open_snapshot(target, !write_cow, target->cow_uri, target->cow,
+				       &target->snapshot);
+	/* Where the origin is not changed, nothing is to be kept. */
+	if (status == EXIT_GOOD && write_origin)
+		status = open_others(target);
 	return status == EXIT_GOOD ? EXIT_GOOD : snapshot_close(target, status);
 }
 
@@ -144,10 +201,25 @@ static void close_io(struct snapshot_target *target, struct uds_io **io, const c
 		*status = failed(target->command, uri, r, NULL);
 }
 
+static void close_others(struct snapshot_target *target, int *status)
+{
+	for (size_t i = 0; i < target->other_uris.count; i++) {
+		struct other_snapshot *other = &target->others[i];
+		const char *uri = target->other_uris.items[i];
+		int r = uds_snapshot_close(other->snapshot);
+
+		other->snapshot = NULL;
+		if (r < 0 && *status == EXIT_GOOD)
+			*status = failed(target->command, uri, r, NULL);
+		close_io(target, &other->cow, uri, status);
+	}
+}
+
 int snapshot_close(struct snapshot_target *target, int status)
 {
 	int r = 0;
 
+	close_others(target, &status);
 	if (target->snapshot != NULL)
 		r = uds_snapshot_close(target->snapshot);
 	else if (target->store != NULL)
@@ -170,4 +242,29 @@ int snapshot_failed(struct snapshot_target *target, int status)
 	else
 		uds_exception_store_error_message(target->store, &message);
 	return failed(target->command, target->cow_uri, status, &message);
+}
+
+static bool is_lost(const struct snapshot_target *target, struct uds_snapshot *snapshot,
+		    const char *uri)
+{
+	struct uds_snapshot_status s = { .size = sizeof(s) };
+
+	if (uds_snapshot_get_status(snapshot, &s) < 0 || s.state != UDS_SNAPSHOT_INVALID)
+		return false;
+	complain(target->command,
+		 "%s: is %s; what was written is on the origin, and the snapshot is lost", uri,
+		 uds_snapshot_state_name(s.state));
+	return true;
+}
+
+int snapshot_check_valid(struct snapshot_target *target, int status)
+{
+	bool lost;
+
+	if (status != EXIT_GOOD)
+		return status;
+	lost = is_lost(target, target->snapshot, target->cow_uri);
+	for (size_t i = 0; i < target->other_uris.count; i++)
+		lost |= is_lost(target, target->others[i].snapshot, target->other_uris.items[i]);
+	return lost ? EXIT_FAILED : EXIT_GOOD;
 }

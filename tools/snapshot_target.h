@@ -11,6 +11,12 @@
 #include "options.h"
 #include "progress.h"
 
+/* Another snapshot of the origin, which keeps what changes there. */
+struct other_snapshot {
+	struct uds_io *cow;
+	struct uds_snapshot *snapshot;
+};
+
 struct snapshot_target {
 	const struct command *command;
 	const char *cow_uri;
@@ -18,12 +24,20 @@ struct snapshot_target {
 	struct uds_io *cow, *origin;
 	struct uds_exception_store *store; /* only where there is no snapshot */
 	struct uds_snapshot *snapshot;
+	struct text_list other_uris; /* --cow */
+	struct other_snapshot others[MAX_TEXTS];
 	struct uds_env env;
 	bool quiet, salvage;
 };
 
 #define SNAPSHOT_ORIGIN_HELP  "  --origin O            the device that the snapshot was taken of\n"
 #define SNAPSHOT_SALVAGE_HELP "  --salvage             take what an invalid snapshot still says\n"
+
+#define SNAPSHOT_COW_HELP \
+	"  --cow COW             another snapshot of the same origin; may be repeated\n"
+
+/* Adds --cow, to commands that change the origin. */
+void snapshot_other_options(struct snapshot_target *target, struct options *options);
 
 /* Adds --origin, and with @salvage --salvage. */
 void snapshot_options(struct snapshot_target *target, struct options *options, bool salvage);
@@ -40,7 +54,8 @@ int snapshot_open_io(struct snapshot_target *target, const char *uri, bool write
 int snapshot_open_store(struct snapshot_target *target);
 
 /*
- * Opens both devices and the snapshot. What is not written is opened to read.
+ * Opens both devices and the snapshot, and with @write_origin the others of --cow. What is not written is
+ * opened to read.
  * Returns EXIT_GOOD, or an exit status after a message.
  */
 int snapshot_open(struct snapshot_target *target, bool write_cow, bool write_origin);
@@ -50,6 +65,9 @@ int snapshot_close(struct snapshot_target *target, int status);
 
 /* A message about what the snapshot, or the store, said last. Returns the exit status for it. */
 int snapshot_failed(struct snapshot_target *target, int status);
+
+/* After the origin was written: EXIT_FAILED, with a message, when snapshots had to be given up for it. */
+int snapshot_check_valid(struct snapshot_target *target, int status);
 
 /* Their bodies are in snapshot_*.c, named after the commands. */
 int snapshot_create_run(const struct command *command, int argc, char **argv);

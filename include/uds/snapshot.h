@@ -128,6 +128,32 @@ int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 		      struct uds_snapshot **ret_snapshot);
 
 /*
+ * Opens another snapshot of the same origin, with a COW device of its own. The snapshots of an origin
+ * are equals: any of them can be opened first, closed first, written and merged. They may have chunks
+ * of different sizes.
+ *
+ * A write to the origin through any of them, and a merge of one of them, first copies the old content
+ * out to every other one that lacks it, to all at the same time. A snapshot that has no room for it
+ * becomes invalid; the others go on. When a copy or a commit fails for another reason, the origin is
+ * not written: invalidate that snapshot (the sentence names it), or try again. A snapshot that is
+ * opened read-only keeps the others from writing the origin and from merging.
+ *
+ * While one is merged, the origin reads as that one, and the others still show what they were made of.
+ * Only one can be merged at a time.
+ *
+ * @beside: an open snapshot of the origin. Its environment stays the origin's.
+ * @options: may be NULL.
+ *
+ * Returns what uds_snapshot_open() returns; -EINVAL also when a snapshot that is open has bytes in
+ * common with @cow.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+int uds_snapshot_open_beside(struct uds_snapshot *beside, struct uds_io *cow,
+			     const struct uds_snapshot_options *options,
+			     struct uds_message *ret_message, struct uds_snapshot **ret_snapshot);
+
+/*
  * Closes a snapshot and frees its memory, also when it returns an error. Nothing is flushed:
  * exceptions are durable; for data that was written in place, call uds_snapshot_flush() before.
  *
@@ -339,7 +365,8 @@ int uds_snapshot_origin_read_partial(struct uds_snapshot *snapshot, void *buffer
  *
  * Returns 0, or
  *   UDS_ERR_OUT_OF_RANGE      the range goes past the end; nothing was written
- *   UDS_ERR_READ_ONLY         opened with read_only or salvage, or an I/O cannot be written
+ *   UDS_ERR_READ_ONLY         opened with read_only or salvage, or an I/O cannot be written; or another
+ *                             snapshot of the origin was opened read-only
  *   UDS_ERR_INVALID_SNAPSHOT  marked invalid, and opened with salvage
  *   UDS_ERR_CORRUPT           the store is damaged; to give the snapshot up, call
  *                             uds_snapshot_invalidate()
@@ -523,8 +550,9 @@ struct uds_merge_result {
  *   UDS_ERR_OUT_OF_RANGE      the origin is too small for the exceptions; or it ends inside a chunk
  *                             that has an exception, at a length that is no multiple of 512 (see
  *                             allow_cut)
- *   UDS_ERR_READ_ONLY         the origin or the COW device cannot be written
- *   UDS_ERR_BAD_STATE         a transient store
+ *   UDS_ERR_READ_ONLY         the origin or the COW device cannot be written, or another snapshot of
+ *                             the origin was opened read-only
+ *   UDS_ERR_BAD_STATE         a transient store; or another snapshot of the origin is being merged
  *   -ENOMEM, -EIO, ...        no memory; what an I/O said
  * After an error nothing was written.
  *

@@ -10,6 +10,7 @@
  *	write_window		a write in parts
  *	new_exceptions		exceptions for chunks that have none
  *	copy_out		the old content of chunks, to the COW device
+ *	keep_old		the old content of the origin, for every snapshot on it
  *	device_write		writing the snapshot
  *	origin_write		writing the origin
  *	merge_check		what makes a merge impossible

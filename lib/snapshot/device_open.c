@@ -41,6 +41,7 @@ static int open_store(struct uds_snapshot *s, const struct uds_snapshot_options 
 	/* An invalid snapshot can be opened, to be looked at; requests are refused by this flag. */
 	s->given_up = !status.valid && !s->salvage;
 	s->member.snapshot = s;
+	s->member.cow = s->cow;
 	s->member.chunk_bytes = s->chunk_bytes;
 	/* Last: from here on writes to the origin copy out to this snapshot. */
 	return origin_attach(s->origin, &s->member, message);
@@ -78,23 +79,24 @@ static int release(struct uds_snapshot *s)
 	return r;
 }
 
-static int open_snapshot(struct uds_io *origin, struct uds_io *cow, const struct uds_env *env,
+/* @origin: becomes the snapshot's, also when this fails. */
+static int open_snapshot(struct origin *origin, struct uds_io *cow, const struct uds_env *env,
 			 const struct uds_snapshot_options *options, struct uds_message *message,
 			 struct uds_snapshot **ret)
 {
 	struct uds_snapshot *s = env_allocate_zeroed(env, 1, sizeof(*s));
 	int r;
 
-	if (s == NULL)
+	if (s == NULL) {
+		origin_close(origin);
 		return failure(message, -ENOMEM, "%s: no memory", uds_io_name(cow));
+	}
 	s->env = *env;
+	s->origin = origin;
 	s->cow = cow;
 	set_options(s, options);
 	pthread_mutex_init(&s->lock, NULL);
 	r = failures_make(env, &s->failures);
-	/* An origin of its own for each snapshot. Its list of members is made for several. */
-	if (r == 0)
-		r = origin_open(origin, env, &s->origin, message);
 	if (r == 0)
 		r = open_store(s, options, message);
 	if (r < 0) {
@@ -105,30 +107,66 @@ static int open_snapshot(struct uds_io *origin, struct uds_io *cow, const struct
 	return 0;
 }
 
+static int take_options(const struct uds_snapshot_options *given,
+			struct uds_snapshot_options *ret_options, struct uds_env *ret_env,
+			struct uds_message *ret_message)
+{
+	int r = 0;
+
+	if (given != NULL)
+		r = STRUCT_IN(ret_options, given, uds_snapshot_options, progress_context,
+			      ret_message);
+	return r < 0 ? r : env_take(ret_options->env, ret_message, ret_env);
+}
+
+/* Origin and store, or two stores, would be written over each other. */
+static int refuse_common_bytes(const struct uds_io *cow, const char *other,
+			       struct uds_message *ret_message)
+{
+	return failure(ret_message, -EINVAL,
+		       "%s: the COW device and %s have bytes in common, as if they were the same",
+		       uds_io_name(cow), other);
+}
+
 UDS_PUBLIC int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 				 const struct uds_snapshot_options *given,
 				 struct uds_message *ret_message, struct uds_snapshot **ret)
 {
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 	struct uds_message message = { "" };
+	struct origin *shared;
 	struct uds_env env;
 	int r;
 
-	if (given != NULL) {
-		r = STRUCT_IN(&options, given, uds_snapshot_options, progress_context, ret_message);
-		if (r < 0)
-			return r;
-	}
-	r = env_take(options.env, ret_message, &env);
+	r = take_options(given, &options, &env, ret_message);
 	if (r < 0)
 		return r;
-	/* Origin and store would be copied over each other. */
 	if (uds_io_overlap(origin, cow))
-		return failure(ret_message, -EINVAL,
-			       "%s: COW device and origin %s have bytes in common, as if they were "
-			       "the same",
-			       uds_io_name(cow), uds_io_name(origin));
-	r = open_snapshot(origin, cow, &env, &options, &message, ret);
+		return refuse_common_bytes(cow, uds_io_name(origin), ret_message);
+	r = origin_open(origin, &env, &shared, &message);
+	if (r == 0)
+		r = open_snapshot(shared, cow, &env, &options, &message, ret);
+	return r == 0 ? 0
+		      : failure_or(ret_message, &message, r, "%s: %s", uds_io_name(cow),
+				   uds_strerror(r));
+}
+
+UDS_PUBLIC int uds_snapshot_open_beside(struct uds_snapshot *beside, struct uds_io *cow,
+					const struct uds_snapshot_options *given,
+					struct uds_message *ret_message, struct uds_snapshot **ret)
+{
+	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	struct uds_env env;
+	const char *other;
+	int r;
+
+	r = take_options(given, &options, &env, ret_message);
+	if (r < 0)
+		return r;
+	if (origin_overlaps(beside->origin, cow, &other))
+		return refuse_common_bytes(cow, other, ret_message);
+	r = open_snapshot(origin_share(beside->origin), cow, &env, &options, &message, ret);
 	return r == 0 ? 0
 		      : failure_or(ret_message, &message, r, "%s: %s", uds_io_name(cow),
 				   uds_strerror(r));

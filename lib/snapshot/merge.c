@@ -16,6 +16,7 @@
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
+#include "snapshot/keep_old.h"
 #include "snapshot/merge_check.h"
 #include "snapshot/merge_losses.h"
 #include "snapshot/merge_role.h"
@@ -159,7 +160,9 @@ static int merge_group(struct merge_run *m, struct merge_group *group)
 	 * would be lost, or be copied over (uds-cow, 11.8).
 	 */
 	origin_claim(m->s->origin, &group->claim);
-	r = copy(m, group);
+	r = keep_old_for_merge(m->s, &group->claim, group->pieces, group->run_count, &m->message);
+	if (r == 0)
+		r = copy(m, group);
 	if (r == 0)
 		return commit(m, group);
 	origin_unclaim(m->s->origin, &group->claim);

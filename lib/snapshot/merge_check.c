@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "exceptions/merge_list.h"
+#include "snapshot/keep_old.h"
 
 uint64_t merge_bytes_cut(struct uds_snapshot *s)
 {
@@ -61,6 +62,31 @@ static int check_entries(struct uds_snapshot *s, const struct uds_merge_options 
 	return 0;
 }
 
+int merge_check_others(struct uds_snapshot *s, struct uds_message *message)
+{
+	struct uds_snapshot *merging = device_that_merges(s->origin);
+
+	/* The origin reads as one snapshot at most. */
+	if (merging != NULL && merging != s)
+		return failure(message, UDS_ERR_BAD_STATE,
+			       "%s: %s is being merged into the same origin: that merge is to be "
+			       "ended first",
+			       uds_io_name(s->cow), uds_io_name(merging->cow));
+	return keep_old_is_refused(s->origin, s, message) ? UDS_ERR_READ_ONLY : 0;
+}
+
+/* Now, and again by who takes the role, with everything held. */
+static int check_others(struct uds_snapshot *s, struct uds_message *message)
+{
+	struct range_hold hold;
+	int r;
+
+	origin_hold(s->origin, &hold, 0, 1, false);
+	r = merge_check_others(s, message);
+	origin_let_go(s->origin, &hold);
+	return r;
+}
+
 int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
 		struct uds_message *message)
 {
@@ -84,7 +110,9 @@ int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
 	if (!options->dry_run && uds_io_is_read_only(s->origin->io))
 		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only",
 			       uds_io_name(s->origin->io));
-	r = check_entries(s, options, &status, message);
+	r = check_others(s, message);
+	if (r == 0)
+		r = check_entries(s, options, &status, message);
 	if (r < 0)
 		return r;
 	if (status.old_behind_origin != 0)

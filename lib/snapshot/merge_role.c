@@ -12,16 +12,14 @@
 #include "snapshot/merge_check.h"
 #include "snapshot/merge_losses.h"
 
-int merge_role_take(struct uds_snapshot *s, bool salvage, const struct lost_chunks *lost,
-		    struct uds_message *message)
+/* With everything held. */
+static int take(struct uds_snapshot *s, bool salvage, const struct lost_chunks *lost,
+		struct uds_message *message)
 {
 	struct uds_exception_store *list = device_list(s);
 	struct uds_message ignored;
-	struct range_hold all;
-	int r;
+	int r = store_begin_merge(list, salvage, message);
 
-	origin_hold_all(s->origin, &all);
-	r = store_begin_merge(list, salvage, message);
 	if (r == 0)
 		r = merge_losses_give_up(s, lost, message);
 	/* Only if this call began it: a merge that was under way goes on. */
@@ -32,6 +30,19 @@ int merge_role_take(struct uds_snapshot *s, bool salvage, const struct lost_chun
 		s->merging = true;
 		pthread_mutex_unlock(&s->lock);
 	}
+	return r;
+}
+
+int merge_role_take(struct uds_snapshot *s, bool salvage, const struct lost_chunks *lost,
+		    struct uds_message *message)
+{
+	struct range_hold all;
+	int r;
+
+	origin_hold_all(s->origin, &all);
+	r = merge_check_others(s, message);
+	if (r == 0)
+		r = take(s, salvage, lost, message);
 	origin_let_go(s->origin, &all);
 	return r;
 }

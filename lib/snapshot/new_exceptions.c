@@ -65,6 +65,55 @@ int new_exceptions_prepare(struct uds_snapshot *s, struct write_window *w,
 	return 0;
 }
 
+static void piece_step(struct piece_cursor *cursor, uint64_t bytes)
+{
+	cursor->done += bytes;
+	if (cursor->done < cursor->pieces->length)
+		return;
+	cursor->pieces++;
+	cursor->count--;
+	cursor->done = 0;
+}
+
+/* The chunks of the next piece, as far as there is room in @fresh for their exceptions. */
+static int prepare_piece(struct uds_snapshot *s, struct piece_cursor *cursor, size_t most,
+			 struct new_exceptions *fresh, struct uds_message *message)
+{
+	uint64_t from = cursor->pieces->to + cursor->done;
+	uint64_t left = cursor->pieces->length - cursor->done;
+	uint64_t at = from / s->chunk_bytes, last = (from + left - 1) / s->chunk_bytes;
+
+	if (last - at >= most - fresh->count)
+		last = at + (most - fresh->count) - 1;
+	/* Two pieces may lie in one chunk of this snapshot; it has one exception. */
+	if (fresh->count > 0 && fresh->all[fresh->count - 1].old_chunk == at)
+		at++;
+	if ((last + 1) * s->chunk_bytes - from < left)
+		left = (last + 1) * s->chunk_bytes - from;
+	piece_step(cursor, left);
+	return prepare_each(s, &at, last, fresh, message);
+}
+
+int new_exceptions_prepare_pieces(struct uds_snapshot *s, struct piece_cursor *cursor, size_t most,
+				  struct new_exceptions *ret_fresh, struct uds_message *message)
+{
+	struct new_exceptions fresh = { NULL, 0, false };
+	int r = 0;
+
+	fresh.all = env_allocate(&s->env, most, sizeof(fresh.all[0]));
+	if (fresh.all == NULL)
+		return failure(message, -ENOMEM, "no memory for exceptions");
+	while (r == 0 && cursor->count > 0 && fresh.count < most)
+		r = prepare_piece(s, cursor, most, &fresh, message);
+	if (r < 0) {
+		take_back(&fresh, s);
+		env_release(&s->env, fresh.all);
+		return r;
+	}
+	*ret_fresh = fresh;
+	return 0;
+}
+
 int new_exceptions_finish(struct new_exceptions *fresh, struct uds_snapshot *s, int status,
 			  struct uds_message *message)
 {

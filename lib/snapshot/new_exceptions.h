@@ -7,6 +7,7 @@
 #ifndef SNAPSHOT_NEW_EXCEPTIONS_H
 #define SNAPSHOT_NEW_EXCEPTIONS_H
 
+#include "io/copier.h"
 #include "snapshot/write_window.h"
 
 struct new_exceptions {
@@ -23,6 +24,20 @@ struct new_exceptions {
  */
 int new_exceptions_prepare(struct uds_snapshot *s, struct write_window *w,
 			   struct new_exceptions *ret_fresh);
+
+/* Pieces of the origin in ascending order, of which the first @done bytes are dealt with. */
+struct piece_cursor {
+	const struct copy_piece *pieces; /* `to` is the place on the origin */
+	size_t count;
+	uint64_t done; /* of the first one */
+};
+
+/*
+ * The same for the next pieces, until there are @most exceptions or no more pieces; the cursor moves on.
+ * Returns UDS_ERR_NO_ROOM, with nothing given out, when there is no room for all of these.
+ */
+int new_exceptions_prepare_pieces(struct uds_snapshot *s, struct piece_cursor *cursor, size_t most,
+				  struct new_exceptions *ret_fresh, struct uds_message *message);
 
 /* Commits them once their data is there (@status 0), or takes them back. Frees them in any case. */
 int new_exceptions_finish(struct new_exceptions *fresh, struct uds_snapshot *s, int status,

@@ -31,17 +31,36 @@ int origin_open(struct uds_io *io, const struct uds_env *env, struct origin **re
 	origin->size_bytes = size_bytes;
 	/* Of bytes until there is a snapshot: nothing needs more. */
 	origin->unit_bytes = 1;
+	origin->users = 1;
 	range_lock_init(&origin->ranges);
 	pthread_mutex_init(&origin->lock, NULL);
 	*ret_origin = origin;
 	return 0;
 }
 
+struct origin *origin_share(struct origin *origin)
+{
+	pthread_mutex_lock(&origin->lock);
+	origin->users++;
+	pthread_mutex_unlock(&origin->lock);
+	return origin;
+}
+
+static bool is_used(struct origin *origin)
+{
+	bool used;
+
+	pthread_mutex_lock(&origin->lock);
+	used = --origin->users > 0;
+	pthread_mutex_unlock(&origin->lock);
+	return used;
+}
+
 void origin_close(struct origin *origin)
 {
 	struct uds_env env;
 
-	if (origin == NULL)
+	if (origin == NULL || is_used(origin))
 		return;
 	env = origin->env;
 	uds_io_engine_close(origin->engine);
@@ -112,6 +131,13 @@ void origin_detach(struct origin *origin, struct origin_member *member)
 	origin_let_go(origin, &all);
 }
 
+bool origin_has_others(const struct origin *origin, const struct uds_snapshot *s)
+{
+	const struct origin_member *first = origin->members;
+
+	return first != NULL && (first->snapshot != s || first->next != NULL);
+}
+
 void origin_hold(struct origin *origin, struct range_hold *hold, uint64_t offset, uint64_t length,
 		 bool exclusive)
 {
@@ -129,6 +155,22 @@ void origin_hold(struct origin *origin, struct range_hold *hold, uint64_t offset
 			return; /* and cannot change while this is held */
 		range_release(&origin->ranges, hold);
 	}
+}
+
+bool origin_overlaps(struct origin *origin, struct uds_io *io, const char **ret_name)
+{
+	struct range_hold hold;
+	struct uds_io *found = uds_io_overlap(origin->io, io) ? origin->io : NULL;
+
+	/* Any hold keeps the members as they are. */
+	origin_hold(origin, &hold, 0, 1, false);
+	for (const struct origin_member *m = origin->members; m != NULL && found == NULL;
+	     m = m->next)
+		found = uds_io_overlap(m->cow, io) ? m->cow : NULL;
+	origin_let_go(origin, &hold);
+	if (found != NULL)
+		*ret_name = uds_io_name(found);
+	return found != NULL;
 }
 
 void origin_hold_all(struct origin *origin, struct range_hold *hold)

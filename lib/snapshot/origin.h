@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The origin: its I/O, which parts of it are in use, and the snapshots on it. Today one, and its struct
- * belongs to that snapshot; everything here is written for several.
+ * The origin: its I/O, which parts of it are in use, and the snapshots on it. Each of them shares it.
  *
- * Writes to the origin: those of requests are in origin_write.c, which copies the old content out first
- * (copy_out.c); those of a merge go through a copier from origin_open_copier().
+ * Before it changes, every snapshot on it has the old content (keep_old.c). Writes of requests are in
+ * origin_write.c; those of a merge go through a copier from origin_open_copier().
  *
  * Locks, in the order in which they are taken:
  *
@@ -14,7 +13,7 @@
  *   exceptions that the first has made. What changes the state for all (a snapshot becomes invalid on
  *   demand, a merge begins or ends) holds everything, and so does a change of `members`.
  * - the `lock` of each snapshot, one at a time, and then the locks of its store (exceptions/).
- * - `lock`: flush_error, for moments only, never while another one is taken.
+ * - `lock`: users and flush_error, for moments only, never while another one is taken.
  */
 #ifndef SNAPSHOT_ORIGIN_H
 #define SNAPSHOT_ORIGIN_H
@@ -35,6 +34,7 @@ struct uds_snapshot;
 /* A snapshot on an origin. */
 struct origin_member {
 	struct uds_snapshot *snapshot;
+	struct uds_io *cow;
 	uint64_t chunk_bytes;
 	struct origin_member *next;
 };
@@ -51,13 +51,25 @@ struct origin {
 	struct range_lock ranges;
 	struct origin_member *members;
 	pthread_mutex_t lock;
-	int flush_error; /* of a flush in a merge: reported by the caller's next one */
+	unsigned int users; /* how many share it */
+	int flush_error;    /* of a flush in a merge: reported by the caller's next one */
 };
 
 /* The I/O is borrowed. 0, -ENOMEM, or what asking for its size said. */
 int origin_open(struct uds_io *io, const struct uds_env *env, struct origin **ret_origin,
 		struct uds_message *message);
+
+/* One more user; returns @origin. */
+struct origin *origin_share(struct origin *origin);
+
+/* The last user's closes it. May be NULL. */
 void origin_close(struct origin *origin);
+
+/* Whether @io has bytes in common with the origin, or with the COW device of a snapshot on it: that one's name. */
+bool origin_overlaps(struct origin *origin, struct uds_io *io, const char **ret_name);
+
+/* Whether there are snapshots on it besides @s. The caller holds a part of the origin, or claims one. */
+bool origin_has_others(const struct origin *origin, const struct uds_snapshot *s);
 
 /* Puts a snapshot on the origin: 0, or UDS_ERR_UNALIGNED when its chunks do not go with the blocks. */
 int origin_attach(struct origin *origin, struct origin_member *member, struct uds_message *message);
@@ -78,6 +90,11 @@ static inline void origin_claim(struct origin *origin, struct range_claim *claim
 static inline void origin_unclaim(struct origin *origin, struct range_claim *claim)
 {
 	range_unclaim(&origin->ranges, claim);
+}
+
+static inline void origin_wait_for_readers(struct origin *origin, const struct range_claim *claim)
+{
+	range_wait_for_readers(&origin->ranges, claim);
 }
 
 /* Whether a writer waits for a claim: the merge then makes its rounds small. */

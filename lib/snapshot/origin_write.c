@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing the origin: before its content changes, every snapshot on it has copied it out (copy_out.c),
- * durably. While a snapshot is merged, a chunk is written where it lives.
+ * Writing the origin: before its content changes, every snapshot on it has a copy (keep_old.c), durably. While a snapshot is merged, a chunk is written where it lives.
  */
 #include <inttypes.h>
 
 #include "base/bits.h"
 #include "base/message.h"
 #include "base/visibility.h"
-#include "snapshot/copy_out.h"
 #include "snapshot/device.h"
-#include "snapshot/new_exceptions.h"
+#include "snapshot/keep_old.h"
 #include "snapshot/write_window.h"
 
 /* Part of an extent that is not merged yet, in place. */
@@ -33,6 +31,19 @@ static int write_unmerged(struct uds_snapshot *s, struct write_window *w, uint64
 		     : window_write(w, s->cow, run->new_chunk * s->chunk_bytes + in_chunk, length);
 }
 
+/* A part that lives on the origin. The snapshot that is merged reads as the origin there, and keeps nothing. */
+static int write_merged(struct uds_snapshot *merging, struct write_window *w, uint64_t offset,
+			uint64_t length)
+{
+	struct write_window part = {
+		.s = w->s, .offset = offset, .length = (size_t)length, .message = w->message
+	};
+	int r = keep_old(merging->origin, merging, &part);
+
+	/* Shorter where another snapshot had no room for all: the rest comes with the next part. */
+	return r < 0 ? r : window_write(w, merging->origin->io, offset, part.length);
+}
+
 /* As the kernel's snapshot-merge: where the chunk lives. */
 static int write_merging(struct uds_snapshot *s, struct write_window *w)
 {
@@ -51,62 +62,20 @@ static int write_merging(struct uds_snapshot *s, struct write_window *w)
 		if (copied)
 			r = write_unmerged(s, w, part, &run, in_chunk);
 		else
-			r = window_write(w, s->origin->io, offset, part);
+			r = write_merged(s, w, offset, part);
 	}
 	return r;
-}
-
-/* New exceptions for the window's chunks, with their old content. */
-static int copy_window(struct uds_snapshot *s, struct write_window *w)
-{
-	struct new_exceptions fresh;
-	int r = new_exceptions_prepare(s, w, &fresh);
-
-	if (r < 0)
-		return r;
-	/* Data, then its exceptions durably, and only then the origin changes (uds-cow, 12, I3). */
-	r = copy_out(s, &fresh, w->message);
-	r = new_exceptions_finish(&fresh, s, r, w->message);
-	return r == 0 && w->length == 0 ? UDS_ERR_NO_ROOM : r;
-}
-
-/*
- * One snapshot keeps the old content of the window's chunks: 0 once that is durable. A snapshot that
- * has no room, or has become invalid, is given up instead: the origin goes on, but not before that is
- * durable.
- */
-static int keep_old(struct uds_snapshot *s, struct write_window *w)
-{
-	size_t length = w->length;
-	int r;
-
-	if (device_get_state(s).given_up)
-		return 0;
-	r = s->store->ops->settle(s->store, w->message);
-	if (r < 0)
-		return r;
-	r = copy_window(s, w);
-	/*
-	 * Any other failure stops the write: the old content is not safe. Only a full or invalid
-	 * store may not, since the origin must not suffer from it (uds-cow, 6.6).
-	 */
-	if (r != UDS_ERR_NO_ROOM && (r != UDS_ERR_INVALID_SNAPSHOT || s->salvage))
-		return r;
-	w->length = length;
-	return device_give_up(s, w->message);
 }
 
 static int write_window(struct write_window *w)
 {
 	struct origin *origin = w->s->origin;
 	struct uds_snapshot *merging = device_that_merges(origin);
-	int r = 0;
+	int r;
 
 	if (merging != NULL)
 		return write_merging(merging, w);
-	/* One after the other, each durably, before the first byte of the origin changes. */
-	for (struct origin_member *m = origin->members; m != NULL && r == 0; m = m->next)
-		r = keep_old(m->snapshot, w);
+	r = keep_old(origin, NULL, w);
 	return r < 0 ? r : window_write(w, origin->io, w->offset, w->length);
 }
 

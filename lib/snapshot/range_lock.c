@@ -10,6 +10,7 @@ void range_lock_init(struct range_lock *lock)
 	lock->newest = NULL;
 	lock->claims = NULL;
 	lock->waiting_for_claims = 0;
+	lock->turns = 0;
 }
 
 void range_lock_destroy(struct range_lock *lock)
@@ -122,6 +123,7 @@ void range_acquire(struct range_lock *lock, struct range_hold *hold, uint64_t fi
 		lock->waiting_for_claims -= behind;
 	}
 	hold->granted = true;
+	hold->turn = lock->turns++;
 	pthread_mutex_unlock(&lock->lock);
 }
 
@@ -141,10 +143,13 @@ void range_release(struct range_lock *lock, struct range_hold *hold)
 	pthread_mutex_unlock(&lock->lock);
 }
 
-static bool writers_inside(const struct range_lock *lock, const struct range_claim *claim)
+/* Writers, or readers, that were granted one of the first @turns holds. */
+static bool are_inside(const struct range_lock *lock, const struct range_claim *claim,
+		       bool exclusive, uint64_t turns)
 {
 	for (const struct range_hold *h = lock->oldest; h != NULL; h = h->next) {
-		if (h->granted && h->exclusive && claimed(claim, h->first, h->last))
+		if (h->granted && h->exclusive == exclusive && h->turn < turns &&
+		    claimed(claim, h->first, h->last))
 			return true;
 	}
 	return false;
@@ -156,7 +161,18 @@ void range_claim(struct range_lock *lock, struct range_claim *claim)
 	/* In the list first: writers that come now wait, and those inside are waited for. */
 	claim->next = lock->claims;
 	lock->claims = claim;
-	while (writers_inside(lock, claim))
+	while (are_inside(lock, claim, true, UINT64_MAX))
+		pthread_cond_wait(&lock->changed, &lock->lock);
+	pthread_mutex_unlock(&lock->lock);
+}
+
+void range_wait_for_readers(struct range_lock *lock, const struct range_claim *claim)
+{
+	uint64_t turns;
+
+	pthread_mutex_lock(&lock->lock);
+	turns = lock->turns;
+	while (are_inside(lock, claim, false, turns))
 		pthread_cond_wait(&lock->changed, &lock->lock);
 	pthread_mutex_unlock(&lock->lock);
 }

@@ -23,6 +23,7 @@ struct range_hold {
 	bool exclusive;
 	bool granted;
 	bool behind_claim;
+	uint64_t turn; /* when it was granted */
 	struct range_hold *previous;
 	struct range_hold *next;
 };
@@ -42,6 +43,7 @@ struct range_lock {
 	struct range_hold *newest;
 	struct range_claim *claims;
 	unsigned int waiting_for_claims;
+	uint64_t turns; /* holds granted so far */
 };
 
 void range_lock_init(struct range_lock *lock);
@@ -58,6 +60,9 @@ void range_release(struct range_lock *lock, struct range_hold *hold);
 /* Keeps new writers from these chunks and waits for those under way. */
 void range_claim(struct range_lock *lock, struct range_claim *claim);
 void range_unclaim(struct range_lock *lock, struct range_claim *claim);
+
+/* Waits for the readers that are in these chunks now; not for any that come later. */
+void range_wait_for_readers(struct range_lock *lock, const struct range_claim *claim);
 
 /* Whether a writer waits for a claim: the merge then makes its rounds small. */
 bool range_claims_in_the_way(struct range_lock *lock);

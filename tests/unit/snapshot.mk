@@ -103,3 +103,10 @@ tests_unit_test_store_list_SOURCES = tests/unit/test_store_list.c
 tests_unit_test_store_list_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_store_list_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_store_list_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_snapshot_beside
+THREADED_TESTS += tests/unit/test_snapshot_beside
+tests_unit_test_snapshot_beside_SOURCES = tests/unit/test_snapshot_beside.c
+tests_unit_test_snapshot_beside_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_snapshot_beside_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_snapshot_beside_LDADD = $(TEST_LDADD)
