@@ -203,6 +203,9 @@ int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
  *
  * @index: may be NULL.
  *
+ * A chapter that could not be written is tried once more. If that fails, its records are lost; the
+ * log says how many.
+ *
  * Returns 0, or the error of writing a chapter.
  *
  * Threads: one; no other thread may be using the index. Since 0.1.
@@ -223,9 +226,10 @@ int uds_index_close(struct uds_index *index);
  *   UDS_ERR_READ_ONLY   a request other than peek on an index opened read-only
  *   UDS_ERR_CORRUPT     a page did not verify; the sentence names it
  *   -ENOMEM             no memory for what a request reads, or for one more thread's requests at once
- *   -EIO, -ENOSPC, ...  what the I/O said, to this request or to the writing of an earlier chapter.
- *                       After the latter only peeks are carried out, until the index is opened
- *                       again
+ *   -EIO, -ENOSPC, ...  what the I/O said, to this request, which changed nothing, or to the writing
+ *                       of an earlier chapter. That one is tried again by each call that needs room
+ *                       in the open chapter when this is full; until it is written, requests that
+ *                       would add a record to the full chapter end with this error
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -299,9 +303,10 @@ int uds_index_delete(struct uds_index *index, const struct uds_record_name *name
 
 /*
  * Waits until every chapter is durable that was closed before the call. Records in the open chapter
- * are not durable before uds_index_save().
+ * are not durable before uds_index_save(). A chapter that could not be written (no room, an error of
+ * the device) is tried again; its records stay in memory, and are found, until it is.
  *
- * Returns 0, or the error of writing a chapter.
+ * Returns 0, or the error of writing a chapter; the sentence says how many records are not durable.
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -317,7 +322,8 @@ int uds_index_flush(struct uds_index *index);
  *   UDS_ERR_READ_ONLY   the index was opened read-only
  *   UDS_ERR_STOPPED     the progress callback asked to stop; the index is as before the call
  *   -ENOMEM, -EIO, ...  no memory; what the I/O said, to the save or to the writing of an earlier
- *                       chapter. The other save slot still has what it had
+ *                       chapter, which is tried again first. The other save slot still has what it
+ *                       had
  *
  * Threads: any number at once; requests of other threads wait. Since 0.1.
  */
@@ -366,12 +372,14 @@ struct uds_index_statistics {
 	uint64_t chapters_written;
 	uint64_t
 		damaged_reads; /* reads of pages that did not verify: each was an error of a request */
+	uint64_t
+		unwritten_records; /* of a closed chapter that could not be written yet: only in memory */
 };
 
 #define UDS_INDEX_STATISTICS_INIT                                                                  \
 	{                                                                                          \
 		sizeof(struct uds_index_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0, 0, \
-			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                            \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                         \
 	}
 
 /*
@@ -410,7 +418,6 @@ typedef int (*uds_record_fn)(void *context, const struct uds_record_name *name,
  * Returns 0, or
  *   UDS_ERR_STOPPED     @each ended it
  *   -EIO, ...           the first error of reading a chapter, though all other chapters were
- *                       reported; or the error of writing an earlier chapter, and nothing was
  *                       reported
  *   UDS_ERR_CORRUPT     a page did not verify; all other chapters were reported
  *   -ENOMEM             no memory

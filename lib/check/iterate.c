@@ -119,11 +119,13 @@ static int walk_chapter(struct walk *walk, struct chapter_view *view, uint64_t v
 	return r;
 }
 
-/* Returns UDS_ERR_STOPPED, or the first error that a chapter met, or 0. */
-static int walk_volume(struct walk *walk)
+/*
+ * The @count oldest chapters, at least one. Returns UDS_ERR_STOPPED, or the first error that a chapter met,
+ * or 0.
+ */
+static int walk_volume(struct walk *walk, uint32_t count)
 {
 	struct uds_index *index = walk->index;
-	uint32_t count = (uint32_t)(index->newest - index->oldest);
 	struct chapter_stream *stream = NULL;
 	struct streamed_chapter streamed;
 	struct chapter_view view;
@@ -156,25 +158,21 @@ out_slots:
 	return r < 0 ? r : first_error;
 }
 
-static int walk_open_chapter(struct walk *walk)
+/* A chapter that is in memory. */
+static int walk_zone(struct walk *walk, const struct open_zone *zone, uint64_t vcn)
 {
-	struct uds_index *index = walk->index;
 	int r = 0;
 
-	for (unsigned int z = 0; z < index->zone_count; z++) {
-		const struct open_zone *zone = index->zones[z].open;
+	for (uint32_t n = 1; r == 0 && n <= zone->size; n++) {
+		const struct uds_record *record = &zone->records[n - 1];
 
-		for (uint32_t n = 1; r == 0 && n <= zone->size; n++) {
-			const struct uds_record *record = &zone->records[n - 1];
-
-			/*
-			 * A record whose entry is missing or overflowed cannot be looked up, so it
-			 * does not count as live either.
-			 */
-			if (!open_zone_is_removed(zone, n) &&
-			    leads_to_chapter(index, &record->name, index->newest))
-				r = give(walk, &record->name, &record->data);
-		}
+		/*
+		 * A record whose entry is missing or overflowed cannot be looked up, so it does not count as
+		 * live either.
+		 */
+		if (!open_zone_is_removed(zone, n) &&
+		    leads_to_chapter(walk->index, &record->name, vcn))
+			r = give(walk, &record->name, &record->data);
 	}
 	return r;
 }
@@ -182,14 +180,21 @@ static int walk_open_chapter(struct walk *walk)
 /* All locks are held and nothing is being written. */
 static int walk_all(struct walk *walk)
 {
-	int first_error = 0, r;
+	const struct uds_index *index = walk->index;
+	uint64_t end = index->newest;
+	int first_error = 0, r = 0;
 
-	if (walk->index->newest > walk->index->oldest)
-		first_error = walk_volume(walk);
+	if (index_has_unwritten_chapter(index))
+		end--;
+	if (end > index->oldest)
+		first_error = walk_volume(walk, (uint32_t)(end - index->oldest));
 	if (first_error == UDS_ERR_STOPPED || first_error == -ENOMEM)
 		return first_error;
-	/* Any other error is that of one chapter: the open chapter is still to come. */
-	r = walk_open_chapter(walk);
+	/* Any other error is that of one chapter: those in memory are still to come. */
+	for (unsigned int z = 0; r == 0 && end < index->newest && z < index->zone_count; z++)
+		r = walk_zone(walk, index->zones[z].closing, end);
+	for (unsigned int z = 0; r == 0 && z < index->zone_count; z++)
+		r = walk_zone(walk, index->zones[z].open, index->newest);
 	return r < 0 ? r : first_error;
 }
 
@@ -204,10 +209,10 @@ UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, v
 	 * never.
 	 */
 	index_lock_all(index);
-	/* The closing chapter is on the volume after this, where the walk finds it. */
-	r = index_wait_for_writer(index);
-	if (r == 0)
-		r = walk_all(&walk);
+	/* The closing chapter is on the volume after this, where the walk finds it, or stays in memory. */
+	if (index->writer != NULL)
+		(void)chapter_writer_wait(index->writer, NULL);
+	r = walk_all(&walk);
 	index_unlock_all(index);
 	return index_end(index, r, "going through all records");
 }

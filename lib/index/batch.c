@@ -18,6 +18,7 @@ static struct batch *make_batch(struct uds_index *index, struct index_zone *zone
 	batch->search_count = 0;
 	batch->copy_count = 0;
 	batch->copies_read = 0;
+	batch->close_status = 0;
 	zone->batch_count++;
 	return batch;
 }
@@ -52,6 +53,7 @@ struct batch *batch_take(struct uds_index *index, struct index_zone *zone)
 void batch_give(struct batch *batch)
 {
 	batch->count = 0;
+	batch->close_status = 0;
 	batch->next = batch->zone->batches;
 	batch->zone->batches = batch;
 }

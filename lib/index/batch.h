@@ -82,6 +82,12 @@ struct batch {
 	struct volume_search searches[BATCH_MAX];
 	struct page_answer *answers[BATCH_MAX];
 
+	/*
+	 * Why the open chapter could not be closed for one of the operations; 0: it could. The others do not
+	 * try again: a device that fails may take long to say so.
+	 */
+	int close_status;
+
 	/* Chapter indexes for the sparse cache, not put there yet; the first @copies_read are read. */
 	unsigned int copy_count;
 	unsigned int copies_read;

@@ -3,22 +3,28 @@
  * The end of a chapter (uds-format, 19.1): it is closed in all zones in one step, under all locks, and
  * handed to the chapter writer.
  *
- * At most one chapter is being written: closing the next one waits for it.
+ * At most one chapter is being written: closing the next one waits for it. One that could not be written
+ * stays in memory, in the closing zones, and is tried again when the next one is to be closed.
  */
 #include "index/close_chapter.h"
 
 #include "base/message.h"
 #include "base/visibility.h"
 
-int index_wait_for_writer(struct uds_index *index)
+int index_write_chapter(struct uds_index *index)
 {
 	struct uds_message message = { "" };
 	int r;
 
 	if (index->writer == NULL)
 		return 0;
-	r = chapter_writer_wait(index->writer, &message);
+	r = chapter_writer_finish(index->writer, &message);
 	return r < 0 ? index_failure(index, r, &message) : 0;
+}
+
+bool index_has_unwritten_chapter(const struct uds_index *index)
+{
+	return index->writer != NULL && chapter_writer_status(index->writer, NULL) < 0;
 }
 
 int index_set_open_chapter(struct uds_index *index, uint64_t newest)
@@ -71,12 +77,28 @@ static int swap_and_write(struct uds_index *index)
 	}
 	index->newest = closing + 1;
 	index->oldest = oldest_after(index, index->newest);
-	/*
-	 * The writer is idle, so this does not wait while all zones are locked. A failure is kept by the
-	 * writer, which takes no later chapter then.
-	 */
+	/* The writer is idle, and has written the chapter before: this neither waits nor fails. */
 	r = chapter_writer_submit(index->writer, closing, closed, index->zone_count, &message);
 	return r < 0 ? index_failure(index, r, &message) : 0;
+}
+
+static bool has_records(const struct uds_index *index)
+{
+	uint64_t records = 0;
+
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		records += open_zone_live(index->zones[i].open);
+	return records > 0;
+}
+
+/*
+ * All records were deleted while the chapter was full and could not be closed. One without records is not
+ * written (10.4), so it begins anew.
+ */
+static void empty_open_chapter(struct uds_index *index)
+{
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		open_zone_reset(index->zones[i].open);
 }
 
 int index_close_chapter(struct uds_index *index, struct index_zone *zone)
@@ -85,8 +107,10 @@ int index_close_chapter(struct uds_index *index, struct index_zone *zone)
 
 	index_lock_others(index, zone);
 	/* Without the lock another thread may have closed it. */
-	if (open_zone_is_full(zone->open)) {
-		r = index_wait_for_writer(index);
+	if (open_zone_is_full(zone->open) && !has_records(index)) {
+		empty_open_chapter(index);
+	} else if (open_zone_is_full(zone->open)) {
+		r = index_write_chapter(index);
 		if (r == 0)
 			r = swap_and_write(index);
 	}
@@ -97,5 +121,5 @@ int index_close_chapter(struct uds_index *index, struct index_zone *zone)
 UDS_PUBLIC int uds_index_flush(struct uds_index *index)
 {
 	failures_begin(index->failures);
-	return index_end(index, index_wait_for_writer(index), "writing a chapter");
+	return index_end(index, index_write_chapter(index), "writing a chapter");
 }

@@ -7,15 +7,21 @@
 
 /*
  * Closes the open chapter in all zones and opens the next one (uds-format, 19.1), if @zone is full.
- * Waits until the chapter before is written. @zone's lock is held before and after, and released in
- * between when there are several zones.
+ * Waits until the chapter before is written, and tries again if it is not. @zone's lock is held before and
+ * after, and released in between when there are several zones.
  *
  * Returns 0, or the error of writing the chapter before; then nothing was closed.
  */
 int index_close_chapter(struct uds_index *index, struct index_zone *zone);
 
-/* Waits until no chapter is being written. Returns what writing came to, and keeps the sentence. */
-int index_wait_for_writer(struct uds_index *index);
+/*
+ * Waits until no chapter is being written. One that could not be written is tried again. Returns what writing came
+ * to, and keeps the sentence.
+ */
+int index_write_chapter(struct uds_index *index);
+
+/* Whether the chapter that was closed last could not be written so far: memory alone has its records. */
+bool index_has_unwritten_chapter(const struct uds_index *index);
 
 /* Makes chapter @newest the open one in every zone's volume index. All zone locks are held. */
 int index_set_open_chapter(struct uds_index *index, uint64_t newest);

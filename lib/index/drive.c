@@ -50,6 +50,7 @@ static void drive_operation(struct batch *batch, size_t i)
 			break;
 		case STEP_WANTS_CHAPTER_CLOSED:
 			r = index_close_chapter(batch->index, batch->zone);
+			batch->close_status = r;
 			operation_chapter_closed(operation, r);
 			break;
 		default:

@@ -343,6 +343,19 @@ UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options 
 	return 0;
 }
 
+/* Records of a closed chapter that go with the index. */
+static void tell_lost_records(const struct uds_index *index)
+{
+	struct chapter_writer_statistics statistics;
+
+	chapter_writer_get_statistics(index->writer, &statistics);
+	if (statistics.unwritten_records > 0)
+		env_log(&index->env, UDS_LOG_ERROR,
+			"%s: chapter %" PRIu64 " could not be written, and its %" PRIu64
+			" records are lost",
+			uds_io_name(index->io), index->newest - 1, statistics.unwritten_records);
+}
+
 UDS_PUBLIC int uds_index_close(struct uds_index *index)
 {
 	struct uds_env env;
@@ -353,9 +366,11 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	env = index->env;
 	/*
 	 * The writer goes first: its thread uses the volume and the closed chapter of each zone. Its status is
-	 * what closing has to say: a chapter that could not be written is lost with the index.
+	 * what closing has to say: a chapter that still cannot be written is lost with the index.
 	 */
-	r = index_wait_for_writer(index);
+	r = index_write_chapter(index);
+	if (r < 0)
+		tell_lost_records(index);
 	chapter_writer_free(index->writer);
 	sparse_cache_free(index->cache);
 	volume_index_free(index->volume_index);

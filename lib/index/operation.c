@@ -7,6 +7,7 @@
  */
 #include "index/operation.h"
 
+#include "index/close_chapter.h"
 #include "index/lookup.h"
 #include "index/triage.h"
 
@@ -27,6 +28,7 @@ static int store_in_open_chapter(struct batch *batch, struct operation *operatio
 				 const struct uds_record_data *data)
 {
 	struct index_zone *zone = batch->zone;
+	bool was_full = open_zone_is_full(zone->open);
 	uint32_t room;
 	int r;
 
@@ -34,7 +36,8 @@ static int store_in_open_chapter(struct batch *batch, struct operation *operatio
 	if (r < 0)
 		return r;
 	zone->changed = true;
-	if (room == 0)
+	/* A chapter that is full already cannot be closed now, or another thread is just about to do it. */
+	if (room == 0 && !was_full)
 		operation->state = OPERATION_FILLED_CHAPTER;
 	return 0;
 }
@@ -132,6 +135,15 @@ static int apply(struct batch *batch, struct operation *operation, struct locate
 	return r;
 }
 
+/* Whether a request puts a record into the open chapter that is not there yet. */
+static bool adds_record(const struct operation *operation, const struct located_record *record)
+{
+	enum uds_location location = record->found ? record->location : UDS_LOCATION_NONE;
+
+	return location != UDS_LOCATION_OPEN_CHAPTER &&
+	       operation->kind->stores[location] != STORE_NOTHING;
+}
+
 /*
  * From the start to the results. Until the name is found nothing of the request is done, so all of this can
  * be repeated after the lock was released to get what it wanted.
@@ -141,6 +153,7 @@ static int apply(struct batch *batch, struct operation *operation, struct locate
 static int carry_out(struct batch *batch, struct operation *operation)
 {
 	struct located_record record;
+	bool full;
 	int r;
 
 	r = operation_check(batch->index, operation);
@@ -152,9 +165,13 @@ static int carry_out(struct batch *batch, struct operation *operation)
 	 * The open chapter is full when the chapter before could not be written, and when another thread has
 	 * filled the zone and is just gathering all locks to close it.
 	 */
-	if (operation->kind->needs_room && open_zone_is_full(batch->zone->open))
+	full = operation->kind->needs_room && open_zone_is_full(batch->zone->open);
+	if (full && !index_has_unwritten_chapter(batch->index))
 		return STEP_WANTS_CHAPTER_CLOSED;
 	r = lookup_name(batch, operation, &record);
+	/* Requests that need no room do not depend on a device that fails. */
+	if (r == 0 && full && adds_record(operation, &record))
+		r = batch->close_status < 0 ? batch->close_status : STEP_WANTS_CHAPTER_CLOSED;
 	return r != 0 ? r : apply(batch, operation, &record);
 }
 

@@ -551,7 +551,7 @@ UDS_PUBLIC int uds_index_save_reporting(struct uds_index *index, uds_progress_fn
 	 * written, so that one must be durable first.
 	 */
 	index_lock_all(index);
-	r = index_wait_for_writer(index);
+	r = index_write_chapter(index);
 	if (r == 0 && has_changed(index)) {
 		r = save_all(index, &progress, &message);
 		if (r < 0)

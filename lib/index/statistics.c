@@ -78,6 +78,7 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 		chapter_writer_get_statistics(index->writer, &writer);
 		s.chapters_written = writer.chapters;
 		s.unreachable_records = writer.unreachable_records;
+		s.unwritten_records = writer.unwritten_records;
 		s.memory_bytes += writer.memory_bytes;
 	}
 	struct_out(ret_statistics, &s, sizeof(s));

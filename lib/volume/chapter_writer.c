@@ -13,6 +13,22 @@
 #include "volume/chapter_builder.h"
 #include "volume/volume_private.h"
 
+/*
+ * What is done for a chapter, in this order. A step that fails is done again, from its start, by the next
+ * attempt, and those before it are not: what they wrote is durable. Pages that are durable must not be written
+ * again when the save that had the chapter open may be invalid already: a power cut could damage them.
+ */
+enum chapter_step {
+	STEP_BUILD,
+	STEP_INVALIDATE_SAVES,
+	STEP_TAKE_SLOT,
+	STEP_WRITE_RECORDS,
+	STEP_WRITE_INDEX,
+	STEP_INVALIDATE_OUTLASTED, /* the chapter is durable */
+	STEP_GIVE_SLOT,
+	CHAPTER_STEPS
+};
+
 struct chapter_writer {
 	struct volume *volume;
 	struct layout *layout;
@@ -21,43 +37,41 @@ struct chapter_writer {
 	struct chapter_builder *builder; /* the thread's */
 	pthread_t thread;
 
+	/* The chapter that was submitted last. Set while the thread is idle, and the thread's while @busy. */
+	uint64_t vcn;
+	unsigned int zone_count;
+	struct open_zone *zones[MAXIMUM_ZONES];
+	enum chapter_step step; /* that is to be done next; each before it is done for good */
+	uint32_t slot;
+	bool outlast; /* the saves stay until the chapter is durable */
+
 	pthread_mutex_t lock; /* for all that follows */
 	pthread_cond_t changed;
 	bool busy; /* there is a chapter to write */
 	bool built; /* the builder's pages are those of @vcn, and stay so until the next is handed over */
 	bool stop;
-	uint64_t vcn;
-	unsigned int zone_count;
-	struct open_zone *zones[MAXIMUM_ZONES];
-	int status; /* the first error */
+	uint64_t attempts; /* that were begun, over all chapters */
+	int status;	   /* why the chapter is not written; 0: it is, or nobody has tried yet */
 	struct uds_message message;
 	struct chapter_writer_statistics statistics;
 };
 
-/*
- * The record pages go first, and are durable before the index pages: a chapter whose index pages are good
- * is one that a rebuild counts, and it must not count one whose records are not there.
- */
-static int write_pages(struct chapter_writer *writer, uint64_t vcn, uint32_t slot,
+/* Writes the pages [@first, @first + @count) of the chapter, durably. */
+static int write_pages(struct chapter_writer *writer, uint32_t first, uint32_t count,
 		       struct uds_message *message)
 {
 	struct volume *volume = writer->volume;
-	const struct geometry *geometry = &volume->geometry;
-	size_t index_bytes = (size_t)geometry->index_pages_per_chapter * geometry->page_bytes;
-	size_t record_bytes = (size_t)geometry->record_pages_per_chapter * geometry->page_bytes;
+	const uint32_t page_bytes = volume->geometry.page_bytes;
 	int r;
 
-	r = io_write(volume->io, writer->builder->pages + index_bytes, record_bytes,
-		     volume_page_offset(volume, slot, geometry->index_pages_per_chapter), message);
-	if (r == 0)
-		r = io_flush(volume->io, message);
-	if (r == 0)
-		r = io_write(volume->io, writer->builder->pages, index_bytes,
-			     volume_page_offset(volume, slot, 0), message);
+	r = io_write(volume->io, writer->builder->pages + (size_t)first * page_bytes,
+		     (size_t)count * page_bytes, volume_page_offset(volume, writer->slot, first),
+		     message);
 	if (r == 0)
 		r = io_flush(volume->io, message);
 	if (r < 0)
-		return failure_in(message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")", vcn, slot);
+		return failure_in(message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")", writer->vcn,
+				  writer->slot);
 	return 0;
 }
 
@@ -76,23 +90,19 @@ static int invalidate_saves(struct chapter_writer *writer, struct uds_message *m
 				message);
 }
 
-/*
- * A save that has this chapter open is the only place of the records in it, so it stays until the chapter
- * is durable.
- */
-static int write_chapter(struct chapter_writer *writer, struct uds_message *message)
+static int build(struct chapter_writer *writer, struct uds_message *message)
 {
-	struct volume *volume = writer->volume;
-	uint64_t vcn = writer->vcn;
+	const struct geometry *geometry = &writer->volume->geometry;
+	int r;
+
 	/*
 	 * Computed once, before anything is written: what it goes by changes when the saves are
 	 * invalidated.
 	 */
-	uint32_t slot = geometry_physical_chapter(&volume->geometry, vcn);
-	bool outlast = saves_outlast_chapter(&writer->layout->saves, &volume->geometry, vcn);
-	int r;
-
-	r = chapter_builder_run(writer->builder, vcn, writer->zones, writer->zone_count, message);
+	writer->slot = geometry_physical_chapter(geometry, writer->vcn);
+	writer->outlast = saves_outlast_chapter(&writer->layout->saves, geometry, writer->vcn);
+	r = chapter_builder_run(writer->builder, writer->vcn, writer->zones, writer->zone_count,
+				message);
 	if (r < 0)
 		return r;
 	/*
@@ -100,54 +110,141 @@ static int write_chapter(struct chapter_writer *writer, struct uds_message *mess
 	 * to wait for the device.
 	 */
 	note_built(writer);
-	if (!outlast)
-		r = invalidate_saves(writer, message);
-	/*
-	 * Nothing of the chapter was written, and the save may still be good: going on would leave
-	 * a valid save that is older than the volume (15.4; 20.2, R4).
-	 */
-	if (r < 0)
-		return failure_in(message, r, "chapter %" PRIu64 ": not written", vcn);
-	/*
-	 * Evicts what is cached of the slot (20.2, R13) and keeps readers out: map and pages
-	 * change together.
-	 */
-	volume_begin_write(volume, slot, vcn);
-	page_map_set(volume->map, slot, vcn, writer->builder->last_lists);
-	r = write_pages(writer, vcn, slot, message);
-	if (r < 0)
-		return r; /* the slot stays closed: its content is not known */
-	if (outlast)
-		r = invalidate_saves(writer, message);
-	/*
-	 * The chapter is durable, but so may be the save that has it open. The next open sees that
-	 * and does not trust the save (find_outdated_save()).
-	 */
-	if (r < 0)
-		return failure_in(message, r, "chapter %" PRIu64 ": written", vcn);
-	volume_end_write(volume, slot, vcn, writer->builder->pages);
 	return 0;
 }
 
-/* Takes note of how it went; the lock is held. */
-static void note_result(struct chapter_writer *writer, int status,
-			const struct uds_message *message)
+/*
+ * A save that has this chapter open is the only place of the records in it, so it stays until the chapter
+ * is durable. All others go first: going on would leave a valid save that is older than the volume (15.4;
+ * 20.2, R4).
+ */
+static int invalidate_before(struct chapter_writer *writer, struct uds_message *message)
+{
+	int r = writer->outlast ? 0 : invalidate_saves(writer, message);
+
+	return r < 0 ? failure_in(message, r, "chapter %" PRIu64 ": not written", writer->vcn) : 0;
+}
+
+/* Evicts what is cached of the slot (20.2, R13) and keeps readers out: map and pages change together. */
+static int take_slot(struct chapter_writer *writer, struct uds_message *message)
+{
+	(void)message;
+	volume_begin_write(writer->volume, writer->slot, writer->vcn);
+	page_map_set(writer->volume->map, writer->slot, writer->vcn, writer->builder->last_lists);
+	return 0;
+}
+
+/*
+ * The record pages go first, and are durable before the index pages: a chapter whose index pages are good
+ * is one that a rebuild counts, and it must not count one whose records are not there.
+ */
+static int write_records(struct chapter_writer *writer, struct uds_message *message)
+{
+	const struct geometry *geometry = &writer->volume->geometry;
+
+	return write_pages(writer, geometry->index_pages_per_chapter,
+			   geometry->record_pages_per_chapter, message);
+}
+
+static int write_index(struct chapter_writer *writer, struct uds_message *message)
+{
+	return write_pages(writer, 0, writer->volume->geometry.index_pages_per_chapter, message);
+}
+
+/*
+ * When this fails the chapter is durable, but so may be the save that has it open. The next open sees that
+ * and does not trust the save (find_outdated_save()).
+ */
+static int invalidate_after(struct chapter_writer *writer, struct uds_message *message)
+{
+	int r = writer->outlast ? invalidate_saves(writer, message) : 0;
+
+	return r < 0 ? failure_in(message, r, "chapter %" PRIu64 ": written", writer->vcn) : 0;
+}
+
+/* Not before everything is done: until then the slot's content is not known, or the saves are not. */
+static int give_slot(struct chapter_writer *writer, struct uds_message *message)
+{
+	(void)message;
+	volume_end_write(writer->volume, writer->slot, writer->vcn, writer->builder->pages);
+	return 0;
+}
+
+static int (*const step_functions[CHAPTER_STEPS])(struct chapter_writer *writer,
+						  struct uds_message *message) = {
+	[STEP_BUILD] = build,
+	[STEP_INVALIDATE_SAVES] = invalidate_before,
+	[STEP_TAKE_SLOT] = take_slot,
+	[STEP_WRITE_RECORDS] = write_records,
+	[STEP_WRITE_INDEX] = write_index,
+	[STEP_INVALIDATE_OUTLASTED] = invalidate_after,
+	[STEP_GIVE_SLOT] = give_slot,
+};
+
+static int write_chapter(struct chapter_writer *writer, struct uds_message *message)
+{
+	for (; writer->step < CHAPTER_STEPS; writer->step++) {
+		int r = step_functions[writer->step](writer, message);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Records of the chapter that nothing but memory has. */
+static uint64_t unwritten_records(const struct chapter_writer *writer)
+{
+	uint64_t records = 0;
+
+	for (unsigned int i = 0; writer->step <= STEP_WRITE_INDEX && i < writer->zone_count; i++)
+		records += open_zone_live(writer->zones[i]);
+	return records;
+}
+
+/* The lock is held. The log has the first failure of a chapter, and that it is written after all. */
+static void note_failure(struct chapter_writer *writer, int status,
+			 const struct uds_message *message)
+{
+	bool again = writer->status < 0;
+	uint64_t records = unwritten_records(writer);
+
+	writer->statistics.unwritten_records = records;
+	writer->status = status;
+	writer->message = *message;
+	if (records > 0)
+		failure(&writer->message, status, "%.440s; %" PRIu64 " records are not durable",
+			message->text, records);
+	if (!again)
+		env_log(&writer->volume->env, UDS_LOG_ERROR, "%.500s", writer->message.text);
+}
+
+static void note_success(struct chapter_writer *writer)
 {
 	const struct chapter_index_statistics *index = &writer->builder->statistics;
 
-	if (status < 0) {
-		/* Kept for good: no chapter is written behind one that is missing. */
-		writer->status = status;
-		writer->message = *message;
-		env_log(&writer->volume->env, UDS_LOG_ERROR, "%.500s", message->text);
-	} else {
-		writer->statistics.chapters++;
-		/*
-		 * Records whose entries overflowed or were taken off to make a page fit: they lie
-		 * on a record page and no lookup finds them (20.1, S12).
-		 */
-		writer->statistics.unreachable_records += index->overflows + index->removed;
-	}
+	if (writer->status < 0)
+		env_log(&writer->volume->env, UDS_LOG_NOTICE,
+			"%s: chapter %" PRIu64 " (slot %" PRIu32 "): written now",
+			uds_io_name(writer->volume->io), writer->vcn, writer->slot);
+	writer->status = 0;
+	writer->statistics.unwritten_records = 0;
+	writer->statistics.chapters++;
+	/*
+	 * Records whose entries overflowed or were taken off to make a page fit: they lie on a record page and
+	 * no lookup finds them (20.1, S12).
+	 */
+	writer->statistics.unreachable_records += index->overflows + index->removed;
+}
+
+/* Takes note of how an attempt went; the lock is held. */
+static void note_result(struct chapter_writer *writer, int status,
+			const struct uds_message *message)
+{
+	if (status < 0)
+		note_failure(writer, status, message);
+	else
+		note_success(writer);
 	writer->busy = false;
 	pthread_cond_broadcast(&writer->changed);
 }
@@ -241,7 +338,7 @@ void chapter_writer_free(struct chapter_writer *writer)
 }
 
 /* The lock is held. */
-static int first_error(const struct chapter_writer *writer, struct uds_message *ret_message)
+static int tell_status(const struct chapter_writer *writer, struct uds_message *ret_message)
 {
 	if (writer->status < 0 && ret_message != NULL)
 		*ret_message = writer->message;
@@ -252,7 +349,15 @@ static int wait_idle(struct chapter_writer *writer, struct uds_message *ret_mess
 {
 	while (writer->busy)
 		pthread_cond_wait(&writer->changed, &writer->lock);
-	return first_error(writer, ret_message);
+	return tell_status(writer, ret_message);
+}
+
+/* The thread is idle; the lock is held. */
+static void begin_attempt(struct chapter_writer *writer)
+{
+	writer->attempts++;
+	writer->busy = true;
+	pthread_cond_broadcast(&writer->changed);
 }
 
 int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
@@ -262,7 +367,7 @@ int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
 	int r;
 
 	pthread_mutex_lock(&writer->lock);
-	/* At most one chapter is in flight (19.1), and none follows one that failed. */
+	/* At most one chapter is in flight (19.1), and none follows one that is not written. */
 	r = wait_idle(writer, ret_message);
 	if (r == 0) {
 		writer->vcn = vcn;
@@ -272,9 +377,9 @@ int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
 		 * they also answer lookups of the closing chapter (17.1).
 		 */
 		memcpy(writer->zones, zones, count * sizeof(writer->zones[0]));
+		writer->step = STEP_BUILD;
 		writer->built = false;
-		writer->busy = true;
-		pthread_cond_broadcast(&writer->changed);
+		begin_attempt(writer);
 	}
 	pthread_mutex_unlock(&writer->lock);
 	return r;
@@ -286,6 +391,26 @@ int chapter_writer_wait(struct chapter_writer *writer, struct uds_message *ret_m
 
 	pthread_mutex_lock(&writer->lock);
 	r = wait_idle(writer, ret_message);
+	pthread_mutex_unlock(&writer->lock);
+	return r;
+}
+
+int chapter_writer_finish(struct chapter_writer *writer, struct uds_message *ret_message)
+{
+	uint64_t before;
+	int r;
+
+	pthread_mutex_lock(&writer->lock);
+	before = writer->attempts;
+	while (writer->busy && writer->attempts == before)
+		pthread_cond_wait(&writer->changed, &writer->lock);
+	/* Of many that wait one tries; its attempt began during all of their calls. */
+	if (writer->status < 0 && writer->attempts == before)
+		begin_attempt(writer);
+	/* For this attempt only: waiting for all that others begin could take for ever. */
+	while (writer->status < 0 && writer->busy && writer->attempts == before + 1)
+		pthread_cond_wait(&writer->changed, &writer->lock);
+	r = tell_status(writer, ret_message);
 	pthread_mutex_unlock(&writer->lock);
 	return r;
 }
@@ -312,7 +437,7 @@ int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret
 	int r;
 
 	pthread_mutex_lock(&writer->lock);
-	r = first_error(writer, ret_message);
+	r = tell_status(writer, ret_message);
 	pthread_mutex_unlock(&writer->lock);
 	return r;
 }

@@ -9,8 +9,9 @@
  * A save that a crash would bring back is made invalid (saves.h) when the chapter that it has open is
  * durable, and before the next one is begun. When the writer says that a chapter is written, both are done.
  *
- * The first error is kept: every later call returns it, and nothing is written any more.
- * The volume stays readable but for the chapter's slot.
+ * A chapter that cannot be written stays submitted: its zones stay as they are, the volume stays readable but
+ * for its slot, and no other chapter is taken. chapter_writer_finish() tries again, and goes on where
+ * the last attempt failed: what was durable by then is not written again.
  *
  * Threads: submit is for one thread at a time; all else for any.
  */
@@ -29,7 +30,8 @@
 struct chapter_writer;
 
 /*
- * Called from the writer's thread when a chapter is written (@status 0), or is not (the error).
+ * Called from the writer's thread at the end of each attempt: the chapter is written (@status 0), or is not
+ * (the error).
  * Must not call the writer.
  */
 typedef void (*chapter_written_fn)(void *context, uint64_t vcn, int status);
@@ -37,7 +39,8 @@ typedef void (*chapter_written_fn)(void *context, uint64_t vcn, int status);
 struct chapter_writer_statistics {
 	uint64_t chapters;	      /* written */
 	uint64_t unreachable_records; /* on record pages, but left out of their chapter index */
-	uint64_t memory_bytes;	      /* that the writer takes */
+	uint64_t unwritten_records; /* of a chapter that could not be written, and is not durable */
+	uint64_t memory_bytes;	    /* that the writer takes */
 };
 
 /*
@@ -54,20 +57,26 @@ int chapter_writer_make(struct volume *volume, struct layout *layout, chapter_wr
 void chapter_writer_free(struct chapter_writer *writer);
 
 /*
- * Waits until the chapter before is written, then submits chapter @vcn and returns.
+ * Waits for the attempt to write the chapter before, then submits chapter @vcn and returns.
  *
  * @zones: 1 to MAXIMUM_ZONES, with at least one live record; the pointers are copied.
  *
- * Returns 0, or the error of an earlier chapter: the zones stay the caller's then.
+ * Returns 0, or why the chapter before is not written: the zones stay the caller's then.
  */
 int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
 			  struct open_zone *const *zones, unsigned int count,
 			  struct uds_message *ret_message);
 
-/* Waits until nothing is being written. Returns 0 or the first error that any chapter met. */
+/* Waits until nothing is being written. Returns 0, or why the last chapter is not written. */
 int chapter_writer_wait(struct chapter_writer *writer, struct uds_message *ret_message);
 
-/* The same without waiting: what is known now. */
+/*
+ * The same, but a chapter that is not written is tried once more, unless an attempt that began during the call
+ * has failed.
+ */
+int chapter_writer_finish(struct chapter_writer *writer, struct uds_message *ret_message);
+
+/* Without waiting, and without trying: what is known now. */
 int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message);
 
 /*

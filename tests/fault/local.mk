@@ -25,3 +25,9 @@ tests_fault_test_allocations_SOURCES = tests/fault/test_allocations.c
 tests_fault_test_allocations_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fault_test_allocations_CFLAGS = $(TEST_CFLAGS)
 tests_fault_test_allocations_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/fault/test_chapter_retry
+tests_fault_test_chapter_retry_SOURCES = tests/fault/test_chapter_retry.c
+tests_fault_test_chapter_retry_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fault_test_chapter_retry_CFLAGS = $(TEST_CFLAGS)
+tests_fault_test_chapter_retry_LDADD = $(TEST_LDADD)

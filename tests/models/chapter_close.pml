@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Closing chapters between zones: threads fill both zones, whoever finds one full closes the chapter in all
- * of them, and the chapter writer brings it to the volume, or fails. Another thread saves meanwhile.
+ * of them, and the chapter writer brings it to the volume, or fails, and is asked to try again. Another thread
+ * saves meanwhile.
  *
- * Models: lib/index/close_chapter.c: index_close_chapter swap_and_write index_wait_for_writer
+ * Models: lib/index/close_chapter.c: index_close_chapter swap_and_write index_write_chapter
  * Models: lib/index/index.c: index_lock_all index_unlock_all index_lock_others index_unlock_others
  * Models: lib/index/save.c: uds_index_save_reporting
- * Models: lib/volume/chapter_writer.c: chapter_writer_submit chapter_writer_wait wait_idle run note_result
+ * Models: lib/volume/chapter_writer.c: chapter_writer_submit chapter_writer_finish begin_attempt wait_idle run
+ *		note_result
  *
  * Holds: at most one chapter is being written, and its zones stay as they are meanwhile; no chapter is closed
- * before a zone of it is full; none is written behind one that failed; each record is in one chapter, the
- * one that was open when it was stored; a save sees all zones at one moment; nobody waits forever.
+ * before a zone of it is full; none is written behind one that failed, and that one is tried again with the same
+ * records; each record is in one chapter, the one that was open when it was stored; a save sees all zones at one
+ * moment; nobody waits forever.
  * Left out: what is stored, and lookups.
  *
  * MUTANT 1: whether the zone is still full is not asked again under all locks
@@ -19,6 +22,7 @@
  * MUTANT 4: closing takes no other zone's lock
  * MUTANT 5: the zones do not change places
  * MUTANT 6: the error of a chapter is forgotten
+ * MUTANT 7: the chapter that failed is tried again when the next one is closed already
  */
 #define ZONES	 2
 #define CAPACITY 2 /* records of a zone in a chapter */
@@ -31,7 +35,7 @@
 
 bool locked[ZONES], busy;
 bool failed; /* what the writer says */
-bool lost;   /* a chapter, in fact */
+bool lost;   /* a chapter, in fact, so far */
 byte open[ZONES];	 /* which half is the open one */
 byte count[2 * ZONES];	 /* records in each half */
 byte newest;		 /* the number of the open chapter */
@@ -75,12 +79,26 @@ inline swap_and_write(filled)
 	d_step { assert(!busy && !lost); submitted = newest - 1; busy = true }
 }
 
+/* As index_write_chapter(): nobody submits meanwhile, since all locks are held. */
+inline write_chapter()
+{
+	!busy || MUTANT == 3;
+	if
+	:: failed -> busy = true; !busy
+	:: else
+	fi
+}
+
 inline close_chapter(mine)
 {
 	lock_others(mine);
 	if
 	:: count[OPEN(mine)] == CAPACITY || MUTANT == 1 ->
-		!busy || MUTANT == 3; /* index_wait_for_writer() */
+		if
+		:: MUTANT == 7 && failed -> d_step { open[0] = 1 - open[0]; open[1] = 1 - open[1] }
+		:: else
+		fi;
+		write_chapter();
 		if
 		:: failed -> gave_up = true
 		:: else -> swap_and_write(mine)
@@ -130,7 +148,7 @@ end:	do
 		assert(chapter[CLOSING(0)] == submitted && chapter[CLOSING(1)] == submitted);
 		d_step { assert(first == count[CLOSING(0)] && second == count[CLOSING(1)]) }
 		if
-		:: durable = durable + first + second
+		:: durable = durable + first + second; lost = false; failed = false
 		:: lost = true; failed = MUTANT != 6
 		fi;
 		d_step { first = 0; second = 0; busy = false }
@@ -143,7 +161,7 @@ proctype saver()
 	byte saved;
 
 	lock_all();
-	!busy;
+	write_chapter();
 	if
 	:: failed || lost
 	:: else ->

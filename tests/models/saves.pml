@@ -6,7 +6,8 @@
  * Models: lib/volume/saves.c: saves_read saves_latest saves_begin saves_commit saves_outlast_chapter
  *		saves_invalidate victim_slot
  * Models: lib/volume/save_wipe.c: save_wipe save_is_wiped
- * Models: lib/volume/chapter_writer.c: write_chapter write_pages invalidate_saves
+ * Models: lib/volume/chapter_writer.c: write_chapter build invalidate_before write_records write_index
+ *		invalidate_after write_pages invalidate_saves
  * Models: lib/volume/layout.c: find_outdated_save has_chapter
  * Models: lib/index/save.c: save_all clear_open_slot index_load
  * Models: lib/index/open.c: load_or_recover
