@@ -17,6 +17,7 @@
 #include <uds/record.h>
 #include <uds/snapshot.h>
 #include <uds/status.h>
+#include <uds/vdo.h>
 #include <uds/version.h>
 #include <uds/volume.h>
 

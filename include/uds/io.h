@@ -136,14 +136,17 @@ struct uds_io_limits {
 	bool quick;
 
 	uint8_t unused[7]; /* ignored */
+
+	/*
+	 * Where byte 0 is on the device that this I/O is a part of; 0: it is the whole of one. An index
+	 * says in its super block where on the device it begins.
+	 */
+	uint64_t device_offset;
 };
 
-#define UDS_IO_LIMITS_INIT                                              \
-	{                                                               \
-		sizeof(struct uds_io_limits), 1, 1, false, "io", false, \
-		{                                                       \
-			0                                               \
-		}                                                       \
+#define UDS_IO_LIMITS_INIT                                                       \
+	{                                                                        \
+		sizeof(struct uds_io_limits), 1, 1, false, "io", false, { 0 }, 0 \
 	}
 
 /*
@@ -337,6 +340,21 @@ int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places, size_t roo
  */
 bool uds_io_overlap(struct uds_io *a, struct uds_io *b);
 
+/*
+ * Returns where byte 0 of the I/O is on the device that it is a part of, in bytes; 0 for a whole one.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+uint64_t uds_io_device_offset(const struct uds_io *io);
+
+/*
+ * Returns whether the system was using the device when the I/O was opened to read: it was mounted, swapped
+ * to, or held by device-mapper or the like. Then two reads may see two moments.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+bool uds_io_is_in_use(const struct uds_io *io);
+
 /* Built-in backends. */
 
 enum uds_io_direct {
@@ -461,6 +479,58 @@ int uds_io_open_descriptor(int descriptor, const char *name,
 int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes, const struct uds_env *env,
 		       struct uds_io **ret_io);
 
+/* A range of bytes of an I/O. */
+struct uds_io_range {
+	struct uds_io *io; /* NULL: zeroes, which cannot be written */
+	uint64_t offset;   /* where it begins in the I/O, bytes; ignored for zeroes */
+	uint64_t length;   /* bytes; UINT64_MAX: up to the end of the I/O, as that is now */
+};
+
+/* The most ranges that one I/O is made of. */
+#define UDS_IO_RANGES_MAX (1u << 24)
+
+struct uds_io_ranges_options {
+	uint64_t size;	  /* of this struct: set by UDS_IO_RANGES_OPTIONS_INIT */
+	const char *name; /* for messages; copied; NULL: that of the first I/O */
+	uint64_t
+		device_offset; /* as in struct uds_io_limits; 0: that of the range, if there is one only */
+	bool close_parts;  /* the I/Os belong to the new one, which closes each of them once */
+	uint8_t unused[7]; /* ignored */
+};
+
+#define UDS_IO_RANGES_OPTIONS_INIT                                 \
+	{                                                          \
+		sizeof(struct uds_io_ranges_options), 0, 0, false, \
+		{                                                  \
+			0                                          \
+		}                                                  \
+	}
+
+/*
+ * Makes an I/O of ranges of others, one behind the other: a part of a device, or a volume whose extents
+ * lie on several. It has the largest block and alignment of its parts, and is read-only if one of them is.
+ * Its size is fixed.
+ *
+ * @ranges, @count: 1 to UDS_IO_RANGES_MAX; copied. One I/O may be in several.
+ * @options: may be NULL: the I/Os are borrowed, and stay open until the new one is closed.
+ * @env: memory and log; may be NULL.
+ *
+ * Returns 0, or
+ *   -EINVAL               no range, or too many; zeroes without a length
+ *   -EINVAL, -E2BIG       a size member (libuds(3), Structs)
+ *   UDS_ERR_OUT_OF_RANGE  a range ends behind its I/O
+ *   UDS_ERR_UNALIGNED     an offset or length is no multiple of the largest block
+ *   -EFBIG                more than 2^63 bytes in all
+ *   -ENOMEM, ...          no memory; what an I/O said when it was asked for its size
+ * After an error the I/Os are the caller's, also with close_parts. Writing to zeroes fails with
+ * UDS_ERR_READ_ONLY.
+ *
+ * Threads: any. Since 0.2.
+ */
+int uds_io_open_ranges(const struct uds_io_range *ranges, size_t count,
+		       const struct uds_io_ranges_options *options, const struct uds_env *env,
+		       struct uds_message *ret_message, struct uds_io **ret_io);
+
 /*
  * Opens by URI:
  *
@@ -469,6 +539,12 @@ int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes, const struct uds_en
  *	mem:?size=BYTES                 memory, zero at first; without a size 0 bytes; BYTES is a
  *	                                number, also with 0x, that may end in K, M, G or T, or in KiB,
  *	                                MiB, GiB or TiB (powers of 1024)
+ *	concat:?part=URI&part=URI       the parts, one behind the other; an ampersand or percent sign in
+ *	                                one is written as %26 or %25
+ *	vdo:PATH                        the index of a VDO volume, see uds/vdo.h; PATH may be a URI
+ *
+ * Every scheme takes offset=BYTES and length=BYTES (without it: up to the end) for a range of what it
+ * opens. URIs may stand in each other UDS_IO_NESTING_MAX deep.
  *
  * In a URI with a scheme %XX (two hex digits) in the path stands for a byte, so that a path may hold
  * a question mark. A plain path that has a colon before its first slash is written as ./PATH or
@@ -495,6 +571,7 @@ enum uds_io_parameter_kind {
 	UDS_IO_PARAMETER_CHOICE = 2, /* one of some words */
 	UDS_IO_PARAMETER_SIZE = 3,   /* bytes, as in mem:?size=BYTES */
 	UDS_IO_PARAMETER_TEXT = 4,   /* anything; %XX stands for a byte, as in the path */
+	UDS_IO_PARAMETER_TEXTS = 5,  /* the same, and it may be repeated */
 };
 
 /* A parameter that URIs of a scheme may have. */
@@ -507,8 +584,10 @@ struct uds_io_parameter {
 
 /* What a URI says about one parameter. */
 struct uds_io_value {
-	const char *text; /* as it is in the URI, a text decoded; NULL: the URI does not have it */
-	uint64_t number;  /* a flag; the place of a choice, from 0; a size in bytes; else 0 */
+	const char *text; /* as it is in the URI, a text decoded; NULL: the URI does not have it. Of
+			     texts all of them, in order, each ended by a zero byte */
+	uint64_t
+		number; /* a flag; the place of a choice, from 0; a size in bytes; how many texts; else 0 */
 };
 
 /* A URI taken apart, as the open function of its scheme gets it. Valid during that call. */
@@ -553,6 +632,9 @@ struct uds_io_scheme {
 #define UDS_IO_SCHEME_NAME_MAX 31u
 #define UDS_IO_PARAMETERS_MAX  16u
 #define UDS_IO_SCHEMES_MAX     32u
+
+/* How deep URIs may stand in each other, as in vdo:concat:?part=... */
+#define UDS_IO_NESTING_MAX 8u
 
 /*
  * Adds a scheme to those that uds_io_open_uri() knows, for the whole process and until it ends: a

@@ -218,7 +218,8 @@ static int check_writable(int fd, const char *path, struct uds_message *message)
  * device that somebody uses now is read with O_DIRECT.
  */
 static int refresh_device(int fd, const struct stat *st, const struct uds_io_file_options *options,
-			  const struct uds_env *env, const char *path, uint32_t *ret_alignment)
+			  const struct uds_env *env, const char *path, uint32_t *ret_alignment,
+			  bool *ret_in_use)
 {
 	struct uds_message unused;
 	uint32_t block, memory;
@@ -226,8 +227,9 @@ static int refresh_device(int fd, const struct stat *st, const struct uds_io_fil
 
 	*ret_alignment = 0;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (options->write || options->direct != UDS_IO_DIRECT_NO ||
-	    !file_device_has_user(st->st_rdev))
+	/* Opening to write has shown that nothing has it. */
+	*ret_in_use = !options->write && file_device_has_user(st->st_rdev);
+	if (!*ret_in_use || options->direct != UDS_IO_DIRECT_NO)
 		return 0;
 	r = file_make_direct(fd, st, env, path, &block, &memory, &unused);
 	if (r == 0) {
@@ -276,6 +278,7 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	struct uds_io_ops ops = file_ops;
 	struct file_io *file;
 	uint32_t hidden_alignment = 0;
+	bool in_use = false;
 	struct stat st;
 	int r;
 
@@ -291,7 +294,7 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	if (r < 0)
 		return r;
 	if (S_ISBLK(st.st_mode)) {
-		r = refresh_device(fd, &st, options, env, path, &hidden_alignment);
+		r = refresh_device(fd, &st, options, env, path, &hidden_alignment, &in_use);
 		if (r < 0)
 			return cannot_open(path, r, message);
 	}
@@ -319,6 +322,8 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 			failure(message, r, "%s: %s", path, uds_strerror(r));
 		else if (options->uring)
 			(*ret_io)->ring_file = file;
+		if (r == 0)
+			(*ret_io)->in_use = in_use;
 	}
 	if (r < 0) {
 		ring_slots_end(&file->slots);

@@ -70,6 +70,7 @@ UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 	/* Without a write function everything is refused before it gets to the backend. */
 	io->read_only = known.read_only || io->ops.write == NULL;
 	io->quick = known.quick;
+	io->device_offset = known.device_offset;
 	*ret_io = io;
 	return 0;
 }

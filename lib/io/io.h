@@ -25,6 +25,8 @@ struct uds_io {
 	uint32_t memory_alignment;
 	bool read_only;
 	bool quick;
+	bool in_use;		   /* the system was using the device when it was opened to read */
+	uint64_t device_offset;	   /* as in struct uds_io_limits */
 	struct file_io *ring_file; /* what io_uring may be used for; NULL: not for this I/O */
 };
 

@@ -20,12 +20,11 @@ lib_libcore_la_SOURCES += \
 	lib/io/io.c lib/io/io.h \
 	lib/io/memory.c \
 	lib/io/place.c \
+	lib/io/ranges.c \
 	lib/io/readers.c lib/io/readers.h \
 	lib/io/request.c \
 	lib/io/ring.h lib/io/ring_files.h \
-	lib/io/schemes.c lib/io/schemes.h \
 	lib/io/sysfs.c lib/io/sysfs.h \
-	lib/io/uri.c \
 	lib/io/workers.c lib/io/workers.h \
 	lib/io/zeroes.c
 

@@ -22,6 +22,8 @@
 #define REGION_BYTES   12
 #define OFFSET_HEADER  8
 #define OFFSET_NONCE   32
+#define OFFSET_UUID    40
+#define GIGABYTES_MAX  1024
 #define OFFSET_BIO     56 /* version 5 only; later fields lie 8 bytes earlier without it */
 
 bool vdo_geometry_is_there(const uint8_t *block)
@@ -57,7 +59,6 @@ int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 			struct uds_message *message)
 {
 	struct vdo_geometry g = { .nonce = get_le64(block + OFFSET_NONCE) };
-	uint64_t bio_offset = 0;
 	const uint8_t *regions;
 	uint32_t found, sum;
 	size_t size;
@@ -81,10 +82,13 @@ int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 			       found);
 	/* Region starts include the bio offset; on the device they are so many blocks earlier. */
 	if (g.version == 5)
-		bio_offset = get_le64(block + OFFSET_BIO);
+		g.bio_offset = get_le64(block + OFFSET_BIO);
 	regions = block + OFFSET_BIO + (g.version == 5 ? 8 : 0);
-	g.index_block = get_le64(regions + 4) - bio_offset;
-	g.data_block = get_le64(regions + REGION_BYTES + 4) - bio_offset;
+	g.index_block = get_le64(regions + 4) - g.bio_offset;
+	g.data_block = get_le64(regions + REGION_BYTES + 4) - g.bio_offset;
+	memcpy(g.uuid, block + OFFSET_UUID, sizeof(g.uuid));
+	g.memory = get_le32(regions + 2 * (size_t)REGION_BYTES);
+	g.sparse = regions[2 * (size_t)REGION_BYTES + 8];
 	/*
 	 * Unsigned: an offset larger than the region makes it huge, and is refused by the order of
 	 * the two.
@@ -95,6 +99,23 @@ int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 		return failure(message, UDS_ERR_CORRUPT, "its regions make no sense");
 	*ret_geometry = g;
 	return 0;
+}
+
+uint64_t vdo_geometry_memory(const struct vdo_geometry *geometry)
+{
+	/* What is less than a GiB has numbers of its own, from the top. */
+	if (geometry->memory >= 1 && geometry->memory <= GIGABYTES_MAX)
+		return (uint64_t)geometry->memory << 30;
+	switch (geometry->memory) {
+	case UINT32_C(0xffffff00):
+		return UINT64_C(256) << 20;
+	case UINT32_C(0xfffffe00):
+		return UINT64_C(512) << 20;
+	case UINT32_C(0xfffffd00):
+		return UINT64_C(768) << 20;
+	default:
+		return 0;
+	}
 }
 
 int vdo_name_index(const uint8_t *block, uint64_t start_block, struct uds_message *message)

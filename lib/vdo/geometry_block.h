@@ -16,6 +16,10 @@
 struct vdo_geometry {
 	uint32_t version; /* 4 or 5 */
 	uint64_t nonce;
+	uint8_t uuid[16];
+	uint64_t bio_offset;  /* blocks; taken off the two below */
+	uint32_t memory;      /* as it is in the block: vdo_geometry_memory() */
+	uint8_t sparse;	      /* 0 or 1, if nothing is wrong */
 	uint64_t index_block; /* first block of the index region, from the volume's start */
 	uint64_t data_block;  /* first block behind it */
 };
@@ -31,6 +35,9 @@ bool vdo_geometry_is_there(const uint8_t *block);
  */
 int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 			struct uds_message *ret_message);
+
+/* The memory setting of the index in bytes; 0 for a number that is none. */
+uint64_t vdo_geometry_memory(const struct vdo_geometry *geometry);
 
 /*
  * For a place where an index was expected and a VDO volume begins, at @start_block of the device:

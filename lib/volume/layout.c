@@ -13,6 +13,22 @@
 #include "volume/config_block.h"
 #include "volume/whole_chapter.h"
 
+/*
+ * The super block has the place of the index on its device. An I/O that is a part of one is told apart from
+ * a file of its own by the place that is right.
+ */
+static int decode_super_block(const uint8_t *block, uint64_t at, uint64_t front,
+			      struct super_block *ret_super, struct uds_message *ret_message)
+{
+	int r = super_block_decode(block, at + front, ret_super, ret_message);
+
+	if (r == 0)
+		ret_super->front = front;
+	else if (front > 0 && super_block_decode(block, at, ret_super, NULL) == 0)
+		r = 0;
+	return r;
+}
+
 static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_blocks, uint8_t *block,
 			    struct super_block *ret_super, struct uds_message *ret_message)
 {
@@ -31,7 +47,8 @@ static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_bloc
 	 * A VDO volume begins with a geometry block of its own, and says there where its index
 	 * lies: users give the whole device for it.
 	 */
-	r = super_block_decode(block, at, ret_super, ret_message);
+	r = decode_super_block(block, at, uds_io_device_offset(io) / BLOCK_BYTES, ret_super,
+			       ret_message);
 	if (r == UDS_ERR_NOT_AN_INDEX && vdo_geometry_is_there(block))
 		return vdo_name_index(block, at, ret_message);
 	if (r == UDS_ERR_NOT_AN_INDEX)

@@ -144,7 +144,7 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 		r = flush(io, ret_message);
 	if (r == 0) {
 		super_block_encode(super, block);
-		r = write_block(io, block, super->first, "super block", ret_message);
+		r = write_block(io, block, super->first - super->front, "super block", ret_message);
 	}
 	if (r == 0)
 		r = flush(io, ret_message);
@@ -162,7 +162,8 @@ static int check_place(struct uds_io *io, uint64_t offset, const struct geometry
 			       "found %" PRIu64 " and %" PRIu64,
 			       geometry->remapped_virtual, geometry->remapped_physical);
 	/* Bounded so that no sum of block numbers below can overflow. */
-	if (offset % BLOCK_BYTES != 0 || offset / BLOCK_BYTES > MAX_BLOCKS)
+	if (offset % BLOCK_BYTES != 0 || offset / BLOCK_BYTES > MAX_BLOCKS ||
+	    uds_io_device_offset(io) / BLOCK_BYTES > MAX_BLOCKS)
 		return failure(ret_message, -EINVAL,
 			       "offset: expected a multiple of %u bytes, found %" PRIu64,
 			       BLOCK_BYTES, offset);
@@ -199,7 +200,7 @@ static int create_in(struct uds_io *io, uint64_t size_limit, const struct geomet
 		     const struct uds_configuration *configuration, const struct super_block *super,
 		     bool chosen, bool extras, uint8_t *block, struct uds_message *ret_message)
 {
-	uint64_t offset = super->first * BLOCK_BYTES;
+	uint64_t offset = (super->first - super->front) * BLOCK_BYTES;
 	struct room room = { .index = super->total_blocks * BLOCK_BYTES };
 	struct extras_area area;
 	int r;
@@ -226,6 +227,7 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 	struct geometry_sizes sizes;
 	struct geometry geometry;
 	struct super_block super;
+	uint64_t front;
 	uint8_t *block;
 	int r;
 
@@ -242,8 +244,10 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 	if (r < 0)
 		return failure(ret_message, r, "random bytes for the nonce: %s", uds_strerror(r));
 	geometry_sizes(&geometry, &sizes);
-	super_block_make(&sizes, offset / BLOCK_BYTES, nonce_data != NULL ? nonce_data : made,
-			 &super);
+	front = uds_io_device_offset(io) / BLOCK_BYTES;
+	super_block_make(&sizes, front + offset / BLOCK_BYTES,
+			 nonce_data != NULL ? nonce_data : made, &super);
+	super.front = front;
 	block = io_allocate_buffer(io, env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));

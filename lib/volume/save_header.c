@@ -31,7 +31,7 @@ static int check_field(const char *field, uint64_t expected, uint64_t found,
 static struct save_region bytes_of(const struct super_block *super, const struct region *region)
 {
 	struct save_region bytes = {
-		.offset = (region->start - super->start_offset) * BLOCK_BYTES,
+		.offset = (region->start - super->start_offset - super->front) * BLOCK_BYTES,
 		.bytes = region->blocks * BLOCK_BYTES,
 	};
 

@@ -30,6 +30,7 @@ struct super_block {
 	uint64_t volume_offset; /* blocks that the volume's data moved up */
 	uint64_t start_offset;	/* blocks that were cut from the front of the device */
 
+	uint64_t front; /* blocks of the device in front of the I/O, which has only a part of it */
 	uint64_t first; /* block of the super block itself */
 	uint64_t volume_start;
 	uint64_t volume_blocks;
@@ -39,7 +40,7 @@ struct super_block {
 };
 
 /*
- * Reads and checks a super block that was found at block @at of a device.
+ * Reads and checks a super block that was found at block @at of a device; front is 0.
  *
  * Afterwards no sum of the numbers overflows, and every region lies behind the one before. Whether
  * the device is long enough and the regions large enough for the geometry is for the caller to
@@ -64,20 +65,20 @@ void super_block_make(const struct geometry_sizes *sizes, uint64_t at,
 /* Fills the whole block. */
 void super_block_encode(const struct super_block *super, uint8_t block[BLOCK_BYTES]);
 
-/* Where the super block says that something lies, as a block number of the device as it is now. */
+/* Where the super block says that something lies, as a block number of the I/O. */
 static inline uint64_t super_block_config_at(const struct super_block *super)
 {
-	return super->first + 1 + super->volume_offset - super->start_offset;
+	return super->first + 1 + super->volume_offset - super->start_offset - super->front;
 }
 
 static inline uint64_t super_block_volume_at(const struct super_block *super)
 {
-	return super->volume_start + super->volume_offset - super->start_offset;
+	return super->volume_start + super->volume_offset - super->start_offset - super->front;
 }
 
 static inline uint64_t super_block_save_at(const struct super_block *super, unsigned int slot)
 {
-	return super->save_start[slot] - super->start_offset;
+	return super->save_start[slot] - super->start_offset - super->front;
 }
 
 /*
@@ -86,7 +87,7 @@ static inline uint64_t super_block_save_at(const struct super_block *super, unsi
  */
 static inline uint64_t super_block_end(const struct super_block *super)
 {
-	return super->seal_start - super->start_offset;
+	return super->seal_start - super->start_offset - super->front;
 }
 
 #endif

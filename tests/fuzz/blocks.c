@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uds/vdo.h>
+
 #include "base/bytes.h"
 #include "fuzz.h"
 #include "vdo/geometry_block.h"
@@ -144,4 +146,53 @@ void fuzz_vdo_geometry(const uint8_t *bytes, size_t size)
 	set_checksum(block, block[12] == 4 ? 89 : 97);
 	decode_vdo(block);
 	free(block);
+}
+
+/* What a volume says agrees with the size of its device: whoever goes by it reads nothing outside. */
+static void check_vdo_info(const struct uds_vdo_info *info, uint64_t blocks)
+{
+	uint64_t slabs = info->slab_count * info->slab_blocks;
+
+	FUZZ_REQUIRE(info->physical_blocks <= blocks);
+	FUZZ_REQUIRE(info->index_offset + info->index_region_bytes <= blocks * VDO_BLOCK_BYTES);
+	FUZZ_REQUIRE(info->slab_count > 0 && slabs / info->slab_blocks == info->slab_count);
+	FUZZ_REQUIRE(info->first_slab_block + slabs <= info->physical_blocks);
+	FUZZ_REQUIRE(info->slab_data_blocks > 0 && info->slab_data_blocks +
+								   info->slab_reference_blocks +
+								   info->slab_journal_blocks ==
+							   info->slab_blocks);
+	FUZZ_REQUIRE(info->slab_reference_blocks * 4032 >= info->slab_data_blocks);
+	FUZZ_REQUIRE(info->index_memory_bytes > 0);
+}
+
+/* A device of a few blocks, whose first is a geometry block and the one that it names a super block. */
+void fuzz_vdo_volume(const uint8_t *bytes, size_t size)
+{
+	struct fuzz_input input = { bytes, size };
+	uint64_t blocks = 4 + fuzz_u8(&input);
+	const struct uds_env *env = fuzz_env_begin(size, 2 << 20, 16);
+	uint8_t *geometry = fuzz_take(&input, 120), *super = fuzz_take(&input, 512);
+	struct uds_vdo_info info = UDS_VDO_INFO_INIT;
+	struct uds_message message = { "" };
+	struct uds_io *device, *index;
+	int r;
+
+	set_checksum(geometry, geometry[12] == 4 ? 89 : 97);
+	set_checksum(super, 434);
+	FUZZ_REQUIRE(uds_io_open_memory(blocks * VDO_BLOCK_BYTES, 1, env, &device) == 0);
+	FUZZ_REQUIRE(uds_io_write(device, geometry, 120, 0) == 0);
+	FUZZ_REQUIRE(uds_io_write(device, super, 512, 2 * VDO_BLOCK_BYTES) == 0);
+	r = uds_vdo_read_info(device, &message, &info);
+	if (r == 0)
+		check_vdo_info(&info, blocks);
+	else
+		FUZZ_REQUIRE(message.text[0] != '\0');
+	if (uds_vdo_open_index(device, NULL, env, &message, &index) == 0) {
+		FUZZ_REQUIRE(r == 0 || r == UDS_ERR_NOT_AN_INDEX);
+		FUZZ_REQUIRE(uds_io_close(index) == 0);
+	}
+	FUZZ_REQUIRE(uds_io_close(device) == 0);
+	free(geometry);
+	free(super);
+	fuzz_env_end();
 }

@@ -32,7 +32,8 @@ tests_fuzz_test_corpora_LDADD = lib/libcore.la
 # What the corpora begin with: make tests/fuzz/make_seeds && tests/fuzz/make_seeds FOLDER.
 EXTRA_PROGRAMS += tests/fuzz/make_seeds
 CLEANFILES += tests/fuzz/make_seeds
-tests_fuzz_make_seeds_SOURCES = tests/fuzz/make_seeds.c $(fuzz_sources)
+tests_fuzz_make_seeds_SOURCES = tests/fuzz/make_seeds.c $(fuzz_sources) \
+	tests/support/vdo_image.c tests/support/vdo_image.h
 tests_fuzz_make_seeds_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_make_seeds_CFLAGS = $(TEST_CFLAGS)
 tests_fuzz_make_seeds_LDADD = lib/libcore.la

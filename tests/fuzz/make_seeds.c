@@ -19,6 +19,7 @@
 #include "extras/checksums.h"
 #include "fuzz.h"
 #include "seeds.h"
+#include "vdo_image.h"
 #include "volume/save_header.h"
 #include "volume_index/volume_index.h"
 
@@ -458,6 +459,17 @@ static void hand_made(void)
 		input[version == 4 ? 72 : 80] = 9;
 		put_le32(input + (version == 4 ? 68 : 76), 1);
 		end("vdo_geometry", numbered("version", version), true);
+	}
+	for (uint8_t version = 4; version <= 5; version++) {
+		uint8_t block[4096];
+
+		begin();
+		add_byte(VDO_BLOCKS - 4);
+		vdo_image_geometry(block, version, 2);
+		add(block, 120);
+		vdo_image_super(block);
+		add(block, 512);
+		end("vdo_volume", numbered("version", version), false);
 	}
 	begin();
 	add(bad_geometry, sizeof(bad_geometry));

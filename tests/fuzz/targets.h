@@ -15,6 +15,7 @@
 	X(config_block)     \
 	X(save_header)      \
 	X(vdo_geometry)     \
+	X(vdo_volume)       \
 	X(page_map)         \
 	X(delta_list)       \
 	X(index_page)       \

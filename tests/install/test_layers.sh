@@ -24,6 +24,7 @@ check: base io delta geometry extras chapter volume_index volume sparse index
 exceptions: base io
 snapshot: base io exceptions
 vdo: base io
+uri: base io vdo
 testing: base io
 lvm: base io
 '

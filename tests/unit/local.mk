@@ -304,3 +304,15 @@ tests_unit_test_extras_SOURCES = tests/unit/test_extras.c
 tests_unit_test_extras_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_extras_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_extras_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_vdo_volume
+tests_unit_test_vdo_volume_SOURCES = tests/unit/test_vdo_volume.c
+tests_unit_test_vdo_volume_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_vdo_volume_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_vdo_volume_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_io_ranges
+tests_unit_test_io_ranges_SOURCES = tests/unit/test_io_ranges.c
+tests_unit_test_io_ranges_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_ranges_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_ranges_LDADD = $(TEST_LDADD)

@@ -15,6 +15,7 @@
 #include <uds/testing.h>
 
 #include "check_main.h"
+#include "vdo_image.h"
 
 #define MORE 24 /* bytes that a newer program has behind what is known here */
 
@@ -194,6 +195,47 @@ static int take_engine_options(const void *given)
 
 	if (r == 0)
 		uds_io_engine_close(made);
+	return r;
+}
+
+static int take_ranges_options(const void *given)
+{
+	const struct uds_io_range range = { NULL, 0, 4096 };
+	struct uds_io *made;
+	int r = uds_io_open_ranges(&range, 1, given, NULL, &message, &made);
+
+	return close_io(r, made);
+}
+
+static struct uds_io *open_vdo(void)
+{
+	uint8_t *image = vdo_image_make(5);
+	struct uds_io *made;
+
+	ck_assert_int_eq(uds_io_open_memory(VDO_BLOCKS * UINT64_C(4096), 1, NULL, &made), 0);
+	ck_assert_int_eq(uds_io_write(made, image, VDO_BLOCKS * (size_t)4096, 0), 0);
+	free(image);
+	return made;
+}
+
+static int take_vdo_options(const void *given)
+{
+	struct uds_io *device = open_vdo(), *made;
+	int r = uds_vdo_open_index(device, given, NULL, &message, &made);
+
+	/* With every byte set it is told to close the device. */
+	r = close_io(r, made);
+	if (!((const struct uds_vdo_index_options *)given)->close_device || r < 0)
+		uds_io_close(device);
+	return r;
+}
+
+static int fill_vdo_info(void *given)
+{
+	struct uds_io *device = open_vdo();
+	int r = uds_vdo_read_info(device, &message, given);
+
+	uds_io_close(device);
 	return r;
 }
 
@@ -411,6 +453,9 @@ union any {
 	struct uds_crash_sweep_options crash_sweep_options;
 	struct uds_crash_state crash_state;
 	struct uds_io_file_options file_options;
+	struct uds_io_ranges_options ranges_options;
+	struct uds_vdo_index_options vdo_options;
+	struct uds_vdo_info vdo_info;
 	struct uds_io_scheme io_scheme;
 	struct uds_snapshot_options snapshot_options;
 	struct uds_snapshot_status snapshot_status;
@@ -548,6 +593,27 @@ static const struct row {
 	  take_file_options,
 	  NULL,
 	  true },
+	{ "uds_io_ranges_options",
+	  32,
+	  sizeof(struct uds_io_ranges_options),
+	  { .ranges_options = UDS_IO_RANGES_OPTIONS_INIT },
+	  take_ranges_options,
+	  NULL,
+	  true },
+	{ "uds_vdo_index_options",
+	  16,
+	  sizeof(struct uds_vdo_index_options),
+	  { .vdo_options = UDS_VDO_INDEX_OPTIONS_INIT },
+	  take_vdo_options,
+	  NULL,
+	  true },
+	{ "uds_vdo_info",
+	  176,
+	  sizeof(struct uds_vdo_info),
+	  { .vdo_info = UDS_VDO_INFO_INIT },
+	  NULL,
+	  fill_vdo_info,
+	  false },
 	{ "uds_io_scheme",
 	  48,
 	  sizeof(struct uds_io_scheme),

@@ -6,9 +6,7 @@
 #include "base/bytes.h"
 #include "check_main.h"
 #include "vdo/geometry_block.h"
-
-#define SUM_AT_4 89
-#define SUM_AT_5 97
+#include "vdo_image.h"
 
 /* zlib's crc32(0xffffffff, ...), of the two blocks as make_block() leaves them, computed by zlib. */
 #define ZLIB_SUM_4 UINT32_C(0xaee63322)
@@ -16,45 +14,17 @@
 
 static uint8_t block[VDO_BLOCK_BYTES];
 
-/* By halves of a byte and a table, unlike the library. */
-static uint32_t zlib_sum(size_t length)
-{
-	uint32_t table[16], sum = 0;
-
-	for (uint32_t i = 0; i < 16; i++) {
-		table[i] = i;
-		for (int bit = 0; bit < 4; bit++)
-			table[i] = (table[i] >> 1) ^ ((table[i] & 1) * UINT32_C(0xedb88320));
-	}
-	for (size_t i = 0; i < length; i++) {
-		sum = table[(sum ^ block[i]) & 15] ^ (sum >> 4);
-		sum = table[(sum ^ (block[i] >> 4)) & 15] ^ (sum >> 4);
-	}
-	return ~sum;
-}
-
-/* Where the regions begin, and the checksum is. */
-static size_t regions_at(unsigned int version)
-{
-	return version == 5 ? 64 : 56;
-}
-
-static size_t sum_at(unsigned int version)
-{
-	return version == 5 ? SUM_AT_5 : SUM_AT_4;
-}
-
 /* The index is in blocks 1 to 1000, in version 5 with a bio offset of 16. */
 static void make_block(unsigned int version)
 {
-	size_t at = regions_at(version);
+	size_t at = vdo_image_regions_at(version);
 	uint64_t bio_offset = version == 5 ? 16 : 0;
 
 	memset(block, 0, sizeof(block));
 	memcpy(block, "dmvdo001", 8);
 	put_le32(block + 8, 5);
 	put_le32(block + 12, version);
-	put_le64(block + 20, sum_at(version) + 4);
+	put_le64(block + 20, vdo_image_sum_at(version) + 4);
 	put_le64(block + 32, UINT64_C(0x0123456789abcdef));
 	if (version == 5)
 		put_le64(block + 56, bio_offset);
@@ -62,7 +32,8 @@ static void make_block(unsigned int version)
 	put_le64(block + at + 4, bio_offset + 1);
 	put_le32(block + at + 12, 1);
 	put_le64(block + at + 16, bio_offset + 1001);
-	put_le32(block + sum_at(version), zlib_sum(sum_at(version)));
+	put_le32(block + vdo_image_sum_at(version),
+		 vdo_image_sum(block, vdo_image_sum_at(version)));
 }
 
 START_TEST(both_versions_say_where_the_index_is)
@@ -71,7 +42,7 @@ START_TEST(both_versions_say_where_the_index_is)
 		struct vdo_geometry g;
 
 		make_block(version);
-		ck_assert_uint_eq(get_le32(block + sum_at(version)),
+		ck_assert_uint_eq(get_le32(block + vdo_image_sum_at(version)),
 				  version == 4 ? ZLIB_SUM_4 : ZLIB_SUM_5);
 		ck_assert_int_eq(vdo_geometry_decode(block, &g, NULL), 0);
 		ck_assert_uint_eq(g.version, version);
@@ -86,13 +57,13 @@ END_TEST
 START_TEST(the_checksum_covers_every_byte_before_it)
 {
 	for (unsigned int version = 4; version <= 5; version++) {
-		for (size_t at = 28; at < sum_at(version) + 5; at++) {
+		for (size_t at = 28; at < vdo_image_sum_at(version) + 5; at++) {
 			struct vdo_geometry g;
 
 			make_block(version);
 			block[at] ^= 1;
 			ck_assert_int_eq(vdo_geometry_decode(block, &g, NULL),
-					 at < sum_at(version) + 4 ? UDS_ERR_CORRUPT : 0);
+					 at < vdo_image_sum_at(version) + 4 ? UDS_ERR_CORRUPT : 0);
 		}
 	}
 }
@@ -130,12 +101,13 @@ static const struct {
 static void set_field(unsigned int version, size_t at, unsigned int bytes, uint64_t value)
 {
 	if (at >= REGIONS)
-		at = at - REGIONS + regions_at(version);
-	if (bytes == 8 && at >= regions_at(version))
+		at = at - REGIONS + vdo_image_regions_at(version);
+	if (bytes == 8 && at >= vdo_image_regions_at(version))
 		value += version == 5 ? 16 : 0;
 	for (unsigned int i = 0; i < bytes; i++)
 		block[at + i] = (uint8_t)(value >> (8 * i));
-	put_le32(block + sum_at(version), zlib_sum(sum_at(version)));
+	put_le32(block + vdo_image_sum_at(version),
+		 vdo_image_sum(block, vdo_image_sum_at(version)));
 }
 
 START_TEST(each_field_is_checked)
@@ -165,7 +137,7 @@ START_TEST(the_index_of_a_volume_is_named)
 				       "(--offset 12288)");
 	/* The usual place where the block is damaged, whatever its fields say. */
 	set_field(5, REGIONS + 4, 8, 7);
-	block[sum_at(5)] ^= 1;
+	block[vdo_image_sum_at(5)] ^= 1;
 	ck_assert_int_eq(vdo_name_index(block, 0, &message), UDS_ERR_NOT_AN_INDEX);
 	ck_assert_msg(strstr(message.text, "whose geometry block cannot be used (checksum: ") &&
 			      strstr(message.text, "usually at offset 4096 (--offset 4096)"),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Opening by URI: takes one apart by the table of schemes (schemes.h), whose row opens it.
+ * Opening by URI: takes one apart by the tables of schemes (schemes.h), whose row opens it.
  *
  * A plain path is taken as it is, whatever bytes it holds. In a URI (one that names its scheme)
  * a percent sign and two hex digits stand for a byte, so a path may hold a question mark.
  */
+#include "uri/uri.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,16 +15,28 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "base/struct_size.h"
-#include "base/visibility.h"
-#include "io/schemes.h"
+
+/* What every scheme takes, unless it has a parameter of that name itself. */
+enum { RANGE_OFFSET, RANGE_LENGTH, RANGE_PARAMETERS };
+
+static const struct uds_io_parameter range_parameters[RANGE_PARAMETERS] = {
+	[RANGE_OFFSET] = { .name = "offset", .kind = UDS_IO_PARAMETER_SIZE },
+	[RANGE_LENGTH] = { .name = "length", .kind = UDS_IO_PARAMETER_SIZE },
+};
 
 /* A URI that is taken apart. Not for the stack: opening a file below it needs what there is of that. */
 struct parts {
-	struct uds_io_uri uri;
+	struct uds_io_uri uri; /* first, so that a nested open finds the rest */
+	const struct built_in_schemes *built_in;
+	unsigned int depth;
 	struct uds_io_file_options options;
 	struct uds_io_value values[UDS_IO_PARAMETERS_MAX];
+	struct uds_io_value range[RANGE_PARAMETERS];
 	struct uds_message said; /* by the backend */
-	char copy[];		 /* of what follows the scheme's name, to be cut up */
+	size_t copy_bytes;
+	size_t used[UDS_IO_PARAMETERS_MAX]; /* of the lists of texts */
+	char *lists; /* of each parameter that may be repeated, copy_bytes each; NULL: there is none */
+	char copy[]; /* of what follows the scheme's name, to be cut up */
 };
 
 static int hex_digit(char c)
@@ -85,7 +99,9 @@ static int bad_parameter(const struct uds_io_scheme *scheme, const char *uri, co
 	char known[200];
 
 	scheme_parameters(scheme, known, sizeof(known));
-	return failure(message, -EINVAL, "%s: %s (known here: %s)", uri, wrong, known);
+	return failure(message, -EINVAL,
+		       "%s: %s (known here: %s), or offset=BYTES, length=BYTES for a part of it",
+		       uri, wrong, known);
 }
 
 /* Says what is wrong with the value, or NULL. */
@@ -115,7 +131,7 @@ static int set_value(const struct uds_io_scheme *scheme, const struct uds_io_par
 	int r = 0;
 
 	/* Only text is decoded: the other kinds have no byte that would need it. */
-	if (parameter->kind == UDS_IO_PARAMETER_TEXT)
+	if (parameter->kind >= UDS_IO_PARAMETER_TEXT)
 		r = percent_decode(text, uri, message);
 	else
 		wrong = read_value(parameter, text, &ret_value->number);
@@ -130,15 +146,43 @@ static int set_value(const struct uds_io_scheme *scheme, const struct uds_io_par
 	return 0;
 }
 
+/* Puts one more text behind those that a parameter which may be repeated has already. */
+static void add_text(struct parts *parts, uint32_t number, const char *text)
+{
+	struct uds_io_value *value = &parts->values[number];
+	char *list = parts->lists + number * parts->copy_bytes;
+	size_t bytes = strlen(text) + 1;
+
+	/* They all come from the one copy, so each list has room for all of it. */
+	memcpy(list + parts->used[number], text, bytes);
+	parts->used[number] += bytes;
+	value->text = list;
+	value->number++;
+}
+
 static int set_parameter(const struct uds_io_scheme *scheme, const char *name, char *text,
 			 struct parts *parts, struct uds_message *message)
 {
 	char sentence[100];
 
 	for (uint32_t i = 0; text != NULL && i < scheme->parameter_count; i++) {
-		if (strcmp(scheme->parameters[i].name, name) == 0)
-			return set_value(scheme, &scheme->parameters[i], parts->uri.text, text,
-					 &parts->values[i], message);
+		const struct uds_io_parameter *parameter = &scheme->parameters[i];
+		struct uds_io_value one = { 0 };
+		int r;
+
+		if (strcmp(parameter->name, name) != 0)
+			continue;
+		r = set_value(scheme, parameter, parts->uri.text, text, &one, message);
+		if (r == 0 && parameter->kind == UDS_IO_PARAMETER_TEXTS)
+			add_text(parts, i, one.text);
+		else if (r == 0)
+			parts->values[i] = one;
+		return r;
+	}
+	for (uint32_t i = 0; text != NULL && i < RANGE_PARAMETERS; i++) {
+		if (strcmp(range_parameters[i].name, name) == 0)
+			return set_value(scheme, &range_parameters[i], parts->uri.text, text,
+					 &parts->range[i], message);
 	}
 	if (text == NULL)
 		snprintf(sentence, sizeof(sentence), "parameter '%.60s' has no value", name);
@@ -190,11 +234,32 @@ static int call_open(const struct uds_io_scheme *scheme, struct parts *parts,
 	return 0;
 }
 
+/* The range that the URI asks for, which owns what it is a part of. */
+static int take_range(struct parts *parts, const struct uds_env *env, struct uds_message *message,
+		      struct uds_io **io)
+{
+	struct uds_io_ranges_options options = UDS_IO_RANGES_OPTIONS_INIT;
+	struct uds_io_range range = { *io, parts->range[RANGE_OFFSET].number, UINT64_MAX };
+	int r;
+
+	if (parts->range[RANGE_LENGTH].text != NULL)
+		range.length = parts->range[RANGE_LENGTH].number;
+	options.name = parts->uri.text;
+	options.close_parts = true;
+	r = uds_io_open_ranges(&range, 1, &options, env, message, io);
+	if (r < 0) {
+		uds_io_close(*io);
+		return failure_in(message, r, "%s", parts->uri.text);
+	}
+	return 0;
+}
+
 /* @copy: the URI without its scheme, to be cut up. */
 static int open_copy(const struct uds_io_scheme *scheme, char *copy, struct parts *parts,
 		     const struct uds_env *env, struct uds_message *message, struct uds_io **ret_io)
 {
 	char *question = strchr(copy, '?');
+	struct uds_io *io;
 	int r;
 
 	/* At the first question mark; one in the path has to be encoded. */
@@ -206,16 +271,34 @@ static int open_copy(const struct uds_io_scheme *scheme, char *copy, struct part
 	if (r < 0)
 		return r;
 	parts->uri.path = copy;
-	return call_open(scheme, parts, env, message, ret_io);
+	r = call_open(scheme, parts, env, message, &io);
+	if (r == 0 &&
+	    (parts->range[RANGE_OFFSET].text != NULL || parts->range[RANGE_LENGTH].text != NULL))
+		r = take_range(parts, env, message, &io);
+	if (r == 0)
+		*ret_io = io;
+	return r;
 }
 
-static int open_parts(const struct uds_io_scheme *scheme, const char *uri,
+/* How many lists of texts there has to be room for: up to the last parameter that may be repeated. */
+static size_t list_count(const struct uds_io_scheme *scheme)
+{
+	size_t count = scheme->parameter_count;
+
+	while (count > 0 && scheme->parameters[count - 1].kind != UDS_IO_PARAMETER_TEXTS)
+		count--;
+	return count;
+}
+
+static int open_parts(const struct uds_io_scheme *scheme, const struct built_in_schemes *built_in,
+		      unsigned int depth, const char *uri,
 		      const struct uds_io_file_options *options, const struct uds_env *env,
 		      struct uds_message *message, struct uds_io **ret_io)
 {
 	const char *rest = uri + strlen(scheme->name) + 1;
 	size_t bytes = strlen(rest) + 1;
-	struct parts *parts = env_allocate_zeroed(env, 1, sizeof(*parts) + bytes);
+	struct parts *parts =
+		env_allocate_zeroed(env, 1, sizeof(*parts) + bytes + list_count(scheme) * bytes);
 	int r;
 
 	if (parts == NULL)
@@ -224,7 +307,11 @@ static int open_parts(const struct uds_io_scheme *scheme, const char *uri,
 	parts->uri.text = uri;
 	parts->uri.options = &parts->options;
 	parts->uri.values = parts->values;
+	parts->built_in = built_in;
+	parts->depth = depth;
 	parts->options = *options;
+	parts->copy_bytes = bytes;
+	parts->lists = parts->copy + bytes;
 	/* A copy, since taking it apart puts zeros into it. The text as given stays for sentences. */
 	memcpy(parts->copy, rest, bytes);
 	r = open_copy(scheme, parts->copy, parts, env, message, ret_io);
@@ -232,20 +319,22 @@ static int open_parts(const struct uds_io_scheme *scheme, const char *uri,
 	return r;
 }
 
-static int unknown_scheme(const char *uri, size_t length, struct uds_message *message)
+static int unknown_scheme(const struct built_in_schemes *built_in, const char *uri, size_t length,
+			  struct uds_message *message)
 {
 	char known[200];
 
-	scheme_names(known, sizeof(known));
+	scheme_names(built_in, known, sizeof(known));
 	return failure(message, -EINVAL,
 		       "%s: unknown scheme '%.*s' (known: %s; for a path with a colon write ./PATH "
 		       "or file:PATH)",
 		       uri, (int)length, uri, known);
 }
 
-UDS_PUBLIC int uds_io_open_uri(const char *uri, const struct uds_io_file_options *options,
-			       const struct uds_env *given_env, struct uds_message *ret_message,
-			       struct uds_io **ret_io)
+static int open_at_depth(const struct built_in_schemes *built_in, unsigned int depth,
+			 const char *uri, const struct uds_io_file_options *options,
+			 const struct uds_env *given_env, struct uds_message *ret_message,
+			 struct uds_io **ret_io)
 {
 	struct uds_io_file_options own = UDS_IO_FILE_OPTIONS_INIT;
 	size_t length = scheme_name_length(uri);
@@ -261,8 +350,28 @@ UDS_PUBLIC int uds_io_open_uri(const char *uri, const struct uds_io_file_options
 		r = STRUCT_IN(&own, options, uds_io_file_options, uring, ret_message);
 	if (r < 0)
 		return failure_in(ret_message, r, "%s", uri);
-	scheme = scheme_find(uri, length);
+	scheme = scheme_find(built_in, uri, length);
 	if (scheme == NULL)
-		return unknown_scheme(uri, length, ret_message);
-	return open_parts(scheme, uri, &own, &env, ret_message, ret_io);
+		return unknown_scheme(built_in, uri, length, ret_message);
+	return open_parts(scheme, built_in, depth, uri, &own, &env, ret_message, ret_io);
+}
+
+int uri_open(const struct built_in_schemes *built_in, const char *uri,
+	     const struct uds_io_file_options *options, const struct uds_env *env,
+	     struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	return open_at_depth(built_in, 0, uri, options, env, ret_message, ret_io);
+}
+
+int uri_open_nested(const struct uds_io_uri *outer, const char *uri, const struct uds_env *env,
+		    struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	const struct parts *parts = (const struct parts *)outer;
+
+	/* Each takes some stack, and the text can be as long as a caller likes. */
+	if (parts->depth >= UDS_IO_NESTING_MAX)
+		return failure(ret_message, -EINVAL, "%.200s: more than %u URIs in each other",
+			       outer->text, UDS_IO_NESTING_MAX);
+	return open_at_depth(parts->built_in, parts->depth + 1, uri, &parts->options, env,
+			     ret_message, ret_io);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of URI schemes: the built-in ones, and those that programs register.
+ * The tables of URI schemes. uri.c takes URIs apart by them.
  *
- * It is the one table that all users of the library in a process share, for a backend registers itself
- * once and everybody can open its URIs. uri.c takes URIs apart by it.
+ * That of registered schemes is the one table that all users of the library in a process share, for a
+ * backend registers itself once and everybody can open its URIs.
  */
-#include "io/schemes.h"
+#include "uri/schemes.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,82 +14,36 @@
 
 #include "base/message.h"
 #include "base/struct_size.h"
-#include "base/visibility.h"
 
-enum { FILE_DIRECT, FILE_URING };
+static struct uds_io_scheme registered[UDS_IO_SCHEMES_MAX];
+static size_t registered_count;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the two */
 
-/* The choices are in the order of enum uds_io_direct. */
-static const struct uds_io_parameter file_parameters[] = {
-	[FILE_DIRECT] = { .name = "direct",
-			  .kind = UDS_IO_PARAMETER_CHOICE,
-			  .choices = "0|1|auto" },
-	[FILE_URING] = { .name = "uring", .kind = UDS_IO_PARAMETER_FLAG },
-};
-
-static int open_file(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
-		     struct uds_message *ret_message, struct uds_io **ret_io)
+static const struct uds_io_scheme *find_in(const struct uds_io_scheme *rows, size_t count,
+					   const char *name, size_t length)
 {
-	struct uds_io_file_options options = *uri->options;
-
-	(void)context;
-	if (*uri->path == '\0')
-		return failure(ret_message, -EINVAL, "%s: names no path", uri->text);
-	if (uri->values[FILE_DIRECT].text != NULL)
-		options.direct = (uint32_t)uri->values[FILE_DIRECT].number;
-	if (uri->values[FILE_URING].text != NULL)
-		options.uring = uri->values[FILE_URING].number != 0;
-	return uds_io_open_file(uri->path, &options, env, ret_message, ret_io);
-}
-
-static const struct uds_io_parameter memory_parameters[] = {
-	{ .name = "size", .kind = UDS_IO_PARAMETER_SIZE },
-};
-
-static int open_memory(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
-		       struct uds_message *ret_message, struct uds_io **ret_io)
-{
-	uint64_t bytes = uri->values[0].number;
-
-	(void)context;
-	if (*uri->path != '\0')
-		return failure(ret_message, -EINVAL, "%s: mem: takes no path, only ?size=BYTES",
-			       uri->text);
-	if (bytes > UDS_IO_MEMORY_BYTES_MAX)
-		return failure(ret_message, -EFBIG, "%s: more than memory is made for (%llu bytes)",
-			       uri->text, (unsigned long long)UDS_IO_MEMORY_BYTES_MAX);
-	return uds_io_open_memory(bytes, 1, env, ret_io);
-}
-
-static struct uds_io_scheme schemes[UDS_IO_SCHEMES_MAX] = {
-	{ .size = sizeof(struct uds_io_scheme),
-	  .name = "file",
-	  .open = open_file,
-	  .parameters = file_parameters,
-	  .parameter_count = sizeof(file_parameters) / sizeof(file_parameters[0]) },
-	{ .size = sizeof(struct uds_io_scheme),
-	  .name = "mem",
-	  .open = open_memory,
-	  .parameters = memory_parameters,
-	  .parameter_count = sizeof(memory_parameters) / sizeof(memory_parameters[0]) },
-};
-static size_t scheme_count = 2;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of schemes and scheme_count */
-
-static const struct uds_io_scheme *find_locked(const char *name, size_t length)
-{
-	for (size_t i = 0; i < scheme_count; i++) {
-		if (strlen(schemes[i].name) == length && memcmp(schemes[i].name, name, length) == 0)
-			return &schemes[i];
+	for (size_t i = 0; i < count; i++) {
+		if (strlen(rows[i].name) == length && memcmp(rows[i].name, name, length) == 0)
+			return &rows[i];
 	}
 	return NULL;
 }
 
-const struct uds_io_scheme *scheme_find(const char *name, size_t length)
+static const struct uds_io_scheme *find_locked(const struct built_in_schemes *built_in,
+					       const char *name, size_t length)
+{
+	const struct uds_io_scheme *found = find_in(built_in->rows, built_in->count, name, length);
+
+	return found != NULL ? found : find_in(registered, registered_count, name, length);
+}
+
+const struct uds_io_scheme *scheme_find(const struct built_in_schemes *built_in, const char *name,
+					size_t length)
 {
 	const struct uds_io_scheme *found;
 
 	pthread_mutex_lock(&lock);
-	found = find_locked(name, length);
+	found = find_locked(built_in, name, length);
 	/* The row stays where it is: schemes are never taken away. */
 	pthread_mutex_unlock(&lock);
 	return found;
@@ -104,12 +58,14 @@ static void append(char *text, size_t room, const char *name, const char *form)
 		 form);
 }
 
-void scheme_names(char *ret_text, size_t room)
+void scheme_names(const struct built_in_schemes *built_in, char *ret_text, size_t room)
 {
 	ret_text[0] = '\0';
+	for (size_t i = 0; i < built_in->count; i++)
+		append(ret_text, room, built_in->rows[i].name, "");
 	pthread_mutex_lock(&lock);
-	for (size_t i = 0; i < scheme_count; i++)
-		append(ret_text, room, schemes[i].name, "");
+	for (size_t i = 0; i < registered_count; i++)
+		append(ret_text, room, registered[i].name, "");
 	pthread_mutex_unlock(&lock);
 }
 
@@ -177,7 +133,7 @@ static int check_parameter(const struct uds_io_scheme *scheme, uint32_t number,
 				       "scheme '%s': two parameters are named '%s'", scheme->name,
 				       parameter->name);
 	}
-	if (parameter->kind < UDS_IO_PARAMETER_FLAG || parameter->kind > UDS_IO_PARAMETER_TEXT ||
+	if (parameter->kind < UDS_IO_PARAMETER_FLAG || parameter->kind > UDS_IO_PARAMETER_TEXTS ||
 	    parameter->unused != 0)
 		return failure(
 			message, -EINVAL,
@@ -216,22 +172,23 @@ static int check_scheme(const struct uds_io_scheme *scheme, struct uds_message *
 	return r;
 }
 
-static int add_locked(const struct uds_io_scheme *scheme, struct uds_message *message)
+static int add_locked(const struct built_in_schemes *built_in, const struct uds_io_scheme *scheme,
+		      struct uds_message *message)
 {
 	/* Under the same lock as the addition: of two threads one is refused. */
-	if (find_locked(scheme->name, strlen(scheme->name)) != NULL)
+	if (find_locked(built_in, scheme->name, strlen(scheme->name)) != NULL)
 		return failure(message, UDS_ERR_EXISTS, "a scheme '%s' is there already",
 			       scheme->name);
-	if (scheme_count == UDS_IO_SCHEMES_MAX)
+	if (built_in->count + registered_count >= UDS_IO_SCHEMES_MAX)
 		return failure(message, UDS_ERR_NO_ROOM,
 			       "scheme '%s': the table of schemes is full (%u)", scheme->name,
 			       UDS_IO_SCHEMES_MAX);
-	schemes[scheme_count++] = *scheme;
+	registered[registered_count++] = *scheme;
 	return 0;
 }
 
-UDS_PUBLIC int uds_io_register_scheme(const struct uds_io_scheme *scheme,
-				      struct uds_message *ret_message)
+int scheme_register(const struct built_in_schemes *built_in, const struct uds_io_scheme *scheme,
+		    struct uds_message *ret_message)
 {
 	struct uds_io_scheme row = UDS_IO_SCHEME_INIT;
 	int r = STRUCT_IN(&row, scheme, uds_io_scheme, unused, ret_message);
@@ -241,7 +198,7 @@ UDS_PUBLIC int uds_io_register_scheme(const struct uds_io_scheme *scheme,
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&lock);
-	r = add_locked(&row, ret_message);
+	r = add_locked(built_in, &row, ret_message);
 	pthread_mutex_unlock(&lock);
 	return r;
 }

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An I/O that is made of ranges of others, one behind the other: a part of a device, or a volume whose
+ * extents lie on several. A range without an I/O reads as zeroes.
+ *
+ * The list of ranges does not change after the open, so any thread may read it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "base/struct_size.h"
+#include "base/visibility.h"
+#include "io/io.h"
+
+struct range_part {
+	struct uds_io *io; /* NULL: zeroes */
+	uint64_t offset;   /* of it */
+	uint64_t start;	   /* in the whole */
+	uint64_t length;
+};
+
+struct ranges_io {
+	struct uds_env env;
+	bool close_parts;
+	uint64_t bytes;
+	size_t count;
+	struct uds_io **others; /* each I/O once */
+	size_t other_count;
+	struct range_part parts[];
+};
+
+/* The part that holds @offset, which is inside of the whole. */
+static size_t find_part(const struct ranges_io *ranges, uint64_t offset)
+{
+	size_t low = 0, high = ranges->count;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (ranges->parts[middle].start <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+typedef int (*piece_fn)(struct uds_io *io, uint8_t *buffer, uint64_t length, uint64_t offset);
+
+/* Zeroes are read, and are not there to be written. */
+static int read_piece(struct uds_io *io, uint8_t *buffer, uint64_t length, uint64_t offset)
+{
+	if (io != NULL)
+		return uds_io_read(io, buffer, (size_t)length, offset);
+	memset(buffer, 0, (size_t)length);
+	return 0;
+}
+
+static int write_piece(struct uds_io *io, uint8_t *buffer, uint64_t length, uint64_t offset)
+{
+	return io == NULL ? UDS_ERR_READ_ONLY : uds_io_write(io, buffer, (size_t)length, offset);
+}
+
+static int discard_piece(struct uds_io *io, uint8_t *buffer, uint64_t length, uint64_t offset)
+{
+	(void)buffer;
+	return io == NULL ? 0 : uds_io_discard(io, offset, length);
+}
+
+static int zero_piece(struct uds_io *io, uint8_t *buffer, uint64_t length, uint64_t offset)
+{
+	(void)buffer;
+	return io == NULL ? 0 : uds_io_write_zeroes(io, offset, length);
+}
+
+/* Cuts a transfer at the ends of the parts. @buffer may be NULL. */
+static int for_each_piece(struct ranges_io *ranges, piece_fn carry_out, uint8_t *buffer,
+			  uint64_t length, uint64_t offset)
+{
+	int r = 0;
+
+	if (offset > ranges->bytes || length > ranges->bytes - offset)
+		return UDS_ERR_OUT_OF_RANGE;
+	for (size_t i = find_part(ranges, offset); r == 0 && length > 0; i++) {
+		const struct range_part *part = &ranges->parts[i];
+		uint64_t inside = offset - part->start, piece = part->length - inside;
+
+		if (piece > length)
+			piece = length;
+		if (piece > 0)
+			r = carry_out(part->io, buffer, piece, part->offset + inside);
+		buffer = buffer == NULL ? NULL : buffer + piece;
+		offset += piece;
+		length -= piece;
+	}
+	return r;
+}
+
+static int ranges_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	return for_each_piece(context, read_piece, buffer, length, offset);
+}
+
+static int ranges_write(void *context, const void *buffer, size_t length, uint64_t offset)
+{
+	return for_each_piece(context, write_piece, (uint8_t *)(uintptr_t)buffer, length, offset);
+}
+
+static int ranges_discard(void *context, uint64_t offset, uint64_t length)
+{
+	return for_each_piece(context, discard_piece, NULL, length, offset);
+}
+
+static int ranges_write_zeroes(void *context, uint64_t offset, uint64_t length)
+{
+	return for_each_piece(context, zero_piece, NULL, length, offset);
+}
+
+static int ranges_flush(void *context)
+{
+	struct ranges_io *ranges = context;
+	int first = 0;
+
+	/* All of them, whatever one says: each may hold writes that the caller counts on. */
+	for (size_t i = 0; i < ranges->other_count; i++) {
+		int r = uds_io_flush(ranges->others[i]);
+
+		first = first < 0 ? first : r;
+	}
+	return first;
+}
+
+static int ranges_get_size(void *context, uint64_t *ret_bytes)
+{
+	*ret_bytes = ((struct ranges_io *)context)->bytes;
+	return 0;
+}
+
+static int ranges_map(void *context, uint64_t offset, size_t length, const void **ret_view)
+{
+	struct ranges_io *ranges = context;
+	const struct range_part *part;
+
+	if (offset > ranges->bytes || length > ranges->bytes - offset)
+		return UDS_ERR_OUT_OF_RANGE;
+	part = &ranges->parts[find_part(ranges, offset)];
+	/* Views of two I/Os are not next to each other in memory. */
+	if (part->io == NULL || length > part->length - (offset - part->start))
+		return -EOPNOTSUPP;
+	return uds_io_map(part->io, part->offset + (offset - part->start), length, ret_view);
+}
+
+/* What is left of a place when only a range of the I/O is meant; false: nothing. */
+static bool clip_place(struct uds_io_place *place, const struct range_part *part)
+{
+	if (place->within)
+		return true; /* where in it is not known anyway */
+	if (place->length <= part->offset)
+		return false;
+	place->offset += part->offset;
+	if (place->length != UINT64_MAX)
+		place->length -= part->offset;
+	if (place->length > part->length)
+		place->length = part->length;
+	return true;
+}
+
+#define PART_PLACES 16u
+
+/* The places of one part, behind those that are there already. */
+static int add_places(const struct range_part *part, struct uds_io_place *scratch,
+		      struct uds_io_place *ret_places, size_t room, size_t *count)
+{
+	size_t found = 0;
+	int r = uds_io_places(part->io, scratch, PART_PLACES, &found);
+
+	for (size_t i = 0; r == 0 && i < found && i < PART_PLACES; i++) {
+		if (!clip_place(&scratch[i], part))
+			continue;
+		if (*count < room)
+			ret_places[*count] = scratch[i];
+		++*count;
+	}
+	return r;
+}
+
+static int ranges_identity(void *context, struct uds_io_place *ret_places, size_t room,
+			   size_t *ret_count)
+{
+	struct ranges_io *ranges = context;
+	struct uds_io_place *scratch;
+	bool known = false;
+	size_t count = 0;
+	int r = 0;
+
+	scratch = env_allocate(&ranges->env, PART_PLACES, sizeof(*scratch));
+	if (scratch == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < ranges->count; i++) {
+		if (ranges->parts[i].io == NULL)
+			continue;
+		r = add_places(&ranges->parts[i], scratch, ret_places, room, &count);
+		known = known || r == 0;
+		r = r == -EOPNOTSUPP ? 0 : r; /* that of the others is still worth knowing */
+	}
+	env_release(&ranges->env, scratch);
+	if (r == 0 && !known)
+		return -EOPNOTSUPP;
+	*ret_count = count;
+	return r;
+}
+
+static void release(struct ranges_io *ranges)
+{
+	env_release(&ranges->env, ranges->others);
+	env_release(&ranges->env, ranges);
+}
+
+static int ranges_close(void *context)
+{
+	struct ranges_io *ranges = context;
+	struct uds_env env = ranges->env;
+	int first = 0;
+
+	for (size_t i = 0; ranges->close_parts && i < ranges->other_count; i++) {
+		int r = uds_io_close(ranges->others[i]);
+
+		first = first < 0 ? first : r;
+	}
+	env_release(&env, ranges->others);
+	env_release(&env, ranges);
+	return first;
+}
+
+static const struct uds_io_ops ranges_ops = {
+	.size = sizeof(struct uds_io_ops),
+	.read = ranges_read,
+	.write = ranges_write,
+	.flush = ranges_flush,
+	.get_size = ranges_get_size,
+	.close = ranges_close,
+	.discard = ranges_discard,
+	.map = ranges_map,
+	.identity = ranges_identity,
+	.write_zeroes = ranges_write_zeroes,
+};
+
+static void remember(struct ranges_io *ranges, struct uds_io *io)
+{
+	for (size_t i = 0; i < ranges->other_count; i++) {
+		if (ranges->others[i] == io)
+			return;
+	}
+	ranges->others[ranges->other_count++] = io;
+}
+
+/* What all parts need together. */
+static void add_limits(struct uds_io_limits *limits, const struct uds_io *io)
+{
+	if (io == NULL)
+		return;
+	if (io->block_bytes > limits->block_bytes)
+		limits->block_bytes = io->block_bytes;
+	if (io->memory_alignment > limits->memory_alignment)
+		limits->memory_alignment = io->memory_alignment;
+	limits->read_only = limits->read_only || io->read_only;
+	limits->quick = limits->quick && io->quick;
+}
+
+/* A range that lies inside of its I/O; its length is known afterwards. */
+static int check_range(const struct uds_io_range *range, size_t number, struct range_part *ret_part,
+		       struct uds_message *message)
+{
+	struct range_part part = { range->io, range->offset, 0, range->length };
+	uint64_t bytes = UINT64_MAX;
+	int r = 0;
+
+	if (range->io == NULL && range->length == UINT64_MAX)
+		return failure(message, -EINVAL, "range %zu: zeroes up to the end of nothing",
+			       number);
+	if (range->io != NULL)
+		r = uds_io_size(range->io, &bytes);
+	if (r < 0)
+		return failure(message, r, "%s: asking for its size: %s", uds_io_name(range->io),
+			       uds_strerror(r));
+	if (range->io != NULL && range->length == UINT64_MAX && range->offset <= bytes)
+		part.length = bytes - range->offset;
+	if (range->io != NULL && (range->offset > bytes || part.length > bytes - range->offset))
+		return failure(message, UDS_ERR_OUT_OF_RANGE,
+			       "%s: range %zu: expected to end by byte %" PRIu64 ", found %" PRIu64
+			       " bytes from %" PRIu64 " on",
+			       uds_io_name(range->io), number, bytes,
+			       range->length == UINT64_MAX ? 0 : range->length, range->offset);
+	*ret_part = part;
+	return 0;
+}
+
+static int take_ranges(struct ranges_io *ranges, const struct uds_io_range *given, size_t count,
+		       struct uds_io_limits *limits, struct uds_message *message)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct range_part *part = &ranges->parts[i];
+		int r = check_range(&given[i], i, part, message);
+
+		if (r < 0)
+			return r;
+		part->start = ranges->bytes;
+		if (part->length > INT64_MAX - ranges->bytes)
+			return failure(message, -EFBIG, "range %zu: more than 2^63 bytes in all",
+				       i);
+		ranges->bytes += part->length;
+		add_limits(limits, part->io);
+		if (part->io != NULL)
+			remember(ranges, part->io);
+	}
+	ranges->count = count;
+	return 0;
+}
+
+/* A transfer is cut where a part ends, and each piece must be one that its I/O takes. */
+static int check_alignment(const struct ranges_io *ranges, uint32_t block_bytes,
+			   struct uds_message *message)
+{
+	for (size_t i = 0; i < ranges->count; i++) {
+		const struct range_part *part = &ranges->parts[i];
+		uint64_t bits = part->length | (part->io != NULL ? part->offset : 0);
+
+		if ((bits & (block_bytes - 1)) != 0)
+			return failure(message, UDS_ERR_UNALIGNED,
+				       "%s: range %zu: expected multiples of %" PRIu32
+				       " bytes, found %" PRIu64 " from %" PRIu64 " on",
+				       part->io != NULL ? uds_io_name(part->io) : "zeroes", i,
+				       block_bytes, part->length, part->offset);
+	}
+	return 0;
+}
+
+static int open_ranges(const struct uds_io_range *given, size_t count,
+		       const struct uds_io_ranges_options *options, const struct uds_env *env,
+		       struct uds_message *message, struct uds_io **ret_io)
+{
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct ranges_io *ranges =
+		env_allocate_zeroed(env, 1, sizeof(*ranges) + count * sizeof(ranges->parts[0]));
+	int r = 0;
+
+	if (ranges == NULL)
+		return failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	ranges->env = *env;
+	ranges->close_parts = options->close_parts;
+	limits.quick = true;
+	ranges->others = env_allocate(env, count, sizeof(ranges->others[0]));
+	if (ranges->others == NULL)
+		r = failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	if (r == 0)
+		r = take_ranges(ranges, given, count, &limits, message);
+	if (r == 0)
+		r = check_alignment(ranges, limits.block_bytes, message);
+	limits.name = options->name;
+	if (limits.name == NULL)
+		limits.name = given[0].io != NULL ? uds_io_name(given[0].io) : "ranges";
+	limits.device_offset = options->device_offset;
+	/* One range of a device is a piece of it, and knows where. */
+	if (count == 1 && given[0].io != NULL && options->device_offset == 0)
+		limits.device_offset = given[0].io->device_offset + given[0].offset;
+	if (r == 0) {
+		r = uds_io_open_ops(&ranges_ops, ranges, &limits, env, ret_io);
+		if (r < 0)
+			failure(message, r, "%s: %s", limits.name, uds_strerror(r));
+	}
+	if (r < 0)
+		release(ranges);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		(*ret_io)->in_use =
+			(*ret_io)->in_use || (given[i].io != NULL && given[i].io->in_use);
+	return r;
+}
+
+UDS_PUBLIC int uds_io_open_ranges(const struct uds_io_range *ranges, size_t count,
+				  const struct uds_io_ranges_options *given,
+				  const struct uds_env *given_env, struct uds_message *ret_message,
+				  struct uds_io **ret_io)
+{
+	struct uds_io_ranges_options options = UDS_IO_RANGES_OPTIONS_INIT;
+	struct uds_env env;
+	int r = env_take(given_env, ret_message, &env);
+
+	if (r == 0 && given != NULL)
+		r = STRUCT_IN(&options, given, uds_io_ranges_options, close_parts, ret_message);
+	if (r < 0)
+		return r;
+	if (count == 0 || count > UDS_IO_RANGES_MAX)
+		return failure(ret_message, -EINVAL, "expected 1 to %u ranges, found %zu",
+			       UDS_IO_RANGES_MAX, count);
+	return open_ranges(ranges, count, &options, &env, ret_message, ret_io);
+}
+
+UDS_PUBLIC uint64_t uds_io_device_offset(const struct uds_io *io)
+{
+	return io->device_offset;
+}
+
+UDS_PUBLIC bool uds_io_is_in_use(const struct uds_io *io)
+{
+	return io->in_use;
+}
