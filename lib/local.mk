@@ -6,7 +6,7 @@
 noinst_LTLIBRARIES += lib/libcore.la
 lib_libcore_la_SOURCES =
 lib_libcore_la_CFLAGS = $(AM_CFLAGS) $(UDS_FRAME_LIMIT)
-lib_libcore_la_LIBADD = $(URING_LIBS)
+lib_libcore_la_LIBADD = $(ZLIB_LIBS) $(URING_LIBS)
 
 lib_LTLIBRARIES += libuds.la
 libuds_la_SOURCES =

@@ -7,12 +7,9 @@
 #include <stdint.h>
 
 /*
- * The checksum of what @crc is the checksum of (0: of nothing), and @length bytes behind it: zlib's crc32(). On x86-64
- * processors with carry-less multiplication it takes less than half a cycle a byte.
+ * The checksum of what @crc is the checksum of (0: of nothing), and @length bytes behind it: zlib's crc32().
+ * @bytes: not NULL.
  */
 uint32_t crc32_add(uint32_t crc, const uint8_t *bytes, size_t length);
-
-/* The same by tables alone, for processors that have nothing better, and for comparing. */
-uint32_t crc32_add_portable(uint32_t crc, const uint8_t *bytes, size_t length);
 
 #endif

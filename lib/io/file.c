@@ -17,6 +17,11 @@
 #include "base/env.h"
 #include "io/block_device.h"
 
+/* musl has the other flags of fallocate(), but not this one. */
+#ifndef FALLOC_FL_ZERO_RANGE
+#define FALLOC_FL_ZERO_RANGE 0x10
+#endif
+
 /* The most that is handed to the system at once: a multiple of any block, below its own limit. */
 #define MAX_TRANSFER ((size_t)1 << 30)
 
