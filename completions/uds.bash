@@ -23,6 +23,7 @@ _uds_options()
 	"snapshot info") echo "--salvage" ;;
 	"snapshot list") echo "--ranges --salvage" ;;
 	"snapshot read") echo "--origin --offset --length --output --sparse --salvage" ;;
+	"snapshot diff") echo "--origin --equal --output" ;;
 	"snapshot write") echo "--origin --offset" ;;
 	"snapshot write-origin") echo "--origin --offset --cow" ;;
 	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --force --salvage --cow" ;;
@@ -36,7 +37,7 @@ _uds()
 {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command
 	local commands="create info scan verify recover dump load exec post update query peek delete"
-	local snapshot="create info list read write write-origin merge verify"
+	local snapshot="create info list read diff write write-origin merge verify"
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then

@@ -28,9 +28,11 @@ examples_index_dedup_LDADD = libuds.la
 EXAMPLE_TESTS += examples/test_index
 EXTRA_DIST += examples/test_index
 
-EXAMPLES += examples/exception_copy examples/snapshot_merge
+EXAMPLES += examples/exception_copy examples/incremental_backup examples/snapshot_merge
 examples_exception_copy_SOURCES = examples/exception_copy.c
 examples_exception_copy_LDADD = libuds.la
+examples_incremental_backup_SOURCES = examples/incremental_backup.c
+examples_incremental_backup_LDADD = libuds.la
 examples_snapshot_merge_SOURCES = examples/snapshot_merge.c
 examples_snapshot_merge_LDADD = libuds.la
 EXAMPLE_TESTS += examples/test_snapshot

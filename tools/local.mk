@@ -38,6 +38,7 @@ uds_SOURCES = \
 	tools/scan_walk.c tools/scan_walk.h \
 	tools/snapshot_commands.c \
 	tools/snapshot_data.c \
+	tools/snapshot_diff.c \
 	tools/snapshot_info.c \
 	tools/snapshot_merge.c \
 	tools/snapshot_missing.c tools/snapshot_missing.h \

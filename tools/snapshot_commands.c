@@ -23,6 +23,11 @@ static const char read_options[] = SNAPSHOT_ORIGIN_HELP
 	"  --salvage             go on behind what cannot be read, and read an invalid "
 	"one\n" TARGET_COMMON_HELP;
 
+static const char diff_options[] = SNAPSHOT_ORIGIN_HELP
+	"  --equal               read both, and leave out blocks that are equal\n"
+	"  --output FILE         write the content that is new there to FILE, at its place,\n"
+	"                        with holes for the rest\n" TARGET_COMMON_HELP;
+
 static const char write_options[] =
 	SNAPSHOT_ORIGIN_HELP "  --offset BYTES        where to begin\n" TARGET_COMMON_HELP;
 
@@ -71,6 +76,13 @@ const struct command snapshot_commands[] = {
 		.usage = "--origin O [OPTION...] COW",
 		.options = read_options,
 		.run = snapshot_read_run,
+	},
+	{
+		.name = "snapshot diff",
+		.line = "Says where the origin, or another snapshot, differs from a snapshot",
+		.usage = "--origin O [--equal] [--output FILE] [OPTION...] COW [COW2]",
+		.options = diff_options,
+		.run = snapshot_diff_run,
 	},
 	{
 		.name = "snapshot write",

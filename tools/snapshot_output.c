@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where `uds snapshot read` puts the content. */
+/* Where `uds snapshot read` and `diff` put content. */
 #include "snapshot_output.h"
 
 #include <errno.h>
@@ -45,6 +45,14 @@ static bool all_zero(const uint8_t *bytes, size_t length)
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
 
+int sink_write_at(struct sink *sink, const uint8_t *buffer, size_t length, uint64_t offset)
+{
+	if (lseek(sink->descriptor, (off_t)(sink->start + offset), SEEK_SET) < 0)
+		return sink_failed(sink);
+	sink->taken = offset;
+	return write_all(sink, buffer, length);
+}
+
 /* Zeros become holes in units of HOLE_BYTES. */
 int sink_write(struct sink *sink, const uint8_t *buffer, size_t length)
 {
@@ -81,7 +89,7 @@ static int open_output(const char *path)
 }
 
 /*
- * Whether the output is the origin or the COW device: the same file, under any name and through any URI, or
+ * Whether the output is the origin or a COW device: the same file, under any name and through any URI, or
  * a device on it. The descriptor may not be one to read, so it is opened once more, and by its number: what
  * standard output is has no other name.
  */
@@ -95,6 +103,8 @@ static bool is_input(const struct sink *sink, const struct snapshot_target *targ
 	if (uds_io_open_file(path, NULL, NULL, NULL, &io) < 0)
 		return false;
 	same = uds_io_overlap(io, target->cow) || uds_io_overlap(io, target->origin);
+	for (size_t i = 0; i < target->other_uris.count && !same; i++)
+		same = uds_io_overlap(io, target->others[i].cow);
 	uds_io_close(io);
 	return same;
 }

@@ -141,6 +141,7 @@ static int open_snapshot(struct snapshot_target *target, bool read_only, const c
 	progress_start(&progress, target->quiet, "reading", "areas");
 	options.env = &target->env;
 	options.read_only = read_only;
+	/* The others are not salvaged: each is written, or has nothing to lose any more. */
 	options.salvage = target->salvage && target->snapshot == NULL;
 	/* A write that finds no room fails; it does not take the snapshot with it. */
 	options.keep_on_overflow = true;
@@ -155,7 +156,7 @@ static int open_snapshot(struct snapshot_target *target, bool read_only, const c
 	return r < 0 ? failed(target->command, uri, r, &message) : EXIT_GOOD;
 }
 
-static int open_others(struct snapshot_target *target)
+static int open_others(struct snapshot_target *target, bool write)
 {
 	int status = EXIT_GOOD;
 
@@ -163,10 +164,9 @@ static int open_others(struct snapshot_target *target)
 		const char *uri = target->other_uris.items[i];
 		struct other_snapshot *other = &target->others[i];
 
-		status = snapshot_open_io(target, uri, true, &other->cow);
-		/* Not salvaged: it is written, or has nothing to lose any more. */
+		status = snapshot_open_io(target, uri, write, &other->cow);
 		if (status == EXIT_GOOD)
-			status = open_snapshot(target, false, uri, other->cow, &other->snapshot);
+			status = open_snapshot(target, !write, uri, other->cow, &other->snapshot);
 	}
 	return status;
 }
@@ -185,9 +185,8 @@ int snapshot_open(struct snapshot_target *target, bool write_cow, bool write_ori
 	if (status == EXIT_GOOD)
 		status = open_snapshot(target, !write_cow, target->cow_uri, target->cow,
 				       &target->snapshot);
-	/* Where the origin is not changed, nothing is to be kept. */
-	if (status == EXIT_GOOD && write_origin)
-		status = open_others(target);
+	if (status == EXIT_GOOD)
+		status = open_others(target, write_origin);
 	return status == EXIT_GOOD ? EXIT_GOOD : snapshot_close(target, status);
 }
 

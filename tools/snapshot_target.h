@@ -54,8 +54,8 @@ int snapshot_open_io(struct snapshot_target *target, const char *uri, bool write
 int snapshot_open_store(struct snapshot_target *target);
 
 /*
- * Opens both devices and the snapshot, and with @write_origin the others of --cow. What is not written is
- * opened to read.
+ * Opens both devices, the snapshot, and the others, which are written when the origin is. What is not
+ * written is opened to read.
  * Returns EXIT_GOOD, or an exit status after a message.
  */
 int snapshot_open(struct snapshot_target *target, bool write_cow, bool write_origin);
@@ -74,6 +74,7 @@ int snapshot_create_run(const struct command *command, int argc, char **argv);
 int snapshot_info_run(const struct command *command, int argc, char **argv);
 int snapshot_list_run(const struct command *command, int argc, char **argv);
 int snapshot_read_run(const struct command *command, int argc, char **argv);
+int snapshot_diff_run(const struct command *command, int argc, char **argv);
 int snapshot_merge_run(const struct command *command, int argc, char **argv);
 int snapshot_verify_run(const struct command *command, int argc, char **argv);
 

@@ -434,6 +434,31 @@ typedef int (*uds_snapshot_range_fn)(void *context, uint64_t offset, uint64_t le
 int uds_snapshot_for_each_changed_range(struct uds_snapshot *snapshot, uint64_t offset,
 					uint64_t length, uds_snapshot_range_fn each, void *context);
 
+/*
+ * Calls @each for the ranges where a snapshot may differ from the origin or from another snapshot of it, in
+ * ascending order; adjacent ranges are joined. With the content of @to in these ranges, a copy of @from becomes
+ * one of @to: an incremental backup.
+ *
+ * @to: a snapshot that was opened beside @from; NULL: the origin.
+ * @offset, @length: only what lies in these bytes.
+ * @compare: read both, and leave out blocks (of 4096 bytes, cut to the chunks) whose content is equal.
+ *     Without it nothing is read, and ranges are whole chunks of either, cut to the origin's end.
+ * @each: must not call the snapshots.
+ *
+ * Returns 0, or
+ *   UDS_ERR_STOPPED           @each ended it
+ *   -EINVAL                   @to has another origin
+ *   UDS_ERR_INVALID_SNAPSHOT  the content of one of them is lost
+ *   -ENOMEM, -EIO, ...        with @compare: no memory; what uds_snapshot_read() returns for @from or @to.
+ *                             Ranges before the failure were reported, but maybe not the last one
+ * The sentence is that of @from.
+ *
+ * Threads: any number at once; a range that another thread changes meanwhile may be missing. Since 0.2.
+ */
+int uds_snapshot_for_each_difference(struct uds_snapshot *from, struct uds_snapshot *to,
+				     uint64_t offset, uint64_t length, bool compare,
+				     uds_snapshot_range_fn each, void *context);
+
 struct uds_merge_options {
 	uint64_t size; /* of this struct: set by UDS_MERGE_OPTIONS_INIT */
 

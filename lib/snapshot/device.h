@@ -19,7 +19,8 @@
  *	merge_group		exceptions that are copied and committed together
  *	merge_committer		a thread that commits beside the copies
  *	merge_pace, merge	one merge
- *	device_status		figures, changed ranges
+ *	device_status		figures
+ *	differences		where two of them may have other bytes
  *	device_open		open and close
  */
 #ifndef SNAPSHOT_DEVICE_H
@@ -131,7 +132,11 @@ int device_read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t le
 			    uint64_t offset, device_lost_fn lost, void *context,
 			    struct uds_message *message);
 
-/* The same up to the first error, for a caller that holds the chunks. */
+/* Reads the snapshot (@view), or the origin, up to the first error. */
+int device_read(struct uds_snapshot *s, bool view, uint8_t *buffer, uint64_t length,
+		uint64_t offset, struct uds_message *message);
+
+/* The same of the snapshot, for a caller that holds the chunks. */
 int device_read_held(struct uds_snapshot *s, uint8_t *buffer, uint64_t length, uint64_t offset);
 
 #endif

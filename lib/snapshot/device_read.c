@@ -268,6 +268,14 @@ int device_read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t le
 	return read_range(&rd, true, SALVAGE_BYTES, NULL);
 }
 
+int device_read(struct uds_snapshot *s, bool view, uint8_t *buffer, uint64_t length,
+		uint64_t offset, struct uds_message *message)
+{
+	struct reading rd = { s, buffer, offset, length, NULL, NULL, message };
+
+	return read_range(&rd, view, WINDOW_BYTES, NULL);
+}
+
 int device_read_held(struct uds_snapshot *s, uint8_t *buffer, uint64_t length, uint64_t offset)
 {
 	struct uds_message message = { "" };

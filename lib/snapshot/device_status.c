@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What state a snapshot is in, in figures and in words; and which ranges have changed. */
+/* What state a snapshot is in, in figures and in words. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bits.h"
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
@@ -142,49 +141,4 @@ UDS_PUBLIC int uds_snapshot_status_line(struct uds_snapshot *s, char *ret_line, 
 				    uds_io_name(s->cow), n, room);
 	memcpy(ret_line, line, n);
 	return 0;
-}
-
-static int changed_ranges(struct uds_snapshot *s, uint64_t offset, uint64_t length,
-			  uds_snapshot_range_fn each, void *context)
-{
-	uint64_t end = length < UINT64_MAX - offset ? offset + length : UINT64_MAX;
-	uint64_t from = 0, to = 0, at;
-	struct map_run run;
-	bool any = false;
-
-	if (device_get_state(s).given_up)
-		return UDS_ERR_INVALID_SNAPSHOT;
-	/* A last chunk that the origin's end cuts short has changed only as far as it goes. */
-	if (end > s->origin->size_bytes)
-		end = s->origin->size_bytes;
-	at = offset / s->chunk_bytes;
-	while (at < ceil_div(end, s->chunk_bytes) && s->store->ops->next(s->store, at, &run) &&
-	       run.old_chunk < ceil_div(end, s->chunk_bytes)) {
-		uint64_t begin = run.old_chunk * s->chunk_bytes;
-
-		/*
-		 * Ranges that touch are reported as one: exceptions may lie in any order on the COW
-		 * device.
-		 */
-		if (!any || begin != to) {
-			if (any && each(context, from, to - from) != 0)
-				return UDS_ERR_STOPPED;
-			from = begin < offset ? offset : begin;
-			any = true;
-		}
-		at = run.old_chunk + run.count;
-		to = at < ceil_div(end, s->chunk_bytes) ? at * s->chunk_bytes : end;
-	}
-	return any && each(context, from, to - from) != 0 ? UDS_ERR_STOPPED : 0;
-}
-
-UDS_PUBLIC int uds_snapshot_for_each_changed_range(struct uds_snapshot *s, uint64_t offset,
-						   uint64_t length, uds_snapshot_range_fn each,
-						   void *context)
-{
-	const struct uds_message none = { "" };
-
-	failures_begin(s->failures);
-	return device_end(s, changed_ranges(s, offset, length, each, context), &none,
-			  "going through the changed ranges");
 }

@@ -10,6 +10,7 @@ lib_libcore_la_SOURCES += \
 	lib/snapshot/device_state.c \
 	lib/snapshot/device_status.c \
 	lib/snapshot/device_write.c \
+	lib/snapshot/differences.c \
 	lib/snapshot/keep_old.c lib/snapshot/keep_old.h \
 	lib/snapshot/loss_list.c lib/snapshot/loss_list.h \
 	lib/snapshot/lost_chunks.c lib/snapshot/lost_chunks.h \

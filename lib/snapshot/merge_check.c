@@ -62,27 +62,35 @@ static int check_entries(struct uds_snapshot *s, const struct uds_merge_options 
 	return 0;
 }
 
-int merge_check_others(struct uds_snapshot *s, struct uds_message *message)
+static int check_merging(struct uds_snapshot *s, struct uds_message *message)
 {
 	struct uds_snapshot *merging = device_that_merges(s->origin);
 
 	/* The origin reads as one snapshot at most. */
-	if (merging != NULL && merging != s)
-		return failure(message, UDS_ERR_BAD_STATE,
-			       "%s: %s is being merged into the same origin: that merge is to be "
-			       "ended first",
-			       uds_io_name(s->cow), uds_io_name(merging->cow));
-	return keep_old_is_refused(s->origin, s, message) ? UDS_ERR_READ_ONLY : 0;
+	if (merging == NULL || merging == s)
+		return 0;
+	return failure(message, UDS_ERR_BAD_STATE,
+		       "%s: %s is being merged into the same origin: that merge is to be ended "
+		       "first",
+		       uds_io_name(s->cow), uds_io_name(merging->cow));
+}
+
+int merge_check_others(struct uds_snapshot *s, struct uds_message *message)
+{
+	int r = check_merging(s, message);
+
+	return r == 0 && keep_old_is_refused(s->origin, s, message) ? UDS_ERR_READ_ONLY : r;
 }
 
 /* Now, and again by who takes the role, with everything held. */
-static int check_others(struct uds_snapshot *s, struct uds_message *message)
+static int check_others(struct uds_snapshot *s, bool dry_run, struct uds_message *message)
 {
 	struct range_hold hold;
 	int r;
 
 	origin_hold(s->origin, &hold, 0, 1, false);
-	r = merge_check_others(s, message);
+	/* A dry run writes nothing that others would have to keep. */
+	r = dry_run ? check_merging(s, message) : merge_check_others(s, message);
 	origin_let_go(s->origin, &hold);
 	return r;
 }
@@ -110,7 +118,7 @@ int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
 	if (!options->dry_run && uds_io_is_read_only(s->origin->io))
 		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only",
 			       uds_io_name(s->origin->io));
-	r = check_others(s, message);
+	r = check_others(s, options->dry_run, message);
 	if (r == 0)
 		r = check_entries(s, options, &status, message);
 	if (r < 0)

@@ -516,6 +516,64 @@ def stores_that_the_kernel_refuses_are_refused():
             equal(content(cow) == image, True, case["name"])
 
 
+def data_of(path):
+    """The parts of a file that are no holes: [(offset, bytes)]."""
+    parts, at = [], 0
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while at < size:
+            try:
+                start = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break
+            at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            parts.append((start, os.pread(file.fileno(), at - start, start)))
+    return parts, size
+
+
+def differences_make_one_the_other():
+    """Ranges cover all that differs; the sparse file laid over the one is the other."""
+    rng = random.Random(8)
+    for chunks in ((4096, 8192), (512, 16384), (65536, 512)):
+        with Pair(origin_bytes=1000448, cow_bytes=4 << 20, chunk=chunks[0]) as (origin, one):
+            two, output = origin + ".two", origin + ".diff"
+            older = content(origin)
+            for round_ in range(8):
+                others = ["--cow", two] if round_ >= 4 else []
+                if round_ == 4:
+                    uds("snapshot", "create", "--chunk-size", chunks[1], "--size", "4M", two)
+                    newer = content(origin)
+                data = bytes(rng.randrange(1, 30000)) if round_ % 3 == 0 else rng.randbytes(9000)
+                uds("snapshot", "write-origin", "--origin", origin, "--offset",
+                    rng.randrange(900000), *others, one, stdin=data, binary=True)
+            for to, wanted in (([two], newer), ([], content(origin))):
+                for equal_too in ([], ["--equal"]):
+                    ran = uds("snapshot", "diff", "--json", "--origin", origin, *equal_too, one, *to)
+                    ranges = [(r["offset"], r["length"]) for r in json.loads(ran.out)["ranges"]]
+                    said = uds("snapshot", "diff", "--origin", origin, *equal_too, one, *to).out
+                    equal([tuple(map(int, line.split())) for line in said.splitlines()], ranges)
+                    made = bytearray(older)
+                    for offset, length in ranges:
+                        made[offset:offset + length] = wanted[offset:offset + length]
+                    equal(bytes(made) == wanted, True, "ranges")
+                    if os.path.exists(output):
+                        os.unlink(output)
+                    uds("snapshot", "diff", "--origin", origin, *equal_too, "--output", output, one,
+                        *to)
+                    parts, size = data_of(output)
+                    equal(size, len(older))
+                    made = bytearray(older)
+                    for offset, data in parts:
+                        made[offset:offset + len(data)] = data
+                    equal(bytes(made) == wanted, True, "output")
+                    equal(sum(len(data) for _, data in parts) < len(older) // 2, True, "holes")
+            uds("snapshot", "diff", "--origin", origin, "--output", origin, one, status=FAILED,
+                says="the output is the origin")
+            uds("snapshot", "diff", "--origin", origin, "--output", two, one, two, status=FAILED,
+                says="the output is the origin")
+            uds("snapshot", "diff", "--origin", origin, one, one, status=FAILED, says="given twice")
+
+
 def main():
     results = Results(budget_seconds=60 if SCALE <= 1 else None)
 
@@ -540,7 +598,7 @@ def main():
                  an_origin_that_ends_inside_a_chunk_is_named_before_it_is_merged,
                  two_users_at_once_are_refused, a_closed_file_is_refused,
                  a_mounted_device_is_refused, output_that_nobody_takes_is_an_error,
-                 a_full_disk_leaves_the_snapshot_as_it_was):
+                 a_full_disk_leaves_the_snapshot_as_it_was, differences_make_one_the_other):
         add(test)
     for name in VECTORS:
         add(golden_stores_are_read_as_the_kernel_reads_them, name, golden=True)

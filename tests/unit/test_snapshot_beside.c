@@ -177,6 +177,47 @@ static void check_all(struct world *w, const uint8_t *origin)
 	}
 }
 
+struct reported {
+	uint8_t changed[SIZE]; /* 1 where a range was reported */
+	uint64_t end;	       /* of the last one */
+};
+
+static int take_range(void *context, uint64_t offset, uint64_t length)
+{
+	struct reported *reported = context;
+
+	/* In order, and joined. */
+	ck_assert(offset > reported->end || (offset == 0 && reported->end == 0));
+	ck_assert_uint_gt(length, 0);
+	ck_assert_uint_le(offset + length, SIZE);
+	memset(reported->changed + offset, 1, length);
+	reported->end = offset + length;
+	return 0;
+}
+
+/* Where the two differ, everything is reported; compared by content, no more than the blocks that differ. */
+static void check_difference(struct world *w, bool compare)
+{
+	struct member *from = any_open(w), *to = pick(w, 3) == 0 ? NULL : any_open(w);
+	struct reported *reported = calloc(1, sizeof(*reported));
+	const uint8_t *new = to == NULL ? w->origin : to->view;
+	bool valid = from->valid && (to == NULL || to->valid);
+
+	ck_assert_int_eq(uds_snapshot_for_each_difference(from->s, to == NULL ? NULL : to->s, 0,
+							  UINT64_MAX, compare, take_range,
+							  reported),
+			 valid ? 0 : UDS_ERR_INVALID_SNAPSHOT);
+	for (size_t at = 0; valid && at < SIZE; at += 512) {
+		size_t block = at / 4096 * 4096, length = SIZE - block < 4096 ? SIZE - block : 4096;
+
+		if (memcmp(from->view + at, new + at, 512) != 0)
+			ck_assert_uint_eq(reported->changed[at], 1);
+		if (compare && reported->changed[at] == 1)
+			ck_assert_int_ne(memcmp(from->view + block, new + block, length), 0);
+	}
+	free(reported);
+}
+
 /* One is merged, with writes to the origin while it is: the others stay what they were. */
 static void merge_member(struct world *w)
 {
@@ -249,6 +290,7 @@ static void run_world(uint64_t seed, uint64_t cow_bytes, unsigned int *merges, u
 			merge_member(w);
 		if (i % 4 == 0)
 			check_all(w, w->origin);
+		check_difference(w, i % 2 == 0);
 	}
 	check_all(w, w->origin);
 	*merges += w->merges;
@@ -284,6 +326,7 @@ START_TEST(what_cannot_be_is_refused)
 	struct world *w = malloc(sizeof(*w));
 	struct uds_message message = { "" };
 	struct uds_snapshot *again = NULL;
+	struct uds_io *other_io;
 	struct member *a = &w->members[0], *b = &w->members[1];
 
 	make_world(w, 3, 4 << 20);
@@ -299,6 +342,15 @@ START_TEST(what_cannot_be_is_refused)
 	ck_assert_int_lt(
 		uds_snapshot_open_beside(a->s, w->members[2].cow_io, NULL, &message, &again), 0);
 	ck_assert_ptr_null(again);
+	/* What is compared has one origin; two of different ones have nothing in common. */
+	ck_assert_int_eq(uds_io_open_memory(SIZE, 512, NULL, &other_io), 0);
+	ck_assert_int_eq(uds_snapshot_close(b->s), 0);
+	ck_assert_int_eq(uds_snapshot_open(other_io, b->cow_io, NULL, &message, &b->s), 0);
+	ck_assert_int_eq(
+		uds_snapshot_for_each_difference(a->s, b->s, 0, UINT64_MAX, true, take_range, NULL),
+		-EINVAL);
+	uds_snapshot_error_message(a->s, &message);
+	ck_assert_ptr_nonnull(strstr(message.text, "was not opened beside it"));
 	/* One that cannot keep what the origin has. */
 	ck_assert_int_eq(uds_snapshot_close(b->s), 0);
 	read_only.read_only = true;
@@ -311,6 +363,7 @@ START_TEST(what_cannot_be_is_refused)
 	a->view[0] = 'x';
 	check_all(w, w->origin);
 	end_world(w);
+	uds_io_close(other_io);
 	free(w);
 }
 END_TEST
