@@ -75,6 +75,15 @@ enum uds_crash_variant {
 	 * is asked for.
 	 */
 	UDS_CRASH_GARBAGE = 9,
+
+	/*
+	 * Each write on its own: all of it, nothing, some first sectors or blocks, or a coin for each sector
+	 * or block; and the writes in any order, so that of two to the same place either may be there.
+	 */
+	UDS_CRASH_ANY = 10,
+
+	/* As ANY, with garbage as one more fate of a write; only when it is asked for. */
+	UDS_CRASH_ANY_GARBAGE = 11,
 };
 
 /* A device to add. */
@@ -115,7 +124,7 @@ struct uds_crash_sweep_options {
 	uint64_t step;	 /* distance of cuts. One just before a mark moves behind it */
 	uint32_t rounds; /* seeds for each variant that throws coins */
 
-	/* Bits 1 << enum uds_crash_variant; 0: all but UDS_CRASH_GARBAGE. */
+	/* Bits 1 << enum uds_crash_variant; 0: all but those with garbage. */
 	uint32_t variants;
 };
 
@@ -203,11 +212,12 @@ int uds_crash_log_open(struct uds_crash_log *log, uint32_t number, struct uds_me
  *
  * @ret_size_bytes: may be NULL.
  *
- * Returns the bytes, valid until the device is written, resized or freed; NULL when there is no such device.
+ * Returns the bytes, valid until the device is written, resized or freed; NULL when there is no such device, or
+ * no memory for them in one piece.
  *
  * Threads: one, while no I/O of the log is used. Since 0.2.
  */
-const uint8_t *uds_crash_log_bytes(const struct uds_crash_log *log, uint32_t number,
+const uint8_t *uds_crash_log_bytes(struct uds_crash_log *log, uint32_t number,
 				   uint64_t *ret_size_bytes);
 
 /*

@@ -50,6 +50,7 @@ UDS_PUBLIC void uds_crash_log_free(struct uds_crash_log *log)
 		crash_image_free(&log->devices[i].first, &env);
 		crash_image_free(&log->devices[i].now, &env);
 		crash_image_free(&log->devices[i].certain, &env);
+		env_release(&env, log->devices[i].flat);
 	}
 	for (uint64_t i = 0; i < log->event_count; i++)
 		env_release(&env, log->events[i].bytes);
@@ -98,7 +99,9 @@ static int fill(struct crash_image *image, const struct uds_env *env,
 	if (r < 0)
 		return failure(message, r, "adding a device: %s", uds_strerror(r));
 	if (device->base == NULL && device->bytes != NULL)
-		memcpy(image->bytes, device->bytes, (size_t)size);
+		r = crash_image_write(image, env, device->bytes, size, 0);
+	if (r < 0)
+		return failure(message, r, "adding a device: no memory");
 	if (device->base == NULL)
 		return 0;
 	/* In parts, through a buffer that is aligned as the base asks for: the image is not. */
@@ -108,8 +111,8 @@ static int fill(struct crash_image *image, const struct uds_env *env,
 	for (uint64_t at = 0; at < size && r == 0; at += part) {
 		part = size - at < part ? size - at : part;
 		r = io_read(device->base, buffer, (size_t)part, at, message);
-		if (r == 0)
-			memcpy(image->bytes + at, buffer, (size_t)part);
+		if (r == 0 && crash_image_write(image, env, buffer, part, at) < 0)
+			r = failure(message, -ENOMEM, "adding a device: no memory");
 	}
 	env_release(env, buffer);
 	return r;
@@ -228,14 +231,30 @@ UDS_PUBLIC uint64_t uds_crash_log_events(struct uds_crash_log *log)
 	return count;
 }
 
-UDS_PUBLIC const uint8_t *uds_crash_log_bytes(const struct uds_crash_log *log, uint32_t number,
+UDS_PUBLIC const uint8_t *uds_crash_log_bytes(struct uds_crash_log *log, uint32_t number,
 					      uint64_t *ret_size_bytes)
 {
+	struct crash_device *device;
+
 	if (number >= log->device_count)
 		return NULL;
+	device = &log->devices[number];
+	if (device->flat == NULL) {
+		device->flat = env_allocate(&log->env, device->now.size + 1, 1);
+		if (device->flat == NULL)
+			return NULL;
+		crash_image_read(&device->now, device->flat, device->now.size, 0);
+	}
 	if (ret_size_bytes != NULL)
-		*ret_size_bytes = log->devices[number].now.size;
-	return log->devices[number].now.bytes;
+		*ret_size_bytes = device->now.size;
+	return device->flat;
+}
+
+/* Before the device changes. */
+static void forget_flat(struct crash_device *device)
+{
+	env_release(&device->log->env, device->flat);
+	device->flat = NULL;
 }
 
 /* ---- the I/Os ---- */
@@ -255,7 +274,7 @@ static int crash_read(void *context, void *buffer, size_t length, uint64_t offse
 	if (is_inside(device, length, offset) && device->base != NULL) {
 		r = uds_io_read(device->base, buffer, length, offset);
 	} else if (is_inside(device, length, offset)) {
-		memcpy(buffer, device->now.bytes + offset, length);
+		crash_image_read(&device->now, buffer, length, offset);
 		r = 0;
 	}
 	pthread_mutex_unlock(&device->log->lock);
@@ -270,14 +289,18 @@ static int change(struct crash_device *device, enum crash_event_kind kind, const
 
 	if (!is_inside(device, length, offset))
 		return UDS_ERR_OUT_OF_RANGE;
-	r = record(device->log, kind, device->number, offset, length, bytes);
+	/* Recorded last, when nothing of the log's own can fail any more. */
+	r = crash_image_prepare(&device->now, &device->log->env, length, offset);
+	if (r == 0)
+		r = record(device->log, kind, device->number, offset, length, bytes);
 	if (r < 0)
 		return r;
+	forget_flat(device);
 	/*
 	 * In the image although the base may still fail: its event is in the log by now, and a
 	 * replay of all events must give this image.
 	 */
-	crash_image_write(&device->now, bytes, length, offset);
+	crash_image_write(&device->now, &device->log->env, bytes, length, offset);
 	if (device->base == NULL)
 		return 0;
 	if (kind == CRASH_WRITE)
@@ -399,6 +422,7 @@ static int crash_resize(void *context, uint64_t bytes)
 	if (r == 0) {
 		struct crash_image before = device->now;
 
+		forget_flat(device);
 		device->now = resized;
 		resized = before;
 		r = record(log, CRASH_RESIZE, device->number, bytes, 0, NULL);

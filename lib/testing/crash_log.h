@@ -35,6 +35,8 @@ struct crash_device {
 	uint32_t block_bytes;
 	struct uds_io *base; /* NULL: memory alone */
 	struct crash_image first, now;
+	uint8_t *
+		flat; /* the bytes of now in one piece, when somebody asked for them; NULL: not made */
 
 	/*
 	 * The bytes that were certain at one cut: everything up to the last flush before it. They move

@@ -25,47 +25,53 @@ static bool is_change(const struct crash_event *event, uint32_t device)
 	return event->device == device && event->kind <= CRASH_RESIZE;
 }
 
+/* An image that is made of events. */
+struct replay {
+	struct crash_image *image;
+	const struct uds_env *env;
+	uint64_t *random;
+};
+
 /* An event's bytes [from, from + length). */
-static void write_part(struct crash_image *image, const struct crash_event *event, uint64_t from,
-		       uint64_t length)
+static int write_part(const struct replay *replay, const struct crash_event *event, uint64_t from,
+		      uint64_t length)
 {
-	crash_image_write(image, event->bytes == NULL ? NULL : event->bytes + from, length,
-			  event->offset + from);
+	return crash_image_write(replay->image, replay->env,
+				 event->bytes == NULL ? NULL : event->bytes + from, length,
+				 event->offset + from);
 }
 
 /* The first @length bytes of an event. Returns 0 or -ENOMEM. */
-static int apply(struct crash_image *image, const struct uds_env *env,
-		 const struct crash_event *event, uint64_t length)
+static int apply(const struct replay *replay, const struct crash_event *event, uint64_t length)
 {
 	if (event->kind == CRASH_RESIZE)
-		return crash_image_resize(image, env, event->offset);
-	write_part(image, event, 0, length);
-	return 0;
+		return crash_image_resize(replay->image, replay->env, event->offset);
+	return write_part(replay, event, 0, length);
 }
 
-static void write_garbage(struct crash_image *image, uint64_t length, uint64_t offset,
-			  uint64_t *random)
+static int write_garbage(const struct replay *replay, uint64_t length, uint64_t offset)
 {
 	uint8_t bytes[UDS_CRASH_SECTOR];
 
 	/* Byte by byte, the lowest first: the same garbage on machines of either byte order. */
 	for (size_t i = 0; i < sizeof(bytes); i += sizeof(uint64_t)) {
-		uint64_t number = next_random(random);
+		uint64_t number = next_random(replay->random);
 
 		for (size_t b = 0; b < sizeof(number); b++)
 			bytes[i + b] = (uint8_t)(number >> 8 * b);
 	}
-	crash_image_write(image, bytes, length, offset);
+	return crash_image_write(replay->image, replay->env, bytes, length, offset);
 }
 
 /* A coin, or with @garbage a die of three sides, for each unit of the device. */
-static void apply_units(struct crash_image *image, const struct crash_event *event, uint64_t unit,
-			bool garbage, uint64_t *random)
+static int apply_units(const struct replay *replay, const struct crash_event *event, uint64_t unit,
+		       bool garbage)
 {
 	uint64_t part;
+	int r = 0;
 
-	for (uint64_t at = 0; at < event->length; at += part) {
-		uint64_t thrown = next_random(random);
+	for (uint64_t at = 0; at < event->length && r == 0; at += part) {
+		uint64_t thrown = next_random(replay->random);
 
 		/*
 		 * Units of the device, not of the write: one that begins inside a unit has a short
@@ -75,10 +81,11 @@ static void apply_units(struct crash_image *image, const struct crash_event *eve
 		if (part > event->length - at)
 			part = event->length - at;
 		if (garbage && thrown % 3 == 2)
-			write_garbage(image, part, event->offset + at, random);
+			r = write_garbage(replay, part, event->offset + at);
 		else if (garbage ? thrown % 3 == 1 : (thrown & 1) != 0)
-			write_part(image, event, at, part);
+			r = write_part(replay, event, at, part);
 	}
+	return r;
 }
 
 /* A number of bytes that ends between two of the write's units; not all of them. */
@@ -95,6 +102,7 @@ static uint64_t torn_length(const struct crash_event *event, uint64_t unit, uint
 int crash_move(struct crash_device *device, uint64_t cut)
 {
 	struct uds_crash_log *log = device->log;
+	const struct replay replay = { &device->certain, &log->env, NULL };
 	uint64_t flush = cut;
 
 	/* Only a flush of this device counts: that of another one says nothing about its writes. */
@@ -105,7 +113,7 @@ int crash_move(struct crash_device *device, uint64_t cut)
 	 * Bytes cannot be taken back; going forward, a sweep replays each event once for all its
 	 * cuts.
 	 */
-	if (device->certain.bytes == NULL || device->certain_events > flush) {
+	if (device->certain.blocks == NULL || device->certain_events > flush) {
 		if (crash_image_copy(&device->certain, &log->env, &device->first) < 0)
 			return -ENOMEM;
 		device->certain_events = 0;
@@ -117,8 +125,7 @@ int crash_move(struct crash_device *device, uint64_t cut)
 		 * Counted on only after it was applied: a failure can be tried again at the same
 		 * event.
 		 */
-		if (is_change(event, device->number) &&
-		    apply(&device->certain, &log->env, event, event->length) < 0)
+		if (is_change(event, device->number) && apply(&replay, event, event->length) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -145,76 +152,138 @@ uint64_t crash_count_pending(const struct crash_device *device, uint64_t cut)
 	return count_pending(device, cut, &last);
 }
 
-/* One change of those that are not certain. */
-static int apply_pending(struct crash_image *image, const struct uds_env *env,
-			 const struct crash_event *event, uint32_t variant, bool last,
-			 uint64_t *random)
+/* Only some first units of a change, of sectors or of blocks; a resize cannot be torn. */
+static int apply_torn(const struct replay *replay, const struct crash_event *event, uint64_t unit)
 {
-	bool bytes = event->kind != CRASH_RESIZE && event->length > 0;
+	if (event->kind == CRASH_RESIZE || event->length == 0)
+		return apply(replay, event, event->length);
+	return apply(replay, event, torn_length(event, unit, replay->random));
+}
 
-	/*
-	 * A resize is one change and cannot be torn: it gets the coin of a whole write, or is kept
-	 * where only the last write is torn.
-	 */
+/* A coin, or a die, for each unit of a change; for a resize, which cannot be torn, one coin. */
+static int apply_some(const struct replay *replay, const struct crash_event *event, uint64_t unit,
+		      bool garbage)
+{
+	if (event->kind != CRASH_RESIZE && event->length > 0)
+		return apply_units(replay, event, unit, garbage);
+	return (next_random(replay->random) & 1) == 0 ? 0 : apply(replay, event, event->length);
+}
+
+/* One change of those that are not certain, each with a die of its own. */
+static int apply_any(const struct replay *replay, const struct crash_event *event, bool garbage)
+{
+	switch (next_random(replay->random) % (garbage ? 7 : 6)) {
+	case 0:
+		return 0;
+	case 1:
+		return apply(replay, event, event->length);
+	case 2:
+		return apply_torn(replay, event, UDS_CRASH_SECTOR);
+	case 3:
+		return apply_torn(replay, event, UDS_CRASH_BLOCK);
+	case 4:
+		return apply_some(replay, event, UDS_CRASH_SECTOR, false);
+	case 5:
+		return apply_some(replay, event, UDS_CRASH_BLOCK, false);
+	default:
+		return apply_some(replay, event, UDS_CRASH_SECTOR, true);
+	}
+}
+
+/* One change of those that are not certain. */
+static int apply_pending(const struct replay *replay, const struct crash_event *event,
+			 uint32_t variant, bool last)
+{
 	switch (variant) {
-	case UDS_CRASH_SECTORS:
-	case UDS_CRASH_BLOCKS:
-	case UDS_CRASH_GARBAGE:
-		if (bytes) {
-			apply_units(image, event,
-				    variant == UDS_CRASH_BLOCKS ? UDS_CRASH_BLOCK
-								: UDS_CRASH_SECTOR,
-				    variant == UDS_CRASH_GARBAGE, random);
-			return 0;
-		}
-		__attribute__((fallthrough));
-	case UDS_CRASH_WRITES:
-		if ((next_random(random) & 1) == 0)
-			return 0;
-		break;
+	case UDS_CRASH_DROP:
+		return 0;
 	case UDS_CRASH_TORN:
 	case UDS_CRASH_TORN_BLOCKS:
-		if (bytes && last)
-			return apply(image, env, event,
-				     torn_length(event,
-						 variant == UDS_CRASH_TORN ? UDS_CRASH_SECTOR
-									   : UDS_CRASH_BLOCK,
-						 random));
+		if (last)
+			return apply_torn(replay, event,
+					  variant == UDS_CRASH_TORN ? UDS_CRASH_SECTOR
+								    : UDS_CRASH_BLOCK);
 		break;
 	case UDS_CRASH_ONLY_LAST:
 		if (!last)
 			return 0;
 		break;
-	case UDS_CRASH_DROP:
-		return 0;
+	case UDS_CRASH_WRITES:
+		if ((next_random(replay->random) & 1) == 0)
+			return 0;
+		break;
+	case UDS_CRASH_SECTORS:
+	case UDS_CRASH_GARBAGE:
+		return apply_some(replay, event, UDS_CRASH_SECTOR, variant == UDS_CRASH_GARBAGE);
+	case UDS_CRASH_BLOCKS:
+		return apply_some(replay, event, UDS_CRASH_BLOCK, false);
+	case UDS_CRASH_ANY:
+	case UDS_CRASH_ANY_GARBAGE:
+		return apply_any(replay, event, variant == UDS_CRASH_ANY_GARBAGE);
 	default:
 		break;
 	}
-	return apply(image, env, event, event->length);
+	return apply(replay, event, event->length);
+}
+
+/*
+ * The write and the event that seals it are two: a cut between them leaves the write uncertain, like one that
+ * was cut before it returned.
+ */
+static bool is_sealed(const struct crash_event *event, uint64_t cut)
+{
+	return event->sealed != 0 && event->sealed < cut;
+}
+
+/*
+ * Puts changes in any order. Not past one that is sealed: what came before it does not cover it, and what came
+ * after it is not covered.
+ */
+static void shuffle(const struct uds_crash_log *log, uint64_t cut, uint64_t *numbers,
+		    uint64_t count, uint64_t *random)
+{
+	uint64_t first = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t other, number = numbers[i];
+
+		if (is_sealed(&log->events[number], cut)) {
+			first = i + 1;
+			continue;
+		}
+		other = first + next_random(random) % (i - first + 1);
+		numbers[i] = numbers[other];
+		numbers[other] = number;
+	}
 }
 
 static int apply_all(const struct crash_device *device, uint64_t cut, uint32_t variant,
 		     uint64_t *random, struct crash_image *image)
 {
 	const struct uds_crash_log *log = device->log;
-	uint64_t last = 0;
+	const struct replay replay = { image, &log->env, random };
+	uint64_t last = 0, count = count_pending(device, cut, &last), found = 0;
+	uint64_t *numbers;
 	int r = 0;
 
-	if (count_pending(device, cut, &last) == 0)
+	if (count == 0)
 		return 0;
-	for (uint64_t i = device->certain_events; i < cut && r == 0; i++) {
-		const struct crash_event *event = &log->events[i];
-		/*
-		 * The write and the event that seals it are two: a cut between them leaves the
-		 * write uncertain, like one that was cut before it returned. The writes around a
-		 * sealed one stay uncertain.
-		 */
-		bool sealed = event->sealed != 0 && event->sealed < cut;
-
-		if (is_change(event, device->number))
-			r = apply_pending(image, &log->env, event,
-					  sealed ? UDS_CRASH_KEEP : variant, i == last, random);
+	numbers = env_allocate(&log->env, count, sizeof(*numbers));
+	if (numbers == NULL)
+		return -ENOMEM;
+	for (uint64_t i = device->certain_events; i < cut; i++) {
+		if (is_change(&log->events[i], device->number))
+			numbers[found++] = i;
 	}
+	if (variant == UDS_CRASH_ANY || variant == UDS_CRASH_ANY_GARBAGE)
+		shuffle(log, cut, numbers, count, random);
+	for (uint64_t i = 0; i < count && r == 0; i++) {
+		const struct crash_event *event = &log->events[numbers[i]];
+
+		r = apply_pending(&replay, event, is_sealed(event, cut) ? UDS_CRASH_KEEP : variant,
+				  numbers[i] == last);
+	}
+	env_release(&log->env, numbers);
 	return r;
 }
 

@@ -5,7 +5,7 @@
 
 #include "testing/crash_log.h"
 
-#define CRASH_VARIANTS (UDS_CRASH_GARBAGE + 1)
+#define CRASH_VARIANTS (UDS_CRASH_ANY_GARBAGE + 1)
 
 /* Brings device->certain to the last flush before the cut. Returns 0 or -ENOMEM. */
 int crash_move(struct crash_device *device, uint64_t cut);

@@ -46,12 +46,11 @@ UDS_PUBLIC int uds_crash_sweep_make(struct uds_crash_log *log,
 	sweep = env_allocate_zeroed(&log->env, 1, sizeof(*sweep));
 	if (sweep == NULL)
 		return failure(ret_message, -ENOMEM, "making a sweep: no memory");
-	/*
-	 * GARBAGE is the highest and is not among them: uds/testing.h says why it must be asked
-	 * for.
-	 */
+	/* Those with garbage must be asked for: uds/testing.h says why. */
 	if (options.variants == 0)
-		options.variants = (UINT32_C(1) << UDS_CRASH_GARBAGE) - 1;
+		options.variants =
+			((UINT32_C(1) << CRASH_VARIANTS) - 1) &
+			~(UINT32_C(1) << UDS_CRASH_GARBAGE | UINT32_C(1) << UDS_CRASH_ANY_GARBAGE);
 	/* Events that are recorded during the sweep are not part of it. */
 	if (options.end > log->event_count)
 		options.end = log->event_count;
@@ -138,7 +137,7 @@ static void describe(const struct uds_crash_sweep *sweep, struct uds_crash_state
 					     "flush", "durable", "mark" };
 	static const char *const variants[] = { "keep",	       "drop",	  "torn",   "only-last",
 						"writes",      "sectors", "blocks", "mixed",
-						"torn-blocks", "garbage" };
+						"torn-blocks", "garbage", "any",    "any-garbage" };
 	const struct crash_event *event =
 		sweep->cut > 0 ? &sweep->log->events[sweep->cut - 1] : NULL;
 	char before[80] = "nothing";

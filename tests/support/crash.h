@@ -43,7 +43,7 @@ static inline void crash_mark(struct uds_crash_log *log, uint64_t value)
 	ck_assert_int_eq(uds_crash_log_mark(log, value, NULL), 0);
 }
 
-static inline const uint8_t *crash_bytes(const struct uds_crash_log *log, uint32_t number)
+static inline const uint8_t *crash_bytes(struct uds_crash_log *log, uint32_t number)
 {
 	return uds_crash_log_bytes(log, number, NULL);
 }

@@ -33,7 +33,7 @@ static struct uds_crash_log *make_log(void)
 }
 
 /* The first byte of each of the five first sectors. */
-static const char *sectors(const struct uds_crash_log *log)
+static const char *sectors(struct uds_crash_log *log)
 {
 	static char text[6];
 	const uint8_t *bytes = crash_bytes(log, 0);
@@ -131,9 +131,9 @@ START_TEST(a_sweep_makes_every_cut_and_says_where_it_is)
 	}
 	for (int i = 0; i <= 6; i++)
 		ck_assert_int_eq(cuts[i], i != 3); /* the flush with its mark is one */
-	ck_assert_int_eq(at_last_cut, 8);	   /* all but mixed: one device */
-	/* 1 at the start and after the flush, 6 with one pending write, 8 with two. */
-	ck_assert_int_eq(points, 1 + 6 + 8 + 1 + 6 + 8);
+	ck_assert_int_eq(at_last_cut, 9);	   /* all but mixed: one device */
+	/* 1 at the start and after the flush, 7 with one pending write, 9 with two. */
+	ck_assert_int_eq(points, 1 + 7 + 9 + 1 + 7 + 9);
 	uds_crash_log_free(log);
 }
 END_TEST
@@ -349,6 +349,99 @@ START_TEST(garbage_is_in_sectors_that_were_written_only)
 }
 END_TEST
 
+/* Each write has a fate of its own, and of two to the same place the earlier one may have come last. */
+START_TEST(writes_come_in_any_order_and_each_in_part)
+{
+	struct uds_crash_log *log = make_log(), *after;
+	bool c_over_d = false, both = false, neither = false, torn = false, garbage = false;
+
+	for (uint64_t seed = 0; seed < 300; seed++) {
+		const char *text;
+
+		after = crash_after(log, 6, UDS_CRASH_ANY, seed);
+		text = sectors(after);
+		ck_assert(text[0] == 'a' && text[1] == 'b');
+		ck_assert_ptr_nonnull(strchr("bc", text[2])); /* b over all of the old one */
+		ck_assert_ptr_nonnull(strchr(".cd", text[3]));
+		ck_assert_ptr_nonnull(strchr(".d", text[4]));
+		c_over_d |= strcmp(text, "abccd") == 0;
+		both |= strcmp(text, "abcdd") == 0;
+		neither |= strcmp(text, "abb..") == 0;
+		torn |= strcmp(text, "abbd.") == 0;
+		uds_crash_log_free(after);
+		after = crash_after(log, 6, UDS_CRASH_ANY_GARBAGE, seed);
+		garbage |= strchr(".d", sectors(after)[4]) == NULL;
+		ck_assert_int_eq(sectors(after)[1], 'b');
+		uds_crash_log_free(after);
+	}
+	ck_assert(c_over_d && both && neither && torn && garbage);
+	uds_crash_log_free(log);
+}
+END_TEST
+
+/* A write that is durable is not covered by one before it, and covers none after it. */
+START_TEST(no_order_goes_past_a_durable_write)
+{
+	struct uds_crash_log *log = crash_log(), *after;
+	struct uds_io_request request = { .kind = UDS_IO_WRITE, .flags = UDS_IO_FUA };
+	struct uds_io_request *one = &request, *done;
+	struct uds_io_engine *engine;
+	char bytes[3][512];
+	unsigned int seen = 0;
+
+	crash_add(log, NULL, 4096, 512);
+	request.io = crash_open(log, 0);
+	for (int i = 0; i < 3; i++)
+		memset(bytes[i], 'a' + i, sizeof(bytes[i]));
+	ck_assert_int_eq(uds_io_write(request.io, bytes[0], 512, 0), 0);
+	request.buffer = bytes[1];
+	request.length = 512;
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
+	ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
+	ck_assert_int_eq(uds_io_engine_reap(engine, &done, 1, 1, -1), 1);
+	uds_io_engine_close(engine);
+	ck_assert_int_eq(uds_io_write(request.io, bytes[2], 512, 0), 0);
+	for (uint64_t seed = 0; seed < 100; seed++) {
+		after = crash_after(log, uds_crash_log_events(log), UDS_CRASH_ANY, seed);
+		ck_assert_ptr_nonnull(strchr("bc", crash_bytes(after, 0)[0]));
+		seen |= crash_bytes(after, 0)[0] == 'b' ? 1 : 2;
+		uds_crash_log_free(after);
+	}
+	ck_assert_uint_eq(seen, 3);
+	ck_assert_int_eq(uds_io_close(request.io), 0);
+	uds_crash_log_free(log);
+}
+END_TEST
+
+/* States share what they have in common: what is written to one is seen in no other. */
+START_TEST(what_is_written_to_a_state_is_in_that_one_alone)
+{
+	struct uds_crash_log *log = make_log(), *after[2];
+	struct uds_io *io;
+	uint64_t size;
+	char bytes[512];
+
+	for (int i = 0; i < 2; i++)
+		after[i] = crash_after(log, 2, UDS_CRASH_KEEP, 0);
+	io = crash_open(after[0], 0);
+	memset(bytes, 'x', sizeof(bytes));
+	ck_assert_int_eq(uds_io_write(io, bytes, 512, 0), 0);
+	ck_assert_str_eq(sectors(after[0]), "xbb..");
+	ck_assert_int_eq(uds_io_resize(io, 1024), 0);
+	ck_assert_int_eq(uds_io_resize(io, 8192), 0);
+	ck_assert_int_eq(uds_crash_log_bytes(after[0], 0, &size)[1023], 'b');
+	ck_assert_int_eq(crash_bytes(after[0], 0)[1024], 0);
+	ck_assert_int_eq(crash_bytes(after[0], 0)[8191], 0);
+	ck_assert_uint_eq(size, 8192);
+	ck_assert_str_eq(sectors(after[1]), "abb..");
+	ck_assert_str_eq(sectors(log), "abcdd");
+	ck_assert_int_eq(uds_io_close(io), 0);
+	for (int i = 0; i < 2; i++)
+		uds_crash_log_free(after[i]);
+	uds_crash_log_free(log);
+}
+END_TEST
+
 START_TEST(a_write_is_torn_between_blocks)
 {
 	struct uds_crash_log *log = crash_log(), *after;
@@ -454,15 +547,16 @@ START_TEST(what_cannot_be_done_is_refused)
 	crash_mark(log, 1);
 	ck_assert_int_eq(uds_crash_log_add(log, &device, &message, &number), -EBUSY);
 	ck_assert_int_eq(uds_crash_log_after(log, 2, UDS_CRASH_KEEP, 0, &message, &after), -EINVAL);
-	ck_assert_int_eq(uds_crash_log_after(log, 1, UDS_CRASH_GARBAGE + 1, 0, &message, &after),
-			 -EINVAL);
+	ck_assert_int_eq(
+		uds_crash_log_after(log, 1, UDS_CRASH_ANY_GARBAGE + 1, 0, &message, &after),
+		-EINVAL);
 	options.step = 0;
 	ck_assert_int_eq(uds_crash_sweep_make(log, &options, &message, &sweep), -EINVAL);
 	options.step = 1;
 	options.rounds = 0;
 	ck_assert_int_eq(uds_crash_sweep_make(log, &options, &message, &sweep), -EINVAL);
 	options.rounds = 1;
-	options.variants = 1u << (UDS_CRASH_GARBAGE + 1);
+	options.variants = 1u << (UDS_CRASH_ANY_GARBAGE + 1);
 	ck_assert_int_eq(uds_crash_sweep_make(log, &options, &message, &sweep), -EINVAL);
 	uds_crash_log_free(log);
 	uds_crash_log_free(NULL);
@@ -551,6 +645,9 @@ int main(void)
 	tcase_add_test(tc, a_write_with_fua_is_durable_when_it_is_done);
 	tcase_add_test(tc, a_discarded_range_holds_garbage);
 	tcase_add_test(tc, garbage_is_in_sectors_that_were_written_only);
+	tcase_add_test(tc, writes_come_in_any_order_and_each_in_part);
+	tcase_add_test(tc, no_order_goes_past_a_durable_write);
+	tcase_add_test(tc, what_is_written_to_a_state_is_in_that_one_alone);
 	tcase_add_test(tc, a_write_is_torn_between_blocks);
 	tcase_add_test(tc, what_a_cut_left_is_cut_again);
 	tcase_add_test(tc, a_sweep_makes_the_variants_that_are_asked_for);
