@@ -47,6 +47,9 @@ tests_libsupport_la_SOURCES += tests/support/word_io.c tests/support/word_io.h
 tests_libsupport_la_SOURCES += tests/support/index_history.c tests/support/index_history.h
 tests_libsupport_la_SOURCES += tests/support/small_index.c tests/support/small_index.h
 tests_libsupport_la_SOURCES += tests/support/vdo_image.c tests/support/vdo_image.h
+tests_libsupport_la_SOURCES += tests/support/scenario.c tests/support/scenario.h
+tests_libsupport_la_SOURCES += tests/support/index_scenarios.c tests/format/convert.c
+tests_libsupport_la_SOURCES += tests/support/snapshot_scenarios.c
 tests_libsupport_la_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_libsupport_la_CFLAGS = $(TEST_CFLAGS)
 

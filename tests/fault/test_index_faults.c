@@ -195,7 +195,7 @@ static int live(void)
 	if (r == 0) {
 		struct history went_on;
 
-		history_continue(&life.history, life.history.count, &went_on);
+		history_continue(&life.history, life.history.count, NULL, &went_on);
 		history_end(&life.history);
 		life.history = went_on;
 		life.promise.chapters = life.promise.steps = 0;
@@ -213,7 +213,7 @@ static int live(void)
 /* Asks for every name; requests may fail, but what comes without an error is right. */
 static void peek_all(const char *place)
 {
-	struct history_promise none = { 0, 0, false };
+	struct history_promise none = { 0, 0, false, 0, 0 };
 
 	history_check(&life.history, life.index, life.history.count, &none, place);
 }
@@ -583,7 +583,7 @@ static bool recover_with_failure(uint64_t nth)
 	place = describe("read", nth, false);
 	if (r == 0) {
 		before = life.history;
-		history_continue(&before, before.count, &life.history);
+		history_continue(&before, before.count, NULL, &life.history);
 		ck_assert_int_eq(run_steps(160), 0);
 		ck_assert_int_eq(flush(), 0);
 		ck_assert_int_eq(close_index(), 0);
@@ -706,7 +706,7 @@ static void check_untouched(const uint8_t *before, const char *place)
 static bool open_with_failure(enum uds_index_mode mode, enum condition condition, uint64_t nth,
 			      bool allocation, const uint8_t *before)
 {
-	struct history_promise durable = { life.promise.chapters, 0, false };
+	struct history_promise durable = { life.promise.chapters, 0, false, 0, 0 };
 	/* Every read is tried, each with another number. */
 	int number =
 		numbers[(nth * 5 + (unsigned int)mode) % (sizeof(numbers) / sizeof(numbers[0]))];

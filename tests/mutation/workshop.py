@@ -117,6 +117,7 @@ class Workshop:
         return {**os.environ, "UDS_TOOL": os.path.join(self.build, "uds"),
                 "UDS_SRCDIR": self.src, "UDS_BUILDDIR": self.build, "TMPDIR": self.scratch,
                 "PYTHON3": os.environ.get("PYTHON3", "python3"),
+                "UDS_SCENARIO_STATES": os.environ.get("UDS_SCENARIO_STATES", "300"),
                 "CK_DEFAULT_TIMEOUT": os.environ.get("CK_DEFAULT_TIMEOUT", "300")}
 
     def run(self, test, seconds):

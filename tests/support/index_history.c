@@ -42,7 +42,10 @@ static struct uds_record_data make_data(uint32_t number, uint32_t step)
 
 void history_start(struct history *history, uint64_t chapters, uint32_t names, uint64_t seed)
 {
+	const struct history_mix mix = HISTORY_MIX_INIT;
+
 	memset(history, 0, sizeof(*history));
+	history->mix = mix;
 	history->chapters = chapters;
 	history->names = names;
 	history->random = seed;
@@ -56,7 +59,16 @@ void history_end(struct history *history)
 	free(history->last);
 }
 
-void history_continue(const struct history *history, uint32_t issued, struct history *ret_history)
+/* Whether what a step did is there after a failure, unless it left with its chapter. */
+static bool is_promised(const struct history_step *step, uint32_t number,
+			const struct history_promise *promise)
+{
+	return step->certain && step->puts &&
+	       (step->chapter_most < promise->chapters || number < promise->steps);
+}
+
+void history_continue(const struct history *history, uint32_t issued,
+		      const struct history_promise *kept, struct history *ret_history)
 {
 	*ret_history = *history;
 	ret_history->count = ret_history->room = issued;
@@ -65,7 +77,8 @@ void history_continue(const struct history *history, uint32_t issued, struct his
 	ck_assert(ret_history->steps != NULL && ret_history->last != NULL);
 	for (uint32_t i = 0; i < issued; i++) {
 		ret_history->steps[i] = history->steps[i];
-		ret_history->steps[i].certain = false;
+		ret_history->steps[i].certain =
+			kept != NULL && is_promised(&history->steps[i], i, kept);
 		if (history->steps[i].puts || history->steps[i].kind == UDS_DELETE)
 			ret_history->last[history->steps[i].name] = i + 1;
 	}
@@ -83,23 +96,23 @@ static uint64_t open_chapter(struct uds_index *index)
 static void make_request(struct history *history, uint32_t step, struct uds_request *request,
 			 struct history_step *record)
 {
-	uint64_t dice = next_random(history) % 100;
+	const struct history_mix *mix = &history->mix;
+	int dice = (int)(next_random(history) % 100);
 
 	memset(record, 0, sizeof(*record));
 	record->name = (uint32_t)(next_random(history) % history->names);
-	if (dice < 60) {
+	record->kind = UDS_DELETE;
+	if ((dice -= mix->post_next) < 0) {
 		record->kind = UDS_POST;
 		record->name = step % history->names;
-	} else if (dice < 70) {
+	} else if ((dice -= mix->post) < 0) {
 		record->kind = UDS_POST;
-	} else if (dice < 82) {
+	} else if ((dice -= mix->update) < 0) {
 		record->kind = UDS_UPDATE;
-	} else if (dice < 90) {
+	} else if ((dice -= mix->query) < 0) {
 		record->kind = UDS_QUERY;
-	} else if (dice < 95) {
+	} else if ((dice -= mix->peek) < 0) {
 		record->kind = UDS_PEEK;
-	} else {
-		record->kind = UDS_DELETE;
 	}
 	memset(request, 0, sizeof(*request));
 	request->name = make_name(record->name);
@@ -138,31 +151,30 @@ static uint32_t judge_data(const struct history *history, uint32_t name,
 static void judge_answer(const struct history *history, const struct uds_request *request,
 			 const struct history_step *record, uint32_t step)
 {
-	const struct history_step *last;
-	uint32_t data;
+	const struct history_step *last = NULL;
+	uint32_t data = 0;
+	bool recent;
 
-	if (request->found && request->kind != UDS_DELETE) {
+	if (request->found && request->kind != UDS_DELETE)
 		data = judge_data(history, record->name, &request->old_data, step, "run");
-		last = &history->steps[history->last[record->name] - 1];
-		if (last->certain)
-			ck_assert_msg(last->puts && last->data == data,
-				      "step %u: name %u has data of step %u, not of %u", step,
-				      record->name, data, last->data);
-		return;
-	}
 	if (history->last[record->name] == 0) {
 		ck_assert_msg(!request->found, "step %u: name %u was never stored", step,
 			      record->name);
 		return;
 	}
 	last = &history->steps[history->last[record->name] - 1];
-	if (!last->certain)
+	recent = last->chapter_least + history->chapters > record->chapter_most;
+	/* A deletion takes nothing out of sparse chapters. */
+	if (!last->certain || (history->sparse && (!recent || !last->puts)))
 		return;
 	if (!last->puts)
 		ck_assert_msg(!request->found, "step %u: name %u was deleted", step, record->name);
-	else if (last->chapter_least + history->chapters > record->chapter_most)
+	else if (recent)
 		ck_assert_msg(request->found, "step %u: name %u of step %u is lost", step,
 			      record->name, last->data);
+	if (request->found && request->kind != UDS_DELETE)
+		ck_assert_msg(last->data == data, "step %u: name %u has data of step %u, not of %u",
+			      step, record->name, data, last->data);
 }
 
 static void grow(struct history *history, size_t count)
@@ -231,23 +243,43 @@ uint32_t history_steps_at(const struct history *history, uint64_t time)
 	return steps;
 }
 
-/* By name: the oldest data that are good enough, plus 1; 0 where none is promised. */
-static uint32_t *make_demands(const struct history *history, uint32_t issued,
-			      const struct history_promise *promise)
+/* What a name must answer. */
+struct demand {
+	uint32_t there; /* it must be there: the step since when, plus 1; 0: it need not */
+	uint32_t age;	/* data of this step or a later one */
+};
+
+/* A deletion that is durable. */
+static bool is_gone(const struct history_step *step, uint32_t number, uint64_t newest,
+		    const struct history_promise *promise)
 {
-	uint32_t *demands = calloc(history->names, sizeof(*demands));
+	return step->certain && (number < promise->deletions ||
+				 (number < promise->steps && newest <= promise->saved_chapter));
+}
+
+static struct demand *make_demands(const struct history *history, uint32_t issued,
+				   const struct history_promise *promise)
+{
+	struct demand *demands = calloc(history->names, sizeof(*demands));
 	uint64_t newest = issued == 0 ? 0 : history->steps[issued - 1].chapter_most;
 
 	ck_assert_ptr_nonnull(demands);
 	for (uint32_t i = 0; i < issued; i++) {
 		const struct history_step *step = &history->steps[i];
-		bool durable = step->chapter_most < promise->chapters || i < promise->steps;
+		struct demand *demand = &demands[step->name];
 
-		if (step->kind == UDS_DELETE)
-			demands[step->name] = 0;
-		else if (step->puts && step->certain && durable &&
-			 step->chapter_least + history->chapters > newest)
-			demands[step->name] = step->data + 1;
+		if (step->kind == UDS_DELETE) {
+			/*
+			 * A put that it took out of the open chapter is not in older ones; and it takes nothing
+			 * out of sparse ones.
+			 */
+			demand->there = 0;
+			demand->age = is_gone(step, i, newest, promise) && !history->sparse ? i : 0;
+		} else if (is_promised(step, i, promise) &&
+			   step->chapter_least + history->chapters > newest) {
+			demand->there = i + 1;
+			demand->age = step->data;
+		}
 	}
 	return demands;
 }
@@ -255,34 +287,38 @@ static uint32_t *make_demands(const struct history *history, uint32_t issued,
 uint32_t history_check(const struct history *history, struct uds_index *index, uint32_t issued,
 		       const struct history_promise *promise, const char *place)
 {
-	uint32_t *demands = make_demands(history, issued, promise);
+	struct demand *demands = make_demands(history, issued, promise);
 	struct uds_request requests[BATCH];
-	uint32_t found = 0;
+	uint32_t every = history->look_every == 0 ? 1 : history->look_every;
+	static uint32_t checks;
+	uint32_t found = 0, count;
 	int r;
 
-	for (uint32_t first = 0; first < history->names; first += BATCH) {
-		uint32_t count = history->names - first < BATCH ? history->names - first : BATCH;
+	for (uint32_t first = checks++ % every; first < history->names; first += count * every) {
+		count = (history->names - first + every - 1) / every;
+		count = count < BATCH ? count : BATCH;
 
 		memset(requests, 0, sizeof(requests));
 		for (uint32_t i = 0; i < count; i++) {
 			requests[i].kind = UDS_PEEK;
-			requests[i].name = make_name(first + i);
+			requests[i].name = make_name(first + i * every);
 		}
 		r = uds_index_run(index, requests, count);
 		ck_assert_msg(r == 0, "%s: peeking: %s", place, uds_strerror(r));
 		for (uint32_t i = 0; i < count; i++) {
-			uint32_t demand = demands[first + i], data;
+			uint32_t name = first + i * every, data;
+			const struct demand *demand = &demands[name];
 
-			ck_assert_msg(requests[i].found || demand == 0,
-				      "%s: name %u, durable since step %u, is lost", place,
-				      first + i, demand - 1);
+			ck_assert_msg(requests[i].found || demand->there == 0,
+				      "%s: name %u, durable since step %u, is lost", place, name,
+				      demand->there - 1);
 			if (!requests[i].found)
 				continue;
 			found++;
-			data = judge_data(history, first + i, &requests[i].old_data, issued, place);
-			ck_assert_msg(demand == 0 || data + 1 >= demand || promise->any_age,
+			data = judge_data(history, name, &requests[i].old_data, issued, place);
+			ck_assert_msg(data >= demand->age || promise->any_age,
 				      "%s: name %u has data of step %u, older than the durable %u",
-				      place, first + i, data, demand - 1);
+				      place, name, data, demand->age);
 		}
 	}
 	free(demands);

@@ -35,9 +35,24 @@ struct history_step {
 	uint64_t time;		/* history->clock() after the batch */
 };
 
+/* What is asked for: of 100 requests so many; those that are left are deletions. */
+struct history_mix {
+	uint8_t post_next; /* names in a row, most of them new, so that chapters fill */
+	uint8_t post, update, query, peek; /* any name */
+};
+
+#define HISTORY_MIX_INIT         \
+	{                        \
+		60, 10, 12, 8, 5 \
+	}
+
 struct history {
-	uint64_t chapters; /* of the volume */
+	uint64_t chapters; /* of the volume; of a sparse index those that are dense */
+	bool sparse;	   /* older chapters may answer, or not, and with data that were replaced */
 	uint32_t names;	   /* how many there are to choose from */
+	struct history_mix mix;
+	uint32_t
+		look_every; /* history_check() asks for every so many names, from another one each time; 0: all */
 	uint64_t random;
 	struct history_step *steps;
 	uint32_t count, room;
@@ -55,16 +70,26 @@ struct history_promise {
 	uint64_t chapters; /* chapters below this number are durable */
 	uint32_t steps;	   /* and everything that the first so many steps did */
 	bool any_age;	   /* but the data may be older ones of the same name */
+
+	/*
+	 * Deletions among the first @deletions steps are durable for good, those among @steps while this chapter is
+	 * the open one: without a journal, a full rebuild finds deleted records again.
+	 */
+	uint32_t deletions;
+	uint64_t saved_chapter;
 };
 
 void history_start(struct history *history, uint64_t chapters, uint32_t names, uint64_t seed);
 void history_end(struct history *history);
 
 /*
- * A history that goes on after a failure: the first @issued steps, any of which may be lost. It knows
- * which data were ever stored, and nothing else for certain.
+ * A history that goes on after a failure: the first @issued steps, any of which may be lost that were not
+ * promised. It knows which data were ever stored, and for certain what @kept promises.
+ *
+ * @kept: may be NULL: nothing is certain.
  */
-void history_continue(const struct history *history, uint32_t issued, struct history *ret_history);
+void history_continue(const struct history *history, uint32_t issued,
+		      const struct history_promise *kept, struct history *ret_history);
 
 /*
  * Runs one batch of @count (1 to 64) requests and checks the answers. Returns what uds_index_run()

@@ -7,28 +7,30 @@
 void small_index_shape(uint32_t record_pages, uint32_t chapters, struct small_shape *ret_shape)
 {
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
-	struct uds_geometry geometry = { .size = sizeof(geometry) };
 
 	configuration.page_bytes = 4096;
 	configuration.record_pages_per_chapter = record_pages;
 	configuration.chapters_per_volume = chapters;
-	ck_assert_int_eq(uds_geometry_compute(&configuration, NULL, &geometry), 0);
 	ret_shape->record_pages = record_pages;
 	ret_shape->chapters = chapters;
-	ret_shape->records = geometry.records_per_chapter;
-	ret_shape->index_pages = geometry.index_pages_per_chapter;
-	ret_shape->bytes = geometry.index_bytes;
 	ret_shape->configuration = configuration;
-	ret_shape->extras = false;
+	small_index_measure(ret_shape, false);
 }
 
 void small_index_add_extras(struct small_shape *shape)
 {
+	small_index_measure(shape, true);
+}
+
+void small_index_measure(struct small_shape *shape, bool extras)
+{
 	struct uds_geometry geometry = { .size = sizeof(geometry) };
 
 	ck_assert_int_eq(uds_geometry_compute(&shape->configuration, NULL, &geometry), 0);
-	shape->extras = true;
-	shape->bytes = geometry.index_bytes + geometry.extras_bytes;
+	shape->records = geometry.records_per_chapter;
+	shape->index_pages = geometry.index_pages_per_chapter;
+	shape->extras = extras;
+	shape->bytes = geometry.index_bytes + (extras ? geometry.extras_bytes : 0);
 }
 
 int small_index_create(const struct small_shape *shape, struct uds_io *io,

@@ -49,12 +49,6 @@ tests_unit_test_snapshot_threads_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_threads_LDADD = $(TEST_LDADD)
 THREADED_TESTS += tests/unit/test_snapshot_threads
 
-UNIT_TESTS += tests/unit/test_snapshot_crash
-tests_unit_test_snapshot_crash_SOURCES = tests/unit/test_snapshot_crash.c
-tests_unit_test_snapshot_crash_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_unit_test_snapshot_crash_CFLAGS = $(TEST_CFLAGS)
-tests_unit_test_snapshot_crash_LDADD = $(TEST_LDADD)
-
 UNIT_TESTS += tests/unit/test_exception_store
 tests_unit_test_exception_store_SOURCES = tests/unit/test_exception_store.c
 tests_unit_test_exception_store_CPPFLAGS = $(TEST_CPPFLAGS)
