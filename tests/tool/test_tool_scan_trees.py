@@ -345,6 +345,7 @@ def a_scan_that_read_nothing_is_an_error():
         empty = folders(folder, "empty")
         for paths, says in (([empty], "no file was found"),
                             ([os.path.join(folder, "missing")], "nothing could be read"),
+                            ([""], "No such file"),  # as of a variable that is not set
                             ([empty, "/dev/null"], "nothing could be read")):
             ran = uds("scan", *paths, status=FAILED, says=[says, "nothing was scanned"])
             equal(ran.out, "")
