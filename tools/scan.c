@@ -282,6 +282,7 @@ static void set_options(struct scan *scan, struct options *options)
 /* What the options mean together. Returns an exit status, after a message if it is bad. */
 static int check_options(struct scan *scan, const struct options *options)
 {
+	static const char *const of_index[] = { "no-save", "nonce", "offset" };
 	struct scan_options *o = &scan->options;
 	char range[160];
 
@@ -293,6 +294,10 @@ static int check_options(struct scan *scan, const struct options *options)
 	if (scan->sparse && scan->index != NULL)
 		return misused(o->command, "--sparse is for a scan without --index: that index is "
 					   "what it was made as");
+	for (size_t i = 0; scan->index == NULL && i < sizeof(of_index) / sizeof(of_index[0]); i++) {
+		if (options_given(options, of_index[i]))
+			return misused(o->command, "--%s is for a scan with --index", of_index[i]);
+	}
 	if (scan->report.directories && scan->report.top == 0)
 		return misused(o->command, "--directories needs --top N");
 	o->keep_files = scan->report.top > 0 || scan->list_seen;

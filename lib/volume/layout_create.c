@@ -155,18 +155,24 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 static int check_place(struct uds_io *io, uint64_t offset, const struct geometry *geometry,
 		       struct uds_message *ret_message)
 {
+	uint64_t start = uds_io_device_offset(io); /* of a part of a device */
+
 	/* They describe what a conversion moved (11.3); in a new index nothing was. */
 	if (geometry->remapped_virtual != 0 || geometry->remapped_physical != 0)
 		return failure(ret_message, -EINVAL,
 			       "remapped_virtual and remapped_physical: expected 0 in a new index, "
 			       "found %" PRIu64 " and %" PRIu64,
 			       geometry->remapped_virtual, geometry->remapped_physical);
-	/* Bounded so that no sum of block numbers below can overflow. */
-	if (offset % BLOCK_BYTES != 0 || offset / BLOCK_BYTES > MAX_BLOCKS ||
-	    uds_io_device_offset(io) / BLOCK_BYTES > MAX_BLOCKS)
+	if (offset % BLOCK_BYTES != 0)
 		return failure(ret_message, -EINVAL,
 			       "offset: expected a multiple of %u bytes, found %" PRIu64,
 			       BLOCK_BYTES, offset);
+	/* Bounded so that no sum of block numbers below can overflow. */
+	start = start > offset ? start : offset;
+	if (start / BLOCK_BYTES > MAX_BLOCKS)
+		return failure(ret_message, -EINVAL,
+			       "offset: expected at most %" PRIu64 ", found %" PRIu64,
+			       MAX_BLOCKS * BLOCK_BYTES, start);
 	if (uds_io_block_bytes(io) > BLOCK_BYTES)
 		return failure(ret_message, UDS_ERR_UNALIGNED,
 			       "blocks of %" PRIu32 " bytes: the index is laid out in blocks of %u",

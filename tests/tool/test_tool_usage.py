@@ -84,6 +84,11 @@ def offsets_must_be_whole_blocks():
     for command in INDEX_COMMANDS:
         uds(command, "--offset", "1000", "x", status=USAGE, says=["--offset", "4096"])
         uds(command, "--offset", "17X", "x", status=USAGE, says="--offset")
+    with Folder() as folder:
+        path = os.path.join(folder, "x")
+        uds("create", *SMALL, "--offset", (1 << 64) - 4096, path, status=FAILED,
+            says="offset: expected at most")
+        equal(os.listdir(folder), [])
 
 
 def impossible_geometries_are_refused_with_the_range():
@@ -126,6 +131,14 @@ def block_sizes_outside_the_range_are_refused():
         uds("scan", "--block-size", size, "/dev/null", status=USAGE, says="--block-size")
 
 
+def options_about_an_index_need_one():
+    with Folder() as folder:
+        for option in (["--no-save"], ["--nonce", "0"], ["--offset", "4096"]):
+            uds("scan", *option, folder, status=USAGE, says=[option[0], "--index"])
+        uds("scan", "--directories", folder, status=USAGE, says="--top")
+        uds("scan", "--sparse", "--index", "x", folder, status=USAGE, says="--index")
+
+
 def options_may_follow_arguments():
     with Folder() as folder:
         path = os.path.join(folder, "x.uds")
@@ -161,5 +174,6 @@ if __name__ == "__main__":
         missing_and_superfluous_arguments_are_refused, zones_outside_the_range_are_refused_with_it,
         offsets_must_be_whole_blocks, impossible_geometries_are_refused_with_the_range,
         an_impossible_geometry_leaves_an_existing_file_alone,
-        block_sizes_outside_the_range_are_refused, options_may_follow_arguments,
+        block_sizes_outside_the_range_are_refused, options_about_an_index_need_one,
+        options_may_follow_arguments,
         output_that_cannot_be_written_is_an_error, messages_name_the_command_and_the_file]))
