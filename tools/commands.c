@@ -36,7 +36,10 @@ static const char scan_options[] =
 	"  --no-save             with --index: leave it as a crash would\n" TARGET_HELP
 		TARGET_NONCE_HELP TARGET_SAVE_HELP TARGET_COMMON_HELP;
 
-static const char reading_options[] = TARGET_HELP TARGET_COMMON_HELP;
+static const char verify_options[] =
+	"  --repair              mend what is damaged\n"
+	"  --lose-records        with --repair: give up the records of damaged pages\n" TARGET_HELP
+		TARGET_SAVE_HELP TARGET_COMMON_HELP;
 static const char dump_options[] = TARGET_HELP TARGET_NONCE_HELP TARGET_COMMON_HELP;
 static const char recover_options[] =
 	"  --ignore-saves        read the volume in any case, whatever was saved\n"
@@ -70,9 +73,9 @@ const struct command index_commands[] = {
 	},
 	{
 		.name = "verify",
-		.line = "Checks everything in an index, and writes nothing",
-		.usage = "[OPTION...] INDEX",
-		.options = reading_options,
+		.line = "Checks everything in an index, and repairs it if asked to",
+		.usage = "[--repair [--lose-records]] [OPTION...] INDEX",
+		.options = verify_options,
 		.run = verify_run,
 	},
 	{

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `uds verify`: names what is damaged. */
+/* `uds verify`: names what is damaged, and repairs it. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -8,7 +8,7 @@
 #include "target.h"
 #include "text.h"
 
-/* What uds_index_verify() calls back with. */
+/* What uds_index_verify() and uds_index_repair() call back with. */
 struct findings {
 	const struct target *target;
 	json_t *list; /* NULL: they are printed as they come */
@@ -25,7 +25,8 @@ static int take_finding(void *context, const char *sentence)
 	return 0;
 }
 
-static int print_verdict(const struct target *target, json_t *list, uint64_t count)
+/* @repair: that was asked for, and done if there was anything. */
+static int print_verdict(const struct target *target, json_t *list, uint64_t count, bool repair)
 {
 	json_t *o;
 
@@ -33,18 +34,34 @@ static int print_verdict(const struct target *target, json_t *list, uint64_t cou
 		if (count == 0)
 			print_line(stdout, "%s: no damage found", target->uri);
 		else
-			print_line(stdout, "%s: %llu finding%s", target->uri,
-				   (unsigned long long)count, count == 1 ? "" : "s");
+			print_line(stdout, "%s: %llu finding%s%s", target->uri,
+				   (unsigned long long)count, count == 1 ? "" : "s",
+				   repair ? ", repaired" : "");
 		return 0;
 	}
 	o = json_object();
 	json_object_set_new(o, "damaged", json_boolean(count > 0));
 	json_object_set_new(o, "findings_count", json_unsigned(count));
 	json_object_set(o, "findings", list);
+	if (repair)
+		json_object_set_new(o, "repaired", json_boolean(count > 0));
 	return print_json(o);
 }
 
-static int verify_io(struct target *target, json_t *list)
+static int repair_failed(const struct target *target, int status, const struct uds_message *message)
+{
+	if (status == UDS_ERR_STOPPED) {
+		complain(target->command, "interrupted: a repair can be begun again");
+	} else if (status == UDS_ERR_WOULD_LOSE_RECORDS) {
+		complain(target->command,
+			 "%s: nothing was changed; add --lose-records to give these records up",
+			 target->uri);
+		return EXIT_DAMAGE;
+	}
+	return failed(target->command, target->uri, status, message);
+}
+
+static int verify_io(struct target *target, json_t *list, bool repair)
 {
 	struct findings findings = { target, list };
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
@@ -54,23 +71,28 @@ static int verify_io(struct target *target, json_t *list)
 	int r;
 
 	catch_interrupts();
-	progress_start(&progress, target->quiet, "verifying", "chapters");
+	progress_start(&progress, target->quiet, repair ? "repairing" : "verifying", "chapters");
 	options.env = &target->env;
 	options.offset = target->offset;
 	options.zones = (unsigned int)target->zones;
-	options.mode = UDS_INDEX_READ_ONLY;
+	options.lose_records = target->lose_records;
 	options.progress = progress_report;
 	options.progress_context = &progress;
-	r = uds_index_verify(target->io, &options, take_finding, &findings, &message, &count);
+	r = repair ? uds_index_repair(target->io, &options, take_finding, &findings, &message,
+				      &count)
+		   : uds_index_verify(target->io, &options, take_finding, &findings, &message,
+				      &count);
 	progress_end(&progress);
+	if (r < 0 && repair)
+		return repair_failed(target, r, &message);
 	if (r == UDS_ERR_STOPPED)
 		complain(target->command, "interrupted: not everything was checked; nothing is "
 					  "ever written");
 	if (r < 0)
 		return failed(target->command, target->uri, r, &message);
-	if (print_verdict(target, list, count) < 0)
+	if (print_verdict(target, list, count, repair) < 0)
 		return failed(target->command, "JSON", -ENOMEM, NULL);
-	return count > 0 ? EXIT_DAMAGE : EXIT_GOOD;
+	return count > 0 && !repair ? EXIT_DAMAGE : EXIT_GOOD;
 }
 
 int verify_run(const struct command *command, int argc, char **argv)
@@ -78,20 +100,25 @@ int verify_run(const struct command *command, int argc, char **argv)
 	struct target target = { 0 };
 	struct options options;
 	json_t *list = NULL;
+	bool repair = false;
 	char **arguments;
 	int status;
 
 	options_start(&options, command);
-	target_options(&target, &options, false);
+	target_options(&target, &options, true);
+	options_flag(&options, "repair", &repair);
+	options_flag(&options, "lose-records", &target.lose_records);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
+	if (!repair && (target.lose_records || options_given(&options, "save-time")))
+		return misused(command, "--lose-records and --save-time are for --repair");
 	target_set(&target, &options, arguments[0]);
-	status = target_open_io(&target, false);
+	status = target_open_io(&target, repair);
 	if (status != EXIT_GOOD)
 		return status;
 	if (options.json)
 		list = json_array();
-	status = target_close(&target, false, verify_io(&target, list));
+	status = target_close(&target, false, verify_io(&target, list, repair));
 	json_decref(list);
 	return finish_output(command, status);
 }

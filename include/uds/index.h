@@ -548,6 +548,36 @@ int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
 		     uds_finding_fn found, void *found_context, struct uds_message *ret_message,
 		     uint64_t *ret_findings);
 
+/*
+ * Repairs what uds_index_verify() finds in the chapters, the saves and the extras, durably. Damaged
+ * record pages are dropped: their records are not found afterwards, and cause no error. Damaged index
+ * pages are made again from the records, without loss; a chapter is dropped as a whole when nothing says
+ * that its records are not those of another one. Everything else is found as before. A repair ends with
+ * a save; libuds_index(3), Repair, has the details.
+ *
+ * @options: as for uds_index_open(), may be NULL; mode and skip_unreadable are ignored. Without
+ *     lose_records nothing is written when records would be lost. Progress is in chapters.
+ * @found: may be NULL; called before anything is written, once for each damage, with a sentence that
+ *     says what is lost by it. A value other than 0 refuses: nothing is written.
+ * @ret_findings: may be NULL; how many of these there were. 0: nothing was damaged, nothing was written.
+ *
+ * After a power cut or an error a repair can be done again, and then has the same result.
+ *
+ * Returns 0, or
+ *   UDS_ERR_WOULD_LOSE_RECORDS   lose_records is not set, and records would be lost
+ *   UDS_ERR_STOPPED              a callback refused, or ended it
+ *   UDS_ERR_CORRUPT, UDS_ERR_NOT_AN_INDEX, UDS_ERR_UNSUPPORTED_VERSION
+ *                                the super block or the config block is damaged: they cannot be repaired
+ *   UDS_ERR_MISMATCH, UDS_ERR_NONCE_MISMATCH, UDS_ERR_READ_ONLY, UDS_ERR_UNALIGNED, -EINVAL, -E2BIG
+ *                                as uds_index_open()
+ *   -ENOMEM, -EIO, ...           no memory; what the I/O said to a write
+ *
+ * Threads: any, on an index that is not open. Since 0.2.
+ */
+int uds_index_repair(struct uds_io *io, const struct uds_index_options *options,
+		     uds_finding_fn found, void *found_context, struct uds_message *ret_message,
+		     uint64_t *ret_findings);
+
 #ifdef __cplusplus
 }
 #endif

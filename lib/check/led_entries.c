@@ -3,6 +3,8 @@
 #include "check/led_entries.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/hash_key.h"
@@ -107,6 +109,49 @@ static int compare_ids(const void *a, const void *b)
 	const uint64_t *x = a, *y = b;
 
 	return *x < *y ? -1 : *x > *y;
+}
+
+struct kept {
+	struct led_entries *led;
+	uint64_t vcn;
+	struct name_place place; /* but for the address */
+};
+
+static int leads_nowhere(void *context, const struct list_entry *entry)
+{
+	struct kept *kept = context;
+	const struct led_entries *led = kept->led;
+	struct uds_record_name name;
+	uint64_t id;
+
+	if (entry->stale || entry->vcn != kept->vcn)
+		return 0;
+	kept->place.address = entry->address;
+	if (entry->collision_name != NULL)
+		memcpy(&name, entry->collision_name, sizeof(name));
+	id = entry_id(&kept->place, entry->collision_name != NULL ? &name : NULL);
+	return led->count == 0 ||
+	       bsearch(&id, led->ids, led->count, sizeof(id), compare_ids) == NULL;
+}
+
+void led_entries_keep_only(struct led_entries *led, uint64_t vcn)
+{
+	struct volume_index *volume_index = led->index->volume_index;
+	struct kept kept = { .led = led, .vcn = vcn };
+
+	sort_elements(led->ids, led->count, sizeof(led->ids[0]), compare_ids);
+	for (int sub = SUB_INDEX_DENSE; sub <= SUB_INDEX_HOOK; sub++) {
+		uint32_t lists = volume_index_list_count(volume_index, (enum sub_index)sub);
+
+		kept.place.sub = (uint8_t)sub;
+		for (uint32_t i = 0; i < lists; i++) {
+			kept.place.zone = (uint8_t)(i / led->lists_per_zone[sub]);
+			kept.place.list = i % led->lists_per_zone[sub];
+			volume_index_remove_unwanted(volume_index, (enum sub_index)sub, i,
+						     leads_nowhere, &kept);
+		}
+	}
+	led->count = 0;
 }
 
 uint64_t led_entries_take(struct led_entries *led)

@@ -33,4 +33,10 @@ void led_entries_add(struct led_entries *led, uint64_t vcn, const struct uds_rec
 /* How many different entries led to records since the last call. */
 uint64_t led_entries_take(struct led_entries *led);
 
+/*
+ * Removes all entries of chapter @vcn from the volume index that lead to none of the records that were added since
+ * led_entries_take().
+ */
+void led_entries_keep_only(struct led_entries *led, uint64_t vcn);
+
 #endif

@@ -16,26 +16,15 @@
 #include "base/struct_size.h"
 #include "base/visibility.h"
 #include "chapter/record_page.h"
-#include "check/led_entries.h"
+#include "check/verify_private.h"
 #include "geometry/name_bits.h"
 #include "index/index.h"
 #include "index/save.h"
 #include "volume/chapter_stream.h"
 #include "volume/chapter_view.h"
 
-struct index_verify {
-	struct uds_io *io;
-	struct uds_index *index;
-	uds_finding_fn found;
-	void *found_context;
-	uint64_t findings;
-	bool stopped; /* by the callback: nothing more is reported */
-	struct led_entries led;
-	uint64_t *hints; /* volume index entries for each chapter from index->oldest on */
-};
-
 /* For sentences that name the I/O themselves. */
-static void finding_as_is(struct index_verify *verify, const struct uds_message *message)
+void verify_found(struct index_verify *verify, const struct uds_message *message)
 {
 	if (verify->stopped)
 		return;
@@ -62,11 +51,10 @@ static void finding(struct index_verify *verify, const char *format, ...)
 	if (n > 0 && (size_t)n < sizeof(sentence.text))
 		vsnprintf(sentence.text + n, sizeof(sentence.text) - (size_t)n, format, args);
 	va_end(args);
-	finding_as_is(verify, &sentence);
+	verify_found(verify, &sentence);
 }
 
-/* Slots that contradict the format, and a save that counts but cannot be loaded. */
-static int check_saves(struct index_verify *verify)
+int verify_check_saves(struct index_verify *verify)
 {
 	struct uds_index *index = verify->index;
 	const struct save *save;
@@ -91,7 +79,7 @@ static int check_saves(struct index_verify *verify)
 		return invalidated;
 	/* A wiped open chapter is how a save ends (15.4): that is no damage. */
 	if (invalidated != 1)
-		finding_as_is(verify, &index->why_recovered);
+		verify_found(verify, &index->why_recovered);
 	return 0;
 }
 
@@ -118,10 +106,8 @@ static void check_page_map(struct index_verify *verify, const struct chapter_vie
 	}
 }
 
-/* Of a record page: which entries of the volume index lead to the chapter. */
-static void note_led_to(struct index_verify *verify, const struct chapter_view *view, uint32_t page)
+void verify_note_led_to(struct index_verify *verify, uint64_t vcn, const uint8_t *records)
 {
-	const uint8_t *records = chapter_view_record_page(view, page);
 	uint32_t count = verify->index->geometry.records_per_page;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -131,7 +117,7 @@ static void note_led_to(struct index_verify *verify, const struct chapter_view *
 		/* Copies of the fill record count once (10.4). */
 		if (find_in_page(records, count, &name) != i)
 			continue;
-		led_entries_add(&verify->led, view->vcn, &name);
+		led_entries_add(&verify->led, vcn, &name);
 	}
 }
 
@@ -145,14 +131,28 @@ static uint64_t tolerated_hints(uint64_t hints)
 	return hints / 64 + 16;
 }
 
+bool verify_check_hints(struct index_verify *verify, uint64_t vcn)
+{
+	uint64_t hinted = led_entries_take(&verify->led);
+	uint64_t hints = verify->hints[vcn - verify->index->oldest];
+
+	if (hinted + tolerated_hints(hints) >= hints)
+		return true;
+	finding(verify,
+		"chapter %" PRIu64 " in slot %" PRIu32 ": %" PRIu64 " of %" PRIu64
+		" volume index entries for it lead to no record",
+		vcn, geometry_physical_chapter(&verify->index->geometry, vcn), hints - hinted,
+		hints);
+	return false;
+}
+
 /*
  * What makes a chapter whole (whole_chapter.h), place by place; and whether the volume index agrees.
  */
 static int check_records(struct index_verify *verify, const struct chapter_view *view)
 {
 	struct uds_index *index = verify->index;
-	uint64_t entries = 0, astray = 0, hinted;
-	uint64_t hints = verify->hints[view->vcn - index->oldest];
+	uint64_t entries = 0, astray = 0;
 	int r;
 
 	/* Every page, even after a finding: the user wants to know how much is damaged. */
@@ -165,7 +165,7 @@ static int check_records(struct index_verify *verify, const struct chapter_view 
 				"chapter %" PRIu64 " in slot %" PRIu32 ", record page %" PRIu32
 				": record %" PRIu32 " is out of order",
 				view->vcn, view->slot, p, bad);
-		note_led_to(verify, view, p);
+		verify_note_led_to(verify, view->vcn, chapter_view_record_page(view, p));
 	}
 	r = chapter_view_count_astray(view, &entries, &astray);
 	if (r < 0)
@@ -175,12 +175,7 @@ static int check_records(struct index_verify *verify, const struct chapter_view 
 			"chapter %" PRIu64 " in slot %" PRIu32 ": %" PRIu64 " of %" PRIu64
 			" chapter index entries lead to no record",
 			view->vcn, view->slot, astray, entries);
-	hinted = led_entries_take(&verify->led);
-	if (hinted + tolerated_hints(hints) < hints)
-		finding(verify,
-			"chapter %" PRIu64 " in slot %" PRIu32 ": %" PRIu64 " of %" PRIu64
-			" volume index entries for it lead to no record",
-			view->vcn, view->slot, hints - hinted, hints);
+	(void)verify_check_hints(verify, view->vcn);
 	return 0;
 }
 
@@ -194,7 +189,7 @@ static int check_sums(struct index_verify *verify, const struct chapter_view *vi
 		if (r == -ENOMEM)
 			return r;
 		if (r < 0)
-			finding_as_is(verify, message);
+			verify_found(verify, message);
 	}
 	return 0;
 }
@@ -213,7 +208,7 @@ static int check_chapter(struct index_verify *verify, struct chapter_view *view,
 	}
 	r = chapter_view_set(view, vcn, streamed->pages, &message);
 	if (r < 0)
-		finding_as_is(verify, &message);
+		verify_found(verify, &message);
 	checked = check_sums(verify, view, &message);
 	if (checked < 0 || r < 0)
 		return checked;
@@ -255,8 +250,7 @@ static int check_chapters(struct index_verify *verify, const struct uds_index_op
 	return r;
 }
 
-/* Every live record of the open chapter has an entry that names this chapter. */
-static void check_open_chapter(struct index_verify *verify)
+void verify_check_open_chapter(struct index_verify *verify)
 {
 	struct uds_index *index = verify->index;
 	uint64_t without = 0, records = 0;
@@ -298,7 +292,7 @@ static int count_hint(void *context, const struct list_entry *entry)
 	return 0;
 }
 
-static int count_hints(struct index_verify *verify)
+int verify_count_hints(struct index_verify *verify)
 {
 	struct uds_index *index = verify->index;
 
@@ -320,8 +314,8 @@ static int check_all(struct index_verify *verify, const struct uds_index_options
 {
 	int r;
 
-	r = check_saves(verify);
-	check_open_chapter(verify);
+	r = verify_check_saves(verify);
+	verify_check_open_chapter(verify);
 	if (r == 0 && verify->stopped)
 		r = UDS_ERR_STOPPED;
 	/*
@@ -329,7 +323,7 @@ static int check_all(struct index_verify *verify, const struct uds_index_options
 	 * time.
 	 */
 	if (r == 0)
-		r = count_hints(verify);
+		r = verify_count_hints(verify);
 	if (r == 0)
 		r = led_entries_make(verify->index, &verify->led);
 	if (r == 0)
@@ -339,8 +333,7 @@ static int check_all(struct index_verify *verify, const struct uds_index_options
 	return r;
 }
 
-/* What the log would have is found again, and told, by the checks. */
-static void say_nothing(void *context, enum uds_log_level level, const char *sentence)
+void verify_say_nothing(void *context, enum uds_log_level level, const char *sentence)
 {
 	(void)context;
 	(void)level;
@@ -364,7 +357,7 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 	if (r < 0)
 		return r;
 	/* The caller's allocator and clock, but not the caller's log. */
-	env.log = say_nothing;
+	env.log = verify_say_nothing;
 	o.env = &env;
 	o.mode = UDS_INDEX_READ_ONLY;
 	/* What is damaged, and what cannot be read, is what is looked for. */
@@ -376,7 +369,7 @@ UDS_PUBLIC int uds_index_verify(struct uds_io *io, const struct uds_index_option
 	 * look at.
 	 */
 	if (r == UDS_ERR_CORRUPT) {
-		finding_as_is(&verify, &message);
+		verify_found(&verify, &message);
 		r = verify.stopped ? failure(&message, UDS_ERR_STOPPED, "%s: %s", uds_io_name(io),
 					     uds_strerror(UDS_ERR_STOPPED))
 				   : 0;

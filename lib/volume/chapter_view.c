@@ -103,5 +103,5 @@ int chapter_view_count_astray(const struct chapter_view *view, uint64_t *ret_ent
 			      uint64_t *ret_astray)
 {
 	return chapter_count_astray(&view->volume->env, view->geometry, &view->volume->reader.code,
-				    view->heads, view->pages, ret_entries, ret_astray);
+				    view->heads, view->pages, ret_entries, ret_astray, NULL);
 }

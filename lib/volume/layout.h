@@ -69,6 +69,15 @@ int layout_create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 		  uint64_t size_limit, const struct uds_configuration *configuration,
 		  const uint8_t *nonce_data, bool extras, struct uds_message *ret_message);
 
+/*
+ * Makes extras that cannot be used (layout->extras.why) anew, empty; or, where the I/O has no room for them, makes
+ * sure that there are none. Nothing is known of any chapter then.
+ *
+ * Returns 0, -ENOMEM, or what the I/O said.
+ */
+int layout_renew_extras(struct layout *layout, struct uds_io *io, const struct uds_env *env,
+			struct uds_message *ret_message);
+
 /* Where the volume region begins, in bytes of the I/O. */
 static inline uint64_t layout_volume_offset(const struct layout *layout)
 {

@@ -116,6 +116,39 @@ static int write_extras(struct uds_io *io, const struct super_block *super, bool
 	return r;
 }
 
+int layout_renew_extras(struct layout *layout, struct uds_io *io, const struct uds_env *env,
+			struct uds_message *ret_message)
+{
+	uint64_t start = layout->extras.start, bytes = 0;
+	uint8_t nonce_data[NONCE_DATA_BYTES];
+	struct extras_area area;
+	int r;
+
+	r = uds_io_size(io, &bytes);
+	if (r == 0)
+		r = nonce_data_make(env_now_ms(env), nonce_data);
+	if (r < 0)
+		return failure(ret_message, r, "extras: %s", uds_strerror(r));
+	extras_make(&layout->geometry, start, layout->super.volume_nonce,
+		    get_le64(nonce_data + NONCE_DATA_BYTES - 8), &area);
+	area.present = bytes >= start && bytes - start >= area.blocks * BLOCK_BYTES;
+	if (area.present) {
+		r = write_extras(io, &layout->super, true, &area, ret_message);
+	} else {
+		r = io_write_zeroes(io, start,
+				    EXTRAS_FIRST_BLOCKS * BLOCK_BYTES < bytes - start
+					    ? EXTRAS_FIRST_BLOCKS * BLOCK_BYTES
+					    : bytes - start);
+		if (r < 0)
+			failure(ret_message, r, "extras: writing zeroes: %s", uds_strerror(r));
+		else
+			r = io_flush(io, ret_message);
+	}
+	if (r == 0)
+		layout->extras = area;
+	return r;
+}
+
 /* @extras: NULL: none. @clear: all of it. */
 static int write_all(struct uds_io *io, const struct super_block *super,
 		     const struct uds_configuration *configuration, struct extras_area *extras,

@@ -4,6 +4,7 @@ udsinclude_HEADERS += include/uds/volume.h
 lib_libcore_la_SOURCES += \
 	lib/volume/chapter_view.c lib/volume/chapter_view.h \
 	lib/volume/chapter_builder.c lib/volume/chapter_builder.h \
+	lib/volume/chapter_mend.c lib/volume/chapter_mend.h \
 	lib/volume/chapter_stream.c lib/volume/chapter_stream.h \
 	lib/volume/chapter_writer.c lib/volume/chapter_writer.h \
 	lib/volume/config_block.c lib/volume/config_block.h \

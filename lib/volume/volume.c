@@ -245,6 +245,12 @@ void volume_begin_write(struct volume *volume, uint32_t slot, uint64_t vcn)
 		note_area_failure(volume, &message);
 }
 
+void volume_begin_mend(struct volume *volume, uint32_t slot)
+{
+	page_reader_lock_slot(&volume->reader, slot);
+	forget_logged(volume, slot);
+}
+
 /*
  * Checksums on the device say that their chapter is durable, so they are written when it is. The next flush
  * will do for them: until then, a recovery computes them anew.

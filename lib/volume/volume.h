@@ -118,4 +118,10 @@ int volume_read_head(struct volume *volume, uint32_t slot, uint64_t *ret_vcn,
 void volume_begin_write(struct volume *volume, uint32_t slot, uint64_t vcn);
 void volume_end_write(struct volume *volume, uint32_t slot, uint64_t vcn, const uint8_t *pages);
 
+/*
+ * The same as volume_begin_write() before pages of the chapter that is in a slot are written again. Its checksums
+ * stay what they are, also on the device: until volume_end_write() they tell which pages are still good.
+ */
+void volume_begin_mend(struct volume *volume, uint32_t slot);
+
 #endif

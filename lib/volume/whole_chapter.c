@@ -99,6 +99,7 @@ struct census {
 	size_t count;
 	uint64_t entries;
 	uint64_t astray;
+	struct page_entries *pages; /* the same for each record page, or NULL */
 
 	/* Of the ordinary entry that was met last: what may be its record's place. */
 	uint64_t ordinary_key;
@@ -165,6 +166,25 @@ static size_t first_place(const struct census *census, uint64_t key)
 	return low;
 }
 
+/* What the counts of the page are in that the key of an entry names; NULL: they are not asked for. */
+static struct page_entries *entries_of(const struct census *census, uint64_t key)
+{
+	uint32_t page = key & UINT16_MAX; /* as place_key() has it */
+
+	if (census->pages == NULL || page >= census->geometry->record_pages_per_chapter)
+		return NULL;
+	return &census->pages[page];
+}
+
+static void note_astray(struct census *census, uint64_t key)
+{
+	struct page_entries *entries = entries_of(census, key);
+
+	census->astray++;
+	if (entries != NULL)
+		entries->astray++;
+}
+
 /*
  * An ordinary entry has no name: its record may be any at this place that is not that of a collision
  * entry. These follow it, so it is settled when the next ordinary entry, or the end of the list, comes.
@@ -172,7 +192,7 @@ static size_t first_place(const struct census *census, uint64_t key)
 static void settle_ordinary(struct census *census)
 {
 	if (census->has_ordinary && census->ordinary_records == 0)
-		census->astray++;
+		note_astray(census, census->ordinary_key);
 	census->has_ordinary = false;
 }
 
@@ -182,8 +202,11 @@ static void count_entry(struct census *census, uint32_t list, const struct delta
 		(uint64_t)list << census->geometry->chapter_address_bits | entry->key;
 	struct record_place place = { .key = place_key(list_and_address, entry->value),
 				      .name = entry->name };
+	struct page_entries *entries = entries_of(census, place.key);
 
 	census->entries++;
+	if (entries != NULL)
+		entries->all++;
 	if (!entry->collision) {
 		settle_ordinary(census);
 		census->has_ordinary = true;
@@ -195,7 +218,7 @@ static void count_entry(struct census *census, uint32_t list, const struct delta
 	}
 	/* A collision entry has the whole name: its record is there or not, nothing to settle. */
 	if (bsearch(&place, census->places, census->count, sizeof(place), compare_places) == NULL)
-		census->astray++;
+		note_astray(census, place.key);
 	else if (census->ordinary_key == place.key && census->ordinary_records > 0)
 		census->ordinary_records--;
 }
@@ -221,9 +244,10 @@ static void count_page(struct census *census, const struct index_page_head *head
 
 int chapter_count_astray(const struct uds_env *env, const struct geometry *geometry,
 			 const struct index_page_code *code, const struct index_page_head *heads,
-			 const uint8_t *pages, uint64_t *ret_entries, uint64_t *ret_astray)
+			 const uint8_t *pages, uint64_t *ret_entries, uint64_t *ret_astray,
+			 struct page_entries *ret_pages)
 {
-	struct census census = { .geometry = geometry, .code = code };
+	struct census census = { .geometry = geometry, .code = code, .pages = ret_pages };
 
 	/*
 	 * Sorted once and searched for each entry, instead of a walk over its record page for each.
@@ -259,7 +283,7 @@ static int check_records(const struct uds_env *env, const struct geometry *geome
 				       " is out of order",
 				       p, bad);
 	}
-	r = chapter_count_astray(env, geometry, code, heads, pages, &entries, &astray);
+	r = chapter_count_astray(env, geometry, code, heads, pages, &entries, &astray, NULL);
 	/*
 	 * A chapter written by anybody has none: entries are made from the records that are
 	 * written. So one that leads nowhere tells that record pages are of an earlier round: the

@@ -48,16 +48,24 @@ int chapter_check_index(const struct geometry *geometry, const struct index_page
 void chapter_last_lists(const struct geometry *geometry, const struct index_page_head *heads,
 			uint16_t *ret_last_lists);
 
+/* The entries of a chapter index that lead to one record page. */
+struct page_entries {
+	uint32_t all;
+	uint32_t astray; /* to no record of it */
+};
+
 /*
  * Counts the entries of the chapter index, and those that lead to no record.
  *
  * @heads, @pages: all pages of a chapter, whose index pages were checked.
+ * @ret_pages: may be NULL; the same for each record page, added to what is there.
  *
  * Returns 0 or -ENOMEM.
  */
 int chapter_count_astray(const struct uds_env *env, const struct geometry *geometry,
 			 const struct index_page_code *code, const struct index_page_head *heads,
-			 const uint8_t *pages, uint64_t *ret_entries, uint64_t *ret_astray);
+			 const uint8_t *pages, uint64_t *ret_entries, uint64_t *ret_astray,
+			 struct page_entries *ret_pages);
 
 /*
  * Whether @pages, all pages of a slot, are a whole chapter. Returns 0 and its number; UDS_ERR_CORRUPT and

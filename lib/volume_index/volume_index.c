@@ -509,3 +509,44 @@ int volume_index_walk(const struct volume_index *index, enum sub_index sub, uint
 	}
 	return 0;
 }
+
+struct unwanted {
+	list_entry_fn is_unwanted;
+	void *context;
+	uint32_t position; /* of the next entry */
+	uint32_t end;	   /* only those before are looked at */
+	uint32_t last;	   /* unwanted one; UINT32_MAX: there is none */
+};
+
+static int look_for_unwanted(void *context, const struct list_entry *entry)
+{
+	struct unwanted *unwanted = context;
+
+	if (unwanted->position == unwanted->end)
+		return 1;
+	if (unwanted->is_unwanted(unwanted->context, entry) != 0)
+		unwanted->last = unwanted->position;
+	unwanted->position++;
+	return 0;
+}
+
+void volume_index_remove_unwanted(struct volume_index *index, enum sub_index sub, uint32_t list,
+				  list_entry_fn is_unwanted, void *context)
+{
+	struct list_zone *zone = zone_of_list(index, sub, list);
+	struct list_head *head = &zone->heads[list - zone->first_list];
+	struct unwanted unwanted = { .is_unwanted = is_unwanted, .context = context };
+
+	/*
+	 * From the end: an entry that takes the place of a removed one, a collision entry without its name from
+	 * then on, was looked at before.
+	 */
+	for (unwanted.end = head->entries; unwanted.end > 0; unwanted.end = unwanted.last) {
+		unwanted.position = 0;
+		unwanted.last = UINT32_MAX;
+		volume_index_walk(index, sub, list, look_for_unwanted, &unwanted);
+		if (unwanted.last == UINT32_MAX)
+			return;
+		index->operations->remove(zone, head, unwanted.last);
+	}
+}

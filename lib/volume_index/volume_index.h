@@ -216,6 +216,13 @@ struct list_entry {
 /* Returns 0 to go on; anything else ends the walk and is what it returns. */
 typedef int (*list_entry_fn)(void *context, const struct list_entry *entry);
 
+/*
+ * Removes the entries of a list for which @is_unwanted returns other than 0. It is asked at least once for each
+ * entry, and must always answer the same. No other thread uses the index.
+ */
+void volume_index_remove_unwanted(struct volume_index *index, enum sub_index sub, uint32_t list,
+				  list_entry_fn is_unwanted, void *context);
+
 /* How many lists a sub-index has: 0 for the hook sub-index of a dense index. */
 uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub);
 

@@ -251,7 +251,7 @@ void fuzz_chapter(const uint8_t *bytes, size_t size)
 		FUZZ_REQUIRE(geometry_physical_chapter(geometry, vcn) == slot);
 		chapter_last_lists(geometry, heads, last_lists);
 		FUZZ_REQUIRE(chapter_count_astray(env, geometry, &code, heads, pages, &entries,
-						  &astray) == 0);
+						  &astray, NULL) == 0);
 		FUZZ_REQUIRE(astray <= entries);
 	}
 	if (chapter_check_whole(env, geometry, &code, slot, pages, &whole_vcn, &message) == 0)

@@ -230,6 +230,32 @@ def verify_names_what_is_damaged():
         uds("verify", path)
 
 
+def a_repair_says_what_is_lost_and_drops_it_when_told_so():
+    with Folder() as folder:
+        path = os.path.join(folder, "x.uds")
+        uds("create", *SMALL, path)
+        uds("post", path, stdin=records(0, 3000))
+        geometry = uds_format.Geometry(4096, 4, 8)
+        record_page = 8192 + 4096 * (1 + geometry.chapter_pages + geometry.index_pages + 1)
+        damage(path, record_page + 16 * 100, b"damage" * 10)
+        before = content(path)
+        uds("verify", "--lose-records", path, status=USAGE, says="--repair")
+        ran = uds("verify", "--repair", path, status=DAMAGE, says="--lose-records")
+        has(ran.err, "record page 1")
+        has(ran.err, "lost")
+        equal(content(path), before, "nothing is lost without --lose-records")
+        found = uds("verify", "--repair", "--lose-records", "--json", path).json
+        equal(found["repaired"], True)
+        equal(found["findings_count"], 1)
+        has(" ".join(found["findings"]), "records of 1 of its 4 record pages are lost")
+        equal(uds("verify", "--json", path).json,
+              {"damaged": False, "findings": [], "findings_count": 0})
+        left = uds("dump", path).out.splitlines()
+        equal(len(left), 3000 - geometry.records_per_page)
+        equal(uds("verify", "--repair", "--json", path).json,
+              {"damaged": False, "findings": [], "findings_count": 0, "repaired": False})
+
+
 def a_damaged_save_is_not_called_clean_and_recover_saves_anew():
     with Folder() as folder:
         path = os.path.join(folder, "x")
@@ -483,6 +509,7 @@ if __name__ == "__main__":
         another_nonce_is_refused_when_one_is_asked_for,
         verify_finds_no_damage_in_good_indexes,
         verify_names_what_is_damaged,
+        a_repair_says_what_is_lost_and_drops_it_when_told_so,
         a_damaged_save_is_not_called_clean_and_recover_saves_anew,
         a_save_of_another_configuration_is_refused_until_told_to_ignore_it,
         records_that_only_a_damaged_save_has_are_kept_or_given_up_on_request,

@@ -48,6 +48,12 @@ tests_unit_test_bounded_memory_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_bounded_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_bounded_memory_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_index_damage
+tests_unit_test_index_damage_SOURCES = tests/unit/test_index_damage.c
+tests_unit_test_index_damage_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_damage_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_damage_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_index_findings
 tests_unit_test_index_findings_SOURCES = tests/unit/test_index_findings.c
 tests_unit_test_index_findings_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -238,6 +238,8 @@ static void live_of_index(void *context)
 	(void)uds_index_close(index);
 	(void)MEASURE(uds_index_read_info(io, &info_options, &message, &info));
 	(void)MEASURE(uds_index_verify(io, &options, ignore_finding, NULL, &message, &findings));
+	options.lose_records = true;
+	(void)MEASURE(uds_index_repair(io, &options, ignore_finding, NULL, &message, &findings));
 	options.mode = UDS_INDEX_RECOVER;
 	if (MEASURE(uds_index_open(io, &options, &message, &index)) == 0)
 		(void)MEASURE(uds_index_close(index));
