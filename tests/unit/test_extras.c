@@ -18,6 +18,7 @@
 #include "fault_io.h"
 #include "names.h"
 #include "torture_env.h"
+#include "trace_io.h"
 #include "volume/layout.h"
 
 #define SEED   0xe87a5
@@ -765,6 +766,89 @@ START_TEST(checksums_of_a_chapter_that_was_given_up_are_void_before_its_number_i
 }
 END_TEST
 
+/* ---- orders of writes ---- */
+
+/* Each write to the area from byte @from to @to of it that is in the trace comes between two flushes. */
+static unsigned int check_flushed(const struct trace *trace, uint64_t from, uint64_t to)
+{
+	uint64_t area = f.geometry.index_bytes;
+	bool flushed = true, wanted = false;
+	unsigned int count = 0;
+	const char *word = trace->text;
+
+	for (; *word != '\0'; word = strchr(word, ' ') + 1) {
+		uint64_t at = word[1] == 'W' ? strtoull(word + 2, NULL, 10) : 0;
+		bool ours = at >= area + from && at < area + to;
+
+		if (word[1] == 'F') {
+			flushed = true;
+			wanted = false;
+			continue;
+		}
+		ck_assert_msg(!wanted && (flushed || !ours), "no flush before: %.60s", word);
+		flushed = false;
+		wanted = ours;
+		count += ours;
+	}
+	ck_assert(!wanted);
+	return count;
+}
+
+static void trace_index(struct trace *trace)
+{
+	trace_start(trace);
+	f.io = trace_io(trace, 'd', f.io);
+}
+
+START_TEST(a_header_is_written_when_all_it_tells_is_durable)
+{
+	static struct trace trace;
+
+	shape(4096, 4, 6);
+	ck_assert_int_eq(format(true), 0);
+	trace_index(&trace);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
+	store(0, 2 * (uint64_t)f.geometry.records_per_chapter + 5, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	store(0, 10, 2);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	close_index();
+	/* Both headers, in turn. */
+	ck_assert_uint_ge(check_flushed(&trace, 0, 4096), 1);
+	ck_assert_uint_ge(check_flushed(&trace, 4096, 8192), 1);
+	end();
+}
+END_TEST
+
+START_TEST(void_checksums_are_durable_before_a_chapter_is_written)
+{
+	static struct trace trace;
+	uint64_t count;
+
+	shape(4096, 4, 6);
+	ck_assert_int_eq(format(true), 0);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
+	count = 2 * (uint64_t)f.geometry.records_per_chapter;
+	store(0, count, 1);
+	close_index();
+	/* Chapter 1 is lost, and the next one is chapter 1 again. */
+	flip(page_at(1, 0), 1);
+	trace_index(&trace);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
+	trace_clear(&trace);
+	store(count, count + f.geometry.records_per_chapter, 2);
+	/* The first write of all. */
+	ck_assert_uint_eq(
+		strtoull(trace.text + 2, NULL, 10),
+		extras_checksum_offset(
+			&(struct extras_area){ .start = f.geometry.index_bytes, .parts = 1 }, 1,
+			0));
+	ck_assert_msg(strncmp(strchr(trace.text, ' '), " dF", 3) == 0, "%.80s", trace.text);
+	close_index();
+	end();
+}
+END_TEST
+
 /* ---- other programs ---- */
 
 /* Puts what another program made of the index in front of the extras, which it does not know. */
@@ -983,6 +1067,8 @@ int main(void)
 	tcase_add_test(
 		tc,
 		checksums_of_a_chapter_that_was_given_up_are_void_before_its_number_is_used_again);
+	tcase_add_test(tc, a_header_is_written_when_all_it_tells_is_durable);
+	tcase_add_test(tc, void_checksums_are_durable_before_a_chapter_is_written);
 	tcase_add_loop_test(
 		tc, chapters_of_another_program_are_good_and_checksums_are_taken_up_again, 0, 4);
 	tcase_add_loop_test(tc, errors_in_the_area_are_logged_and_nothing_else, 0, 3);

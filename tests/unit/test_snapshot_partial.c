@@ -335,6 +335,30 @@ START_TEST(salvage_can_be_stopped_and_refuses_what_it_cannot_do)
 }
 END_TEST
 
+/* One that is opened to read only, or to save what can be had, is not given up: its device stays as it is. */
+START_TEST(what_is_only_read_is_not_invalidated)
+{
+	static const struct setting set = { 4096, 512, 20 * 4096 };
+	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
+	struct world *w = start(&set, 50, 5);
+	struct uds_snapshot_status status = UDS_SNAPSHOT_STATUS_INIT;
+	struct uds_message message = { "" };
+
+	options.read_only = _i == 0;
+	options.salvage = _i == 1;
+	ck_assert_int_eq(uds_snapshot_open(w->origin, w->cow, &options, NULL, &w->s), 0);
+	ck_assert_int_eq(uds_snapshot_invalidate(w->s), UDS_ERR_READ_ONLY);
+	uds_snapshot_error_message(w->s, &message);
+	ck_assert_ptr_nonnull(strstr(message.text, "opened to read only"));
+	ck_assert_int_eq(uds_snapshot_read(w->s, w->buffer, set.size, 0), 0);
+	ck_assert_int_eq(uds_snapshot_close(w->s), 0);
+	open_world(w, true);
+	ck_assert_int_eq(uds_snapshot_get_status(w->s, &status), 0);
+	ck_assert_uint_eq(status.state, UDS_SNAPSHOT_EMPTY);
+	end(w);
+}
+END_TEST
+
 /* After a write of @length bytes at @at said @done: that is what is there, and no byte more. */
 static void check_done(struct world *w, const uint8_t *written, size_t length, uint64_t at,
 		       size_t done, bool on_origin)
@@ -561,6 +585,7 @@ int main(void)
 	tcase_add_test(tc, the_sentence_names_the_bad_entry_not_the_start_of_its_run);
 	tcase_add_test(tc, metadata_is_not_read_as_content);
 	tcase_add_test(tc, salvage_can_be_stopped_and_refuses_what_it_cannot_do);
+	tcase_add_loop_test(tc, what_is_only_read_is_not_invalidated, 0, 2);
 	tcase_add_loop_test(tc, each_failing_operation_of_a_write_leaves_what_it_says, 0, SETTINGS);
 	tcase_add_loop_test(tc, a_bad_block_in_the_middle_ends_a_write_there, 0, SETTINGS);
 	tcase_add_loop_test(tc, a_write_that_finds_no_room_says_how_much_is_in_the_snapshot, 0,
