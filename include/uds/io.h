@@ -113,11 +113,18 @@ struct uds_io_ops {
 	 * and will not touch them any more: they fail with that error.
 	 */
 	int (*reap)(void *context, struct uds_io_engine *engine, int timeout_ms);
+
+	/*
+	 * Where the first bytes at or behind @offset are that may be other than zero, and where they
+	 * end; both the size when there are none. Everything before them reads as zero. Without it, or
+	 * with -EOPNOTSUPP, all bytes may.
+	 */
+	int (*find_data)(void *context, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end);
 };
 
-#define UDS_IO_OPS_INIT                                                          \
-	{                                                                        \
-		sizeof(struct uds_io_ops), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define UDS_IO_OPS_INIT                                                             \
+	{                                                                           \
+		sizeof(struct uds_io_ops), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /* What a backend needs, and its name. */
@@ -245,6 +252,21 @@ int uds_io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length);
  * Threads: any number at once. Since 0.1.
  */
 int uds_io_size(struct uds_io *io, uint64_t *ret_bytes);
+
+/*
+ * Finds the first range of bytes at or behind @offset that is not known to read as zero: what there is to
+ * read. A hole of a sparse file is passed over; zeroes that were written are not.
+ *
+ * @ret_begin, @ret_end: the range, not empty; both the size of the I/O when everything from @offset on is
+ *     known to read as zero.
+ *
+ * Returns 0, or
+ *   UDS_ERR_OUT_OF_RANGE  @offset is behind the end
+ *   -EIO, ...             what the backend said
+ *
+ * Threads: any number at once; what another thread writes meanwhile may be missing. Since 0.2.
+ */
+int uds_io_find_data(struct uds_io *io, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end);
 
 /*
  * Tells the backend that a range is not needed. What it reads as afterwards is undefined until it

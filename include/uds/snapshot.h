@@ -295,6 +295,33 @@ int uds_snapshot_salvage(struct uds_snapshot *snapshot, void *buffer, size_t len
 			 uint64_t *ret_lost_bytes);
 
 /*
+ * Finds the first range of the snapshot at or behind @offset that is not known to read as zero, as
+ * uds_io_find_data() does: content is looked for where it lies, on the COW device or the origin.
+ *
+ * @ret_begin, @ret_end: the range, not empty, and maybe not to the end of the data; both the size of the
+ *     snapshot when everything from @offset on is known to read as zero.
+ *
+ * Returns 0, or
+ *   UDS_ERR_OUT_OF_RANGE      @offset is behind the end
+ *   UDS_ERR_INVALID_SNAPSHOT  the snapshot's content is lost
+ *   -EIO, ...                 what an I/O said
+ *
+ * Threads: any number at once; what another thread writes meanwhile may be missing. Since 0.2.
+ */
+int uds_snapshot_find_data(struct uds_snapshot *snapshot, uint64_t offset, uint64_t *ret_begin,
+			   uint64_t *ret_end);
+
+/*
+ * The same for the origin, which during a merge reads as the snapshot that is merged.
+ *
+ * Returns 0, UDS_ERR_OUT_OF_RANGE, or what an I/O said.
+ *
+ * Threads: any number at once; what another thread writes meanwhile may be missing. Since 0.2.
+ */
+int uds_snapshot_origin_find_data(struct uds_snapshot *snapshot, uint64_t offset, uint64_t *ret_begin,
+				  uint64_t *ret_end);
+
+/*
  * Writes the snapshot. When it returns 0, new exceptions are durable, and so is their data. Data
  * that was written in place is durable after uds_snapshot_flush().
  *

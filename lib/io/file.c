@@ -293,6 +293,32 @@ static int file_write_zeroes(void *context, uint64_t offset, uint64_t length)
 	return 0;
 }
 
+/*
+ * The position of the descriptor moves, which nobody else uses: transfers say where they are. A file that
+ * becomes shorter meanwhile has no data there.
+ */
+static int file_find_data(void *context, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end)
+{
+	struct file_io *file = context;
+	off_t begin, end;
+	int r;
+
+	if (file->block_device)
+		return -EOPNOTSUPP;
+	begin = lseek(file->fd, (off_t)offset, SEEK_DATA);
+	if (begin < 0 && errno == ENXIO) {
+		r = file_size(file, ret_end);
+		*ret_begin = *ret_end;
+		return r;
+	}
+	end = begin < 0 ? -1 : lseek(file->fd, begin, SEEK_HOLE);
+	if (end < 0)
+		return errno == EINVAL ? -EOPNOTSUPP : -errno;
+	*ret_begin = (uint64_t)begin;
+	*ret_end = (uint64_t)end;
+	return 0;
+}
+
 static int file_close(void *context)
 {
 	struct file_io *file = context;
@@ -317,4 +343,5 @@ const struct uds_io_ops file_ops = {
 	.discard = file_discard,
 	.resize = file_resize,
 	.write_zeroes = file_write_zeroes,
+	.find_data = file_find_data,
 };

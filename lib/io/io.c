@@ -175,6 +175,49 @@ UDS_PUBLIC int uds_io_size(struct uds_io *io, uint64_t *ret_bytes)
 	return failures_end(io->failures, r, "%s: asking for its size", io->name);
 }
 
+static int find_data(struct uds_io *io, uint64_t offset, uint64_t *begin, uint64_t *end)
+{
+	uint64_t bytes = 0;
+	int r = io_status(io, "get_size", io->ops.get_size(io->context, &bytes));
+
+	if (r < 0)
+		return r;
+	if (offset > bytes)
+		return UDS_ERR_OUT_OF_RANGE;
+	*begin = offset;
+	*end = bytes;
+	if (io->ops.find_data == NULL || offset == bytes)
+		return 0;
+	r = io_status(io, "find_data", io->ops.find_data(io->context, offset, begin, end));
+	if (r == -EOPNOTSUPP) {
+		*begin = offset;
+		*end = bytes;
+		return 0;
+	}
+	/*
+	 * A backend that goes back, or finds nothing before the end, would keep its caller going round. (It may
+	 * have become shorter or longer since it was asked.)
+	 */
+	if (r == 0 && (*begin < offset || *begin > *end || (*begin == *end && *begin < bytes)))
+		return -EIO;
+	return r;
+}
+
+UDS_PUBLIC int uds_io_find_data(struct uds_io *io, uint64_t offset, uint64_t *ret_begin,
+				uint64_t *ret_end)
+{
+	uint64_t begin = 0, end = 0;
+	int r;
+
+	failures_begin(io->failures);
+	r = find_data(io, offset, &begin, &end);
+	if (r == 0) {
+		*ret_begin = begin;
+		*ret_end = end;
+	}
+	return failures_end(io->failures, r, "%s: looking for data at %" PRIu64, io->name, offset);
+}
+
 int io_discard(struct uds_io *io, uint64_t offset, uint64_t length)
 {
 	if (io->ops.discard == NULL)

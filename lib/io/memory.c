@@ -258,6 +258,35 @@ static int memory_resize(void *context, uint64_t bytes)
 	return r;
 }
 
+/* From here on there is a chunk, or there is none, up to @ret_end. */
+static bool has_chunk(const struct memory_io *memory, uint64_t offset, uint64_t *ret_end)
+{
+	if (atomic_load(&memory->leaves[offset / LEAF_BYTES].leaf) == NULL) {
+		*ret_end = offset - offset % LEAF_BYTES + LEAF_BYTES;
+		return false;
+	}
+	*ret_end = offset - offset % CHUNK_BYTES + CHUNK_BYTES;
+	return find_chunk(memory, offset) != NULL;
+}
+
+static int memory_find_data(void *context, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end)
+{
+	struct memory_io *memory = context;
+	uint64_t begin = offset, end, next;
+
+	pthread_rwlock_rdlock(&memory->lock);
+	while (begin < memory->size && !has_chunk(memory, begin, &next))
+		begin = next;
+	end = begin;
+	while (end < memory->size && has_chunk(memory, end, &next))
+		end = next;
+	/* A leaf may reach behind the end. */
+	*ret_begin = begin < memory->size ? begin : memory->size;
+	*ret_end = end < memory->size ? end : memory->size;
+	pthread_rwlock_unlock(&memory->lock);
+	return 0;
+}
+
 static int memory_close(void *context)
 {
 	struct memory_io *memory = context;
@@ -278,6 +307,7 @@ static const struct uds_io_ops memory_ops = {
 	.get_size = memory_size,
 	.close = memory_close,
 	.resize = memory_resize,
+	.find_data = memory_find_data,
 };
 
 UDS_PUBLIC int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes,

@@ -119,6 +119,47 @@ static int ranges_write_zeroes(void *context, uint64_t offset, uint64_t length)
 	return for_each_piece(context, zero_piece, NULL, length, offset);
 }
 
+/* The first data of a part at or behind @inside, or its end. */
+static int find_in_part(const struct range_part *part, uint64_t inside, uint64_t *ret_begin,
+			uint64_t *ret_end)
+{
+	uint64_t begin = 0, end = 0;
+	int r = 0;
+
+	if (part->io != NULL)
+		r = uds_io_find_data(part->io, part->offset + inside, &begin, &end);
+	begin = part->io == NULL ? part->length : begin - part->offset;
+	end = part->io == NULL ? part->length : end - part->offset;
+	/* What follows in the I/O may be no part of the whole. */
+	*ret_begin = begin < part->length ? begin : part->length;
+	*ret_end = end < part->length ? end : part->length;
+	return r;
+}
+
+static int ranges_find_data(void *context, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end)
+{
+	struct ranges_io *ranges = context;
+	uint64_t begin = 0, end = 0;
+	int r = 0;
+
+	for (size_t i = find_part(ranges, offset); i < ranges->count; i++) {
+		const struct range_part *part = &ranges->parts[i];
+
+		if (part->start + part->length <= offset)
+			continue;
+		r = find_in_part(part, offset > part->start ? offset - part->start : 0, &begin,
+				 &end);
+		if (r < 0 || begin < end) {
+			*ret_begin = part->start + begin;
+			*ret_end = part->start + end;
+			return r;
+		}
+	}
+	*ret_begin = ranges->bytes;
+	*ret_end = ranges->bytes;
+	return 0;
+}
+
 static int ranges_flush(void *context)
 {
 	struct ranges_io *ranges = context;
@@ -246,6 +287,7 @@ static const struct uds_io_ops ranges_ops = {
 	.map = ranges_map,
 	.identity = ranges_identity,
 	.write_zeroes = ranges_write_zeroes,
+	.find_data = ranges_find_data,
 };
 
 static void remember(struct ranges_io *ranges, struct uds_io *io)

@@ -7,6 +7,7 @@
  *	range_lock, origin	what is in use, and the origin
  *	device_state		state, flushes, giving the snapshot up
  *	loss_list, device_read	reading the snapshot and the origin
+ *	find_data		where there is something to read
  *	write_window		a write in parts
  *	new_exceptions		exceptions for chunks that have none
  *	copy_out		the old content of chunks, to the COW device

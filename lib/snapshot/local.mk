@@ -11,6 +11,7 @@ lib_libcore_la_SOURCES += \
 	lib/snapshot/device_status.c \
 	lib/snapshot/device_write.c \
 	lib/snapshot/differences.c \
+	lib/snapshot/find_data.c \
 	lib/snapshot/keep_old.c lib/snapshot/keep_old.h \
 	lib/snapshot/loss_list.c lib/snapshot/loss_list.h \
 	lib/snapshot/lost_chunks.c lib/snapshot/lost_chunks.h \

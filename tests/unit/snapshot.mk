@@ -104,3 +104,9 @@ tests_unit_test_snapshot_beside_SOURCES = tests/unit/test_snapshot_beside.c
 tests_unit_test_snapshot_beside_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_snapshot_beside_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_snapshot_beside_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_find_data
+tests_unit_test_find_data_SOURCES = tests/unit/test_find_data.c
+tests_unit_test_find_data_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_find_data_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_find_data_LDADD = $(TEST_LDADD)
