@@ -137,12 +137,14 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
  * @area->why; bytes without the magic number are another program's, and no fault.
  */
 static void read_header(struct uds_io *io, unsigned int i, uint64_t nonce, uint8_t *block,
-			struct extras_area *area)
+			struct extras_area *area, struct uds_message *unreadable)
 {
 	struct extras_area read = { .start = area->start };
 	int r;
 
 	r = io_read(io, block, BLOCK_BYTES, area->start + (uint64_t)i * BLOCK_BYTES, &area->why);
+	if (r < 0)
+		*unreadable = area->why;
 	if (r < 0 || memcmp(block, MAGIC, MAGIC_BYTES) != 0)
 		return;
 	r = extras_decode_header(block, &read, &read.why);
@@ -161,6 +163,7 @@ static void read_header(struct uds_io *io, unsigned int i, uint64_t nonce, uint8
 void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t start, uint64_t end,
 		 uint64_t nonce, uint8_t *block, struct extras_area *ret_area)
 {
+	struct uds_message unreadable = { "" };
 	struct extras_area *area = ret_area;
 
 	memset(area, 0, sizeof(*area));
@@ -169,11 +172,14 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
 	if (end < start || end - start < (uint64_t)HEADERS * BLOCK_BYTES)
 		return;
 	for (unsigned int i = 0; i < HEADERS; i++)
-		read_header(io, i, nonce, block, area);
+		read_header(io, i, nonce, block, area, &unreadable);
 	if (!area->present)
 		return;
-	/* A power cut may have left one header damaged; the other one is enough. */
-	area->why.text[0] = '\0';
+	/*
+	 * A power cut may have left one header damaged; the other one is enough. One that cannot be read was
+	 * perhaps the later: that is said.
+	 */
+	area->why = unreadable;
 	area->present = false;
 	/*
 	 * An area of another shape, or cut off, does not count. The reason is kept for those that

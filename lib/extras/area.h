@@ -33,7 +33,8 @@ struct extras_area {
 	uint64_t open_chapter;		       /* when the header was written */
 	uint32_t save_checksums[EXTRAS_SAVES]; /* of the save headers, as they were then */
 
-	struct uds_message why; /* when it is not present but should be: what is wrong */
+	struct uds_message
+		why; /* when it is not present but should be, or a header cannot be read */
 };
 
 /* Fill and read one header. Decoding returns 0, or UDS_ERR_CORRUPT or UDS_ERR_UNSUPPORTED_VERSION. */

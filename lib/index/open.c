@@ -77,6 +77,9 @@ static int make_layers(struct uds_index *index, const struct uds_index_options *
 			&index->volume);
 	if (r == 0)
 		r = volume_read_checksums(index->volume, &index->layout);
+	if (r == 0 && index->layout.extras.why.text[0] != '\0')
+		env_log(&index->env, UDS_LOG_WARNING, "extras: %.400s",
+			index->layout.extras.why.text);
 	if (r == 0)
 		r = make_zones(index);
 	if (r == 0 && index->sparse)

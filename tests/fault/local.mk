@@ -2,6 +2,13 @@
 #
 # Every I/O operation and every allocation failing in turn.
 
+UNIT_TESTS += tests/fault/test_failing_calls
+tests_fault_test_failing_calls_SOURCES = tests/fault/test_failing_calls.c
+tests_fault_test_failing_calls_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fault_test_failing_calls_CFLAGS = $(TEST_CFLAGS)
+tests_fault_test_failing_calls_LDADD = $(TEST_LDADD)
+THREADED_TESTS += tests/fault/test_failing_calls
+
 UNIT_TESTS += tests/fault/test_index_faults
 tests_fault_test_index_faults_SOURCES = tests/fault/test_index_faults.c
 tests_fault_test_index_faults_CPPFLAGS = $(TEST_CPPFLAGS)

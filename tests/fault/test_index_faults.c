@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Failures of the index: a life of an index (create, open, fill, flush, save, reopen, crash, recover) in
- * which each I/O operation, and each allocation, fails in turn. After each failure: the call says so
- * with a sentence, nothing leaks, no answer is wrong; and the index opens again when the failure has
- * passed, with everything that was promised before it.
+ * Failures of the index beside those that test_failing_calls has: a life of an index (create, open, fill, flush,
+ * save, reopen, crash, recover) on a device that says numbers with a meaning of their own, or runs full at any
+ * block; and whatever only reads an index, with each read and allocation failing.
  *
  * There are more reads in a life than a quick test can fail, so every so many is taken. UDS_TEST_SCALE
  * makes it that many times as many, for reads and for allocations; 8 takes all.
@@ -35,7 +34,6 @@ struct life {
 	struct history history;
 	struct history_promise promise;
 	enum phase phase;
-	unsigned int zones;
 	struct uds_message message;
 	uint64_t now;
 	_Atomic uint64_t words; /* log lines that a user should see */
@@ -58,7 +56,7 @@ static void note_words(void *context, enum uds_log_level level, const char *sent
 }
 
 /* Nothing of the test's own is made to fail: its I/Os take memory elsewhere. */
-static void begin_life_with(unsigned int zones, bool extras)
+static void begin_life(void)
 {
 	struct uds_io *below;
 
@@ -67,19 +65,11 @@ static void begin_life_with(unsigned int zones, bool extras)
 	life.torture.env.now_ms = tick;
 	life.torture.env.log = note_words;
 	fault_plan_start(&life.plan);
-	life.zones = zones;
 	small_index_shape(1, 8, &life.shape);
-	if (extras)
-		small_index_add_extras(&life.shape);
 	ck_assert_int_eq(uds_io_open_memory(life.shape.bytes, 4096, NULL, &below), 0);
 	life.memory = below;
 	ck_assert_int_eq(fault_io_open(&life.plan, below, NULL, &life.io), 0);
 	history_start(&life.history, life.shape.chapters, NAMES, 12345);
-}
-
-static void begin_life(unsigned int zones)
-{
-	begin_life_with(zones, false);
 }
 
 static void end_life(void)
@@ -93,8 +83,7 @@ static void end_life(void)
 static int open_index(enum uds_index_mode mode)
 {
 	life.message.text[0] = '\0';
-	return small_index_open(life.io, &life.torture.env, life.zones, mode, &life.message,
-				&life.index);
+	return small_index_open(life.io, &life.torture.env, 1, mode, &life.message, &life.index);
 }
 
 static int close_index(void)
@@ -270,14 +259,13 @@ static int reported(int number)
 }
 
 /* One life with one failure. Returns false when it was too short for that. */
-static bool fail_one(unsigned int kinds, uint64_t nth, int status, bool and_after,
-		     unsigned int zones)
+static bool fail_one(unsigned int kinds, uint64_t nth, int status, bool and_after)
 {
 	const char *place;
 	bool failed;
 	int r;
 
-	begin_life(zones);
+	begin_life();
 	fault_plan_fail(&life.plan, kinds, nth, status, and_after);
 	r = live();
 	failed = life.plan.failed > 0;
@@ -316,12 +304,11 @@ static uint64_t scale(void)
 }
 
 /* About @tries lives, with failures evenly spread over all operations of these kinds. */
-static void fail_each(unsigned int kinds, int status, bool and_after, unsigned int zones,
-		      uint64_t tries)
+static void fail_each(unsigned int kinds, int status, bool and_after, uint64_t tries)
 {
 	uint64_t nth = 1, step, count;
 
-	begin_life(zones);
+	begin_life();
 	fault_plan_fail(&life.plan, 0, 0, 0, false);
 	ck_assert_int_eq(live(), 0);
 	count = fault_plan_count(&life.plan, kinds);
@@ -329,40 +316,10 @@ static void fail_each(unsigned int kinds, int status, bool and_after, unsigned i
 	step = count / (tries * scale()) + 1;
 	printf("%llu operations in a life, every %lluth fails\n", (unsigned long long)count,
 	       (unsigned long long)step);
-	while (fail_one(kinds, nth, status, and_after, zones))
+	while (fail_one(kinds, nth, status, and_after))
 		nth += step;
 	ck_assert_uint_gt(nth, 10);
 }
-
-START_TEST(each_read_failing_once_is_an_error_and_no_more)
-{
-	fail_each(FAULT_READ, -EIO, false, 1, 100);
-}
-END_TEST
-
-START_TEST(each_read_failing_from_then_on)
-{
-	fail_each(FAULT_READ, -ENXIO, true, 1, 60);
-}
-END_TEST
-
-START_TEST(each_write_or_flush_failing_once)
-{
-	fail_each(FAULT_CHANGE, -EIO, false, 1, 1000);
-}
-END_TEST
-
-START_TEST(each_write_or_flush_failing_from_then_on)
-{
-	fail_each(FAULT_CHANGE, -EIO, true, 1, 1000);
-}
-END_TEST
-
-START_TEST(each_operation_failing_with_three_zones)
-{
-	fail_each(FAULT_ANY & ~(unsigned int)FAULT_CLOSE, -EIO, true, 3, 60);
-}
-END_TEST
 
 /*
  * Numbers with a meaning inside the library, as the device's: none of them may be taken for a decision (no
@@ -397,7 +354,7 @@ START_TEST(no_number_of_a_device_decides_anything)
 {
 	const unsigned int kinds = FAULT_ANY & ~(unsigned int)FAULT_CLOSE;
 
-	fail_each(kinds, numbers[_i], _i % 2 == 1, 1, 40);
+	fail_each(kinds, numbers[_i], _i % 2 == 1, 40);
 }
 END_TEST
 
@@ -411,7 +368,7 @@ START_TEST(a_disk_that_runs_full_at_any_point)
 		const char *place;
 		int r;
 
-		begin_life(1);
+		begin_life();
 		fault_plan_fill_after(&life.plan, blocks * 4096);
 		r = live();
 		full = life.plan.failed > 0;
@@ -539,7 +496,7 @@ START_TEST(looking_at_an_index_with_each_read_and_allocation_failing)
 	struct looking expected = { 0, 0, 0, 0 };
 	uint64_t nth;
 
-	begin_life(1);
+	begin_life();
 	make_something_to_look_at(_i == 0);
 	ck_assert_int_eq(look_at_all(&expected), 0);
 	expected.words = life.words;
@@ -568,7 +525,7 @@ static bool recover_with_failure(uint64_t nth)
 	bool failed;
 	int r;
 
-	begin_life(1);
+	begin_life();
 	make_something_to_look_at(false);
 	lost_chapter = life.history.steps[life.history.count - 1].chapter_most;
 	life.promise.chapters = lost_chapter;
@@ -749,7 +706,7 @@ START_TEST(each_read_or_allocation_of_an_open_failing_is_that_error)
 	uint64_t reads = 0, allocations = 0;
 	uint8_t *before;
 
-	begin_life(1);
+	begin_life();
 	make_condition((enum condition)_i);
 	before = whole_device();
 	for (int mode = 0; mode <= UDS_INDEX_RECOVER; mode++) {
@@ -772,69 +729,18 @@ START_TEST(each_read_or_allocation_of_an_open_failing_is_that_error)
 }
 END_TEST
 
-static bool fail_one_allocation(bool extras, uint64_t nth, bool and_after)
-{
-	const char *place;
-	bool failed;
-	int r;
-
-	begin_life_with(1, extras);
-	torture_env_fail_at(&life.torture, nth, and_after);
-	r = live();
-	failed = life.torture.failed > 0;
-	torture_env_fail_at(&life.torture, 0, false);
-	place = describe("allocation", nth, and_after);
-	ck_assert_msg(r == 0 || (failed && r == -ENOMEM), "%s: %s (%s)", place, uds_strerror(r),
-		      life.message.text);
-	if (life.index != NULL) {
-		peek_all(place);
-		go_on();
-		close_index();
-	}
-	ck_assert_msg(life.torture.live == 0, "%s: %llu allocations leaked", place,
-		      (unsigned long long)life.torture.live);
-	check_again(place);
-	end_life();
-	return failed;
-}
-
-START_TEST(each_allocation_failing)
-{
-	const bool extras = _i == 1;
-	uint64_t count, step;
-
-	begin_life_with(1, extras);
-	ck_assert_int_eq(live(), 0);
-	count = life.torture.count;
-	end_life();
-	step = count / ((extras ? 40 : 100) * scale()) + 1;
-	printf("%llu allocations in a life, every %lluth fails\n", (unsigned long long)count,
-	       (unsigned long long)step);
-	for (uint64_t nth = 1; nth <= count; nth += step) {
-		fail_one_allocation(extras, nth, false);
-		fail_one_allocation(extras, nth, true);
-	}
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("index_faults");
 	TCase *tc = tcase_create("faults");
 
 	tcase_set_timeout(tc, 600);
-	tcase_add_test(tc, each_read_failing_once_is_an_error_and_no_more);
-	tcase_add_test(tc, each_read_failing_from_then_on);
-	tcase_add_test(tc, each_write_or_flush_failing_once);
-	tcase_add_test(tc, each_write_or_flush_failing_from_then_on);
-	tcase_add_test(tc, each_operation_failing_with_three_zones);
 	tcase_add_loop_test(tc, no_number_of_a_device_decides_anything, 0,
 			    sizeof(numbers) / sizeof(numbers[0]));
 	tcase_add_test(tc, a_disk_that_runs_full_at_any_point);
 	tcase_add_test(tc, a_chapter_that_cannot_be_read_for_a_moment_comes_back);
 	tcase_add_loop_test(tc, each_read_or_allocation_of_an_open_failing_is_that_error, 0,
 			    CONDITIONS);
-	tcase_add_loop_test(tc, each_allocation_failing, 0, 2);
 	tcase_add_loop_test(tc, looking_at_an_index_with_each_read_and_allocation_failing, 0, 2);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

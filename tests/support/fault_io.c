@@ -41,6 +41,7 @@ void fault_plan_fail(struct fault_plan *plan, unsigned int kinds, uint64_t nth, 
 	plan->nth = nth;
 	plan->status = status;
 	plan->and_after = and_after;
+	plan->times = 1;
 	pthread_mutex_unlock(&plan->lock);
 }
 
@@ -117,8 +118,8 @@ static int ask(struct fault_plan *plan, unsigned int kind)
 			plan->counts[bit]++;
 	}
 	n = count_kinds(plan, plan->kinds);
-	if ((kind & plan->kinds) != 0 && plan->nth != 0 &&
-	    (n == plan->nth || (n > plan->nth && plan->and_after))) {
+	if ((kind & plan->kinds) != 0 && plan->nth != 0 && n >= plan->nth &&
+	    (n - plan->nth < plan->times || plan->and_after)) {
 		plan->failed++;
 		plan->failed_kinds |= kind;
 		r = plan->status;

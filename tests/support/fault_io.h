@@ -58,6 +58,7 @@ struct fault_plan {
 	uint64_t nth;	    /* 1: the next of these; 0: none */
 	int status;	    /* what it returns */
 	bool and_after;	    /* all later ones too */
+	uint64_t times;	    /* without and_after: so many in a row; fault_plan_fail() sets 1 */
 
 	/*
 	 * The I/O takes requests of engines by itself, and carries them out, one by one, when it is reaped.

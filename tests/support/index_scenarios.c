@@ -7,12 +7,14 @@
  * the volume. Marks in the log are places in the list of promises.
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../format/convert.h"
 #include "check_main.h"
+#include "names.h"
 #include "scenario.h"
 #include "small_index.h"
 
@@ -110,10 +112,12 @@ static void create(struct index_world *w)
 static void close_index(struct index_world *w)
 {
 	struct uds_message message = { "closing" }; /* it has no sentence of its own */
-	int r = uds_index_close(w->index);
+	struct uds_index *index = w->index;
 
+	if (w->base.status < 0)
+		return;
 	w->index = NULL;
-	world_note(&w->base, r, &message);
+	world_note(&w->base, uds_index_close(index), &message);
 }
 
 static void note(struct index_world *w, int status)
@@ -174,6 +178,8 @@ static void drop_and_open(struct index_world *w)
 
 	close_index(w);
 	open_as(w, UDS_INDEX_LOAD_OR_RECOVER);
+	if (w->base.status < 0)
+		return;
 	history_continue(&before, before.count, &kept, &w->history);
 	history_end(&before);
 }
@@ -328,11 +334,81 @@ static void live_foreign_writer(struct world *world)
 		steps(w, i == 0 ? 150 : 16);
 		save(w);
 		close_index(w);
+		/* After a failure the index goes before its device does. */
+		uds_index_close(w->index);
+		w->index = NULL;
 		ck_assert_int_eq(uds_io_close(narrow), 0);
 		open_as(w, UDS_INDEX_LOAD);
 		steps(w, 150);
 		flush(w);
 	}
+	close_index(w);
+}
+
+/* ---- several callers ---- */
+
+#define CALLERS 3
+
+struct caller {
+	pthread_t thread;
+	struct index_world *w;
+	uint64_t number;
+	int status;
+	struct uds_message message;
+};
+
+/* Names that no history has; which of them are evicted when depends on the threads. */
+static void *call_often(void *context)
+{
+	struct caller *caller = context;
+	struct uds_request requests[16];
+
+	for (uint64_t first = 0; first < 30 * 16 && caller->status == 0; first += 16) {
+		memset(requests, 0, sizeof(requests));
+		for (uint64_t i = 0; i < 16; i++) {
+			requests[i].kind = i % 4 == 3 ? UDS_QUERY : UDS_POST;
+			make_name(1000 + caller->number, (first + i) / 2, &requests[i].name);
+			make_data('c', (first + i) / 2, 1, &requests[i].new_data);
+		}
+		caller->status = uds_index_run(caller->w->index, requests, 16);
+		uds_index_error_message(caller->w->index, &caller->message);
+		for (uint64_t i = 0; i < 16; i++) {
+			if (requests[i].status == 0 && requests[i].found)
+				ck_assert_mem_eq(&requests[i].old_data, &requests[i].new_data,
+						 sizeof(requests[i].old_data));
+		}
+		if (caller->status == 0 && caller->number == 1 && first % 160 == 0) {
+			caller->status = uds_index_flush(caller->w->index);
+			uds_index_error_message(caller->w->index, &caller->message);
+		}
+	}
+	return NULL;
+}
+
+/* Others use the index at the same time, and close chapters too. */
+static void live_callers(struct world *world)
+{
+	struct index_world *w = index_of(world);
+	struct caller callers[CALLERS];
+
+	begin(w);
+	if (world->status < 0)
+		return;
+	for (uint64_t i = 0; i < CALLERS; i++) {
+		callers[i] = (struct caller){ .w = w, .number = i };
+		ck_assert_int_eq(pthread_create(&callers[i].thread, NULL, call_often, &callers[i]),
+				 0);
+	}
+	steps(w, 200);
+	flush(w);
+	steps(w, 200);
+	save(w);
+	for (uint64_t i = 0; i < CALLERS; i++) {
+		ck_assert_int_eq(pthread_join(callers[i].thread, NULL), 0);
+		world_note(world, callers[i].status, &callers[i].message);
+	}
+	/* What the others did has moved the history's chapters on. */
+	steps(w, 16);
 	close_index(w);
 }
 
@@ -777,6 +853,11 @@ const struct scenario index_scenarios[] = {
 	  .kind = &index_kind,
 	  .live = live_usual,
 	  .zones = 3,
+	  .extras = true },
+	{ .name = "several callers",
+	  .kind = &index_kind,
+	  .live = live_callers,
+	  .zones = 2,
 	  .extras = true },
 	{ .name = "foreign writer in between",
 	  .kind = &index_kind,

@@ -27,7 +27,7 @@ static bool should_fail(struct torture_env *torture)
 	uint64_t nth = atomic_fetch_add(&torture->count, 1) + 1;
 
 	if (torture->fail_at == 0 || nth < torture->fail_at ||
-	    (nth > torture->fail_at && !torture->and_after))
+	    (nth - torture->fail_at >= torture->times && !torture->and_after))
 		return false;
 	atomic_fetch_add(&torture->failed, 1);
 	return true;
@@ -100,6 +100,7 @@ void torture_env_fail_at(struct torture_env *torture, uint64_t nth, bool and_aft
 {
 	torture->fail_at = nth;
 	torture->and_after = and_after;
+	torture->times = 1;
 	torture->count = 0;
 	torture->failed = 0;
 }

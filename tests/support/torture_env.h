@@ -35,6 +35,7 @@ struct torture_env {
 	_Atomic uint64_t failed; /* allocations that were made to fail since torture_env_fail_at */
 	uint64_t fail_at;	 /* 1: the next; 0: none */
 	bool and_after;		 /* all later ones too */
+	uint64_t times; /* without and_after: so many in a row; torture_env_fail_at() sets 1 */
 };
 
 void torture_env_start(struct torture_env *torture);

@@ -722,6 +722,35 @@ START_TEST(recovery_keeps_a_newest_chapter_that_was_damaged_later)
 }
 END_TEST
 
+/* It may be the later one of the two: the other one is used, and that is said. */
+START_TEST(a_header_that_cannot_be_read_is_told)
+{
+	struct fault_plan plan;
+	struct uds_io *faulty;
+	uint64_t count;
+
+	shape(4096, 4, 6);
+	count = make_chapters(true, 3, 1);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &faulty), 0);
+	f.io = faulty;
+	fault_plan_spoil(&plan, FAULT_READ, f.geometry.index_bytes + (uint64_t)_i * 4096, 4096);
+	f.log[0] = '\0';
+	ck_assert_int_eq(open_index(UDS_INDEX_READ_ONLY), 0);
+	ck_assert_ptr_nonnull(strstr(f.log, "extras: "));
+	ck_assert_uint_eq(ask(0, count, 1).refused, 0);
+	close_index();
+	ck_assert_uint_ge(verify(), 1);
+	ck_assert_ptr_nonnull(strstr(f.findings, "extras: "));
+	fault_plan_spoil(&plan, FAULT_READ, 0, 0);
+	f.log[0] = '\0';
+	ck_assert_int_eq(open_index(UDS_INDEX_READ_ONLY), 0);
+	ck_assert_ptr_null(strstr(f.log, "extras: "));
+	end();
+	fault_plan_end(&plan);
+}
+END_TEST
+
 /* A chapter number that is written again, after its chapter was lost, and torn: what the first one left is void. */
 START_TEST(checksums_of_a_chapter_that_was_given_up_are_void_before_its_number_is_used_again)
 {
@@ -1064,6 +1093,7 @@ int main(void)
 	tcase_add_test(tc, a_damaged_checksum_block_is_no_damage_of_the_index);
 	tcase_add_test(tc, recovery_makes_up_checksums_that_were_lost_with_the_power);
 	tcase_add_test(tc, recovery_keeps_a_newest_chapter_that_was_damaged_later);
+	tcase_add_loop_test(tc, a_header_that_cannot_be_read_is_told, 0, 2);
 	tcase_add_test(
 		tc,
 		checksums_of_a_chapter_that_was_given_up_are_void_before_its_number_is_used_again);
