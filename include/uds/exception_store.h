@@ -133,10 +133,7 @@ struct uds_exception_store_options {
 	 */
 	bool salvage;
 
-	/* origin_bytes is the origin's length, also where it is 0. Since 0.2. */
-	bool origin_known;
-
-	/* The origin's length, to check old chunks against; 0: not known, without origin_known. */
+	/* The origin's length, to check old chunks against; 0: not known, unless origin_known. */
 	uint64_t origin_bytes;
 
 	/* How many area reads are in flight at once; 0: 64. */
@@ -145,12 +142,15 @@ struct uds_exception_store_options {
 	/* Reports (areas read, 0). A value other than 0 ends opening with UDS_ERR_STOPPED. */
 	uds_progress_fn progress;
 	void *progress_context;
+
+	/* origin_bytes is the origin's length, also where it is 0. Since 0.2. */
+	bool origin_known;
 };
 
-#define UDS_EXCEPTION_STORE_OPTIONS_INIT                                                         \
-	{                                                                                        \
-		sizeof(struct uds_exception_store_options), 0, false, false, false, false, 0, 0, \
-			0, 0                                                                     \
+#define UDS_EXCEPTION_STORE_OPTIONS_INIT                                                        \
+	{                                                                                       \
+		sizeof(struct uds_exception_store_options), 0, false, false, false, 0, 0, 0, 0, \
+			false                                                                   \
 	}
 
 /*
