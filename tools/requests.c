@@ -168,11 +168,10 @@ int requests_run(const struct command *command, int argc, char **argv)
 		return status;
 	status = do_lines(&target, verb);
 	if (was_interrupted()) {
-		complain(command,
-			 no_save ? "interrupted; the lines before were carried out, and are "
-				   "not saved"
-				 : "interrupted; the lines before were carried out, and "
-				   "are being saved");
+		complain(command, "interrupted; the lines before were carried out, and %s",
+			 reading_only ? "nothing is changed"
+			 : no_save    ? "are not saved"
+				      : "are being saved");
 		status = EXIT_FAILED;
 	}
 	return target_close(&target, !no_save && !reading_only, status);

@@ -46,6 +46,21 @@ def a_signal_while_waiting_for_requests_saves_what_was_done():
             equal(uds("peek", index, stdin=name(1)).out, data(1) + "\n")
 
 
+def what_becomes_of_the_lines_before_is_told():
+    for words, line, says in ((["exec"], "query " + name(1), "are being saved"),
+                              (["query"], name(1), "are being saved"),
+                              (["exec", "--no-save"], "query " + name(1), "are not saved"),
+                              (["peek"], name(1), "nothing is changed"),
+                              (["peek", "--no-save"], name(1), "nothing is changed")):
+        with Folder() as folder:
+            with started(*words, index_in(folder)) as process:
+                answered(process, line + "\n")
+                time.sleep(0.1)
+                process.send_signal(signal.SIGINT)
+                process.wait(60)
+                has(process.stderr.read(), "the lines before were carried out, and " + says)
+
+
 def what_is_ignored_at_the_start_stays_ignored():
     for number in ENDINGS: # SIGHUP under nohup, SIGINT in a background job
         with Folder() as folder:
@@ -121,6 +136,7 @@ def reading_that_is_interrupted_says_where():
 
 if __name__ == "__main__":
     sys.exit(main([a_signal_while_waiting_for_requests_saves_what_was_done,
+                   what_becomes_of_the_lines_before_is_told,
                    what_is_ignored_at_the_start_stays_ignored,
                    a_request_for_progress_is_answered_without_a_terminal,
                    many_requests_for_progress_disturb_nothing,
