@@ -18,7 +18,7 @@ static int create_store(struct snapshot_target *target, uint64_t chunk_bytes, ui
 {
 	struct uds_exception_store_format_options options = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 	struct uds_message message = { "" };
-	int r = 0;
+	int status = EXIT_GOOD, r = 0;
 
 	if (chunk_bytes != 0 && chunk_bytes < uds_io_block_bytes(target->cow))
 		return misused(target->command,
@@ -33,9 +33,11 @@ static int create_store(struct snapshot_target *target, uint64_t chunk_bytes, ui
 	options.chunk_bytes = chunk_bytes;
 	options.force = force;
 	r = uds_exception_store_format(target->cow, &options, &message);
-	if (r == UDS_ERR_NOT_EMPTY)
+	if (r < 0)
+		status = failed(target->command, target->cow_uri, r, &message);
+	if (r == UDS_ERR_NOT_EMPTY) /* the reason first: it is the error of the document */
 		complain(target->command, "%s: --force writes over what is there", target->cow_uri);
-	return r < 0 ? failed(target->command, target->cow_uri, r, &message) : EXIT_GOOD;
+	return status;
 }
 
 int snapshot_create_run(const struct command *command, int argc, char **argv)

@@ -5,7 +5,8 @@ import json
 import os
 import sys
 
-from tool_support import (DAMAGE, FAILED, GOOD, SMALL, USAGE, Folder, data, equal, main, name, uds)
+from tool_support import (DAMAGE, FAILED, GOOD, SMALL, USAGE, Folder, data, equal, has, main, name,
+                          uds)
 
 INDEX_COMMANDS = ["info", "verify", "recover", "dump", "load", "exec", "post", "update", "query",
                   "peek", "delete"]
@@ -65,7 +66,8 @@ def every_command_reports_every_failure_as_a_document():
         document("create", "--json", "--memory", "17Q", missing, status=USAGE)
         document("create", "--json", "--chapters", 1, "--record-pages", 0, missing, status=USAGE)
         document("snapshot", "create", "--json", "--chunk-size", 1000, missing, status=USAGE)
-        document("snapshot", "create", "--json", "--chunk-size", 4096, junk, status=FAILED)
+        has(document("snapshot", "create", "--json", "--chunk-size", 4096, junk,
+                     status=FAILED)["error"], junk, "not empty")
         document("scan", "--json", "--index", junk, folder, status=FAILED)
         document("scan", "--json", "--block-size", 1000, folder, status=USAGE)
         document("scan", "--json", status=USAGE)
