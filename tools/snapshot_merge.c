@@ -103,6 +103,8 @@ static int merge_with_progress(struct snapshot_target *target, struct uds_merge_
 	merge->progress_context = &progress;
 	r = uds_snapshot_merge(target->snapshot, merge, result);
 	progress_end(&progress.progress);
+	merge->progress = NULL;
+	merge->progress_context = NULL;
 	return r;
 }
 

@@ -228,6 +228,7 @@ int failures_end_slowly(struct failures *failures, int status, const char *what,
 {
 	struct uds_message message;
 	va_list args;
+	size_t n;
 
 	if (status >= 0) {
 		failures_forget(failures);
@@ -236,8 +237,8 @@ int failures_end_slowly(struct failures *failures, int status, const char *what,
 		/* Half for what was done and half for why, so that neither is lost. */
 		vsnprintf(message.text, sizeof(message.text) / 2, what, args);
 		va_end(args);
-		strcat(message.text, ": ");
-		strncat(message.text, uds_strerror(status), sizeof(message.text) / 2 - 3);
+		n = strlen(message.text);
+		snprintf(message.text + n, sizeof(message.text) - n, ": %s", uds_strerror(status));
 		failures_keep(failures, status, &message);
 	}
 	return status;

@@ -37,19 +37,20 @@ int failure_or(struct uds_message *message, const struct uds_message *said, int 
 
 int failure_in(struct uds_message *message, int status, const char *format, ...)
 {
-	const size_t room = sizeof(message->text);
 	char place[256];
-	size_t n;
+	size_t n, room;
 	va_list args;
 
 	if (message == NULL)
 		return status;
+	room = sizeof(message->text);
 	va_start(args, format);
 	/* Room for the colon and the space that follow. */
 	vsnprintf(place, sizeof(place) - 2, format, args);
 	va_end(args);
-	strcat(place, ": ");
 	n = strlen(place);
+	memcpy(place + n, ": ", 3);
+	n += 2;
 	/*
 	 * The sentence so far moves back, and loses its end if there is no room: the place tells
 	 * more.

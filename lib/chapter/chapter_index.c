@@ -108,7 +108,7 @@ static uint32_t count_fitting_lists(const struct chapter_index *index, uint32_t 
 	 * What is left of a page without lists: head, the table's last entry, and the guard (7.2).
 	 */
 	uint64_t room = 8 * (uint64_t)index->geometry.page_bytes - INDEX_PAGE_TABLE_BIT -
-			INDEX_PAGE_OFFSET_BITS - 8 * INDEX_PAGE_GUARD_BYTES;
+			INDEX_PAGE_OFFSET_BITS - 8 * (uint64_t)INDEX_PAGE_GUARD_BYTES;
 	uint32_t list = first;
 
 	while (list < lists->list_count && INDEX_PAGE_OFFSET_BITS + lists->bits[list] <= room) {

@@ -31,7 +31,7 @@ int chapter_lists_init(struct chapter_lists *lists, const struct uds_env *env,
 	lists->record_pages = env_allocate(env, lists->capacity, sizeof(lists->record_pages[0]));
 	lists->entries = env_allocate(env, lists->capacity, sizeof(lists->entries[0]));
 	lists->scratch = env_allocate(env, lists->capacity, sizeof(lists->scratch[0]));
-	lists->histograms = env_allocate(env, LISTS_SORT_PASSES * LISTS_SORT_DIGITS,
+	lists->histograms = env_allocate(env, (size_t)LISTS_SORT_PASSES * LISTS_SORT_DIGITS,
 					 sizeof(lists->histograms[0]));
 	lists->starts = env_allocate(env, lists->list_count, sizeof(lists->starts[0]));
 	lists->lengths = env_allocate(env, lists->list_count, sizeof(lists->lengths[0]));

@@ -37,18 +37,19 @@ static void sort_entries(struct chapter_lists *lists)
 		(lists->list_bits + lists->address_bits + LISTS_DIGIT_BITS - 1) / LISTS_DIGIT_BITS;
 	uint32_t *histograms = lists->histograms;
 
-	memset(histograms, 0, passes * LISTS_SORT_DIGITS * sizeof(histograms[0]));
+	memset(histograms, 0, (size_t)passes * LISTS_SORT_DIGITS * sizeof(histograms[0]));
 	/* All digits are counted in one walk: the order of entries does not change their digits. */
 	for (uint32_t i = 0; i < lists->count; i++) {
 		uint64_t digits = lists->entries[i] >> ENTRY_NUMBER_BITS;
 
 		for (unsigned int p = 0; p < passes; p++) {
-			histograms[p * LISTS_SORT_DIGITS + (digits & (LISTS_SORT_DIGITS - 1))]++;
+			histograms[(size_t)p * LISTS_SORT_DIGITS +
+				   (digits & (LISTS_SORT_DIGITS - 1))]++;
 			digits >>= LISTS_DIGIT_BITS;
 		}
 	}
 	for (unsigned int p = 0; p < passes; p++)
-		distribute(lists, histograms + p * LISTS_SORT_DIGITS,
+		distribute(lists, histograms + (size_t)p * LISTS_SORT_DIGITS,
 			   ENTRY_NUMBER_BITS + p * LISTS_DIGIT_BITS);
 }
 

@@ -131,7 +131,7 @@ int index_page_open(const struct index_page_code *code, const uint8_t *page,
 {
 	static const uint8_t guard[INDEX_PAGE_GUARD_BYTES] = { 0xff, 0xff, 0xff, 0xff,
 							       0xff, 0xff, 0xff };
-	struct index_page_head head;
+	struct index_page_head head = { 0 };
 	uint32_t previous, next;
 	int r = index_page_read_head(code, page, &head, message);
 

@@ -213,7 +213,7 @@ UDS_PUBLIC int uds_chapter_index_initialize_page(const struct uds_page_format *f
 {
 	struct uds_index_page out = UDS_INDEX_PAGE_INIT;
 	struct uds_message message = { "" };
-	struct index_page_head head;
+	struct index_page_head head = { 0 };
 	int r;
 
 	failures_begin(format->failures);
@@ -299,7 +299,7 @@ UDS_PUBLIC uint32_t uds_chapter_index_list_of(const struct uds_page_format *form
 UDS_PUBLIC int uds_record_page_encode(const struct uds_record *records, uint32_t count,
 				      const struct uds_env *env, void *ret_page)
 {
-	struct record_page_encoder *encoder;
+	struct record_page_encoder *encoder = NULL;
 	const struct uds_record **pointers;
 	struct uds_env full_env;
 	int r;

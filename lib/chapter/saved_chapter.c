@@ -110,7 +110,7 @@ int saved_chapter_load(const struct geometry *geometry, const struct zone_choose
 		       size_t bytes, dropped_record_fn dropped, void *dropped_context,
 		       uint64_t *ret_dropped, struct uds_message *message)
 {
-	uint64_t needed, drops = 0;
+	uint64_t needed = 0, drops = 0;
 	int r;
 
 	/*

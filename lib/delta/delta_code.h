@@ -27,7 +27,7 @@
 #define DELTA_LIST_MAX_BITS 65535u
 
 /* The name in a collision entry, on top of its value and its delta of zero. */
-#define DELTA_NAME_BITS (8u * UDS_NAME_BYTES)
+enum { DELTA_NAME_BITS = 8 * UDS_NAME_BYTES };
 
 struct delta_code {
 	uint32_t mean;		   /* the mean difference between keys that the code is best for */

@@ -228,7 +228,7 @@ static inline bool take_value_and_key(struct delta_reader *reader, uint32_t *ret
 
 static void get_name(const uint8_t *memory, uint64_t at, uint8_t *ret_name)
 {
-	for (unsigned int i = 0; i < UDS_NAME_BYTES; i += 4)
+	for (size_t i = 0; i < UDS_NAME_BYTES; i += 4)
 		put_le32(ret_name + i, get_bits(memory, at + 8 * i, 32));
 }
 

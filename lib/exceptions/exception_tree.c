@@ -87,7 +87,7 @@ static uint32_t leaf_begun(const struct extent_leaf *leaf, uint64_t old_chunk)
 /* Where an extent that begins at @old_chunk belongs. The map is not empty. */
 struct tree_place tree_find(const struct exception_tree *tree, uint64_t old_chunk)
 {
-	struct tree_place at;
+	struct tree_place at = { 0 };
 
 	at.branch = last_not_above(tree->first, tree->count, old_chunk);
 	at.leaf = last_not_above(tree->branches[at.branch]->first, tree->branches[at.branch]->count,

@@ -294,7 +294,7 @@ int store_clean_areas_behind(struct uds_exception_store *store, struct uds_messa
 		 * which is zero.
 		 */
 		if (r == 0 &&
-		    (area[0] != 0 || memcmp(area, area + 1, (size_t)g->chunk_bytes - 1))) {
+		    (area[0] != 0 || memcmp(area, area + 1, (size_t)g->chunk_bytes - 1) != 0)) {
 			r = cow_zero_chunk(store->io, &store->env, g->chunk_bytes,
 					   cow_area_chunk(g, k), message);
 			cleaned++;

@@ -15,8 +15,8 @@ int store_kinds_open(struct uds_io *cow, const struct chunk_store_options *optio
 {
 	size_t i = 0;
 
-	/* Ends: the last kind takes everything. */
-	while (!kinds[i]->wanted(options))
+	/* The last kind takes everything. */
+	while (i + 1 < sizeof(kinds) / sizeof(kinds[0]) && !kinds[i]->wanted(options))
 		i++;
 	return kinds[i]->open(cow, options, message, ret_store);
 }

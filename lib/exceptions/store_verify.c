@@ -180,7 +180,7 @@ static int check_header(struct store_check *v, struct uds_message *message)
 	struct uds_exception_finding at = { .area = 0 };
 	struct cow_header header = { 0, 0, 0, 0 };
 	struct uds_message reason = { "" };
-	uint64_t device_bytes;
+	uint64_t device_bytes = 0;
 	int r;
 
 	r = cow_read_header(v->io, &v->env, &header, &reason);

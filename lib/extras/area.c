@@ -69,7 +69,7 @@ void extras_encode_header(const struct extras_area *area, uint8_t block[BLOCK_BY
 	put_le64(block + AT_JOURNAL, area->blocks);
 	put_le64(block + AT_JOURNAL_BLOCKS, 0);
 	put_le64(block + AT_OPEN_CHAPTER, area->open_chapter);
-	for (unsigned int i = 0; i < EXTRAS_SAVES; i++)
+	for (size_t i = 0; i < EXTRAS_SAVES; i++)
 		put_le32(block + AT_SAVE_CHECKSUMS + 4 * i, area->save_checksums[i]);
 	put_le32(block + AT_HEADER_CHECKSUM, crc32_add(0, block, AT_HEADER_CHECKSUM));
 }
@@ -127,7 +127,7 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
 	area->slots = get_le32(block + AT_SLOTS);
 	area->parts = get_le32(block + AT_PARTS);
 	area->open_chapter = get_le64(block + AT_OPEN_CHAPTER);
-	for (unsigned int i = 0; i < EXTRAS_SAVES; i++)
+	for (size_t i = 0; i < EXTRAS_SAVES; i++)
 		area->save_checksums[i] = get_le32(block + AT_SAVE_CHECKSUMS + 4 * i);
 	return check_places(block, area, ret_message);
 }

@@ -74,7 +74,7 @@ UDS_PUBLIC int uds_geometry_compute(const struct uds_configuration *configuratio
 	struct volume_index_parameters p;
 	struct uds_geometry out = { 0 };
 	struct geometry_sizes sizes;
-	struct geometry g;
+	struct geometry g = { 0 };
 	int r;
 
 	r = STRUCT_OUT_CHECK(ret_geometry, uds_geometry, open_chapter_bytes, ret_message);

@@ -89,7 +89,7 @@ uint64_t volume_index_chapter_zone_bits(const struct volume_index_parameters *p,
 /* The most that all zones' streams take, the guard entry included. */
 static uint64_t volume_index_save_bytes(const struct geometry *g)
 {
-	struct volume_index_parameters p;
+	struct volume_index_parameters p = { 0 };
 	uint64_t bytes;
 
 	volume_index_parameters_make(g, SUB_INDEX_DENSE, &p);

@@ -77,7 +77,7 @@ static size_t progress_of(const struct file_io *file, size_t done, size_t asked)
  */
 static int read_ended(struct file_io *file, uint64_t offset, uint64_t length)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	int r;
 
 	/* Not the remembered size: a file that became shorter is the usual reason. */

@@ -40,7 +40,7 @@ static int lock_regular(int fd, bool write, const char *path, struct uds_message
 /* udev locks a device for some milliseconds whenever a writer closed it, so this waits a little. */
 static int lock_device(int fd, bool write, const char *path, struct uds_message *message)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 20000000L };
 
 	for (int tries = 0; flock(fd, (write ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0; tries++) {
 		if (errno == EINTR)
