@@ -77,3 +77,4 @@ LONG_TESTS = $(filter tests/crash/% tests/fault/% tests/model/% %_crash %_faults
 	%_model %_threads %_volume_index %_volume_index_save,$(C_TESTS)) \
 	tests/format/test_exec_against_model.py tests/format/test_snapshot_against_model.py
 include tests/mutation/local.mk
+include tests/gates/local.mk

@@ -147,6 +147,8 @@ static int add_arena(struct list_pool *pool)
 	memory = env_allocate_large(pool->env, pool->arena_bytes);
 	if (memory == NULL)
 		return -ENOMEM;
+	/* Lists are read in whole words: the bits behind their ends have a value, though it never matters. */
+	memset(memory, 0, pool->arena_bytes);
 	pool->arenas[pool->arena_count++] = memory;
 	pool->memory_bytes += pool->arena_bytes;
 	/* Backwards, so that the chunks of an arena are taken in the order of their addresses. */

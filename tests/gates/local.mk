@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What "quickstart check-long" asks of the code beside its tests: coverage, static analysis, valgrind.
+
+# The tests of the interface, for valgrind's memcheck; and those with threads, for its helgrind.
+MEMCHECK_TESTS = $(addprefix tests/unit/test_, io io_file io_memory io_uri io_schemes io_engine bytes_io failures options \
+	structs geometry volume_public volume_parts index index_changes index_sparse index_findings extras \
+	exception_store store_list snapshot_partial snapshot_settle snapshot_targets merge_salvage vdo_geometry)
+HELGRIND_TESTS = $(addprefix tests/unit/test_, io_engine io_races range_lock index index_waits chapter_writer \
+	snapshot_threads merge_sizes exception_store)
+
+EXTRA_DIST += .clang-tidy tests/gates/coverage.py tests/gates/helgrind.supp tests/gates/lint
