@@ -354,9 +354,27 @@ START_TEST(damaged_pages_are_called_corrupt)
 	DAMAGED(put_bits(bad, 160, 19, 5), "first list begins");
 	DAMAGED(put_bits(bad, 160 + 19 * 3, 19, 1), "before it begins");
 	DAMAGED(put_bits(bad, 160 + 19 * 8, 19, 8 * 4096), "behind the page's last");
+	/* As many as a table without any list has room for. */
+	DAMAGED((put_le16(bad + 18, 1714), put_bits(bad, 160, 19, 160 + 19 * 1715)),
+		"leave no room");
 	for (unsigned int i = 1; i <= 7; i++)
 		DAMAGED(bad[4096 - i] ^= 0x40, "guard");
 #undef DAMAGED
+	/* Of a page that is read in parts only the two entries of a list are looked at. */
+	const uint32_t entries[][2] = {
+		{ 3, 1 }, { 3, 8 * 4096 }, { 4, 161 }, { 4, 8 * 4096 - 1 }
+	};
+
+	for (unsigned int i = 0; i < 4; i++) {
+		uint32_t start = 5, bits = 6;
+
+		memcpy(bad, page, sizeof(bad));
+		put_bits(bad, 160 + 19 * entries[i][0], 19, entries[i][1]);
+		ck_assert_int_eq(
+			index_page_find_list(&code, &head, bad, head.first_list + 3, &start, &bits),
+			UDS_ERR_CORRUPT);
+		ck_assert(start == 5 && bits == 6);
+	}
 	/* A list that is damaged inside is found by decoding it. */
 	memcpy(bad, page, sizeof(bad));
 	put_bits(bad, 160 + 19 * 8, 19, content_bits(page) - 1);

@@ -254,6 +254,17 @@ START_TEST(code_parameters_are_the_recorded_ones)
 }
 END_TEST
 
+START_TEST(code_without_a_mean_or_with_too_large_values_is_refused)
+{
+	struct delta_code code = { .mean = 7 };
+
+	ck_assert_int_eq(delta_code_make(0, 10, &code), -EINVAL);
+	ck_assert_int_eq(delta_code_make(100, 33, &code), -EINVAL);
+	ck_assert_uint_eq(code.mean, 7);
+	ck_assert_int_eq(delta_code_make(100, 32, &code), 0);
+}
+END_TEST
+
 START_TEST(worked_example_comes_out_bit_by_bit)
 {
 	static const char expected[] = "0388820000020406080a0c0e10121416181a1c1ece2f";
@@ -550,6 +561,7 @@ int main(void)
 
 	tcase_add_test(tc, code_parameters_are_the_recorded_ones);
 	tcase_add_test(tc, many_entries_at_once_are_the_same_bits);
+	tcase_add_test(tc, code_without_a_mean_or_with_too_large_values_is_refused);
 	tcase_add_test(tc, worked_example_comes_out_bit_by_bit);
 	tcase_add_test(tc, recorded_lists_are_written_and_read_bit_by_bit);
 	tcase_add_test(tc, lists_at_any_bit_offset_leave_their_neighbours_alone);

@@ -145,6 +145,7 @@ static const struct {
 	  "io: super block (block 101): super block: id: expected 0, found 7" },
 	{ SUPER + 4, 4, 13, true, UDS_ERR_UNSUPPORTED_VERSION,
 	  "io: super block (block 101): super block: version: expected 12.0, found 13.0" },
+	{ SUPER + 8, 4, 1, true, UDS_ERR_UNSUPPORTED_VERSION, "expected 12.0, found 12.1" },
 	{ SUPER + 12, 8, 419, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): super block: size: expected 418, found 419" },
 	{ SUPER + 24, 4, 68, true, UDS_ERR_UNSUPPORTED_VERSION,
@@ -159,6 +160,17 @@ static const struct {
 	{ SUPER + 68, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): numbers of blocks: expected at most 2251799813685248, "
 	  "found more" },
+	{ SUPER + 60, 8, UINT64_MAX, true, UDS_ERR_CORRUPT, "numbers of blocks: expected at most" },
+	{ SUPER + 309, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
+	  "numbers of blocks: expected at most" },
+	{ SUPER + 317, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
+	  "numbers of blocks: expected at most" },
+	{ SUPER + 325, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
+	  "numbers of blocks: expected at most" },
+	{ SUPER + 333, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
+	  "numbers of blocks: expected at most" },
+	{ SUPER + 373, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
+	  "numbers of blocks: expected at most" },
 	{ SUPER + 100, 8, 5, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): nonce: expected 81985529216486895, which the geometry "
 	  "block "
@@ -177,6 +189,8 @@ static const struct {
 	  "io: super block (block 101): slab depot: data, reference count and journal blocks: "
 	  "expected the 32 of a slab in all, found 25 + 2 + 6" },
 	{ SUPER + 325, 8, 0, true, UDS_ERR_CORRUPT, "found 24 + 0 + 6" },
+	{ SUPER + 317, 8, 0, true, UDS_ERR_CORRUPT, "found 0 + 2 + 6" },
+	{ SUPER + 365, 8, 206, true, UDS_ERR_CORRUPT, "found blocks 206 to 206" },
 	{ SUPER + 365, 8, 101, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): slab depot: expected whole slabs of 32 blocks, found "
 	  "blocks "
@@ -234,6 +248,26 @@ START_TEST(damage_is_named_and_nothing_is_written)
 	ck_assert_int_eq(uds_vdo_open_index(io, NULL, NULL, &message, &index), damages[_i].status);
 	ck_assert_ptr_null(index);
 	ck_unchanged(io, image);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(image);
+}
+END_TEST
+
+START_TEST(reference_counts_for_each_data_block_are_wanted)
+{
+	struct uds_vdo_info info = UDS_VDO_INFO_INIT;
+	uint8_t *image = vdo_image_make(5), *super = image + VDO_DATA_AT * BLOCK;
+	struct uds_io *io;
+
+	/* The slab is as large as before. */
+	put_le64(super + 325, 0);
+	put_le64(super + 333, 8);
+	vdo_image_seal_super(super);
+	io = memory_of(image, VDO_BLOCKS * BLOCK);
+	ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), UDS_ERR_CORRUPT);
+	ck_assert_ptr_nonnull(strstr(message.text,
+				     "reference count blocks: expected at least 1 for "
+				     "24 data blocks, found 0"));
 	ck_assert_int_eq(uds_io_close(io), 0);
 	free(image);
 }
@@ -467,6 +501,7 @@ int main(void)
 	tcase_add_test(tc, each_memory_setting_is_known);
 	tcase_add_loop_test(tc, damage_is_named_and_nothing_is_written, 0,
 			    sizeof(damages) / sizeof(damages[0]));
+	tcase_add_test(tc, reference_counts_for_each_data_block_are_wanted);
 	tcase_add_test(tc, a_device_that_is_too_short_is_refused);
 	tcase_add_test(tc, the_index_of_a_volume_is_an_io);
 	tcase_add_test(tc, a_volume_that_is_not_stopped_is_not_written);
