@@ -181,6 +181,15 @@ static int clean_tail(struct uds_exception_store *store, struct uds_message *mes
 	return r;
 }
 
+/* Once, when the list was read: the status counts what there is, and each use says it again. */
+static void log_damage(const struct uds_exception_store *store)
+{
+	struct uds_message why;
+
+	if (store_check_damage(store, &why) < 0)
+		env_log(&store->env, UDS_LOG_WARNING, "%s", why.text);
+}
+
 static int open_store(struct uds_exception_store *store,
 		      const struct uds_exception_store_options *options,
 		      struct uds_message *message)
@@ -216,8 +225,10 @@ static int open_store(struct uds_exception_store *store,
 	if (store->area == NULL)
 		return -ENOMEM;
 	r = store_load(store, options, message);
-	if (r == 0)
+	if (r == 0) {
+		log_damage(store);
 		r = clean_tail(store, message);
+	}
 	/* Only when opened for writing: reading never changes a byte. */
 	if (r == 0 && !store->read_only && !store->salvage)
 		r = store_clean_areas_behind(store, message);

@@ -110,3 +110,9 @@ tests_unit_test_find_data_SOURCES = tests/unit/test_find_data.c
 tests_unit_test_find_data_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_find_data_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_find_data_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_store_damage
+tests_unit_test_store_damage_SOURCES = tests/unit/test_store_damage.c
+tests_unit_test_store_damage_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_store_damage_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_store_damage_LDADD = $(TEST_LDADD)
