@@ -214,6 +214,9 @@ static int mend(struct repair *repair, struct uds_message *message)
 	}
 	if (r == 0 && repair->renews_index && index->newest > index->oldest)
 		r = renew_volume_index(repair, message);
+	/* The map has the chapter that was set last; what it should have is the one that was closed last (12.1). */
+	if (r == 0 && index->newest > 0)
+		page_map_set_last_update(volume_page_map(index->volume), index->newest - 1);
 	if (r < 0)
 		return r;
 	index->must_save = true;

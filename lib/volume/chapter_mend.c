@@ -301,13 +301,16 @@ int chapter_mend_judge(struct chapter_mend *mend, uint64_t vcn, struct chapter_v
 	return r;
 }
 
-/* The record whose copies take the places of those that are dropped. */
+/*
+ * The record whose copies take the places of those that are dropped: from as far behind as possible, where chapters
+ * have it that were closed before they were full (10.4).
+ */
 static struct uds_record find_fill(const struct chapter_mend *mend,
 				   const struct uds_record *instead)
 {
 	struct uds_record fill = *instead;
 
-	for (uint32_t p = 0; p < mend->geometry->record_pages_per_chapter; p++) {
+	for (uint32_t p = mend->geometry->record_pages_per_chapter; p-- > 0;) {
 		if (chapter_mend_drops(mend, p))
 			continue;
 		memcpy(&fill.name, chapter_mend_records(mend, p), sizeof(fill.name));
@@ -365,8 +368,13 @@ static int make_pages(struct chapter_mend *mend, const struct uds_record *instea
 	chapter_index_reset(builder->index, mend->verdict.vcn);
 	open_zone_reset(mend->names);
 	/* In this order the kept pages of a chapter that is good get the index that it had. */
-	for (uint32_t p = 0; p < geometry->record_pages_per_chapter && r == 0; p++)
-		r = enter_page(mend, p);
+	for (uint32_t p = 0; p < geometry->record_pages_per_chapter && r == 0; p++) {
+		if (!chapter_mend_drops(mend, p))
+			r = enter_page(mend, p);
+	}
+	/* Only copies: the last one stands for all. */
+	if (r == 0 && mend->verdict.dropped_pages == geometry->record_pages_per_chapter)
+		r = enter_page(mend, geometry->record_pages_per_chapter - 1);
 	if (r < 0)
 		return failure(ret_message, r, "%s", uds_strerror(r));
 	return closed_chapter_pack_index(geometry, builder->index, builder->pages,

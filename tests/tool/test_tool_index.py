@@ -230,6 +230,9 @@ def verify_names_what_is_damaged():
         uds("verify", path)
 
 
+CHECKER = os.path.join(os.path.dirname(uds_format.__file__), "uds_check.py")
+
+
 def a_repair_says_what_is_lost_and_drops_it_when_told_so():
     with Folder() as folder:
         path = os.path.join(folder, "x.uds")
@@ -250,6 +253,10 @@ def a_repair_says_what_is_lost_and_drops_it_when_told_so():
         has(" ".join(found["findings"]), "records of 1 of its 4 record pages are lost")
         equal(uds("verify", "--json", path).json,
               {"damaged": False, "findings": [], "findings_count": 0})
+        # A reader that shares no code with the library has nothing to say either.
+        checked = subprocess.run([sys.executable, CHECKER, path], capture_output=True,
+                                 text=True, check=False)
+        equal(checked.returncode, 0, checked.stdout + checked.stderr)
         left = uds("dump", path).out.splitlines()
         equal(len(left), 3000 - geometry.records_per_page)
         equal(uds("verify", "--repair", "--json", path).json,
