@@ -861,6 +861,48 @@ START_TEST(sparse_indexes_and_those_of_several_zones_are_repaired)
 }
 END_TEST
 
+static uint64_t stop_at;
+
+static int count_down(void *context, uint64_t done, uint64_t total)
+{
+	(void)context;
+	ck_assert_uint_le(done, total);
+	return stop_at-- == 0;
+}
+
+/* While it looks, nothing is written; while it mends, it can be done again. */
+START_TEST(a_repair_can_be_stopped_at_each_chapter)
+{
+	const uint64_t chapters = WRITTEN - OLDEST;
+
+	env = (struct uds_env)UDS_ENV_INIT;
+	env.now_ms = tick;
+	for (uint64_t at = 0; at < chapters + 2; at++) {
+		struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+		struct uds_message message = { "" };
+		struct uds_io *io, *before;
+		struct layout layout;
+
+		now = 0;
+		io = small_damaged(false, 1, &layout);
+		now = 0;
+		before = small_damaged(false, 1, &layout);
+		ck_assert_int_eq(uds_io_size(io, &image.shape.bytes), 0);
+		options.lose_records = true;
+		options.progress = count_down;
+		stop_at = at;
+		ck_assert_int_eq(uds_index_repair(io, &options, NULL, NULL, &message, NULL),
+				 UDS_ERR_STOPPED);
+		ck_assert_str_ne(message.text, "");
+		ck_assert_msg(at > chapters || same_bytes(io, before), "stopped at %" PRIu64, at);
+		ck_assert_int_eq(repair(io, true, false, &message, NULL), 0);
+		ck_assert_msg(verify(io) == 0, "%s", words.text);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		ck_assert_int_eq(uds_io_close(before), 0);
+	}
+}
+END_TEST
+
 static int repair_copy(const struct uds_env *given, void *context)
 {
 	const struct image *small = context;
@@ -913,6 +955,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_repair_that_is_interrupted_can_be_done_again, 0, 2);
 	tcase_add_test(tcase, a_repair_that_fails_can_be_done_again);
 	tcase_add_loop_test(tcase, sparse_indexes_and_those_of_several_zones_are_repaired, 0, 4);
+	tcase_add_test(tcase, a_repair_can_be_stopped_at_each_chapter);
 	tcase_add_test(tcase, each_allocation_of_a_repair_may_fail);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
