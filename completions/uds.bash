@@ -11,6 +11,7 @@ _uds_options()
 			"--sample-rate --nonce --nonce-data --size --no-extras --force $index $save"
 		;;
 	info) echo "--resident $index" ;;
+	find) ;;
 	scan)
 		echo "--index --block-size --top --directories --first-seen --sparse --readers" \
 			"--one-file-system --no-save --nonce $index $save"
@@ -28,6 +29,8 @@ _uds_options()
 	"snapshot write-origin") echo "--origin --offset --cow" ;;
 	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --force --salvage --cow" ;;
 	"snapshot verify") echo "--origin" ;;
+	"vdo audit") echo "--sample" ;;
+	"vdo prime") echo "--create --all --dirty --zones" ;;
 	*) return ;;
 	esac
 	echo "--help --json --quiet"
@@ -36,21 +39,23 @@ _uds_options()
 _uds()
 {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command
-	local commands="create info scan verify recover dump load exec post update query peek delete"
-	local snapshot="create info list read diff write write-origin merge verify"
+	local commands="create info find scan verify recover dump load exec post update query peek delete"
+	local vdo="audit prime" snapshot="create info list read diff write write-origin merge verify"
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W "$commands snapshot help --help --version" -- \
+		mapfile -t COMPREPLY < <(compgen -W "$commands snapshot vdo help --help --version" -- \
 			"$current")
 		return
 	fi
 	command=${COMP_WORDS[1]}
 	if [[ $command == help ]]; then
 		if ((COMP_CWORD == 2)); then
-			mapfile -t COMPREPLY < <(compgen -W "$commands snapshot" -- "$current")
+			mapfile -t COMPREPLY < <(compgen -W "$commands snapshot vdo" -- "$current")
 		elif [[ ${COMP_WORDS[2]} == snapshot ]]; then
 			mapfile -t COMPREPLY < <(compgen -W "$snapshot" -- "$current")
+		elif [[ ${COMP_WORDS[2]} == vdo ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "$vdo" -- "$current")
 		fi
 		return
 	fi
@@ -60,6 +65,13 @@ _uds()
 			return
 		fi
 		command="snapshot ${COMP_WORDS[2]}"
+	fi
+	if [[ $command == vdo ]]; then
+		if ((COMP_CWORD == 2)); then
+			mapfile -t COMPREPLY < <(compgen -W "$vdo --help" -- "$current")
+			return
+		fi
+		command="vdo ${COMP_WORDS[2]}"
 	fi
 	case $before in
 	--memory)
@@ -71,7 +83,7 @@ _uds()
 		return
 		;;
 	--offset | --zones | --save-time | --chapters | --record-pages | --sparse-chapters | \
-		--sample-rate | --nonce | --nonce-data | --size | --top | --readers | --length | \
+		--sample-rate | --nonce | --nonce-data | --size | --top | --sample | --readers | --length | \
 		--limit | --rate)
 		return
 		;;

@@ -24,6 +24,8 @@ static const char info_options[] =
 	"  --resident            open it, and tell the memory before and after\n" TARGET_HELP
 		TARGET_COMMON_HELP;
 
+static const char find_options[] = TARGET_COMMON_HELP;
+
 static const char scan_options[] =
 	"  --index INDEX         an index that knows earlier scans, and will know this one\n"
 	"  --block-size BYTES    a power of two from 512 to 1M (4096)\n"
@@ -63,6 +65,13 @@ const struct command index_commands[] = {
 		.usage = "[OPTION...] INDEX",
 		.options = info_options,
 		.run = info_run,
+	},
+	{
+		.name = "find",
+		.line = "Says what lies on devices and files, and which command opens it",
+		.usage = "[OPTION...] DEVICE|FILE...",
+		.options = find_options,
+		.run = find_run,
 	},
 	{
 		.name = "scan",

@@ -6,6 +6,7 @@
 #include "tool.h"
 
 int create_run(const struct command *command, int argc, char **argv);
+int find_run(const struct command *command, int argc, char **argv);
 int info_run(const struct command *command, int argc, char **argv);
 int scan_run(const struct command *command, int argc, char **argv);
 int verify_run(const struct command *command, int argc, char **argv);
@@ -15,5 +16,8 @@ int load_run(const struct command *command, int argc, char **argv);
 
 /* exec, post, update, query, peek and delete: the command's name says which. */
 int requests_run(const struct command *command, int argc, char **argv);
+
+int vdo_audit_run(const struct command *command, int argc, char **argv);
+int vdo_prime_run(const struct command *command, int argc, char **argv);
 
 #endif

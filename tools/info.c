@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "families.h"
+#include "identify.h"
 #include "output.h"
 #include "target.h"
 #include "text.h"
+#include "vdo_show.h"
 
 /* What the process has in memory, from the kernel; 0 where it does not say. */
 static uint64_t resident_bytes(void)
@@ -119,12 +121,42 @@ static const char *extras_sentence(const struct uds_index_info *info)
 	}
 }
 
-static void print_text(const struct target *target, const struct uds_index_info *info,
-		       const struct uds_geometry *geometry, const struct residence *residence)
+/* The volume that the index is in, when it is that of a VDO volume. */
+struct vdo_view {
+	bool known;
+	struct uds_vdo_info info;
+	char uri[1024]; /* of its index */
+};
+
+/* Without --offset, what begins as a VDO volume is taken for one. */
+static void look_for_vdo(struct target *target, struct vdo_view *view)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	const struct uds_vdo_info empty = UDS_VDO_INFO_INIT;
+	bool named = strncmp(target->uri, "vdo:", 4) == 0;
+	const char *device = named ? target->uri + 4 : target->uri;
+	struct uds_io *io;
+
+	options.no_lock = true;
+	if (uds_io_open_uri(device, &options, NULL, NULL, &io) < 0)
+		return;
+	view->info = empty;
+	view->known = uds_vdo_read_info(io, NULL, &view->info) == 0;
+	uds_io_close(io);
+	if (!view->known || named)
+		return;
+	vdo_uri(target->uri, view->uri, sizeof(view->uri));
+	target->uri = view->uri;
+}
+
+static void print_text(const struct target *target, const struct vdo_view *view,
+		       const struct uds_index_info *info, const struct uds_geometry *geometry,
+		       const struct residence *residence)
 {
 	const struct uds_configuration *c = &info->configuration;
 
-	print_line(stdout, "%s", target->uri);
+	if (!view->known)
+		print_line(stdout, "%s", target->uri);
 	printf("  state          %s: %s\n", state_key(info->state), state_sentence(info->state));
 	printf("  kind           %s\n", kind_sentence(info));
 	printf("  chapters       %u", c->chapters_per_volume);
@@ -168,12 +200,14 @@ static void add_residence(json_t *object, const struct residence *residence)
 	json_object_set_new(object, "collisions", json_unsigned(residence->statistics.collisions));
 }
 
-static int print_object(const struct uds_index_info *info, const struct uds_geometry *geometry,
-			const struct residence *residence)
+static int print_object(const struct vdo_view *view, const struct uds_index_info *info,
+			const struct uds_geometry *geometry, const struct residence *residence)
 {
 	const struct uds_configuration *c = &info->configuration;
 	json_t *o = json_object();
 
+	if (view->known)
+		json_object_set_new(o, "vdo", vdo_object(&view->info));
 	json_object_set_new(o, "state", json_string(state_key(info->state)));
 	json_object_set_new(o, "page_size", json_unsigned(c->page_bytes));
 	json_object_set_new(o, "record_pages_per_chapter",
@@ -239,11 +273,30 @@ static int read_info(struct target *target, struct uds_index_info *ret_info,
 	return target_close(target, false, status);
 }
 
+/* The volume is there all the same. */
+static int index_is_missing(const struct options *options, const struct vdo_view *view, int status)
+{
+	json_t *o;
+
+	if (!view->known)
+		return status;
+	complain(options->command,
+		 "the volume has no index that can be used; with the volume stopped, uds vdo prime "
+		 "--create makes it anew and fills it");
+	if (options->json) {
+		o = json_object();
+		json_object_set_new(o, "vdo", vdo_object(&view->info));
+		print_json(o);
+	}
+	return finish_output(options->command, status);
+}
+
 int info_run(const struct command *command, int argc, char **argv)
 {
 	struct uds_index_info info = { .size = sizeof(info) };
 	struct uds_geometry geometry = { .size = sizeof(geometry) };
 	struct residence residence = { 0 };
+	struct vdo_view view = { .known = false };
 	struct target target = { 0 };
 	struct options options;
 	bool resident = false;
@@ -257,14 +310,20 @@ int info_run(const struct command *command, int argc, char **argv)
 		return status;
 	target_set(&target, &options, arguments[0]);
 	info.configuration.size = sizeof(info.configuration);
+	if (!options_given(&options, "offset"))
+		look_for_vdo(&target, &view);
+	if (view.known && !options.json) {
+		print_line(stdout, "%s", target.uri);
+		print_vdo(&view.info);
+	}
 	status = read_info(&target, &info, &geometry);
 	if (status == EXIT_GOOD && resident)
 		status = measure(&target, &residence);
 	if (status != EXIT_GOOD)
-		return status;
+		return index_is_missing(&options, &view, status);
 	if (!options.json)
-		print_text(&target, &info, &geometry, &residence);
-	else if (print_object(&info, &geometry, &residence) < 0)
+		print_text(&target, &view, &info, &geometry, &residence);
+	else if (print_object(&view, &info, &geometry, &residence) < 0)
 		return failed(command, "JSON", -ENOMEM, NULL);
 	return finish_output(command, EXIT_GOOD);
 }

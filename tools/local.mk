@@ -5,16 +5,19 @@
 if BUILD_TOOL
 bin_PROGRAMS += uds
 uds_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
-uds_LDADD = libuds.la $(JANSSON_LIBS)
+uds_LDADD = libuds.la $(JANSSON_LIBS) -ldl
 uds_SOURCES = \
 	tools/commands.c tools/families.h \
 	tools/create.c tools/create.h \
 	tools/document.c tools/document.h \
 	tools/dump.c \
+	tools/find.c \
+	tools/identify.c tools/identify.h \
 	tools/info.c \
 	tools/lines.c tools/lines.h \
 	tools/main.c tools/tool.h \
 	tools/messages.c \
+	tools/optional.c tools/optional.h \
 	tools/options.c tools/options.h \
 	tools/output.c tools/output.h \
 	tools/progress.c tools/progress.h \
@@ -47,6 +50,12 @@ uds_SOURCES = \
 	tools/standard.c tools/standard.h \
 	tools/target.c tools/target.h \
 	tools/text.c tools/text.h \
+	tools/vdo_audit.c \
+	tools/vdo_blocks.c tools/vdo_blocks.h \
+	tools/vdo_commands.c \
+	tools/vdo_prime.c \
+	tools/vdo_show.c tools/vdo_show.h \
+	tools/vdo_target.c tools/vdo_target.h \
 	tools/verify.c \
 	lib/base/hash_key.c lib/base/hash_key.h
 endif

@@ -10,7 +10,7 @@
 #include "tool.h"
 
 static const struct command *const families[] = { index_commands, request_commands,
-						  snapshot_commands };
+						  snapshot_commands, vdo_commands };
 
 static const struct command whole = {
 	.name = "help",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "document.h"
+#include "identify.h"
 #include "text.h"
 
 __attribute__((format(printf, 3, 0))) static void
@@ -86,6 +87,15 @@ void complain_about(const struct command *command, const char *subject, const ch
 		complain(command, "%s: %s", subject, sentence);
 }
 
+void say_what_it_is(const struct command *command, const char *subject, int status)
+{
+	char sentence[1400];
+
+	if (command != NULL &&
+	    explain_failure(command->name, subject, status, sentence, sizeof(sentence)))
+		complain(command, "%s", sentence);
+}
+
 int failed(const struct command *command, const char *subject, int status,
 	   const struct uds_message *message)
 {
@@ -94,6 +104,7 @@ int failed(const struct command *command, const char *subject, int status,
 	if (message != NULL && message->text[0] != '\0')
 		sentence = message->text;
 	complain_about(command, subject, sentence);
+	say_what_it_is(command, subject, status);
 	return status == UDS_ERR_CORRUPT || status == UDS_ERR_MISMATCH ? EXIT_DAMAGE : EXIT_FAILED;
 }
 

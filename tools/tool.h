@@ -37,6 +37,7 @@ struct command {
 extern const struct command index_commands[];
 extern const struct command request_commands[];
 extern const struct command snapshot_commands[];
+extern const struct command vdo_commands[];
 
 /*
  * Prints "uds NAME: sentence" on standard error; @command NULL: "uds: sentence". Whatever the sentence
@@ -59,6 +60,12 @@ int misused(const struct command *command, const char *format, ...)
  */
 int failed(const struct command *command, const char *subject, int status,
 	   const struct uds_message *message);
+
+/*
+ * After @status of an open: if @subject is something else than what the command works on, a message with what
+ * it is and what to type.
+ */
+void say_what_it_is(const struct command *command, const char *subject, int status);
 
 /*
  * Prints a sentence of the library, with @subject in front unless it begins with that already.

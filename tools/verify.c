@@ -92,6 +92,8 @@ static int verify_io(struct target *target, json_t *list, bool repair)
 		return failed(target->command, target->uri, r, &message);
 	if (print_verdict(target, list, count, repair) < 0)
 		return failed(target->command, "JSON", -ENOMEM, NULL);
+	if (count > 0)
+		say_what_it_is(target->command, target->uri, UDS_ERR_CORRUPT);
 	return count > 0 && !repair ? EXIT_DAMAGE : EXIT_GOOD;
 }
 

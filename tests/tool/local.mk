@@ -22,9 +22,10 @@ tool_tests = \
 	tests/tool/test_tool_standard.py \
 	tests/tool/test_tool_terminal.py \
 	tests/tool/test_tool_usage.py \
+	tests/tool/test_tool_vdo.py \
 	tests/tool/test_tool_vectors.py
 
 TESTS += $(tool_tests)
 # Reading, walking and asking the index are threads of a scan.
 THREADED_TESTS += tests/tool/test_tool_scan.py
-EXTRA_DIST += $(tool_tests) tests/tool/run-uds tests/tool/tool_support.py
+EXTRA_DIST += $(tool_tests) tests/tool/run-uds tests/tool/tool_support.py tests/tool/vdo_image.py

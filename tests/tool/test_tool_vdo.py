@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""VDO volumes: found and named, their index opened, audited and primed; what is wrong with one is said, and nothing written."""
+import hashlib
+import os
+import subprocess
+import sys
+import zlib
+
+import vdo_image
+from tool_support import DAMAGE, FAILED, SMALL, Folder, Skip, equal, has, main, uds
+from vdo_image import BLOCK, BLOCKS, DATA_AT, DEPOT, DIRTY, NONCE, Volume, block_of, compressed, le, map_page
+
+# A library that is not there, for the command.
+HIDING = """
+    #define _GNU_SOURCE
+    #include <dlfcn.h>
+    #include <string.h>
+    void *dlopen(const char *name, int flags)
+    {
+        void *(*real)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+        if (name != NULL && (strstr(name, "lz4") || strstr(name, "blkid"))) return NULL;
+        return real(name, flags);
+    }"""
+
+
+def without_libraries(folder):
+    """The environment of a command that finds neither liblz4 nor libblkid."""
+    with open(os.path.join(os.environ.get("UDS_BUILDDIR", "."), "Makefile"), encoding="utf-8") as file:
+        if "-fsanitize" in file.read():
+            raise Skip("a sanitizer has calls of its own")
+    library = os.path.join(folder, "hiding.so")
+    try:
+        subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=HIDING, text=True, check=True)
+    except OSError:
+        raise Skip("no compiler") from None
+    return dict(os.environ, LD_PRELOAD=library)
+
+
+def with_lz4():
+    """Whether the command can look into compressed blocks here."""
+    import ctypes.util
+    return ctypes.util.find_library("lz4") is not None or os.path.exists("/usr/lib/x86_64-linux-gnu/liblz4.so.1")
+
+
+def text_block(number):
+    return (b"%08d" % number) * 512
+
+
+def digest(path):
+    """Of what is in the file and not its holes."""
+    sum_of = hashlib.md5()
+    with open(path, "rb") as file:
+        end, at = os.fstat(file.fileno()).st_size, 0
+        while at < end:
+            try:
+                at = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break
+            hole = os.lseek(file.fileno(), at, os.SEEK_HOLE)
+            sum_of.update(b"%d %d" % (at, hole) + os.pread(file.fileno(), hole - at, at))
+            at = hole
+    return sum_of.hexdigest()
+
+
+def filled(folder):
+    """60 blocks of data (in two slabs), a page of the block map, one compressed block with 3 fragments, and free ones."""
+    volume = Volume(os.path.join(folder, "v"))
+    for i in range(60):
+        volume.store(i, text_block(i))
+    volume.store(60, map_page(block_of(60)), 254)
+    volume.store(61, compressed([b"x", b"y", b"z"]), 3)
+    volume.store(62, text_block(7))       # the same as block 7
+    volume.store(63, text_block(999), 0)  # free
+    return volume
+
+
+def a_lost_index_is_made_anew_and_filled():
+    with Folder() as folder:
+        volume = filled(folder)
+        front, back = volume.read(0), [volume.read(b) for b in range(DATA_AT, BLOCKS)]
+        uds("vdo", "prime", volume.path, status=FAILED,
+            says=["not a UDS index", "uds vdo prime --create %s makes it anew and fills it" % volume.path])
+        primed = uds("vdo", "prime", "--create", "--json", volume.path).json
+        fragments = 3 if with_lz4() else 0
+        equal((primed["created"], primed["records"], primed["data_blocks"], primed["compressed_blocks"],
+               primed["block_map_pages"], primed["fraction"]), (True, 61 + fragments, 61, 1, 1, 1))
+        equal(primed["compressed_skipped"], 0 if fragments else 1)
+        # Only the index was written.
+        equal((volume.read(0), [volume.read(b) for b in range(DATA_AT, BLOCKS)]), (front, back))
+        uds("verify", "vdo:" + volume.path)
+        equal(uds("info", "--json", "vdo:" + volume.path).json["nonce"], NONCE)
+        audit = uds("vdo", "audit", "--json", volume.path).json
+        equal((audit["records"], audit["right"], audit["stale"], audit["data_blocks"], audit["unknown_blocks"],
+               audit["duplicate_blocks"], audit["duplicate_bytes"]),
+              (60 + fragments, 60 + fragments, 0, 62, 1 if fragments else 2, 1, BLOCK))
+        # Once more, without --create: nothing changes but the block that the duplicate's record names.
+        equal(uds("vdo", "prime", "--json", volume.path).json["created"], False)
+        equal(uds("vdo", "audit", "--json", volume.path).json["right"], 60 + fragments)
+        # Without counters: also what they call free.
+        equal(uds("vdo", "prime", "--all", "--json", volume.path).json["data_blocks"], 62)
+
+
+def stale_advice_is_counted_by_its_reason():
+    with Folder() as folder:
+        volume = filled(folder)
+        uds("vdo", "prime", "--create", volume.path)
+        volume.store(0, text_block(1000))
+        volume.store(1, bytes(BLOCK))
+        volume.store(2, bytes(BLOCK))
+        volume.count(3, 0)
+        volume.store(61, compressed([b"x", b"q", b"z"]), 3)
+        outside = "0201" + le(block_of(47) + 1, 8).hex() + "00" * 6  # the counters of slab 0
+        odd = "0301" + "00" * 14
+        records = "".join("%032x %s\n" % (77 + i, advice) for i, advice in enumerate((outside, odd)))
+        uds("update", "vdo:" + volume.path, stdin=records)
+        audit = uds("vdo", "audit", "--json", volume.path).json
+        lz4 = with_lz4()
+        equal([audit["stale_" + reason] for reason in ("other_content", "zero_block", "outside", "free", "no_advice")],
+              [2 if lz4 else 1, 2, 1, 1, 1])
+        equal((audit["right"], audit["compressed_records"]), (60 - 4 + (2 if lz4 else 0), 3 if lz4 else 0))
+        equal(audit["right"] + audit["stale"], audit["records"])
+        text = uds("vdo", "audit", volume.path).out
+        has(text, "2 zero block, 1 outside of the slabs, 1 free by the reference counts, 1 no advice", "  advice  ")
+        # A sample leaves out blocks, and says how many records that concerns.
+        sample = uds("vdo", "audit", "--json", "--sample", 1000, volume.path).json
+        equal((sample["sample"], sample["right"] + sample["stale"] + sample["not_sampled"] + sample["not_checked"]),
+              (1000, sample["records"]))
+
+
+def a_volume_that_was_not_stopped_is_not_written():
+    with Folder() as folder:
+        volume = filled(folder)
+        uds("vdo", "prime", "--create", volume.path)
+        volume.set_super(40, le(DIRTY, 4))
+        before = digest(volume.path)
+        sentence = "%s: super block: state: expected clean or new, found dirty: the volume runs, or was not stopped; start " \
+            "and stop it, or add dirty=1 if it does not run anywhere" % volume.path
+        uds("vdo", "prime", volume.path, status=FAILED, says=sentence)
+        uds("vdo", "prime", "--create", volume.path, status=FAILED, says=sentence)
+        uds("post", "vdo:" + volume.path, status=FAILED, says=sentence)
+        # Reading is allowed, and says what it may be worth.
+        says = "the volume is not stopped (state dirty): if it runs, what is read may be mixed from several moments"
+        uds("info", "vdo:" + volume.path, says=says)
+        audit = uds("vdo", "audit", "--json", volume.path)
+        has(audit.err, says)
+        equal((audit.json["counters_are_right"], audit.json["data_blocks"], audit.json["stale"]), (False, 63, 0))
+        equal(digest(volume.path), before)
+        uds("vdo", "prime", "--dirty", volume.path)
+        uds("query", "vdo:%s?dirty=1" % volume.path, stdin="0" * 32 + "\n")
+
+
+def find_names_what_it_sees_and_how_to_open_it():
+    with Folder() as folder:
+        volume = filled(folder)
+        index, region, store, other = (os.path.join(folder, n) for n in ("index", "region", "store", "other"))
+        pv = os.path.join(folder, "pv")
+        uds("vdo", "prime", "--create", volume.path)
+        uds("create", *SMALL, index)
+        uds("snapshot", "create", "--chunk-size", "8K", "--size", "1M", store)
+        with open(other, "wb") as file:
+            file.write(b"hello\n" * 10000)
+        subprocess.run(["dd", "if=" + volume.path, "of=" + region, "bs=4096", "skip=1", "count=%d" % (DATA_AT - 1),
+                        "conv=sparse"], check=True, stderr=subprocess.DEVNULL)
+        make_pv(pv)
+        ran = uds("find", "--json", volume.path, index, region, store, pv)
+        found = ran.json["found"]
+        equal([(item["what"], item.get("opened_by")) for item in found],
+              [("vdo", "uds info vdo:" + volume.path), ("index", "uds info " + index),
+               ("vdo-index-region", "uds info vdo:" + region), ("exception-store", "uds snapshot info " + store),
+               ("lvm-pv", None)])
+        for item in found[:4]:
+            uds(*item["opened_by"].split()[1:])
+        vdo = found[0]["vdo"]
+        equal((vdo["state"], vdo["nonce"], vdo["uuid"], vdo["index_memory_bytes"], vdo["index_sparse"],
+               vdo["physical_blocks"], vdo["slab_count"]),
+              ("clean", NONCE, "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf", 256 << 20, False, BLOCKS, 3))
+        equal((found[0]["index"]["offset"], found[2]["index"]["offset"], found[3]["chunk_size_bytes"],
+               found[3]["valid"]), (4096, 0, 8192, True))
+        equal((found[4]["uuid"], found[4]["group"]), ("abcdef-ghij-klmn-opqr-stuv-wxyz-012345", "vg_one"))
+        text = uds("find", volume.path, pv).out
+        has(text, "  what           VDO volume\n", "  opened by      uds info vdo:%s\n" % volume.path,
+            "  volume         clean: it was stopped\n", "  index          at byte 4096, ", "  group          vg_one\n")
+        uds("find", other, status=FAILED)
+        uds("find", os.path.join(folder, "none"), status=FAILED, says="none: cannot be opened: No such file")
+        # Lost, it says how to make it anew; libblkid is not needed for anything else.
+        volume.write(1, bytes(BLOCK))
+        item = uds("find", "--json", volume.path).json["found"][0]
+        equal(item["opened_by"], "uds vdo prime --create " + volume.path)
+        has(item["wrong"], "not a UDS index")
+
+
+def make_pv(path):
+    """The label, a metadata area and the text of a group's name, as the layout has them."""
+    label = b"LABELONE" + le(1, 8) + le(0, 4) + le(32, 4) + b"LVM2 001"
+    label += b"abcdefghijklmnopqrstuvwxyz012345" + le(1 << 20, 8)
+    label += le(1 << 19, 8) + le(0, 8) + bytes(16) + le(4096, 8) + le(65536, 8) + bytes(16)
+    text = b"vg_one {\nid = \"x\"\n}\n\0"
+    area = b" LVM2 x[5A%r0N*>" + le(1, 4) + le(4096, 8) + le(65536, 8) + le(512, 8) + le(len(text), 8) + bytes(8)
+    with open(path, "wb") as file:
+        file.truncate(1 << 20)
+        file.seek(512)
+        file.write(label)
+        file.seek(4096)
+        file.write(le(zlib.crc32(area), 4) + area)
+        file.seek(4096 + 512)
+        file.write(text)
+
+
+def other_commands_say_what_to_type():
+    with Folder() as folder:
+        volume = filled(folder)
+        store, index, region = (os.path.join(folder, n) for n in ("store", "index", "region"))
+        uds("vdo", "prime", "--create", volume.path)
+        uds("snapshot", "create", "--chunk-size", "8K", "--size", "1M", store)
+        uds("create", *SMALL, index)
+        for command in ("verify", "recover", "dump", "load", "exec", "peek"):
+            uds(command, volume.path, status=FAILED,
+                says="uds %s: %s: this is a VDO volume; type: uds %s vdo:%s" % (command, volume.path, command, volume.path))
+        uds("scan", "--index", volume.path, folder, status=FAILED, says="this is a VDO volume; type: uds scan vdo:")
+        uds("verify", store, status=FAILED, says="this is an exception store; type: uds snapshot info " + store)
+        uds("snapshot", "list", index, status=FAILED, says="this is a UDS index; type: uds info " + index)
+        uds("snapshot", "list", volume.path, status=FAILED, says="this is a VDO volume; type: uds info vdo:" + volume.path)
+        uds("vdo", "audit", store, status=FAILED, says="this is an exception store; type: uds snapshot info " + store)
+        pv = os.path.join(folder, "pv")
+        make_pv(pv)
+        uds("info", pv, status=FAILED, says="this is an LVM physical volume of group vg_one")
+        subprocess.run(["dd", "if=" + volume.path, "of=" + region, "bs=4096", "skip=1", "count=%d" % (DATA_AT - 1),
+                        "conv=sparse"], check=True, stderr=subprocess.DEVNULL)
+        uds("verify", region, status=DAMAGE,
+            says="this is an index region of a VDO volume; type: uds verify vdo:" + region)
+        # Typed so, it works; written only when told to.
+        uds("verify", "vdo:" + region)
+        uds("post", "vdo:" + region, status=FAILED, says="so it opens read-only; add region=1 to write it")
+        uds("post", "vdo:%s?region=1" % region, stdin="%032x %032x\n" % (1, 2))
+        equal(uds("peek", "vdo:" + region, stdin="%032x\n" % 1).out, "%032x\n" % 2)
+        # A path that a URI would take apart.
+        odd = os.path.join(folder, "v?100%")
+        os.rename(volume.path, odd)
+        uds("verify", odd, status=FAILED, says="type: uds verify vdo:%s/v%%3f100%%25" % folder)
+        uds("verify", "vdo:%s/v%%3f100%%25" % folder)
+
+
+def info_shows_the_volume_and_its_index():
+    with Folder() as folder:
+        volume = filled(folder)
+        uds("vdo", "prime", "--create", volume.path)
+        for uri in (volume.path, "vdo:" + volume.path):
+            ran = uds("info", "--json", uri).json
+            equal((ran["vdo"]["nonce"], ran["nonce"], ran["state"]), (NONCE, NONCE, "clean"))
+            has(uds("info", uri).out, "  volume         clean", "  chapters       1024\n")
+        equal("vdo" in uds("info", "--json", "--offset", 4096, volume.path).json, False)
+        volume.write(1, bytes(BLOCK))
+        ran = uds("info", "--json", volume.path, status=FAILED, says="uds vdo prime --create")
+        equal(ran.json["vdo"]["nonce"], NONCE)
+
+
+def what_is_wrong_with_a_volume_is_said_and_nothing_written():
+    damages = (
+        ("geometry", 33, b"\0", False, "geometry block (block 0): checksum: expected 0x", DAMAGE),
+        ("geometry", 12, le(6, 4), True, "geometry block (block 0): version 6.0 is not known", FAILED),
+        ("geometry", 80, le(BLOCKS + 7, 8), True,
+         "super block: expected at block %d, but the device has only %d blocks" % (BLOCKS + 7, BLOCKS), DAMAGE),
+        ("super", 61, b"\7", False, "super block (block %d): checksum: expected 0x" % DATA_AT, DAMAGE),
+        ("super", 4, le(13, 4), True,
+         "super block (block %d): super block: version: expected 12.0, found 13.0" % DATA_AT, FAILED),
+        ("super", 100, le(5, 8), True, "super block (block %d): nonce: expected %d, which the geometry block has, found 5"
+         % (DATA_AT, NONCE), DAMAGE),
+        ("super", 68, le(BLOCKS + 1, 8), True, "super block (block %d): physical blocks: expected at most the %d of the device, "
+         "found %d" % (DATA_AT, BLOCKS, BLOCKS + 1), DAMAGE),
+        ("super", DEPOT + 64, le(vdo_image.FIRST_SLAB + 100, 8), True,
+         "super block (block %d): slab depot: expected whole slabs of 64 blocks, found blocks %d to %d"
+         % (DATA_AT, vdo_image.FIRST_SLAB, vdo_image.FIRST_SLAB + 100), DAMAGE),
+        ("super", DEPOT + 64, le(vdo_image.FIRST_SLAB + 64 * 4, 8), True,
+         "super block (block %d): end of the slabs: expected at most block %d, the end of the volume, found" % (DATA_AT, BLOCKS),
+         DAMAGE),
+    )
+    with Folder() as folder:
+        for part, at, content, sealed, sentence, status in damages:
+            volume = filled(folder)
+            (volume.set_geometry if part == "geometry" else volume.set_super)(at, content, sealed)
+            before = digest(volume.path)
+            for command in (("vdo", "prime", "--create"), ("vdo", "audit"), ("verify",), ("post",)):
+                uri = volume.path if command[0] == "vdo" else "vdo:" + volume.path
+                uds(*command, uri, status=status, says="%s: %s" % (volume.path, sentence))
+            has(uds("find", volume.path, status=DAMAGE).out, "  wrong          %s: %s" % (volume.path, sentence))
+            equal(digest(volume.path), before, sentence)
+        volume = filled(folder)
+        with open(volume.path, "r+b") as file:
+            file.truncate(DATA_AT * BLOCK)
+        uds("vdo", "prime", "--create", volume.path, status=DAMAGE, says="super block: expected at block %d" % DATA_AT)
+        # An index of another volume is not filled.
+        volume = filled(folder)
+        uds("create", "--nonce", 5, "--no-extras", "vdo:" + volume.path)
+        before = digest(volume.path)
+        uds("vdo", "prime", volume.path, status=FAILED, says="nonce: expected %d, found 5" % NONCE)
+        equal(digest(volume.path), before)
+
+
+def without_liblz4_compressed_records_are_counted_as_not_checked():
+    with Folder() as folder:
+        environment = without_libraries(folder)
+        if not with_lz4():
+            raise Skip("liblz4 is not there anyway")
+        volume = filled(folder)
+        uds("vdo", "prime", "--create", volume.path)
+        audit = uds("vdo", "audit", "--json", volume.path, env=environment).json
+        equal((audit["records"], audit["right"], audit["not_checked"], audit["stale"]), (63, 60, 3, 0))
+        has(uds("vdo", "audit", volume.path, env=environment).out, "3 compressed: liblz4 is not there")
+        primed = uds("vdo", "prime", "--create", volume.path, env=environment)
+        has(primed.out, "1 compressed blocks were left out: liblz4 is not there")
+        uds("find", volume.path, env=environment)
+
+
+def page_commands(first_words):
+    """The command lines of uds-vdo(7) that begin with one of the words, in their order."""
+    source = os.environ.get("UDS_SRCDIR") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    with open(os.path.join(source, "man", "uds-vdo.7"), encoding="utf-8") as file:
+        lines = [line[2:].split() for line in file.read().splitlines() if line.startswith("# ")]
+    unknown = [line for line in lines if line[0] not in ("uds", "dd", "dmsetup")]
+    equal(unknown, [])
+    return [line for line in lines if line[0] in first_words]
+
+
+def every_command_of_the_page_works():
+    with Folder() as folder:
+        volume = filled(folder)
+        uds("vdo", "prime", "--create", volume.path)
+        lines = page_commands(("uds", "dd"))
+        equal(len(lines) >= 11, True)
+        for line in lines:
+            words = [word.replace("/dev/vdb", volume.path).replace("region.img", os.path.join(folder, "region.img"))
+                     for word in line]
+            if words[0] == "uds":
+                uds(*words[1:])
+            else:
+                subprocess.run([word if not word.startswith("count=") else "count=%d" % (DATA_AT - 1) for word in words],
+                               check=True, stderr=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    sys.exit(main([every_command_of_the_page_works, a_lost_index_is_made_anew_and_filled, stale_advice_is_counted_by_its_reason,
+                   a_volume_that_was_not_stopped_is_not_written, find_names_what_it_sees_and_how_to_open_it,
+                   other_commands_say_what_to_type, info_shows_the_volume_and_its_index,
+                   what_is_wrong_with_a_volume_is_said_and_nothing_written,
+                   without_liblz4_compressed_records_are_counted_as_not_checked]))

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `uds find`: what lies on devices and files, where, and how it is opened. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "families.h"
+#include "document.h"
+#include "identify.h"
+#include "output.h"
+#include "target.h"
+#include "text.h"
+#include "vdo_show.h"
+
+static void print_index(const struct identity *identity)
+{
+	const struct uds_index_info *index = &identity->index;
+
+	if (!identity->has_index)
+		return;
+	printf("  index          at byte %llu, %s (%llu bytes), %s, at most %llu records\n",
+	       identity->thing == THING_VDO ? (unsigned long long)identity->vdo.index_offset : 0ULL,
+	       size_text(index->size_bytes).text, (unsigned long long)index->size_bytes,
+	       index->configuration.sparse_chapters_per_volume > 0 ? "sparse" : "dense",
+	       (unsigned long long)index->records);
+}
+
+static void print_identity(const struct identity *identity, const char *uri)
+{
+	char type[1200];
+
+	print_line(stdout, "%s", uri);
+	if (identity->thing == THING_OTHER)
+		print_line(stdout, "  what           known as %s", identity->word);
+	else
+		printf("  what           %s%s\n", thing_name(identity->thing),
+		       identity->damaged ? ", damaged" : "");
+	if (identity->thing == THING_VDO && !identity->damaged)
+		print_vdo(&identity->vdo);
+	print_index(identity);
+	if (identity->thing == THING_STORE)
+		printf("  store          at byte 0, %s, chunks of %u bytes\n",
+		       identity->store_is_valid ? "valid" : "invalid", identity->chunk_bytes);
+	if (identity->thing == THING_PV) {
+		print_line(stdout, "  uuid           %s", identity->pv_uuid);
+		print_line(stdout, "  group          %s",
+			   identity->vg_name[0] != '\0' ? identity->vg_name
+							: "none that can be read");
+	}
+	if (identity->wrong.text[0] != '\0')
+		print_line(stdout, "  wrong          %s", identity->wrong.text);
+	opening_command(identity, uri, type, sizeof(type));
+	if (type[0] != '\0')
+		print_line(stdout, "  opened by      %s", type);
+}
+
+static json_t *index_object(const struct identity *identity)
+{
+	const struct uds_index_info *index = &identity->index;
+	json_t *o = json_object();
+
+	json_object_set_new(
+		o, "offset",
+		json_unsigned(identity->thing == THING_VDO ? identity->vdo.index_offset : 0));
+	json_object_set_new(o, "size_bytes", json_unsigned(index->size_bytes));
+	json_object_set_new(o, "records", json_unsigned(index->records));
+	json_object_set_new(o, "nonce", json_unsigned(index->configuration.nonce));
+	json_object_set_new(o, "sparse",
+			    json_boolean(index->configuration.sparse_chapters_per_volume > 0));
+	return o;
+}
+
+/* Words for scripts. */
+static const char *thing_key(enum thing thing)
+{
+	static const char *const keys[] = {
+		[THING_UNKNOWN] = "unknown",
+		[THING_INDEX] = "index",
+		[THING_VDO] = "vdo",
+		[THING_VDO_REGION] = "vdo-index-region",
+		[THING_STORE] = "exception-store",
+		[THING_PV] = "lvm-pv",
+		[THING_OTHER] = "other",
+	};
+
+	return keys[thing];
+}
+
+static json_t *identity_object(const struct identity *identity, const char *uri)
+{
+	json_t *o = json_object();
+	char type[1200];
+
+	json_object_set_new(o, "path", json_path(uri));
+	json_object_set_new(o, "what", json_string(thing_key(identity->thing)));
+	json_object_set_new(o, "size_bytes", json_unsigned(identity->bytes));
+	json_object_set_new(o, "damaged", json_boolean(identity->damaged));
+	if (identity->thing == THING_VDO && !identity->damaged)
+		json_object_set_new(o, "vdo", vdo_object(&identity->vdo));
+	if (identity->has_index)
+		json_object_set_new(o, "index", index_object(identity));
+	if (identity->thing == THING_STORE) {
+		json_object_set_new(o, "chunk_size_bytes", json_unsigned(identity->chunk_bytes));
+		json_object_set_new(o, "valid", json_boolean(identity->store_is_valid));
+	}
+	if (identity->thing == THING_PV) {
+		json_object_set_new(o, "uuid", json_path(identity->pv_uuid));
+		json_object_set_new(o, "group", json_path(identity->vg_name));
+	}
+	if (identity->thing == THING_OTHER)
+		json_object_set_new(o, "known_as", json_path(identity->word));
+	if (identity->wrong.text[0] != '\0')
+		json_object_set_new(o, "wrong", json_path(identity->wrong.text));
+	opening_command(identity, uri, type, sizeof(type));
+	if (type[0] != '\0')
+		json_object_set_new(o, "opened_by", json_path(type));
+	return o;
+}
+
+/* The worst of several: damage says more than a failure. */
+static int worse(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+static int find_one(const struct command *command, const char *uri, bool json)
+{
+	struct uds_message message = { "" };
+	struct identity identity;
+	int r = identify(uri, &message, &identity);
+
+	if (r < 0)
+		return failed(command, uri, r, &message);
+	if (json)
+		document_item(identity_object(&identity, uri));
+	else
+		print_identity(&identity, uri);
+	if (identity.damaged)
+		return EXIT_DAMAGE;
+	return identity.thing == THING_UNKNOWN ? EXIT_FAILED : EXIT_GOOD;
+}
+
+int find_run(const struct command *command, int argc, char **argv)
+{
+	struct options options;
+	int status = EXIT_GOOD;
+	char **arguments;
+
+	options_start(&options, command);
+	if (!options_parse(&options, argc, argv, 1, INT32_MAX, &arguments, &status))
+		return status;
+	if (options.json)
+		document_begin_items("found");
+	for (; *arguments != NULL; arguments++)
+		status = worse(status, find_one(command, *arguments, options.json));
+	return finish_output(command, status);
+}

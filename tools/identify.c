@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Looking at the first blocks of a file or device. */
+#include "identify.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uds/io.h>
+
+#include "optional.h"
+#include "tool.h"
+
+#include "base/bytes.h"
+
+#define SECTOR	      512u
+#define LOOK_BYTES    4096u
+#define STORE_MAGIC   UINT32_C(0x70416e53) /* "SnAp" */
+#define TEXT_BYTES    160u		   /* of LVM's text, for the name it begins with */
+#define PV_UUID_CHARS 32u
+
+const char *thing_name(enum thing thing)
+{
+	static const char *const names[] = {
+		[THING_UNKNOWN] = "nothing known",
+		[THING_INDEX] = "UDS index",
+		[THING_VDO] = "VDO volume",
+		[THING_VDO_REGION] = "index region of a VDO volume",
+		[THING_STORE] = "exception store",
+		[THING_PV] = "LVM physical volume",
+		[THING_OTHER] = "something else",
+	};
+
+	return names[thing];
+}
+
+void vdo_uri(const char *uri, char *ret_uri, size_t room)
+{
+	size_t n = (size_t)snprintf(ret_uri, room, "vdo:");
+
+	for (; *uri != '\0' && n + 4 < room; uri++) {
+		if (*uri == '%' || *uri == '?')
+			n += (size_t)snprintf(ret_uri + n, room - n, "%%%02x", (unsigned char)*uri);
+		else
+			ret_uri[n++] = *uri;
+	}
+	ret_uri[n] = '\0';
+}
+
+/* Fills in what the index at byte 0 says; 0 when it does. */
+static int read_index(struct uds_io *io, struct identity *identity)
+{
+	int r;
+
+	identity->index.size = sizeof(identity->index);
+	identity->index.configuration.size = sizeof(identity->index.configuration);
+	r = uds_index_read_info(io, NULL, &identity->wrong, &identity->index);
+	identity->has_index = r == 0;
+	return r;
+}
+
+/* The index in a volume, or in a region that was copied out. */
+static int read_vdo_index(struct uds_io *io, struct identity *identity)
+{
+	struct uds_io *index;
+	int r = uds_vdo_open_index(io, NULL, NULL, &identity->wrong, &index);
+
+	if (r < 0)
+		return r;
+	r = read_index(index, identity);
+	uds_io_close(index);
+	return r;
+}
+
+static bool is_vdo(struct uds_io *io, struct identity *identity)
+{
+	const struct uds_vdo_info empty = UDS_VDO_INFO_INIT;
+	int r;
+
+	identity->vdo = empty;
+	r = uds_vdo_read_info(io, &identity->wrong, &identity->vdo);
+	if (r == UDS_ERR_NOT_AN_INDEX)
+		return false;
+	identity->thing = THING_VDO;
+	identity->damaged = r < 0;
+	if (r == 0)
+		(void)read_vdo_index(io, identity); /* its sentence stays in identity->wrong */
+	return true;
+}
+
+static bool is_index(struct uds_io *io, struct identity *identity)
+{
+	struct uds_message wrong;
+	int r = read_index(io, identity);
+
+	if (r == UDS_ERR_NOT_AN_INDEX)
+		return false;
+	identity->thing = THING_INDEX;
+	identity->damaged = r < 0;
+	if (r == 0)
+		return true;
+	wrong = identity->wrong;
+	if (read_vdo_index(io, identity) == 0) {
+		identity->thing = THING_VDO_REGION;
+		identity->damaged = false;
+		identity->wrong.text[0] = '\0';
+	} else {
+		identity->wrong = wrong;
+	}
+	return true;
+}
+
+static bool is_store(const uint8_t *head, struct identity *identity)
+{
+	if (get_le32(head) != STORE_MAGIC)
+		return false;
+	identity->thing = THING_STORE;
+	identity->store_is_valid = get_le32(head + 4) == 1;
+	identity->chunk_bytes = get_le32(head + 12) * SECTOR;
+	return true;
+}
+
+/* The name of the group, which LVM's text begins with: in the metadata area at @area. */
+static void read_vg_name(struct uds_io *io, uint64_t area, struct identity *identity)
+{
+	static const char magic[] = " LVM2 x[5A%r0N*>";
+	uint8_t head[SECTOR];
+	char text[TEXT_BYTES];
+	uint64_t at, bytes;
+	size_t n;
+
+	if (uds_io_read(io, head, sizeof(head), area) < 0 || memcmp(head + 4, magic, 16) != 0)
+		return;
+	at = get_le64(head + 40);
+	bytes = get_le64(head + 48);
+	if (bytes < 3 || at > UINT32_MAX)
+		return;
+	if (bytes > sizeof(text))
+		bytes = sizeof(text);
+	if (uds_io_read(io, text, (size_t)bytes, area + at) < 0)
+		return;
+	n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-");
+	if (n < bytes - 1 && n < sizeof(identity->vg_name) && text[n] == ' ' &&
+	    text[n + 1] == '{') {
+		memcpy(identity->vg_name, text, n);
+		identity->vg_name[n] = '\0';
+	}
+}
+
+/* Hyphens where LVM shows them: 6-4-4-4-4-4-6. */
+static void format_pv_uuid(const uint8_t *from, char *to)
+{
+	for (unsigned int i = 0; i < PV_UUID_CHARS; i++) {
+		bool letter = (from[i] >= '0' && from[i] <= '9') ||
+			      (from[i] >= 'a' && from[i] <= 'z') ||
+			      (from[i] >= 'A' && from[i] <= 'Z');
+
+		if (i >= 6 && i <= 26 && (i - 6) % 4 == 0)
+			*to++ = '-';
+		*to++ = letter ? (char)from[i] : '?';
+	}
+	*to = '\0';
+}
+
+/* The first area of metadata: behind the list of data areas, which ends with a pair of zeros. */
+static uint64_t first_metadata_area(const uint8_t *header, const uint8_t *end)
+{
+	const uint8_t *at = header + 40;
+
+	while (at + 32 <= end && (get_le64(at) != 0 || get_le64(at + 8) != 0))
+		at += 16;
+	return at + 32 <= end ? get_le64(at + 16) : 0;
+}
+
+static bool is_pv(struct uds_io *io, const uint8_t *head, struct identity *identity)
+{
+	for (unsigned int sector = 0; sector < 4; sector++) {
+		const uint8_t *label = head + (size_t)sector * SECTOR;
+		uint32_t header = get_le32(label + 20);
+		uint64_t area;
+
+		if (memcmp(label, "LABELONE", 8) != 0 || memcmp(label + 24, "LVM2 001", 8) != 0)
+			continue;
+		identity->thing = THING_PV;
+		if (header > SECTOR - 72)
+			return true;
+		format_pv_uuid(label + header, identity->pv_uuid);
+		area = first_metadata_area(label + header, label + SECTOR);
+		if (area != 0)
+			read_vg_name(io, area, identity);
+		return true;
+	}
+	return false;
+}
+
+/* @head: LOOK_BYTES, of which those that are there were read. */
+static void look(struct uds_io *io, const char *uri, const uint8_t *head, struct identity *identity)
+{
+	if (is_vdo(io, identity) || is_index(io, identity))
+		return;
+	identity->wrong.text[0] = '\0';
+	if (is_store(head, identity) || is_pv(io, head, identity))
+		return;
+	if (blkid_word(uri, identity->word, sizeof(identity->word)))
+		identity->thing = THING_OTHER;
+}
+
+static int read_head(struct uds_io *io, uint64_t *ret_bytes, uint8_t *ret_head)
+{
+	uint64_t bytes = 0, length;
+	int r = uds_io_size(io, &bytes);
+
+	length = bytes < LOOK_BYTES ? bytes - bytes % SECTOR : LOOK_BYTES;
+	if (r == 0 && length > 0)
+		r = uds_io_read(io, ret_head, (size_t)length, 0);
+	*ret_bytes = bytes;
+	return r;
+}
+
+int identify(const char *uri, struct uds_message *message, struct identity *ret_identity)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct identity identity = { .thing = THING_UNKNOWN };
+	struct uds_io *io;
+	uint8_t *head;
+	int r;
+
+	options.no_lock = true;
+	r = uds_io_open_uri(uri, &options, NULL, message, &io);
+	if (r < 0)
+		return r;
+	head = aligned_alloc(LOOK_BYTES, LOOK_BYTES);
+	if (head != NULL) {
+		memset(head, 0, LOOK_BYTES);
+		r = read_head(io, &identity.bytes, head);
+	} else {
+		r = -ENOMEM;
+	}
+	if (r == 0)
+		look(io, uri, head, &identity);
+	else
+		snprintf(message->text, sizeof(message->text), "%.300s: %s", uri, uds_strerror(r));
+	free(head);
+	uds_io_close(io);
+	if (r == 0)
+		*ret_identity = identity;
+	return r;
+}
+
+void opening_command(const struct identity *identity, const char *uri, char *ret_text, size_t room)
+{
+	char inner[1024];
+
+	ret_text[0] = '\0';
+	vdo_uri(uri, inner, sizeof(inner));
+	if (identity->thing == THING_INDEX)
+		snprintf(ret_text, room, "uds info %s", uri);
+	else if (identity->thing == THING_VDO && identity->has_index)
+		snprintf(ret_text, room, "uds info %s", inner);
+	else if (identity->thing == THING_VDO && !identity->damaged)
+		snprintf(ret_text, room, "uds vdo prime --create %s", uri);
+	else if (identity->thing == THING_VDO_REGION)
+		snprintf(ret_text, room, "uds info %s", inner);
+	else if (identity->thing == THING_STORE)
+		snprintf(ret_text, room, "uds snapshot info %s", uri);
+}
+
+bool explain_failure(const char *command, const char *uri, int status, char *ret_text, size_t room)
+{
+	bool snapshot = strncmp(command, "snapshot ", 9) == 0,
+	     vdo = strncmp(command, "vdo ", 4) == 0;
+	struct identity identity;
+	struct uds_message unused;
+	char inner[1024], type[1200];
+
+	if (status != UDS_ERR_NOT_AN_INDEX && status != UDS_ERR_NOT_A_SNAPSHOT &&
+	    status != UDS_ERR_CORRUPT)
+		return false;
+	if (identify(uri, &unused, &identity) < 0 || identity.thing == THING_UNKNOWN)
+		return false;
+	/* Of the right thing that is damaged, the sentence has said it already. */
+	if (status == UDS_ERR_CORRUPT && identity.thing != THING_VDO_REGION)
+		return false;
+	if (identity.thing == THING_INDEX && !snapshot && !vdo)
+		return false;
+	opening_command(&identity, uri, type, sizeof(type));
+	vdo_uri(uri, inner, sizeof(inner));
+	if (!snapshot && !vdo && (identity.has_index && identity.thing != THING_INDEX))
+		snprintf(type, sizeof(type), "uds %s %s", command, inner);
+	if (identity.thing == THING_OTHER)
+		snprintf(ret_text, room, "%s: what is there is known as %s", uri, identity.word);
+	else if (identity.thing == THING_PV)
+		snprintf(ret_text, room,
+			 "%s: this is an LVM physical volume%s%s; uds find %s says more", uri,
+			 identity.vg_name[0] != '\0' ? " of group " : "", identity.vg_name, uri);
+	else if (type[0] == '\0')
+		snprintf(ret_text, room, "%s: this is a%s %s; uds find %s says more", uri,
+			 strchr("aeiou", thing_name(identity.thing)[0]) != NULL ? "n" : "",
+			 thing_name(identity.thing), uri);
+	else
+		snprintf(ret_text, room, "%s: this is a%s %s; type: %s", uri,
+			 strchr("aeiou", thing_name(identity.thing)[0]) != NULL ? "n" : "",
+			 thing_name(identity.thing), type);
+	return true;
+}
