@@ -34,10 +34,10 @@ def available():
             raise Skip(lines[0] if lines else "kernel guest: status %d" % done.returncode)
 
 
-def guest(script, disk):
-    done = subprocess.run([GUEST, "--vdo", "-q", "--timeout", "280", "-d", "disk=" + disk, script],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
-    equal(done.returncode, 0, done.stderr.decode(errors="replace")[-500:])
+def guest(script, disk, *options, status=0, timeout=280):
+    done = subprocess.run([GUEST, "--vdo", "-q", "--timeout", str(timeout), *options, "-d", "disk=" + disk, script],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout + 20, check=False)
+    equal(done.returncode, status, done.stderr.decode(errors="replace")[-500:])
     return done.stdout.decode(errors="replace")
 
 

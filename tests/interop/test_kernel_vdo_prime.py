@@ -19,7 +19,9 @@ FORMAT = "vdoformat --logical-size=2G --slab-bits=13 %s /dev/disk >/dev/null && 
 START = "vdo v0 /dev/disk 4194304 %s && waitindex v0 && "
 # What uds-vdo(7) tells to look at in a running volume.
 RUNNING = "".join("%s >/dev/null && " % " ".join(line) for line in page_commands(("dmsetup",)))
-STATS = "vdostats v0 | grep -E 'dataBlocksUsed|dedupeAdvice[VS]|entriesIndexed'; dmsetup remove v0"
+# Writes are acknowledged before they are deduplicated, so this waits for the last of them.
+STATS = "i=0; while [ $i -lt 300 ] && ! vdostats v0 | grep -q 'VIOsInProgress 0$'; do usleep 200000; i=$((i + 1)); done; " \
+    "vdostats v0 | grep -E 'dataBlocksUsed|dedupeAdvice[VS]|entriesIndexed'; dmsetup remove v0"
 
 
 def data(count, word="w"):
@@ -27,7 +29,8 @@ def data(count, word="w"):
     return "awk 'BEGIN { for (i = 0; i < %d; i++) printf \"%%4096s\", \"%s\" i * 7919 }' >/tmp/b && " % (count, word)
 
 
-def write(at=0, count=None):
+def write(at=0):
+    """Writes it to the volume, from block @at on, a multiple of 16."""
     return "dd if=/tmp/b of=/dev/mapper/v0 bs=64k seek=%d oflag=direct conv=notrunc 2>/dev/null && " % (at // 16)
 
 
@@ -35,10 +38,10 @@ def stats(text):
     return dict((line.split()[0], int(line.split()[1])) for line in text.splitlines() if len(line.split()) == 2)
 
 
-def new_volume(folder, name="v.img"):
-    path = os.path.join(folder, name)
+def new_volume(folder, size=6 << 30):
+    path = os.path.join(folder, "v.img")
     with open(path, "wb") as file:
-        file.truncate(6 << 30)
+        file.truncate(size)
     return path
 
 
