@@ -297,6 +297,32 @@ def what_is_wrong_with_a_volume_is_said_and_nothing_written():
         equal(digest(volume.path), before)
 
 
+def an_index_with_less_room_keeps_the_last_blocks():
+    vdo_image.set_slabs(8)
+    try:
+        with Folder() as folder:
+            volume, blocks = Volume(os.path.join(folder, "v")), 8 * vdo_image.SLAB_DATA
+            for i in range(blocks):
+                volume.store(i, text_block(i))
+            uds("create", "--chapters", 2, "--record-pages", 1, "--page-size", 4096, "--nonce", NONCE, "--no-extras",
+                "vdo:" + volume.path)
+            for arguments in ((), ("--all",)):
+                primed = uds("vdo", "prime", "--json", *arguments, volume.path).json
+                capacity = primed["capacity"]
+                equal((capacity < blocks, round(primed["fraction"], 6)), (True, round(capacity / blocks, 6)))
+                # Without the counters all blocks are read, and the index evicts the first ones itself.
+                equal(primed["records"], blocks if arguments else capacity)
+                audit = uds("vdo", "audit", "--json", volume.path).json
+                equal((audit["stale"], audit["right"] >= capacity // 2, audit["right"] <= capacity), (0, True, True))
+                # The last blocks are known.
+                known = [int.from_bytes(bytes.fromhex(line.split()[1])[2:10], "little")
+                         for line in uds("dump", "vdo:" + volume.path).out.splitlines()]
+                equal(sorted(known), [block_of(i) for i in range(blocks - len(known), blocks)])
+            has(uds("vdo", "prime", volume.path).out, " % of the data fits, the last blocks of the volume")
+    finally:
+        vdo_image.set_slabs(3)
+
+
 def without_liblz4_compressed_records_are_counted_as_not_checked():
     with Folder() as folder:
         environment = without_libraries(folder)
@@ -343,4 +369,5 @@ if __name__ == "__main__":
                    a_volume_that_was_not_stopped_is_not_written, find_names_what_it_sees_and_how_to_open_it,
                    other_commands_say_what_to_type, info_shows_the_volume_and_its_index,
                    what_is_wrong_with_a_volume_is_said_and_nothing_written,
+                   an_index_with_less_room_keeps_the_last_blocks,
                    without_liblz4_compressed_records_are_counted_as_not_checked]))

@@ -33,9 +33,9 @@ def geometry(version=5, memory=0xffffff00, sparse=0):
     return seal(block + bytes(BLOCK - len(block)), len(block))
 
 
-def super_block(state=CLEAN, physical=BLOCKS):
+def super_block(state=CLEAN):
     block = header(0, 12, 418) + bytes(4) + struct.pack("<4I", 67, 0, 41, 0) + le(state, 4) + bytes(16)
-    block += struct.pack("<5Q", 1000, physical, SLAB_BLOCKS, 16, 4) + le(NONCE, 8)
+    block += struct.pack("<5Q", 1000, BLOCKS, SLAB_BLOCKS, 16, 4) + le(NONCE, 8)
     block += header(1, 3, 117) + bytes(16) + bytes([4]) + bytes(100)
     block += header(2, 7, 24) + struct.pack("<3Q", 1, 10, 1)
     block += header(3, 2, 73) + struct.pack("<9Q", SLAB_BLOCKS, SLAB_DATA, SLAB_REFERENCES,
@@ -63,6 +63,13 @@ def map_page(block):
 def block_of(number):
     """The n-th data block of all slabs."""
     return FIRST_SLAB + number // SLAB_DATA * SLAB_BLOCKS + number % SLAB_DATA
+
+
+def set_slabs(count, blocks=64, data=48, references=2):
+    """Volumes that are made from now on have these."""
+    global SLABS, SLAB_BLOCKS, SLAB_DATA, SLAB_REFERENCES, BLOCKS
+    SLABS, SLAB_BLOCKS, SLAB_DATA, SLAB_REFERENCES = count, blocks, data, references
+    BLOCKS = FIRST_SLAB + count * blocks + 4
 
 
 class Volume:
