@@ -113,7 +113,7 @@ bool take_hex(const char **p, uint8_t ret_bytes[UDS_NAME_BYTES])
 
 	if (!parse_hex(*p, ret_bytes, UDS_NAME_BYTES))
 		return false;
-	end = *p + 2 * UDS_NAME_BYTES;
+	end = *p + (size_t)2 * UDS_NAME_BYTES;
 	if (*end != '\0' && *end != ' ' && *end != '\t')
 		return false;
 	*p = skip_blanks(end);

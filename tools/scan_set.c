@@ -40,7 +40,9 @@ static int grow(struct pair_set *set)
 			larger.groups[place_of(&larger, group->first, group->number)] = *group;
 	}
 	free(set->groups);
-	*set = larger;
+	set->key = larger.key;
+	set->groups = larger.groups;
+	set->places = larger.places;
 	return 0;
 }
 

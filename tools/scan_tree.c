@@ -60,7 +60,7 @@ int tree_start(struct tree *tree, const char *path)
 	int r = path_reserve(tree, strlen(path));
 
 	if (r == 0)
-		strcpy(tree->path, path);
+		memcpy(tree->path, path, strlen(path) + 1);
 	return r;
 }
 
@@ -202,7 +202,7 @@ int tree_next(struct tree *tree, const char **ret_name)
 	level->next++;
 	if (end == 0 || tree->path[end - 1] != '/')
 		tree->path[end++] = '/';
-	strcpy(tree->path + end, name);
+	memcpy(tree->path + end, name, strlen(name) + 1);
 	*ret_name = name;
 	return 1;
 }

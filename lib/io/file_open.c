@@ -81,7 +81,7 @@ static int settle(int fd, const struct stat *was, const char *path, struct uds_m
  */
 static int wait_for_lease(const char *path, int flags, struct uds_message *message)
 {
-	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 10000000L };
 	int fd = -EWOULDBLOCK;
 
 	for (int tries = 0; tries < LEASE_TRIES && fd == -EWOULDBLOCK; tries++) {

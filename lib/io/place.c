@@ -39,7 +39,7 @@ static bool places_meet(const struct uds_io_place *a, const struct uds_io_place 
 /* How many there are to compare; 0 where the backend cannot tell. */
 static size_t places_of(struct uds_io *io, struct uds_io_place places[MAX_PLACES])
 {
-	size_t count;
+	size_t count = 0;
 
 	/* Not known is no place at all: then nothing is found in common. */
 	if (uds_io_places(io, places, MAX_PLACES, &count) < 0)
@@ -69,7 +69,7 @@ UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
 	/* The same handle, or the same thing behind two handles of one backend. */
 	if (a == b || (a->context == b->context && a->ops.read == b->ops.read))
 		return true;
-	places = env_allocate(&a->env, 2 * MAX_PLACES, sizeof(*places));
+	places = env_allocate(&a->env, (size_t)2 * MAX_PLACES, sizeof(*places));
 	/* Not known is answered as "no": the question is a safeguard, and not worth an error. */
 	if (places == NULL)
 		return false;

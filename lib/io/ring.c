@@ -208,7 +208,7 @@ static void prepare(struct io_ring *ring, struct uds_io_request *request)
 /* EAGAIN says that the kernel is short of memory: worth waiting for, but not for ever. */
 static void hand_over(struct io_ring *ring)
 {
-	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 1000000L };
 	unsigned int tries = 0;
 
 	while (ring->prepared > 0 && ring->broken == 0) {

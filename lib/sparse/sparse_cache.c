@@ -9,6 +9,7 @@
  */
 #include "sparse/sparse_cache.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -237,6 +238,7 @@ void sparse_cache_insert(struct sparse_cache *cache, struct chapter_copy *copy, 
 {
 	struct entry *entry = reorder(cache, oldest);
 
+	assert(entry != NULL); /* a cache has entries */
 	/* The caller holds the locks of all zones: no thread searches the copy that is evicted. */
 	chapter_copy_free(entry->copy);
 	entry->copy = copy;

@@ -259,7 +259,7 @@ static int open_copy(const struct uds_io_scheme *scheme, char *copy, struct part
 		     const struct uds_env *env, struct uds_message *message, struct uds_io **ret_io)
 {
 	char *question = strchr(copy, '?');
-	struct uds_io *io;
+	struct uds_io *io = NULL;
 	int r;
 
 	/* At the first question mark; one in the path has to be encoded. */

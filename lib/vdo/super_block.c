@@ -11,7 +11,7 @@
 #define HEADER_BYTES   20u
 #define CHECKSUM_AT    434u
 #define BLOCKS_MAX     (UINT64_C(1) << 51) /* no sum of a few, and no number of bytes, overflows */
-#define COUNTERS_BLOCK (8 * 504u)	   /* eight sectors, each with a position in front */
+#define COUNTERS_BLOCK UINT64_C(4032)	   /* eight sectors, each with a position in front */
 #define PARTITIONS     4u
 
 /* The parts that have a header, with the version that is known, in their order. */

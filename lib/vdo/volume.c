@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A VDO volume on an I/O: its two blocks checked against each other and the device, and its index. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -183,6 +184,7 @@ UDS_PUBLIC int uds_vdo_read_info(struct uds_io *io, struct uds_message *ret_mess
 	if (r < 0)
 		return r;
 	r = read_first(io, &device_blocks, &block, ret_message);
+	assert(r < 0 || block != NULL);
 	if (r == 0 && !vdo_geometry_is_there(block))
 		r = failure(
 			ret_message, UDS_ERR_NOT_AN_INDEX,
@@ -281,6 +283,7 @@ UDS_PUBLIC int uds_vdo_open_index(struct uds_io *device, const struct uds_vdo_in
 	if (r < 0)
 		return r;
 	r = read_first(device, &device_blocks, &block, ret_message);
+	assert(r < 0 || block != NULL);
 	if (r == 0)
 		r = find_index(device, &options, &env, device_blocks, block, &range,
 			       &ranges.device_offset, ret_message);
