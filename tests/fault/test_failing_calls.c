@@ -5,7 +5,8 @@
  * one fails while everything is opened again.
  *
  * After each failure: the call that met it says so with that status and a sentence, nothing leaks, nothing hangs, what
- * is open answers right, and what is opened again has what was promised, goes on, and is whole.
+ * is open answers right, what is opened again has what was promised, goes on, and is whole; and a power cut
+ * instead leaves what was promised, too.
  *
  * A quick run takes every so many k, from another one for each seed: UDS_TEST_SCALE takes so many times as many,
  * and all of them from 20 on. UDS_SCENARIO and UDS_SCENARIO_SEED run one scenario alone, and another seed.
@@ -111,6 +112,22 @@ static void check_leaks(void)
 		      (uint64_t)torture.live);
 }
 
+/* Then the power goes: what was promised in spite of the failure is there, so no failed flush was taken for one. */
+static void cut_power(struct world *world, uint64_t number)
+{
+	static const uint32_t variants[] = { UDS_CRASH_DROP, UDS_CRASH_SECTORS, UDS_CRASH_ANY };
+	struct uds_crash_state state = UDS_CRASH_STATE_INIT;
+	struct uds_crash_log *after;
+
+	state.cut = uds_crash_log_events(world->log);
+	state.mark = uds_crash_log_mark_at(world->log, state.cut);
+	state.variant = variants[number % 3];
+	snprintf(state.text, sizeof(state.text), "%.140s; then a power cut", place);
+	after = crash_after(world->log, state.cut, state.variant, number);
+	world->scenario->kind->check_cut(world, after, &state, number);
+	uds_crash_log_free(after);
+}
+
 /* Opens everything again, with a second failure on the way, and then without one. */
 static void recover(struct world *world, const struct fault *first)
 {
@@ -176,6 +193,8 @@ static bool fail_one(const struct scenario *scenario, const struct fault *fault,
 	judge(world, fault, failed);
 	kind->check_open(world, place);
 	check_leaks();
+	if (failed && world->made)
+		cut_power(world, fault->nth);
 	if (failed)
 		recover(world, fault);
 	kind->free(world);
