@@ -109,8 +109,7 @@ static const char *extras_sentence(const struct uds_index_info *info)
 		       "error, never a wrong answer";
 	case UDS_EXTRAS_STALE:
 		return "stale: as current, but not for chapters that a program without checksums "
-		       "has "
-		       "written since; or a save was interrupted";
+		       "has written since";
 	case UDS_EXTRAS_DAMAGED:
 		return "damaged: the index works as without; damage of its pages is found only "
 		       "where "
@@ -184,6 +183,12 @@ static void print_text(const struct target *target, const struct vdo_view *view,
 	printf("  nonce          %llu\n", (unsigned long long)c->nonce);
 	printf("  volume nonce   %llu\n", (unsigned long long)info->volume_nonce);
 	printf("  extras         %s\n", extras_sentence(info));
+	if (info->journal_bytes > 0)
+		printf("  journal        %s: what is flushed survives a power cut\n",
+		       size_text(info->journal_bytes).text);
+	else
+		printf("  journal        none: a flush makes closed chapters durable, a save "
+		       "all\n");
 }
 
 static void add_residence(json_t *object, const struct residence *residence)
@@ -233,6 +238,8 @@ static int print_object(const struct vdo_view *view, const struct uds_index_info
 	json_object_set_new(o, "extras", json_boolean(has_extras(info)));
 	json_object_set_new(o, "extras_state", json_string(extras_key(info)));
 	json_object_set_new(o, "extras_bytes", json_unsigned(info->extras_bytes));
+	json_object_set_new(o, "journal_bytes", json_unsigned(info->journal_bytes));
+	json_object_set_new(o, "journal_records", json_unsigned(info->journal_records));
 	add_residence(o, residence);
 	return print_json(o);
 }

@@ -98,7 +98,7 @@ struct uds_index_options {
 	void *progress_context;
 
 	/*
-	 * Lose records that only a damaged save has; without it, opening fails with
+	 * Lose records that only a damaged save or journal has; without it, opening fails with
 	 * UDS_ERR_WOULD_LOSE_RECORDS. Mode RECOVER loses them always.
 	 */
 	bool lose_records;
@@ -125,8 +125,8 @@ struct uds_index_format_options {
 	const uint8_t *nonce_data; /* 32 bytes, unique; NULL: made from time and random bytes */
 
 	/*
-	 * Leave out the extras (uds-extras(5)): checksums of all chapters, behind the index. The index is the
-	 * same without them, and as other implementations make it.
+	 * Leave out the extras (uds-extras(5)): checksums of all chapters, and a journal, behind the index. The
+	 * index is the same without them, and as other implementations make it.
 	 */
 	bool no_extras;
 	uint8_t unused[7]; /* ignored */
@@ -166,6 +166,9 @@ int uds_index_format(struct uds_io *io, const struct uds_configuration *configur
  * Opens an index. The I/O is borrowed: close it after the index. The configuration is read from it.
  * Nothing is written before the first chapter closes, or a save.
  *
+ * Then what the journal has is brought in, in every mode but LOAD. In memory only: a save makes the next
+ * open quick again.
+ *
  * A recovery reads all chapters. It happens when there is no save, when chapters were written after
  * it, or when it is damaged. Of a damaged save the records of the open chapter are kept if they are
  * intact; otherwise opening fails with UDS_ERR_WOULD_LOSE_RECORDS. A read error is not damage: an
@@ -178,12 +181,12 @@ int uds_index_format(struct uds_io *io, const struct uds_configuration *configur
  *   UDS_ERR_UNSUPPORTED_VERSION  a super block or config block of another version
  *   UDS_ERR_CORRUPT              the sentence names region, field, expected and found
  *   UDS_ERR_NONCE_MISMATCH       check_nonce is set, and this is another index
- *   UDS_ERR_NEEDS_RECOVERY       mode LOAD, and no valid save
+ *   UDS_ERR_NEEDS_RECOVERY       mode LOAD, and no valid save, or a journal with more than it has
  *   UDS_ERR_MISMATCH             save and config block disagree on whether the index is sparse, or
  *                                on the sample rate. A recovery would trust the config block; to
  *                                ask for that, open with mode RECOVER
- *   UDS_ERR_WOULD_LOSE_RECORDS   the save is damaged, and so are records that only it has; the
- *                                sentence says how many. To lose them, set lose_records or open
+ *   UDS_ERR_WOULD_LOSE_RECORDS   the save or the journal is damaged, and so are records that only
+ *                                it has; the sentence says how many. To lose them, set lose_records or open
  *                                with mode RECOVER
  *   UDS_ERR_READ_ONLY            the I/O is read-only, and the mode is not
  *   UDS_ERR_UNALIGNED            the I/O's blocks are larger than 4096 bytes
@@ -198,8 +201,9 @@ int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
 		   struct uds_message *ret_message, struct uds_index **ret_index);
 
 /*
- * Closes an index and frees its memory, also when it returns an error. Nothing is saved: records of
- * the open chapter are lost, as after a crash, unless uds_index_save() came last.
+ * Closes an index and frees its memory, also when it returns an error. Nothing is saved or flushed:
+ * records of the open chapter, and deletions, are lost that came after the last uds_index_flush() or
+ * uds_index_save(), as after a crash.
  *
  * @index: may be NULL.
  *
@@ -302,11 +306,20 @@ int uds_index_peek(struct uds_index *index, const struct uds_record_name *name,
 int uds_index_delete(struct uds_index *index, const struct uds_record_name *name, bool *ret_found);
 
 /*
- * Waits until every chapter is durable that was closed before the call. Records in the open chapter
- * are not durable before uds_index_save(). A chapter that could not be written (no room, an error of
- * the device) is tried again; its records stay in memory, and are found, until it is.
+ * Makes durable what was done before: all requests that had completed when it was called, with one
+ * write to the journal and one flush of the I/O. Calls of several threads at once share them. From
+ * time to time it saves instead, when the journal is full. Returns at once when nothing has changed.
  *
- * Returns 0, or the error of writing a chapter; the sentence says how many records are not durable.
+ * An index without a journal (uds_index_info.journal_bytes is 0) makes the chapters durable that were
+ * closed before the call, and no more: records in the open chapter, and deletions, become durable with
+ * uds_index_save().
+ *
+ * A chapter that could not be written (no room, an error of the device) is tried again; its records
+ * stay in memory, and are found, until it is.
+ *
+ * Returns 0, or what the I/O said, to this or to the writing of a chapter (then the sentence says how
+ * many records are not durable), or -ENOMEM. After an error nothing is promised of what was done since
+ * the last flush; the next one does all of it again.
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -446,11 +459,10 @@ enum uds_index_state {
 /* What is behind an index (uds-extras(5)). */
 enum uds_extras {
 	UDS_EXTRAS_NONE = 0,	/* nothing: made without, or by another implementation */
-	UDS_EXTRAS_CURRENT = 1, /* checksums of the chapters */
+	UDS_EXTRAS_CURRENT = 1, /* checksums of the chapters, and a journal */
 	/*
-	 * The same, but the saves or the newest chapter are not those that they know: a program that
-	 * does not know extras has written since, and of its chapters no checksums are known; or a
-	 * save, or the writing of a chapter, was interrupted.
+	 * The same, but a program that does not know extras has written since: of its chapters no
+	 * checksums are known, and the journal from before is void if it has saved.
 	 */
 	UDS_EXTRAS_STALE = 2,
 	UDS_EXTRAS_DAMAGED = 3, /* they cannot be used; the index works as without */
@@ -471,17 +483,19 @@ struct uds_index_info {
 	uint64_t oldest_chapter; /* chapters from oldest_chapter to open_chapter - 1 are there */
 	uint64_t size_bytes;	 /* of the whole index on the I/O */
 	uint64_t memory_bytes;	 /* that an open index of this configuration takes when full */
-	uint64_t records;	 /* in the volume and the saved open chapter, an upper bound */
+	uint64_t records;	 /* in volume, saved open chapter and journal, an upper bound */
 	uint64_t saved_records;	 /* that only the save has; 0 when it does not count */
 	uint32_t extras;	 /* enum uds_extras */
 	uint32_t unused;	 /* 0 */
 	uint64_t extras_bytes;	 /* behind size_bytes; 0 without extras */
+	uint64_t journal_bytes;	 /* of these; 0: uds_index_flush() makes closed chapters durable only */
+	uint64_t journal_records; /* changes that no save and no chapter has, an upper bound */
 };
 
 #define UDS_INDEX_INFO_INIT                                                                       \
 	{                                                                                         \
 		sizeof(struct uds_index_info), UDS_CONFIGURATION_INIT, UDS_INDEX_NEW, 0, 0, 0, 0, \
-			{ 0 }, 0, 0, 0, 0, 0, UDS_EXTRAS_NONE, 0, 0                               \
+			{ 0 }, 0, 0, 0, 0, 0, UDS_EXTRAS_NONE, 0, 0, 0, 0                         \
 	}
 
 struct uds_index_info_options {

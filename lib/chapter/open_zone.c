@@ -133,6 +133,13 @@ static uint32_t probe(const struct open_zone *zone, const struct uds_record_name
 	return probe_hash(zone, name, open_zone_hash(zone, name), ret_slot);
 }
 
+uint32_t open_zone_number(const struct open_zone *zone, const struct uds_record_name *name)
+{
+	uint32_t slot;
+
+	return probe(zone, name, &slot);
+}
+
 struct uds_record_data *open_zone_search(const struct open_zone *zone,
 					 const struct uds_record_name *name)
 {

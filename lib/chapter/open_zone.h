@@ -64,6 +64,9 @@ uint64_t open_zone_bytes(uint32_t capacity);
 struct uds_record_data *open_zone_search(const struct open_zone *zone,
 					 const struct uds_record_name *name);
 
+/* The number of a live record; 0: it is not there. */
+uint32_t open_zone_number(const struct open_zone *zone, const struct uds_record_name *name);
+
 /*
  * Stores a record: in place if the name is there, else under the next number.
  *

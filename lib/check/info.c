@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What lies on an I/O, without opening it as an index. */
 #include "index/index.h"
+#include "index/journal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,6 +20,19 @@
 _Static_assert(sizeof(struct uds_configuration) ==
 		       STRUCT_FIRST_SIZE(uds_configuration, remapped_physical),
 	       "new members go to a struct of their own");
+
+/*
+ * Whether another program has written chapters. The newest one alone tells nothing: a power cut may have come between
+ * it and its checksums.
+ */
+static bool is_left_behind(struct volume *volume, const struct found_chapters *found)
+{
+	if (found->newest > 0 && volume_is_of_another(volume, found->newest - 1))
+		return true;
+	return found->newest > found->oldest + 1 &&
+	       !volume_has_checksums(volume, found->newest - 1) &&
+	       !volume_has_checksums(volume, found->newest - 2);
+}
 
 /* Of an index without a valid save: what is on the volume. */
 static int look_at_volume(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
@@ -57,8 +71,7 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 		if (r == 0) {
 			info->open_chapter = found.newest;
 			info->oldest_chapter = found.oldest;
-			if (info->extras == UDS_EXTRAS_CURRENT && found.newest > found.oldest &&
-			    !volume_has_checksums(volume, found.newest - 1))
+			if (info->extras == UDS_EXTRAS_CURRENT && is_left_behind(volume, &found))
 				info->extras = UDS_EXTRAS_STALE;
 			found_chapters_free(volume, &found);
 		}
@@ -145,6 +158,24 @@ static void set_extras(const struct layout *layout, struct uds_index_info *info)
 	}
 	info->extras = layout_extras_know_saves(layout) ? UDS_EXTRAS_CURRENT : UDS_EXTRAS_STALE;
 	info->extras_bytes = layout->extras.blocks * BLOCK_BYTES;
+	info->journal_bytes = layout->extras.journal_blocks * BLOCK_BYTES;
+}
+
+/* What only the journal has is to be recovered. */
+static int look_at_journal(struct uds_io *io, const struct layout *layout,
+			   const struct uds_env *env, struct uds_message *message,
+			   struct uds_index_info *info)
+{
+	uint64_t records = 0;
+	int r;
+
+	r = journal_look(io, layout, env, &records, message);
+	if (r < 0 || records == 0)
+		return r;
+	info->journal_records = records;
+	info->records += records;
+	info->state = UDS_INDEX_NEEDS_RECOVERY;
+	return 0;
 }
 
 static int read_info(struct uds_io *io, const struct uds_index_info_options *options,
@@ -165,6 +196,8 @@ static int read_info(struct uds_io *io, const struct uds_index_info_options *opt
 	set_extras(layout, info);
 	info->memory_bytes = full_memory(&layout->geometry, layout->extras.present);
 	r = look_at_saves(io, layout, env, options->check_save, &reason, info);
+	if (r == 0)
+		r = look_at_journal(io, layout, env, &reason, info);
 	if (r < 0)
 		return failure(message, r, "%s: it cannot be looked at: %.400s", uds_io_name(io),
 			       reason.text[0] != '\0' ? reason.text : uds_strerror(r));

@@ -32,6 +32,13 @@
 #define AT_JOURNAL_BLOCKS  80
 #define AT_OPEN_CHAPTER	   88
 #define AT_SAVE_CHECKSUMS  96
+#define AT_JOURNAL_FROM	   104
+#define AT_SAVE_JOURNAL	   112
+#define AT_INTENT_SLOT	   128
+#define AT_INTENT_CHECKSUM 132
+#define AT_INTENT_JOURNAL  136
+#define AT_AGAIN_END	   144
+#define AT_AGAIN_CHAPTER   152
 #define AT_HEADER_CHECKSUM 508
 
 uint64_t extras_checksum_offset(const struct extras_area *area, uint32_t slot, uint32_t part)
@@ -50,6 +57,37 @@ void extras_make(const struct geometry *geometry, uint64_t start, uint64_t nonce
 	ret_area->id = id;
 	ret_area->slots = geometry->chapters_per_volume;
 	ret_area->parts = geometry_checksum_blocks(geometry);
+	ret_area->journal = geometry_journal_at(geometry);
+	ret_area->journal_blocks = geometry_journal_blocks(geometry);
+	ret_area->intent.slot = EXTRAS_NO_SLOT;
+}
+
+static void encode_journal(const struct extras_area *area, uint8_t *block)
+{
+	put_le64(block + AT_JOURNAL, area->journal);
+	put_le64(block + AT_JOURNAL_BLOCKS, area->journal_blocks);
+	put_le64(block + AT_JOURNAL_FROM, area->journal_from);
+	for (unsigned int i = 0; i < EXTRAS_SAVES; i++)
+		put_le64(block + AT_SAVE_JOURNAL + (size_t)8 * i, area->save_journal[i]);
+	put_le32(block + AT_INTENT_SLOT, area->intent.slot);
+	put_le32(block + AT_INTENT_CHECKSUM, area->intent.checksum);
+	put_le64(block + AT_INTENT_JOURNAL, area->intent.journal);
+	put_le64(block + AT_AGAIN_END, area->again_end);
+	put_le64(block + AT_AGAIN_CHAPTER, area->again_chapter);
+}
+
+static void decode_journal(const uint8_t *block, struct extras_area *area)
+{
+	area->journal = get_le64(block + AT_JOURNAL);
+	area->journal_blocks = get_le64(block + AT_JOURNAL_BLOCKS);
+	area->journal_from = get_le64(block + AT_JOURNAL_FROM);
+	for (unsigned int i = 0; i < EXTRAS_SAVES; i++)
+		area->save_journal[i] = get_le64(block + AT_SAVE_JOURNAL + (size_t)8 * i);
+	area->intent.slot = get_le32(block + AT_INTENT_SLOT);
+	area->intent.checksum = get_le32(block + AT_INTENT_CHECKSUM);
+	area->intent.journal = get_le64(block + AT_INTENT_JOURNAL);
+	area->again_end = get_le64(block + AT_AGAIN_END);
+	area->again_chapter = get_le64(block + AT_AGAIN_CHAPTER);
 }
 
 void extras_encode_header(const struct extras_area *area, uint8_t block[BLOCK_BYTES])
@@ -65,12 +103,10 @@ void extras_encode_header(const struct extras_area *area, uint8_t block[BLOCK_BY
 	put_le64(block + AT_CHECKSUMS, CHECKSUMS_START);
 	put_le32(block + AT_SLOTS, area->slots);
 	put_le32(block + AT_PARTS, area->parts);
-	/* No blocks for a journal yet: it would begin where the checksums end. */
-	put_le64(block + AT_JOURNAL, area->blocks);
-	put_le64(block + AT_JOURNAL_BLOCKS, 0);
 	put_le64(block + AT_OPEN_CHAPTER, area->open_chapter);
 	for (size_t i = 0; i < EXTRAS_SAVES; i++)
 		put_le32(block + AT_SAVE_CHECKSUMS + 4 * i, area->save_checksums[i]);
+	encode_journal(area, block);
 	put_le32(block + AT_HEADER_CHECKSUM, crc32_add(0, block, AT_HEADER_CHECKSUM));
 }
 
@@ -85,9 +121,8 @@ static int check_places(const uint8_t *block, const struct extras_area *area,
 	} places[] = {
 		{ "copies of save headers", SAVES_START, get_le64(block + AT_SAVES) },
 		{ "checksums", CHECKSUMS_START, get_le64(block + AT_CHECKSUMS) },
-		{ "journal", end, get_le64(block + AT_JOURNAL) },
-		{ "blocks of the journal", 0, get_le64(block + AT_JOURNAL_BLOCKS) },
-		{ "blocks", end, area->blocks },
+		{ "journal", end, area->journal },
+		{ "blocks", end + area->journal_blocks, area->blocks },
 	};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -129,6 +164,7 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
 	area->open_chapter = get_le64(block + AT_OPEN_CHAPTER);
 	for (size_t i = 0; i < EXTRAS_SAVES; i++)
 		area->save_checksums[i] = get_le32(block + AT_SAVE_CHECKSUMS + 4 * i);
+	decode_journal(block, area);
 	return check_places(block, area, ret_message);
 }
 
@@ -192,11 +228,62 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
 			" and %" PRIu32 ", found %" PRIu32 " and %" PRIu32,
 			geometry->chapters_per_volume, geometry_checksum_blocks(geometry),
 			area->slots, area->parts);
+	else if (area->journal_blocks != geometry_journal_blocks(geometry))
+		failure(&area->why, 0,
+			"header: blocks of the journal: expected %" PRIu64 ", found %" PRIu64,
+			geometry_journal_blocks(geometry), area->journal_blocks);
 	else if ((end - start) / BLOCK_BYTES < area->blocks)
 		failure(&area->why, 0, "cut off: expected %" PRIu64 " blocks, found %" PRIu64,
 			area->blocks, (end - start) / BLOCK_BYTES);
 	else
 		area->present = true;
+}
+
+int extras_write_header(struct uds_io *io, struct extras_area *area, struct extras_area *next,
+			uint8_t *block, struct uds_message *ret_message)
+{
+	int r;
+
+	next->generation = area->generation + 1;
+	extras_encode_header(next, block);
+	/* In turn: a power cut during this write leaves the other header, with the state before. */
+	r = io_write(io, block, BLOCK_BYTES, area->start + next->generation % HEADERS * BLOCK_BYTES,
+		     ret_message);
+	if (r == 0)
+		r = io_flush(io, ret_message);
+	if (r < 0)
+		return failure_in(ret_message, r, "extras: header");
+	/* Only now: after a failure the same generation is tried again, over the same header. */
+	*area = *next;
+	area->due = false;
+	return 0;
+}
+
+void extras_end_intent(struct extras_area *area)
+{
+	const struct extras_intent *intent = &area->intent;
+
+	if (intent->slot >= EXTRAS_SAVES)
+		return;
+	area->save_checksums[intent->slot] = intent->checksum;
+	area->save_journal[intent->slot] = intent->journal;
+	area->intent.slot = EXTRAS_NO_SLOT;
+}
+
+/* The intent first: the slot's other checksum is that of the save before, which is gone. */
+static bool is_intended(const struct extras_area *area, unsigned int slot, uint32_t checksum)
+{
+	return area->intent.slot == slot && area->intent.checksum == checksum;
+}
+
+bool extras_know_save(const struct extras_area *area, unsigned int slot, uint32_t checksum)
+{
+	return is_intended(area, slot, checksum) || area->save_checksums[slot] == checksum;
+}
+
+uint64_t extras_save_journal(const struct extras_area *area, unsigned int slot, uint32_t checksum)
+{
+	return is_intended(area, slot, checksum) ? area->intent.journal : area->save_journal[slot];
 }
 
 int extras_write(struct uds_io *io, struct extras_area *area, uint64_t open_chapter, uint8_t *saves,
@@ -205,30 +292,15 @@ int extras_write(struct uds_io *io, struct extras_area *area, uint64_t open_chap
 	struct extras_area next = *area;
 	int r;
 
-	next.generation++;
 	next.open_chapter = open_chapter;
-	for (unsigned int i = 0; i < EXTRAS_SAVES; i++)
-		next.save_checksums[i] = crc32_add(0, saves + (size_t)i * BLOCK_BYTES, BLOCK_BYTES);
+	next.intent.slot = EXTRAS_NO_SLOT;
 	/* The copies are durable before the header whose checksums are theirs. */
 	r = io_write(io, saves, (size_t)EXTRAS_SAVES * BLOCK_BYTES,
 		     area->start + (uint64_t)SAVES_START * BLOCK_BYTES, ret_message);
 	if (r == 0)
 		r = io_flush(io, ret_message);
-	if (r == 0) {
-		/* From here on @saves is scratch for the header. */
-		extras_encode_header(&next, saves);
-		/*
-		 * In turn: a power cut during this write leaves the other header, with the state
-		 * before.
-		 */
-		r = io_write(io, saves, BLOCK_BYTES,
-			     area->start + next.generation % HEADERS * BLOCK_BYTES, ret_message);
-	}
-	if (r == 0)
-		r = io_flush(io, ret_message);
 	if (r < 0)
 		return failure_in(ret_message, r, "extras");
-	/* Only now: after a failure the same generation is tried again, over the same header. */
-	*area = next;
-	return 0;
+	/* From here on @saves is scratch for the header. */
+	return extras_write_header(io, area, &next, saves, ret_message);
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The extras area behind the format's own end (uds-extras): its layout, its headers, and the copies of the
- * save headers. What the checksums in it are of is in checksums.h.
+ * save headers. What the checksums in it are of is in checksums.h, the journal's blocks in journal.h.
+ *
+ * A header knows the saves, by the checksums of their headers, so that one that another program made is
+ * noticed: the journal is older than it then. Before a save of this library touches its slot, the checksum
+ * that its header will have is in the header of the area, durably: the intent.
  *
  * The area is never needed to use an index. One that is not there, cut off, damaged or of another index only
  * means that nothing is known; other implementations do not even know that there is one.
@@ -19,7 +23,15 @@
 #include "geometry/geometry.h"
 #include "io/io.h"
 
-#define EXTRAS_SAVES 2u /* save headers that there are copies of */
+#define EXTRAS_SAVES   2u	  /* save headers that there are copies of */
+#define EXTRAS_NO_SLOT UINT32_MAX /* in place of a save slot: none */
+
+/* A save that is about to be made, or was being made when the power failed. */
+struct extras_intent {
+	uint32_t slot;	   /* or EXTRAS_NO_SLOT */
+	uint32_t checksum; /* that its header has once it is committed */
+	uint64_t journal;  /* the first block of the journal that the save does not cover */
+};
 
 struct extras_area {
 	bool present;
@@ -32,6 +44,21 @@ struct extras_area {
 	uint32_t parts;			       /* checksum blocks for each slot */
 	uint64_t open_chapter;		       /* when the header was written */
 	uint32_t save_checksums[EXTRAS_SAVES]; /* of the save headers, as they were then */
+
+	uint64_t journal;		     /* its first block, of the area */
+	uint64_t journal_blocks;	     /* 0: none */
+	uint64_t journal_from;		     /* its blocks of lower numbers do not count */
+	uint64_t save_journal[EXTRAS_SAVES]; /* the first number that each save does not cover */
+	struct extras_intent intent;
+
+	/*
+	 * The journal's blocks of lower numbers than the first of these count as if the second had been their
+	 * open chapter. 0: none do.
+	 */
+	uint64_t again_end;
+	uint64_t again_chapter;
+
+	bool due; /* in memory only: the header on the device does not say all of this yet */
 
 	struct uds_message
 		why; /* when it is not present but should be, or a header cannot be read */
@@ -57,8 +84,27 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
 		 uint64_t nonce, uint8_t *block, struct extras_area *ret_area);
 
 /*
+ * Writes a header of the next generation, durably, over the older one.
+ *
+ * @next: what it is to say; its generation is set. @block: scratch that the I/O accepts.
+ *
+ * Returns 0, and @area is @next, and not due; or what the I/O said: the header before counts then, or this one.
+ */
+int extras_write_header(struct uds_io *io, struct extras_area *area, struct extras_area *next,
+			uint8_t *block, struct uds_message *ret_message);
+
+/* When the save of the intent is committed: its slot is known, in memory, and no save is pending. */
+void extras_end_intent(struct extras_area *area);
+
+/* Whether a save header that says it holds a save is one that the area knows, or the one of the intent. */
+bool extras_know_save(const struct extras_area *area, unsigned int slot, uint32_t checksum);
+
+/* The first number of the journal that a save which is known does not cover. */
+uint64_t extras_save_journal(const struct extras_area *area, unsigned int slot, uint32_t checksum);
+
+/*
  * Writes copies of both save headers, and then, when they are durable, a header of the next generation, over
- * the older one.
+ * the older one. There is no intent in it, and the checksums that are known.
  *
  * @saves: EXTRAS_SAVES blocks, in memory that the I/O accepts; changed.
  *

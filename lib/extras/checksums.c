@@ -238,6 +238,12 @@ bool checksums_are_written(const struct checksums *c, uint32_t slot, uint64_t vc
 	return c->on_device[slot] == vcn;
 }
 
+bool checksums_are_of_another(const struct checksums *c, uint32_t slot, uint64_t vcn)
+{
+	/* Forgotten, and perhaps computed anew. */
+	return c->on_device[slot] == vcn && (!checksums_know(c, slot, vcn) || c->unwritten[slot]);
+}
+
 static _Atomic uint64_t *checked_word(const struct checksums *c, uint32_t slot, uint32_t block)
 {
 	return &c->checked[(size_t)slot * c->words + block / WORD_BITS];

@@ -53,6 +53,12 @@ bool checksums_know(const struct checksums *checksums, uint32_t slot, uint64_t v
 /* Whether those on the device are, as far as is known. Not while a chapter is being written. */
 bool checksums_are_written(const struct checksums *checksums, uint32_t slot, uint64_t vcn);
 
+/*
+ * Whether the device has checksums of chapter @vcn, and it was found that another program has written a chapter of
+ * this number since: see checksums_forget(). Only until checksums are written.
+ */
+bool checksums_are_of_another(const struct checksums *checksums, uint32_t slot, uint64_t vcn);
+
 /* Whether blocks [@first, @end) of a slot were all checked before. */
 bool checksums_were_checked(const struct checksums *checksums, uint32_t slot, uint32_t first,
 			    uint32_t end);

@@ -2,4 +2,5 @@
 
 lib_libcore_la_SOURCES += \
 	lib/extras/area.c lib/extras/area.h \
-	lib/extras/checksums.c lib/extras/checksums.h
+	lib/extras/checksums.c lib/extras/checksums.h \
+	lib/extras/journal.c lib/extras/journal.h

@@ -163,11 +163,38 @@ static inline uint32_t geometry_checksum_blocks(const struct geometry *geometry)
 	return (geometry_chapter_blocks(geometry) + CHECKSUMS_PER_BLOCK - 1) / CHECKSUMS_PER_BLOCK;
 }
 
-/* Blocks of the whole area. */
-static inline uint64_t geometry_extras_blocks(const struct geometry *geometry)
+/* Entries of a block of the journal, and how many open chapters' records the journal has room for. */
+#define JOURNAL_BLOCK_ENTRIES 122u
+#define JOURNAL_CHAPTERS      8u
+
+/* The most blocks that the records of an open chapter take in the journal. */
+static inline uint64_t geometry_journal_chapter_blocks(const struct geometry *geometry)
+{
+	return (geometry->records_per_chapter + JOURNAL_BLOCK_ENTRIES - 1) / JOURNAL_BLOCK_ENTRIES;
+}
+
+/*
+ * Blocks of the journal. A reduced volume has none: its chapters may overwrite what the latest save needs
+ * before they are durable, and then no save has the deletions that the journal left to it.
+ */
+static inline uint64_t geometry_journal_blocks(const struct geometry *geometry)
+{
+	if (geometry->reduced)
+		return 0;
+	return JOURNAL_CHAPTERS * (geometry_journal_chapter_blocks(geometry) + 1);
+}
+
+/* Where the journal begins in the area. */
+static inline uint64_t geometry_journal_at(const struct geometry *geometry)
 {
 	return EXTRAS_FIRST_BLOCKS +
 	       (uint64_t)geometry->chapters_per_volume * geometry_checksum_blocks(geometry);
+}
+
+/* Blocks of the whole area. */
+static inline uint64_t geometry_extras_blocks(const struct geometry *geometry)
+{
+	return geometry_journal_at(geometry) + geometry_journal_blocks(geometry);
 }
 
 void geometry_sizes(const struct geometry *geometry, struct geometry_sizes *ret_sizes);

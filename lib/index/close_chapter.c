@@ -9,7 +9,7 @@
 #include "index/close_chapter.h"
 
 #include "base/message.h"
-#include "base/visibility.h"
+#include "index/journal.h"
 
 int index_write_chapter(struct uds_index *index)
 {
@@ -76,6 +76,7 @@ static int swap_and_write(struct uds_index *index)
 		open_zone_reset(zone->open);
 	}
 	index->newest = closing + 1;
+	journal_begin_chapter(index);
 	index->oldest = oldest_after(index, index->newest);
 	/* The writer is idle, and has written the chapter before: this neither waits nor fails. */
 	r = chapter_writer_submit(index->writer, closing, closed, index->zone_count, &message);
@@ -99,6 +100,7 @@ static void empty_open_chapter(struct uds_index *index)
 {
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		open_zone_reset(index->zones[i].open);
+	journal_begin_chapter(index);
 }
 
 int index_close_chapter(struct uds_index *index, struct index_zone *zone)
@@ -116,10 +118,4 @@ int index_close_chapter(struct uds_index *index, struct index_zone *zone)
 	}
 	index_unlock_others(index, zone);
 	return r;
-}
-
-UDS_PUBLIC int uds_index_flush(struct uds_index *index)
-{
-	failures_begin(index->failures);
-	return index_end(index, index_write_chapter(index), "writing a chapter");
 }

@@ -8,6 +8,7 @@
  *
  * Locks, in the order in which they are taken:
  *   zones[0].lock .. zones[Z-1].lock   all of them in this order, or one of them alone
+ *   those of the journal (journal.h)
  * newest, oldest and what the volume index calls its windows change only under all zone locks, so
  * they can be read under any of them. The chapter writer's thread takes no zone lock.
  */
@@ -35,6 +36,8 @@
 #define CACHE_LINE 64
 
 struct batch;
+struct index_journal;
+struct zone_journal;
 
 /* What the requests of a zone came to. Changed under the zone's lock. */
 struct zone_counters {
@@ -59,6 +62,7 @@ struct index_zone {
 	bool has_closing;
 	struct open_zone *open;
 	struct open_zone *closing;
+	struct zone_journal *journal; /* NULL: the index has no journal, or is being opened */
 	struct zone_counters counters;
 
 	/* The pool of those that are not in use, and how many there are in all (batch.h). */
@@ -82,6 +86,9 @@ struct uds_index {
 	struct index_zone *zones;
 	uint64_t newest; /* the open chapter */
 	uint64_t oldest;
+	struct index_journal *journal; /* NULL: the index has none, or is read-only */
+	uint64_t base_journal; /* what was loaded has the journal up to this number; 0: nothing of it */
+	bool began_with_save;  /* the recovery did */
 	bool must_save; /* even if nothing was asked for: a new or recovered index */
 
 	uint64_t dropped_at_load;

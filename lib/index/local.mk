@@ -7,7 +7,9 @@ lib_libcore_la_SOURCES += \
 	lib/index/close_chapter.c lib/index/close_chapter.h \
 	lib/index/drive.c lib/index/drive.h \
 	lib/index/dropped_records.c lib/index/dropped_records.h \
+	lib/index/flush.c \
 	lib/index/index.c lib/index/index.h \
+	lib/index/journal.c lib/index/journal.h lib/index/journal_replay.c \
 	lib/index/lookup.c lib/index/lookup.h \
 	lib/index/open.c \
 	lib/index/operation.c lib/index/operation.h \

@@ -9,6 +9,7 @@
 #include "base/visibility.h"
 #include "index/batch.h"
 #include "index/close_chapter.h"
+#include "index/journal.h"
 #include "index/rebuild.h"
 #include "index/save.h"
 #include "index/saved_records.h"
@@ -141,6 +142,9 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 	r = index_enter_open_chapter(index, rebuild);
 	if (r < 0)
 		return r;
+	/* The journal up to the save has older ones. */
+	if (saves_find_latest(&index->layout.saves) == &index->layout.saves.slots[saved->save.slot])
+		index->base_journal = layout_save_journal(&index->layout);
 	/*
 	 * Until a save is committed these records are nowhere else: it must go to the other slot.
 	 */
@@ -151,6 +155,19 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 		"%s: the %" PRIu64 " records of the open chapter of save %u are kept",
 		uds_io_name(index->io), saved->count, saved->save.slot);
 	return 0;
+}
+
+/*
+ * The index goes on without the latest save. The chapter that this has open will be another one than the save knows
+ * of, so no later recovery may begin with it.
+ */
+static void abandon_save(struct uds_index *index)
+{
+	struct save_slot *latest = saves_latest_slot(&index->layout.saves);
+
+	if (latest != NULL && index->layout.extras.present && !index->began_with_save &&
+	    !latest->precious)
+		latest->abandoned = true;
 }
 
 static int recover(struct uds_index *index, const struct uds_index_options *options,
@@ -182,7 +199,10 @@ static int recover(struct uds_index *index, const struct uds_index_options *opti
 	r = index_rebuild(index, &rebuild, message);
 	if (r < 0)
 		return r;
-	return keep_saved_records(index, &saved, &rebuild, options, message);
+	r = keep_saved_records(index, &saved, &rebuild, options, message);
+	if (r == 0)
+		abandon_save(index);
+	return r;
 }
 
 /* An error ends the load; with skip_unreadable a save that cannot be read counts as a damaged one. */
@@ -195,6 +215,8 @@ static int load(struct uds_index *index, const struct uds_index_options *options
 		return failure(message, UDS_ERR_NEEDS_RECOVERY, "%s: its saves are not to be used",
 			       uds_io_name(index->io));
 	r = index_load(index, message);
+	if (r == 0)
+		index->base_journal = layout_save_journal(&index->layout);
 	if (r == 0 && !options->lose_records)
 		return index_check_headless_saves(index, options->skip_unreadable, message);
 	/*
@@ -275,7 +297,13 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	if (r == 0)
 		r = make_layers(index, options);
 	if (r == 0)
+		r = journal_make(index);
+	if (r == 0)
 		r = load_or_recover(index, options, message);
+	if (r == 0)
+		r = journal_recover(index, options, message);
+	if (r == 0)
+		journal_attach(index);
 	return r;
 }
 
@@ -377,6 +405,7 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	chapter_writer_free(index->writer);
 	sparse_cache_free(index->cache);
 	volume_index_free(index->volume_index);
+	journal_free(index);
 	free_zones(index);
 	volume_close(index->volume);
 	failures_free(index->failures);

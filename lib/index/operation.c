@@ -8,6 +8,7 @@
 #include "index/operation.h"
 
 #include "index/close_chapter.h"
+#include "index/journal.h"
 #include "index/lookup.h"
 #include "index/triage.h"
 
@@ -29,12 +30,13 @@ static int store_in_open_chapter(struct batch *batch, struct operation *operatio
 {
 	struct index_zone *zone = batch->zone;
 	bool was_full = open_zone_is_full(zone->open);
-	uint32_t room;
+	uint32_t size = zone->open->size, room;
 	int r;
 
 	r = open_zone_put(zone->open, &operation->request->name, data, &room);
 	if (r < 0)
 		return r;
+	journal_note_put(batch->index, zone, &operation->request->name, size);
 	zone->changed = true;
 	/* A chapter that is full already cannot be closed now, or another thread is just about to do it. */
 	if (room == 0 && !was_full)
@@ -105,7 +107,8 @@ static void remove_entry(struct batch *batch, struct operation *operation,
 {
 	struct hint *hint = &record->hint;
 
-	record->found = hint->found && (hint->collision || record->found);
+	record->found = hint->found && (hint->collision || record->found) &&
+			operation_may_remove(operation, hint->vcn);
 	if (!record->found)
 		return;
 	record->location = index_location(batch->index, hint->vcn);
@@ -114,6 +117,7 @@ static void remove_entry(struct batch *batch, struct operation *operation,
 	/* Not written yet, so the record itself can still be removed. */
 	if (record->location == UDS_LOCATION_OPEN_CHAPTER)
 		open_zone_remove(batch->zone->open, &operation->request->name);
+	journal_note_deletion(batch->index, batch->zone, &operation->request->name);
 }
 
 /* Does what the kind asks for, and fills in the results. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "base/bytes.h"
 #include "index/batch.h"
 
 /* Starts to fetch the memory that the operation will touch. */
@@ -19,6 +20,14 @@ static inline int operation_check(const struct uds_index *index, const struct op
 	if (operation->kind->name == NULL)
 		return -EINVAL;
 	return index->read_only && !operation->kind->works_on_read_only ? UDS_ERR_READ_ONLY : 0;
+}
+
+/* Whether a deletion is about a name whose entry leads to chapter @vcn: see keeps_range in request_kind.h. */
+static inline bool operation_may_remove(const struct operation *operation, uint64_t vcn)
+{
+	const uint8_t *range = operation->request->new_data.bytes;
+
+	return !operation->kind->keeps_range || vcn < get_le64(range) || vcn >= get_le64(range + 8);
 }
 
 /*

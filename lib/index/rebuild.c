@@ -186,6 +186,10 @@ static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_i
  * had their entries moved there: if that chapter is not on the volume, or another one of the same number,
  * they would be lost, although an older chapter has them.
  *
+ * Names that the save has in its open chapter and the volume does not have in it were deleted in between, if the
+ * chapter is known to be this library's: one that goes on without a save makes it unusable (abandoned). Of the
+ * newest chapter that is not known when the power failed before its checksums were durable.
+ *
  * @ret_continues: if so, the volume index has no entry of that chapter any more.
  */
 static int continues_save(struct rebuild *rebuild, bool *ret_continues)
@@ -193,11 +197,18 @@ static int continues_save(struct rebuild *rebuild, bool *ret_continues)
 	const struct found_chapters *found = &rebuild->found;
 	const uint64_t open = rebuild->from;
 	const uint32_t slot = geometry_physical_chapter(&rebuild->index->geometry, open);
+	int r;
 
 	*ret_continues = false;
 	if (open >= found->newest || open < found->oldest || found->vcns[slot] != open)
 		return 0;
-	return undo_open_chapter(rebuild, slot, ret_continues);
+	r = undo_open_chapter(rebuild, slot, ret_continues);
+	if (r == 0 && !*ret_continues &&
+	    (open + 1 == found->newest || volume_has_checksums(rebuild->index->volume, open))) {
+		volume_index_forget_chapter(rebuild->index->volume_index, open);
+		*ret_continues = true;
+	}
+	return r;
 }
 
 /* A save that cannot be read is as good as none for those who ask to pass over what cannot be read. */
@@ -234,6 +245,8 @@ static int begin_with_save(struct rebuild *rebuild, struct find_options *options
 				"; %" PRIu64 " chapters since are entered",
 				uds_io_name(index->io), rebuild->from,
 				rebuild->found.newest - rebuild->from);
+			index->began_with_save = true;
+			index->base_journal = layout_save_journal(&index->layout);
 			return 1;
 		}
 		found_chapters_free(index->volume, &rebuild->found);

@@ -44,6 +44,25 @@ static const struct request_kind kinds[] = {
 	},
 };
 
+const struct request_kind request_replayed_store = {
+	.name = "replayed update",
+	.stores = { [UDS_LOCATION_NONE] = STORE_NEW,
+		    [UDS_LOCATION_OPEN_CHAPTER] = STORE_NEW,
+		    [UDS_LOCATION_DENSE] = STORE_NEW,
+		    [UDS_LOCATION_SPARSE] = STORE_NEW },
+	.needs_record = true,
+	.works_on_read_only = true,
+	.counted_as = COUNT_UPDATES,
+};
+
+const struct request_kind request_replayed_deletion = {
+	.name = "replayed deletion",
+	.removes = true,
+	.works_on_read_only = true,
+	.keeps_range = true,
+	.counted_as = COUNT_DELETIONS,
+};
+
 const struct request_kind *request_kind_of(uint8_t kind)
 {
 	/* The kind comes from the caller, and may be any number. */

@@ -43,7 +43,20 @@ struct request_kind {
 	bool needs_room;	 /* a full open chapter is closed first */
 	bool works_on_read_only; /* carried out also where the index was opened read-only */
 	uint8_t counted_as;	 /* enum request_counter */
+
+	/*
+	 * Removes a name only when its entry leads to a chapter below the first or not below the second of the
+	 * two numbers (64 bits, little-endian) in new_data.
+	 */
+	bool keeps_range;
 };
+
+/*
+ * What the journal replays (journal_replay.c): an update and a deletion that never close a chapter, and are carried out
+ * on a read-only index, too. They are in no table: no caller can ask for them.
+ */
+extern const struct request_kind request_replayed_store;
+extern const struct request_kind request_replayed_deletion;
 
 /* Never NULL: a kind that does not exist has the row of kind 0, which has no name. */
 const struct request_kind *request_kind_of(uint8_t kind);

@@ -18,6 +18,7 @@
 #include "geometry/name_zone.h"
 #include "index/close_chapter.h"
 #include "index/dropped_records.h"
+#include "index/journal.h"
 #include "volume/region_stream.h"
 #include "volume/save_wipe.h"
 
@@ -479,15 +480,12 @@ static int clear_open_slot(struct uds_index *index, struct uds_message *message)
 	return r;
 }
 
-/* The save is durable, and does not need the extras: what is wrong with them is logged. */
-static void update_extras(struct uds_index *index)
+/* What the header says of the index. */
+static void describe(struct uds_index *index, struct save *save)
 {
-	struct uds_message message = { "" };
-
-	if (layout_update_extras(&index->layout, index->io, index->newest, &message) < 0)
-		env_log(&index->env, UDS_LOG_WARNING,
-			"%s: the save is good, but not its copy: %.400s", uds_io_name(index->io),
-			message.text);
+	save->newest = index->newest;
+	save->oldest = index->oldest;
+	save->lowest = lowest_named(index);
 }
 
 /* All locks are held and the writer has nothing to do. */
@@ -495,6 +493,7 @@ static int save_all(struct uds_index *index, struct save_progress *progress,
 		    struct uds_message *message)
 {
 	struct layout *layout = &index->layout;
+	uint64_t now = env_now_ms(&index->env);
 	struct save save;
 	int r;
 
@@ -505,23 +504,24 @@ static int save_all(struct uds_index *index, struct save_progress *progress,
 		return r;
 	/* The flushes of the save are theirs, too. */
 	volume_write_checksums(index->volume);
-	r = saves_begin(&layout->saves, index->io, &layout->super, index->zone_count,
-			env_now_ms(&index->env), message, &save);
+	r = saves_plan(&layout->saves, &layout->super, index->zone_count, now, message, &save);
 	if (r < 0)
 		return r;
+	describe(index, &save);
+	journal_begin_save(index, &save);
+	r = saves_begin(&layout->saves, index->io, &layout->super, index->zone_count, now, message,
+			&save);
 	/* From here on the slot says that it holds no save: after a crash the other one decides. */
-	save.newest = index->newest;
-	save.oldest = index->oldest;
-	save.lowest = lowest_named(index);
-	r = save_open_chapter(index, &save, message);
+	describe(index, &save);
+	if (r == 0)
+		r = save_open_chapter(index, &save, message);
 	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
 		r = save_volume_index_zone(index, &save, i, progress, message);
 	if (r == 0)
 		r = save_page_map(index, &save, message);
 	if (r == 0)
 		r = saves_commit(&layout->saves, index->io, &layout->super, &save, message);
-	if (r == 0)
-		update_extras(index);
+	journal_end_save(index, r);
 	return r;
 }
 
@@ -534,18 +534,12 @@ static bool has_changed(const struct uds_index *index)
 	return changed;
 }
 
-UDS_PUBLIC int uds_index_save_reporting(struct uds_index *index, uds_progress_fn report,
-					void *context)
+int index_save(struct uds_index *index, uds_progress_fn report, void *context)
 {
 	struct save_progress progress = { .report = report, .context = context };
 	struct uds_message message = { "" };
 	int r;
 
-	failures_begin(index->failures);
-	if (index->read_only) {
-		failure(&message, 0, "%s: opened read-only", uds_io_name(index->io));
-		return index_failure(index, UDS_ERR_READ_ONLY, &message);
-	}
 	/*
 	 * A save is of one moment, so all zones stop; and it counts on the chapter that is being
 	 * written, so that one must be durable first.
@@ -563,7 +557,20 @@ UDS_PUBLIC int uds_index_save_reporting(struct uds_index *index, uds_progress_fn
 			index->must_save = false;
 	}
 	index_unlock_all(index);
-	return index_end(index, r, "saving");
+	return r;
+}
+
+UDS_PUBLIC int uds_index_save_reporting(struct uds_index *index, uds_progress_fn report,
+					void *context)
+{
+	struct uds_message message = { "" };
+
+	failures_begin(index->failures);
+	if (index->read_only) {
+		failure(&message, 0, "%s: opened read-only", uds_io_name(index->io));
+		return index_failure(index, UDS_ERR_READ_ONLY, &message);
+	}
+	return index_end(index, index_save(index, report, context), "saving");
 }
 
 UDS_PUBLIC int uds_index_save(struct uds_index *index)

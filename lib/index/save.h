@@ -37,6 +37,11 @@ int index_load_saved_records(struct uds_index *index, const struct save *save,
 			     struct uds_message *message);
 
 /*
+ * Saves, as uds_index_save_reporting(), if anything has changed. No lock is held. Keeps the sentence. Returns as that.
+ */
+int index_save(struct uds_index *index, uds_progress_fn report, void *context);
+
+/*
  * Whether a save's open chapter was overwritten on purpose: what is saved is older than the volume.
  * Returns 1, 0, -ENOMEM, or what the I/O said.
  */

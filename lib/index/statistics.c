@@ -3,6 +3,7 @@
 #include "base/struct_size.h"
 #include "base/visibility.h"
 #include "index/batch.h"
+#include "index/journal.h"
 
 static uint64_t found(const uint64_t *requests)
 {
@@ -39,6 +40,7 @@ static void add_memory(const struct uds_index *index, const struct volume_index_
 		s->memory_bytes += index->zone_count * zone;
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		s->memory_bytes += index->zones[i].batch_count * sizeof(struct batch);
+	s->memory_bytes += journal_memory_bytes(index);
 	if (index->cache != NULL)
 		s->memory_bytes += sparse_cache_bytes(index->cache);
 }

@@ -291,10 +291,32 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 bool layout_extras_know_saves(const struct layout *layout)
 {
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
-		if (layout->saves.slots[i].checksum != layout->extras.save_checksums[i])
+		const struct save_slot *slot = &layout->saves.slots[i];
+
+		if (slot->state == SLOT_VALID &&
+		    !extras_know_save(&layout->extras, i, slot->checksum))
 			return false;
 	}
 	return true;
+}
+
+void layout_settle_intent(struct layout *layout)
+{
+	const struct extras_intent *intent = &layout->extras.intent;
+
+	if (intent->slot < SAVE_SLOTS && layout->saves.slots[intent->slot].state == SLOT_VALID &&
+	    layout->saves.slots[intent->slot].checksum == intent->checksum)
+		extras_end_intent(&layout->extras);
+}
+
+uint64_t layout_save_journal(const struct layout *layout)
+{
+	const struct save_slot *latest = saves_find_latest(&layout->saves);
+
+	if (latest == NULL ||
+	    !extras_know_save(&layout->extras, latest->save.slot, latest->checksum))
+		return 0;
+	return extras_save_journal(&layout->extras, latest->save.slot, latest->checksum);
 }
 
 int layout_update_extras(struct layout *layout, struct uds_io *io, uint64_t open_chapter,

@@ -91,10 +91,18 @@ static inline uint64_t layout_bytes(const struct layout *layout)
 }
 
 /*
- * Whether the save headers are those that the extras know. If not, a program that does not know the extras has
- * made or begun a save, or one of this library was interrupted.
+ * Whether the extras know all saves. If not, a program that does not know the extras has made one. A slot that has
+ * no save, or a damaged one, says nothing.
  */
 bool layout_extras_know_saves(const struct layout *layout);
+
+/* Takes a save that was announced for known, if it was committed: the next one that is announced must not hide it. */
+void layout_settle_intent(struct layout *layout);
+
+/*
+ * The first number of the journal that the latest save does not cover, if the extras know it; else 0.
+ */
+uint64_t layout_save_journal(const struct layout *layout);
 
 /*
  * Brings the extras up to date with the save headers, as they are on the device by now. Does nothing without

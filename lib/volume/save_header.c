@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/crc32.h"
 #include "base/message.h"
 
 #define SAVE_PAYLOAD_BYTES    64u
@@ -262,6 +263,16 @@ void save_header_encode(const struct super_block *super, const struct save *save
 	put_le64(payload + 32, save->newest);
 	put_le64(payload + 40, save->oldest);
 	put_le64(payload + 48, save->last_save);
+}
+
+uint32_t save_header_checksum(const struct super_block *super, const struct save *save,
+			      uint8_t block[BLOCK_BYTES])
+{
+	struct save committed = *save;
+
+	committed.last_save = save_header_last(save);
+	save_header_encode(super, &committed, block);
+	return crc32_add(0, block, BLOCK_BYTES);
 }
 
 void save_header_encode_unsaved(const struct super_block *super, unsigned int slot,

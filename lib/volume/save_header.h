@@ -54,6 +54,16 @@ int save_header_plan(const struct super_block *super, unsigned int slot, unsigne
 /* The nonce that belongs to the save's slot and time stamp. */
 uint64_t save_header_nonce(const struct super_block *super, const struct save *save);
 
+/* What last_save is of a save that is committed. */
+static inline uint64_t save_header_last(const struct save *save)
+{
+	return save->newest == 0 ? UINT64_MAX : save->newest - 1;
+}
+
+/* CRC-32 of the header that a committed save has. @block: scratch. */
+uint32_t save_header_checksum(const struct super_block *super, const struct save *save,
+			      uint8_t block[BLOCK_BYTES]);
+
 /* Fill the whole block. */
 void save_header_encode(const struct super_block *super, const struct save *save,
 			uint8_t block[BLOCK_BYTES]);

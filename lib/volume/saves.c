@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/crc32.h"
 #include "base/env.h"
 #include "base/message.h"
 #include "volume/save_header.h"
@@ -39,12 +38,17 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 			failure_in(&slot->why, r, "save %u header", i);
 			continue;
 		}
-		slot->checksum = crc32_add(0, block, BLOCK_BYTES);
 		r = save_header_decode(block, super, i, &slot->save, &slot->why);
 		if (r < 0)
 			slot->state = SLOT_DAMAGED;
 		else
 			slot->state = r == 0 ? SLOT_UNSAVED : SLOT_VALID;
+		/*
+		 * Of what counts in a header, and not of what a torn write left behind it: that is as good as the
+		 * one that was written.
+		 */
+		if (slot->state == SLOT_VALID)
+			slot->checksum = save_header_checksum(super, &slot->save, block);
 		/*
 		 * The next save is dated after this one, even by a clock that went back (20.2, R5).
 		 */
@@ -230,6 +234,7 @@ static int write_unsaved(struct saves *saves, struct uds_io *io, const struct su
 	}
 	slot->state = SLOT_UNSAVED;
 	slot->wiped = false;
+	slot->abandoned = false;
 	slot->precious = false;
 	return 0;
 }
@@ -256,12 +261,10 @@ static unsigned int victim_slot(const struct saves *saves)
 	return victim;
 }
 
-int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block *super,
-		unsigned int zones, uint64_t now_ms, struct uds_message *ret_message,
-		struct save *ret_save)
+int saves_plan(const struct saves *saves, const struct super_block *super, unsigned int zones,
+	       uint64_t now_ms, struct uds_message *ret_message, struct save *ret_save)
 {
 	struct save save;
-	uint8_t *block;
 	int r;
 
 	if (saves->last_timestamp == UINT64_MAX)
@@ -273,6 +276,21 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
 	/* By the clock alone, a step back would make the older save the one that is loaded. */
 	save.timestamp = now_ms > saves->last_timestamp ? now_ms : saves->last_timestamp + 1;
 	save.nonce = save_header_nonce(super, &save);
+	*ret_save = save;
+	return 0;
+}
+
+int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block *super,
+		unsigned int zones, uint64_t now_ms, struct uds_message *ret_message,
+		struct save *ret_save)
+{
+	struct save save;
+	uint8_t *block;
+	int r;
+
+	r = saves_plan(saves, super, zones, now_ms, ret_message, &save);
+	if (r < 0)
+		return r;
 	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
@@ -299,9 +317,10 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	slot->save = *save;
-	slot->save.last_save = save->newest == 0 ? NO_CHAPTER : save->newest - 1;
+	slot->save.last_save = save_header_last(save);
 	slot->wiped = false;
 	slot->outdated = false;
+	slot->abandoned = false;
 	slot->precious = false;
 	/*
 	 * Also when the write fails below: it may have reached the device, and the next one must be
@@ -311,6 +330,7 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	r = write_header(saves, io, super, save->slot, &slot->save, block, ret_message);
 	if (r == 0)
 		slot->state = SLOT_VALID;
+	slot->checksum = save_header_checksum(super, &slot->save, block);
 	/*
 	 * Only now that the new save counts: a damaged header may be what is left of the latest
 	 * save.
@@ -362,7 +382,7 @@ bool saves_outlast_chapter(const struct saves *saves, const struct geometry *geo
 		/* An older one is never loaded while the latest is there. */
 		if (latest != NULL && slot->save.timestamp < latest->save.timestamp)
 			continue;
-		if (slot->outdated || slot->save.newest != vcn ||
+		if (slot->outdated || slot->abandoned || slot->save.newest != vcn ||
 		    (!slot->wiped && uses_open_slot(&slot->save, geometry)))
 			return false;
 	}
@@ -384,10 +404,10 @@ int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_
 	 * time.
 	 */
 	for (unsigned int i = 0; i < SAVE_SLOTS && r == 0; i++) {
-		if (saves->slots[i].state == SLOT_UNKNOWN)
+		if (saves->slots[i].state == SLOT_UNKNOWN || saves->slots[i].abandoned)
 			r = write_unsaved(saves, io, super, i, block, ret_message);
 	}
-	if (r == 0 && latest != NULL && !latest->wiped) {
+	if (r == 0 && latest != NULL && latest->state == SLOT_VALID && !latest->wiped) {
 		r = save_wipe(io, &latest->save, block, ret_message);
 		if (r == 0)
 			saves->slots[latest->save.slot].wiped = true;

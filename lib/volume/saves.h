@@ -34,9 +34,10 @@ struct save_slot {
 	int status;		/* when SLOT_UNKNOWN: what reading or writing it came to */
 	bool wiped;		/* the open chapter was overwritten: no longer to be loaded */
 	bool outdated;		/* the volume has a chapter that the save does not know of */
+	bool abandoned;		/* the index goes on without it, although a recovery could begin with it */
 	bool precious;		/* the index has records that nothing else on the device has */
 	struct save save;	/* when SLOT_VALID */
-	uint32_t checksum;	/* of the header as it was read, for the extras */
+	uint32_t checksum;	/* of the header, when SLOT_VALID, for the extras */
 	struct uds_message why; /* when damaged or unknown: the reason */
 };
 
@@ -81,6 +82,12 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
  * are none that a volume of @geometry can have.
  */
 const struct save *saves_checkpoint(const struct saves *saves, const struct geometry *geometry);
+
+/*
+ * What saves_begin() will choose when it is called next with the same arguments. Changes nothing. Returns as it.
+ */
+int saves_plan(const struct saves *saves, const struct super_block *super, unsigned int zones,
+	       uint64_t now_ms, struct uds_message *ret_message, struct save *ret_save);
 
 /*
  * Begins a save: chooses the older slot, overwrites its header as unsaved and flushes that.

@@ -93,11 +93,6 @@ int volume_read_checksums(struct volume *volume, const struct layout *layout)
 			"%s: extras: %.400s; the index is used without them", name, area->why.text);
 	if (!area->present)
 		return 0;
-	if (!layout_extras_know_saves(layout))
-		env_log(&volume->env, UDS_LOG_NOTICE,
-			"%s: extras: the saves are not those that they know: another program has "
-			"written to the index, or a save was interrupted",
-			name);
 	r = checksums_make(&volume->env, volume->io, &volume->geometry, area, &volume->checksums);
 	if (r == 0)
 		r = checksums_read(volume->checksums, &unreadable, &message);
@@ -114,6 +109,13 @@ bool volume_has_checksums(struct volume *volume, uint64_t vcn)
 	return volume->checksums != NULL &&
 	       checksums_are_written(volume->checksums,
 				     geometry_physical_chapter(&volume->geometry, vcn), vcn);
+}
+
+bool volume_is_of_another(struct volume *volume, uint64_t vcn)
+{
+	return volume->checksums != NULL &&
+	       checksums_are_of_another(volume->checksums,
+					geometry_physical_chapter(&volume->geometry, vcn), vcn);
 }
 
 int volume_log_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32_t first,

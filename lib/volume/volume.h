@@ -50,6 +50,12 @@ int volume_read_checksums(struct volume *volume, const struct layout *layout);
 bool volume_has_checksums(struct volume *volume, uint64_t vcn);
 
 /*
+ * Whether chapter @vcn was found to be one that another program has written, in place of one of the same number that
+ * the extras know. As volume_has_checksums().
+ */
+bool volume_is_of_another(struct volume *volume, uint64_t vcn);
+
+/*
  * Compares @count pages of a chapter, from page @first on, with its checksums, if they are known, and logs those
  * that are damaged. Before other threads use the volume.
  *

@@ -375,6 +375,36 @@ bool volume_index_has_chapter(const struct volume_index *index, uint64_t vcn)
 	return false;
 }
 
+static void forget_value(const struct volume_index *index, struct list_zone *zone,
+			 struct list_head *head, uint64_t value)
+{
+	for (uint32_t i = 0; i < head->entries;) {
+		struct list_view view = list_view_of(zone, head);
+
+		/* A removal moves the next entry here, and may give the list another block. */
+		if (list_value(zone->shape, &view, i) != value) {
+			i++;
+			continue;
+		}
+		index->operations->remove(zone, head, i);
+		zone->discards--;
+	}
+}
+
+void volume_index_forget_chapter(struct volume_index *index, uint64_t vcn)
+{
+	for (unsigned int i = 0; i < index->subs * index->zones; i++) {
+		struct list_zone *zone = list_zone_of(index, i / index->zones, i % index->zones);
+		uint64_t value = vcn & zone->shape->chapter_mask;
+
+		for (uint32_t list = 0; list < zone->list_count; list++) {
+			if (zone->heads[list].entries > 0 &&
+			    list_has_value(zone, &zone->heads[list], value))
+				forget_value(index, zone, &zone->heads[list], value);
+		}
+	}
+}
+
 /* Early expiry: drops chapters while a zone's lists take more bits than the format allows (13.5). */
 static void expire_early(struct list_zone *zone)
 {

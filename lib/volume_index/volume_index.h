@@ -141,6 +141,9 @@ void volume_index_undo(struct volume_index *index, struct hint *record);
 /* Whether there is any entry of a chapter. Looks at all lists; no other thread uses the index. */
 bool volume_index_has_chapter(const struct volume_index *index, uint64_t vcn);
 
+/* Removes all entries that name a chapter, which do not count as discards. All hints are void then. */
+void volume_index_forget_chapter(struct volume_index *index, uint64_t vcn);
+
 /*
  * Opens a chapter in a zone: the window moves (13.2), and if the zone's lists have grown too long,
  * chapters are forgotten early (13.5).

@@ -14,7 +14,7 @@
 #include "extras/checksums.h"
 #include "fuzz.h"
 
-#define FRONT	   128u
+#define FRONT	   160u /* all that a header has, but for its checksum */
 #define AT_HEADER  508u
 #define AT_BLOCK   4092u
 #define MOST_BLOCK 64u

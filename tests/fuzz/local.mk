@@ -9,6 +9,7 @@ fuzz_sources = \
 	tests/fuzz/harness.c \
 	tests/fuzz/index_image.c \
 	tests/fuzz/index_operations.c \
+	tests/fuzz/journal.c \
 	tests/fuzz/pages.c \
 	tests/fuzz/saves.c \
 	tests/fuzz/seeds.c tests/fuzz/seeds.h \

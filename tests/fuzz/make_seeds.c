@@ -17,6 +17,7 @@
 #include "delta/delta_code.h"
 #include "extras/area.h"
 #include "extras/checksums.h"
+#include "extras/journal.h"
 #include "fuzz.h"
 #include "seeds.h"
 #include "vdo_image.h"
@@ -356,16 +357,46 @@ static void extras(uint8_t shape)
 	for (area.generation = 1; area.generation <= 2; area.generation++) {
 		extras_encode_header(&area, pages);
 		add_byte(0);
-		add(pages, 128);
+		add(pages, 160);
 	}
 	for (uint32_t slot = 0; slot < 2; slot++) {
 		add_byte(0);
-		add(image + extras_checksum_offset(&area, slot, 0), 128);
+		add(image + extras_checksum_offset(&area, slot, 0), 160);
 	}
 	end("extras", numbered("area", shape), false);
 	free(image);
 	free(pages);
 	fuzz_env_end();
+}
+
+/* A full flush of two blocks and one that is not full: the front of each block. */
+static void journal(uint8_t shape)
+{
+	const struct geometry *g = fuzz_geometry(shape);
+	struct journal_head head = { .tail = 1, .durable = 1, .chapter = 3 };
+	struct journal_entry entry = { .kind = JOURNAL_STORE };
+	struct extras_area area;
+	uint8_t block[BLOCK_BYTES];
+
+	extras_make(g, 0, FUZZ_NONCE, 77, &area);
+	begin();
+	add_byte(shape);
+	add("\0\0", 3);
+	for (head.number = 1; head.number <= 3; head.number++) {
+		head.end = head.number < 3 ? 3 : 4;
+		head.durable = head.number < 3 ? 1 : 3;
+		head.count = (uint32_t)head.number;
+		for (uint32_t i = 0; i < head.count; i++) {
+			entry.kind = (uint8_t)(JOURNAL_STORE + i);
+			entry.chapter = i;
+			journal_put_entry(block, i, &entry);
+		}
+		journal_end_block(&area, &head, block);
+		add_byte((uint8_t)head.number);
+		add_byte(0);
+		add(block, 200);
+	}
+	end("journal", numbered("chain", shape), false);
 }
 
 /* ---- snapshots ---- */
@@ -513,6 +544,7 @@ int main(int argc, char **argv)
 		own_save_header(shape, 1 + shape);
 		chapters((uint8_t)shape);
 		extras((uint8_t)shape);
+		journal((uint8_t)shape);
 	}
 	index_images();
 	volume_index(0, 1, 60);

@@ -24,6 +24,7 @@
 	X(volume_index)     \
 	X(open_chapter)     \
 	X(extras)           \
+	X(journal)          \
 	X(index_image)      \
 	X(exception_store)  \
 	X(snapshot_image)   \

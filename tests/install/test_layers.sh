@@ -19,7 +19,7 @@ volume_index: base delta geometry
 extras: base io delta geometry
 volume: base io vdo delta geometry extras chapter
 sparse: base io delta geometry chapter volume_index volume
-index: base io delta geometry chapter volume_index volume sparse
+index: base io delta geometry chapter extras volume_index volume sparse
 check: base io delta geometry extras chapter volume_index volume sparse index
 exceptions: base io
 snapshot: base io exceptions

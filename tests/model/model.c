@@ -256,6 +256,9 @@ void model_recover(struct model *model, uint64_t newest, const struct model *sav
 
 		while (name->count > 0 && name->copies[name->count - 1].low >= newest)
 			name->count--;
+		/* Which of the copies it has is still not known. */
+		if (name->uncertain)
+			continue;
 		/*
 		 * Deleted names come back, with what their latest closed chapter has; those deleted before
 		 * the save only if they were stored after it.
@@ -269,6 +272,55 @@ void model_recover(struct model *model, uint64_t newest, const struct model *sav
 		if (name->copies[name->count - 1].high >= newest)
 			name->copies[name->count - 1].doubtful = true;
 		name->uncertain = name->copies[name->count - 1].doubtful;
+	}
+}
+
+static bool is_same(const struct model_name *a, const struct model_name *b)
+{
+	if (a->there != b->there || a->uncertain != b->uncertain || a->version != b->version)
+		return false;
+	/* Old copies drop out as time goes by. */
+	return a->count == 0 || has_copy(b, &a->copies[a->count - 1]);
+}
+
+static void doubt_new_copies(struct model_name *name, const struct model_name *old)
+{
+	for (uint32_t i = 0; i < name->count; i++) {
+		if (!has_copy(old, &name->copies[i]))
+			name->copies[i].doubtful = true;
+	}
+}
+
+/* Copies that were there at the flush, and whose place another version has since. */
+static void add_old_copies(struct model_name *name, const struct model_name *old)
+{
+	for (uint32_t i = 0; i < old->count; i++) {
+		if (has_version(name, old->copies[i].version))
+			continue;
+		if (name->count == MODEL_COPIES)
+			memmove(name->copies, name->copies + 1,
+				sizeof(*name->copies) * (MODEL_COPIES - 1));
+		else
+			name->count++;
+		name->copies[name->count - 1] = old->copies[i];
+		name->copies[name->count - 1].doubtful = true;
+	}
+}
+
+void model_replay(struct model *model, uint64_t newest, uint64_t open, const struct model *flushed)
+{
+	for (uint32_t i = 0; i < model->names; i++) {
+		struct model_name *name = &model->name[i];
+
+		if (!is_same(name, &flushed->name[i])) {
+			doubt_new_copies(name, &flushed->name[i]);
+			add_old_copies(name, &flushed->name[i]);
+			name->uncertain = true;
+		}
+		for (uint32_t c = 0; c < name->count; c++) {
+			if (name->copies[c].high >= newest)
+				name->copies[c].high = open;
+		}
 	}
 }
 

@@ -73,6 +73,15 @@ const char *model_judge(struct model *model, uint32_t i, const struct uds_reques
  */
 void model_recover(struct model *model, uint64_t newest, const struct model *saved);
 
+/*
+ * After a crash of an index that has a journal. What was flushed is as it was then; what has changed since may be as
+ * it was at any time since.
+ *
+ * @newest: the chapter that was open; @open: now it is this one, and @newest was closed on the way.
+ * @flushed: the model at the last flush or save.
+ */
+void model_replay(struct model *model, uint64_t newest, uint64_t open, const struct model *flushed);
+
 /* A load that dropped records of the open chapter @newest: any of them. */
 void model_drop(struct model *model, uint64_t newest);
 

@@ -28,7 +28,10 @@ struct run {
 	uint64_t offset; /* of the index on it */
 	struct uds_index *index;
 	struct model *model;
-	struct model *saved; /* as it was at the last save */
+	struct model *saved;   /* as it was at the last save */
+	struct model *flushed; /* as it was at the last flush or save */
+	bool journal;
+	unsigned int replays;
 	uint64_t saved_newest;
 	uint64_t seed;
 	uint64_t dice; /* how often they were thrown */
@@ -202,10 +205,23 @@ static void choose_zones(struct run *run)
 	run->zones = zones[throw(run->seed, &run->dice, 5)];
 }
 
+static void remember_flush(struct run *run)
+{
+	model_free(run->flushed);
+	run->flushed = model_copy(run->model);
+}
+
+static void flush(struct run *run)
+{
+	ck_assert_int_eq(uds_index_flush(run->index), 0);
+	remember_flush(run);
+}
+
 static void remember_save(struct run *run)
 {
 	model_free(run->saved);
 	run->saved = model_copy(run->model);
+	remember_flush(run);
 	run->saved_newest = statistics(run).open_chapter;
 }
 
@@ -230,7 +246,51 @@ static void save_and_reopen(struct run *run)
 	/* What a later crash falls back to is the same save, loaded again with whatever it drops. */
 }
 
-/* Ends without a save. If no chapter was closed since the last one, that is what comes back. */
+/* Looks at all names, and changes nothing. */
+static void peek_all(struct run *run)
+{
+	struct worker worker = { .run = run };
+	struct uds_index_statistics s = statistics(run);
+	struct model_time time = { s.open_chapter, s.open_chapter, s.oldest_chapter,
+				   s.oldest_chapter };
+	struct uds_request request;
+
+	for (uint32_t i = 0; i < run->model->names; i++) {
+		const char *wrong;
+
+		model_request(run->model, i, UDS_PEEK, 0, &request);
+		uds_index_run(run->index, &request, 1);
+		wrong = model_judge(run->model, i, &request, 0, &time);
+		if (wrong != NULL)
+			report(&worker, i, &request, wrong);
+	}
+}
+
+/* Ends without a save. What was flushed comes back. */
+static void crash_with_journal(struct run *run)
+{
+	uint64_t newest = statistics(run).open_chapter;
+	struct uds_index_statistics s;
+
+	if (throw(run->seed, &run->dice, 2) == 0)
+		flush(run);
+	/* This makes the chapters durable that are closed, and nothing else. */
+	ck_assert_int_eq(uds_index_close(run->index), 0);
+	choose_zones(run);
+	open_index(run);
+	s = statistics(run);
+	/* With other zones there may be less room in the open chapter, so that it was closed. */
+	ck_assert_uint_ge(s.open_chapter, newest);
+	ck_assert_uint_le(s.open_chapter, newest + 3);
+	model_replay(run->model, newest, s.open_chapter, run->flushed);
+	if (s.dropped_at_load > 0)
+		model_drop(run->model, newest);
+	peek_all(run);
+	remember_flush(run);
+	run->replays++;
+}
+
+/* The same without a journal. If no chapter was closed since the last save, that is what comes back. */
 static void crash(struct run *run)
 {
 	uint64_t newest = statistics(run).open_chapter;
@@ -275,6 +335,7 @@ static void convert(struct run *run)
 	ck_assert_int_eq(uds_io_open_memory(size - cut, 1, NULL, &run->io), 0);
 	ck_assert_int_eq(uds_io_write(run->io, image + cut, (size_t)(size - cut), 0), 0);
 	free(image);
+	run->journal = false;
 	open_index(run);
 	run->model->dense_chapters--;
 	run->saved->dense_chapters--;
@@ -316,7 +377,9 @@ static void start_run(struct run *run, bool sparse, uint64_t seed)
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &run->io), 0);
 	r = uds_index_format(run->io, &c, NULL, &message);
 	ck_assert_msg(r == 0, "%s", message.text);
+	run->journal = true;
 	open_index(run);
+	remember_flush(run);
 }
 
 static void end_run(struct run *run)
@@ -332,6 +395,7 @@ static void end_run(struct run *run)
 	uds_io_close(run->io);
 	model_free(run->model);
 	model_free(run->saved);
+	model_free(run->flushed);
 	pthread_mutex_destroy(&run->lock);
 }
 
@@ -351,7 +415,7 @@ static void run_model(bool sparse, bool converted, unsigned int threads, unsigne
 		run_workers(&run, threads, n, &version);
 		if (converted && round == rounds / 4)
 			convert(&run);
-		switch (throw(seed, &run.dice, 4)) {
+		switch (throw(seed, &run.dice, 5)) {
 		case 0:
 			save(&run);
 			break;
@@ -359,7 +423,13 @@ static void run_model(bool sparse, bool converted, unsigned int threads, unsigne
 			save_and_reopen(&run);
 			break;
 		case 2:
-			crash(&run);
+			if (run.journal)
+				crash_with_journal(&run);
+			else
+				crash(&run);
+			break;
+		case 3:
+			flush(&run);
 			break;
 		default:
 			break;

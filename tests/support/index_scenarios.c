@@ -2,8 +2,8 @@
 /*
  * Scenarios of an index.
  *
- * What is promised: a flush makes the chapters closed before it durable. A save makes everything before it
- * durable, for good: when the chapter that it has open is closed, the records are in the save until they are on
+ * What is promised: a flush makes the chapters closed before it durable, and with a journal everything that was done
+ * before it. A save makes everything before it durable, for good: when the chapter that it has open is closed, the records are in the save until they are on
  * the volume. Marks in the log are places in the list of promises.
  */
 #include <inttypes.h>
@@ -27,6 +27,7 @@ struct index_world {
 	unsigned int zones;
 	struct uds_index *index;
 	struct history history;
+	bool journal; /* that the index has, and is used: flushes keep everything */
 	struct history_promise promises[400];
 	uint32_t promise_count;
 };
@@ -69,6 +70,8 @@ static void promise_save(struct index_world *w)
 
 	made.chapters = made.saved_chapter = small_index_open_chapter(w->index, NULL);
 	made.steps = w->history.count;
+	if (w->journal)
+		made.deletions = w->history.count;
 	promise(w, &made);
 }
 
@@ -149,6 +152,8 @@ static void flush(struct index_world *w)
 		struct history_promise made = last_promise(w);
 
 		made.chapters = closed;
+		if (w->journal)
+			made.steps = made.deletions = w->history.count;
 		promise(w, &made);
 	}
 }
@@ -316,6 +321,15 @@ static void live_large_chapters(struct world *world)
 	close_index(w);
 }
 
+/* A recovery by another program finds deleted records again. */
+static void forget_deletions(struct index_world *w)
+{
+	struct history_promise made = last_promise(w);
+
+	made.deletions = 0;
+	promise(w, &made);
+}
+
 /* A program that knows nothing of extras: it sees a device that ends where they begin. */
 static void live_foreign_writer(struct world *world)
 {
@@ -330,6 +344,8 @@ static void live_foreign_writer(struct world *world)
 		save(w);
 		close_index(w);
 		narrow = narrow_io(w->base.io[0], bare.bytes, NULL);
+		w->journal = false;
+		forget_deletions(w);
 		open_on(w, narrow, UDS_INDEX_LOAD_OR_RECOVER);
 		steps(w, i == 0 ? 150 : 16);
 		save(w);
@@ -339,6 +355,7 @@ static void live_foreign_writer(struct world *world)
 		w->index = NULL;
 		ck_assert_int_eq(uds_io_close(narrow), 0);
 		open_as(w, UDS_INDEX_LOAD);
+		w->journal = true;
 		steps(w, 150);
 		flush(w);
 	}
@@ -742,7 +759,9 @@ static void free_index_world(struct world *world)
 static struct world *make_index_world(const struct scenario *scenario, uint64_t seed,
 				      struct fault_plan *plan, const struct uds_env *env)
 {
-	uint32_t chapters = scenario->chapters == 0 ? 3 : scenario->chapters;
+	/* With an odd number there would be no journal. */
+	uint32_t few = scenario->extras ? 4 : 3;
+	uint32_t chapters = scenario->chapters == 0 ? few : scenario->chapters;
 	struct index_world *w = calloc(1, sizeof(*w));
 	const struct uds_env usual = UDS_ENV_INIT;
 	uint8_t *bytes = NULL;
@@ -754,6 +773,7 @@ static struct world *make_index_world(const struct scenario *scenario, uint64_t 
 	w->base.env = env == NULL ? usual : *env;
 	w->base.env.now_ms = tick;
 	w->zones = scenario->zones;
+	w->journal = scenario->extras;
 	small_index_shape(scenario->record_pages == 0 ? 1 : scenario->record_pages, chapters,
 			  &w->shape);
 	w->shape.configuration.sparse_chapters_per_volume = scenario->sparse_chapters;
@@ -838,6 +858,16 @@ const struct scenario index_scenarios[] = {
 	  .extras = true,
 	  .mix = &updating },
 	{ .name = "promote", .kind = &index_kind, .live = live_usual, .mix = &promoting },
+	{ .name = "delete with extras",
+	  .kind = &index_kind,
+	  .live = live_usual,
+	  .extras = true,
+	  .mix = &deleting },
+	{ .name = "promote with extras",
+	  .kind = &index_kind,
+	  .live = live_usual,
+	  .extras = true,
+	  .mix = &promoting },
 	{ .name = "sparse",
 	  .kind = &index_kind,
 	  .live = live_usual,

@@ -305,6 +305,12 @@ tests_unit_test_index_waits_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_waits_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_waits_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_journal
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+tests_unit_test_journal_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_journal_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_journal_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_extras
 tests_unit_test_extras_SOURCES = tests/unit/test_extras.c
 tests_unit_test_extras_CPPFLAGS = $(TEST_CPPFLAGS)

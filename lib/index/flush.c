@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Flushing an index: what was done before is made durable, with one write to the journal and one flush.
+ *
+ * Of the threads that ask at once one leads: it writes for all that asked before it began. The others wait, and
+ * one of them leads next. Without a journal a flush waits for the chapter that is being written, and no more.
+ */
+#include "index/journal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/message.h"
+#include "base/visibility.h"
+#include "index/close_chapter.h"
+#include "index/save.h"
+
+/* A call that waits for a leader, or leads. */
+struct flush_waiter {
+	uint64_t ticket;
+	bool done;
+	int status;
+	struct uds_message message;
+	struct flush_waiter *next;
+};
+
+/* What the leader writes. */
+struct flush {
+	struct uds_index *index;
+	bool full;
+	bool save;		  /* a save has to do, instead */
+	uint64_t count;		  /* blocks; 0: nothing to do */
+	struct journal_head head; /* of the first block */
+	uint64_t entries;	  /* so far */
+	struct uds_message message;
+};
+
+/*
+ * Locks all zones while no chapter is being written: those that are closed are durable then, so that the
+ * journal needs the open one only. Returns 0, or the error of writing a chapter, without the locks.
+ */
+static int lock_settled(struct uds_index *index)
+{
+	uint64_t newest;
+	int r;
+
+	for (;;) {
+		pthread_mutex_lock(&index->zones[0].lock);
+		newest = index->newest;
+		pthread_mutex_unlock(&index->zones[0].lock);
+		r = index_write_chapter(index);
+		if (r < 0)
+			return r;
+		index_lock_all(index);
+		/* If another one was closed meanwhile, its writing is not waited for under the locks. */
+		if (index->newest == newest)
+			return 0;
+		index_unlock_all(index);
+	}
+}
+
+static uint64_t blocks_for(uint64_t entries)
+{
+	return (entries + JOURNAL_BLOCK_ENTRIES - 1) / JOURNAL_BLOCK_ENTRIES;
+}
+
+/* The most blocks that a full flush takes. */
+static uint64_t most_blocks(const struct uds_index *index)
+{
+	return blocks_for(index->geometry.records_per_chapter +
+			  index->journal->area.journal_blocks * JOURNAL_BLOCK_ENTRIES / 4);
+}
+
+/* What has changed since the last flush, and what everything is. */
+struct flush_counts {
+	uint64_t new_entries, all_entries;
+	bool changed, lost_changes, lost_deletions;
+};
+
+static struct flush_counts count_entries(const struct uds_index *index)
+{
+	struct flush_counts counts = { 0 };
+
+	for (unsigned int i = 0; i < index->zone_count; i++) {
+		const struct index_zone *zone = &index->zones[i];
+
+		counts.new_entries += journal_count_new(zone);
+		counts.all_entries += zone->journal->deletions.count + open_zone_live(zone->open);
+		counts.changed |= zone->changed;
+		counts.lost_changes |= zone->journal->changes.lost;
+		counts.lost_deletions |= zone->journal->deletions.lost;
+	}
+	return counts;
+}
+
+/* What kind of flush it is to be. All zone locks are held. */
+static void choose(struct flush *flush)
+{
+	const struct uds_index *index = flush->index;
+	struct index_journal *journal = index->journal;
+	const struct flush_counts counts = count_entries(index);
+	uint64_t kept, blocks = journal->area.journal_blocks;
+
+	/* All of it is in the latest save. */
+	if (!counts.changed)
+		return;
+	if (journal->covered == journal->next)
+		journal->tail = journal->next;
+	kept = journal->next - journal->tail;
+	flush->full = journal->full || counts.lost_changes;
+	flush->count = blocks_for(flush->full ? counts.all_entries : counts.new_entries);
+	/* Room for a full one must be left: it is written before anything is given up. */
+	if (!flush->full && kept + flush->count + most_blocks(index) > blocks) {
+		flush->full = true;
+		flush->count = blocks_for(counts.all_entries);
+	}
+	flush->save = counts.lost_deletions || kept + flush->count > blocks ||
+		      journal->next + flush->count >= JOURNAL_LIMIT;
+}
+
+/* ---- encoding; all zone locks are held ---- */
+
+static void put(struct flush *flush, const struct journal_entry *entry)
+{
+	uint8_t *blocks = flush->index->journal->blocks;
+
+	journal_put_entry(blocks + flush->entries / JOURNAL_BLOCK_ENTRIES * BLOCK_BYTES,
+			  (uint32_t)(flush->entries % JOURNAL_BLOCK_ENTRIES), entry);
+	flush->entries++;
+}
+
+/* Records with numbers above @after. */
+static void put_records(struct flush *flush, const struct open_zone *zone, uint32_t after)
+{
+	struct journal_entry entry = { .kind = JOURNAL_STORE };
+
+	for (uint32_t n = after + 1; n <= zone->size; n++) {
+		if (open_zone_is_removed(zone, n))
+			continue;
+		entry.name = zone->records[n - 1].name;
+		entry.data = zone->records[n - 1].data;
+		put(flush, &entry);
+	}
+}
+
+/* Deletions go first: a record that is there now was stored after those of its name. */
+static void put_deletions(struct flush *flush, const struct journal_list *list)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		struct journal_entry entry = list->entries[i];
+
+		/* Of the chapter that is still open: records of it go, too. */
+		if (entry.chapter >= flush->index->newest)
+			entry.kind = JOURNAL_DELETE;
+		put(flush, &entry);
+	}
+}
+
+static void put_zone(struct flush *flush, const struct index_zone *zone)
+{
+	const struct journal_list *changes = &zone->journal->changes;
+
+	if (flush->full) {
+		put_deletions(flush, &zone->journal->deletions);
+		put_records(flush, zone->open, 0);
+		return;
+	}
+	for (uint32_t i = 0; i < changes->count; i++)
+		put(flush, &changes->entries[i]);
+	put_records(flush, zone->open, zone->journal->flushed);
+}
+
+static int reserve_blocks(struct flush *flush)
+{
+	struct uds_index *index = flush->index;
+	struct index_journal *journal = index->journal;
+	uint8_t *blocks;
+
+	if (flush->count <= journal->room)
+		return 0;
+	blocks = io_allocate_buffer(index->io, &index->env, flush->count * BLOCK_BYTES);
+	if (blocks == NULL)
+		return failure(&flush->message, -ENOMEM, "flush: %s", uds_strerror(-ENOMEM));
+	env_release(&index->env, journal->blocks);
+	journal->blocks = blocks;
+	journal->room = flush->count;
+	return 0;
+}
+
+/* Takes what is to be written out of the zones, which go on then. */
+static int encode(struct flush *flush)
+{
+	struct uds_index *index = flush->index;
+	struct index_journal *journal = index->journal;
+	int r;
+
+	r = reserve_blocks(flush);
+	if (r < 0)
+		return r;
+	for (unsigned int i = 0; i < index->zone_count; i++) {
+		struct zone_journal *zone = &journal->zones[i];
+
+		put_zone(flush, &index->zones[i]);
+		zone->changes.count = 0;
+		zone->changes.lost = false;
+		zone->flushed = index->zones[i].open->size;
+	}
+	flush->head.number = journal->next;
+	flush->head.tail = flush->full ? journal->next : journal->tail;
+	flush->head.end = journal->next + flush->count;
+	flush->head.durable = journal->durable;
+	flush->head.chapter = index->newest;
+	/* Numbers are used up even if the write fails: what of it reached the device must never count. */
+	journal->next += flush->count;
+	journal->full = false;
+	return 0;
+}
+
+static int prepare(struct flush *flush)
+{
+	struct uds_index *index = flush->index;
+	int r;
+
+	r = lock_settled(index);
+	if (r < 0) {
+		failures_get(index->failures, &flush->message);
+		return r;
+	}
+	/* The flush is theirs, too: they say that the chapter before is the one that the journal continues. */
+	volume_write_checksums(index->volume);
+	choose(flush);
+	if (flush->count > 0 && !flush->save)
+		r = encode(flush);
+	index_unlock_all(index);
+	return r;
+}
+
+/* ---- writing ---- */
+
+static int write_blocks(struct flush *flush)
+{
+	struct uds_index *index = flush->index;
+	struct index_journal *journal = index->journal;
+	struct journal_head head = flush->head;
+	uint64_t left = flush->entries;
+	int r;
+
+	for (uint64_t i = 0; i < flush->count; i++, head.number++) {
+		head.count = left < JOURNAL_BLOCK_ENTRIES ? (uint32_t)left : JOURNAL_BLOCK_ENTRIES;
+		left -= head.count;
+		journal_end_block(&journal->area, &head, journal->blocks + i * BLOCK_BYTES);
+	}
+	r = journal_write(index->io, &journal->area, flush->head.number, journal->blocks,
+			  flush->count, &flush->message);
+	if (r == 0)
+		r = io_flush(index->io, &flush->message);
+	return r < 0 ? failure_in(&flush->message, r, "journal") : 0;
+}
+
+/* What of the flush reached the device is not known, so the next one does not build on it. */
+static void begin_anew(struct uds_index *index)
+{
+	index_lock_all(index);
+	index->journal->full = true;
+	index_unlock_all(index);
+}
+
+static int save_instead(struct flush *flush)
+{
+	struct uds_index *index = flush->index;
+	int r = index_save(index, NULL, NULL);
+
+	if (r < 0)
+		failures_get(index->failures, &flush->message);
+	return r;
+}
+
+/* One thread at a time. */
+static int lead(struct uds_index *index, struct uds_message *message)
+{
+	struct index_journal *journal = index->journal;
+	struct flush flush = { .index = index };
+	int r;
+
+	r = prepare(&flush);
+	if (r == 0 && flush.save) {
+		r = save_instead(&flush);
+	} else if (r == 0 && flush.count > 0) {
+		/* Without a header that knows the saves the journal would be void. */
+		r = journal_write_header(index, &flush.message);
+		if (r == 0)
+			r = write_blocks(&flush);
+		if (r < 0)
+			begin_anew(index);
+	}
+	if (r == 0 && flush.count > 0 && !flush.save) {
+		journal->tail = flush.head.tail;
+		journal->durable = flush.head.end;
+	}
+	*message = flush.message;
+	return r;
+}
+
+/* ---- many callers ---- */
+
+/* The journal's lock is held. Those that asked before @first get the result. */
+static void finish_waiters(struct index_journal *journal, uint64_t asked, int status,
+			   const struct uds_message *message)
+{
+	struct flush_waiter **link = &journal->waiters;
+
+	while (*link != NULL) {
+		struct flush_waiter *waiter = *link;
+
+		if (waiter->ticket > asked) {
+			link = &waiter->next;
+			continue;
+		}
+		waiter->status = status;
+		waiter->message = *message;
+		waiter->done = true;
+		*link = waiter->next;
+	}
+	pthread_cond_broadcast(&journal->changed);
+}
+
+/* The journal's lock is held, and let go in between. */
+static void lead_for_all(struct uds_index *index)
+{
+	struct index_journal *journal = index->journal;
+	uint64_t asked = journal->asked;
+	struct uds_message message = { "" };
+	int r;
+
+	journal->leading = true;
+	pthread_mutex_unlock(&journal->lock);
+	r = lead(index, &message);
+	pthread_mutex_lock(&journal->lock);
+	journal->leading = false;
+	finish_waiters(journal, asked, r, &message);
+}
+
+static int flush_journal(struct uds_index *index)
+{
+	struct index_journal *journal = index->journal;
+	struct flush_waiter waiter = { .done = false };
+
+	pthread_mutex_lock(&journal->lock);
+	waiter.ticket = ++journal->asked;
+	waiter.next = journal->waiters;
+	journal->waiters = &waiter;
+	while (!waiter.done) {
+		if (journal->leading)
+			pthread_cond_wait(&journal->changed, &journal->lock);
+		else
+			lead_for_all(index);
+	}
+	pthread_mutex_unlock(&journal->lock);
+	return waiter.status < 0 ? index_failure(index, waiter.status, &waiter.message) : 0;
+}
+
+UDS_PUBLIC int uds_index_flush(struct uds_index *index)
+{
+	failures_begin(index->failures);
+	if (index->journal == NULL)
+		return index_end(index, index_write_chapter(index), "writing a chapter");
+	return index_end(index, flush_journal(index), "flushing");
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bringing what the journal has on top of what was loaded or recovered.
+ *
+ * The journal tells of one open chapter, V, and the base has chapters up to C. If V is on the volume, so are its
+ * records, and only the deletions count. If not, all entries are carried out in their order. A deletion, which may
+ * be older than chapters that the base has, removes a name only from chapters before the one that was open then, or
+ * from the open chapter, where this replay has put it: a record of the chapters between was stored after the
+ * deletion.
+ *
+ * Nothing of this is written. If another number of zones leaves less room in the open chapter, so that it has to be
+ * closed on the way, the header of the extras first says that the journal is to be replayed in full once more
+ * although V is on the volume then.
+ */
+#include "index/journal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/message.h"
+#include "index/close_chapter.h"
+#include "index/operation.h"
+#include "index/pages.h"
+#include "index/triage.h"
+
+/* How many blocks are read at a time. */
+#define READ_BLOCKS 64u
+
+struct replayer {
+	struct uds_index *index;
+	const struct journal_found *found;
+	bool skip_unreadable;
+	bool whole;	/* V is not on the volume: stores count, too */
+	uint64_t begin; /* C + 1 */
+	uint64_t entries;
+	size_t count;
+	struct uds_request requests[BATCH_MAX];
+};
+
+/* ---- one entry ---- */
+
+static void set_range(struct uds_request *request, uint64_t below, uint64_t from)
+{
+	put_le64(request->new_data.bytes, below);
+	put_le64(request->new_data.bytes + 8, from);
+}
+
+static bool is_store(const struct operation *operation)
+{
+	return operation->kind == &request_replayed_store;
+}
+
+/*
+ * A name whose chapter is damaged, or is to be passed over, cannot be asked for: it is taken for the one that is
+ * meant, as in a rebuild (replay.c).
+ */
+static int force(struct batch *batch, struct operation *operation)
+{
+	struct uds_index *index = batch->index;
+	const struct uds_request *request = operation->request;
+	struct hint hint;
+	uint32_t room;
+	int r;
+
+	volume_index_get(index->volume_index, &operation->place, &request->name, &hint);
+	batch->zone->changed = true;
+	if (!is_store(operation)) {
+		if (hint.found && operation_may_remove(operation, hint.vcn))
+			volume_index_remove(index->volume_index, &hint);
+		return 0;
+	}
+	r = hint.found
+		    ? volume_index_set(index->volume_index, &hint, index->newest)
+		    : volume_index_put(index->volume_index, &hint, &request->name, index->newest);
+	if (r == UDS_ERR_OVERFLOW) {
+		batch->zone->counters.overflows++;
+		return 0;
+	}
+	return r < 0 ? r
+		     : open_zone_put(batch->zone->open, &request->name, &request->new_data, &room);
+}
+
+static int take_steps(struct replayer *replayer, struct batch *batch, size_t i)
+{
+	struct operation *operation = &batch->operations[i];
+	int r, status;
+
+	for (;;) {
+		switch (operation_step(batch, operation)) {
+		case STEP_WANTS_PAGES:
+			r = batch_read_pages(batch, i);
+			if (r < 0)
+				return r;
+			break;
+		case STEP_WANTS_CHAPTER_CLOSED:
+			/* It is full now. Whoever needs room later closes it: nothing is written here. */
+			operation_chapter_closed(operation, 0);
+			break;
+		default:
+			status = operation->request->status;
+			if (status == UDS_ERR_CORRUPT ||
+			    (status < 0 && status != -ENOMEM && replayer->skip_unreadable))
+				return force(batch, operation);
+			return status;
+		}
+	}
+}
+
+/* Closes the open chapter, of which a part of the journal is in there, and another one is not. */
+static int close_chapter(struct replayer *replayer, struct index_zone *zone,
+			 struct uds_message *message)
+{
+	struct uds_index *index = replayer->index;
+	struct extras_area *area = &index->layout.extras;
+	int r;
+
+	area->again_end = replayer->found->end;
+	area->again_chapter = index->newest + 1;
+	area->due = true;
+	r = journal_write_header(index, message);
+	return r < 0 ? r : index_close_chapter(index, zone);
+}
+
+/* Before a record is put into a zone that is full. */
+static int make_room(struct replayer *replayer, struct batch *batch, struct operation *operation,
+		     struct uds_message *message)
+{
+	struct uds_index *index = replayer->index;
+
+	if (!is_store(operation) || !open_zone_is_full(batch->zone->open) ||
+	    open_zone_search(batch->zone->open, &operation->request->name) != NULL)
+		return 0;
+	if (!index->read_only)
+		return close_chapter(replayer, batch->zone, message);
+	/* Nothing can be closed here. Not to be found is better than to be found with old data. */
+	index->dropped_at_load++;
+	operation->kind = &request_replayed_deletion;
+	set_range(operation->request, UINT64_MAX, UINT64_MAX);
+	return 0;
+}
+
+/* Deletions that no save has are carried on, by the journal that is written from now on. */
+static void carry(struct replayer *replayer, const struct batch *batch,
+		  const struct operation *operation)
+{
+	struct uds_index *index = replayer->index;
+	uint64_t below = get_le64(operation->request->new_data.bytes);
+	uint64_t from = get_le64(operation->request->new_data.bytes + 8);
+
+	if (index->journal == NULL || is_store(operation))
+		return;
+	/* A chapter that was closed on the way has records of before the deletion. */
+	if (from != UINT64_MAX && replayer->whole)
+		below = index->newest;
+	if (below > index->newest)
+		below = index->newest;
+	journal_add_deletion(index, &index->journal->zones[batch->zone->number],
+			     &operation->request->name, below);
+}
+
+static int replay_batch(struct replayer *replayer, struct batch *batch, struct uds_message *message)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < batch->count && r == 0; i++) {
+		struct operation *operation = &batch->operations[i];
+
+		r = make_room(replayer, batch, operation, message);
+		if (r < 0)
+			break;
+		carry(replayer, batch, operation);
+		r = take_steps(replayer, batch, i);
+		if (r < 0 && message->text[0] == '\0')
+			failures_get(replayer->index->failures, message);
+	}
+	triage_drop_chapters(batch);
+	return r;
+}
+
+/* ---- many of them ---- */
+
+static void submit(struct replayer *replayer, struct batch **batches, struct uds_request *request)
+{
+	struct uds_index *index = replayer->index;
+	struct name_place place;
+	struct batch *batch;
+
+	volume_index_locate(index->volume_index, &request->name, &place);
+	batch = batches[place.zone];
+	batch_add(batch, request, &place);
+	batch->operations[batch->count - 1].kind =
+		request->kind == UDS_DELETE ? &request_replayed_deletion : &request_replayed_store;
+}
+
+static int run_requests(struct replayer *replayer, struct uds_message *message)
+{
+	struct uds_index *index = replayer->index;
+	struct batch *batches[MAXIMUM_ZONES] = { NULL };
+	int r = 0;
+
+	/* No other thread knows the index yet; the locks are taken because the layers below let go of them. */
+	for (unsigned int i = 0; i < index->zone_count; i++) {
+		batches[i] = batch_take(index, &index->zones[i]);
+		if (batches[i] == NULL)
+			r = -ENOMEM;
+	}
+	for (size_t i = 0; r == 0 && i < replayer->count; i++)
+		submit(replayer, batches, &replayer->requests[i]);
+	for (unsigned int i = 0; i < index->zone_count; i++) {
+		if (batches[i] == NULL)
+			continue;
+		pthread_mutex_lock(&index->zones[i].lock);
+		if (r == 0)
+			r = replay_batch(replayer, batches[i], message);
+		batch_give(batches[i]);
+		pthread_mutex_unlock(&index->zones[i].lock);
+	}
+	replayer->count = 0;
+	return r;
+}
+
+static int take_entry(struct replayer *replayer, const struct journal_entry *entry,
+		      struct uds_message *message)
+{
+	struct uds_request *request = &replayer->requests[replayer->count];
+
+	if (entry->kind == JOURNAL_STORE && !replayer->whole)
+		return 0;
+	memset(request, 0, sizeof(*request));
+	request->name = entry->name;
+	request->kind = UDS_DELETE;
+	if (entry->kind == JOURNAL_STORE) {
+		request->kind = UDS_UPDATE;
+		request->new_data = entry->data;
+	} else if (entry->kind == JOURNAL_DELETE) {
+		set_range(request, replayer->found->chapter, replayer->begin);
+	} else {
+		set_range(request, entry->chapter, UINT64_MAX);
+	}
+	replayer->count++;
+	replayer->entries++;
+	return replayer->count < BATCH_MAX ? 0 : run_requests(replayer, message);
+}
+
+static int replay_blocks(struct replayer *replayer, const uint8_t *blocks, uint64_t first,
+			 uint64_t count, struct uds_message *message)
+{
+	const struct extras_area *area = &replayer->index->layout.extras;
+	int r = 0;
+
+	for (uint64_t i = 0; r == 0 && i < count; i++) {
+		const uint8_t *block = blocks + i * BLOCK_BYTES;
+		struct journal_entry entry;
+		struct journal_head head;
+
+		/* journal_read() has checked it. */
+		if (!journal_check_block(area, (first + i) % area->journal_blocks, block, &head))
+			return UDS_ERR_CORRUPT;
+		for (uint32_t n = 0; r == 0 && n < head.count; n++) {
+			journal_get_entry(block, n, &entry);
+			r = take_entry(replayer, &entry, message);
+		}
+	}
+	return r;
+}
+
+static int replay_chain(struct replayer *replayer, struct uds_message *message)
+{
+	struct uds_index *index = replayer->index;
+	const struct extras_area *area = &index->layout.extras;
+	uint64_t number = replayer->found->tail, end = replayer->found->end, n, left;
+	uint8_t *blocks;
+	int r = 0;
+
+	blocks = io_allocate_buffer(index->io, &index->env, READ_BLOCKS * BLOCK_BYTES);
+	if (blocks == NULL)
+		return -ENOMEM;
+	for (; r == 0 && number < end; number += n) {
+		left = area->journal_blocks - number % area->journal_blocks;
+		n = end - number < READ_BLOCKS ? end - number : READ_BLOCKS;
+		n = n < left ? n : left;
+		r = journal_read(index->io, area, number, n, blocks, message);
+		if (r < 0)
+			failure_in(message, r, "%s: extras: journal", uds_io_name(index->io));
+		else
+			r = replay_blocks(replayer, blocks, number, n, message);
+	}
+	if (r == 0)
+		r = run_requests(replayer, message);
+	env_release(&index->env, blocks);
+	return r;
+}
+
+/* These are no requests of callers. */
+static void forget_counts(struct uds_index *index)
+{
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		memset(index->zones[i].counters.requests, 0,
+		       sizeof(index->zones[i].counters.requests));
+}
+
+static int replay(struct uds_index *index, const struct journal_found *found, bool skip_unreadable,
+		  struct uds_message *message)
+{
+	struct replayer *replayer = env_allocate_zeroed(&index->env, 1, sizeof(*replayer));
+	int r;
+
+	if (replayer == NULL)
+		return -ENOMEM;
+	replayer->index = index;
+	replayer->found = found;
+	replayer->skip_unreadable = skip_unreadable;
+	replayer->begin = index->newest;
+	replayer->whole = found->chapter >= index->newest;
+	failures_begin(index->failures);
+	r = replay_chain(replayer, message);
+	forget_counts(index);
+	if (r == 0 && replayer->entries > 0) {
+		/* A save, if one is asked for, makes the next open quick. */
+		index->must_save = true;
+		env_log(&index->env, UDS_LOG_NOTICE,
+			"%s: %" PRIu64 " entries of the journal, of chapter %" PRIu64
+			", are brought in",
+			uds_io_name(index->io), replayer->entries, found->chapter);
+	}
+	env_release(&index->env, replayer);
+	return r;
+}
+
+/* ---- what counts ---- */
+
+/*
+ * Another program has written: a save that the extras do not know, or a chapter in the place of the one that the
+ * journal goes on from. The journal is older than that.
+ */
+static bool is_void(struct uds_index *index, const struct journal_found *found)
+{
+	if (!layout_extras_know_saves(&index->layout))
+		return true;
+	return found->end > found->tail && found->chapter == index->newest && index->newest > 0 &&
+	       volume_is_of_another(index->volume, index->newest - 1);
+}
+
+/* Whether another program has written chapters since, which takes nothing from the journal. */
+static bool is_left_behind(struct uds_index *index)
+{
+	struct volume *volume = index->volume;
+	uint64_t newest = index->newest;
+
+	if (newest == 0)
+		return false;
+	if (volume_is_of_another(volume, newest - 1))
+		return true;
+	return newest > index->oldest + 1 && !volume_has_checksums(volume, newest - 1) &&
+	       !volume_has_checksums(volume, newest - 2);
+}
+
+static void log_another(const struct uds_index *index, const char *what)
+{
+	env_log(&index->env, UDS_LOG_NOTICE,
+		"%s: extras: another program has written to the index%s", uds_io_name(index->io),
+		what);
+}
+
+/* From the next header on, the saves are known, and no block that is there counts. */
+static void make_void(struct layout *layout, uint64_t next)
+{
+	struct extras_area *area = &layout->extras;
+
+	area->journal_from = next;
+	area->intent.slot = EXTRAS_NO_SLOT;
+	for (unsigned int i = 0; i < EXTRAS_SAVES; i++) {
+		area->save_checksums[i] = layout->saves.slots[i].checksum;
+		area->save_journal[i] = next;
+	}
+	area->due = true;
+}
+
+/* Blocks that were durable once are missing. Returns 0 if that does not matter. */
+static int judge_damage(struct uds_index *index, const struct journal_found *found,
+			const struct uds_index_options *options, struct uds_message *message)
+{
+	uint64_t lost = journal_lost_blocks(found);
+	struct uds_message sentence;
+
+	if (lost == 0 || found->durable <= index->base_journal)
+		return 0;
+	failure(&sentence, 0,
+		"%s: extras: journal: %" PRIu64
+		" blocks that were written are damaged: up to %" PRIu64 " changes since are lost",
+		uds_io_name(index->io), lost, lost * JOURNAL_BLOCK_ENTRIES);
+	if (!options->lose_records && options->mode != UDS_INDEX_RECOVER) {
+		*message = sentence;
+		return UDS_ERR_WOULD_LOSE_RECORDS;
+	}
+	env_log(&index->env, UDS_LOG_WARNING, "%s", sentence.text);
+	return 0;
+}
+
+static void start_journal(struct uds_index *index, const struct journal_found *found, bool kept)
+{
+	struct index_journal *journal = index->journal;
+
+	if (journal == NULL)
+		return;
+	journal->next = found->next;
+	journal->tail = kept ? found->tail : found->next;
+	journal->durable = found->durable;
+	journal->covered = index->base_journal;
+}
+
+int journal_recover(struct uds_index *index, const struct uds_index_options *options,
+		    struct uds_message *message)
+{
+	struct journal_found found;
+	bool counts;
+	int r;
+
+	if (!index->layout.extras.present || index->layout.extras.journal_blocks == 0)
+		return 0;
+	layout_settle_intent(&index->layout);
+	r = journal_find(index->io, &index->env, &index->layout.extras, options->skip_unreadable,
+			 message, &found);
+	if (r < 0)
+		return message->text[0] != '\0'
+			       ? failure_in(message, r, "%s", uds_io_name(index->io))
+			       : r;
+	if (is_void(index, &found)) {
+		log_another(index, "; the journal from before is void");
+		make_void(&index->layout, found.next);
+		found.durable = found.tail = found.end = found.next;
+	} else if (is_left_behind(index)) {
+		log_another(index, "");
+	}
+	r = judge_damage(index, &found, options, message);
+	if (r < 0)
+		return r;
+	counts = found.end > found.tail && found.end > index->base_journal;
+	start_journal(index, &found, counts);
+	if (counts && options->mode == UDS_INDEX_LOAD)
+		return failure(message, UDS_ERR_NEEDS_RECOVERY,
+			       "%s: the journal has changes that are in no save",
+			       uds_io_name(index->io));
+	return counts ? replay(index, &found, options->skip_unreadable, message) : 0;
+}
+
+int journal_look(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
+		 uint64_t *ret_records, struct uds_message *message)
+{
+	const struct extras_area *area = &layout->extras;
+	struct journal_found found;
+	int r;
+
+	*ret_records = 0;
+	if (!area->present || area->journal_blocks == 0 || !layout_extras_know_saves(layout))
+		return 0;
+	r = journal_find(io, env, area, false, message, &found);
+	if (r == 0 && found.end > found.tail && found.end > layout_save_journal(layout))
+		*ret_records = (found.end - found.tail) * JOURNAL_BLOCK_ENTRIES;
+	return r;
+}
