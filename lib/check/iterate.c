@@ -142,7 +142,7 @@ static int walk_volume(struct walk *walk, uint32_t count)
 	if (r < 0)
 		goto out_slots;
 	/* Read ahead: without it the device would be idle while records are given out. */
-	r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, &stream);
+	r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, 1, &stream);
 	for (uint32_t i = 0;
 	     r != UDS_ERR_STOPPED && stream != NULL && chapter_stream_next(stream, &streamed);
 	     i++) {

@@ -233,7 +233,7 @@ static int check_chapters(struct index_verify *verify, const struct uds_index_op
 		slots[i] = geometry_physical_chapter(&index->geometry, index->oldest + i);
 	r = chapter_view_make(index->volume, &view);
 	if (r == 0)
-		r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, &stream);
+		r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, 1, &stream);
 	for (uint64_t i = 0; r == 0 && chapter_stream_next(stream, &streamed); i++) {
 		/* Before the chapter and not after it, so that a stop takes effect at once. */
 		if (options->progress != NULL &&

@@ -256,11 +256,72 @@ int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry
 	return 1;
 }
 
+/*
+ * Two entries from one load, with everything in registers: the bits of an entry say where the next one begins, so
+ * reading is a chain of which every step counts.
+ */
+static uint32_t take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
+			   uint32_t most)
+{
+	const struct delta_code *code = reader->code;
+	const unsigned int payload_bits = code->payload_bits, min_bits = code->min_bits;
+	const unsigned int width = payload_bits + min_bits;
+	const uint64_t value_mask = (UINT64_C(1) << payload_bits) - 1;
+	const uint64_t key_mask = (UINT64_C(1) << min_bits) - 1;
+	const uint64_t min_keys = code->min_keys, incr_keys = code->incr_keys;
+	uint64_t at = reader->at, key = reader->key;
+	uint32_t count = 0;
+
+	/* Deltas are small then: a key cannot pass 32 bits unseen, as it is looked at after each. */
+	if (2 * width > 48 || min_bits > 24)
+		return 0;
+	while (count + 2 <= most && at / 8 + 8 <= reader->end / 8) {
+		/* A marker behind the bits that are sure to be there stops every count of zeros. */
+		uint64_t word = get_le64(reader->memory + at / 8) >> (at % 8);
+		uint64_t low = word & ((UINT64_C(1) << 57) - 1), used, second, delta, unary;
+
+		delta = (low >> payload_bits) & key_mask;
+		unary = (unsigned int)__builtin_ctzll((low >> width) | UINT64_C(1) << (57 - width));
+		used = width + (delta >= min_keys ? unary + 1 : 0);
+		delta += delta >= min_keys ? unary * incr_keys : 0;
+		if (used + width >= 57 || (delta == 0 && at != reader->start))
+			break;
+		second = low >> used;
+		ret_values[count] = (uint32_t)(low & value_mask);
+		key += delta;
+		ret_keys[count] = (uint32_t)key;
+		at += used;
+		count++;
+
+		delta = (second >> payload_bits) & key_mask;
+		unary = (unsigned int)__builtin_ctzll((second >> width) |
+						      UINT64_C(1) << (57 - used - width));
+		/* The next load has it as a whole. */
+		if (used + width + unary >= 57)
+			continue;
+		used = width + (delta >= min_keys ? unary + 1 : 0);
+		delta += delta >= min_keys ? unary * incr_keys : 0;
+		if (delta == 0)
+			break;
+		ret_values[count] = (uint32_t)(second & value_mask);
+		key += delta;
+		ret_keys[count] = (uint32_t)key;
+		at += used;
+		count++;
+	}
+	/* No list is long enough for keys beyond 64 bits; those beyond 32 are taken back. */
+	if (key > UINT32_MAX)
+		return 0;
+	reader->at = at;
+	reader->key = (uint32_t)key;
+	return count;
+}
+
 uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
 			   uint32_t most)
 {
+	uint32_t count = take_pairs(reader, ret_keys, ret_values, most);
 	struct delta_reader taken = *reader, next = taken;
-	uint32_t count = 0;
 	uint64_t delta;
 
 	/* What is no ordinary entry, or does not decode, is left to delta_reader_next(). */

@@ -4,7 +4,8 @@
  *
  * Names are split over zones. Each zone has an open chapter zone, a closing one, its share of the
  * volume index and a lock around them. There are no threads but the callers' and the chapter
- * writer's: the thread that holds a zone's lock does that zone's work.
+ * writer's: the thread that holds a zone's lock does that zone's work. While the index is opened there is
+ * also a crew; no zone is locked then.
  *
  * Locks, in the order in which they are taken:
  *   zones[0].lock .. zones[Z-1].lock   all of them in this order, or one of them alone
@@ -22,6 +23,7 @@
 
 #include <uds/index.h>
 
+#include "base/crew.h"
 #include "base/env.h"
 #include "base/failures.h"
 #include "chapter/open_zone.h"
@@ -90,6 +92,9 @@ struct uds_index {
 	uint64_t base_journal; /* what was loaded has the journal up to this number; 0: nothing of it */
 	bool began_with_save;  /* the recovery did */
 	bool must_save; /* even if nothing was asked for: a new or recovered index */
+
+	/* While the index is opened; NULL later. The volume index may be in parts as long as this is there. */
+	struct crew *crew;
 
 	uint64_t dropped_at_load;
 	struct uds_message why_recovered; /* empty when a save was loaded */

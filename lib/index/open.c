@@ -299,7 +299,12 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	if (r == 0)
 		r = journal_make(index);
 	if (r == 0)
+		r = crew_make(&index->env, crew_processors(), &index->crew);
+	if (r == 0)
 		r = load_or_recover(index, options, message);
+	/* No threads outlast the opening but the chapter writer's. */
+	crew_free(index->crew);
+	index->crew = NULL;
 	if (r == 0)
 		r = journal_recover(index, options, message);
 	if (r == 0)

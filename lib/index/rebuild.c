@@ -11,6 +11,7 @@
 #include "base/message.h"
 #include "index/close_chapter.h"
 #include "index/replay.h"
+#include "index/replay_crew.h"
 #include "index/save.h"
 #include "volume/chapter_stream.h"
 #include "volume/find_chapters.h"
@@ -48,10 +49,11 @@ static int report(void *context, uint64_t done, uint64_t total)
 struct rebuild {
 	struct uds_index *index;
 	uint64_t from; /* the first chapter that is not in the volume index yet */
+	bool with_save;
 	const struct rebuild_options *options;
 	struct halves halves;
 	struct found_chapters found;
-	struct replay *replay;
+	struct replay_crew *replay;
 	struct chapter_stream *stream;
 	uint32_t *slots; /* in which the chapters are, oldest first */
 };
@@ -73,41 +75,47 @@ static int lose_chapter(struct rebuild *rebuild, uint64_t vcn,
 	return 0;
 }
 
-/* A chapter that is not there is passed over; its loss is in the log. */
+/*
+ * A chapter that is not there is passed over; its loss is in the log.
+ *
+ * The window of the volume index moves on chapter by chapter, as it did when they were written. What a save has
+ * beyond the window that there will be in the end is left out at once, and not list by list with every chapter.
+ */
 static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 			   const struct streamed_chapter *chapter, struct uds_message *message)
 {
-	struct uds_index *index = rebuild->index;
-	int r;
+	const uint64_t low_of = rebuild->with_save ? rebuild->index->newest : vcn;
 
-	/* For a lost chapter, too: the window moves on as it did when the chapters were written. */
-	r = index_set_open_chapter(index, vcn);
-	if (r < 0 || rebuild->found.vcns[chapter->slot] != vcn)
-		return r;
+	if (rebuild->found.vcns[chapter->slot] != vcn)
+		return 0;
 	if (chapter->status < 0)
 		return lose_chapter(rebuild, vcn, chapter, message);
-	r = volume_log_damage(index->volume, chapter->slot, vcn,
-			      index->geometry.index_pages_per_chapter,
-			      index->geometry.record_pages_per_chapter, chapter->pages);
-	return r < 0 ? r : replay_chapter(rebuild->replay, vcn, chapter->pages);
+	replay_crew_give(rebuild->replay, vcn, low_of, chapter->slot, chapter->pages);
+	return 0;
 }
 
 static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message)
 {
 	uint64_t vcn = rebuild->from;
 	struct streamed_chapter chapter;
-	int r = 0;
+	int r = 0, last;
 
-	/*
-	 * Before the chapter: a stop leaves the index closed, and nothing on the device has
-	 * changed.
-	 */
-	while (r == 0 && chapter_stream_next(rebuild->stream, &chapter)) {
+	while (r == 0) {
+		/* Its pages go with the next read. */
+		r = replay_crew_make_room(rebuild->replay);
+		if (r < 0 || !chapter_stream_next(rebuild->stream, &chapter))
+			break;
+		/*
+		 * Before the chapter: a stop leaves the index closed, and nothing on the device has
+		 * changed.
+		 */
 		if (report(&rebuild->halves, vcn - rebuild->from, 0) != 0)
-			return UDS_ERR_STOPPED;
-		r = rebuild_chapter(rebuild, vcn++, &chapter, message);
+			r = UDS_ERR_STOPPED;
+		else
+			r = rebuild_chapter(rebuild, vcn++, &chapter, message);
 	}
-	return r;
+	last = replay_crew_wait(rebuild->replay);
+	return r < 0 ? r : last;
 }
 
 /* Everything that the second half needs. */
@@ -124,14 +132,15 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 	for (uint32_t i = 0; i < count; i++)
 		rebuild->slots[i] = geometry_physical_chapter(&index->geometry, rebuild->from + i);
 	if (index->volume_index == NULL)
-		r = volume_index_make(&index->env, &index->geometry, index->zone_count,
-				      index->layout.super.volume_nonce, message,
-				      &index->volume_index);
+		r = volume_index_make_in_parts(
+			&index->env, &index->geometry, index->zone_count,
+			volume_index_parts_for(index->zone_count, crew_members(index->crew)),
+			index->layout.super.volume_nonce, message, &index->volume_index);
 	if (r == 0)
-		r = replay_make(index, rebuild->options->skip_unreadable, &rebuild->replay);
+		r = replay_crew_make(index, rebuild->options->skip_unreadable, &rebuild->replay);
 	if (r == 0)
 		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, rebuild->slots, count,
-					&rebuild->stream);
+					REPLAY_HELD, &rebuild->stream);
 	return r;
 }
 
@@ -149,13 +158,15 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 	r = start_replay(rebuild, message);
 	if (r == 0)
 		r = rebuild_chapters(rebuild, message);
+	if (r == 0)
+		r = volume_index_join(index->volume_index);
 	/* Last, as the window's lower end follows the open chapter (13.2). */
 	if (r == 0)
 		r = index_set_open_chapter(index, index->newest);
 	if (r == 0 && report(halves, halves->slots, 0) != 0)
 		r = UDS_ERR_STOPPED;
 	chapter_stream_close(rebuild->stream);
-	replay_free(rebuild->replay);
+	replay_crew_free(rebuild->replay);
 	env_release(&index->env, rebuild->slots);
 	return r;
 }
@@ -166,18 +177,19 @@ static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_i
 	struct uds_index *index = rebuild->index;
 	struct chapter_stream *stream = NULL;
 	struct streamed_chapter chapter;
-	struct replay *replay = NULL;
+	struct replay_crew *replay = NULL;
 	int r;
 
-	r = replay_make(index, rebuild->options->skip_unreadable, &replay);
+	r = replay_crew_make(index, rebuild->options->skip_unreadable, &replay);
 	if (r == 0)
-		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, &slot, 1, &stream);
+		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, &slot, 1, 1, &stream);
 	if (r == 0 && chapter_stream_next(stream, &chapter)) {
 		r = chapter.status;
-		*ret_is_same = r == 0 && replay_undo_chapter(replay, rebuild->from, chapter.pages);
+		*ret_is_same = r == 0 && replay_crew_undo(replay, rebuild->from,
+							  rebuild->found.newest, chapter.pages);
 	}
 	chapter_stream_close(stream);
-	replay_free(replay);
+	replay_crew_free(replay);
 	return r;
 }
 
@@ -190,24 +202,31 @@ static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_i
  * chapter is known to be this library's: one that goes on without a save makes it unusable (abandoned). Of the
  * newest chapter that is not known when the power failed before its checksums were durable.
  *
- * @ret_continues: if so, the volume index has no entry of that chapter any more.
+ * Returns 1 when it does: the volume index is that of the save then, without the entries of that chapter.
  */
-static int continues_save(struct rebuild *rebuild, bool *ret_continues)
+static int continue_save(struct rebuild *rebuild, struct uds_message *message)
 {
+	struct uds_index *index = rebuild->index;
 	const struct found_chapters *found = &rebuild->found;
 	const uint64_t open = rebuild->from;
-	const uint32_t slot = geometry_physical_chapter(&rebuild->index->geometry, open);
+	const uint32_t slot = geometry_physical_chapter(&index->geometry, open);
+	bool is_same = false;
 	int r;
 
-	*ret_continues = false;
 	if (open >= found->newest || open < found->oldest || found->vcns[slot] != open)
 		return 0;
-	r = undo_open_chapter(rebuild, slot, ret_continues);
-	if (r == 0 && !*ret_continues &&
-	    (open + 1 == found->newest || volume_has_checksums(rebuild->index->volume, open))) {
-		volume_index_forget_chapter(rebuild->index->volume_index, open);
-		*ret_continues = true;
+	r = index_load_checkpoint(index, found->newest, message);
+	if (r == 1)
+		r = undo_open_chapter(rebuild, slot, &is_same);
+	if (r == 0 && index->volume_index != NULL && !is_same &&
+	    (open + 1 == found->newest || volume_has_checksums(index->volume, open))) {
+		volume_index_forget_chapter(index->volume_index, open);
+		is_same = true;
 	}
+	if (r == 0 && is_same)
+		return 1;
+	volume_index_free(index->volume_index);
+	index->volume_index = NULL;
 	return r;
 }
 
@@ -228,18 +247,17 @@ static int begin_with_save(struct rebuild *rebuild, struct find_options *options
 {
 	struct uds_index *index = rebuild->index;
 	const uint64_t durable = options->durable;
-	bool continues = false;
 	int r;
 
-	r = index_load_checkpoint(index, message, &rebuild->from);
+	r = index_load_checkpoint_map(index, message, &rebuild->from);
 	if (r <= 0)
 		return accept_loss(rebuild, r, message);
 	options->mapped = rebuild->from;
 	options->durable = durable > rebuild->from ? durable : rebuild->from;
 	r = volume_find_chapters(index->volume, options, message, &rebuild->found);
 	if (r == 0) {
-		r = continues_save(rebuild, &continues);
-		if (r == 0 && continues) {
+		r = continue_save(rebuild, message);
+		if (r == 1) {
 			env_log(&index->env, UDS_LOG_NOTICE,
 				"%s: the volume index was saved before chapter %" PRIu64
 				"; %" PRIu64 " chapters since are entered",
@@ -247,12 +265,11 @@ static int begin_with_save(struct rebuild *rebuild, struct find_options *options
 				rebuild->found.newest - rebuild->from);
 			index->began_with_save = true;
 			index->base_journal = layout_save_journal(&index->layout);
+			rebuild->with_save = true;
 			return 1;
 		}
 		found_chapters_free(index->volume, &rebuild->found);
 	}
-	volume_index_free(index->volume_index);
-	index->volume_index = NULL;
 	options->mapped = 0;
 	options->durable = durable;
 	return accept_loss(rebuild, r, message);
@@ -265,6 +282,7 @@ int index_rebuild(struct uds_index *index, const struct rebuild_options *options
 	struct find_options find_options = {
 		.durable = options->durable,
 		.skip_unreadable = options->skip_unreadable,
+		.crew = index->crew,
 		.progress = report,
 		.progress_context = &rebuild.halves,
 	};
@@ -289,7 +307,7 @@ int index_enter_open_chapter(struct uds_index *index, const struct rebuild_optio
 	struct replay *replay;
 	int r;
 
-	r = replay_make(index, options->skip_unreadable, &replay);
+	r = replay_make(index, options->skip_unreadable, 0, 1, &replay);
 	if (r < 0)
 		return r;
 	r = replay_open_chapter(replay);

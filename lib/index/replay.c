@@ -24,6 +24,7 @@
 
 struct replay {
 	struct uds_index *index;
+	unsigned int number, sharers; /* parts of the volume index: one in so many */
 	uint32_t records_per_page;
 	bool skip_unreadable;
 
@@ -43,7 +44,8 @@ struct replay {
 	struct volume_search *searches;
 };
 
-int replay_make(struct uds_index *index, bool skip_unreadable, struct replay **ret_replay)
+int replay_make(struct uds_index *index, bool skip_unreadable, unsigned int number,
+		unsigned int count, struct replay **ret_replay)
 {
 	const struct uds_env *env = &index->env;
 	uint32_t n = index->geometry.records_per_page;
@@ -52,6 +54,8 @@ int replay_make(struct uds_index *index, bool skip_unreadable, struct replay **r
 	if (replay == NULL)
 		return -ENOMEM;
 	replay->index = index;
+	replay->number = number;
+	replay->sharers = count;
 	replay->records_per_page = n;
 	replay->skip_unreadable = skip_unreadable;
 	replay->names = env_allocate(env, n, sizeof(*replay->names));
@@ -103,6 +107,8 @@ static void take_page(struct replay *replay, uint32_t page)
 		if (replay->samples_only && !is_sample(&index->geometry, name))
 			continue;
 		volume_index_locate(index->volume_index, name, &replay->places[replay->count]);
+		if (replay->places[replay->count].zone % replay->sharers != replay->number)
+			continue;
 		replay->numbers[replay->count] = i;
 		replay->question[replay->count++] = NOT_ASKED;
 	}
@@ -245,11 +251,22 @@ static int enter_all(struct replay *replay)
 	return r;
 }
 
-int replay_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages)
+static void set_windows(struct replay *replay, uint64_t vcn, uint64_t low_of)
+{
+	struct volume_index *vi = replay->index->volume_index;
+
+	for (unsigned int part = replay->number; part < volume_index_parts(vi);
+	     part += replay->sharers)
+		volume_index_set_part_window(vi, part, low_of, vcn);
+}
+
+int replay_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
+		   const uint8_t *record_pages)
 {
 	struct uds_index *index = replay->index;
 	int r = 0;
 
+	set_windows(replay, vcn, low_of);
 	replay->vcn = vcn;
 	replay->samples_only =
 		geometry_is_chapter_sparse(&index->geometry, index->oldest, index->newest, vcn);
@@ -275,10 +292,13 @@ static void undo_page(struct replay *replay)
 	}
 }
 
-bool replay_undo_chapter(struct replay *replay, uint64_t vcn, const uint8_t *record_pages)
+bool replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
+			 const uint8_t *record_pages)
 {
 	struct uds_index *index = replay->index;
+	bool gone = true;
 
+	set_windows(replay, vcn, low_of);
 	replay->vcn = vcn;
 	replay->samples_only = false;
 	replay->record_pages = record_pages;
@@ -286,7 +306,10 @@ bool replay_undo_chapter(struct replay *replay, uint64_t vcn, const uint8_t *rec
 		take_page(replay, p);
 		undo_page(replay);
 	}
-	return !volume_index_has_chapter(index->volume_index, vcn);
+	for (unsigned int part = replay->number; part < volume_index_parts(index->volume_index);
+	     part += replay->sharers)
+		gone = gone && !volume_index_has_chapter(index->volume_index, part, vcn);
+	return gone;
 }
 
 /* Takes live records of a zone from number @n on. Returns the number behind the last one. */

@@ -67,7 +67,7 @@ static int open_streams(struct saved_streams *streams, struct uds_index *index,
 }
 
 static int load_volume_index(struct uds_index *index, const struct save *save,
-			     struct uds_message *message)
+			     const struct volume_index_cut *cut, struct uds_message *message)
 {
 	struct saved_streams *streams = env_allocate(&index->env, 1, sizeof(*streams));
 	int r;
@@ -77,8 +77,8 @@ static int load_volume_index(struct uds_index *index, const struct save *save,
 	r = open_streams(streams, index, save);
 	if (r == 0)
 		r = volume_index_load(&index->env, &index->geometry, index->zone_count,
-				      index->layout.super.volume_nonce, streams->sources,
-				      save->zones, message, &index->volume_index);
+				      index->layout.super.volume_nonce, index->crew, cut,
+				      streams->sources, save->zones, message, &index->volume_index);
 	while (streams->opened > 0)
 		region_reader_close(&streams->readers[--streams->opened]);
 	env_release(&index->env, streams);
@@ -257,7 +257,9 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	 */
 	index->newest = save->newest;
 	index->oldest = save->oldest;
-	r = load_volume_index(index, save, message);
+	r = load_volume_index(index, save, NULL, message);
+	if (r == 0)
+		r = volume_index_join(index->volume_index);
 	if (r == 0)
 		r = load_page_map(index, save, message);
 	/*
@@ -281,7 +283,21 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	return judge_failed_load(index, save, r, message);
 }
 
-int index_load_checkpoint(struct uds_index *index, struct uds_message *message, uint64_t *ret_open)
+/* What does not load is no help for a recovery, unless it is for want of memory or because of the I/O. */
+static int judge_checkpoint(struct uds_index *index, const struct save *save, int status,
+			    struct uds_message *message)
+{
+	unload(index);
+	if (!is_damage(status) && status != UDS_ERR_MISMATCH)
+		return failure_in(message, status, "%s: save %u cannot be read",
+				  uds_io_name(index->io), save->slot);
+	env_log(&index->env, UDS_LOG_NOTICE, "%s: save %u is no help for the recovery: %.400s",
+		uds_io_name(index->io), save->slot, message->text);
+	return 0;
+}
+
+int index_load_checkpoint_map(struct uds_index *index, struct uds_message *message,
+			      uint64_t *ret_open)
 {
 	const struct save *save = saves_checkpoint(&index->layout.saves, &index->geometry);
 	int r;
@@ -294,20 +310,21 @@ int index_load_checkpoint(struct uds_index *index, struct uds_message *message, 
 	if (save == NULL || !index->layout.extras.present ||
 	    !layout_extras_know_saves(&index->layout))
 		return 0;
-	r = load_volume_index(index, save, message);
-	if (r == 0)
-		r = load_page_map(index, save, message);
-	if (r == 0) {
-		*ret_open = save->newest;
-		return 1;
-	}
-	unload(index);
-	if (!is_damage(r) && r != UDS_ERR_MISMATCH)
-		return failure_in(message, r, "%s: save %u cannot be read", uds_io_name(index->io),
-				  save->slot);
-	env_log(&index->env, UDS_LOG_NOTICE, "%s: save %u is no help for the recovery: %.400s",
-		uds_io_name(index->io), save->slot, message->text);
-	return 0;
+	r = load_page_map(index, save, message);
+	if (r < 0)
+		return judge_checkpoint(index, save, r, message);
+	*ret_open = save->newest;
+	return 1;
+}
+
+int index_load_checkpoint(struct uds_index *index, uint64_t newest, struct uds_message *message)
+{
+	const struct save *save = saves_checkpoint(&index->layout.saves, &index->geometry);
+	const struct volume_index_cut cut = { .low_of = newest, .high = save->newest };
+	int r;
+
+	r = load_volume_index(index, save, &cut, message);
+	return r < 0 ? judge_checkpoint(index, save, r, message) : 1;
 }
 
 int index_load_saved_records(struct uds_index *index, const struct save *save,

@@ -18,15 +18,25 @@
 int index_load(struct uds_index *index, struct uds_message *message);
 
 /*
- * Fills an index that has empty zones and no volume index with the volume index and the page map of the
- * latest save, also when chapters were written since. The extras must know the save.
+ * Reads the page map of the latest save, also when chapters were written since. The extras must know the save.
  *
- * @ret_open: the chapter that the save has open. The volume index has entries for its records.
+ * @ret_open: the chapter that the save has open.
  *
- * Returns 1; 0 when there is no save for it, or a damaged one; -ENOMEM; -EINVAL when the index cannot have so
- * many zones; or what the I/O said. There is a volume index only after 1.
+ * Returns 1; 0 when there is no save for it, or a damaged one; -ENOMEM; or what the I/O said. The page map is
+ * filled after 1 only.
  */
-int index_load_checkpoint(struct uds_index *index, struct uds_message *message, uint64_t *ret_open);
+int index_load_checkpoint_map(struct uds_index *index, struct uds_message *message,
+			      uint64_t *ret_open);
+
+/*
+ * After that gives an index that has empty zones and no volume index the volume index of this save, in parts
+ * if the index has a crew. It has entries for the records of the chapter that the save has open, and none that
+ * are too old when @newest is open.
+ *
+ * Returns 1; 0 when it is damaged; -ENOMEM; -EINVAL when the index cannot have so many zones; or what the I/O
+ * said. There is a volume index only after 1.
+ */
+int index_load_checkpoint(struct uds_index *index, uint64_t newest, struct uds_message *message);
 
 /*
  * Loads nothing but the open chapter of a save, into the zones of an index that has a volume index.

@@ -2,8 +2,8 @@
 /*
  * Chapters read ahead into a ring of buffers by an engine, while the caller works on what was read.
  *
- * Chapters [taken, asked) are in the ring, in flight or done; the buffer of the one that was handed out last
- * stays the caller's until it asks for the next.
+ * Chapters [taken, asked) are in the ring, in flight or done; the buffers of those that were handed out last
+ * stay the caller's until it asks for the next.
  */
 #include "volume/chapter_stream.h"
 
@@ -12,8 +12,8 @@
 #include "base/env.h"
 #include "volume/volume_private.h"
 
-/* One is being worked on, the others are full or being filled. */
-#define BUFFERS 3u
+/* The one that is handed out next, and those that are full or being filled behind it. */
+#define AHEAD 3u
 
 /* One chapter's part on its way. */
 struct ahead {
@@ -33,7 +33,8 @@ struct chapter_stream {
 	uint32_t count;
 	uint32_t asked; /* chapters whose reads were submitted so far */
 	uint32_t taken; /* that were handed out */
-	struct ahead ring[BUFFERS];
+	uint32_t buffers;
+	struct ahead ring[];
 };
 
 static void submit(struct chapter_stream *stream, uint32_t slot, struct ahead *ahead)
@@ -68,10 +69,10 @@ static void submit(struct chapter_stream *stream, uint32_t slot, struct ahead *a
 /* Lets all buffers be filled that the caller does not have. */
 static void read_ahead(struct chapter_stream *stream)
 {
-	while (stream->asked < stream->count && stream->asked - stream->taken < BUFFERS) {
+	while (stream->asked < stream->count && stream->asked - stream->taken < AHEAD) {
 		uint32_t n = stream->asked++;
 
-		submit(stream, stream->slots[n], &stream->ring[n % BUFFERS]);
+		submit(stream, stream->slots[n], &stream->ring[n % stream->buffers]);
 	}
 }
 
@@ -93,10 +94,10 @@ static int read_status(struct chapter_stream *stream, uint32_t slot, const struc
 
 static void wait_for(struct chapter_stream *stream, const struct ahead *ahead)
 {
-	struct uds_io_request *done[BUFFERS];
+	struct uds_io_request *done[AHEAD];
 
 	while (!ahead->done) {
-		int n = uds_io_engine_reap(stream->engine, done, BUFFERS, 1, -1);
+		int n = uds_io_engine_reap(stream->engine, done, AHEAD, 1, -1);
 
 		/*
 		 * Reads finish in any order; that of a later chapter is noted for when its turn
@@ -122,9 +123,11 @@ static void set_part(struct chapter_stream *stream, enum chapter_part part)
 }
 
 int chapter_stream_open(struct volume *volume, enum chapter_part part, const uint32_t *slots,
-			uint32_t count, struct chapter_stream **ret_stream)
+			uint32_t count, uint32_t held, struct chapter_stream **ret_stream)
 {
-	struct chapter_stream *stream = env_allocate_zeroed(&volume->env, 1, sizeof(*stream));
+	const uint32_t buffers = AHEAD + held - 1;
+	struct chapter_stream *stream = env_allocate_zeroed(
+		&volume->env, 1, sizeof(*stream) + buffers * sizeof(stream->ring[0]));
 	int r;
 
 	if (stream == NULL)
@@ -132,9 +135,10 @@ int chapter_stream_open(struct volume *volume, enum chapter_part part, const uin
 	stream->volume = volume;
 	stream->slots = slots;
 	stream->count = count;
+	stream->buffers = buffers;
 	set_part(stream, part);
-	r = page_reader_open_engine(&volume->reader, BUFFERS, &stream->engine);
-	for (unsigned int i = 0; i < BUFFERS && r == 0; i++) {
+	r = page_reader_open_engine(&volume->reader, AHEAD, &stream->engine);
+	for (unsigned int i = 0; i < buffers && r == 0; i++) {
 		uint8_t *buffer = io_allocate_buffer(volume->io, &volume->env, stream->bytes);
 
 		stream->ring[i].buffer = buffer;
@@ -154,12 +158,12 @@ int chapter_stream_open(struct volume *volume, enum chapter_part part, const uin
 bool chapter_stream_next(struct chapter_stream *stream, struct streamed_chapter *ret_chapter)
 {
 	uint32_t n = stream->taken;
-	struct ahead *ahead = &stream->ring[n % BUFFERS];
+	struct ahead *ahead = &stream->ring[n % stream->buffers];
 
 	/* Nothing is in flight any more; the caller gives the last buffer back with close(). */
 	if (n == stream->count)
 		return false;
-	read_ahead(stream); /* into the buffer of the one that was handed out before, too */
+	read_ahead(stream); /* also into the buffer that the caller had longest */
 	wait_for(stream, ahead);
 	stream->taken = n + 1;
 	/* A failure is this chapter's only. The caller decides whether to go on with the next. */
@@ -177,7 +181,7 @@ void chapter_stream_close(struct chapter_stream *stream)
 		return;
 	env = &stream->volume->env;
 	uds_io_engine_close(stream->engine); /* first: reads in flight write to the buffers */
-	for (unsigned int i = 0; i < BUFFERS; i++)
+	for (unsigned int i = 0; i < stream->buffers; i++)
 		env_release(env, stream->ring[i].buffer);
 	env_release(env, stream);
 }

@@ -28,16 +28,17 @@ struct streamed_chapter {
 	uint32_t slot;
 	int status; /* 0, UDS_ERR_OUT_OF_RANGE when the slot is being written, or what the I/O said
 		     */
-	const uint8_t *pages; /* when the status is 0; until the next call */
+	const uint8_t *pages; /* when the status is 0; until @held more were asked for */
 };
 
 /*
  * @slots: in the order in which they are read; borrowed until the stream is closed.
+ * @held: so many chapters stay in memory, at least 1: the one that was handed out last, and those before it.
  *
  * Returns 0 or -ENOMEM.
  */
 int chapter_stream_open(struct volume *volume, enum chapter_part part, const uint32_t *slots,
-			uint32_t count, struct chapter_stream **ret_stream);
+			uint32_t count, uint32_t held, struct chapter_stream **ret_stream);
 
 /* Waits for the next chapter. Returns false when there is none left. */
 bool chapter_stream_next(struct chapter_stream *stream, struct streamed_chapter *ret_chapter);

@@ -19,16 +19,29 @@
 /* How many lost chapters are logged one by one. */
 #define LOGGED_CHAPTERS 100u
 
+struct finder;
+
+/* The index pages of one slot, on their way through the crew. */
+struct slot_work {
+	struct crew_job job;
+	struct finder *finder;
+	bool given; /* and not taken yet */
+	struct streamed_chapter chapter;
+	uint64_t vcn; /* what the pages came to; NO_CHAPTER: to no chapter */
+	bool damaged;
+	struct index_page_head *heads;
+	uint16_t *last_lists;
+};
+
 /* What all steps of a search share. */
 struct finder {
 	struct volume *volume;
 	const struct find_options *options;
 	struct found_chapters found;
-	bool *unreadable; /* for each slot whether reading it failed */
-	uint64_t *sorted; /* scratch: an element for each slot */
-	struct index_page_head *heads;
-	uint16_t *last_lists;
-	uint8_t *pages; /* room for the index pages of a slot */
+	bool *unreadable;	 /* for each slot whether reading it failed */
+	uint64_t *sorted;	 /* scratch: an element for each slot */
+	struct slot_work *works; /* one for each member of the crew */
+	uint8_t *pages;		 /* room for the index pages of a slot */
 	struct uds_message message;
 };
 
@@ -194,7 +207,7 @@ static int log_lost(struct finder *finder, uint64_t vcn)
 		return failure(&finder->message, r, "slot %" PRIu32 ": %.400s", slot, message.text);
 	if (r == 0)
 		r = chapter_check_index(geometry, &volume->reader.code, slot, finder->pages, &other,
-					finder->heads, &message);
+					finder->works[0].heads, &message);
 	/*
 	 * Status 0: only the sentence is wanted. A newer or older chapter in the slot is
 	 * the usual case.
@@ -250,35 +263,52 @@ static int check_read(struct finder *finder, const struct streamed_chapter *chap
 		       uds_strerror(chapter->status));
 }
 
-/* Takes note of what a slot holds. */
-static int take_slot(struct finder *finder, const struct streamed_chapter *chapter)
+/* Looks what a slot holds. All that is not the slot's own is left as it is. */
+static void check_slot(struct crew_job *job)
+{
+	struct slot_work *work = (struct slot_work *)job;
+	struct volume *volume = work->finder->volume;
+	const struct geometry *geometry = &volume->geometry;
+	const struct streamed_chapter *chapter = &work->chapter;
+
+	work->vcn = NO_CHAPTER;
+	work->damaged = false;
+	/*
+	 * Garbage, another index's pages or a torn chapter are what any slot may hold (15.1): no
+	 * sentence for each.
+	 */
+	if (chapter->status < 0 ||
+	    chapter_check_index(geometry, &volume->reader.code, chapter->slot, chapter->pages,
+				&work->vcn, work->heads, NULL) < 0)
+		return;
+	chapter_last_lists(geometry, work->heads, work->last_lists);
+	work->damaged = volume_has_damage(volume, chapter->slot, work->vcn, 0,
+					  geometry->index_pages_per_chapter, chapter->pages);
+}
+
+/* Takes note of it. */
+static int take_slot(struct finder *finder, const struct slot_work *work)
 {
 	struct volume *volume = finder->volume;
+	const struct streamed_chapter *chapter = &work->chapter;
 	uint32_t slot = chapter->slot;
-	uint64_t vcn = NO_CHAPTER;
 	int r;
 
 	r = check_read(finder, chapter);
 	if (r < 0)
 		return r;
-	if (chapter->status < 0) {
+	if (chapter->status < 0)
 		env_log(&volume->env, UDS_LOG_WARNING,
 			"%s: slot %" PRIu32 ": reading its index pages: %s",
 			uds_io_name(volume->io), slot, uds_strerror(chapter->status));
-		/*
-	 * Garbage, another index's pages or a torn chapter are what any slot may hold (15.1): no
-	 * sentence for each.
-	 */
-	} else if (chapter_check_index(&volume->geometry, &volume->reader.code, slot,
-				       chapter->pages, &vcn, finder->heads, NULL) == 0) {
-		chapter_last_lists(&volume->geometry, finder->heads, finder->last_lists);
-		page_map_set(volume->map, slot, vcn, finder->last_lists);
-		r = volume_log_damage(volume, slot, vcn, 0,
+	if (work->vcn != NO_CHAPTER)
+		page_map_set(volume->map, slot, work->vcn, work->last_lists);
+	if (work->damaged)
+		r = volume_log_damage(volume, slot, work->vcn, 0,
 				      volume->geometry.index_pages_per_chapter, chapter->pages);
-	}
 	/* Unlike a corrupt slot, this one may hold a chapter; see pass_over_unreadable(). */
 	finder->unreadable[slot] = chapter->status < 0;
-	finder->found.vcns[slot] = vcn;
+	finder->found.vcns[slot] = work->vcn;
 	return r;
 }
 
@@ -314,7 +344,7 @@ static int read_heads(struct finder *finder, uint32_t *slots, uint32_t *count)
 	left = env_allocate(&finder->volume->env, *count, sizeof(left[0]));
 	if (left == NULL)
 		return -ENOMEM;
-	r = chapter_stream_open(finder->volume, CHAPTER_HEAD, slots, *count, &stream);
+	r = chapter_stream_open(finder->volume, CHAPTER_HEAD, slots, *count, 1, &stream);
 	while (r == 0 && chapter_stream_next(stream, &chapter)) {
 		r = check_read(finder, &chapter);
 		if (r == 0 && !is_mapped(finder, &chapter))
@@ -330,28 +360,54 @@ static int read_heads(struct finder *finder, uint32_t *slots, uint32_t *count)
 	return r;
 }
 
+/* Waits for the work on a slot, if there is any; after a failure of others, for nothing else. */
+static int finish_work(struct finder *finder, struct slot_work *work, int status)
+{
+	if (!work->given)
+		return status;
+	crew_wait(finder->options->crew, &work->job);
+	work->given = false;
+	return status < 0 ? status : take_slot(finder, work);
+}
+
+/* Gives every member of the crew a slot in turn, and takes note of what they find in the order of the slots. */
+static int check_slots(struct finder *finder, struct chapter_stream *stream, uint32_t done)
+{
+	const struct find_options *options = finder->options;
+	const unsigned int members = crew_members(options->crew);
+	unsigned int turn = 0;
+	int r = 0;
+
+	for (; r == 0; turn = (turn + 1) % members) {
+		struct slot_work *work = &finder->works[turn];
+
+		/* Its pages go with the next read. */
+		r = finish_work(finder, work, 0);
+		if (r < 0 || !chapter_stream_next(stream, &work->chapter))
+			break;
+		work->given = true;
+		crew_give(options->crew, turn, &work->job);
+		done++;
+		/* What was found is thrown away then, and nothing on the device has changed. */
+		if (options->progress != NULL &&
+		    options->progress(options->progress_context, done, finder->found.slots) != 0)
+			r = UDS_ERR_STOPPED;
+	}
+	for (unsigned int i = 0; i < members; i++)
+		r = finish_work(finder, &finder->works[(turn + i) % members], r);
+	return r;
+}
+
 /* Reads the index pages of the slots that are left: fills vcns and the page map. */
 static int read_index_pages(struct finder *finder, const uint32_t *slots, uint32_t count)
 {
-	const struct find_options *options = finder->options;
-	const uint32_t all = finder->found.slots;
 	struct chapter_stream *stream = NULL;
-	struct streamed_chapter chapter;
-	uint32_t done = all - count;
 	int r;
 
-	r = chapter_stream_open(finder->volume, CHAPTER_INDEX_PAGES, slots, count, &stream);
-	while (r == 0 && chapter_stream_next(stream, &chapter)) {
-		r = take_slot(finder, &chapter);
-		done++;
-		/*
-		 * Asked after the slot was taken in: what was found is thrown away, and nothing on
-		 * the device has changed.
-		 */
-		if (r == 0 && options->progress != NULL &&
-		    options->progress(options->progress_context, done, all) != 0)
-			r = UDS_ERR_STOPPED;
-	}
+	r = chapter_stream_open(finder->volume, CHAPTER_INDEX_PAGES, slots, count,
+				crew_members(finder->options->crew), &stream);
+	if (r == 0)
+		r = check_slots(finder, stream, finder->found.slots - count);
 	chapter_stream_close(stream);
 	return r;
 }
@@ -380,17 +436,28 @@ static int make_finder(struct finder *finder)
 	const struct uds_env *env = &finder->volume->env;
 	uint32_t slots = geometry->chapters_per_volume;
 	uint32_t pages = geometry->index_pages_per_chapter;
+	unsigned int members = crew_members(finder->options->crew);
 
 	finder->found.slots = slots;
 	finder->found.vcns = env_allocate(env, slots, sizeof(finder->found.vcns[0]));
 	finder->sorted = env_allocate(env, slots, sizeof(finder->sorted[0]));
 	finder->unreadable = env_allocate(env, slots, sizeof(finder->unreadable[0]));
-	finder->heads = env_allocate(env, pages, sizeof(finder->heads[0]));
-	finder->last_lists = env_allocate(env, pages, sizeof(finder->last_lists[0]));
+	finder->works = env_allocate_zeroed(env, members, sizeof(finder->works[0]));
+	if (finder->works == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < members; i++) {
+		struct slot_work *work = &finder->works[i];
+
+		work->job.run = check_slot;
+		work->finder = finder;
+		work->heads = env_allocate(env, pages, sizeof(work->heads[0]));
+		work->last_lists = env_allocate(env, pages, sizeof(work->last_lists[0]));
+		if (work->heads == NULL || work->last_lists == NULL)
+			return -ENOMEM;
+	}
 	finder->pages =
 		io_allocate_buffer(finder->volume->io, env, (uint64_t)pages * geometry->page_bytes);
 	return finder->found.vcns == NULL || finder->sorted == NULL || finder->unreadable == NULL ||
-			       finder->heads == NULL || finder->last_lists == NULL ||
 			       finder->pages == NULL
 		       ? -ENOMEM
 		       : 0;
@@ -433,8 +500,12 @@ int volume_find_chapters(struct volume *volume, const struct find_options *optio
 	 * Also after an error: make_finder() may have failed halfway, and what it did not make is
 	 * NULL.
 	 */
-	env_release(env, finder.last_lists);
-	env_release(env, finder.heads);
+	for (unsigned int i = 0; finder.works != NULL && i < crew_members(finder.options->crew);
+	     i++) {
+		env_release(env, finder.works[i].last_lists);
+		env_release(env, finder.works[i].heads);
+	}
+	env_release(env, finder.works);
 	env_release(env, finder.unreadable);
 	env_release(env, finder.sorted);
 	if (r < 0) {

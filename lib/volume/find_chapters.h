@@ -15,6 +15,7 @@
 #include <uds/env.h>
 #include <uds/status.h>
 
+#include "base/crew.h"
 #include "volume/volume.h"
 
 struct found_chapters {
@@ -44,6 +45,8 @@ struct find_options {
 	 * they are not overwritten before their time. Otherwise that is an error.
 	 */
 	bool skip_unreadable;
+
+	struct crew *crew; /* checks what was read; NULL: done by the caller's thread */
 
 	uds_progress_fn progress; /* NULL, or called with (slots read, total slots) */
 	void *progress_context;

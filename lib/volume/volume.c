@@ -118,6 +118,15 @@ bool volume_is_of_another(struct volume *volume, uint64_t vcn)
 					geometry_physical_chapter(&volume->geometry, vcn), vcn);
 }
 
+bool volume_has_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32_t first,
+		       uint32_t count, const uint8_t *pages)
+{
+	const size_t bytes = (size_t)count * volume->geometry.page_bytes;
+	uint32_t page;
+
+	return chapter_check_sums(&volume->reader, slot, vcn, first, bytes, pages, &page, NULL) < 0;
+}
+
 int volume_log_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32_t first,
 		      uint32_t count, const uint8_t *pages)
 {

@@ -56,6 +56,12 @@ bool volume_has_checksums(struct volume *volume, uint64_t vcn);
 bool volume_is_of_another(struct volume *volume, uint64_t vcn);
 
 /*
+ * Whether volume_log_damage() would have something to log, or could not tell. Several threads may ask at once.
+ */
+bool volume_has_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32_t first,
+		       uint32_t count, const uint8_t *pages);
+
+/*
  * Compares @count pages of a chapter, from page @first on, with its checksums, if they are known, and logs those
  * that are damaged. Before other threads use the volume.
  *

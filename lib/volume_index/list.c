@@ -65,12 +65,26 @@ static uint64_t heads_bytes(const struct list_zone *zone)
 	return (uint64_t)zone->list_count * sizeof(*zone->heads);
 }
 
+/* The pool of a zone, or of a part of it, which is as large, so that they can be joined. */
+static void make_pool(struct list_zone *zone, const struct uds_env *env)
+{
+	const struct list_shape *shape = zone->shape;
+	const struct volume_index_parameters *p = &shape->parameters;
+	uint64_t expected;
+
+	expected = list_bytes(shape,
+			      (uint32_t)((uint64_t)p->records_per_chapter * p->chapter_count /
+					 p->list_count),
+			      0) *
+		   (uint64_t)zone->list_count;
+	list_pool_make(&zone->pool, env, zone->heads, expected, largest_block(shape));
+}
+
 int list_zone_make(struct list_zone *zone, const struct uds_env *env,
 		   const struct list_shape *shape, unsigned int number, unsigned int zones)
 {
 	const struct volume_index_parameters *p = &shape->parameters;
 	uint32_t each = volume_index_lists_per_zone(p, zones);
-	uint64_t expected;
 
 	memset(zone, 0, sizeof(*zone));
 	zone->shape = shape;
@@ -85,13 +99,37 @@ int list_zone_make(struct list_zone *zone, const struct uds_env *env,
 	/* A list without entries takes its head only. */
 	for (uint32_t i = 0; i < zone->list_count; i++)
 		zone->heads[i] = (struct list_head){ .block = NO_BLOCK };
-	expected = list_bytes(shape,
-			      (uint32_t)((uint64_t)p->records_per_chapter * p->chapter_count /
-					 p->list_count),
-			      0) *
-		   (uint64_t)zone->list_count;
-	list_pool_make(&zone->pool, env, zone->heads, expected, largest_block(shape));
+	make_pool(zone, env);
 	return 0;
+}
+
+void list_zone_make_part(const struct list_zone *zone, struct list_zone *ret_part)
+{
+	*ret_part = *zone;
+	make_pool(ret_part, zone->pool.env);
+}
+
+int list_zone_join(struct list_zone *zone, struct list_zone *part)
+{
+	int r;
+
+	r = list_pool_join(&zone->pool, &part->pool);
+	if (r < 0)
+		return r;
+	zone->coded_bits += part->coded_bits;
+	zone->records += part->records;
+	zone->collisions += part->collisions;
+	zone->discards += part->discards;
+	zone->overflows += part->overflows;
+	part->heads = NULL;
+	return 0;
+}
+
+void list_zone_release_part(struct list_zone *part)
+{
+	if (part->heads != NULL)
+		list_pool_release(&part->pool);
+	part->heads = NULL;
 }
 
 void list_zone_release(struct list_zone *zone)
@@ -151,6 +189,48 @@ void list_give_back(struct list_zone *zone, struct list_head *head)
 	list_pool_free(&zone->pool, block);
 }
 
+/* Writes the unary part and the rest, front to back: no word is read again that was just written. */
+static void build_keys(const struct list_shape *shape, const struct list_view *view,
+		       const uint32_t *keys, const uint32_t *values, uint32_t count)
+{
+	const unsigned int step = shape->rest_bits <= 32 ? 32 : 8;
+	uint32_t upper = 0, upper_at = 0;
+	uint8_t *rest = view->rest;
+	uint64_t word = 0;
+	unsigned int fill = 0;
+
+	/* Words without an entry are passed over. */
+	memset(view->upper, 0, view->upper_bytes);
+	for (uint32_t i = 0; i < count; i++) {
+		/*
+		 * The entry's 1 bit stands behind those of the entries before it, and a 0 bit for
+		 * each bucket below its own.
+		 */
+		const uint32_t bit = (keys[i] >> shape->low_bits) + i;
+
+		if (bit / 32 != upper_at) {
+			put_le32(view->upper + 4 * upper_at, upper);
+			upper_at = bit / 32;
+			upper = 0;
+		}
+		upper |= UINT32_C(1) << (bit % 32);
+		word |= ((keys[i] & shape->low_mask) | (uint64_t)(values[i] >> 8)
+							       << shape->low_bits)
+			<< fill;
+		/* Whole bytes go out, so that there is room for the widest rest: nothing behind is touched. */
+		for (fill += shape->rest_bits; fill >= step; fill -= step, word >>= step) {
+			if (step == 32)
+				put_le32(rest, (uint32_t)word);
+			else
+				*rest = (uint8_t)word;
+			rest += step / 8;
+		}
+	}
+	put_le32(view->upper + 4 * upper_at, upper);
+	for (; fill > 0; fill -= fill < 8 ? fill : 8, word >>= 8)
+		*rest++ = (uint8_t)word;
+}
+
 int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *keys,
 	       const uint32_t *values, uint32_t count, const uint8_t *names, uint32_t collisions)
 {
@@ -171,24 +251,8 @@ int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *k
 	 */
 	head->flush |= collisions;
 	view = list_view_of(zone, head);
-	/*
-	 * The bits are put in with "or", so all of them start as 0. A block is reused with what it
-	 * had.
-	 */
-	memset(view.upper, 0, view.upper_bytes + (count * shape->rest_bits + 7) / 8);
+	build_keys(shape, &view, keys, values, count);
 	for (uint32_t i = 0; i < count; i++) {
-		/*
-		 * The entry's 1 bit stands behind those of the entries before it, and a 0 bit for
-		 * each bucket below its own.
-		 */
-		uint32_t bit = (keys[i] >> shape->low_bits) + i;
-		uint64_t rest = (keys[i] & shape->low_mask) | (uint64_t)(values[i] >> 8)
-								      << shape->low_bits;
-		uint32_t at = i * shape->rest_bits;
-		uint8_t *word = view.rest + at / 8;
-
-		view.upper[bit / 8] |= (uint8_t)(1u << (bit % 8));
-		store64(word, load64(word) | rest << (at % 8));
 		/*
 		 * Chapters run down from the back, so that both ends of a block can grow without a
 		 * move.

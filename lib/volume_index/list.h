@@ -140,6 +140,17 @@ int list_zone_make(struct list_zone *zone, const struct uds_env *env,
 void list_zone_release(struct list_zone *zone);
 
 /*
+ * Makes a part of an empty zone: some of its lists, with a pool and sums of their own, so that another thread
+ * can fill them. Which lists is up to the caller. It shares the zone's heads, and is joined or released before
+ * the zone.
+ */
+void list_zone_make_part(const struct list_zone *zone, struct list_zone *ret_part);
+
+/* Gives a part's lists and sums back to its zone. Returns 0, or -ENOMEM with nothing changed. */
+int list_zone_join(struct list_zone *zone, struct list_zone *part);
+void list_zone_release_part(struct list_zone *part);
+
+/*
  * Gives a list a block that holds @bytes (see list_bytes), with the same entries. The list may be
  * empty. Returns 0 or -ENOMEM, with nothing changed.
  */

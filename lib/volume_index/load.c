@@ -8,8 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/crew.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "volume_index/load_lists.h"
 #include "volume_index/stream_format.h"
 #include "volume_index/volume_index.h"
 
@@ -23,15 +25,10 @@ struct stream_load {
 	uint32_t lists_to_come[2]; /* with a size and without data, in this stream */
 	uint64_t records[2];	   /* as the streams say, modulo 2^64 */
 	uint64_t collisions[2];
-	uint64_t entries_read[2];
-	uint64_t collisions_read[2];
 	uint64_t low[2];
 	uint64_t high[2];
-	uint32_t most_entries; /* that keys and values have room for */
-	uint32_t *keys;
-	uint32_t *values;
-	uint8_t names[DELTA_LIST_MAX_BITS / DELTA_NAME_BITS + 1][UDS_NAME_BYTES];
-	uint8_t list[STREAM_LIST_BUFFER_BYTES];
+	uint8_t *seen[2]; /* a bit for each list whose data came */
+	struct list_loads *lists;
 };
 
 #define corrupt(load, ...) failure_in_stream(load, UDS_ERR_CORRUPT, __VA_ARGS__)
@@ -118,9 +115,7 @@ static int read_sparse_header(struct stream_load *load)
 
 static const char *sub_name(const struct stream_load *load, unsigned int sub)
 {
-	if (load->index->subs == 1)
-		return "dense sub-index";
-	return sub == SUB_INDEX_HOOK ? "hook sub-index" : "non-hook sub-index";
+	return sub_index_name(load->index, sub);
 }
 
 /* Checks the window that a stream gives and joins it with those of the streams before (13.6). */
@@ -304,70 +299,11 @@ static int read_sub_index_start(struct stream_load *load, unsigned int sub)
 	return 0;
 }
 
-/* The sentence about the first key that is too high; there is one. */
-static int high_key(const struct stream_load *load, unsigned int sub, uint32_t list,
-		    uint32_t last_key)
-{
-	uint32_t i = 0;
-
-	while (load->keys[i] <= last_key)
-		i++;
-	return corrupt(load, "%s, list %u: entry %u has key %u, above %u", sub_name(load, sub),
-		       list, i, load->keys[i], last_key);
-}
-
-/* Takes a list's delta code apart and makes the list of it. */
-static int decode_list(struct stream_load *load, unsigned int sub, uint32_t list, unsigned int bit)
-{
-	struct list_zone *zone = zone_of_list(load->index, sub, list);
-	struct list_head *head = &zone->heads[list - zone->first_list];
-	/*
-	 * The code can carry any 32-bit key; one above the addresses would be found by no name, and
-	 * its bucket does not exist.
-	 */
-	uint32_t last_key = (uint32_t)((UINT64_C(1) << zone->shape->parameters.address_bits) - 1);
-	struct delta_reader reader;
-	struct delta_entry entry;
-	uint32_t collisions = 0;
-	uint32_t count = 0;
-	int r;
-
-	delta_reader_start(&reader, &zone->shape->code, load->list, bit, head->coded_bits);
-	/*
-	 * An entry is at least its value and key bits, so the arrays, made for a list of the
-	 * largest size, cannot overflow.
-	 */
-	do {
-		count += delta_reader_take(&reader, load->keys + count, load->values + count,
-					   load->most_entries - count);
-		r = delta_reader_next(&reader, &entry);
-		if (r < 1)
-			break;
-		load->keys[count] = entry.key;
-		load->values[count++] = entry.value;
-		if (entry.collision)
-			memcpy(load->names[collisions++], entry.name, UDS_NAME_BYTES);
-	} while (true);
-	/* Keys never decrease: the last one tells. */
-	if (count > 0 && load->keys[count - 1] > last_key)
-		return high_key(load, sub, list, last_key);
-	if (r < 0)
-		return corrupt(load, "%s, list %u: entry %u goes past the end of the list",
-			       sub_name(load, sub), list, count);
-	r = list_build(zone, head, load->keys, load->values, count, &load->names[0][0], collisions);
-	/* No damage: the save is good, and a recovery would not have the memory either. */
-	if (r < 0)
-		return failure_in_stream(load, r, "no memory for list %u", list);
-	zone->coded_bits += head->coded_bits;
-	load->entries_read[sub] += count;
-	load->collisions_read[sub] += collisions;
-	return 0;
-}
-
 static int read_list(struct stream_load *load)
 {
 	uint8_t header[STREAM_LIST_HEADER_BYTES];
 	unsigned int sub = 0;
+	uint8_t *memory;
 	const char *name;
 	unsigned int bit;
 	uint32_t bytes;
@@ -400,7 +336,7 @@ static int read_list(struct stream_load *load)
 		return corrupt(load, "%s: list number is %u, the lists so far end at %u", name,
 			       list, load->next_list[sub]);
 	/* Lists may come in any order, so this alone tells that one is repeated. */
-	if (head_of_list(load, sub, list)->entries > 0)
+	if ((load->seen[sub][list / 8] >> (list % 8) & 1) != 0)
 		return corrupt(load, "%s, list %u: it is there twice", name, list);
 	size = head_of_list(load, sub, list)->coded_bits;
 	if (size == 0)
@@ -413,10 +349,14 @@ static int read_list(struct stream_load *load)
 	if (load->lists_to_come[sub] == 0)
 		return corrupt(load, "%s, list %u: more lists than have a size", name, list);
 	load->lists_to_come[sub]--;
-	r = read_bytes(load, load->list, bytes, "data of a list");
+	r = list_loads_room(load->lists, sub, list, bytes, &memory);
+	if (r == 0)
+		r = read_bytes(load, memory, bytes, "data of a list");
 	if (r < 0)
 		return r;
-	return decode_list(load, sub, list, bit);
+	load->seen[sub][list / 8] |= (uint8_t)(1u << (list % 8));
+	list_loads_add(load->lists, load->stream, sub, list, bit, bytes);
+	return 0;
 }
 
 static int read_stream(struct stream_load *load)
@@ -449,6 +389,7 @@ static int finish_sub_index(struct stream_load *load, unsigned int sub)
 	struct volume_index *index = load->index;
 	uint32_t all = index->shapes[sub].parameters.list_count;
 	const char *name = sub_name(load, sub);
+	struct list_counts read;
 
 	if (load->next_list[sub] != all)
 		return corrupt(load, "%s: the streams have %u lists, expected %u", name,
@@ -458,16 +399,17 @@ static int finish_sub_index(struct stream_load *load, unsigned int sub)
 		return corrupt(load, "%s: %llu collision entries among %llu records", name,
 			       (unsigned long long)load->collisions[sub],
 			       (unsigned long long)load->records[sub]);
-	if (load->records[sub] != load->entries_read[sub])
+	list_loads_count(load->lists, sub, &read);
+	if (load->records[sub] != read.entries)
 		return corrupt(load, "%s: the headers say %llu records, the lists have %llu", name,
 			       (unsigned long long)load->records[sub],
-			       (unsigned long long)load->entries_read[sub]);
-	if (load->collisions[sub] != load->collisions_read[sub])
+			       (unsigned long long)read.entries);
+	if (load->collisions[sub] != read.collisions)
 		return corrupt(load,
 			       "%s: the headers say %llu collision entries, the lists have %llu",
 			       name, (unsigned long long)load->collisions[sub],
-			       (unsigned long long)load->collisions_read[sub]);
-	for (unsigned int i = 0; i < index->zones; i++) {
+			       (unsigned long long)read.collisions);
+	for (unsigned int i = 0; i < all_parts(index); i++) {
 		struct list_zone *zone = list_zone_of(index, sub, i);
 
 		/*
@@ -477,7 +419,8 @@ static int finish_sub_index(struct stream_load *load, unsigned int sub)
 		zone->low = load->low[sub];
 		zone->high = load->high[sub];
 		/* All in zone 0, as the reference implementation does (6.4). */
-		zone->records = i == 0 ? load->records[sub] : 0;
+		zone->records = i == 0 ? load->records[sub] - read.left_out : 0;
+		zone->discards = i == 0 ? read.left_out : 0;
 		zone->collisions = i == 0 ? load->collisions[sub] : 0;
 	}
 	return 0;
@@ -485,73 +428,68 @@ static int finish_sub_index(struct stream_load *load, unsigned int sub)
 
 static int read_streams(struct stream_load *load, const struct byte_source *streams)
 {
-	int r;
+	int r = 0;
 
-	for (load->stream = 0; load->stream < load->streams; load->stream++) {
+	for (load->stream = 0; r == 0 && load->stream < load->streams; load->stream++) {
 		load->source = &streams[load->stream];
 		r = read_stream(load);
-		if (r < 0)
-			return r;
 	}
+	/* What is wrong with a list comes before what was found wrong after it. */
+	r = list_loads_finish(load->lists, r, load->message);
 	/* For sentences about the sums: they are wrong, at the latest, in the last stream. */
 	load->stream = load->streams - 1;
-	for (unsigned int sub = 0; sub < load->index->subs; sub++) {
+	for (unsigned int sub = 0; r == 0 && sub < load->index->subs; sub++)
 		r = finish_sub_index(load, sub);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return r;
 }
 
-static int allocate_load(struct stream_load *load)
+static int allocate_load(struct stream_load *load, struct crew *crew,
+			 const struct volume_index_cut *cut)
 {
 	const struct volume_index *index = load->index;
-	uint32_t most = list_most_entries(&index->shapes[0]);
+	int r;
 
-	/* One buffer for both sub-indexes, with the entries of the larger one. */
-	if (index->subs == 2 && list_most_entries(&index->shapes[1]) > most)
-		most = list_most_entries(&index->shapes[1]);
-	load->most_entries = most + 1;
-	load->keys = env_allocate(&index->env, load->most_entries, sizeof(*load->keys));
-	load->values = env_allocate(&index->env, load->most_entries, sizeof(*load->values));
-	if (load->keys == NULL || load->values == NULL)
-		return failure(load->message, -ENOMEM, "volume index: no memory to load it");
-	return 0;
+	r = list_loads_make(load->index, crew, cut, &load->lists);
+	for (unsigned int sub = 0; r == 0 && sub < index->subs; sub++) {
+		uint32_t lists = index->shapes[sub].parameters.list_count;
+
+		load->seen[sub] = env_allocate_zeroed(&index->env, lists / 8 + 1, 1);
+		r = load->seen[sub] == NULL ? -ENOMEM : 0;
+	}
+	return r < 0 ? failure(load->message, r, "volume index: no memory to load it") : 0;
 }
 
 int volume_index_load(const struct uds_env *env, const struct geometry *geometry,
-		      unsigned int zones, uint64_t volume_nonce, const struct byte_source *streams,
+		      unsigned int zones, uint64_t volume_nonce, struct crew *crew,
+		      const struct volume_index_cut *cut, const struct byte_source *streams,
 		      unsigned int stream_count, struct uds_message *message,
 		      struct volume_index **ret_index)
 {
-	struct stream_load *load;
+	struct stream_load load = { .streams = stream_count, .message = message };
 	int r;
 
 	if (stream_count < 1 || stream_count > MAXIMUM_ZONES)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "volume index: %u streams in the save, 1 to %u are possible",
 			       stream_count, MAXIMUM_ZONES);
-	/* Not on the stack: its buffers hold a list of the largest size. */
-	load = env_allocate_zeroed(env, 1, sizeof(*load));
-	if (load == NULL)
-		return failure(message, -ENOMEM, "volume index: no memory to load it");
-	load->streams = stream_count;
-	load->message = message;
-	r = volume_index_make(env, geometry, zones, volume_nonce, message, &load->index);
+	r = volume_index_make_in_parts(env, geometry, zones,
+				       volume_index_parts_for(zones, crew_members(crew)),
+				       volume_nonce, message, &load.index);
+	if (r < 0)
+		return r;
+	r = allocate_load(&load, crew, cut);
 	if (r == 0)
-		r = allocate_load(load);
-	if (r == 0)
-		r = read_streams(load, streams);
-	if (r == 0)
-		*ret_index = load->index;
+		r = read_streams(&load, streams);
+	list_loads_free(load.lists);
+	env_release(env, load.seen[0]);
+	env_release(env, load.seen[1]);
 	/*
 	 * A half-filled index is of no use to anybody: found entries would be right, but missing
 	 * ones would look new.
 	 */
+	if (r < 0)
+		volume_index_free(load.index);
 	else
-		volume_index_free(load->index);
-	env_release(env, load->keys);
-	env_release(env, load->values);
-	env_release(env, load);
+		*ret_index = load.index;
 	return r;
 }

@@ -8,6 +8,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume_index/list_operations.h \
 	lib/volume_index/list_portable.c \
 	lib/volume_index/load.c \
+	lib/volume_index/load_lists.c lib/volume_index/load_lists.h \
 	lib/volume_index/pool.c lib/volume_index/pool.h \
 	lib/volume_index/private.h \
 	lib/volume_index/save.c \

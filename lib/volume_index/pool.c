@@ -79,7 +79,14 @@ void list_pool_make(struct list_pool *pool, const struct uds_env *env, struct li
 	 */
 	while (pool->arena_bytes < HUGE_PAGE_BYTES && pool->arena_bytes < expected_bytes / 32)
 		pool->arena_bytes *= 2;
+	pool->expected_bytes = expected_bytes;
+	pool->large_until = UINT64_MAX;
 	make_classes(pool);
+}
+
+void list_pool_set_share(struct list_pool *pool, unsigned int parts)
+{
+	pool->large_until = pool->expected_bytes / parts;
 }
 
 void list_pool_release(struct list_pool *pool)
@@ -87,7 +94,7 @@ void list_pool_release(struct list_pool *pool)
 	for (uint32_t i = 0; i < POOL_CLASSES; i++)
 		env_release(pool->env, pool->classes[i].chunks);
 	for (uint32_t i = 0; i < pool->arena_count; i++)
-		env_release_large(pool->env, pool->arenas[i], pool->arena_bytes);
+		env_release_large(pool->env, pool->arenas[i].memory, pool->arenas[i].bytes);
 	env_release(pool->env, pool->arenas);
 	env_release(pool->env, pool->chunks);
 	memset(pool, 0, sizeof(*pool));
@@ -126,9 +133,13 @@ static int grow_array(struct list_pool *pool, void *array_pointer, uint32_t *roo
 /* Allocates an arena and puts its chunks on the list of free ones. */
 static int add_arena(struct list_pool *pool)
 {
-	uint32_t chunks = pool->arena_bytes / pool->chunk_bytes;
+	uint32_t bytes = pool->arena_bytes, chunks;
 	uint8_t *memory;
 	int r;
+
+	if (pool->memory_bytes >= pool->large_until)
+		bytes = bytes / 8 > pool->chunk_bytes ? bytes / 8 : pool->chunk_bytes;
+	chunks = bytes / pool->chunk_bytes;
 
 	/* A block's number is its chunk's and its own in the chunk, together 32 bits. */
 	if (pool->chunk_count + chunks > (1u << (32 - POOL_INDEX_BITS)) - 1)
@@ -144,13 +155,13 @@ static int add_arena(struct list_pool *pool)
 	/*
 	 * Last, after the tables have room: a failure leaves them larger, and all else as it was.
 	 */
-	memory = env_allocate_large(pool->env, pool->arena_bytes);
+	memory = env_allocate_large(pool->env, bytes);
 	if (memory == NULL)
 		return -ENOMEM;
 	/* Lists are read in whole words: the bits behind their ends have a value, though it never matters. */
-	memset(memory, 0, pool->arena_bytes);
-	pool->arenas[pool->arena_count++] = memory;
-	pool->memory_bytes += pool->arena_bytes;
+	memset(memory, 0, bytes);
+	pool->arenas[pool->arena_count++] = (struct list_pool_arena){ memory, bytes };
+	pool->memory_bytes += bytes;
 	/* Backwards, so that the chunks of an arena are taken in the order of their addresses. */
 	for (uint32_t i = chunks; i-- > 0;) {
 		uint32_t number = pool->chunk_count + i;
@@ -293,13 +304,100 @@ static void drop_last(struct list_pool *pool, struct list_pool_class *class)
 	}
 }
 
+/* A class that the lists have left behind gives up its last chunk as well. */
+static void close_holes(struct list_pool *pool, struct list_pool_class *class)
+{
+	while (class->free_count > class->per_chunk / 4 || class->free_count * 8 > class->used)
+		drop_last(pool, class);
+}
+
 void list_pool_free(struct list_pool *pool, uint32_t block)
 {
 	struct list_pool_class *class =
 		&pool->classes[list_pool_chunk_of(pool, block)->class_number];
 
 	link_free(pool, class, block);
-	/* A class that the lists have left behind gives up its last chunk as well. */
-	while (class->free_count > class->per_chunk / 4 || class->free_count * 8 > class->used)
-		drop_last(pool, class);
+	close_holes(pool, class);
+}
+
+/* Room in all tables for what another pool has in its own. */
+static int make_room(struct list_pool *pool, const struct list_pool *other)
+{
+	int r;
+
+	if (pool->chunk_count + other->chunk_count > (1u << (32 - POOL_INDEX_BITS)) - 1)
+		return -ENOMEM;
+	r = grow_array(pool, &pool->arenas, &pool->arena_room, pool->arena_count,
+		       other->arena_count, sizeof(*pool->arenas));
+	if (r == 0)
+		r = grow_array(pool, &pool->chunks, &pool->chunk_room, pool->chunk_count,
+			       other->chunk_count, sizeof(*pool->chunks));
+	for (uint32_t i = 0; r == 0 && i < POOL_CLASSES; i++) {
+		struct list_pool_class *class = &pool->classes[i];
+
+		r = grow_array(pool, &class->chunks, &class->chunk_room, class->chunk_count,
+			       other->classes[i].chunk_count, sizeof(*class->chunks));
+	}
+	return r;
+}
+
+/* Takes the arenas and chunks over. Numbers of chunks become higher by those that are here already. */
+static void join_chunks(struct list_pool *pool, const struct list_pool *other)
+{
+	const uint32_t before = pool->chunk_count;
+
+	for (uint32_t i = 0; i < other->arena_count; i++) {
+		pool->memory_bytes += other->arenas[i].bytes;
+		pool->arenas[pool->arena_count++] = other->arenas[i];
+	}
+	for (uint32_t i = 0; i < other->chunk_count; i++)
+		pool->chunks[pool->chunk_count++] = other->chunks[i];
+	for (uint32_t i = other->free_chunk; i != NO_BLOCK; i = other->chunks[i].class_number) {
+		pool->chunks[before + i].class_number = pool->free_chunk;
+		pool->free_chunk = before + i;
+	}
+}
+
+/* Takes the blocks of a class over, whose chunks are those from @first on now. */
+static void join_class(struct list_pool *pool, struct list_pool_class *class,
+		       const struct list_pool_class *other, uint32_t first)
+{
+	const uint32_t full = class->chunk_count * class->per_chunk;
+	uint32_t end;
+
+	if (other->chunk_count == 0)
+		return;
+	/* Chunks are filled one after the other: the rest of the last one here counts as free blocks. */
+	while (class->used < full)
+		link_free(pool, class, block_at(class, class->used++));
+	for (uint32_t i = 0; i < other->chunk_count; i++)
+		class->chunks[class->chunk_count++] = first + other->chunks[i];
+	for (end = class->used + other->used; class->used < end; class->used++) {
+		uint32_t block = block_at(class, class->used), owner;
+
+		memcpy(&owner, list_pool_block(pool, block), sizeof(owner));
+		if (owner == FREE_BLOCK)
+			link_free(pool, class, block);
+		else
+			pool->heads[owner].block = block;
+	}
+	close_holes(pool, class);
+}
+
+int list_pool_join(struct list_pool *pool, struct list_pool *other)
+{
+	const uint32_t first = pool->chunk_count;
+	int r;
+
+	r = make_room(pool, other);
+	if (r < 0)
+		return r;
+	join_chunks(pool, other);
+	for (uint32_t i = 0; i < POOL_CLASSES; i++)
+		join_class(pool, &pool->classes[i], &other->classes[i], first);
+	/* Its arenas are in use here. */
+	other->arena_count = 0;
+	list_pool_release(other);
+	pool->large_until = UINT64_MAX;
+	return 0;
 }

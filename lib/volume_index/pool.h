@@ -9,7 +9,8 @@
  * hole, and its owner's reference is updated: so chunks become empty from the end and go to other classes.
  * Each block begins with the number of its owner.
  *
- * Not thread-safe: belongs to its zone.
+ * Not thread-safe: belongs to its zone. Pools that share the heads of a zone, each for some of the lists, can be
+ * used by a thread each, and joined afterwards.
  */
 #ifndef VOLUME_INDEX_POOL_H
 #define VOLUME_INDEX_POOL_H
@@ -50,6 +51,11 @@ struct list_pool_chunk {
 	uint32_t class_number; /* or, of a free chunk, the next free one */
 };
 
+struct list_pool_arena {
+	uint8_t *memory;
+	uint32_t bytes;
+};
+
 struct list_pool_class {
 	uint32_t block_bytes;
 	uint32_t smaller_bytes; /* of the next smaller class; 0 if there is none */
@@ -74,7 +80,9 @@ struct list_pool {
 	uint32_t arena_bytes;  /* chunks are cut from arenas, which are what is allocated */
 	uint32_t arena_count;
 	uint32_t arena_room;
-	void **arenas;
+	struct list_pool_arena *arenas;
+	uint64_t expected_bytes;
+	uint64_t large_until;  /* when it has so much memory, arenas become smaller */
 	uint64_t memory_bytes; /* everything allocated here */
 	struct list_pool_class classes[POOL_CLASSES];
 };
@@ -87,6 +95,20 @@ void list_pool_make(struct list_pool *pool, const struct uds_env *env, struct li
 		    uint64_t expected_bytes, uint32_t largest_block);
 
 void list_pool_release(struct list_pool *pool);
+
+/*
+ * For a pool with one of @parts equal shares of what its zone is expected to take: where that ends, the pool takes
+ * memory in small steps, since it cannot give the rest of an arena to the others.
+ */
+void list_pool_set_share(struct list_pool *pool, unsigned int parts);
+
+/*
+ * Moves all blocks and all memory of another pool, with the same heads and made with the same sizes, into
+ * @pool. The other one is empty then, and need not be released.
+ *
+ * Returns 0, or -ENOMEM with both as they were.
+ */
+int list_pool_join(struct list_pool *pool, struct list_pool *other);
 
 static inline const struct list_pool_chunk *list_pool_chunk_of(const struct list_pool *pool,
 							       uint32_t block)

@@ -33,6 +33,13 @@ static inline uint8_t sub_index_tag(const struct volume_index *index, unsigned i
 	return sub == SUB_INDEX_HOOK ? 's' : 'd';
 }
 
+static inline const char *sub_index_name(const struct volume_index *index, unsigned int sub)
+{
+	if (index->subs == 1)
+		return "dense sub-index";
+	return sub == SUB_INDEX_HOOK ? "hook sub-index" : "non-hook sub-index";
+}
+
 /* No list has more entries. */
 static inline uint32_t list_most_entries(const struct list_shape *shape)
 {

@@ -46,18 +46,26 @@ static int make_sub_index(struct volume_index *index, const struct geometry *geo
 	 * them.
 	 */
 	index->zones_of[sub] = env_allocate_aligned(
-		&index->env, index->zones * sizeof(*index->zones_of[sub]), 128);
+		&index->env, all_parts(index) * sizeof(*index->zones_of[sub]), 128);
 	if (index->zones_of[sub] == NULL)
 		return failure(message, -ENOMEM, "volume index: no memory");
 	/* So that volume_index_free() can release zones that were never made. */
-	memset(index->zones_of[sub], 0, index->zones * sizeof(*index->zones_of[sub]));
-	for (unsigned int i = 0; i < index->zones; i++) {
-		r = list_zone_make(list_zone_of(index, sub, i), &index->env, shape, i,
-				   index->zones);
+	memset(index->zones_of[sub], 0, all_parts(index) * sizeof(*index->zones_of[sub]));
+	for (unsigned int i = 0; i < all_parts(index); i++) {
+		struct list_zone *zone = list_zone_of(index, sub, i);
+
+		if (i % index->parts > 0) {
+			list_zone_make_part(list_zone_of(index, sub, i - i % index->parts), zone);
+			list_pool_set_share(&zone->pool, index->parts);
+			continue;
+		}
+		r = list_zone_make(zone, &index->env, shape, i / index->parts, index->zones);
 		if (r < 0)
 			return failure(message, r, "volume index: no memory for %u lists",
 				       p->list_count);
-		list_zone_of(index, sub, i)->high = 0;
+		zone->high = 0;
+		if (index->parts > 1)
+			list_pool_set_share(&zone->pool, index->parts);
 	}
 	return 0;
 }
@@ -65,6 +73,14 @@ static int make_sub_index(struct volume_index *index, const struct geometry *geo
 int volume_index_make(const struct uds_env *env, const struct geometry *geometry,
 		      unsigned int zones, uint64_t volume_nonce, struct uds_message *message,
 		      struct volume_index **ret_index)
+{
+	return volume_index_make_in_parts(env, geometry, zones, 1, volume_nonce, message,
+					  ret_index);
+}
+
+int volume_index_make_in_parts(const struct uds_env *env, const struct geometry *geometry,
+			       unsigned int zones, unsigned int parts, uint64_t volume_nonce,
+			       struct uds_message *message, struct volume_index **ret_index)
 {
 	struct volume_index *index;
 	int r;
@@ -78,6 +94,7 @@ int volume_index_make(const struct uds_env *env, const struct geometry *geometry
 	index->env = *env;
 	index->operations = list_operations_choose();
 	index->zones = zones;
+	index->parts = parts;
 	index->subs = geometry_is_sparse(geometry) ? 2 : 1;
 	index->sample_rate = geometry->sparse_sample_rate;
 	index->volume_nonce = volume_nonce;
@@ -102,8 +119,13 @@ void volume_index_free(struct volume_index *index)
 	for (unsigned int sub = 0; sub < index->subs; sub++) {
 		if (index->zones_of[sub] == NULL)
 			continue;
-		for (unsigned int i = 0; i < index->zones; i++)
-			list_zone_release(list_zone_of(index, sub, i));
+		/* From the last one on: parts before their zones. */
+		for (unsigned int i = all_parts(index); i-- > 0;) {
+			if (i % index->parts > 0)
+				list_zone_release_part(list_zone_of(index, sub, i));
+			else
+				list_zone_release(list_zone_of(index, sub, i));
+		}
 		env_release(&env, index->zones_of[sub]);
 	}
 	env_release(&env, index);
@@ -142,6 +164,8 @@ static inline void locate(const struct volume_index *index, const struct uds_rec
 		ret_place->zone = (uint8_t)(list / index->lists_per_zone[sub]);
 		ret_place->list = list % index->lists_per_zone[sub];
 	}
+	if (index->parts > 1)
+		ret_place->zone = (uint8_t)part_of_list(index, ret_place->zone, ret_place->list);
 }
 
 static inline struct list_head *head_of(const struct volume_index *index,
@@ -359,16 +383,18 @@ static bool list_has_value(const struct list_zone *zone, const struct list_head 
 	return false;
 }
 
-bool volume_index_has_chapter(const struct volume_index *index, uint64_t vcn)
+bool volume_index_has_chapter(const struct volume_index *index, unsigned int part, uint64_t vcn)
 {
-	for (unsigned int i = 0; i < index->subs * index->zones; i++) {
-		const struct list_zone *zone =
-			list_zone_of(index, i / index->zones, i % index->zones);
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		const struct list_zone *zone = list_zone_of(index, sub, part);
 
 		for (uint32_t list = 0; list < zone->list_count; list++) {
-			if (zone->heads[list].entries > 0 &&
-			    list_has_value(zone, &zone->heads[list],
-					   vcn & zone->shape->chapter_mask))
+			/* From the first list of another part to the next of this one. */
+			if (part_of_list(index, 0, list) != part % index->parts)
+				list += PART_LISTS - 1;
+			else if (zone->heads[list].entries > 0 &&
+				 list_has_value(zone, &zone->heads[list],
+						vcn & zone->shape->chapter_mask))
 				return true;
 		}
 	}
@@ -393,16 +419,68 @@ static void forget_value(const struct volume_index *index, struct list_zone *zon
 
 void volume_index_forget_chapter(struct volume_index *index, uint64_t vcn)
 {
-	for (unsigned int i = 0; i < index->subs * index->zones; i++) {
-		struct list_zone *zone = list_zone_of(index, i / index->zones, i % index->zones);
-		uint64_t value = vcn & zone->shape->chapter_mask;
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		const uint64_t value = vcn & index->shapes[sub].chapter_mask;
 
-		for (uint32_t list = 0; list < zone->list_count; list++) {
-			if (zone->heads[list].entries > 0 &&
-			    list_has_value(zone, &zone->heads[list], value))
-				forget_value(index, zone, &zone->heads[list], value);
+		for (uint32_t list = 0; list < volume_index_list_count(index, sub); list++) {
+			struct list_zone *zone = zone_of_list(index, sub, list);
+			struct list_head *head = &zone->heads[list - zone->first_list];
+
+			if (head->entries > 0 && list_has_value(zone, head, value))
+				forget_value(index, zone, head, value);
 		}
 	}
+}
+
+unsigned int volume_index_parts_for(unsigned int zones, unsigned int members)
+{
+	/* Whole zones for each: parts cost memory, each the rest of an arena. */
+	if (zones >= members || zones == 0)
+		return 1;
+	return members % zones == 0 ? members / zones : members;
+}
+
+unsigned int volume_index_parts(const struct volume_index *index)
+{
+	return all_parts(index);
+}
+
+/* Gives back what the parts' places took. Without memory for a smaller array they stay unused. */
+static void shrink_zones(struct volume_index *index, unsigned int sub)
+{
+	const size_t bytes = index->zones * sizeof(union padded_zone);
+	union padded_zone *zones = env_allocate_aligned(&index->env, bytes, 128);
+
+	if (zones == NULL)
+		return;
+	memcpy(zones, index->zones_of[sub], bytes);
+	env_release(&index->env, index->zones_of[sub]);
+	index->zones_of[sub] = zones;
+}
+
+int volume_index_join(struct volume_index *index)
+{
+	if (index->parts == 1)
+		return 0;
+	for (unsigned int i = 0; i < index->subs * all_parts(index); i++) {
+		const unsigned int sub = i / all_parts(index), part = i % all_parts(index);
+		struct list_zone *zone = list_zone_of(index, sub, part - part % index->parts);
+		int r;
+
+		/* A join that failed before may have come so far. */
+		if (part % index->parts == 0 || list_zone_of(index, sub, part)->heads == NULL)
+			continue;
+		r = list_zone_join(zone, list_zone_of(index, sub, part));
+		if (r < 0)
+			return r;
+	}
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		for (unsigned int i = 1; i < index->zones; i++)
+			*list_zone_of(index, sub, i) = *list_zone_of(index, sub, i * index->parts);
+		shrink_zones(index, sub);
+	}
+	index->parts = 1;
+	return 0;
 }
 
 /* Early expiry: drops chapters while a zone's lists take more bits than the format allows (13.5). */
@@ -429,6 +507,17 @@ static void expire_early(struct list_zone *zone)
 	zone->early_expiries += zone->low - low;
 }
 
+void volume_index_set_part_window(struct volume_index *index, unsigned int part, uint64_t low_of,
+				  uint64_t high)
+{
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		struct list_zone *zone = list_zone_of(index, sub, part);
+
+		zone->low = lowest_chapter(zone->shape, low_of);
+		zone->high = high;
+	}
+}
+
 int volume_index_set_open_chapter(struct volume_index *index, unsigned int zone_number,
 				  uint64_t vcn)
 {
@@ -436,14 +525,13 @@ int volume_index_set_open_chapter(struct volume_index *index, unsigned int zone_
 		return UDS_ERR_OUT_OF_RANGE;
 	for (unsigned int sub = 0; sub < index->subs; sub++) {
 		struct list_zone *zone = list_zone_of(index, sub, zone_number);
-		uint64_t count = zone->shape->parameters.chapter_count;
 
 		zone->high = vcn;
 		/*
 		 * Without regard to the old value: an early expiry may be taken back by this
 		 * (13.2).
 		 */
-		zone->low = vcn >= count ? vcn - count + 1 : 0;
+		zone->low = lowest_chapter(zone->shape, vcn);
 		expire_early(zone);
 	}
 	return 0;

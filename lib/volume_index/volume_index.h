@@ -27,6 +27,7 @@
 #include <uds/record.h>
 #include <uds/status.h>
 
+#include "base/crew.h"
 #include "base/stream.h"
 #include "geometry/geometry.h"
 
@@ -34,6 +35,9 @@ struct volume_index;
 
 /* Chapter numbers must stay below this. At a million chapters a second: 570 years. */
 #define VOLUME_INDEX_CHAPTER_LIMIT (UINT64_C(1) << 54)
+
+/* The most zones, each part counted as one. */
+#define VOLUME_INDEX_MOST_PARTS 128u
 
 /* Where a name belongs. A function of name, geometry and zone count; never goes out of date. */
 struct name_place {
@@ -69,6 +73,31 @@ struct hint {
 int volume_index_make(const struct uds_env *env, const struct geometry *geometry,
 		      unsigned int zones, uint64_t volume_nonce, struct uds_message *message,
 		      struct volume_index **ret_index);
+
+/*
+ * The same, to be filled by several threads: each zone is in @parts parts, and each part may be used by one
+ * thread at a time. The lists of a part are spread over those of its zone, so all parts fill evenly. Where a
+ * name is located, place->zone is the number of a part then: those of zone 0 first. Other functions that take a
+ * zone must not be called before volume_index_join().
+ *
+ * @zones * @parts: at most VOLUME_INDEX_MOST_PARTS.
+ */
+int volume_index_make_in_parts(const struct uds_env *env, const struct geometry *geometry,
+			       unsigned int zones, unsigned int parts, uint64_t volume_nonce,
+			       struct uds_message *message, struct volume_index **ret_index);
+
+/* In how many parts a zone is, so that all members of a crew have as much to do, or nearly so. */
+unsigned int volume_index_parts_for(unsigned int zones, unsigned int members);
+
+/* How many parts there are in all; without any, the number of zones. */
+unsigned int volume_index_parts(const struct volume_index *index);
+
+/*
+ * Makes zones of the parts again. What is in the lists stays as it is, and is the same for any number of parts.
+ *
+ * Returns 0 or -ENOMEM; the index can only be freed then.
+ */
+int volume_index_join(struct volume_index *index);
 
 /* @index may be NULL. */
 void volume_index_free(struct volume_index *index);
@@ -138,8 +167,8 @@ void volume_index_remove(struct volume_index *index, struct hint *record);
 /* The same for an entry that is to be made again: it does not count as a discard. */
 void volume_index_undo(struct volume_index *index, struct hint *record);
 
-/* Whether there is any entry of a chapter. Looks at all lists; no other thread uses the index. */
-bool volume_index_has_chapter(const struct volume_index *index, uint64_t vcn);
+/* Whether a zone, or part, has any entry of a chapter. Looks at all lists. */
+bool volume_index_has_chapter(const struct volume_index *index, unsigned int part, uint64_t vcn);
 
 /* Removes all entries that name a chapter, which do not count as discards. All hints are void then. */
 void volume_index_forget_chapter(struct volume_index *index, uint64_t vcn);
@@ -151,6 +180,13 @@ void volume_index_forget_chapter(struct volume_index *index, uint64_t vcn);
  * Returns 0, or UDS_ERR_OUT_OF_RANGE for a number not below VOLUME_INDEX_CHAPTER_LIMIT.
  */
 int volume_index_set_open_chapter(struct volume_index *index, unsigned int zone, uint64_t vcn);
+
+/*
+ * Sets the window of a zone, or part, while it is filled: up to @high, and down to where it is when chapter
+ * @low_of is open. Nothing is forgotten early. volume_index_set_open_chapter() ends that.
+ */
+void volume_index_set_part_window(struct volume_index *index, unsigned int part, uint64_t low_of,
+				  uint64_t high);
 
 /* The window of a zone in a sub-index: the chapters that entries can mean (13.2). */
 void volume_index_window(const struct volume_index *index, enum sub_index sub, unsigned int zone,
@@ -195,16 +231,26 @@ int volume_index_save_zone(struct volume_index *index, unsigned int zone, uint64
 /* How many bytes volume_index_save_zone will write when there is no limit that it meets. */
 uint64_t volume_index_saved_zone_bytes(const struct volume_index *index, unsigned int zone);
 
+/* For a load of which all that is too old by now can be left out, as the lookups to come would do. */
+struct volume_index_cut {
+	uint64_t low_of; /* what is too old when this chapter is open */
+	uint64_t high;	 /* the chapter that the save has open */
+};
+
 /*
  * Makes a volume index from the streams of a save. The number of streams and the number of zones may
  * differ. Each source is read once, front to back, up to its guard entry and no further.
+ *
+ * @crew: takes the lists apart; with more than one member the index is in parts then, see
+ * volume_index_make_in_parts(). NULL: done here. @cut: may be NULL.
  *
  * Returns 0; UDS_ERR_CORRUPT with a message that names stream, list and field, expected and found;
  * UDS_ERR_MISMATCH when the first stream is that of another kind of index or has another sample rate;
  * -EINVAL as volume_index_make; -ENOMEM; what a source returned.
  */
 int volume_index_load(const struct uds_env *env, const struct geometry *geometry,
-		      unsigned int zones, uint64_t volume_nonce, const struct byte_source *streams,
+		      unsigned int zones, uint64_t volume_nonce, struct crew *crew,
+		      const struct volume_index_cut *cut, const struct byte_source *streams,
 		      unsigned int stream_count, struct uds_message *message,
 		      struct volume_index **ret_index);
 

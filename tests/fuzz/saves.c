@@ -85,8 +85,8 @@ static void save_and_load(const struct uds_env *env, const struct geometry *geom
 		inputs[z] = (struct fuzz_input){ written[z].bytes, written[z].used };
 		sources[z] = (struct byte_source){ read_stream, &inputs[z] };
 	}
-	FUZZ_REQUIRE(volume_index_load(env, geometry, zones, FUZZ_NONCE, sources, zones, &message,
-				       &again) == 0);
+	FUZZ_REQUIRE(volume_index_load(env, geometry, zones, FUZZ_NONCE, NULL, NULL, sources, zones,
+				       &message, &again) == 0);
 	FUZZ_REQUIRE(all_dropped > 0 || walk(again) == walk(index));
 	volume_index_free(again);
 	for (unsigned int z = 0; z < zones; z++)
@@ -123,7 +123,8 @@ void fuzz_volume_index(const uint8_t *bytes, size_t size)
 		inputs[i] = (struct fuzz_input){ input.at + i * each, each };
 		sources[i] = (struct byte_source){ read_stream, &inputs[i] };
 	}
-	r = volume_index_load(env, geometry, zones, FUZZ_NONCE, sources, streams, &message, &index);
+	r = volume_index_load(env, geometry, zones, FUZZ_NONCE, NULL, NULL, sources, streams,
+			      &message, &index);
 	if (r == 0) {
 		save_and_load(env, geometry, index, zones);
 		use_index(index, zones);

@@ -6,6 +6,12 @@ tests_unit_test_base_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_base_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_base_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_crew
+tests_unit_test_crew_SOURCES = tests/unit/test_crew.c
+tests_unit_test_crew_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_crew_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_crew_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_device_mapper
 tests_unit_test_device_mapper_SOURCES = tests/unit/test_device_mapper.c
 tests_unit_test_device_mapper_CPPFLAGS = $(TEST_CPPFLAGS)

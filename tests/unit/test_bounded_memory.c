@@ -24,8 +24,10 @@
 /* Each allocation has its size in front, so that what is in use can be added up. */
 #define HEAD 4096
 
-static size_t in_use, most, largest_allowed;
-static bool refused;
+/* The library allocates from several threads while an index is opened. */
+static _Atomic size_t in_use, most;
+static size_t largest_allowed;
+static _Atomic bool refused;
 
 static void *allocate(void *context, size_t bytes, size_t alignment)
 {
@@ -41,7 +43,8 @@ static void *allocate(void *context, size_t bytes, size_t alignment)
 		return NULL;
 	memcpy(memory, &bytes, sizeof(bytes));
 	in_use += bytes;
-	most = in_use > most ? in_use : most;
+	if (in_use > most)
+		most = in_use;
 	return memory + HEAD;
 }
 

@@ -4,6 +4,9 @@
  * the same answers as from the volume alone, without reading all of it; and the volume alone where the save
  * is no part of the volume's history.
  */
+#ifdef __linux__
+#include <sched.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +29,28 @@ struct fixture {
 	unsigned int used_save; /* openings that said so */
 	uint64_t state;		/* of the dice */
 };
+
+/* So many processors the library finds when it opens an index. */
+static unsigned int processors = 3;
+
+#ifdef __linux__
+/* In place of the C library's. */
+int sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set)
+{
+	(void)pid;
+	ck_assert_uint_eq(bytes, sizeof(*set));
+	CPU_ZERO(set);
+	for (unsigned int i = 0; i < processors; i++)
+		CPU_SET(i, set);
+	return 0;
+}
+#endif
+
+static uint64_t same_time(void *context)
+{
+	(void)context;
+	return 1000;
+}
 
 static void log_line(void *context, enum uds_log_level level, const char *text)
 {
@@ -57,6 +82,7 @@ static void start(struct fixture *f, bool sparse, unsigned int zones)
 	f->env = env;
 	f->env.context = f;
 	f->env.log = log_line;
+	f->env.now_ms = same_time;
 	c.page_bytes = 4096;
 	c.record_pages_per_chapter = 4;
 	c.chapters_per_volume = 10;
@@ -84,15 +110,23 @@ static void end(struct fixture *f)
 	ck_assert_int_eq(uds_io_close(f->io), 0);
 }
 
+/* Everything of an I/O. Freed by the caller. */
+static uint8_t *content_of(struct uds_io *io, uint64_t *ret_bytes)
+{
+	uint8_t *memory;
+
+	ck_assert_int_eq(uds_io_size(io, ret_bytes), 0);
+	memory = malloc(*ret_bytes);
+	ck_assert_int_eq(uds_io_read(io, memory, *ret_bytes, 0), 0);
+	return memory;
+}
+
 static struct uds_io *copy_of(struct uds_io *io)
 {
 	struct uds_io *copy;
 	uint64_t bytes;
-	uint8_t *memory;
+	uint8_t *memory = content_of(io, &bytes);
 
-	ck_assert_int_eq(uds_io_size(io, &bytes), 0);
-	memory = malloc(bytes);
-	ck_assert_int_eq(uds_io_read(io, memory, bytes, 0), 0);
 	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, &copy), 0);
 	ck_assert_int_eq(uds_io_write(copy, memory, bytes, 0), 0);
 	free(memory);
@@ -347,6 +381,55 @@ START_TEST(names_deleted_before_the_save_stay_deleted)
 }
 END_TEST
 
+/* What is on the device when the index was recovered with so many processors, and saved. */
+static uint8_t *recover_and_save(struct fixture *f, unsigned int with, enum uds_index_mode mode,
+				 unsigned int zones, uint64_t *ret_bytes)
+{
+	struct uds_io *copy = copy_of(f->io);
+	uint8_t *content;
+
+	processors = with;
+	open_as(f, copy, mode, zones);
+	ck_assert_int_eq(uds_index_save(f->index), 0);
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	content = content_of(copy, ret_bytes);
+	ck_assert_int_eq(uds_io_close(copy), 0);
+	return content;
+}
+
+START_TEST(any_number_of_threads_recovers_to_the_same_bytes)
+{
+	static const unsigned int more[] = { 2, 3, 4, 8, 100 };
+	const bool sparse = _i % 2 != 0;
+	const enum uds_index_mode mode =
+		_i / 2 % 2 == 0 ? UDS_INDEX_RECOVER : UDS_INDEX_LOAD_OR_RECOVER;
+	const unsigned int zones = _i / 4 % 2 == 0 ? 1 : 3, since = _i / 8 == 0 ? 4 : 7;
+	struct uds_record_data data;
+	uint64_t next = 0, bytes, same;
+	struct fixture f;
+	uint8_t *one;
+
+	start(&f, sparse, zones);
+	go_on(&f, &next, 9, true);
+	for (unsigned int i = 0; i < 60; i++)
+		find(&f, roll(&f, next), true, &data);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	go_on(&f, &next, since, true);
+	crash(&f);
+	one = recover_and_save(&f, 1, mode, zones, &bytes);
+	for (unsigned int i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		uint8_t *many = recover_and_save(&f, more[i], mode, zones, &same);
+
+		ck_assert_uint_eq(same, bytes);
+		ck_assert(memcmp(one, many, bytes) == 0);
+		free(many);
+	}
+	ck_assert_uint_eq(f.used_save, mode == UDS_INDEX_RECOVER ? 0 : 6);
+	free(one);
+	ck_assert_int_eq(uds_io_close(f.io), 0);
+}
+END_TEST
+
 /* Of the first stream: behind its heads and the table of flush_from. */
 static uint64_t place_of_delta_magic(struct fixture *f, const struct save *save, bool sparse)
 {
@@ -394,6 +477,7 @@ int main(void)
 	tcase_add_test(tc, promoted_names_are_not_lost_when_the_chapter_is_another_one);
 	tcase_add_test(tc, names_deleted_before_the_save_stay_deleted);
 	tcase_add_loop_test(tc, a_damaged_save_is_no_help, 0, 6);
+	tcase_add_loop_test(tc, any_number_of_threads_recovers_to_the_same_bytes, 0, 16);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -80,9 +80,10 @@ static void save_all(struct volume_index *index, struct save *ret_save)
 	}
 }
 
-static int load_all(const struct uds_env *with, struct save *save, const struct geometry *geometry,
-		    unsigned int zones, uint64_t nonce, struct uds_message *message,
-		    struct volume_index **ret_index)
+static int load_by(struct crew *crew, const struct volume_index_cut *cut,
+		   const struct uds_env *with, struct save *save, const struct geometry *geometry,
+		   unsigned int zones, uint64_t nonce, struct uds_message *message,
+		   struct volume_index **ret_index)
 {
 	struct byte_source sources[MAXIMUM_ZONES];
 
@@ -90,8 +91,79 @@ static int load_all(const struct uds_env *with, struct save *save, const struct 
 		save->streams[i].at = 0;
 		sources[i] = (struct byte_source){ read_memory, &save->streams[i] };
 	}
-	return volume_index_load(with, geometry, zones, nonce, sources, save->count, message,
-				 ret_index);
+	return volume_index_load(with, geometry, zones, nonce, crew, cut, sources, save->count,
+				 message, ret_index);
+}
+
+static void check_same_saves(struct volume_index *a, struct volume_index *b)
+{
+	struct save save_a, save_b;
+
+	save_all(a, &save_a);
+	save_all(b, &save_b);
+	ck_assert_uint_eq(save_a.count, save_b.count);
+	for (unsigned int i = 0; i < save_a.count; i++) {
+		ck_assert_uint_eq(save_a.streams[i].length, save_b.streams[i].length);
+		ck_assert_mem_eq(save_a.streams[i].bytes, save_b.streams[i].bytes,
+				 save_a.streams[i].length);
+	}
+	free_save(&save_a);
+	free_save(&save_b);
+}
+
+static void check_same_statistics(const struct volume_index *a, const struct volume_index *b,
+				  unsigned int members)
+{
+	struct volume_index_statistics sa = { 0 }, sb = { 0 };
+
+	for (unsigned int zone = 0; zone < a->zones; zone++) {
+		volume_index_add_statistics(a, zone, &sa);
+		volume_index_add_statistics(b, zone, &sb);
+	}
+	ck_assert_uint_eq(sa.entries, sb.entries);
+	ck_assert_uint_eq(sa.collisions, sb.collisions);
+	ck_assert_uint_eq(sa.coded_bits, sb.coded_bits);
+	/* In a small index each part may have a chunk of every class, as one that was alone. */
+	ck_assert_uint_le(sb.memory_bytes, members * sa.memory_bytes);
+}
+
+/* What a crew makes of a save, or says about it, is what one thread does. */
+static void check_crew(unsigned int members, struct save *save, const struct geometry *geometry,
+		       unsigned int zones, uint64_t nonce, int status,
+		       const struct uds_message *message, struct volume_index *index)
+{
+	struct volume_index *other = NULL;
+	struct uds_message said = { "" };
+	struct crew *crew;
+
+	ck_assert_int_eq(crew_make(&env, members, &crew), 0);
+	ck_assert_int_eq(load_by(crew, NULL, &env, save, geometry, zones, nonce, &said, &other),
+			 status);
+	if (status < 0 && message != NULL)
+		ck_assert_str_eq(said.text, message->text);
+	if (status == 0) {
+		ck_assert_int_eq(volume_index_join(other), 0);
+		check_same_saves(index, other);
+		check_same_statistics(index, other, members);
+		volume_index_free(other);
+	}
+	crew_free(crew);
+}
+
+static int load_all(const struct uds_env *with, struct save *save, const struct geometry *geometry,
+		    unsigned int zones, uint64_t nonce, struct uds_message *message,
+		    struct volume_index **ret_index)
+{
+	static unsigned int calls;
+	int r;
+
+	r = load_by(NULL, NULL, with, save, geometry, zones, nonce, message, ret_index);
+	/* Not each time: threads take long to start where everything is watched. */
+	calls++;
+	if (with == &env && calls % (calls < 300 ? 3 : 40) == 0)
+		check_crew(2 + calls / 3 % 3, save, geometry, zones, nonce, r, message,
+			   r == 0 ? *ret_index : NULL);
+	return r;
 }
 
 /* ---- What others wrote ---- */
@@ -824,10 +896,12 @@ START_TEST(wrong_numbers_of_streams_are_refused)
 	ck_assert_int_eq(load_all(&env, &s.save, &s.geometry, 2, 5, &message, &index),
 			 UDS_ERR_CORRUPT);
 	ck_assert_ptr_nonnull(strstr(message.text, "zone count is 2, but there are 1 streams"));
-	ck_assert_int_eq(volume_index_load(&env, &s.geometry, 1, 5, NULL, 0, &message, &index),
-			 UDS_ERR_CORRUPT);
-	ck_assert_int_eq(volume_index_load(&env, &s.geometry, 1, 5, NULL, 17, &message, &index),
-			 UDS_ERR_CORRUPT);
+	ck_assert_int_eq(
+		volume_index_load(&env, &s.geometry, 1, 5, NULL, NULL, NULL, 0, &message, &index),
+		UDS_ERR_CORRUPT);
+	ck_assert_int_eq(
+		volume_index_load(&env, &s.geometry, 1, 5, NULL, NULL, NULL, 17, &message, &index),
+		UDS_ERR_CORRUPT);
 	s.save.count = 2;
 	free_save(&s.save);
 }
@@ -916,6 +990,76 @@ static int load_and_save(const struct uds_env *with, void *context)
 	return r;
 }
 
+static int add_lasting(void *context, const struct list_entry *entry)
+{
+	uint64_t *sum = context;
+
+	if (!entry->stale)
+		*sum += (entry->address + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ entry->vcn * 31 ^
+			(entry->collision_name != NULL);
+	return 0;
+}
+
+static void check_saved_again(struct volume_index *index, const struct geometry *geometry)
+{
+	struct volume_index *again;
+	struct save save;
+
+	save_all(index, &save);
+	ck_assert_int_eq(load_all(&env, &save, geometry, 1, 5, NULL, &again), 0);
+	volume_index_free(again);
+	free_save(&save);
+}
+
+/* Entries that are still there when a chapter is open, as a sum that depends on each. */
+static uint64_t sum_of_lasting(struct volume_index *index, uint64_t open)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int part = 0; part < volume_index_parts(index); part++)
+		volume_index_set_part_window(index, part, open, open);
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		for (uint32_t list = 0; list < volume_index_list_count(index, sub); list++)
+			volume_index_walk(index, sub, list, add_lasting, &sum);
+	}
+	return sum;
+}
+
+START_TEST(entries_that_are_too_old_are_left_out_of_a_load)
+{
+	/* From none to all: the sample has chapters 0 to 19, and volumes have fewer. */
+	static const uint64_t low_ofs[] = { 19, 20, 21, 24, 30, 60, 5000 };
+	struct volume_index *all, *some;
+	struct sample s;
+
+	make_sample(_i % 2 != 0, &s);
+	for (unsigned int i = 0; i < sizeof(low_ofs) / sizeof(low_ofs[0]); i++) {
+		const struct volume_index_cut cut = { .low_of = low_ofs[i], .high = 19 };
+		struct volume_index_statistics before = { 0 }, after = { 0 };
+		struct crew *crew;
+
+		ck_assert_int_eq(crew_make(&env, 1 + i % 3, &crew), 0);
+		ck_assert_int_eq(load_by(NULL, NULL, &env, &s.save, &s.geometry, 1, 5, NULL, &all),
+				 0);
+		ck_assert_int_eq(load_by(crew, &cut, &env, &s.save, &s.geometry, 1, 5, NULL, &some),
+				 0);
+		ck_assert_int_eq(volume_index_join(some), 0);
+		volume_index_add_statistics(all, 0, &before);
+		volume_index_add_statistics(some, 0, &after);
+		ck_assert_uint_eq(after.entries + after.discards, before.entries);
+		ck_assert(low_ofs[i] < 30 || after.entries < before.entries);
+		/* Sizes are right: a save of them can be read. */
+		check_saved_again(some, &s.geometry);
+		ck_assert_uint_eq(sum_of_lasting(some, low_ofs[i]),
+				  sum_of_lasting(all, low_ofs[i]));
+		volume_index_free(all);
+		volume_index_free(some);
+		crew_free(crew);
+	}
+	free_save(&s.save);
+}
+END_TEST
+
 START_TEST(every_failing_allocation_is_survived)
 {
 	struct sample s;
@@ -933,6 +1077,8 @@ int main(void)
 	TCase *own = tcase_create("own");
 	TCase *damage = tcase_create("damage");
 
+	tcase_set_timeout(damage, 60);
+
 	env_complete(guarded_env(), &env);
 	tcase_add_test(origin, streams_of_the_origin_load_list_by_list);
 	tcase_add_test(origin, streams_of_the_origin_load_into_any_zones_and_back);
@@ -942,6 +1088,7 @@ int main(void)
 	tcase_add_test(own, sparse_indexes_go_on_after_saves_with_other_zones);
 	tcase_add_test(own, what_the_origin_could_not_load_is_left_out_of_the_save);
 	tcase_add_test(own, a_small_region_gets_the_newest_chapters);
+	tcase_add_loop_test(own, entries_that_are_too_old_are_left_out_of_a_load, 0, 2);
 	tcase_add_loop_test(own, a_write_that_fails_ends_the_save, 0, 2);
 	suite_add_tcase(suite, own);
 	tcase_add_test(damage, each_damaged_field_is_named);

@@ -377,7 +377,7 @@ START_TEST(a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting)
 	ck_assert_int_eq(uds_io_open_ops(&ops, &paired, &limits, NULL, &io), 0);
 	ck_assert_int_eq(volume_open(io, &layout, 0, &env, &volume), 0);
 
-	ck_assert_int_eq(chapter_stream_open(volume, CHAPTER_ALL_PAGES, slots, 6, &stream), 0);
+	ck_assert_int_eq(chapter_stream_open(volume, CHAPTER_ALL_PAGES, slots, 6, 1, &stream), 0);
 	next_is(stream, 0, 0);
 	ck_assert(atomic_load(&paired.met));
 	/* Reads of both slots were submitted; what they bring is of no chapter now. */
@@ -393,7 +393,7 @@ START_TEST(a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting)
 	ck_assert(!chapter_stream_next(stream, &chapter));
 	chapter_stream_close(stream);
 
-	ck_assert_int_eq(chapter_stream_open(volume, CHAPTER_ALL_PAGES, slots, 6, &stream), 0);
+	ck_assert_int_eq(chapter_stream_open(volume, CHAPTER_ALL_PAGES, slots, 6, 1, &stream), 0);
 	next_is(stream, 0, 0);
 	chapter_stream_close(stream);
 	ck_assert_uint_eq(atomic_load(&paired.under_way), 0);

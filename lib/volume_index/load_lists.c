@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Lists are collected in batches, one at a time for each member of the crew. Each member has two: one is filled
+ * while the other is taken apart.
+ */
+#include "volume_index/load_lists.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "volume_index/stream_format.h"
+
+/* As many lists as follow each other in one part; that they have usual sizes is what the bytes are for. */
+#define BATCH_LISTS PART_LISTS
+#define BATCH_BYTES 65536u
+
+#define BATCHES 2u /* of each member */
+
+struct batched_list {
+	uint64_t number; /* in the order in which lists came */
+	uint32_t list;
+	uint32_t at; /* in the memory of the batch */
+	uint8_t sub;
+	uint8_t bit;
+	uint8_t stream;
+};
+
+struct list_batch {
+	struct crew_job job;
+	struct member_load *member;
+	int status; /* what the member's lists came to, this batch included */
+	uint32_t count;
+	uint32_t bytes;
+	struct batched_list lists[BATCH_LISTS];
+	uint8_t memory[BATCH_BYTES];
+};
+
+/* What one member works with. */
+struct member_load {
+	struct volume_index *index;
+	struct list_batch *batches; /* BATCHES of them */
+	uint32_t turn;		    /* the one that is being filled */
+	uint64_t keep_from[2]; /* by sub-index: entries of older chapters are left out; 0: none */
+	uint64_t high;	       /* the newest chapter of any entry */
+	uint64_t entries[2];
+	uint64_t collisions[2];
+	uint64_t left_out[2];
+	int status; /* of the first list that is wrong; others behind it are left */
+	uint64_t failed_at;
+	struct uds_message message;
+	uint32_t most_entries; /* that keys and values have room for */
+	uint32_t *keys;
+	uint32_t *values;
+	uint8_t names[DELTA_LIST_MAX_BITS / DELTA_NAME_BITS + 1][UDS_NAME_BYTES];
+};
+
+struct list_loads {
+	struct volume_index *index;
+	struct crew *crew;
+	uint64_t next_number;
+	unsigned int count;
+	struct member_load members[];
+};
+
+/* The sentence about the first key that is too high; there is one. */
+static int high_key(struct member_load *load, const struct batched_list *which, uint32_t last_key)
+{
+	uint32_t i = 0;
+
+	while (load->keys[i] <= last_key)
+		i++;
+	return failure(
+		&load->message, UDS_ERR_CORRUPT,
+		"volume index, stream of zone %u: %s, list %u: entry %u has key %u, above %u",
+		which->stream, sub_index_name(load->index, which->sub), which->list, i,
+		load->keys[i], last_key);
+}
+
+/*
+ * Takes the delta code of a list apart. Returns 0, or UDS_ERR_CORRUPT when an entry goes past its end.
+ *
+ * An entry is at least its value and key bits, so the arrays, made for a list of the largest size, cannot
+ * overflow.
+ */
+static int decode(struct member_load *load, struct delta_reader *reader, uint32_t *ret_count,
+		  uint32_t *ret_collisions)
+{
+	struct delta_entry entry;
+	uint32_t collisions = 0;
+	uint32_t count = 0;
+	int r;
+
+	do {
+		count += delta_reader_take(reader, load->keys + count, load->values + count,
+					   load->most_entries - count);
+		r = delta_reader_next(reader, &entry);
+		if (r < 1)
+			break;
+		load->keys[count] = entry.key;
+		load->values[count++] = entry.value;
+		if (entry.collision)
+			memcpy(load->names[collisions++], entry.name, UDS_NAME_BYTES);
+	} while (true);
+	*ret_count = count;
+	*ret_collisions = collisions;
+	return r;
+}
+
+/*
+ * Leaves the entries out that a sweep would drop, and sets flush_from and the list's size as it would (13.3). Lists
+ * with collision entries are left to the sweep. Returns how many entries stay.
+ */
+static uint32_t leave_out(struct member_load *load, const struct list_zone *zone,
+			  struct list_head *head, uint32_t count, uint64_t low)
+{
+	const struct delta_code *code = &zone->shape->code;
+	const uint64_t mask = zone->shape->chapter_mask;
+	const uint64_t from = list_head_flush_from(head);
+	const uint64_t stale = low - from <= mask ? low - from : mask + 1;
+	uint32_t kept = 0, before = 0, last = 0, bits = head->coded_bits;
+	uint64_t best = mask, oldest;
+	bool gap = false;
+
+	/* @before: the key in front; @last: that of the last entry that stays. They differ behind a gap only. */
+	for (uint32_t i = 0; i < count; before = load->keys[i++]) {
+		const uint64_t distance = (load->values[i] - from) & mask;
+		const uint32_t key = load->keys[i];
+
+		if (distance < stale || gap)
+			bits -= (uint32_t)delta_ordinary_bits(code, key - before);
+		if (distance < stale) {
+			gap = true;
+			continue;
+		}
+		if (gap)
+			bits += (uint32_t)delta_ordinary_bits(code, key - last);
+		gap = false;
+		best = distance < best ? distance : best;
+		last = key;
+		load->keys[kept] = key;
+		load->values[kept++] = load->values[i];
+	}
+	head->coded_bits = (uint16_t)bits;
+	oldest = low + ((best + from - low) & mask);
+	list_head_set_flush_from(head, oldest < load->high ? oldest : load->high);
+	return kept;
+}
+
+/* Makes the list of its delta code. */
+static int load_list(struct member_load *load, const struct batched_list *which,
+		     const uint8_t *memory)
+{
+	struct list_zone *zone = zone_of_list(load->index, which->sub, which->list);
+	struct list_head *head = &zone->heads[which->list - zone->first_list];
+	/*
+	 * The code can carry any 32-bit key; one above the addresses would be found by no name, and
+	 * its bucket does not exist.
+	 */
+	uint32_t last_key = (uint32_t)((UINT64_C(1) << zone->shape->parameters.address_bits) - 1);
+	uint32_t count, collisions;
+	struct delta_reader reader;
+	int r;
+
+	delta_reader_start(&reader, &zone->shape->code, memory, which->bit, head->coded_bits);
+	r = decode(load, &reader, &count, &collisions);
+	/* Keys never decrease: the last one tells. */
+	if (count > 0 && load->keys[count - 1] > last_key)
+		return high_key(load, which, last_key);
+	if (r < 0)
+		return failure(
+			&load->message, UDS_ERR_CORRUPT,
+			"volume index, stream of zone %u: %s, list %u: entry %u goes past the "
+			"end of the list",
+			which->stream, sub_index_name(load->index, which->sub), which->list, count);
+	load->entries[which->sub] += count;
+	load->collisions[which->sub] += collisions;
+	if (collisions == 0 && list_head_flush_from(head) < load->keep_from[which->sub]) {
+		const uint32_t all = count;
+
+		count = leave_out(load, zone, head, count, load->keep_from[which->sub]);
+		load->left_out[which->sub] += all - count;
+	}
+	r = list_build(zone, head, load->keys, load->values, count, &load->names[0][0], collisions);
+	/* No damage: the save is good, and a recovery would not have the memory either. */
+	if (r < 0)
+		return failure(&load->message, r,
+			       "volume index, stream of zone %u: no memory for list %u",
+			       which->stream, which->list);
+	zone->coded_bits += head->coded_bits;
+	return 0;
+}
+
+static void load_batch(struct crew_job *job)
+{
+	struct list_batch *batch = (struct list_batch *)job;
+	struct member_load *load = batch->member;
+
+	for (uint32_t i = 0; load->status == 0 && i < batch->count; i++) {
+		const struct batched_list *which = &batch->lists[i];
+
+		load->failed_at = which->number;
+		load->status = load_list(load, which, batch->memory + which->at);
+	}
+	batch->status = load->status;
+}
+
+static int make_member(struct list_loads *loads, struct member_load *load,
+		       const struct volume_index_cut *cut)
+{
+	const struct volume_index *index = loads->index;
+	uint32_t most = list_most_entries(&index->shapes[0]);
+
+	/* One buffer for both sub-indexes, with the entries of the larger one. */
+	if (index->subs == 2 && list_most_entries(&index->shapes[1]) > most)
+		most = list_most_entries(&index->shapes[1]);
+	load->index = loads->index;
+	for (unsigned int sub = 0; cut != NULL && sub < index->subs; sub++)
+		load->keep_from[sub] = lowest_chapter(&index->shapes[sub], cut->low_of);
+	load->high = cut != NULL ? cut->high : 0;
+	load->most_entries = most + 1;
+	load->keys = env_allocate(&index->env, load->most_entries, sizeof(*load->keys));
+	load->values = env_allocate(&index->env, load->most_entries, sizeof(*load->values));
+	load->batches = env_allocate(&index->env, BATCHES, sizeof(*load->batches));
+	if (load->keys == NULL || load->values == NULL || load->batches == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < BATCHES; i++) {
+		memset(&load->batches[i].job, 0, sizeof(load->batches[i].job));
+		load->batches[i].job.run = load_batch;
+		load->batches[i].member = load;
+		load->batches[i].status = 0;
+		load->batches[i].count = 0;
+		load->batches[i].bytes = 0;
+	}
+	return 0;
+}
+
+int list_loads_make(struct volume_index *index, struct crew *crew,
+		    const struct volume_index_cut *cut, struct list_loads **ret_loads)
+{
+	const unsigned int count = crew_members(crew);
+	struct list_loads *loads;
+	int r = 0;
+
+	loads = env_allocate_zeroed(&index->env, 1,
+				    sizeof(*loads) + count * sizeof(loads->members[0]));
+	if (loads == NULL)
+		return -ENOMEM;
+	loads->index = index;
+	loads->crew = crew;
+	loads->count = count;
+	for (unsigned int i = 0; r == 0 && i < count; i++)
+		r = make_member(loads, &loads->members[i], cut);
+	if (r < 0) {
+		list_loads_free(loads);
+		return r;
+	}
+	*ret_loads = loads;
+	return 0;
+}
+
+void list_loads_free(struct list_loads *loads)
+{
+	const struct uds_env *env;
+
+	if (loads == NULL)
+		return;
+	env = &loads->index->env;
+	for (unsigned int i = 0; i < loads->count; i++) {
+		env_release(env, loads->members[i].keys);
+		env_release(env, loads->members[i].values);
+		env_release(env, loads->members[i].batches);
+	}
+	env_release(env, loads);
+}
+
+/* The batch that the member of a list fills now. */
+static struct list_batch *batch_of(struct list_loads *loads, unsigned int sub, uint32_t list,
+				   unsigned int *ret_member)
+{
+	const struct volume_index *index = loads->index;
+	const uint32_t each = index->lists_per_zone[sub];
+	struct member_load *load;
+
+	*ret_member = part_of_list(index, list / each, list % each) % loads->count;
+	load = &loads->members[*ret_member];
+	return &load->batches[load->turn];
+}
+
+/* Returns what the member's lists came to, as far as is known. */
+static int give_batch(struct list_loads *loads, unsigned int member)
+{
+	struct member_load *load = &loads->members[member];
+	struct list_batch *next;
+
+	crew_give(loads->crew, member, &load->batches[load->turn].job);
+	load->turn = (load->turn + 1) % BATCHES;
+	next = &load->batches[load->turn];
+	crew_wait(loads->crew, &next->job);
+	next->count = 0;
+	next->bytes = 0;
+	return next->status;
+}
+
+int list_loads_room(struct list_loads *loads, unsigned int sub, uint32_t list, uint32_t bytes,
+		    uint8_t **ret_memory)
+{
+	unsigned int member;
+	struct list_batch *batch = batch_of(loads, sub, list, &member);
+	int r;
+
+	if (batch->count == BATCH_LISTS || bytes > BATCH_BYTES - batch->bytes) {
+		r = give_batch(loads, member);
+		if (r < 0)
+			return r;
+		batch = batch_of(loads, sub, list, &member);
+	}
+	*ret_memory = batch->memory + batch->bytes;
+	return 0;
+}
+
+void list_loads_add(struct list_loads *loads, unsigned int stream, unsigned int sub, uint32_t list,
+		    unsigned int bit, uint32_t bytes)
+{
+	unsigned int member;
+	struct list_batch *batch = batch_of(loads, sub, list, &member);
+
+	batch->lists[batch->count++] = (struct batched_list){
+		.number = loads->next_number++,
+		.list = list,
+		.at = batch->bytes,
+		.sub = (uint8_t)sub,
+		.bit = (uint8_t)bit,
+		.stream = (uint8_t)stream,
+	};
+	batch->bytes += bytes;
+}
+
+int list_loads_finish(struct list_loads *loads, int status, struct uds_message *message)
+{
+	const struct member_load *first = NULL;
+
+	for (unsigned int i = 0; i < loads->count; i++) {
+		struct member_load *load = &loads->members[i];
+
+		(void)give_batch(loads, i);
+		/* The one that was just given; give_batch() has waited for the other. */
+		load->turn = (load->turn + 1) % BATCHES;
+		crew_wait(loads->crew, &load->batches[load->turn].job);
+	}
+	for (unsigned int i = 0; i < loads->count; i++) {
+		const struct member_load *load = &loads->members[i];
+
+		if (load->status < 0 && (first == NULL || load->failed_at < first->failed_at))
+			first = load;
+	}
+	if (first == NULL)
+		return status;
+	if (message != NULL)
+		*message = first->message;
+	return first->status;
+}
+
+void list_loads_count(const struct list_loads *loads, unsigned int sub,
+		      struct list_counts *ret_counts)
+{
+	*ret_counts = (struct list_counts){ 0 };
+	for (unsigned int i = 0; i < loads->count; i++) {
+		ret_counts->entries += loads->members[i].entries[sub];
+		ret_counts->collisions += loads->members[i].collisions[sub];
+		ret_counts->left_out += loads->members[i].left_out[sub];
+	}
+}
