@@ -20,6 +20,11 @@ bench_micro_volume_index_SOURCES = bench/micro/volume_index.c \
 bench_micro_volume_index_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_micro_volume_index_LDADD = lib/libcore.la
 
+BENCHES += bench/save_latency
+bench_save_latency_SOURCES = bench/save_latency.c tests/support/names.h
+bench_save_latency_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+bench_save_latency_LDADD = libuds.la
+
 BENCHES += bench/snapshot_open
 bench_snapshot_open_SOURCES = bench/snapshot_open.c
 bench_snapshot_open_LDADD = lib/libcore.la
