@@ -103,19 +103,40 @@ static void empty_open_chapter(struct uds_index *index)
 	journal_begin_chapter(index);
 }
 
+/* All locks are held, and a zone is full. */
+static int close_full_chapter(struct uds_index *index)
+{
+	int r;
+
+	if (!has_records(index)) {
+		empty_open_chapter(index);
+		return 0;
+	}
+	r = index_write_chapter(index);
+	return r < 0 ? r : swap_and_write(index);
+}
+
+int index_close_before_save(struct uds_index *index)
+{
+	int r = index_write_chapter(index);
+
+	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++) {
+		if (!open_zone_is_full(index->zones[i].open))
+			continue;
+		r = close_full_chapter(index);
+		return r < 0 ? r : index_write_chapter(index);
+	}
+	return r;
+}
+
 int index_close_chapter(struct uds_index *index, struct index_zone *zone)
 {
 	int r = 0;
 
 	index_lock_others(index, zone);
 	/* Without the lock another thread may have closed it. */
-	if (open_zone_is_full(zone->open) && !has_records(index)) {
-		empty_open_chapter(index);
-	} else if (open_zone_is_full(zone->open)) {
-		r = index_write_chapter(index);
-		if (r == 0)
-			r = swap_and_write(index);
-	}
+	if (open_zone_is_full(zone->open))
+		r = close_full_chapter(index);
 	index_unlock_others(index, zone);
 	return r;
 }

@@ -20,6 +20,12 @@ int index_close_chapter(struct uds_index *index, struct index_zone *zone);
  */
 int index_write_chapter(struct uds_index *index);
 
+/*
+ * The same before a save, with all zone locks held. An open chapter that is full, because the one before could not be
+ * written so far, is closed and written as well: loading one that is full would drop records (10.6).
+ */
+int index_close_before_save(struct uds_index *index);
+
 /* Whether the chapter that was closed last could not be written so far: memory alone has its records. */
 bool index_has_unwritten_chapter(const struct uds_index *index);
 

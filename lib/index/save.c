@@ -562,7 +562,7 @@ int index_save(struct uds_index *index, uds_progress_fn report, void *context)
 	 * written, so that one must be durable first.
 	 */
 	index_lock_all(index);
-	r = index_write_chapter(index);
+	r = index_close_before_save(index);
 	if (r == 0 && has_changed(index)) {
 		r = save_all(index, &progress, &message);
 		if (r < 0)

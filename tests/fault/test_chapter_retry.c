@@ -27,6 +27,7 @@ enum { WITH_EXTRAS = 1, WITH_SAVE = 2, WITH_ZONES = 4, SHAPES = 8 };
 
 struct life {
 	struct small_shape shape;
+	uint64_t index_bytes; /* without its extras */
 	struct torture_env torture;
 	struct fault_plan plan;
 	struct uds_crash_log *log;
@@ -80,6 +81,7 @@ static void begin_life(unsigned int shape, uint32_t chapters)
 	life.plan.partial_bytes = 3000;
 	life.zones = (shape & WITH_ZONES) != 0 ? 3 : 1;
 	small_index_shape(1, chapters, &life.shape);
+	life.index_bytes = life.shape.bytes;
 	if ((shape & WITH_EXTRAS) != 0)
 		small_index_add_extras(&life.shape);
 	life.log = crash_log();
@@ -200,8 +202,11 @@ static uint8_t *reference(unsigned int shape, uint64_t *ret_operations, uint64_t
 	post_until_chapter(CLOSED + 1);
 	ck_assert_int_eq(uds_index_flush(life.index), 0);
 	*ret_operations = fault_plan_count(&life.plan, FAULT_WRITE | FAULT_FLUSH);
-	/* What comes behind the chapter: its checksums. Their failure is no failure of the chapter. */
-	*ret_after = (shape & WITH_EXTRAS) != 0 ? 1 : 0;
+	/*
+	 * What comes behind the chapter: its checksums, whose failure is no failure of the chapter, and the
+	 * journal of the flush.
+	 */
+	*ret_after = (shape & WITH_EXTRAS) != 0 ? 3 : 0;
 	bytes = malloc(life.shape.bytes);
 	ck_assert_ptr_nonnull(bytes);
 	memcpy(bytes, crash_bytes(life.log, 0), life.shape.bytes);
@@ -213,7 +218,8 @@ static void check_bytes(const uint8_t *wanted, uint64_t nth, uint64_t again)
 {
 	const uint8_t *bytes = crash_bytes(life.log, 0);
 
-	for (uint64_t i = 0; i < life.shape.bytes; i++)
+	/* The journal behind it has the records that were stored since. */
+	for (uint64_t i = 0; i < life.index_bytes; i++)
 		ck_assert_msg(bytes[i] == wanted[i],
 			      "operations %" PRIu64 " and %" PRIu64 ": byte %" PRIu64, nth, again,
 			      i);
@@ -295,7 +301,7 @@ static void fail_twice(unsigned int shape, uint64_t nth, uint64_t again, uint64_
 	/* Checksums that cannot be written are written with the next chapter. */
 	sums_failed = r == 0 && life.plan.failed == 1;
 	/* What was durable before is not written again: records, index pages, then the save. */
-	if (again == 0)
+	if (again == 0 && (shape & WITH_EXTRAS) == 0)
 		ck_assert_uint_eq(fault_plan_count(&life.plan, kinds),
 				  operations - (nth > 4 ? 4 : (nth - 1) / 2 * 2));
 	fault_plan_fail(&life.plan, 0, 0, 0, false);
@@ -431,6 +437,22 @@ START_TEST(requests_that_need_no_room_go_on_when_the_chapter_is_full)
 	ck_assert_int_eq(uds_index_save(life.index), 0);
 	ck_assert_int_eq(run(UDS_PEEK, name, &found), 0);
 	ck_assert(found);
+	end_life();
+}
+END_TEST
+
+/* A load has no place for the last record of a chapter that is full: the save closes it first. */
+START_TEST(a_save_closes_a_chapter_that_was_left_full)
+{
+	get_stuck((unsigned int)_i);
+	fault_plan_fail(&life.plan, 0, 0, 0, false);
+	ck_assert_int_eq(uds_index_save(life.index), 0);
+	ck_assert_uint_eq(open_chapter(), CLOSED + 2);
+	ck_assert_uint_eq(statistics().unwritten_records, 0);
+	ck_assert_int_eq(uds_index_close(life.index), 0);
+	open_index(life.io);
+	ck_assert_uint_eq(statistics().dropped_at_load, 0);
+	check_all_found(2);
 	end_life();
 }
 END_TEST
@@ -644,6 +666,7 @@ int main(void)
 	tcase_add_loop_test(tcase, what_was_promised_is_there_after_a_failure_for_good, 0, SHAPES);
 	tcase_add_loop_test(tcase, requests_that_need_no_room_go_on_when_the_chapter_is_full, 0,
 			    SHAPES);
+	tcase_add_loop_test(tcase, a_save_closes_a_chapter_that_was_left_full, 0, SHAPES);
 	tcase_add_test(tcase, a_batch_asks_a_device_that_fails_once);
 	tcase_add_loop_test(tcase, a_full_chapter_that_was_emptied_begins_anew, 0, WITH_ZONES);
 	tcase_add_loop_test(tcase, a_walk_has_the_records_that_only_memory_has, 0, SHAPES);
