@@ -362,6 +362,10 @@ static int flush_journal(struct uds_index *index)
 UDS_PUBLIC int uds_index_flush(struct uds_index *index)
 {
 	failures_begin(index->failures);
+	/* There is a journal, and its header could not be read, or is damaged: a save keeps the promise. */
+	if (index->journal == NULL && !index->read_only && !index->layout.extras.present &&
+	    index->layout.extras.why.text[0] != '\0')
+		return index_end(index, index_save(index, NULL, NULL), "flushing");
 	if (index->journal == NULL)
 		return index_end(index, index_write_chapter(index), "writing a chapter");
 	return index_end(index, flush_journal(index), "flushing");
