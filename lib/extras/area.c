@@ -173,14 +173,16 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
  * @area->why; bytes without the magic number are another program's, and no fault.
  */
 static void read_header(struct uds_io *io, unsigned int i, uint64_t nonce, uint8_t *block,
-			struct extras_area *area, struct uds_message *unreadable)
+			struct extras_area *area, struct uds_message *unreadable, int *status)
 {
 	struct extras_area read = { .start = area->start };
 	int r;
 
 	r = io_read(io, block, BLOCK_BYTES, area->start + (uint64_t)i * BLOCK_BYTES, &area->why);
-	if (r < 0)
+	if (r < 0) {
 		*unreadable = area->why;
+		*status = r;
+	}
 	if (r < 0 || memcmp(block, MAGIC, MAGIC_BYTES) != 0)
 		return;
 	r = extras_decode_header(block, &read, &read.why);
@@ -201,6 +203,7 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
 {
 	struct uds_message unreadable = { "" };
 	struct extras_area *area = ret_area;
+	int status = 0;
 
 	memset(area, 0, sizeof(*area));
 	area->start = start;
@@ -208,7 +211,8 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
 	if (end < start || end - start < (uint64_t)HEADERS * BLOCK_BYTES)
 		return;
 	for (unsigned int i = 0; i < HEADERS; i++)
-		read_header(io, i, nonce, block, area, &unreadable);
+		read_header(io, i, nonce, block, area, &unreadable, &status);
+	area->unreadable = status;
 	if (!area->present)
 		return;
 	/*

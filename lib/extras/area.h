@@ -58,6 +58,7 @@ struct extras_area {
 	uint64_t again_end;
 	uint64_t again_chapter;
 
+	int unreadable; /* why a header could not be read; 0: both could */
 	bool due; /* in memory only: the header on the device does not say all of this yet */
 
 	struct uds_message

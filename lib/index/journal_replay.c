@@ -418,6 +418,10 @@ int journal_recover(struct uds_index *index, const struct uds_index_options *opt
 	bool counts;
 	int r;
 
+	/* What was flushed may be in there, and may be readable another time. */
+	if (index->layout.extras.unreadable < 0 && !options->skip_unreadable)
+		return failure(message, index->layout.extras.unreadable, "%s: extras: %.400s",
+			       uds_io_name(index->io), index->layout.extras.why.text);
 	if (!index->layout.extras.present || index->layout.extras.journal_blocks == 0)
 		return 0;
 	layout_settle_intent(&index->layout);
