@@ -488,7 +488,8 @@ struct uds_index_info {
 	uint32_t extras;	 /* enum uds_extras */
 	uint32_t unused;	 /* 0 */
 	uint64_t extras_bytes;	 /* behind size_bytes; 0 without extras */
-	uint64_t journal_bytes;	 /* of these; 0: uds_index_flush() makes closed chapters durable only */
+	uint64_t
+		journal_bytes; /* of these; 0: uds_index_flush() makes closed chapters durable only */
 	uint64_t journal_records; /* changes that no save and no chapter has, an upper bound */
 };
 

@@ -318,8 +318,8 @@ int uds_snapshot_find_data(struct uds_snapshot *snapshot, uint64_t offset, uint6
  *
  * Threads: any number at once; what another thread writes meanwhile may be missing. Since 0.2.
  */
-int uds_snapshot_origin_find_data(struct uds_snapshot *snapshot, uint64_t offset, uint64_t *ret_begin,
-				  uint64_t *ret_end);
+int uds_snapshot_origin_find_data(struct uds_snapshot *snapshot, uint64_t offset,
+				  uint64_t *ret_begin, uint64_t *ret_end);
 
 /*
  * Writes the snapshot. When it returns 0, new exceptions are durable, and so is their data. Data

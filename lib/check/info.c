@@ -25,8 +25,12 @@ _Static_assert(sizeof(struct uds_configuration) ==
  * Whether another program has written chapters. The newest one alone tells nothing: a power cut may have come between
  * it and its checksums.
  */
-static bool is_left_behind(struct volume *volume, const struct found_chapters *found)
+static bool is_left_behind(struct volume *volume, const struct layout *layout,
+			   const struct found_chapters *found)
 {
+	/* Chapters that were durable are gone: the volume is that of another life. */
+	if (found->newest < layout->extras.open_chapter)
+		return true;
 	if (found->newest > 0 && volume_is_of_another(volume, found->newest - 1))
 		return true;
 	return found->newest > found->oldest + 1 &&
@@ -62,6 +66,8 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 		r = empty;
 	} else if (empty == 1) {
 		info->state = UDS_INDEX_NEW;
+		if (info->extras == UDS_EXTRAS_CURRENT && layout->extras.open_chapter > 0)
+			info->extras = UDS_EXTRAS_STALE;
 	} else {
 		/*
 		 * Read errors end it: an answer from half of the slots could name too low a
@@ -71,7 +77,8 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 		if (r == 0) {
 			info->open_chapter = found.newest;
 			info->oldest_chapter = found.oldest;
-			if (info->extras == UDS_EXTRAS_CURRENT && is_left_behind(volume, &found))
+			if (info->extras == UDS_EXTRAS_CURRENT &&
+			    is_left_behind(volume, layout, &found))
 				info->extras = UDS_EXTRAS_STALE;
 			found_chapters_free(volume, &found);
 		}

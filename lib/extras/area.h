@@ -59,7 +59,7 @@ struct extras_area {
 	uint64_t again_chapter;
 
 	int unreadable; /* why a header could not be read; 0: both could */
-	bool due; /* in memory only: the header on the device does not say all of this yet */
+	bool due;	/* in memory only: the header on the device does not say all of this yet */
 
 	struct uds_message
 		why; /* when it is not present but should be, or a header cannot be read */

@@ -89,9 +89,10 @@ struct uds_index {
 	uint64_t newest; /* the open chapter */
 	uint64_t oldest;
 	struct index_journal *journal; /* NULL: the index has none, or is read-only */
-	uint64_t base_journal; /* what was loaded has the journal up to this number; 0: nothing of it */
-	bool began_with_save;  /* the recovery did */
-	bool must_save; /* even if nothing was asked for: a new or recovered index */
+	uint64_t
+		base_journal; /* what was loaded has the journal up to this number; 0: nothing of it */
+	bool began_with_save; /* the recovery did */
+	bool must_save;	      /* even if nothing was asked for: a new or recovered index */
 
 	/* While the index is opened; NULL later. The volume index may be in parts as long as this is there. */
 	struct crew *crew;

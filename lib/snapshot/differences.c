@@ -153,30 +153,40 @@ static int check(const struct differences *d, struct uds_message *message)
 	return 0;
 }
 
+/* @what: for a failure without a sentence. */
+static int for_each(struct differences *d, uint64_t offset, uint64_t length, bool compare,
+		    const char *what)
+{
+	struct uds_message message = { "" };
+	uint64_t end = length < UINT64_MAX - offset ? offset + length : UINT64_MAX;
+	struct uds_snapshot *from = d->from;
+	int r;
+
+	failures_begin(from->failures);
+	d->message = &message;
+	/* A last chunk that the origin's end cuts short has changed only as far as it goes. */
+	if (end > from->origin->size_bytes)
+		end = from->origin->size_bytes;
+	r = check(d, &message);
+	if (r == 0 && from != d->to)
+		r = compare ? with_buffers(d, offset, end) : go_through(d, offset, end);
+	return device_end(from, r, &message, what);
+}
+
 UDS_PUBLIC int uds_snapshot_for_each_difference(struct uds_snapshot *from, struct uds_snapshot *to,
 						uint64_t offset, uint64_t length, bool compare,
 						uds_snapshot_range_fn each, void *context)
 {
-	struct uds_message message = { "" };
-	struct differences d = {
-		.from = from, .to = to, .each = each, .context = context, .message = &message
-	};
-	uint64_t end = length < UINT64_MAX - offset ? offset + length : UINT64_MAX;
-	int r;
+	struct differences d = { .from = from, .to = to, .each = each, .context = context };
 
-	failures_begin(from->failures);
-	/* A last chunk that the origin's end cuts short has changed only as far as it goes. */
-	if (end > from->origin->size_bytes)
-		end = from->origin->size_bytes;
-	r = check(&d, &message);
-	if (r == 0 && from != to)
-		r = compare ? with_buffers(&d, offset, end) : go_through(&d, offset, end);
-	return device_end(from, r, &message, "looking for differences");
+	return for_each(&d, offset, length, compare, "looking for differences");
 }
 
 UDS_PUBLIC int uds_snapshot_for_each_changed_range(struct uds_snapshot *s, uint64_t offset,
 						   uint64_t length, uds_snapshot_range_fn each,
 						   void *context)
 {
-	return uds_snapshot_for_each_difference(s, NULL, offset, length, false, each, context);
+	struct differences d = { .from = s, .each = each, .context = context };
+
+	return for_each(&d, offset, length, false, "going through the changed ranges");
 }

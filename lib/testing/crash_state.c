@@ -26,52 +26,52 @@ static bool is_change(const struct crash_event *event, uint32_t device)
 }
 
 /* An image that is made of events. */
-struct replay {
+struct image_maker {
 	struct crash_image *image;
 	const struct uds_env *env;
 	uint64_t *random;
 };
 
 /* An event's bytes [from, from + length). */
-static int write_part(const struct replay *replay, const struct crash_event *event, uint64_t from,
-		      uint64_t length)
+static int write_part(const struct image_maker *maker, const struct crash_event *event,
+		      uint64_t from, uint64_t length)
 {
-	return crash_image_write(replay->image, replay->env,
+	return crash_image_write(maker->image, maker->env,
 				 event->bytes == NULL ? NULL : event->bytes + from, length,
 				 event->offset + from);
 }
 
 /* The first @length bytes of an event. Returns 0 or -ENOMEM. */
-static int apply(const struct replay *replay, const struct crash_event *event, uint64_t length)
+static int apply(const struct image_maker *maker, const struct crash_event *event, uint64_t length)
 {
 	if (event->kind == CRASH_RESIZE)
-		return crash_image_resize(replay->image, replay->env, event->offset);
-	return write_part(replay, event, 0, length);
+		return crash_image_resize(maker->image, maker->env, event->offset);
+	return write_part(maker, event, 0, length);
 }
 
-static int write_garbage(const struct replay *replay, uint64_t length, uint64_t offset)
+static int write_garbage(const struct image_maker *maker, uint64_t length, uint64_t offset)
 {
 	uint8_t bytes[UDS_CRASH_SECTOR];
 
 	/* Byte by byte, the lowest first: the same garbage on machines of either byte order. */
 	for (size_t i = 0; i < sizeof(bytes); i += sizeof(uint64_t)) {
-		uint64_t number = next_random(replay->random);
+		uint64_t number = next_random(maker->random);
 
 		for (size_t b = 0; b < sizeof(number); b++)
 			bytes[i + b] = (uint8_t)(number >> 8 * b);
 	}
-	return crash_image_write(replay->image, replay->env, bytes, length, offset);
+	return crash_image_write(maker->image, maker->env, bytes, length, offset);
 }
 
 /* A coin, or with @garbage a die of three sides, for each unit of the device. */
-static int apply_units(const struct replay *replay, const struct crash_event *event, uint64_t unit,
-		       bool garbage)
+static int apply_units(const struct image_maker *maker, const struct crash_event *event,
+		       uint64_t unit, bool garbage)
 {
 	uint64_t part;
 	int r = 0;
 
 	for (uint64_t at = 0; at < event->length && r == 0; at += part) {
-		uint64_t thrown = next_random(replay->random);
+		uint64_t thrown = next_random(maker->random);
 
 		/*
 		 * Units of the device, not of the write: one that begins inside a unit has a short
@@ -81,9 +81,9 @@ static int apply_units(const struct replay *replay, const struct crash_event *ev
 		if (part > event->length - at)
 			part = event->length - at;
 		if (garbage && thrown % 3 == 2)
-			r = write_garbage(replay, part, event->offset + at);
+			r = write_garbage(maker, part, event->offset + at);
 		else if (garbage ? thrown % 3 == 1 : (thrown & 1) != 0)
-			r = write_part(replay, event, at, part);
+			r = write_part(maker, event, at, part);
 	}
 	return r;
 }
@@ -102,7 +102,7 @@ static uint64_t torn_length(const struct crash_event *event, uint64_t unit, uint
 int crash_move(struct crash_device *device, uint64_t cut)
 {
 	struct uds_crash_log *log = device->log;
-	const struct replay replay = { &device->certain, &log->env, NULL };
+	const struct image_maker maker = { &device->certain, &log->env, NULL };
 	uint64_t flush = cut;
 
 	/* Only a flush of this device counts: that of another one says nothing about its writes. */
@@ -125,7 +125,7 @@ int crash_move(struct crash_device *device, uint64_t cut)
 		 * Counted on only after it was applied: a failure can be tried again at the same
 		 * event.
 		 */
-		if (is_change(event, device->number) && apply(&replay, event, event->length) < 0)
+		if (is_change(event, device->number) && apply(&maker, event, event->length) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -153,45 +153,46 @@ uint64_t crash_count_pending(const struct crash_device *device, uint64_t cut)
 }
 
 /* Only some first units of a change, of sectors or of blocks; a resize cannot be torn. */
-static int apply_torn(const struct replay *replay, const struct crash_event *event, uint64_t unit)
+static int apply_torn(const struct image_maker *maker, const struct crash_event *event,
+		      uint64_t unit)
 {
 	if (event->kind == CRASH_RESIZE || event->length == 0)
-		return apply(replay, event, event->length);
-	return apply(replay, event, torn_length(event, unit, replay->random));
+		return apply(maker, event, event->length);
+	return apply(maker, event, torn_length(event, unit, maker->random));
 }
 
 /* A coin, or a die, for each unit of a change; for a resize, which cannot be torn, one coin. */
-static int apply_some(const struct replay *replay, const struct crash_event *event, uint64_t unit,
-		      bool garbage)
+static int apply_some(const struct image_maker *maker, const struct crash_event *event,
+		      uint64_t unit, bool garbage)
 {
 	if (event->kind != CRASH_RESIZE && event->length > 0)
-		return apply_units(replay, event, unit, garbage);
-	return (next_random(replay->random) & 1) == 0 ? 0 : apply(replay, event, event->length);
+		return apply_units(maker, event, unit, garbage);
+	return (next_random(maker->random) & 1) == 0 ? 0 : apply(maker, event, event->length);
 }
 
 /* One change of those that are not certain, each with a die of its own. */
-static int apply_any(const struct replay *replay, const struct crash_event *event, bool garbage)
+static int apply_any(const struct image_maker *maker, const struct crash_event *event, bool garbage)
 {
-	switch (next_random(replay->random) % (garbage ? 7 : 6)) {
+	switch (next_random(maker->random) % (garbage ? 7 : 6)) {
 	case 0:
 		return 0;
 	case 1:
-		return apply(replay, event, event->length);
+		return apply(maker, event, event->length);
 	case 2:
-		return apply_torn(replay, event, UDS_CRASH_SECTOR);
+		return apply_torn(maker, event, UDS_CRASH_SECTOR);
 	case 3:
-		return apply_torn(replay, event, UDS_CRASH_BLOCK);
+		return apply_torn(maker, event, UDS_CRASH_BLOCK);
 	case 4:
-		return apply_some(replay, event, UDS_CRASH_SECTOR, false);
+		return apply_some(maker, event, UDS_CRASH_SECTOR, false);
 	case 5:
-		return apply_some(replay, event, UDS_CRASH_BLOCK, false);
+		return apply_some(maker, event, UDS_CRASH_BLOCK, false);
 	default:
-		return apply_some(replay, event, UDS_CRASH_SECTOR, true);
+		return apply_some(maker, event, UDS_CRASH_SECTOR, true);
 	}
 }
 
 /* One change of those that are not certain. */
-static int apply_pending(const struct replay *replay, const struct crash_event *event,
+static int apply_pending(const struct image_maker *maker, const struct crash_event *event,
 			 uint32_t variant, bool last)
 {
 	switch (variant) {
@@ -200,7 +201,7 @@ static int apply_pending(const struct replay *replay, const struct crash_event *
 	case UDS_CRASH_TORN:
 	case UDS_CRASH_TORN_BLOCKS:
 		if (last)
-			return apply_torn(replay, event,
+			return apply_torn(maker, event,
 					  variant == UDS_CRASH_TORN ? UDS_CRASH_SECTOR
 								    : UDS_CRASH_BLOCK);
 		break;
@@ -209,21 +210,21 @@ static int apply_pending(const struct replay *replay, const struct crash_event *
 			return 0;
 		break;
 	case UDS_CRASH_WRITES:
-		if ((next_random(replay->random) & 1) == 0)
+		if ((next_random(maker->random) & 1) == 0)
 			return 0;
 		break;
 	case UDS_CRASH_SECTORS:
 	case UDS_CRASH_GARBAGE:
-		return apply_some(replay, event, UDS_CRASH_SECTOR, variant == UDS_CRASH_GARBAGE);
+		return apply_some(maker, event, UDS_CRASH_SECTOR, variant == UDS_CRASH_GARBAGE);
 	case UDS_CRASH_BLOCKS:
-		return apply_some(replay, event, UDS_CRASH_BLOCK, false);
+		return apply_some(maker, event, UDS_CRASH_BLOCK, false);
 	case UDS_CRASH_ANY:
 	case UDS_CRASH_ANY_GARBAGE:
-		return apply_any(replay, event, variant == UDS_CRASH_ANY_GARBAGE);
+		return apply_any(maker, event, variant == UDS_CRASH_ANY_GARBAGE);
 	default:
 		break;
 	}
-	return apply(replay, event, event->length);
+	return apply(maker, event, event->length);
 }
 
 /*
@@ -261,7 +262,7 @@ static int apply_all(const struct crash_device *device, uint64_t cut, uint32_t v
 		     uint64_t *random, struct crash_image *image)
 {
 	const struct uds_crash_log *log = device->log;
-	const struct replay replay = { image, &log->env, random };
+	const struct image_maker maker = { image, &log->env, random };
 	uint64_t last = 0, count = count_pending(device, cut, &last), found = 0;
 	uint64_t *numbers;
 	int r = 0;
@@ -280,7 +281,7 @@ static int apply_all(const struct crash_device *device, uint64_t cut, uint32_t v
 	for (uint64_t i = 0; i < count && r == 0; i++) {
 		const struct crash_event *event = &log->events[numbers[i]];
 
-		r = apply_pending(&replay, event, is_sealed(event, cut) ? UDS_CRASH_KEEP : variant,
+		r = apply_pending(&maker, event, is_sealed(event, cut) ? UDS_CRASH_KEEP : variant,
 				  numbers[i] == last);
 	}
 	env_release(&log->env, numbers);

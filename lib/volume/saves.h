@@ -31,11 +31,11 @@ enum save_slot_state {
 
 struct save_slot {
 	enum save_slot_state state;
-	int status;		/* when SLOT_UNKNOWN: what reading or writing it came to */
-	bool wiped;		/* the open chapter was overwritten: no longer to be loaded */
-	bool outdated;		/* the volume has a chapter that the save does not know of */
-	bool abandoned;		/* the index goes on without it, although a recovery could begin with it */
-	bool precious;		/* the index has records that nothing else on the device has */
+	int status;	/* when SLOT_UNKNOWN: what reading or writing it came to */
+	bool wiped;	/* the open chapter was overwritten: no longer to be loaded */
+	bool outdated;	/* the volume has a chapter that the save does not know of */
+	bool abandoned; /* the index goes on without it, although a recovery could begin with it */
+	bool precious;	/* the index has records that nothing else on the device has */
 	struct save save;	/* when SLOT_VALID */
 	uint32_t checksum;	/* of the header, when SLOT_VALID, for the extras */
 	struct uds_message why; /* when damaged or unknown: the reason */

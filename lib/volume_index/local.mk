@@ -13,4 +13,5 @@ lib_libcore_la_SOURCES += \
 	lib/volume_index/private.h \
 	lib/volume_index/save.c \
 	lib/volume_index/stream_format.h \
-	lib/volume_index/volume_index.c lib/volume_index/volume_index.h
+	lib/volume_index/volume_index.c lib/volume_index/volume_index.h \
+	lib/volume_index/walk.c

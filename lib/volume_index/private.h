@@ -64,4 +64,9 @@ static inline struct list_zone *zone_of_list(const struct volume_index *index, u
 			    part_of_list(index, zone, list % index->lists_per_zone[sub]));
 }
 
+static inline uint64_t value_to_vcn(const struct list_zone *zone, uint64_t value)
+{
+	return zone->low + ((value - zone->low) & zone->shape->chapter_mask);
+}
+
 #endif

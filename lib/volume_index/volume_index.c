@@ -224,11 +224,6 @@ void volume_index_prefetch(const struct volume_index *index, const struct name_p
 	}
 }
 
-static inline uint64_t value_to_vcn(const struct list_zone *zone, uint64_t value)
-{
-	return zone->low + ((value - zone->low) & zone->shape->chapter_mask);
-}
-
 static inline void fill_record(const struct list_zone *zone, const struct name_place *place,
 			       const struct list_found *found, struct hint *ret_record)
 {
@@ -593,78 +588,4 @@ uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int z
 uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub)
 {
 	return (unsigned int)sub < index->subs ? index->shapes[sub].parameters.list_count : 0;
-}
-
-int volume_index_walk(const struct volume_index *index, enum sub_index sub, uint32_t list,
-		      list_entry_fn each, void *context)
-{
-	const struct list_zone *zone = zone_of_list(index, sub, list);
-	const struct list_head *head = &zone->heads[list - zone->first_list];
-	uint32_t names = 0;
-	struct list_view view;
-
-	if (head->entries == 0)
-		return 0;
-	view = list_view_of(zone, head);
-	for (uint32_t i = 0, bit = 0; i < view.entries; i++, bit++) {
-		struct list_entry entry = { 0 };
-		int r;
-
-		/* Skips the ends of buckets: the bits that are 0. */
-		while ((view.upper[bit / 8] >> (bit % 8) & 1) == 0)
-			bit++;
-		entry.address =
-			(bit - i) << zone->shape->low_bits |
-			((uint32_t)list_rest(zone->shape, view.rest, i) & zone->shape->low_mask);
-		entry.value = (uint32_t)list_value(zone->shape, &view, i);
-		entry.vcn = value_to_vcn(zone, entry.value);
-		entry.stale = list_is_stale(zone, head, entry.value);
-		if (names < view.collisions && list_name_position(&view, names) == i)
-			entry.collision_name = view.names + LIST_NAME_BYTES * names++ + 2;
-		r = each(context, &entry);
-		if (r != 0)
-			return r;
-	}
-	return 0;
-}
-
-struct unwanted {
-	list_entry_fn is_unwanted;
-	void *context;
-	uint32_t position; /* of the next entry */
-	uint32_t end;	   /* only those before are looked at */
-	uint32_t last;	   /* unwanted one; UINT32_MAX: there is none */
-};
-
-static int look_for_unwanted(void *context, const struct list_entry *entry)
-{
-	struct unwanted *unwanted = context;
-
-	if (unwanted->position == unwanted->end)
-		return 1;
-	if (unwanted->is_unwanted(unwanted->context, entry) != 0)
-		unwanted->last = unwanted->position;
-	unwanted->position++;
-	return 0;
-}
-
-void volume_index_remove_unwanted(struct volume_index *index, enum sub_index sub, uint32_t list,
-				  list_entry_fn is_unwanted, void *context)
-{
-	struct list_zone *zone = zone_of_list(index, sub, list);
-	struct list_head *head = &zone->heads[list - zone->first_list];
-	struct unwanted unwanted = { .is_unwanted = is_unwanted, .context = context };
-
-	/*
-	 * From the end: an entry that takes the place of a removed one, a collision entry without its name from
-	 * then on, was looked at before.
-	 */
-	for (unwanted.end = head->entries; unwanted.end > 0; unwanted.end = unwanted.last) {
-		unwanted.position = 0;
-		unwanted.last = UINT32_MAX;
-		volume_index_walk(index, sub, list, look_for_unwanted, &unwanted);
-		if (unwanted.last == UINT32_MAX)
-			return;
-		index->operations->remove(zone, head, unwanted.last);
-	}
 }

@@ -249,7 +249,7 @@ examples_run() {
 	mkdir -p "$scratch/run/examples"
 	cp "$scratch"/bin/* "$scratch/run/examples/" || return 1
 	for test in "$srcdir"/examples/test_*; do
-		(cd "$scratch/run" && UDS_BUILDDIR=$scratch/run \
+		(cd "$scratch/run" && UDS_BUILDDIR=$scratch/run UDS_TOOL=$root$(setting prefix)/bin/uds \
 			LD_LIBRARY_PATH=$root$(setting prefix)/lib "$test") || r=1
 	done
 	return $r

@@ -9,7 +9,7 @@
  * Models: lib/exceptions/area.c: area_write cow_zero_chunk
  * Models: lib/exceptions/store_settle.c: store_settle
  * Models: lib/exceptions/store.c: clean_tail
- * Models: lib/snapshot/origin_write.c: copy_window
+ * Models: lib/snapshot/keep_old.c: make_durable keep_window
  *
  * Holds (uds-cow(5), 12): an entry of the list names data that is there (I1); behind a full area the
  * list goes on with nothing old (I2); an origin chunk that has changed has its exception (I3);

@@ -845,7 +845,7 @@ static const struct row {
 	{ SNAPSHOT, status_of_no_size, -EINVAL, "struct uds_snapshot_status" },
 	{ SNAPSHOT, changed_ranges_stopped, UDS_ERR_STOPPED, "changed ranges" },
 	{ SNAPSHOT, read_invalid, UDS_ERR_INVALID_SNAPSHOT, "invalid" },
-	{ SNAPSHOT, changed_ranges_invalid, UDS_ERR_INVALID_SNAPSHOT, "changed ranges" },
+	{ SNAPSHOT, changed_ranges_invalid, UDS_ERR_INVALID_SNAPSHOT, "is invalid" },
 	{ SNAPSHOT_RO, write_read_only, UDS_ERR_READ_ONLY, "read only" },
 	{ SNAPSHOT_RO, write_origin_read_only, UDS_ERR_READ_ONLY, "read only" },
 	{ SNAPSHOT_RO, invalidate_read_only, UDS_ERR_READ_ONLY, "read only" },
