@@ -26,7 +26,7 @@
 
 struct worker {
 	pthread_t thread;
-	struct uds_index *index;
+	struct uds_index *index = NULL;
 	uint64_t first; /* number of its first name */
 	uint64_t count;
 	atomic_bool *stop;
@@ -161,7 +161,7 @@ static struct uds_index *make_index(const char *path, const struct uds_configura
 	struct uds_io_file_options file = UDS_IO_FILE_OPTIONS_INIT;
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 	struct uds_message message = { "" };
-	struct uds_index *index;
+	struct uds_index *index = NULL;
 	int r;
 
 	file.write = true;
@@ -218,7 +218,7 @@ int main(int argc, char **argv)
 	static struct worker workers[MOST_THREADS];
 	unsigned int threads = 1, zones = 1;
 	double seconds = 10;
-	struct uds_index *index;
+	struct uds_index *index = NULL;
 	struct uds_io *io;
 	int option, r;
 
