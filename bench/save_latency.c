@@ -26,7 +26,7 @@
 
 struct worker {
 	pthread_t thread;
-	struct uds_index *index = NULL;
+	struct uds_index *index;
 	uint64_t first; /* number of its first name */
 	uint64_t count;
 	atomic_bool *stop;
