@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/message.h"
-#include "base/struct_size.h"
 #include "base/visibility.h"
 #include "check/verify_private.h"
 #include "index/rebuild.h"
@@ -288,12 +287,9 @@ UDS_PUBLIC int uds_index_repair(struct uds_io *io, const struct uds_index_option
 	};
 	struct uds_message message = { "" };
 	struct uds_env env;
-	int r = 0;
+	int r;
 
-	if (options != NULL)
-		r = STRUCT_IN(&o, options, uds_index_options, skip_unreadable, ret_message);
-	if (r == 0)
-		r = env_take(o.env, ret_message, &env);
+	r = index_take_options(options, &o, &env, ret_message);
 	if (r < 0)
 		return r;
 	env.log = verify_say_nothing;

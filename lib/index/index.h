@@ -127,6 +127,13 @@ int index_failure(const struct uds_index *index, int status, const struct uds_me
 int index_end(const struct uds_index *index, int status, const char *what);
 
 /*
+ * What a caller gave for options, which may be NULL, over the default ones that @ret_options has, and the
+ * environment in them. Returns 0, or what a size member or an incomplete environment came to.
+ */
+int index_take_options(const struct uds_index_options *given, struct uds_index_options *ret_options,
+		       struct uds_env *ret_env, struct uds_message *ret_message);
+
+/*
  * Loads the latest save, as opening does, and gives everything back. Returns what index_load() returns:
  * 0 when the index opens without recovery.
  */

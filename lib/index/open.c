@@ -32,6 +32,16 @@ UDS_PUBLIC int uds_index_format(struct uds_io *io, const struct uds_configuratio
 			     !o.no_extras, ret_message);
 }
 
+int index_take_options(const struct uds_index_options *given, struct uds_index_options *ret_options,
+		       struct uds_env *ret_env, struct uds_message *ret_message)
+{
+	int r = 0;
+
+	if (given != NULL)
+		r = STRUCT_IN(ret_options, given, uds_index_options, skip_unreadable, ret_message);
+	return r < 0 ? r : env_take(ret_options->env, ret_message, ret_env);
+}
+
 static int make_zones(struct uds_index *index)
 {
 	uint32_t capacity = index->geometry.records_per_chapter / index->zone_count;
@@ -348,12 +358,9 @@ UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options 
 	struct uds_message message = { "" };
 	struct uds_index *index;
 	struct uds_env env;
-	int r = 0;
+	int r;
 
-	if (options != NULL)
-		r = STRUCT_IN(&o, options, uds_index_options, skip_unreadable, ret_message);
-	if (r == 0)
-		r = env_take(o.env, ret_message, &env);
+	r = index_take_options(options, &o, &env, ret_message);
 	if (r < 0)
 		return r;
 	index = env_allocate_zeroed(&env, 1, sizeof(*index));

@@ -124,7 +124,8 @@ def kernel_writes_in_front_of_extras(folder):
         flip(index, at)
 
 
-def main():
+def run_with_guest(*tests):
+    """Runs each with a folder of its own, where there is a guest. Returns the exit status."""
     results = Results()
     try:
         available()
@@ -132,9 +133,14 @@ def main():
         print("skipped: kernel guest with VDO: %s" % reason)
         results.skipped += 1
         return results.finish()
-    with tempfile.TemporaryDirectory(prefix="uds-guest-") as folder:
-        results.run("kernel_writes_in_front_of_extras", kernel_writes_in_front_of_extras, folder)
+    for test in tests:
+        with tempfile.TemporaryDirectory(prefix="uds-guest-") as folder:
+            results.run(test.__name__, test, folder)
     return results.finish()
+
+
+def main():
+    return run_with_guest(kernel_writes_in_front_of_extras)
 
 
 if __name__ == "__main__":

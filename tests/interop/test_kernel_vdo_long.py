@@ -7,10 +7,9 @@ Some ten minutes of the guest, so only with UDS_TEST_SCALE=10 or more, as check-
 import hashlib
 import os
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
-from test_kernel_vdo import CHAPTER, available, guest  # noqa: E402
+from test_kernel_vdo import CHAPTER, guest, run_with_guest  # noqa: E402
 from test_kernel_vdo_prime import FORMAT, START, STATS, data, lose_index, new_volume, stats, write  # noqa: E402
 from tool_support import SCALE, Results, Skip, equal, uds  # noqa: E402
 
@@ -86,21 +85,13 @@ def the_kernel_rebuilds_what_we_left_as_by_a_crash(folder):
 
 
 def main():
-    results = Results()
-    tests = (several_zones_of_the_volume_use_one_index, the_kernel_rebuilds_what_we_left_as_by_a_crash, a_sparse_index_is_primed,
-             a_volume_that_is_killed_has_right_advice_and_is_taken_up_again)
-    try:
-        if SCALE < 10:
-            raise Skip("takes ten minutes, set UDS_TEST_SCALE to 10 to run it")
-        available()
-    except Skip as reason:
-        print("skipped: dm-vdo at length: %s" % reason)
+    if SCALE < 10:
+        results = Results()
+        print("skipped: dm-vdo at length: takes ten minutes, set UDS_TEST_SCALE to 10 to run it")
         results.skipped += 1
         return results.finish()
-    for test in tests:
-        with tempfile.TemporaryDirectory(prefix="uds-guest-") as folder:
-            results.run(test.__name__, test, folder)
-    return results.finish()
+    return run_with_guest(several_zones_of_the_volume_use_one_index, the_kernel_rebuilds_what_we_left_as_by_a_crash,
+                          a_sparse_index_is_primed, a_volume_that_is_killed_has_right_advice_and_is_taken_up_again)
 
 
 if __name__ == "__main__":

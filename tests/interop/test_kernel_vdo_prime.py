@@ -7,12 +7,11 @@ data blocks in use, says whether the primed index deduplicates.
 """
 import os
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
-from test_kernel_vdo import available, guest  # noqa: E402
+from test_kernel_vdo import guest, run_with_guest  # noqa: E402
 from test_tool_vdo import page_commands  # noqa: E402
-from tool_support import FAILED, Results, Skip, equal, uds  # noqa: E402
+from tool_support import FAILED, equal, uds  # noqa: E402
 
 BLOCKS = 400
 FORMAT = "vdoformat --logical-size=2G --slab-bits=13 %s /dev/disk >/dev/null && "
@@ -78,17 +77,7 @@ def a_lost_index_is_primed_and_the_kernel_deduplicates(folder):
 
 
 def main():
-    results = Results()
-    try:
-        available()
-    except Skip as reason:
-        print("skipped: kernel guest with VDO: %s" % reason)
-        results.skipped += 1
-        return results.finish()
-    with tempfile.TemporaryDirectory(prefix="uds-guest-") as folder:
-        results.run("a_lost_index_is_primed_and_the_kernel_deduplicates",
-                    a_lost_index_is_primed_and_the_kernel_deduplicates, folder)
-    return results.finish()
+    return run_with_guest(a_lost_index_is_primed_and_the_kernel_deduplicates)
 
 
 if __name__ == "__main__":

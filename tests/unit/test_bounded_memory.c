@@ -5,6 +5,7 @@
  * and the image is opened and checked as far as that goes.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,14 @@ static _Atomic size_t in_use, most;
 static size_t largest_allowed;
 static _Atomic bool refused;
 
+static void note_most(size_t bytes)
+{
+	size_t before = most;
+
+	while (bytes > before && !atomic_compare_exchange_weak(&most, &before, bytes))
+		;
+}
+
 static void *allocate(void *context, size_t bytes, size_t alignment)
 {
 	uint8_t *memory;
@@ -42,9 +51,7 @@ static void *allocate(void *context, size_t bytes, size_t alignment)
 	if (posix_memalign((void **)&memory, HEAD, HEAD + bytes) != 0)
 		return NULL;
 	memcpy(memory, &bytes, sizeof(bytes));
-	in_use += bytes;
-	if (in_use > most)
-		most = in_use;
+	note_most(atomic_fetch_add(&in_use, bytes) + bytes);
 	return memory + HEAD;
 }
 
