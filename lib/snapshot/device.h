@@ -128,6 +128,9 @@ typedef int (*device_lost_fn)(void *context, uint64_t offset, uint64_t length, i
 /* What is read at once past errors. */
 #define SALVAGE_BYTES (UINT64_C(4) << 20)
 
+/* A buffer of SALVAGE_BYTES, or of what there is where that is less; NULL: no memory. */
+uint8_t *device_salvage_buffer(const struct uds_snapshot *s);
+
 /* Reads the snapshot past what is lost: zeros in the buffer. */
 int device_read_past_errors(struct uds_snapshot *s, uint8_t *buffer, uint64_t length,
 			    uint64_t offset, device_lost_fn lost, void *context,

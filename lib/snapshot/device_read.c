@@ -284,11 +284,20 @@ int device_read_held(struct uds_snapshot *s, uint8_t *buffer, uint64_t length, u
 	return read_view(&rd);
 }
 
+uint8_t *device_salvage_buffer(const struct uds_snapshot *s)
+{
+	uint64_t bytes = s->origin->size_bytes;
+
+	if (bytes > SALVAGE_BYTES)
+		bytes = SALVAGE_BYTES;
+	return io_allocate_buffer(s->origin->io, &s->env, bytes > 0 ? bytes : 1);
+}
+
 /* For the losses alone: through a buffer of our own. */
 static int look_for_losses(struct uds_snapshot *s, uint64_t length, uint64_t offset,
 			   struct loss_list *losses, struct uds_message *message)
 {
-	uint8_t *buffer = io_allocate_buffer(s->origin->io, &s->env, (size_t)SALVAGE_BYTES);
+	uint8_t *buffer = device_salvage_buffer(s);
 	int r = 0;
 
 	if (buffer == NULL)

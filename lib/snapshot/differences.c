@@ -126,10 +126,13 @@ static int go_through(struct differences *d, uint64_t offset, uint64_t end)
 static int with_buffers(struct differences *d, uint64_t offset, uint64_t end)
 {
 	const struct uds_env *env = &d->from->env;
+	uint64_t bytes = end - offset < COMPARE_BYTES ? end - offset : COMPARE_BYTES;
 	int r = -ENOMEM;
 
+	if (end <= offset)
+		return 0;
 	for (unsigned int i = 0; i < 2; i++)
-		d->buffers[i] = env_allocate(env, COMPARE_BYTES, 1);
+		d->buffers[i] = env_allocate(env, bytes, 1);
 	if (d->buffers[0] != NULL && d->buffers[1] != NULL)
 		r = go_through(d, offset, end);
 	for (unsigned int i = 0; i < 2; i++)

@@ -94,7 +94,7 @@ int merge_losses_find(struct uds_snapshot *s, uds_snapshot_loss_fn each, void *c
 		      struct uds_message *message)
 {
 	struct loss_search search = { .s = s, .lost = ret_lost };
-	uint8_t *buffer = io_allocate_buffer(s->cow, &s->env, (size_t)SALVAGE_BYTES);
+	uint8_t *buffer = device_salvage_buffer(s);
 	int r = buffer == NULL ? -ENOMEM : 0;
 	struct map_run run;
 
@@ -175,7 +175,7 @@ int merge_losses_give_up(struct uds_snapshot *s, const struct lost_chunks *found
 
 	if (found->count == 0)
 		return 0;
-	buffer = io_allocate_buffer(s->cow, &s->env, (size_t)SALVAGE_BYTES);
+	buffer = device_salvage_buffer(s);
 	/* Under the hold, so that no write comes between this look and the step out of the map. */
 	r = buffer == NULL ? -ENOMEM : look_again(s, found, buffer, &lost);
 	if (r == 0 && lost.count > 0)

@@ -135,14 +135,24 @@ static void merge(struct uds_snapshot *snapshot, struct uds_io *origin, const ui
 		FUZZ_REQUIRE(memcmp(before, after, ORIGIN_BYTES) == 0);
 }
 
+static int count_difference(void *context, uint64_t offset, uint64_t length)
+{
+	FUZZ_REQUIRE(length > 0 && offset < ORIGIN_BYTES && length <= ORIGIN_BYTES - offset);
+	++*(uint64_t *)context;
+	return 0;
+}
+
 static void use_snapshot(struct uds_snapshot *snapshot, struct uds_io *origin, uint8_t how)
 {
 	uint8_t view[ORIGIN_BYTES], part[300];
-	uint64_t losses = 0, lost;
+	uint64_t losses = 0, differences = 0, lost;
 	size_t done;
 	bool readable = uds_snapshot_read(snapshot, view, ORIGIN_BYTES, 0) == 0;
 
 	(void)uds_snapshot_salvage(snapshot, part, sizeof(part), 700, count_loss, &losses, &lost);
+	(void)uds_snapshot_salvage(snapshot, NULL, ORIGIN_BYTES, 0, count_loss, &losses, &lost);
+	(void)uds_snapshot_for_each_difference(snapshot, NULL, 0, ORIGIN_BYTES, how & 64,
+					       count_difference, &differences);
 	(void)uds_snapshot_read_partial(snapshot, part, sizeof(part), 600, &done);
 	if (how & 128) {
 		memset(part, 0x3c, sizeof(part));
@@ -170,7 +180,8 @@ void fuzz_snapshot_image(const uint8_t *bytes, size_t size)
 		content[i] = (uint8_t)(i * 7 + i / 512);
 	origin = fuzz_io(content, ORIGIN_BYTES);
 	cow = fuzz_io(input.at, input.left);
-	options.env = fuzz_env_begin(input.left, MEMORY_BASE, MEMORY_FACTOR);
+	/* A merge that compares has the copier's buffers twice: as much again. */
+	options.env = fuzz_env_begin(input.left, 2 * MEMORY_BASE, MEMORY_FACTOR);
 	options.strict = how & 1;
 	options.salvage = how & 2;
 	options.read_only = how & 4;
