@@ -24,7 +24,7 @@ static uint64_t states_wanted(void)
 {
 	const char *text = getenv("UDS_SCENARIO_STATES");
 
-	return (text == NULL ? STATES : strtoull(text, NULL, 10)) * scenario_scale();
+	return test_scaled(text == NULL ? STATES : strtoull(text, NULL, 10));
 }
 
 static uint32_t bit(unsigned int variant)

@@ -252,16 +252,9 @@ static const struct {
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
-static unsigned int scale(void)
-{
-	const char *text = getenv("UDS_TEST_SCALE");
-
-	return text == NULL || atoi(text) < 1 ? 1 : (unsigned int)atoi(text);
-}
-
 START_TEST(a_chapter_that_is_not_there_as_a_whole_is_no_chapter)
 {
-	unsigned int most = 10 * scale(), states = 0, torn = 0;
+	unsigned int most = (unsigned int)test_scaled(10), states = 0, torn = 0;
 	size_t unit = _i % 2 == 0 ? 512 : 4096;
 	struct image image;
 

@@ -212,7 +212,7 @@ static unsigned int fail_each(const struct scenario *scenario, enum call call, u
 	unsigned int lives = 1;
 
 	fail_one(scenario, &fault, &count);
-	step = scenario_scale() >= 20 ? 1 : count / (TRIES * scenario_scale()) + 1;
+	step = test_scale() >= 20 ? 1 : count / test_scaled(TRIES) + 1;
 	for (fault.nth = 1 + scenario_seed() * 7919 % step;; fault.nth += step, lives++) {
 		if (call != ALLOCATION)
 			fault.status =

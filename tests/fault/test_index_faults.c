@@ -296,13 +296,6 @@ static bool fail_one(unsigned int kinds, uint64_t nth, int status, bool and_afte
 	return failed;
 }
 
-static uint64_t scale(void)
-{
-	const char *text = getenv("UDS_TEST_SCALE");
-
-	return text == NULL || atoi(text) < 1 ? 1 : (uint64_t)atoi(text);
-}
-
 /* About @tries lives, with failures evenly spread over all operations of these kinds. */
 static void fail_each(unsigned int kinds, int status, bool and_after, uint64_t tries)
 {
@@ -313,7 +306,7 @@ static void fail_each(unsigned int kinds, int status, bool and_after, uint64_t t
 	ck_assert_int_eq(live(), 0);
 	count = fault_plan_count(&life.plan, kinds);
 	end_life();
-	step = count / (tries * scale()) + 1;
+	step = count / test_scaled(tries) + 1;
 	printf("%llu operations in a life, every %lluth fails\n", (unsigned long long)count,
 	       (unsigned long long)step);
 	while (fail_one(kinds, nth, status, and_after))

@@ -319,8 +319,9 @@ def main():
         def no_verify():
             raise Skip("there is no `uds verify`")
         results.run("images that were made are verified", no_verify)
-    steps = [(3000 * SCALE, "save"), (200, "crash"), (2500 * SCALE, "crash"), (2000, "recover"),
-             (1500, "save"), (1500, "save")]
+    share = min(SCALE, 1)
+    steps = [(3000 * SCALE, "save"), (200, "crash"), (2500 * SCALE, "crash"),
+             (2000 * share, "recover"), (1500 * share, "save"), (1500 * share, "save")]
     if vectors("uds") is not None:
         for name in ("dense-wrap", "dense-2page-crash", "dense-collisions", "converted-clean",
                      "converted-crash", "sparse-1zone", "sparse-crash"):

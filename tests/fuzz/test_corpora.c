@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "scale.h"
 #include "targets.h"
 
 #define CHANGED	   8u
@@ -42,14 +43,6 @@ static uint8_t *read_input(const char *path, size_t *ret_size)
 	return bytes;
 }
 
-static unsigned int scale(void)
-{
-	const char *text = getenv("UDS_TEST_SCALE");
-	int n = text != NULL ? atoi(text) : 1;
-
-	return n > 0 ? (unsigned int)n : 1;
-}
-
 /* In memory of its exact size, so that a sanitizer sees each byte behind it. */
 static void run(const struct target *target, const uint8_t *bytes, size_t size)
 {
@@ -66,7 +59,7 @@ static void run_changed(const struct target *target, uint8_t *bytes, size_t size
 {
 	uint64_t random = size + 1;
 
-	for (unsigned int i = 0; size > 0 && i < CHANGED * scale(); i++) {
+	for (unsigned int i = 0; size > 0 && i < test_scaled(CHANGED); i++) {
 		size_t at;
 		uint8_t was;
 

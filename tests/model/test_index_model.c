@@ -3,7 +3,7 @@
  * Random requests against a model: in batches, from one or several threads, over chapters that leave,
  * with saves, crashes and reopening with other numbers of zones in between.
  *
- * UDS_TEST_SCALE multiplies the number of requests (default 1: about a million in all).
+ * UDS_TEST_SCALE multiplies the number of requests (about a million in all).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -344,14 +344,6 @@ static void convert(struct run *run)
 		model_drop(run->model, run->saved_newest);
 }
 
-static unsigned int scale(void)
-{
-	const char *text = getenv("UDS_TEST_SCALE");
-	int n = text != NULL ? atoi(text) : 1;
-
-	return n > 0 ? (unsigned int)n : 1;
-}
-
 static void start_run(struct run *run, bool sparse, uint64_t seed)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
@@ -390,7 +382,7 @@ static void end_run(struct run *run)
 	       ", overflows %" PRIu64 "\n",
 	       run->found, run->missed, s.early_expiries, s.overflows);
 	ck_assert_uint_eq(run->wrong, 0);
-	ck_assert_uint_gt(run->found, 1000);
+	ck_assert_uint_gt(run->found, test_scaled(1000));
 	uds_index_close(run->index);
 	uds_io_close(run->io);
 	model_free(run->model);
@@ -440,39 +432,39 @@ static void run_model(bool sparse, bool converted, unsigned int threads, unsigne
 
 START_TEST(random_requests_of_one_thread_follow_the_model)
 {
-	run_model(false, false, 1, 500000 * scale(), 0x5eed1);
+	run_model(false, false, 1, (unsigned int)test_scaled(500000), 0x5eed1);
 }
 END_TEST
 
 START_TEST(random_requests_of_four_threads_follow_the_model)
 {
-	run_model(false, false, 4, 500000 * scale(), 0x5eed2);
+	run_model(false, false, 4, (unsigned int)test_scaled(500000), 0x5eed2);
 }
 END_TEST
 
 START_TEST(random_requests_to_a_sparse_index_follow_the_model)
 {
-	run_model(true, false, 1, 200000 * scale(), 0x5eed3);
+	run_model(true, false, 1, (unsigned int)test_scaled(200000), 0x5eed3);
 }
 END_TEST
 
 START_TEST(random_requests_of_four_threads_to_a_sparse_index_follow_the_model)
 {
-	run_model(true, false, 4, 200000 * scale(), 0x5eed4);
+	run_model(true, false, 4, (unsigned int)test_scaled(200000), 0x5eed4);
 }
 END_TEST
 
 /* The place of the moved chapter follows from where the index is when it is converted: so several. */
 START_TEST(random_requests_to_a_converted_index_follow_the_model)
 {
-	run_model(false, true, 1 + 3 * (unsigned int)(_i % 2), 60000 * scale(),
+	run_model(false, true, 1 + 3 * (unsigned int)(_i % 2), (unsigned int)test_scaled(60000),
 		  0x5eed10 + (uint64_t)_i);
 }
 END_TEST
 
 START_TEST(random_requests_to_a_converted_sparse_index_follow_the_model)
 {
-	run_model(true, true, 1 + 3 * (unsigned int)(_i % 2), 60000 * scale(),
+	run_model(true, true, 1 + 3 * (unsigned int)(_i % 2), (unsigned int)test_scaled(60000),
 		  0x5eed20 + (uint64_t)_i);
 }
 END_TEST

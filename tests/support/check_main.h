@@ -9,6 +9,7 @@
 #define TESTS_CHECK_MAIN_H
 
 #include "check_places.h"
+#include "scale.h"
 
 /* Runs the suite, prints each failure, each skip with its reason, and "result: P passed, F failed, S skipped". */
 int run_suite(Suite *suite);

@@ -40,13 +40,6 @@ bool scenario_forgets(unsigned int device)
 	return number_of("UDS_SCENARIO_FORGET", UINT64_MAX) == device;
 }
 
-uint64_t scenario_scale(void)
-{
-	uint64_t scale = number_of("UDS_TEST_SCALE", 1);
-
-	return scale == 0 ? 1 : scale;
-}
-
 /* ---- an I/O that shows less ---- */
 
 struct narrow {

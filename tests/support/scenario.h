@@ -99,9 +99,6 @@ bool scenario_is_wanted(const struct scenario *scenario);
 /* To test the test: flushes of this device do nothing: UDS_SCENARIO_FORGET (0 or 1). */
 bool scenario_forgets(unsigned int device);
 
-/* UDS_TEST_SCALE: how many times as much. */
-uint64_t scenario_scale(void);
-
 /* ---- for the kinds ---- */
 
 /* Opens the devices for the library, through a plan of failures if there is one. */

@@ -569,8 +569,7 @@ static void *read_records(void *argument)
 
 START_TEST(readers_beside_the_writer_see_one_chapter_or_none)
 {
-	const char *scale = getenv("UDS_TEST_SCALE");
-	uint64_t chapters = 60 * (scale != NULL ? strtoull(scale, NULL, 0) : 1);
+	uint64_t chapters = test_scaled(60);
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 	_Atomic uint64_t newest = 0;
 	_Atomic bool stop = false;

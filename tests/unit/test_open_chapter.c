@@ -731,7 +731,7 @@ static void assert_few_probes(struct open_zone *zone, const unsigned int free_by
  */
 START_TEST(names_equal_in_all_but_three_bytes_take_few_probes)
 {
-	const unsigned int every = getenv("UDS_TEST_SCALE") != NULL ? 1 : 23;
+	const unsigned int every = test_scale() > 1 ? 1 : 23;
 	struct open_zone *zone = make_zone(CRAFTED);
 	unsigned int n = 0, f[3];
 

@@ -281,9 +281,8 @@ static void step_other(struct world *w)
 START_TEST(device_is_what_two_arrays_would_be)
 {
 	struct world w = { .setting = &settings[_i], .random = 4711 + (uint64_t)_i };
-	const char *scale = getenv("UDS_TEST_SCALE");
 	size_t size = w.setting->size;
-	int steps = 2500 * (scale != NULL ? atoi(scale) : 1);
+	int steps = (int)test_scaled(2500);
 
 	w.origin = malloc(size);
 	w.view = malloc(2 * size);
@@ -308,7 +307,7 @@ START_TEST(device_is_what_two_arrays_would_be)
 			step_other(&w);
 	}
 	step_read(&w, true);
-	ck_assert(w.setting->transient || w.merges > 10);
+	ck_assert(w.setting->transient || (uint64_t)w.merges >= test_scaled(11));
 	uds_snapshot_close(w.s);
 	uds_io_close(w.origin_io);
 	uds_io_close(w.cow_io);

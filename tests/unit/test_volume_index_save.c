@@ -934,8 +934,7 @@ static void use_index(struct volume_index *index)
 
 START_TEST(random_damage_is_refused_or_harmless)
 {
-	const char *scale = getenv("UDS_TEST_SCALE");
-	unsigned int rounds = 3000 * (scale != NULL ? (unsigned int)atoi(scale) : 1);
+	uint64_t rounds = test_scaled(3000);
 	unsigned int loaded = 0;
 	struct sample s[2];
 
