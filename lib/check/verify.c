@@ -18,7 +18,7 @@
 #include "check/verify_private.h"
 #include "geometry/name_bits.h"
 #include "index/index.h"
-#include "index/save.h"
+#include "index/load.h"
 #include "volume/chapter_stream.h"
 #include "volume/chapter_view.h"
 

@@ -36,6 +36,20 @@ void index_unlock_others(struct uds_index *index, struct index_zone *zone)
 	}
 }
 
+uint64_t index_lowest_named(const struct uds_index *index)
+{
+	uint64_t lowest = index->newest, low, high;
+
+	for (unsigned int zone = 0; zone < index->zone_count; zone++) {
+		for (int sub = 0; sub < (index->sparse ? 2 : 1); sub++) {
+			volume_index_window(index->volume_index, (enum sub_index)sub, zone, &low,
+					    &high);
+			lowest = low < lowest ? low : lowest;
+		}
+	}
+	return lowest;
+}
+
 int index_failure(const struct uds_index *index, int status, const struct uds_message *message)
 {
 	/* Opening has not made the table when it fails early, and has its own message. */

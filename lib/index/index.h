@@ -115,6 +115,9 @@ void index_unlock_all(const struct uds_index *index);
 void index_lock_others(struct uds_index *index, struct index_zone *zone);
 void index_unlock_others(struct uds_index *index, struct index_zone *zone);
 
+/* The lowest chapter that the volume index may name. All zone locks are held, or no other thread uses the index. */
+uint64_t index_lowest_named(const struct uds_index *index);
+
 /*
  * Every public call on an index begins with failures_begin(index->failures) and ends with index_end().
  *

@@ -11,7 +11,7 @@
 #include "index/close_chapter.h"
 #include "index/journal.h"
 #include "index/rebuild.h"
-#include "index/save.h"
+#include "index/load.h"
 #include "index/saved_records.h"
 
 UDS_PUBLIC int uds_index_format(struct uds_io *io, const struct uds_configuration *configuration,

@@ -12,7 +12,7 @@
 #include "index/close_chapter.h"
 #include "index/replay.h"
 #include "index/replay_crew.h"
-#include "index/save.h"
+#include "index/load.h"
 #include "volume/chapter_stream.h"
 #include "volume/find_chapters.h"
 

@@ -72,6 +72,8 @@ struct list_shape {
 	struct volume_index_parameters parameters;
 };
 
+struct zone_save;
+
 /* A zone's share of a sub-index. */
 struct list_zone {
 	const struct list_shape *shape;
@@ -80,6 +82,7 @@ struct list_zone {
 	uint32_t first_list;
 	uint64_t low; /* the window (13.2) */
 	uint64_t high;
+	struct zone_save *saving; /* has to copy a list before it changes; NULL: none */
 	uint64_t coded_bits; /* of all lists together */
 	uint64_t records;    /* modulo 2^64: a load credits zone 0 with all (6.4) */
 	uint64_t collisions; /* the same */

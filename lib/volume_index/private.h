@@ -64,6 +64,16 @@ static inline struct list_zone *zone_of_list(const struct volume_index *index, u
 			    part_of_list(index, zone, list % index->lists_per_zone[sub]));
 }
 
+/* Copies a list that the save still has to write, as it is (save.c). */
+void zone_save_keep(struct zone_save *save, const struct list_zone *zone, uint32_t list);
+
+/* To be called before a list changes. */
+static inline void before_change(const struct list_zone *zone, uint32_t list)
+{
+	if (__builtin_expect(zone->saving != NULL, 0))
+		zone_save_keep(zone->saving, zone, list);
+}
+
 static inline uint64_t value_to_vcn(const struct list_zone *zone, uint64_t value)
 {
 	return zone->low + ((value - zone->low) & zone->shape->chapter_mask);

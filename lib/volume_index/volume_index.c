@@ -246,8 +246,10 @@ void volume_index_get(struct volume_index *index, const struct name_place *place
 	 * Values are chapter numbers modulo a power of two, so a stale one may read as a chapter
 	 * of the window (13.3).
 	 */
-	if (list_head_flush_from(head) < zone->low)
+	if (list_head_flush_from(head) < zone->low) {
+		before_change(zone, place->list);
 		index->operations->sweep(zone, head);
+	}
 	index->operations->find(zone, head, place->address, name->bytes, &found);
 	fill_record(zone, place, &found, ret_record);
 }
@@ -309,6 +311,7 @@ int volume_index_put(struct volume_index *index, struct hint *record,
 	/* Outside of the window the value would read as another chapter's (13.2). */
 	if (vcn < zone->low || vcn > zone->high)
 		return UDS_ERR_OUT_OF_RANGE;
+	before_change(zone, place->list);
 	r = index->operations->insert(zone, &zone->heads[place->list], place->address, position,
 				      vcn & zone->shape->chapter_mask,
 				      record->found ? name->bytes : NULL);
@@ -334,6 +337,7 @@ int volume_index_set(struct volume_index *index, struct hint *record, uint64_t v
 
 	if (vcn < zone->low || vcn > zone->high)
 		return UDS_ERR_OUT_OF_RANGE;
+	before_change(zone, place->list);
 	list_set_value(zone, &zone->heads[place->list], record->position,
 		       vcn & zone->shape->chapter_mask);
 	record->vcn = vcn;
@@ -345,6 +349,7 @@ void volume_index_remove(struct volume_index *index, struct hint *record)
 	const struct name_place *place = &record->place;
 	struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
 
+	before_change(zone, place->list);
 	/*
 	 * May turn a collision entry of the same key into the ordinary one, so that hints of other
 	 * names in this list are void.

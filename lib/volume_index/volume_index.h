@@ -11,7 +11,7 @@
  * without a zone or place say what they need.
  *
  * Memory: about 25 bits a record in total. The format's memory limit (6.3) is not enforced here: early
- * expiry (13.5) bounds memory, and volume_index_save_zone() makes a save fit its region.
+ * expiry (13.5) bounds memory, and a save is made to fit its region.
  *
  * A request goes in three steps, so that a batch can let their cache misses overlap: locate all names,
  * prefetch all lists, then get (and put, set, remove) one by one.
@@ -214,22 +214,58 @@ void volume_index_add_statistics(const struct volume_index *index, unsigned int 
 uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int zones);
 
 /*
- * Writes a zone's stream of a save (13.6), front to back. The caller holds the zone's lock.
+ * A save of one zone (13.6), of one moment, while requests go on. It is made; frozen; started; then, in turn, some
+ * lists are taken, and written; thawed; and freed. From freezing to thawing each list is copied before a request
+ * changes it, if it was not taken yet.
+ *
+ * Memory: 24 bytes a list, and a copy of each list that changed before its turn: never more than the stream has.
+ */
+struct zone_save;
+
+/* No lock is needed. Returns 0 or -ENOMEM. */
+int volume_index_save_make(struct volume_index *index, unsigned int zone,
+			   struct uds_message *message, struct zone_save **ret_save);
+
+/*
+ * Notes what the zone is. Its lock is held, for as long as 16 bytes a list take to be copied; longer, when
+ * something is left out (see below).
  *
  * @limit_bytes: the size of its region; UINT64_MAX for none.
- * @ret_dropped: how many entries were left out. 0, unless the reference implementation could not
- * load the stream (6.4) or it does not fit the region: then as many of the zone's oldest chapters as
- * needed are not written. The lists in memory stay as they are.
  *
- * Returns 0; what the sink returned; UDS_ERR_OVERFLOW when the region is too small for even empty
- * lists; -ENOMEM.
+ * Returns 0; UDS_ERR_OVERFLOW when the region is too small for even empty lists; -ENOMEM. Not frozen after an error.
  */
-int volume_index_save_zone(struct volume_index *index, unsigned int zone, uint64_t limit_bytes,
-			   const struct byte_sink *sink, struct uds_message *message,
-			   uint64_t *ret_dropped);
+int volume_index_save_freeze(struct zone_save *save, uint64_t limit_bytes,
+			     struct uds_message *message);
 
-/* How many bytes volume_index_save_zone will write when there is no limit that it meets. */
-uint64_t volume_index_saved_zone_bytes(const struct volume_index *index, unsigned int zone);
+/* Writes what is in front of the lists. No lock is needed. Returns 0 or what the sink returned. */
+int volume_index_save_start(struct zone_save *save, const struct byte_sink *sink,
+			    struct uds_message *message);
+
+/*
+ * Takes the next few lists. The zone's lock is held. Each call is followed by volume_index_save_write().
+ *
+ * Returns 1 when there are more, 0, or -ENOMEM when a request had no memory for a copy.
+ */
+int volume_index_save_take(struct zone_save *save, struct uds_message *message);
+
+/* Writes what was taken. No lock is needed. Returns 0 or what the sink returned. */
+int volume_index_save_write(struct zone_save *save, struct uds_message *message);
+
+/* The zone's lock is held. Also for one that is not frozen. */
+void volume_index_save_thaw(struct zone_save *save);
+
+/* @save: not frozen any more; may be NULL. */
+void volume_index_save_free(struct zone_save *save);
+
+/* How many bytes the stream of a frozen zone has. */
+uint64_t volume_index_save_bytes(struct zone_save *save);
+
+/*
+ * How many entries are left out. 0, unless the reference implementation could not load the stream (6.4) or it does
+ * not fit the region: then as many of the zone's oldest chapters as needed are not written. The lists in memory
+ * stay as they are.
+ */
+uint64_t volume_index_save_dropped(const struct zone_save *save);
 
 /* For a load of which all that is too old by now can be left out, as the lookups to come would do. */
 struct volume_index_cut {

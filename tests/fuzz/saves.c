@@ -8,6 +8,7 @@
 
 #include "base/stream.h"
 #include "fuzz.h"
+#include "save_zone.h"
 #include "volume_index/volume_index.h"
 
 #define MOST_STREAMS 3
@@ -79,8 +80,7 @@ static void save_and_load(const struct uds_env *env, const struct geometry *geom
 	for (unsigned int z = 0; z < zones; z++) {
 		struct byte_sink sink = { write_stream, &written[z] };
 
-		FUZZ_REQUIRE(volume_index_save_zone(index, z, UINT64_MAX, &sink, &message,
-						    &dropped) == 0);
+		FUZZ_REQUIRE(save_zone(index, z, UINT64_MAX, &sink, &message, &dropped) == 0);
 		all_dropped += dropped;
 		inputs[z] = (struct fuzz_input){ written[z].bytes, written[z].used };
 		sources[z] = (struct byte_source){ read_stream, &inputs[z] };

@@ -9,7 +9,8 @@
  * Models: lib/volume/chapter_writer.c: write_chapter build invalidate_before write_records write_index
  *		invalidate_after write_pages invalidate_saves
  * Models: lib/volume/layout.c: find_outdated_save has_chapter
- * Models: lib/index/save.c: save_all clear_open_slot index_load
+ * Models: lib/index/save.c: save_all clear_open_slot
+ * Models: lib/index/load.c: index_load
  * Models: lib/index/open.c: load_or_recover
  *
  * Holds: no record of a save is lost until its chapter is durable, and none of a durable chapter; no save is

@@ -180,6 +180,12 @@ tests_unit_test_recorded_chapters_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_recorded_chapters_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_recorded_chapters_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_zone_save
+tests_unit_test_zone_save_SOURCES = tests/unit/test_zone_save.c
+tests_unit_test_zone_save_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_zone_save_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_zone_save_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_zone_memory
 tests_unit_test_zone_memory_SOURCES = tests/unit/test_zone_memory.c
 tests_unit_test_zone_memory_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -14,6 +14,7 @@
 #include "geometry/name_bits.h"
 #include "volume_index/private.h"
 #include "index_image.h"
+#include "save_zone.h"
 #include "torture_env.h"
 #include "vector_file.h"
 #include "volume_index_model.h"
@@ -72,11 +73,9 @@ static void save_all(struct volume_index *index, struct save *ret_save)
 		struct byte_sink sink = { write_memory, &ret_save->streams[i] };
 		uint64_t dropped = 1;
 
-		ck_assert_int_eq(
-			volume_index_save_zone(index, i, UINT64_MAX, &sink, NULL, &dropped), 0);
+		ck_assert_int_eq(save_zone(index, i, UINT64_MAX, &sink, NULL, &dropped), 0);
 		ck_assert_uint_eq(dropped, 0);
-		ck_assert_uint_eq(ret_save->streams[i].length,
-				  volume_index_saved_zone_bytes(index, i));
+		ck_assert_uint_eq(ret_save->streams[i].length, saved_zone_bytes(index, i));
 	}
 }
 
@@ -558,7 +557,7 @@ START_TEST(what_the_origin_could_not_load_is_left_out_of_the_save)
 	post_chapters(&model, index, 12, 13, 0);
 	post_until(&model, index, 12, area + 2000);
 	sink.context = &stream;
-	ck_assert_int_eq(volume_index_save_zone(index, 0, UINT64_MAX, &sink, NULL, &dropped), 0);
+	ck_assert_int_eq(save_zone(index, 0, UINT64_MAX, &sink, NULL, &dropped), 0);
 	ck_assert_uint_gt(dropped, 0);
 	ck_assert_uint_le(area_needed(stream.bytes, p.list_count), area);
 	model_compare(&model, index); /* nothing is left out in memory */
@@ -614,7 +613,7 @@ START_TEST(a_small_region_gets_the_newest_chapters)
 	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 5, NULL, &index), 0);
 	/* Fewer chapters than a window: values are chapter numbers. */
 	post_chapters(&model, index, 0, 13, 300);
-	full = volume_index_saved_zone_bytes(index, 0);
+	full = saved_zone_bytes(index, 0);
 	for (uint64_t limit = full; limit > 600; limit = limit * 4 / 5) {
 		struct save save = { .count = 1 };
 		struct byte_sink sink = { write_memory, &save.streams[0] };
@@ -624,7 +623,7 @@ START_TEST(a_small_region_gets_the_newest_chapters)
 		uint64_t low, high;
 		int r;
 
-		r = volume_index_save_zone(index, 0, limit, &sink, &message, &dropped);
+		r = save_zone(index, 0, limit, &sink, &message, &dropped);
 		if (r != 0) {
 			ck_assert_int_eq(r, UDS_ERR_OVERFLOW);
 			ck_assert_ptr_nonnull(strstr(message.text, "does not fit into a region"));
@@ -685,7 +684,7 @@ START_TEST(a_write_that_fails_ends_the_save)
 		c = (struct uds_configuration)UDS_CONFIGURATION_INIT;
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
 	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 5, NULL, &index), 0);
-	ck_assert_int_eq(volume_index_save_zone(index, 0, UINT64_MAX, &sink, NULL, &dropped), 0);
+	ck_assert_int_eq(save_zone(index, 0, UINT64_MAX, &sink, NULL, &dropped), 0);
 	ck_assert_uint_gt(whole.writes, _i == 1 ? 2 : 0);
 	for (unsigned int n = 1; n <= whole.writes; n++) {
 		struct failing_sink failing = { n, 0 };
@@ -693,9 +692,8 @@ START_TEST(a_write_that_fails_ends_the_save)
 
 		sink.context = &failing;
 		dropped = 77;
-		ck_assert_int_eq(
-			volume_index_save_zone(index, 0, UINT64_MAX, &sink, &message, &dropped),
-			-ENOSPC);
+		ck_assert_int_eq(save_zone(index, 0, UINT64_MAX, &sink, &message, &dropped),
+				 -ENOSPC);
 		ck_assert_ptr_nonnull(strstr(message.text, "zone 0 was not written"));
 		ck_assert_uint_eq(dropped, 77);
 		ck_assert_uint_eq(failing.writes, n);
@@ -983,7 +981,7 @@ static int load_and_save(const struct uds_env *with, void *context)
 	r = load_all(with, &s->save, &s->geometry, 3, 5, NULL, &index);
 	if (r < 0)
 		return r;
-	r = volume_index_save_zone(index, 1, stream.length + 30000, &sink, NULL, &dropped);
+	r = save_zone(index, 1, stream.length + 30000, &sink, NULL, &dropped);
 	volume_index_free(index);
 	free(stream.bytes);
 	return r;

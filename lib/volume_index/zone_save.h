@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A save of one zone in the making: what is written of it (save_plan.c), and the writing (save.c).
+ *
+ * The heads are those of one moment. A list is taken as it is when its turn comes; one that changes before is
+ * encoded first, so that what is written is of that moment, too.
+ */
+#ifndef VOLUME_INDEX_ZONE_SAVE_H
+#define VOLUME_INDEX_ZONE_SAVE_H
+
+#include "base/stream.h"
+#include "volume_index/stream_format.h"
+#include "volume_index/volume_index.h"
+
+/* The way to the sink, in large pieces. */
+struct output {
+	const struct byte_sink *sink;
+	uint8_t *buffer;
+	size_t used;
+	int status; /* the first error; nothing is written after it */
+};
+
+/* What is written of one sub-index. */
+struct part {
+	struct list_zone *zone;
+	struct list_zone frozen; /* as the zone was then, with heads of its own; not its pool */
+	uint64_t low;		 /* the zone's own, or higher when chapters are left out */
+	uint64_t dropped;	 /* entries left out */
+	uint64_t names_lost;	 /* collision entries left out or made ordinary */
+	uint64_t data_bytes;	 /* of all lists, headers included */
+	uint64_t
+		area_bytes; /* what the lists take in the reference implementation's memory, at worst */
+	uint16_t *sizes; /* of the lists; NULL when nothing is left out */
+	uint8_t *
+		*kept; /* lists that changed before their turn, as they are written; NULL: others */
+};
+
+struct zone_save {
+	struct volume_index *index;
+	unsigned int number; /* of the zone */
+	struct part parts[2];
+	struct output output;
+	unsigned int sub; /* the list that is next: those before it are written */
+	uint32_t next;
+	int keep_status; /* why a list could not be copied */
+	uint32_t *keys;
+	uint32_t *values;
+	const uint8_t **names; /* NULL for ordinary entries */
+	uint8_t list[STREAM_LIST_BUFFER_BYTES];
+};
+
+/*
+ * Gets a list's entries into the arrays, without those of chapters that are left out; the names only where
+ * the list has collision entries or something may be left out. Returns how many there are. The zone's lock is held.
+ */
+uint32_t zone_save_gather(struct zone_save *save, struct part *part, uint32_t list);
+
+/*
+ * Decides what is written: what the reference implementation can load, and in @limit bytes. The zone's lock is
+ * held. Returns 0, UDS_ERR_OVERFLOW or -ENOMEM.
+ */
+int zone_save_plan(struct zone_save *save, uint64_t limit);
+
+#endif
