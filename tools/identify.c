@@ -158,7 +158,7 @@ static void format_pv_uuid(const uint8_t *from, char *to)
 
 		if (i >= 6 && i <= 26 && (i - 6) % 4 == 0)
 			*to++ = '-';
-		*to++ = letter ? (char)from[i] : '?';
+		*to++ = (char)(letter ? from[i] : '?');
 	}
 	*to = '\0';
 }
@@ -256,12 +256,11 @@ void opening_command(const struct identity *identity, const char *uri, char *ret
 	vdo_uri(uri, inner, sizeof(inner));
 	if (identity->thing == THING_INDEX)
 		snprintf(ret_text, room, "uds info %s", uri);
-	else if (identity->thing == THING_VDO && identity->has_index)
+	else if (identity->thing == THING_VDO_REGION ||
+		 (identity->thing == THING_VDO && identity->has_index))
 		snprintf(ret_text, room, "uds info %s", inner);
 	else if (identity->thing == THING_VDO && !identity->damaged)
 		snprintf(ret_text, room, "uds vdo prime --create %s", uri);
-	else if (identity->thing == THING_VDO_REGION)
-		snprintf(ret_text, room, "uds info %s", inner);
 	else if (identity->thing == THING_STORE)
 		snprintf(ret_text, room, "uds snapshot info %s", uri);
 }
@@ -270,7 +269,7 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 {
 	bool snapshot = strncmp(command, "snapshot ", 9) == 0,
 	     vdo = strncmp(command, "vdo ", 4) == 0;
-	struct identity identity;
+	struct identity identity = { .thing = THING_UNKNOWN };
 	struct uds_message unused;
 	char inner[1024], type[1200];
 

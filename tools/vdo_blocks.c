@@ -215,7 +215,7 @@ static int fill_run(struct walker *walker, struct slot *slot)
 {
 	struct vdo_run *run = &slot->run;
 	unsigned int fragments = 0, i = 0;
-	bool wanted[VDO_RUN_BLOCKS];
+	bool wanted[VDO_RUN_BLOCKS] = { false };
 	int r = 0;
 
 	memset(run->kinds, VDO_BLOCK_NOT_READ, sizeof(run->kinds));

@@ -181,17 +181,23 @@ static int replay_batch(struct replayer *replayer, struct batch *batch, struct u
 
 /* ---- many of them ---- */
 
-static void submit(struct replayer *replayer, struct batch **batches, struct uds_request *request)
+static int submit(struct replayer *replayer, struct batch **batches, struct uds_request *request)
 {
 	struct uds_index *index = replayer->index;
 	struct name_place place;
 	struct batch *batch;
 
 	volume_index_locate(index->volume_index, &request->name, &place);
+	/* No other thread knows the index yet: the pool needs no lock. */
+	if (batches[place.zone] == NULL)
+		batches[place.zone] = batch_take(index, &index->zones[place.zone]);
 	batch = batches[place.zone];
+	if (batch == NULL)
+		return -ENOMEM;
 	batch_add(batch, request, &place);
 	batch->operations[batch->count - 1].kind =
 		request->kind == UDS_DELETE ? &request_replayed_deletion : &request_replayed_store;
+	return 0;
 }
 
 static int run_requests(struct replayer *replayer, struct uds_message *message)
@@ -200,14 +206,9 @@ static int run_requests(struct replayer *replayer, struct uds_message *message)
 	struct batch *batches[MAXIMUM_ZONES] = { NULL };
 	int r = 0;
 
-	/* No other thread knows the index yet; the locks are taken because the layers below let go of them. */
-	for (unsigned int i = 0; i < index->zone_count; i++) {
-		batches[i] = batch_take(index, &index->zones[i]);
-		if (batches[i] == NULL)
-			r = -ENOMEM;
-	}
 	for (size_t i = 0; r == 0 && i < replayer->count; i++)
-		submit(replayer, batches, &replayer->requests[i]);
+		r = submit(replayer, batches, &replayer->requests[i]);
+	/* The locks are taken because the layers below let go of them. */
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		if (batches[i] == NULL)
 			continue;

@@ -24,7 +24,7 @@ struct differences {
 
 	/* Found and not reported yet: the next range may go on with it. Empty: none. */
 	uint64_t begin, end;
-	struct uds_message *message;
+	struct uds_message message;
 };
 
 static int report(struct differences *d)
@@ -47,12 +47,12 @@ static int add(struct differences *d, uint64_t begin, uint64_t end)
 
 static int read_both(struct differences *d, uint64_t begin, uint64_t length)
 {
-	int r = device_read(d->from, true, d->buffers[0], length, begin, d->message);
+	int r = device_read(d->from, true, d->buffers[0], length, begin, &d->message);
 
 	if (r == 0 && d->to == NULL)
-		r = device_read(d->from, false, d->buffers[1], length, begin, d->message);
+		r = device_read(d->from, false, d->buffers[1], length, begin, &d->message);
 	else if (r == 0)
-		r = device_read(d->to, true, d->buffers[1], length, begin, d->message);
+		r = device_read(d->to, true, d->buffers[1], length, begin, &d->message);
 	return r;
 }
 
@@ -140,18 +140,18 @@ static int with_buffers(struct differences *d, uint64_t offset, uint64_t end)
 	return r;
 }
 
-static int check(const struct differences *d, struct uds_message *message)
+static int check(struct differences *d)
 {
 	if (d->to != NULL && d->to->origin != d->from->origin)
-		return failure(message, -EINVAL,
+		return failure(&d->message, -EINVAL,
 			       "%s: %s was not opened beside it: only snapshots of one origin are "
 			       "compared",
 			       uds_io_name(d->from->cow), uds_io_name(d->to->cow));
 	if (device_get_state(d->from).given_up)
-		return failure(message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
+		return failure(&d->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       uds_io_name(d->from->cow));
 	if (d->to != NULL && device_get_state(d->to).given_up)
-		return failure(message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
+		return failure(&d->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       uds_io_name(d->to->cow));
 	return 0;
 }
@@ -160,20 +160,18 @@ static int check(const struct differences *d, struct uds_message *message)
 static int for_each(struct differences *d, uint64_t offset, uint64_t length, bool compare,
 		    const char *what)
 {
-	struct uds_message message = { "" };
 	uint64_t end = length < UINT64_MAX - offset ? offset + length : UINT64_MAX;
 	struct uds_snapshot *from = d->from;
 	int r;
 
 	failures_begin(from->failures);
-	d->message = &message;
 	/* A last chunk that the origin's end cuts short has changed only as far as it goes. */
 	if (end > from->origin->size_bytes)
 		end = from->origin->size_bytes;
-	r = check(d, &message);
+	r = check(d);
 	if (r == 0 && from != d->to)
 		r = compare ? with_buffers(d, offset, end) : go_through(d, offset, end);
-	return device_end(from, r, &message, what);
+	return device_end(from, r, &d->message, what);
 }
 
 UDS_PUBLIC int uds_snapshot_for_each_difference(struct uds_snapshot *from, struct uds_snapshot *to,
