@@ -76,7 +76,7 @@ static double read_areas(struct uds_io *io, const struct cow_geometry *g, uint64
 	double began = now();
 
 	must("environment", env_complete(NULL, &env));
-	must("reader", area_reader_open(io, &env, g, 0, 1, 0, &reader));
+	must("reader", area_reader_open(io, &env, g, 0, 1, NULL, 0, &reader));
 	for (uint64_t k = 0; k <= count / g->per_area; k++)
 		must("area", area_reader_next(reader, area, NULL));
 	area_reader_close(reader);

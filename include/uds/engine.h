@@ -72,14 +72,18 @@ struct uds_io_engine_options {
 	 */
 	uint32_t threads;
 
-	/* Use no io_uring, not even for files that were opened with uring. */
+	/*
+	 * Use no io_uring, not even for files that were opened with uring. Engines that share the
+	 * threads of this one do not use it either.
+	 */
 	bool no_uring;
 
 	uint8_t unused[7]; /* ignored */
 
 	/*
 	 * May be NULL. An engine whose threads this one uses too, instead of having its own. Either
-	 * may be closed first.
+	 * may be closed first; the environment of the engine that had the threads first is used until
+	 * all of them are.
 	 */
 	struct uds_io_engine *share;
 };

@@ -145,12 +145,15 @@ struct uds_exception_store_options {
 
 	/* origin_bytes is the origin's length, also where it is 0. Since 0.2. */
 	bool origin_known;
+	uint8_t unused[7]; /* ignored */
+
+	struct uds_io_engine *engine; /* as in struct uds_snapshot_options. Since 0.2 */
 };
 
 #define UDS_EXCEPTION_STORE_OPTIONS_INIT                                                        \
 	{                                                                                       \
 		sizeof(struct uds_exception_store_options), 0, false, false, false, 0, 0, 0, 0, \
-			false                                                                   \
+			false, { 0 }, 0                                                         \
 	}
 
 /*
@@ -509,8 +512,8 @@ typedef int (*uds_exception_finding_fn)(void *context, const struct uds_exceptio
 /*
  * Checks everything that the format allows to check. Never writes.
  *
- * @options: may be NULL; env, the origin's length, queue_depth and progress are used. The exceptions
- *     of an invalid store are checked as well.
+ * @options: may be NULL; env, the origin's length, queue_depth, progress and engine are used. The
+ *     exceptions of an invalid store are checked as well.
  * @found: may be NULL; called for each finding, in the order of the list.
  * @ret_findings: the number of findings.
  *

@@ -109,12 +109,19 @@ struct uds_index_options {
 	 * lost with the next save.
 	 */
 	bool skip_unreadable;
+	uint8_t unused[6]; /* ignored */
+
+	/*
+	 * May be NULL. An engine (uds/engine.h) whose threads do what is read at once, instead of threads of
+	 * the index's own; libuds_engine(3), Sharing. It may be closed first. Since 0.2.
+	 */
+	struct uds_io_engine *engine;
 };
 
 #define UDS_INDEX_OPTIONS_INIT                                                                     \
 	{                                                                                          \
 		sizeof(struct uds_index_options), 0, 0, 0, UDS_INDEX_LOAD_OR_RECOVER, false, 0, 0, \
-			0, 0, false, false                                                         \
+			0, 0, false, false, { 0 }, 0                                               \
 	}
 
 struct uds_index_format_options {

@@ -98,11 +98,18 @@ struct uds_snapshot_options {
 	/* Opening reports (areas read, 0). A value other than 0 ends it with UDS_ERR_STOPPED. */
 	uds_progress_fn progress;
 	void *progress_context;
+
+	/*
+	 * May be NULL. An engine (uds/engine.h) whose threads do the transfers that are in flight together,
+	 * those of a merge too, instead of threads of the snapshot's own, or of @beside;
+	 * libuds_engine(3), Sharing. It may be closed first. Since 0.2.
+	 */
+	struct uds_io_engine *engine;
 };
 
-#define UDS_SNAPSHOT_OPTIONS_INIT                                                              \
-	{                                                                                      \
-		sizeof(struct uds_snapshot_options), 0, false, false, false, false, 0, 0, 0, 0 \
+#define UDS_SNAPSHOT_OPTIONS_INIT                                                                 \
+	{                                                                                         \
+		sizeof(struct uds_snapshot_options), 0, false, false, false, false, 0, 0, 0, 0, 0 \
 	}
 
 /*

@@ -46,11 +46,14 @@ struct uds_volume_options {
 
 	/* Skip a slot that cannot be read: its chapter is lost. Otherwise opening fails. */
 	bool skip_unreadable;
+	uint8_t unused[7]; /* ignored */
+
+	struct uds_io_engine *engine; /* as in struct uds_index_options; since 0.2 */
 };
 
-#define UDS_VOLUME_OPTIONS_INIT                                         \
-	{                                                               \
-		sizeof(struct uds_volume_options), 0, 0, 0, 0, 0, false \
+#define UDS_VOLUME_OPTIONS_INIT                                                   \
+	{                                                                         \
+		sizeof(struct uds_volume_options), 0, 0, 0, 0, 0, false, { 0 }, 0 \
 	}
 
 /*

@@ -51,7 +51,7 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 		never_saved = never_saved && layout->saves.slots[i].state == SLOT_UNSAVED;
 	/* Until something better is known: what stays here is no reason to fail. */
 	info->state = UDS_INDEX_NEEDS_RECOVERY;
-	r = volume_open(io, layout, 0, env, &volume);
+	r = volume_open(io, layout, 0, NULL, env, &volume);
 	if (r < 0)
 		return r;
 	r = volume_read_checksums(volume, layout);

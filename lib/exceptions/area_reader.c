@@ -45,10 +45,10 @@ struct area_reader {
 };
 
 int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct cow_geometry *g,
-		     uint64_t first, int step, unsigned int depth, struct area_reader **ret_reader)
+		     uint64_t first, int step, struct uds_io_engine *share, unsigned int depth,
+		     struct area_reader **ret_reader)
 {
 	uint64_t piece = g->chunk_bytes < PIECE_BYTES ? g->chunk_bytes : PIECE_BYTES;
-	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
 	struct area_reader *reader;
 	int r;
 
@@ -79,9 +79,7 @@ int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct
 	/* A short list ends in the first area: only when more is asked for is more read ahead. */
 	reader->window = 1;
 	reader->buffers = io_allocate_buffer(cow, env, piece * depth);
-	options.depth = depth;
-	r = reader->buffers == NULL ? -ENOMEM
-				    : uds_io_engine_open(&options, env, NULL, &reader->engine);
+	r = reader->buffers == NULL ? -ENOMEM : engine_open(share, depth, env, &reader->engine);
 	if (r < 0) {
 		env_release(env, reader->buffers);
 		env_release(env, reader);

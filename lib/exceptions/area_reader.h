@@ -15,9 +15,12 @@ struct area_reader;
  * little is read in vain when there is only one area.
  *
  * @first, @step: the first area, and +1 or -1.
+ * @share: the engine whose threads are used; NULL: its own.
+ * @depth: how many reads are in flight; 0: a number that suits most devices.
  */
 int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct cow_geometry *g,
-		     uint64_t first, int step, unsigned int depth, struct area_reader **ret_reader);
+		     uint64_t first, int step, struct uds_io_engine *share, unsigned int depth,
+		     struct area_reader **ret_reader);
 void area_reader_close(struct area_reader *reader);
 
 /*

@@ -118,6 +118,7 @@ static void release(struct uds_exception_store *store)
 {
 	struct uds_env env = store->env;
 
+	uds_io_engine_close(store->engine);
 	failures_free(store->failures);
 	map_free(store->map);
 	map_free(store->pending);
@@ -134,7 +135,8 @@ static void release(struct uds_exception_store *store)
 	env_release(&env, store);
 }
 
-static int make(struct uds_io *cow, const struct uds_env *env, struct uds_exception_store **ret)
+static int make(struct uds_io *cow, const struct uds_env *env, struct uds_io_engine *share,
+		struct uds_exception_store **ret)
 {
 	struct uds_exception_store *store = env_allocate_zeroed(env, 1, sizeof(*store));
 	int r;
@@ -151,6 +153,9 @@ static int make(struct uds_io *cow, const struct uds_env *env, struct uds_except
 		r = map_make(env, &store->map);
 	if (r == 0)
 		r = map_make(env, &store->pending);
+	/* Nothing is submitted to it. */
+	if (r == 0)
+		r = engine_open(share, 1, env, &store->engine);
 	if (r < 0) {
 		release(store);
 		return r;
@@ -252,7 +257,7 @@ UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,
 	if (uds_io_is_read_only(cow) && !options.read_only)
 		return failure(ret_message, UDS_ERR_READ_ONLY, "%s: opened to read only",
 			       uds_io_name(cow));
-	r = make(cow, &env, &store);
+	r = make(cow, &env, options.engine, &store);
 	if (r < 0)
 		return failure(ret_message, r, "%s: no memory", uds_io_name(cow));
 	store->read_only = options.read_only;

@@ -284,7 +284,8 @@ int store_clean_areas_behind(struct uds_exception_store *store, struct uds_messa
 	area = io_allocate_buffer(store->io, &store->env, g->chunk_bytes);
 	if (area == NULL)
 		return -ENOMEM;
-	r = area_reader_open(store->io, &store->env, g, store->current_area + 1, 1, 0, &reader);
+	r = area_reader_open(store->io, &store->env, g, store->current_area + 1, 1, store->engine,
+			     0, &reader);
 	for (uint64_t k = store->current_area + 1;
 	     k <= store->current_area + most && cow_area_chunk(g, k) < g->device_chunks && r == 0;
 	     k++) {

@@ -38,8 +38,9 @@ int store_for_each_entry(struct uds_exception_store *store, uds_exception_entry_
 	if (store->area == NULL)
 		return 0;
 	buffer = io_allocate_buffer(store->io, &store->env, g.chunk_bytes);
-	r = buffer == NULL ? -ENOMEM
-			   : area_reader_open(store->io, &store->env, &g, 0, 1, 0, &reader);
+	r = buffer == NULL
+		    ? -ENOMEM
+		    : area_reader_open(store->io, &store->env, &g, 0, 1, store->engine, 0, &reader);
 	for (uint64_t k = 0; k < store->current_area && r == 0; k++) {
 		r = area_reader_next(reader, buffer, message);
 		if (r == 0)
@@ -88,7 +89,7 @@ int list_cursor_open(struct uds_exception_store *store, struct list_cursor *ret_
 	/* The reader keeps a pointer to the geometry: that in the caller's cursor, which stays. */
 	if (cursor.area > 0)
 		r = area_reader_open(store->io, &store->env, &ret_cursor->geometry, cursor.area - 1,
-				     -1, 0, &ret_cursor->reader);
+				     -1, store->engine, 0, &ret_cursor->reader);
 	if (r < 0) {
 		list_cursor_close(ret_cursor);
 		return failure(message, r, "%s: making an engine: %s", uds_io_name(store->io),

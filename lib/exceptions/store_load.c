@@ -438,8 +438,8 @@ static int load_list(struct list_load *load, const struct uds_exception_store_op
 	struct area_reader *reader;
 	int r;
 
-	r = area_reader_open(store->io, &store->env, &store->geometry, 0, 1, options->queue_depth,
-			     &reader);
+	r = area_reader_open(store->io, &store->env, &store->geometry, 0, 1, store->engine,
+			     options->queue_depth, &reader);
 	if (r < 0)
 		return r;
 	r = load_areas(load, reader, options, message);

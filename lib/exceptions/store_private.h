@@ -91,6 +91,7 @@ struct uds_exception_store {
 	struct chunk_store base; /* first: its operations are in persistent.c */
 	struct uds_env env;
 	struct uds_io *io;
+	struct uds_io_engine *engine; /* its threads are those of all engines of the store */
 	struct cow_geometry geometry;
 	bool origin_known;
 	uint64_t origin_bytes;

@@ -226,8 +226,8 @@ static int verify(struct store_check *v, const struct uds_exception_store_option
 	if (r == 0)
 		r = map_make(&v->env, &v->by_new);
 	if (r == 0)
-		r = area_reader_open(v->io, &v->env, &v->geometry, 0, 1, options->queue_depth,
-				     &reader);
+		r = area_reader_open(v->io, &v->env, &v->geometry, 0, 1, options->engine,
+				     options->queue_depth, &reader);
 	if (r == 0)
 		r = check_areas(v, options, reader);
 	area_reader_close(reader);

@@ -84,8 +84,8 @@ static int make_layers(struct uds_index *index, const struct uds_index_options *
 {
 	int r;
 
-	r = volume_open(index->io, &index->layout, options->cache_bytes, &index->env,
-			&index->volume);
+	r = volume_open(index->io, &index->layout, options->cache_bytes, options->engine,
+			&index->env, &index->volume);
 	if (r == 0)
 		r = volume_read_checksums(index->volume, &index->layout);
 	if (r == 0 && index->layout.extras.why.text[0] != '\0')

@@ -48,7 +48,11 @@ static int submit(struct uds_index *index, struct batch **batches, struct uds_re
 	return 0;
 }
 
-/* At most BATCH_MAX requests. */
+/*
+ * At most BATCH_MAX requests, all zones together. One zone after the other is driven to its end, and the first that
+ * is full closes the open chapter for all: were each given BATCH_MAX, the first would get so many requests ahead
+ * of the last, and chapters would be closed with that much room in them.
+ */
 static int run_many(struct uds_index *index, struct uds_request *requests, size_t count)
 {
 	struct batch *batches[MAXIMUM_ZONES] = { NULL };

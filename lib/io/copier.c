@@ -79,7 +79,6 @@ int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *en
 		unsigned int depth, uint64_t slot_bytes, struct uds_io_engine *share,
 		struct copier **ret_copier)
 {
-	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
 	struct copier *copier;
 	int r;
 
@@ -94,10 +93,7 @@ int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *en
 	copier->slot_bytes = round_up(copier->slot_bytes, uds_io_block_bytes(to));
 	copier->buffers = allocate_buffers(copier);
 	/* Up to @depth reads, and as many requests for the target, are in flight together. */
-	options.depth = 2 * depth;
-	options.share = share;
-	r = copier->buffers == NULL ? -ENOMEM
-				    : uds_io_engine_open(&options, env, NULL, &copier->engine);
+	r = copier->buffers == NULL ? -ENOMEM : engine_open(share, 2 * depth, env, &copier->engine);
 	if (r < 0) {
 		copier_close(copier);
 		return r;

@@ -62,7 +62,10 @@ static int make_engine(const struct uds_io_engine_options *options, const struct
 		engine->workers = io_workers_hold(options->share->workers);
 	engine->env = *env;
 	engine->depth = options->depth;
-	engine->no_ring = options->no_uring;
+	/* Who says of an engine that it is to use no io_uring means all that is done for it. */
+	engine->no_uring =
+		options->no_uring || (options->share != NULL && options->share->no_uring);
+	engine->no_ring = engine->no_uring;
 	engine->event = -1;
 	engine->counts.size = sizeof(engine->counts);
 	pthread_mutex_init(&engine->lock, NULL);
@@ -88,6 +91,16 @@ UDS_PUBLIC int uds_io_engine_open(const struct uds_io_engine_options *given,
 		return r;
 	r = make_engine(&options, &env, ret_engine);
 	return r < 0 ? failure(ret_message, r, "opening an engine: %s", uds_strerror(r)) : 0;
+}
+
+int engine_open(struct uds_io_engine *share, unsigned int depth, const struct uds_env *env,
+		struct uds_io_engine **ret_engine)
+{
+	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
+
+	options.depth = depth;
+	options.share = share;
+	return uds_io_engine_open(&options, env, NULL, ret_engine);
 }
 
 UDS_PUBLIC void uds_io_engine_close(struct uds_io_engine *engine)

@@ -39,7 +39,8 @@ struct uds_io_engine {
 	struct failures *failures;
 	struct io_workers *workers;
 	unsigned int depth;
-	bool no_ring; /* not wanted, or not to be had */
+	bool no_uring; /* not wanted; never changes */
+	bool no_ring;  /* not wanted, or not to be had */
 
 	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t changed;

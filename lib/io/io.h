@@ -64,6 +64,13 @@ int io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length);
  */
 int io_status(const struct uds_io *io, const char *operation, int said);
 
+/*
+ * Opens an engine for up to @depth requests that uses the threads of @share; NULL: it has some of its own.
+ * Every part of the library that has many requests in flight gets its engine here. Returns 0 or -ENOMEM.
+ */
+int engine_open(struct uds_io_engine *share, unsigned int depth, const struct uds_env *env,
+		struct uds_io_engine **ret_engine);
+
 /* uds_io_read and uds_io_write with a sentence that names the I/O, the place and the reason. */
 int io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset,
 	    struct uds_message *message);

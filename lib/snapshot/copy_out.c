@@ -51,7 +51,7 @@ static int take_copier(struct uds_snapshot *s, struct copier **ret_copier)
 	pthread_mutex_unlock(&s->lock);
 	if (copier == NULL)
 		return copier_open(s->origin->io, s->cow, &s->env, s->depth, SNAPSHOT_SLOT_BYTES,
-				   s->origin->engine, ret_copier);
+				   s->engine, ret_copier);
 	*ret_copier = copier;
 	return 0;
 }

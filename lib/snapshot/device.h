@@ -42,6 +42,7 @@ struct uds_snapshot {
 	struct origin *origin;
 	struct origin_member member; /* of the origin */
 	struct uds_io *cow;
+	struct uds_io_engine *engine; /* its threads are those of all engines of the snapshot */
 	struct chunk_store *store;
 	uint64_t chunk_bytes;
 	bool read_only;

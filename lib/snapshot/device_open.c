@@ -7,6 +7,7 @@
 #include "base/struct_size.h"
 #include "base/visibility.h"
 #include "exceptions/store_kinds.h"
+#include "io/io.h"
 #include "snapshot/device.h"
 
 #define DEFAULT_DEPTH 32u
@@ -30,6 +31,7 @@ static int open_store(struct uds_snapshot *s, const struct uds_snapshot_options 
 	store_options.persistent.origin_known = true;
 	store_options.persistent.origin_bytes = s->origin->size_bytes;
 	store_options.persistent.queue_depth = options->queue_depth;
+	store_options.persistent.engine = s->engine;
 	store_options.persistent.progress = options->progress;
 	store_options.persistent.progress_context = options->progress_context;
 	store_options.transient_chunk_bytes = options->transient_chunk_bytes;
@@ -72,6 +74,7 @@ static int release(struct uds_snapshot *s)
 	if (s->store != NULL)
 		r = s->store->ops->close(s->store);
 	origin_close(s->origin);
+	uds_io_engine_close(s->engine);
 	failures_free(s->failures);
 	env_release(&env, s->lost.runs);
 	pthread_mutex_destroy(&s->lock);
@@ -97,6 +100,9 @@ static int open_snapshot(struct origin *origin, struct uds_io *cow, const struct
 	set_options(s, options);
 	pthread_mutex_init(&s->lock, NULL);
 	r = failures_make(env, &s->failures);
+	/* Nothing is submitted to it. */
+	if (r == 0)
+		r = engine_open(options->engine, 1, env, &s->engine);
 	if (r == 0)
 		r = open_store(s, options, message);
 	if (r < 0) {
@@ -166,6 +172,8 @@ UDS_PUBLIC int uds_snapshot_open_beside(struct uds_snapshot *beside, struct uds_
 		return r;
 	if (origin_overlaps(beside->origin, cow, &other))
 		return refuse_common_bytes(cow, other, ret_message);
+	if (options.engine == NULL)
+		options.engine = beside->engine;
 	r = open_snapshot(origin_share(beside->origin), cow, &env, &options, &message, ret);
 	return r == 0 ? 0
 		      : failure_or(ret_message, &message, r, "%s: %s", uds_io_name(cow),

@@ -9,13 +9,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <uds/engine.h>
-
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
+#include "io/io.h"
 #include "snapshot/keep_old.h"
 #include "snapshot/merge_check.h"
 #include "snapshot/merge_losses.h"
@@ -186,15 +185,13 @@ static int merge_groups(struct merge_run *m)
 
 static int merge_for_real(struct merge_run *m)
 {
-	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
 	struct uds_snapshot *s = m->s;
 	int r;
 
-	options.depth = (uint32_t)store_areas_at_once(s->chunk_bytes);
-	options.share = s->origin->engine;
-	r = origin_open_copier(s->origin, s->cow, s->depth, &m->copier);
+	r = origin_open_copier(s->origin, s->cow, s->depth, s->engine, &m->copier);
 	if (r == 0)
-		r = uds_io_engine_open(&options, &s->env, NULL, &m->areas);
+		r = engine_open(s->engine, (unsigned int)store_areas_at_once(s->chunk_bytes),
+				&s->env, &m->areas);
 	if (r < 0) {
 		copier_close(m->copier);
 		return failure(&m->message, r, "%s: making an engine: %s", uds_io_name(s->cow),

@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include <uds/engine.h>
-
 #include "base/env.h"
 #include "base/message.h"
 #include "io/io.h"
@@ -21,11 +19,8 @@ int origin_open(struct uds_io *io, const struct uds_env *env, struct origin **re
 	if (r < 0)
 		return failure(message, r, "%s: its size: %s", uds_io_name(io), uds_strerror(r));
 	origin = env_allocate_zeroed(env, 1, sizeof(*origin));
-	r = origin == NULL ? -ENOMEM : uds_io_engine_open(NULL, env, NULL, &origin->engine);
-	if (r < 0) {
-		env_release(env, origin);
-		return r;
-	}
+	if (origin == NULL)
+		return -ENOMEM;
 	origin->env = *env;
 	origin->io = io;
 	origin->size_bytes = size_bytes;
@@ -63,7 +58,6 @@ void origin_close(struct origin *origin)
 	if (origin == NULL || is_used(origin))
 		return;
 	env = origin->env;
-	uds_io_engine_close(origin->engine);
 	range_lock_destroy(&origin->ranges);
 	pthread_mutex_destroy(&origin->lock);
 	env_release(&env, origin);
@@ -184,10 +178,10 @@ void origin_let_go(struct origin *origin, struct range_hold *hold)
 }
 
 int origin_open_copier(struct origin *origin, struct uds_io *cow, unsigned int depth,
-		       struct copier **ret_copier)
+		       struct uds_io_engine *share, struct copier **ret_copier)
 {
-	return copier_open(cow, origin->io, &origin->env, depth, SNAPSHOT_SLOT_BYTES,
-			   origin->engine, ret_copier);
+	return copier_open(cow, origin->io, &origin->env, depth, SNAPSHOT_SLOT_BYTES, share,
+			   ret_copier);
 }
 
 int origin_flush(struct origin *origin, struct uds_message *message)

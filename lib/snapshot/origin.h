@@ -42,7 +42,6 @@ struct origin_member {
 struct origin {
 	struct uds_env env;
 	struct uds_io *io;
-	struct uds_io_engine *engine; /* its threads are those of all engines of the snapshots */
 	uint64_t size_bytes;
 
 	/* The largest chunk of a member: holds are rounded out to it. Changes with everything held. */
@@ -103,9 +102,9 @@ static inline bool origin_writer_waits(struct origin *origin)
 	return range_claims_in_the_way(&origin->ranges);
 }
 
-/* A copier that writes to the origin, for a merge. */
+/* A copier that writes to the origin, for a merge; @share as in copier_open(). */
 int origin_open_copier(struct origin *origin, struct uds_io *cow, unsigned int depth,
-		       struct copier **ret_copier);
+		       struct uds_io_engine *share, struct copier **ret_copier);
 
 /* Flushes for the owner; an origin that cannot be written needs none. */
 int origin_flush(struct origin *origin, struct uds_message *message);

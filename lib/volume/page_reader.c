@@ -68,7 +68,7 @@ void page_reader_init(struct page_reader *reader, struct uds_io *io, const struc
  * Heads come first, at most half of the memory: they are small, and each of them saves the read of a whole
  * page. All else is for pages.
  */
-int page_reader_start(struct page_reader *reader, uint64_t cache_bytes)
+int page_reader_start(struct page_reader *reader, uint64_t cache_bytes, struct uds_io_engine *share)
 {
 	const struct geometry *geometry = reader->geometry;
 	uint64_t heads = slot_table_full_bytes(geometry), pages;
@@ -85,6 +85,9 @@ int page_reader_start(struct page_reader *reader, uint64_t cache_bytes)
 	if (r == 0)
 		r = page_cache_make(&reader->env, geometry->page_bytes, (uint32_t)pages,
 				    &reader->cache);
+	/* Held from now on: the caller may close it at any time. */
+	if (r == 0 && share != NULL)
+		r = engine_open(share, 1, &reader->env, &reader->threads);
 	return r;
 }
 
@@ -292,19 +295,14 @@ void page_reader_read(struct page_reader *reader, struct page_request *request)
 int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
 			    struct uds_io_engine **ret_engine)
 {
-	struct uds_io_engine_options options = UDS_IO_ENGINE_OPTIONS_INIT;
 	int r = 0;
 
-	options.depth = depth;
 	pthread_mutex_lock(&reader->pool_lock);
 	/* Made by the first that needs it, under the lock so that there is only one. */
 	if (reader->threads == NULL)
-		r = uds_io_engine_open(&options, &reader->env, NULL, &reader->threads);
-	options.share = reader->threads;
+		r = engine_open(NULL, 1, &reader->env, &reader->threads);
 	pthread_mutex_unlock(&reader->pool_lock);
-	if (r == 0)
-		r = uds_io_engine_open(&options, &reader->env, NULL, ret_engine);
-	return r;
+	return r < 0 ? r : engine_open(reader->threads, depth, &reader->env, ret_engine);
 }
 
 static int make_engine(struct page_reader *reader, struct read_engine **ret_engine)

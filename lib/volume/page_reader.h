@@ -72,8 +72,13 @@ struct page_reader {
 void page_reader_init(struct page_reader *reader, struct uds_io *io, const struct uds_env *env,
 		      const struct geometry *geometry, uint64_t volume_nonce, uint64_t start);
 
-/* Gives it caches of at most @cache_bytes together. Returns 0 or -ENOMEM; to be ended in any case. */
-int page_reader_start(struct page_reader *reader, uint64_t cache_bytes);
+/*
+ * Gives it caches of at most @cache_bytes together. Returns 0 or -ENOMEM; to be ended in any case.
+ *
+ * @share: the engine whose threads all reads use; NULL: there are own ones.
+ */
+int page_reader_start(struct page_reader *reader, uint64_t cache_bytes,
+		      struct uds_io_engine *share);
 void page_reader_end(struct page_reader *reader);
 
 /* Memory of the caches now. */

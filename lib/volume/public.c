@@ -92,7 +92,8 @@ UDS_PUBLIC int uds_volume_open(struct uds_io *io, const struct uds_volume_option
 	else
 		r = layout_read(io, options.offset, ret_message, &volume->layout);
 	if (r == 0) {
-		r = volume_open(io, &volume->layout, options.cache_bytes, &env, &volume->volume);
+		r = volume_open(io, &volume->layout, options.cache_bytes, options.engine, &env,
+				&volume->volume);
 		if (r == 0)
 			r = volume_read_checksums(volume->volume, &volume->layout);
 		if (r < 0)

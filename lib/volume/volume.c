@@ -32,7 +32,7 @@ static uint64_t logged_words(const struct geometry *geometry)
 }
 
 int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_bytes,
-		const struct uds_env *env, struct volume **ret_volume)
+		struct uds_io_engine *engine, const struct uds_env *env, struct volume **ret_volume)
 {
 	const struct geometry *geometry = &layout->geometry;
 	struct volume *volume = env_allocate_zeroed(env, 1, sizeof(*volume));
@@ -51,7 +51,7 @@ int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_b
 	/* The copy in the volume, not the caller's: the reader keeps the pointer. */
 	page_reader_init(&volume->reader, io, env, &volume->geometry, layout->super.volume_nonce,
 			 layout_volume_offset(layout));
-	r = page_reader_start(&volume->reader, cache_bytes);
+	r = page_reader_start(&volume->reader, cache_bytes, engine);
 	volume->logged =
 		env_allocate_zeroed(env, logged_words(geometry), sizeof(volume->logged[0]));
 	if (r == 0 && volume->logged == NULL)

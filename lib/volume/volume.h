@@ -27,13 +27,14 @@ struct volume;
 
 /*
  * @layout: copied as far as needed. @cache_bytes: memory for what lookups have read; 0: as much as
- * cache_chapters chapters take. The page map is empty at first: page_map_decode() or a rebuild fill
+ * cache_chapters chapters take. @engine: the one whose threads its reads use; may be NULL. The page map is empty at first: page_map_decode() or a rebuild fill
  * it.
  *
  * Returns 0 or -ENOMEM.
  */
 int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_bytes,
-		const struct uds_env *env, struct volume **ret_volume);
+		struct uds_io_engine *engine, const struct uds_env *env,
+		struct volume **ret_volume);
 
 /*
  * Reads the checksums of the chapters, if the index has extras. What is damaged there, or cannot be read, is

@@ -91,6 +91,13 @@ tests_unit_test_io_engine_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_engine_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_engine_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_engine_sharing
+THREADED_TESTS += tests/unit/test_engine_sharing
+tests_unit_test_engine_sharing_SOURCES = tests/unit/test_engine_sharing.c
+tests_unit_test_engine_sharing_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_engine_sharing_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_engine_sharing_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_memory
 THREADED_TESTS += tests/unit/test_io_memory
 tests_unit_test_io_memory_SOURCES = tests/unit/test_io_memory.c

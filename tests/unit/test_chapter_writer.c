@@ -71,7 +71,7 @@ static void make_index(struct index *index, struct uds_io *io, uint32_t page_byt
 	if (r == 0)
 		r = layout_read(io, 0, &message, &index->layout);
 	ck_assert_msg(r == 0, "%s", message.text);
-	ck_assert_int_eq(volume_open(io, &index->layout, 0, &index->env, &index->volume), 0);
+	ck_assert_int_eq(volume_open(io, &index->layout, 0, NULL, &index->env, &index->volume), 0);
 	ck_assert_int_eq(chapter_writer_make(index->volume, &index->layout, note_written, index,
 					     &index->writer),
 			 0);

@@ -601,7 +601,7 @@ START_TEST(a_page_reader_registers_its_buffers)
 	io = open_number(1);
 	ck_assert_int_eq(uds_io_resize(io, shape.bytes), 0);
 	page_reader_init(&reader, io, &env, &geometry, 1, 0);
-	ck_assert_int_eq(page_reader_start(&reader, 0), 0);
+	ck_assert_int_eq(page_reader_start(&reader, 0, NULL), 0);
 	memset(requests, 0, sizeof(requests));
 	for (unsigned int round = 0; round < 2; round++) {
 		for (unsigned int i = 0; i < 20; i++) {

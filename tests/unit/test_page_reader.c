@@ -371,7 +371,7 @@ static void open_inner(struct inner *inner)
 	fill_volume(volume);
 	ck_assert_int_eq(env_complete(guarded_env(), &env), 0);
 	ck_assert_int_eq(layout_read(inner->io, 0, NULL, &inner->layout), 0);
-	ck_assert_int_eq(volume_open(inner->io, &inner->layout, 0, &env, &inner->volume), 0);
+	ck_assert_int_eq(volume_open(inner->io, &inner->layout, 0, NULL, &env, &inner->volume), 0);
 	uds_volume_close(volume);
 }
 

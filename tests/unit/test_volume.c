@@ -39,7 +39,7 @@ static void open_io(struct opened *o, uint64_t offset)
 	ck_assert_int_eq(env_complete(NULL, &env), 0);
 	r = layout_read(o->io, offset, &message, &o->layout);
 	ck_assert_msg(r == 0, "%s", message.text);
-	ck_assert_int_eq(volume_open(o->io, &o->layout, 0, &env, &o->volume), 0);
+	ck_assert_int_eq(volume_open(o->io, &o->layout, 0, NULL, &env, &o->volume), 0);
 }
 
 static void open_image(const char *name, struct opened *o)

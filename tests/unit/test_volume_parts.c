@@ -375,7 +375,7 @@ START_TEST(a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting)
 	ops.close = paired_close;
 	limits.read_only = true;
 	ck_assert_int_eq(uds_io_open_ops(&ops, &paired, &limits, NULL, &io), 0);
-	ck_assert_int_eq(volume_open(io, &layout, 0, &env, &volume), 0);
+	ck_assert_int_eq(volume_open(io, &layout, 0, NULL, &env, &volume), 0);
 
 	ck_assert_int_eq(chapter_stream_open(volume, CHAPTER_ALL_PAGES, slots, 6, 1, &stream), 0);
 	next_is(stream, 0, 0);
@@ -430,7 +430,7 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 	if (r == 0)
 		r = open_zone_make(env, 1024, &zone);
 	if (r == 0)
-		r = volume_open(io, &layout, 0, env, &volume);
+		r = volume_open(io, &layout, 0, NULL, env, &volume);
 	if (r == 0)
 		r = chapter_writer_make(volume, &layout, NULL, NULL, &writer);
 	for (uint64_t vcn = 0; vcn < LIFE_CHAPTERS && r == 0; vcn++) {
