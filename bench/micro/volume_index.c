@@ -178,7 +178,7 @@ static void measure_index(const struct geometry *geometry, unsigned int scale, c
 	bool usable;
 
 	env_complete(NULL, &env);
-	if (volume_index_make(&env, geometry, 1, 1, NULL, &index) < 0)
+	if (volume_index_make(&env, geometry, 1, 1, 1, NULL, &index) < 0)
 		exit(1);
 	for (unsigned int i = 0; form != NULL && list_operations_get(i, &usable) != NULL; i++) {
 		if (usable && strcmp(list_operations_get(i, &usable)->name, form) == 0)

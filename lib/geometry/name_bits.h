@@ -44,21 +44,6 @@ static inline uint32_t chapter_list(const struct geometry *geometry,
 	       (geometry->delta_lists_per_chapter - 1);
 }
 
-/* Key and list of a name in a sub-index of the volume index. */
-static inline uint32_t volume_index_address(const struct volume_index_parameters *parameters,
-					    const struct uds_record_name *name)
-{
-	return (uint32_t)(name_volume_index_bits(name) &
-			  ((UINT64_C(1) << parameters->address_bits) - 1));
-}
-
-static inline uint32_t volume_index_list(const struct volume_index_parameters *parameters,
-					 const struct uds_record_name *name)
-{
-	return (uint32_t)((name_volume_index_bits(name) >> parameters->address_bits) %
-			  parameters->list_count);
-}
-
 /* Whether the name is a hook: one of the sample of a sparse index. Never in a dense one. */
 static inline bool is_sample(const struct geometry *geometry, const struct uds_record_name *name)
 {

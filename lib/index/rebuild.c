@@ -132,7 +132,7 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 	for (uint32_t i = 0; i < count; i++)
 		rebuild->slots[i] = geometry_physical_chapter(&index->geometry, rebuild->from + i);
 	if (index->volume_index == NULL)
-		r = volume_index_make_in_parts(
+		r = volume_index_make(
 			&index->env, &index->geometry, index->zone_count,
 			volume_index_parts_for(index->zone_count, crew_members(index->crew)),
 			index->layout.super.volume_nonce, message, &index->volume_index);

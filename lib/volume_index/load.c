@@ -472,9 +472,9 @@ int volume_index_load(const struct uds_env *env, const struct geometry *geometry
 		return failure(message, UDS_ERR_CORRUPT,
 			       "volume index: %u streams in the save, 1 to %u are possible",
 			       stream_count, MAXIMUM_ZONES);
-	r = volume_index_make_in_parts(env, geometry, zones,
-				       volume_index_parts_for(zones, crew_members(crew)),
-				       volume_nonce, message, &load.index);
+	r = volume_index_make(env, geometry, zones,
+			      volume_index_parts_for(zones, crew_members(crew)), volume_nonce,
+			      message, &load.index);
 	if (r < 0)
 		return r;
 	r = allocate_load(&load, crew, cut);

@@ -71,16 +71,8 @@ static int make_sub_index(struct volume_index *index, const struct geometry *geo
 }
 
 int volume_index_make(const struct uds_env *env, const struct geometry *geometry,
-		      unsigned int zones, uint64_t volume_nonce, struct uds_message *message,
-		      struct volume_index **ret_index)
-{
-	return volume_index_make_in_parts(env, geometry, zones, 1, volume_nonce, message,
-					  ret_index);
-}
-
-int volume_index_make_in_parts(const struct uds_env *env, const struct geometry *geometry,
-			       unsigned int zones, unsigned int parts, uint64_t volume_nonce,
-			       struct uds_message *message, struct volume_index **ret_index)
+		      unsigned int zones, unsigned int parts, uint64_t volume_nonce,
+		      struct uds_message *message, struct volume_index **ret_index)
 {
 	struct volume_index *index;
 	int r;

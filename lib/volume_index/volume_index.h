@@ -65,26 +65,19 @@ struct hint {
 /*
  * An empty volume index with chapter 0 open.
  *
+ * @parts: 1; or more, to be filled by several threads: each zone is in so many parts, and each part may be used by
+ *     one thread at a time. The lists of a part are spread over those of its zone, so all parts fill evenly.
+ *     Where a name is located, place->zone is the number of a part then: those of zone 0 first. Other functions
+ *     that take a zone must not be called before volume_index_join(). @zones * @parts: at most
+ *     VOLUME_INDEX_MOST_PARTS.
  * @volume_nonce: goes into saves, and must be in those that are loaded.
  *
  * Returns 0; -EINVAL when there are more zones than lists for them, with the numbers in the message;
  * -ENOMEM.
  */
 int volume_index_make(const struct uds_env *env, const struct geometry *geometry,
-		      unsigned int zones, uint64_t volume_nonce, struct uds_message *message,
-		      struct volume_index **ret_index);
-
-/*
- * The same, to be filled by several threads: each zone is in @parts parts, and each part may be used by one
- * thread at a time. The lists of a part are spread over those of its zone, so all parts fill evenly. Where a
- * name is located, place->zone is the number of a part then: those of zone 0 first. Other functions that take a
- * zone must not be called before volume_index_join().
- *
- * @zones * @parts: at most VOLUME_INDEX_MOST_PARTS.
- */
-int volume_index_make_in_parts(const struct uds_env *env, const struct geometry *geometry,
-			       unsigned int zones, unsigned int parts, uint64_t volume_nonce,
-			       struct uds_message *message, struct volume_index **ret_index);
+		      unsigned int zones, unsigned int parts, uint64_t volume_nonce,
+		      struct uds_message *message, struct volume_index **ret_index);
 
 /* In how many parts a zone is, so that all members of a crew have as much to do, or nearly so. */
 unsigned int volume_index_parts_for(unsigned int zones, unsigned int members);
@@ -278,7 +271,7 @@ struct volume_index_cut {
  * differ. Each source is read once, front to back, up to its guard entry and no further.
  *
  * @crew: takes the lists apart; with more than one member the index is in parts then, see
- * volume_index_make_in_parts(). NULL: done here. @cut: may be NULL.
+ * volume_index_make(). NULL: done here. @cut: may be NULL.
  *
  * Returns 0; UDS_ERR_CORRUPT with a message that names stream, list and field, expected and found;
  * UDS_ERR_MISMATCH when the first stream is that of another kind of index or has another sample rate;

@@ -271,8 +271,8 @@ static void volume_index(uint8_t shape, unsigned int zones, uint32_t records)
 	struct hint hint;
 	uint64_t dropped;
 
-	FUZZ_REQUIRE(
-		volume_index_make(env, fuzz_geometry(shape), zones, FUZZ_NONCE, NULL, &index) == 0);
+	FUZZ_REQUIRE(volume_index_make(env, fuzz_geometry(shape), zones, 1, FUZZ_NONCE, NULL,
+				       &index) == 0);
 	for (uint32_t i = 0; i < records; i++) {
 		seed_record(i, &name, &data);
 		if (i % 16 == 1)

@@ -9,6 +9,7 @@
 #include "delta/delta_code.h"
 #include "geometry/geometry.h"
 #include "geometry/name_bits.h"
+#include "name_list.h"
 #include "vector_file.h"
 
 static struct uds_configuration configuration_of(const struct csv *csv)
@@ -158,14 +159,14 @@ START_TEST(name_bits_are_the_recorded_ones)
 		CHECK(chapter_address(&g4, &name), "chapter_addr_B4096P4");
 		CHECK(name_chapter_bits(&name) % 4096, "slot_mod_4096");
 		CHECK(name_chapter_bits(&name) % 1048576, "slot_mod_1048576");
-		list = volume_index_list(&vi, &name);
+		list = name_list(&vi, &name);
 		CHECK(list, "vi256_list");
 		CHECK(list / volume_index_lists_per_zone(&vi, 3), "zone_of_3");
 		CHECK(list / volume_index_lists_per_zone(&vi, 16), "zone_of_16");
 		ck_assert(!is_sample(&g64, &name));
 		CHECK(is_sample(&gs, &name), "sparse256_is_sample");
 		p = is_sample(&gs, &name) ? &hook : &non_hook;
-		list = volume_index_list(p, &name);
+		list = name_list(p, &name);
 		CHECK(list, "sparse256_list");
 		CHECK(list / volume_index_lists_per_zone(p, 3), "sparse256_zone_of_3");
 		CHECK(list / volume_index_lists_per_zone(p, 7), "sparse256_zone_of_7");

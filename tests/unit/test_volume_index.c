@@ -162,7 +162,7 @@ static void run_all_forms(const struct uds_configuration *configuration, const s
 		}
 		random_state = 1;
 		model_make(&model, &geometry, run->zones);
-		ck_assert_int_eq(volume_index_make(&env, &geometry, run->zones, 1, NULL, &index),
+		ck_assert_int_eq(volume_index_make(&env, &geometry, run->zones, 1, 1, NULL, &index),
 				 0);
 		use_operations(index, form);
 		run_requests(&model, index, run, run->first_chapter, run->chapters);
@@ -303,7 +303,7 @@ START_TEST(early_expiry_agrees_with_the_model)
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
 	random_state = 2;
 	model_make(&model, &geometry, 1);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, 1, NULL, &index), 0);
 	run_requests(&model, index, &run, 0, run.chapters);
 	ck_assert_uint_gt(model.early_expiries, 20);
 	volume_index_free(index);
@@ -321,7 +321,7 @@ START_TEST(put_refuses_chapters_outside_the_window)
 	struct name_place place;
 
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, 1, NULL, &index), 0);
 	ck_assert_int_eq(volume_index_set_open_chapter(index, 0, 20), 0);
 	volume_index_locate(index, &name, &place);
 	volume_index_get(index, &place, &name, &record);
@@ -349,8 +349,8 @@ START_TEST(zones_are_limited)
 	struct uds_message message = { "" };
 
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, 0, 1, &message, &index), -EINVAL);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, 17, 1, &message, &index), -EINVAL);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 0, 1, 1, &message, &index), -EINVAL);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 17, 1, 1, &message, &index), -EINVAL);
 	ck_assert_str_eq(message.text, "17 zones: 1 to 16 are allowed");
 	ck_assert_ptr_null(index);
 }
@@ -373,7 +373,7 @@ START_TEST(triage_looks_at_hooks_and_drops_nothing)
 	c.sparse_sample_rate = 4;
 	other.bytes[15] = 1;
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, 1, NULL, &index), 0);
 	volume_index_locate(index, &other, &place);
 	ck_assert_uint_eq(place.sub, SUB_INDEX_DENSE);
 	volume_index_get(index, &place, &other, &record);
@@ -462,7 +462,7 @@ START_TEST(no_memory_leaves_everything_as_it_was)
 		given.release = scarce_release;
 		ck_assert_int_eq(env_complete(&given, &scarce_env), 0);
 		random_state = 3;
-		r = volume_index_make(&scarce_env, &geometry, 2, 1, NULL, &index);
+		r = volume_index_make(&scarce_env, &geometry, 2, 1, 1, NULL, &index);
 		if (r != 0) {
 			ck_assert_int_eq(r, -ENOMEM);
 			ck_assert_uint_eq(scarce.held, 0);
@@ -511,7 +511,7 @@ START_TEST(fetching_ahead_changes_no_answer)
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
 	random_state = 4;
 	model_make(&model, &geometry, run.zones);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, run.zones, 1, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, run.zones, 1, 1, NULL, &index), 0);
 	run_requests(&model, index, &run, 0, run.chapters);
 	for (size_t count = 0; count <= 100; count++) {
 		unsigned int found = 0;

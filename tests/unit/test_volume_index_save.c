@@ -489,7 +489,7 @@ static void check_rezoning(bool sparse)
 	random_state = 0;
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
 	model_make(&model, &geometry, zones[0]);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, zones[0], 5, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, zones[0], 1, 5, NULL, &index), 0);
 	for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
 		struct save save;
 
@@ -551,7 +551,7 @@ START_TEST(what_the_origin_could_not_load_is_left_out_of_the_save)
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
 	volume_index_parameters_make(&geometry, SUB_INDEX_DENSE, &p);
 	model_make(&model, &geometry, 1);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 5, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, 5, NULL, &index), 0);
 	area = volume_index_zone_bytes(&p, 1);
 	post_chapters(&model, index, 0, 12, 300);
 	post_chapters(&model, index, 12, 13, 0);
@@ -610,7 +610,7 @@ START_TEST(a_small_region_gets_the_newest_chapters)
 	random_state = 8;
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
 	model_make(&model, &geometry, 1);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 5, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, 5, NULL, &index), 0);
 	/* Fewer chapters than a window: values are chapter numbers. */
 	post_chapters(&model, index, 0, 13, 300);
 	full = saved_zone_bytes(index, 0);
@@ -683,7 +683,7 @@ START_TEST(a_write_that_fails_ends_the_save)
 	if (_i == 1)
 		c = (struct uds_configuration)UDS_CONFIGURATION_INIT;
 	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
-	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 5, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, 5, NULL, &index), 0);
 	ck_assert_int_eq(save_zone(index, 0, UINT64_MAX, &sink, NULL, &dropped), 0);
 	ck_assert_uint_gt(whole.writes, _i == 1 ? 2 : 0);
 	for (unsigned int n = 1; n <= whole.writes; n++) {
@@ -722,7 +722,7 @@ static void make_sample(bool sparse, struct sample *ret_sample)
 	random_state = 11;
 	ck_assert_int_eq(geometry_make(&c, &ret_sample->geometry, NULL), 0);
 	model_make(&model, &ret_sample->geometry, 2);
-	ck_assert_int_eq(volume_index_make(&env, &ret_sample->geometry, 2, 5, NULL, &index), 0);
+	ck_assert_int_eq(volume_index_make(&env, &ret_sample->geometry, 2, 1, 5, NULL, &index), 0);
 	post_chapters(&model, index, 0, 20, 150);
 	save_all(index, &ret_sample->save);
 	volume_index_free(index);

@@ -13,6 +13,7 @@
 #include "check_main.h"
 #include "delta/delta_code.h"
 #include "geometry/name_zone.h"
+#include "name_list.h"
 #include "torture_env.h"
 #include "vector_file.h"
 
@@ -208,8 +209,8 @@ static void replay(const char *name, uint64_t seed)
 		if (sscanf(line, "%c %31s %*u %u", &op, token, &found) != 3)
 			continue;
 		token_name(seed, token, &n);
-		list = volume_index_list(&m.parameters, &n);
-		key = volume_index_address(&m.parameters, &n);
+		list = name_list(&m.parameters, &n);
+		key = name_address(&m.parameters, &n);
 		if ((op == 'P' || op == 'U') && !found)
 			insert(list, key, &n);
 		if (op == 'D' && found)

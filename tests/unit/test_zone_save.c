@@ -100,7 +100,7 @@ static void start(struct fixture *f, bool sparse, unsigned int zones)
 	f->zones = zones;
 	ck_assert_int_eq(geometry_make(&c, &f->geometry, NULL), 0);
 	ck_assert_int_eq(
-		volume_index_make(&f->torture.env, &f->geometry, zones, 5, NULL, &f->index), 0);
+		volume_index_make(&f->torture.env, &f->geometry, zones, 1, 5, NULL, &f->index), 0);
 	changes(f, 6000, 300);
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "delta/delta_code.h"
-#include "geometry/name_bits.h"
+#include "name_list.h"
 
 void model_make(struct model *model, const struct geometry *geometry, unsigned int zones)
 {
@@ -88,8 +88,8 @@ void model_get(struct model *model, const struct uds_record_name *name, struct m
 {
 	unsigned int sub = is_sample(&model->geometry, name) ? SUB_INDEX_HOOK : SUB_INDEX_DENSE;
 	const struct volume_index_parameters *p = &model->parameters[sub];
-	uint32_t number = volume_index_list(p, name);
-	uint32_t key = volume_index_address(p, name);
+	uint32_t number = name_list(p, name);
+	uint32_t key = name_address(p, name);
 	struct model_list *list = &model->lists[sub][number];
 	const struct model_window *window = window_of(model, sub, number);
 	uint32_t at = 0;
@@ -149,7 +149,7 @@ int model_put(struct model *model, struct model_record *record, const struct uds
 		list->room = list->room * 2 + 8;
 		list->entries = realloc(list->entries, list->room * sizeof(list->entries[0]));
 	}
-	entry.key = volume_index_address(p, name);
+	entry.key = name_address(p, name);
 	entry.value = (uint32_t)(vcn & p->chapter_mask);
 	entry.collision = record->found;
 	entry.name = *name;
