@@ -26,7 +26,7 @@
 #include "index/triage.h"
 
 /* How many blocks are read at a time. */
-#define READ_BLOCKS 64u
+#define READ_BLOCKS UINT64_C(64)
 
 struct replayer {
 	struct uds_index *index;

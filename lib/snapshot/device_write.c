@@ -135,7 +135,7 @@ static int check_state(struct write_window *w)
 static int write_window(struct write_window *w)
 {
 	struct uds_snapshot *s = w->s;
-	struct new_exceptions fresh;
+	struct new_exceptions fresh = { .count = 0 };
 	uint64_t first_new;
 	int r = check_state(w);
 

@@ -32,13 +32,16 @@ int lost_reserve(struct lost_chunks *lost, const struct uds_env *env, size_t cou
 
 int lost_add(struct lost_chunks *lost, const struct uds_env *env, const struct map_run *run)
 {
-	struct map_run *last = lost->count > 0 ? &lost->runs[lost->count - 1] : NULL;
 	int r;
 
-	if (last != NULL && last->old_chunk + last->count == run->old_chunk &&
-	    last->new_chunk + last->count == run->new_chunk) {
-		last->count += run->count;
-		return 0;
+	if (lost->count > 0) {
+		struct map_run *last = &lost->runs[lost->count - 1];
+
+		if (last->old_chunk + last->count == run->old_chunk &&
+		    last->new_chunk + last->count == run->new_chunk) {
+			last->count += run->count;
+			return 0;
+		}
 	}
 	r = lost_reserve(lost, env, lost->count + 1);
 	if (r == 0)

@@ -120,7 +120,8 @@ int layout_renew_extras(struct layout *layout, struct uds_io *io, const struct u
 			struct uds_message *ret_message)
 {
 	uint64_t start = layout->extras.start, bytes = 0;
-	uint8_t nonce_data[NONCE_DATA_BYTES];
+	uint64_t first_bytes = (uint64_t)EXTRAS_FIRST_BLOCKS * BLOCK_BYTES;
+	uint8_t nonce_data[NONCE_DATA_BYTES] = { 0 };
 	struct extras_area area;
 	int r;
 
@@ -136,9 +137,7 @@ int layout_renew_extras(struct layout *layout, struct uds_io *io, const struct u
 		r = write_extras(io, &layout->super, true, &area, ret_message);
 	} else {
 		r = io_write_zeroes(io, start,
-				    EXTRAS_FIRST_BLOCKS * BLOCK_BYTES < bytes - start
-					    ? EXTRAS_FIRST_BLOCKS * BLOCK_BYTES
-					    : bytes - start);
+				    first_bytes < bytes - start ? first_bytes : bytes - start);
 		if (r < 0)
 			failure(ret_message, r, "extras: writing zeroes: %s", uds_strerror(r));
 		else

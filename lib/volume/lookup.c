@@ -267,7 +267,7 @@ static unsigned int tree_levels(const struct volume *volume)
 /* Nodes in the bottom row; the first one is node row - 1. */
 static uint32_t row_nodes(const struct volume *volume)
 {
-	return UINT32_C(1) << (tree_levels(volume) - 1);
+	return volume->geometry.records_per_page / 2;
 }
 
 static int want_row(struct volume *volume, struct volume_lookup *lookup)

@@ -145,7 +145,7 @@ static int check_row(const struct page_map *map, uint32_t chapter, const uint8_t
 	uint32_t last = 0;
 
 	for (uint32_t page = 0; page < map->entries_per_chapter; page++) {
-		uint32_t highest = get_le16(row + 2 * page);
+		uint32_t highest = get_le16(row + 2 * (size_t)page);
 
 		/* Equal numbers are right: an empty page ends with the list of the one before. */
 		if (highest < last || highest >= map->list_count)

@@ -253,7 +253,7 @@ static int search(struct uds_volume *volume, uint64_t virtual_chapter,
 {
 	struct uds_record_data data;
 	uint32_t slot;
-	bool found;
+	bool found = false;
 	int r;
 
 	r = find_slot(volume, virtual_chapter, &slot, ret_message);

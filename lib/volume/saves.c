@@ -284,7 +284,7 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
 		unsigned int zones, uint64_t now_ms, struct uds_message *ret_message,
 		struct save *ret_save)
 {
-	struct save save;
+	struct save save = { .slot = 0 };
 	uint8_t *block;
 	int r;
 

@@ -209,7 +209,7 @@ static void build_keys(const struct list_shape *shape, const struct list_view *v
 		const uint32_t bit = (keys[i] >> shape->low_bits) + i;
 
 		if (bit / 32 != upper_at) {
-			put_le32(view->upper + 4 * upper_at, upper);
+			put_le32(view->upper + 4 * (size_t)upper_at, upper);
 			upper_at = bit / 32;
 			upper = 0;
 		}
@@ -226,7 +226,7 @@ static void build_keys(const struct list_shape *shape, const struct list_view *v
 			rest += step / 8;
 		}
 	}
-	put_le32(view->upper + 4 * upper_at, upper);
+	put_le32(view->upper + 4 * (size_t)upper_at, upper);
 	for (; fill > 0; fill -= fill < 8 ? fill : 8, word >>= 8)
 		*rest++ = (uint8_t)word;
 }
@@ -263,10 +263,10 @@ int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *k
 		 * (5).
 		 */
 		if (i > 0 && keys[i] == keys[i - 1]) {
-			uint8_t *name = view.names + LIST_NAME_BYTES * named;
+			uint8_t *name = view.names + LIST_NAME_BYTES * (size_t)named;
 
 			put_le16(name, (uint16_t)i);
-			memcpy(name + 2, names + UDS_NAME_BYTES * named, UDS_NAME_BYTES);
+			memcpy(name + 2, names + UDS_NAME_BYTES * (size_t)named, UDS_NAME_BYTES);
 			named++;
 		}
 	}
@@ -291,7 +291,7 @@ void list_decode(const struct list_zone *zone, const struct list_head *head, uin
 
 		/* Words without an entry: buckets that are empty. */
 		while (bits == 0)
-			bits = load64(view.upper + 8 * ++word);
+			bits = load64(view.upper + 8 * (size_t)++word);
 		bit = 64 * word + (uint32_t)__builtin_ctzll(bits);
 		bits &= bits - 1;
 		ret_keys[i] = (bit - i) << shape->low_bits | ((uint32_t)rest & shape->low_mask);
@@ -304,7 +304,7 @@ const uint8_t *list_name(const struct list_zone *zone, const struct list_head *h
 {
 	struct list_view view = list_view_of(zone, head);
 
-	return view.names + LIST_NAME_BYTES * which + 2;
+	return view.names + LIST_NAME_BYTES * (size_t)which + 2;
 }
 
 void list_set_value(struct list_zone *zone, struct list_head *head, uint32_t position,
@@ -357,8 +357,8 @@ void list_look_past_stale(const struct list_zone *zone, const struct list_head *
 
 		if (list_is_stale(zone, head, value))
 			continue;
-		if (found->found &&
-		    memcmp(view.names + LIST_NAME_BYTES * which + 2, name, UDS_NAME_BYTES) != 0)
+		if (found->found && memcmp(view.names + LIST_NAME_BYTES * (size_t)which + 2, name,
+					   UDS_NAME_BYTES) != 0)
 			continue;
 		found->collision = found->found;
 		found->found = true;

@@ -54,9 +54,9 @@ static void put_start(struct zone_save *save, const struct part *part)
 	const struct volume_index *index = save->index;
 	const struct list_zone *zone = &part->frozen;
 	struct output *output = &save->output;
-	uint8_t bytes[STREAM_SUB_HEADER_BYTES > STREAM_DELTA_HEADER_BYTES
-			      ? STREAM_SUB_HEADER_BYTES
-			      : STREAM_DELTA_HEADER_BYTES];
+	uint8_t bytes[STREAM_SUB_HEADER_BYTES]; /* one after the other */
+
+	_Static_assert(STREAM_DELTA_HEADER_BYTES <= sizeof(bytes), "both headers fit");
 
 	memcpy(bytes, STREAM_SUB_MAGIC, STREAM_MAGIC_BYTES);
 	put_le64(bytes + 8, index->volume_nonce);

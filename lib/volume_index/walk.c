@@ -28,7 +28,7 @@ int volume_index_walk(const struct volume_index *index, enum sub_index sub, uint
 		entry.vcn = value_to_vcn(zone, entry.value);
 		entry.stale = list_is_stale(zone, head, entry.value);
 		if (names < view.collisions && list_name_position(&view, names) == i)
-			entry.collision_name = view.names + LIST_NAME_BYTES * names++ + 2;
+			entry.collision_name = view.names + LIST_NAME_BYTES * (size_t)names++ + 2;
 		r = each(context, &entry);
 		if (r != 0)
 			return r;
