@@ -109,7 +109,14 @@ struct uds_index_options {
 	 * lost with the next save.
 	 */
 	bool skip_unreadable;
-	uint8_t unused[6]; /* ignored */
+
+	/*
+	 * How many threads load or recover, beside the caller's, and end before the call returns: 1 for none; more
+	 * than 8 count as 8; 0: one for each processor where the chapters of the volume have 4 MiB or more, and none
+	 * where they have less.
+	 */
+	uint8_t threads;
+	uint8_t unused[5]; /* ignored */
 
 	/*
 	 * May be NULL. An engine (uds/engine.h) whose threads do what is read at once, instead of threads of
@@ -121,7 +128,7 @@ struct uds_index_options {
 #define UDS_INDEX_OPTIONS_INIT                                                                     \
 	{                                                                                          \
 		sizeof(struct uds_index_options), 0, 0, 0, UDS_INDEX_LOAD_OR_RECOVER, false, 0, 0, \
-			0, 0, false, false, { 0 }, 0                                               \
+			0, 0, false, false, 0, { 0 }, 0                                            \
 	}
 
 struct uds_index_format_options {

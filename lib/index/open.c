@@ -14,6 +14,9 @@
 #include "index/load.h"
 #include "index/saved_records.h"
 
+/* Bytes of chapters for which threads that help to open are worth it. */
+#define WORTH_THREADS (UINT64_C(4) << 20)
+
 UDS_PUBLIC int uds_index_format(struct uds_io *io, const struct uds_configuration *configuration,
 				const struct uds_index_format_options *options,
 				struct uds_message *ret_message)
@@ -290,6 +293,21 @@ static int check_options(struct uds_io *io, const struct uds_index_options *opti
 	return 0;
 }
 
+/* A thread takes longer to begin than it takes to go through a few chapters. */
+static unsigned int threads_for(const struct geometry *geometry,
+				const struct uds_index_options *options)
+{
+	unsigned int threads = options->threads;
+
+	if (threads == 0 && (uint64_t)geometry->chapters_per_volume * geometry->pages_per_chapter *
+					    geometry->page_bytes <
+				    WORTH_THREADS)
+		return 1;
+	if (threads == 0)
+		return crew_processors();
+	return threads < CREW_MOST ? threads : CREW_MOST;
+}
+
 static int open_index(struct uds_index *index, const struct uds_index_options *options,
 		      struct uds_message *message)
 {
@@ -309,7 +327,7 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	if (r == 0)
 		r = journal_make(index);
 	if (r == 0)
-		r = crew_make(&index->env, crew_processors(), &index->crew);
+		r = crew_make(&index->env, threads_for(&index->geometry, options), &index->crew);
 	if (r == 0)
 		r = load_or_recover(index, options, message);
 	/* No threads outlast the opening but the chapter writer's. */

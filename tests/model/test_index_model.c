@@ -194,6 +194,7 @@ static void open_index(struct run *run)
 
 	options.zones = run->zones;
 	options.offset = run->offset;
+	options.threads = (uint8_t) throw(run->seed, &run->dice, 4);
 	r = uds_index_open(run->io, &options, &message, &run->index);
 	ck_assert_msg(r == 0, "open: %d %s", r, message.text);
 }

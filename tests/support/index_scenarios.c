@@ -90,6 +90,7 @@ static void open_losing(struct index_world *w, struct uds_io *io, enum uds_index
 	options.mode = mode;
 	options.offset = w->offset;
 	options.lose_records = lose_records;
+	options.threads = w->zones > 1 ? 2 : 1;
 	options.cache_bytes = 65536; /* small, so that pages are read from the I/O */
 	world_note(&w->base, uds_index_open(io, &options, &message, &w->index), &message);
 }

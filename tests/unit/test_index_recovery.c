@@ -59,6 +59,7 @@ static int reopen(struct fixture *f, enum uds_index_mode mode, unsigned int zone
 	options.mode = mode;
 	options.zones = zones;
 	options.lose_records = lose_records;
+	options.threads = 3;
 	r = uds_index_open(f->io, &options, &f->message, &f->index);
 	ck_assert(r == 0 || f->message.text[0] != '\0');
 	return r;
