@@ -3,8 +3,8 @@
 #
 # The public headers are the reference: each function has a comment of its own, right above it, that says
 # what it returns, from which threads it may be called, and since which version. Each is exported, and
-# named in a page of section 3. A struct that callers fill in begins with its size and has an INIT macro.
-# The headers and pages use the usual words.
+# named in a page of section 3; how much stack it needs is measured. A struct that callers fill in begins with
+# its size and has an INIT macro. The headers and pages use the usual words.
 set -u
 src=${UDS_SRCDIR:-.}
 passed=0
@@ -81,6 +81,8 @@ sed 's/ .*//' "$work/functions" | sort >"$work/declared"
 difference=$(diff "$work/declared" "$work/exported" | grep '^[<>]' | tr '\n' ' ')
 [ -z "$difference" ] && pass || fail "in a header (<) or in lib/libuds.map (>) only: $difference"
 
+# Calls that begin on the line after MEASURE( count, too.
+sed -e ':a' -e '/MEASURE[A-Z_]*($/ { N; s/\n[[:space:]]*//; ba' -e '}' "$src"/tests/unit/test_small_stack*.c >"$work/measured"
 while read -r function lacks; do
 	[ "$lacks" = - ] && pass || fail "$function: its comment lacks $lacks"
 	# mdoc: the names are in the NAME part, the prototype in the SYNOPSIS.
@@ -89,6 +91,8 @@ while read -r function lacks; do
 	else
 		fail "$function: no page of section 3 has it in NAME and SYNOPSIS"
 	fi
+	grep -q "MEASURE[A-Z_]*($function(" "$work/measured" && pass ||
+		fail "$function: test_small_stack*.c do not measure the stack that it needs"
 done <"$work/functions"
 
 # A caller starts each struct that begins with its size from an INIT macro with the struct's name, unless

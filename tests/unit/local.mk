@@ -317,6 +317,12 @@ tests_unit_test_small_stack_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_small_stack_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_small_stack_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_small_stack_rest
+tests_unit_test_small_stack_rest_SOURCES = tests/unit/test_small_stack_rest.c
+tests_unit_test_small_stack_rest_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_small_stack_rest_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_small_stack_rest_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_index_waits
 THREADED_TESTS += tests/unit/test_index_waits
 tests_unit_test_index_waits_SOURCES = tests/unit/test_index_waits.c
