@@ -376,7 +376,7 @@ struct uds_index_statistics {
 	uint64_t overflows;	  /* records not stored because the volume index had no room */
 	uint64_t early_expiries;  /* chapters forgotten early for the same reason */
 	uint64_t dropped_at_load; /* records of the saved open chapter that found no room */
-	uint64_t unreachable_records; /* on record pages, but left out of their chapter index */
+	uint64_t unreachable_records; /* left out of their chapter's index, and nowhere else */
 	uint64_t memory_bytes;	      /* all memory that the index has allocated */
 	uint64_t volume_index_bytes;  /* of these, for the volume index */
 	union {

@@ -11,6 +11,7 @@
  */
 #include "index/close_chapter.h"
 #include "index/index.h"
+#include "index/left_out.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -201,7 +202,8 @@ static int walk_all(struct walk *walk)
 UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, void *context)
 {
 	struct walk walk = { index, each, context };
-	int r;
+	uint32_t over;
+	int r = 0;
 
 	failures_begin(index->failures);
 	/*
@@ -212,7 +214,11 @@ UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, v
 	/* The closing chapter is on the volume after this, where the walk finds it, or stays in memory. */
 	if (index->writer != NULL)
 		(void)chapter_writer_wait(index->writer, NULL);
-	r = walk_all(&walk);
+	/* What its index has left out is not found there. */
+	if (!index_has_unwritten_chapter(index))
+		r = left_out_settle(index, &over);
+	if (r == 0)
+		r = walk_all(&walk);
 	index_unlock_all(index);
 	return index_end(index, r, "going through all records");
 }

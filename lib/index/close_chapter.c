@@ -10,6 +10,7 @@
 
 #include "base/message.h"
 #include "index/journal.h"
+#include "index/left_out.h"
 
 int index_write_chapter(struct uds_index *index)
 {
@@ -50,18 +51,9 @@ static uint64_t oldest_after(const struct uds_index *index, uint64_t newest)
 	return oldest > low ? oldest : low;
 }
 
-/* All locks are held and the writer has nothing to do. */
-static int swap_and_write(struct uds_index *index)
+/* The closing zones become the open ones, and the reverse. */
+static void swap_zones(struct uds_index *index, struct open_zone **ret_closed)
 {
-	struct open_zone *closed[MAXIMUM_ZONES];
-	struct uds_message message = { "" };
-	uint64_t closing = index->newest;
-	int r;
-
-	/* Before the swap: when this fails, the zones are as they were. */
-	r = index_set_open_chapter(index, closing + 1);
-	if (r < 0)
-		return r;
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		struct index_zone *zone = &index->zones[i];
 
@@ -69,15 +61,47 @@ static int swap_and_write(struct uds_index *index)
 		 * The buffer that was written before becomes the open one. The closed one keeps its
 		 * records, for lookups, until the next close (17.1).
 		 */
-		closed[i] = zone->open;
+		ret_closed[i] = zone->open;
 		zone->open = zone->closing;
-		zone->closing = closed[i];
+		zone->closing = ret_closed[i];
 		zone->has_closing = true;
 		open_zone_reset(zone->open);
 	}
+}
+
+/* The new chapter begins with what the index of the one before the last has left out, up to half of it. */
+static void begin_with_left_out(struct uds_index *index, const struct left_out *left_out)
+{
+	left_out_lose(index, left_out->vcn,
+		      left_out_put(index, left_out, index->zones[0].open->capacity / 2));
+}
+
+/* All locks are held and the writer has nothing to do. */
+static int swap_and_write(struct uds_index *index)
+{
+	struct open_zone *closed[MAXIMUM_ZONES];
+	struct uds_message message = { "" };
+	uint64_t closing = index->newest;
+	struct left_out left_out;
+	int r;
+
+	/* Before the swap: when this fails, the zones are as they were. */
+	r = journal_tell(index, &message);
+	if (r < 0)
+		return index_failure(index, r, &message);
+	r = left_out_find(index, &left_out);
+	if (r == 0)
+		r = index_set_open_chapter(index, closing + 1);
+	if (r < 0) {
+		left_out_free(index, &left_out);
+		return r;
+	}
+	swap_zones(index, closed);
 	index->newest = closing + 1;
 	journal_begin_chapter(index);
 	index->oldest = oldest_after(index, index->newest);
+	begin_with_left_out(index, &left_out);
+	left_out_free(index, &left_out);
 	/* The writer is idle, and has written the chapter before: this neither waits nor fails. */
 	r = chapter_writer_submit(index->writer, closing, closed, index->zone_count, &message);
 	return r < 0 ? index_failure(index, r, &message) : 0;
@@ -103,7 +127,7 @@ static void empty_open_chapter(struct uds_index *index)
 	journal_begin_chapter(index);
 }
 
-/* All locks are held, and a zone is full. */
+/* All locks are held. */
 static int close_full_chapter(struct uds_index *index)
 {
 	int r;
@@ -116,16 +140,38 @@ static int close_full_chapter(struct uds_index *index)
 	return r < 0 ? r : swap_and_write(index);
 }
 
+static bool has_full_zone(const struct uds_index *index)
+{
+	bool full = false;
+
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		full = full || open_zone_is_full(index->zones[i].open);
+	return full;
+}
+
+static int close_and_write(struct uds_index *index)
+{
+	int r = close_full_chapter(index);
+
+	return r < 0 ? r : index_write_chapter(index);
+}
+
 int index_close_before_save(struct uds_index *index)
 {
+	uint32_t over = 0;
 	int r = index_write_chapter(index);
 
-	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++) {
-		if (!open_zone_is_full(index->zones[i].open))
-			continue;
-		r = close_full_chapter(index);
-		return r < 0 ? r : index_write_chapter(index);
-	}
+	if (r == 0 && has_full_zone(index))
+		r = close_and_write(index);
+	if (r == 0)
+		r = left_out_settle(index, &over);
+	/* A chapter that is not full is as good, and the next one has room. */
+	if (r == 0 && over > 0)
+		r = close_and_write(index);
+	if (r == 0 && over > 0)
+		r = left_out_settle(index, &over);
+	if (r == 0 && over > 0)
+		left_out_lose(index, index->newest - 1, over);
 	return r;
 }
 

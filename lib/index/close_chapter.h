@@ -22,7 +22,8 @@ int index_write_chapter(struct uds_index *index);
 
 /*
  * The same before a save, with all zone locks held. An open chapter that is full, because the one before could not be
- * written so far, is closed and written as well: loading one that is full would drop records (10.6).
+ * written so far, is closed and written as well: loading one that is full would drop records (10.6). So is one that has no
+ * room for what the index of the chapter before has left out (left_out.h), which is in the open chapter afterwards.
  */
 int index_close_before_save(struct uds_index *index);
 

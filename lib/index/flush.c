@@ -13,6 +13,7 @@
 #include "base/message.h"
 #include "base/visibility.h"
 #include "index/close_chapter.h"
+#include "index/left_out.h"
 #include "index/save.h"
 
 /* A call that waits for a leader, or leads. */
@@ -213,12 +214,30 @@ static int encode(struct flush *flush)
 	/* Numbers are used up even if the write fails: what of it reached the device must never count. */
 	journal->next += flush->count;
 	journal->full = false;
+	journal->must_tell = false;
 	return 0;
+}
+
+/*
+ * A flush that writes no block, before any did: its number is used up all the same. Journals that were never
+ * used are told by that (left_out.h). All zone locks are held.
+ */
+static void use_first_number(struct uds_index *index)
+{
+	struct index_journal *journal = index->journal;
+
+	pthread_mutex_lock(&journal->area_lock);
+	journal->tail = ++journal->next;
+	index->layout.extras.journal_from = journal->next;
+	pthread_mutex_unlock(&journal->area_lock);
+	/* Not now: nothing is lost before the next chapter closes. */
+	journal->must_tell = true;
 }
 
 static int prepare(struct flush *flush)
 {
 	struct uds_index *index = flush->index;
+	uint32_t over = 0;
 	int r;
 
 	r = lock_settled(index);
@@ -226,10 +245,15 @@ static int prepare(struct flush *flush)
 		failures_get(index->failures, &flush->message);
 		return r;
 	}
+	left_out_begin(index);
+	r = left_out_settle(index, &over);
 	/* The flush is theirs, too: they say that the chapter before is the one that the journal continues. */
 	volume_write_checksums(index->volume);
 	choose(flush);
-	if (flush->count > 0 && !flush->save)
+	flush->save |= over > 0;
+	if (index->journal->next == 1 && (flush->count == 0 || flush->save))
+		use_first_number(index);
+	if (r == 0 && flush->count > 0 && !flush->save)
 		r = encode(flush);
 	index_unlock_all(index);
 	return r;
@@ -262,6 +286,7 @@ static void begin_anew(struct uds_index *index)
 {
 	index_lock_all(index);
 	index->journal->full = true;
+	index->journal->must_tell = true;
 	index_unlock_all(index);
 }
 

@@ -91,8 +91,11 @@ struct uds_index {
 	struct index_journal *journal; /* NULL: the index has none, or is read-only */
 	uint64_t
 		base_journal; /* what was loaded has the journal up to this number; 0: nothing of it */
-	bool began_with_save; /* the recovery did */
-	bool must_save;	      /* even if nothing was asked for: a new or recovered index */
+	bool began_with_save;	/* the recovery did */
+	bool flushed;		/* uds_index_flush() was called once, and there is a journal */
+	uint64_t left_out_from; /* chapters below have no records that wait for left_out.h */
+	uint64_t left_out_lost; /* records that found no room even so */
+	bool must_save;		/* even if nothing was asked for: a new or recovered index */
 
 	/* While the index is opened; NULL later. The volume index may be in parts as long as this is there. */
 	struct crew *crew;

@@ -247,6 +247,21 @@ static void unlock_area(struct uds_index *index)
 		pthread_mutex_unlock(&index->journal->area_lock);
 }
 
+int journal_tell(struct uds_index *index, struct uds_message *message)
+{
+	int r;
+
+	if (index->journal == NULL || !index->journal->must_tell)
+		return 0;
+	lock_area(index);
+	index->layout.extras.due = true;
+	unlock_area(index);
+	r = journal_write_header(index, message);
+	if (r == 0)
+		index->journal->must_tell = false;
+	return r;
+}
+
 /* The save that begins has all deletions up to now, also those that the list lacks. */
 static void begin_cover(struct zone_journal *zone)
 {

@@ -46,6 +46,7 @@ struct flush_waiter;
 struct index_journal {
 	struct extras_area area; /* where the journal is; the rest of it is that of the open */
 	bool full;		 /* the next flush is to be a full one */
+	bool must_tell;		 /* no block and no header say that there was a flush */
 	uint64_t next;		 /* the first number that was never used */
 	uint64_t covered;	 /* what the latest save does not cover begins here */
 	uint64_t save_next;	 /* the same of the save that is being made */
@@ -134,6 +135,9 @@ void journal_end_save(struct uds_index *index, int status);
  * I/O said.
  */
 int journal_write_header(struct uds_index *index, struct uds_message *message);
+
+/* The same before a chapter closes, or the index, if the header must say that there were flushes. */
+int journal_tell(struct uds_index *index, struct uds_message *message);
 
 /*
  * After the base of the index was loaded or recovered: brings what the journal has on top of it (journal_replay.c),

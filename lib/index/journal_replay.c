@@ -444,6 +444,10 @@ int journal_recover(struct uds_index *index, const struct uds_index_options *opt
 		return r;
 	counts = found.end > found.tail && found.end > index->base_journal;
 	start_journal(index, &found, counts);
+	index->flushed = found.next > 1;
+	/* When it was flushed, the chapters before had put theirs into it. */
+	if (counts && found.chapter > index->left_out_from)
+		index->left_out_from = found.chapter;
 	if (counts && options->mode == UDS_INDEX_LOAD)
 		return failure(message, UDS_ERR_NEEDS_RECOVERY,
 			       "%s: the journal has changes that are in no save",

@@ -10,6 +10,7 @@
 #include "index/batch.h"
 #include "index/close_chapter.h"
 #include "index/journal.h"
+#include "index/left_out.h"
 #include "index/rebuild.h"
 #include "index/load.h"
 #include "index/saved_records.h"
@@ -155,6 +156,7 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 	r = index_enter_open_chapter(index, rebuild);
 	if (r < 0)
 		return r;
+	index->left_out_from = index->newest;
 	/* The journal up to the save has older ones. */
 	if (saves_find_latest(&index->layout.saves) == &index->layout.saves.slots[saved->save.slot])
 		index->base_journal = layout_save_journal(&index->layout);
@@ -228,8 +230,10 @@ static int load(struct uds_index *index, const struct uds_index_options *options
 		return failure(message, UDS_ERR_NEEDS_RECOVERY, "%s: its saves are not to be used",
 			       uds_io_name(index->io));
 	r = index_load(index, message);
-	if (r == 0)
+	if (r == 0) {
 		index->base_journal = layout_save_journal(&index->layout);
+		index->left_out_from = index->newest;
+	}
 	if (r == 0 && !options->lose_records)
 		return index_check_headless_saves(index, options->skip_unreadable, message);
 	/*
@@ -335,6 +339,9 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	index->crew = NULL;
 	if (r == 0)
 		r = journal_recover(index, options, message);
+	/* Last: what the journal has of a name is newer, and its deletions are older. */
+	if (r == 0)
+		r = left_out_recover(index, options->skip_unreadable, message);
 	if (r == 0)
 		journal_attach(index);
 	return r;
@@ -430,6 +437,7 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	 * what closing has to say: a chapter that still cannot be written is lost with the index.
 	 */
 	r = index_write_chapter(index);
+	(void)journal_tell(index, NULL);
 	if (r < 0)
 		tell_lost_records(index);
 	chapter_writer_free(index->writer);

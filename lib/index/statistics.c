@@ -52,6 +52,8 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	struct chapter_writer_statistics writer;
 	struct volume_index_statistics vi = { 0 };
 	struct uds_message message;
+	uint64_t lost;
+	bool flushed;
 	int r = STRUCT_OUT_CHECK(ret_statistics, uds_index_statistics, chapters_written, &message);
 
 	failures_begin(index->failures);
@@ -70,6 +72,8 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	s.early_expiries = vi.early_expiries;
 	s.dropped_at_load = index->dropped_at_load;
 	s.open_chapter = index->newest;
+	flushed = index->flushed;
+	lost = index->left_out_lost;
 	s.oldest_chapter = index->oldest;
 	add_memory(index, &vi, &s);
 	index_unlock_all(index);
@@ -79,7 +83,7 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	if (index->writer != NULL) {
 		chapter_writer_get_statistics(index->writer, &writer);
 		s.chapters_written = writer.chapters;
-		s.unreachable_records = writer.unreachable_records;
+		s.unreachable_records = flushed ? lost : writer.unreachable_records;
 		s.unwritten_records = writer.unwritten_records;
 		s.memory_bytes += writer.memory_bytes;
 	}

@@ -99,6 +99,14 @@ bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page
 	       find_in_page(page, count, &name) == i;
 }
 
+bool chapter_view_has(const struct chapter_view *view, const struct uds_record_name *name)
+{
+	uint32_t count = view->geometry->records_per_page, page;
+
+	return chapter_view_search(view, name, &page) == 1 &&
+	       find_in_page(chapter_view_record_page(view, page), count, name) < count;
+}
+
 int chapter_view_count_astray(const struct chapter_view *view, uint64_t *ret_entries,
 			      uint64_t *ret_astray)
 {

@@ -67,6 +67,9 @@ int chapter_view_search(const struct chapter_view *view, const struct uds_record
  */
 bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i);
 
+/* Whether a search of the chapter finds the name. */
+bool chapter_view_has(const struct chapter_view *view, const struct uds_record_name *name);
+
 /* Counts the entries of the chapter index, and those that lead to no record. Returns 0 or -ENOMEM. */
 int chapter_view_count_astray(const struct chapter_view *view, uint64_t *ret_entries,
 			      uint64_t *ret_astray);

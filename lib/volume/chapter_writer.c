@@ -432,6 +432,21 @@ bool chapter_writer_copy_index(struct chapter_writer *writer, uint64_t vcn, uint
 	return there;
 }
 
+const uint8_t *chapter_writer_pages(struct chapter_writer *writer, uint64_t vcn,
+				    uint32_t *ret_left_out)
+{
+	const struct chapter_index_statistics *index = &writer->builder->statistics;
+	bool there;
+
+	pthread_mutex_lock(&writer->lock);
+	there = writer->built && !writer->busy && writer->status == 0 && writer->vcn == vcn;
+	pthread_mutex_unlock(&writer->lock);
+	if (!there)
+		return NULL;
+	*ret_left_out = index->overflows + index->removed;
+	return writer->builder->pages;
+}
+
 int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message)
 {
 	int r;

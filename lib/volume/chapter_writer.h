@@ -90,6 +90,15 @@ int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret
  */
 bool chapter_writer_copy_index(struct chapter_writer *writer, uint64_t vcn, uint8_t *pages);
 
+/*
+ * All pages of chapter @vcn, in memory, if it was submitted last and is written: until the next one is submitted,
+ * which is the caller's to keep from happening. Else NULL.
+ *
+ * @ret_left_out: how many of its records are not in its index.
+ */
+const uint8_t *chapter_writer_pages(struct chapter_writer *writer, uint64_t vcn,
+				    uint32_t *ret_left_out);
+
 void chapter_writer_get_statistics(struct chapter_writer *writer,
 				   struct chapter_writer_statistics *ret_statistics);
 

@@ -22,12 +22,14 @@ static uint64_t next_random(struct history *history)
 	return mix(history->random += UINT64_C(0x9e3779b97f4a7c15));
 }
 
-static struct uds_record_name make_name(uint32_t number)
+static struct uds_record_name make_name(const struct history *history, uint32_t number)
 {
 	struct uds_record_name name;
 
 	put_le64(name.bytes, mix(2 * (uint64_t)number + 1));
 	put_le64(name.bytes + 8, mix(2 * (uint64_t)number + 2));
+	if (number % 100 < history->crowd)
+		memset(name.bytes + 8, 0x33, 6);
 	return name;
 }
 
@@ -115,7 +117,7 @@ static void make_request(struct history *history, uint32_t step, struct uds_requ
 		record->kind = UDS_PEEK;
 	}
 	memset(request, 0, sizeof(*request));
-	request->name = make_name(record->name);
+	request->name = make_name(history, record->name);
 	request->new_data = make_data(record->name, step);
 	request->kind = record->kind;
 }
@@ -301,7 +303,7 @@ uint32_t history_check(const struct history *history, struct uds_index *index, u
 		memset(requests, 0, sizeof(requests));
 		for (uint32_t i = 0; i < count; i++) {
 			requests[i].kind = UDS_PEEK;
-			requests[i].name = make_name(first + i * every);
+			requests[i].name = make_name(history, first + i * every);
 		}
 		r = uds_index_run(index, requests, count);
 		ck_assert_msg(r == 0, "%s: peeking: %s", place, uds_strerror(r));

@@ -51,6 +51,7 @@ struct history {
 	bool sparse;	   /* older chapters may answer, or not, and with data that were replaced */
 	uint32_t names;	   /* how many there are to choose from */
 	struct history_mix mix;
+	uint8_t crowd; /* of 100 names so many have one place in the indexes of chapters */
 	uint32_t
 		look_every; /* history_check() asks for every so many names, from another one each time; 0: all */
 	uint64_t random;

@@ -779,12 +779,15 @@ static struct world *make_index_world(const struct scenario *scenario, uint64_t 
 			  &w->shape);
 	w->shape.configuration.sparse_chapters_per_volume = scenario->sparse_chapters;
 	w->shape.configuration.sparse_sample_rate = scenario->sparse_chapters == 0 ? 0 : 4;
+	if (scenario->page_bytes != 0)
+		w->shape.configuration.page_bytes = scenario->page_bytes;
 	small_index_measure(&w->shape, scenario->extras);
 	size = w->shape.bytes;
 	/* In a sparse index most names of the old chapters are not found. */
 	history_start(&w->history, chapters - scenario->sparse_chapters - scenario->converted,
 		      w->shape.records * (chapters + 1), seed);
 	w->history.look_every = scenario->record_pages > 1 ? 32 : 1;
+	w->history.crowd = scenario->crowd;
 	w->history.sparse = scenario->sparse_chapters > 0;
 	if (scenario->mix != NULL)
 		w->history.mix = *scenario->mix;
@@ -824,6 +827,29 @@ static void live_converted(struct world *world)
 		steps(w, 32);
 		save(w);
 	}
+	close_index(w);
+}
+
+/*
+ * Chapters whose index has no room for some of their records, which must be found all the same: after flushes, after
+ * saves, after chapters without either, and when the open chapter has no room for them.
+ */
+static void live_crowd(struct world *world)
+{
+	struct index_world *w = index_of(world);
+
+	begin(w);
+	flush(w);
+	steps(w, 1200);
+	flush(w);
+	steps(w, 32);
+	flush(w);
+	steps(w, 2400);
+	save(w);
+	steps(w, 900);
+	save(w);
+	steps(w, 1000);
+	flush(w);
 	close_index(w);
 }
 
@@ -899,6 +925,14 @@ const struct scenario index_scenarios[] = {
 	  .live = live_large_chapters,
 	  .record_pages = 24,
 	  .chapters = 2 },
+	{ .name = "names that crowd",
+	  .kind = &index_kind,
+	  .live = live_crowd,
+	  .record_pages = 2,
+	  .page_bytes = 12288,
+	  .zones = 2,
+	  .extras = true,
+	  .crowd = 70 },
 	{ .name = "clock that goes back", .kind = &index_kind, .live = live_clock_back },
 	{ .name = "two crashes in a row",
 	  .kind = &index_kind,

@@ -256,6 +256,214 @@ START_TEST(verify_finds_entries_without_records_among_colliding_names)
 }
 END_TEST
 
+/* ---- records that the index of their chapter has no room for ---- */
+
+/* Closes without a save. */
+static void crash(struct fixture *f)
+{
+	open_with(f, 1);
+}
+
+static bool flush_first = true;
+
+/* Pages of 512 records; some 430 of one place fit into the index of a chapter. */
+static void start_crowded(struct fixture *f, bool no_extras, uint32_t record_pages)
+{
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct uds_message message;
+
+	memset(f, 0, sizeof(*f));
+	c.page_bytes = 16384;
+	c.record_pages_per_chapter = record_pages;
+	c.chapters_per_volume = 8;
+	options.no_extras = no_extras;
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_index_format(f->io, &c, &options, &message), 0);
+	open_with(f, 1);
+	/* From here on nothing is lost, also in later lives of the index. */
+	if (flush_first)
+		ck_assert_int_eq(uds_index_flush(f->index), 0);
+	crash(f);
+}
+
+#define CROWDED 1024u
+
+/*
+ * Five of eight have one place in chapters, in which they come in pairs of one place in the volume index, so that one
+ * of each pair has a collision entry there.
+ */
+static void crowded_name(uint64_t i, struct uds_record_name *ret_name)
+{
+	struct uds_record_name first;
+
+	make_name(SEED + 1, i, ret_name);
+	if (i % 8 >= 5)
+		return;
+	make_name(SEED + 2, i % (3 * CROWDED / 2), &first);
+	memcpy(ret_name->bytes, first.bytes, 8);
+	memset(ret_name->bytes + 8, 0x33, 6);
+}
+
+static void post_crowded(struct fixture *f, uint64_t first, uint64_t count)
+{
+	struct uds_record_name name;
+
+	for (uint64_t i = first; i < first + count; i++) {
+		crowded_name(i, &name);
+		ck_assert(!request(f, UDS_POST, &name, i, 1, NULL));
+	}
+}
+
+/* How many of the first names are not found. */
+static unsigned int count_missing(struct fixture *f, uint64_t count)
+{
+	struct uds_record_name name;
+	unsigned int missing = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		crowded_name(i, &name);
+		missing += !request(f, UDS_PEEK, &name, i, 0, NULL);
+	}
+	return missing;
+}
+
+static int count_record(void *context, const struct uds_record_name *name,
+			const struct uds_record_data *data)
+{
+	(void)name, (void)data;
+	++*(uint64_t *)context;
+	return 0;
+}
+
+START_TEST(record_that_its_chapter_leaves_out_is_in_the_next_but_one)
+{
+	uint64_t walked = 0;
+	struct fixture f;
+
+	start_crowded(&f, false, 2);
+	post_crowded(&f, 0, 4 * CROWDED);
+	ck_assert_uint_ge(statistics(&f).open_chapter, 4);
+	ck_assert_uint_eq(count_missing(&f, 4 * CROWDED), 0);
+	ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
+	ck_assert_int_eq(uds_index_for_each(f.index, count_record, &walked), 0);
+	ck_assert_uint_eq(walked, 4 * CROWDED);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	/* One or two more chapters, without a flush: from their pages. */
+	post_crowded(&f, 4 * CROWDED, (_i + 1) * CROWDED);
+	crash(&f);
+	ck_assert_uint_eq(count_missing(&f, 4 * CROWDED), 0);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_msg(findings(&f, 1) == 0, "%s", f.finding);
+	open_with(&f, 1);
+	ck_assert_uint_eq(count_missing(&f, 4 * CROWDED), 0);
+	end(&f);
+}
+END_TEST
+
+/* Bytes of the reference implementation, and what it finds. @_i: an index with a journal does so until it is flushed. */
+START_TEST(index_without_a_flush_loses_what_its_chapters_leave_out)
+{
+	unsigned int missing;
+	struct fixture f;
+
+	flush_first = false;
+	start_crowded(&f, _i == 0, 2);
+	post_crowded(&f, 0, 4 * CROWDED);
+	ck_assert_uint_eq(statistics(&f).open_chapter, 4);
+	missing = count_missing(&f, 4 * CROWDED);
+	ck_assert_uint_gt(missing, 100);
+	ck_assert_uint_ge(statistics(&f).unreachable_records, missing);
+	/* What waits in memory is kept, and nothing else. */
+	missing = (unsigned int)statistics(&f).unreachable_records;
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	post_crowded(&f, 4 * CROWDED, CROWDED);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	if (_i == 0)
+		ck_assert_uint_gt(statistics(&f).unreachable_records, missing);
+	else
+		ck_assert_uint_lt(statistics(&f).unreachable_records, missing);
+	end(&f);
+}
+END_TEST
+
+/* @_i: whether the deletions are flushed, or saved, while the records wait, or neither. */
+START_TEST(record_that_was_left_out_stays_deleted)
+{
+	struct uds_record_name name;
+	unsigned int deleted = 0;
+	struct fixture f;
+
+	start_crowded(&f, false, 2);
+	post_crowded(&f, 0, CROWDED);
+	for (uint64_t i = 1; i < CROWDED; i += 2, deleted++) {
+		crowded_name(i, &name);
+		ck_assert(request(&f, UDS_DELETE, &name, i, 0, NULL));
+	}
+	if (_i == 1)
+		ck_assert_int_eq(uds_index_flush(f.index), 0);
+	if (_i == 2)
+		ck_assert_int_eq(uds_index_save(f.index), 0);
+	post_crowded(&f, CROWDED, 2 * CROWDED);
+	ck_assert_uint_eq(count_missing(&f, CROWDED), deleted);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	crash(&f);
+	ck_assert_uint_eq(count_missing(&f, CROWDED), deleted);
+	ck_assert_uint_eq(count_missing(&f, 3 * CROWDED), deleted);
+	end(&f);
+}
+END_TEST
+
+/* The latest records are those of the open chapter, and a save takes none of the left-out ones for newer. */
+START_TEST(record_that_was_left_out_and_updated_keeps_the_update)
+{
+	struct uds_record_name name;
+	struct fixture f;
+	uint32_t version;
+
+	start_crowded(&f, false, 2);
+	post_crowded(&f, 0, CROWDED);
+	for (uint64_t i = 0; i < CROWDED; i += 3) {
+		crowded_name(i, &name);
+		ck_assert(request(&f, UDS_UPDATE, &name, i, 2, NULL));
+	}
+	post_crowded(&f, CROWDED, CROWDED);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	crash(&f);
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		crowded_name(i, &name);
+		ck_assert(request(&f, UDS_PEEK, &name, i, 0, &version));
+		ck_assert_uint_eq(version, i % 3 == 0 ? 2 : 1);
+	}
+	end(&f);
+}
+END_TEST
+
+/* Names that were made for one list fill no more than half of a chapter again. */
+START_TEST(more_than_half_a_chapter_of_left_out_records_is_lost_and_counted)
+{
+	struct uds_record_name name;
+	uint64_t i = 0, missing = 0;
+	struct fixture f;
+
+	start_crowded(&f, false, 4);
+	for (; i < 6 * CROWDED; i++) {
+		same_chapter_place_name(i, &name);
+		request(&f, UDS_POST, &name, i, 1, NULL);
+	}
+	while (i-- > 0) {
+		same_chapter_place_name(i, &name);
+		missing += !request(&f, UDS_PEEK, &name, i, 0, NULL);
+	}
+	ck_assert_uint_gt(statistics(&f).unreachable_records, 100);
+	ck_assert_uint_ge(missing, statistics(&f).unreachable_records);
+	/* A save has what is left. */
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	end(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("crafted names");
@@ -265,6 +473,11 @@ int main(void)
 	tcase_add_loop_test(tcase, verify_finds_nothing_wrong_where_names_collide, 0, 2);
 	tcase_add_loop_test(tcase, verify_finds_entries_without_records_among_colliding_names, 0,
 			    4);
+	tcase_add_loop_test(tcase, record_that_its_chapter_leaves_out_is_in_the_next_but_one, 0, 2);
+	tcase_add_loop_test(tcase, index_without_a_flush_loses_what_its_chapters_leave_out, 0, 2);
+	tcase_add_loop_test(tcase, record_that_was_left_out_stays_deleted, 0, 3);
+	tcase_add_test(tcase, record_that_was_left_out_and_updated_keeps_the_update);
+	tcase_add_test(tcase, more_than_half_a_chapter_of_left_out_records_is_lost_and_counted);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Finding the records that the index of their chapter left out, and putting them into the open chapter. */
+#include "index/left_out.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/message.h"
+#include "geometry/name_bits.h"
+#include "index/journal.h"
+#include "volume/chapter_stream.h"
+#include "volume/chapter_view.h"
+
+/* Chapters whose left-out records may be on their pages only, after a power cut. */
+#define RECOVERED_CHAPTERS 2u
+
+/* ---- finding them in memory ---- */
+
+/* What was deleted since the chapter was closed: a bit for each number of the zone. */
+static void mark_deleted(const struct journal_list *deletions, uint64_t vcn,
+			 const struct open_zone *closed, uint8_t *ret_bits)
+{
+	for (uint32_t i = 0; i < deletions->count; i++) {
+		uint32_t n;
+
+		if (deletions->entries[i].chapter <= vcn)
+			continue;
+		n = open_zone_number(closed, &deletions->entries[i].name);
+		ret_bits[n / 8] |= (uint8_t)(1u << n % 8);
+	}
+}
+
+static void find_in_zone(const struct uds_index *index, const struct chapter_view *view,
+			 const struct index_zone *zone, const uint8_t *deleted, uint32_t most,
+			 struct left_out *left_out)
+{
+	const struct open_zone *closed = zone->closing;
+
+	for (uint32_t n = 1; left_out->count < most && n <= closed->size; n++) {
+		const struct uds_record *record = &closed->records[n - 1];
+		struct name_place place;
+		struct hint hint;
+
+		if (open_zone_is_removed(closed, n) || (deleted[n / 8] >> n % 8 & 1) != 0 ||
+		    chapter_view_has(view, &record->name))
+			continue;
+		/* Without the list an ordinary entry may be another name's, this one being deleted. */
+		if (index->journal->zones[zone->number].deletions.lost) {
+			volume_index_locate(index->volume_index, &record->name, &place);
+			volume_index_peek(index->volume_index, &place, &record->name, &hint);
+			if (!hint.found || !hint.collision)
+				continue;
+		}
+		left_out->records[left_out->count++] = *record;
+	}
+}
+
+static int find_in_zones(const struct uds_index *index, const uint8_t *pages, uint32_t most,
+			 struct left_out *left_out)
+{
+	uint32_t bytes = index->zones[0].open->capacity / 8 + 1;
+	uint8_t *deleted = env_allocate(&index->env, bytes, 1);
+	struct chapter_view view = { .volume = NULL };
+	struct uds_message message;
+	int r = -ENOMEM;
+
+	if (deleted != NULL)
+		r = chapter_view_make(index->volume, &view);
+	if (r == 0)
+		r = chapter_view_set(&view, left_out->vcn, pages, &message);
+	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++) {
+		const struct index_zone *zone = &index->zones[i];
+
+		memset(deleted, 0, bytes);
+		mark_deleted(&index->journal->zones[i].deletions, left_out->vcn, zone->closing,
+			     deleted);
+		find_in_zone(index, &view, zone, deleted, most, left_out);
+	}
+	chapter_view_free(&view);
+	env_release(&index->env, deleted);
+	return r;
+}
+
+void left_out_begin(struct uds_index *index)
+{
+	struct chapter_writer_statistics statistics;
+	uint32_t waiting = 0;
+
+	if (index->flushed)
+		return;
+	chapter_writer_get_statistics(index->writer, &statistics);
+	(void)chapter_writer_pages(index->writer, index->newest - 1, &waiting);
+	index->left_out_lost = statistics.unreachable_records - waiting;
+	index->flushed = true;
+}
+
+int left_out_find(const struct uds_index *index, struct left_out *ret_left_out)
+{
+	struct left_out left_out = { .vcn = index->newest - 1 };
+	const uint8_t *pages;
+	uint32_t most;
+	int r;
+
+	*ret_left_out = left_out;
+	if (!index->flushed || index->journal == NULL || !index->zones[0].has_closing ||
+	    index->left_out_from >= index->newest)
+		return 0;
+	pages = chapter_writer_pages(index->writer, left_out.vcn, &most);
+	if (pages == NULL || most == 0)
+		return 0;
+	left_out.records = env_allocate(&index->env, most, sizeof(*left_out.records));
+	if (left_out.records == NULL)
+		return -ENOMEM;
+	r = find_in_zones(index, pages, most, &left_out);
+	if (r < 0)
+		left_out_free(index, &left_out);
+	else
+		*ret_left_out = left_out;
+	return r;
+}
+
+void left_out_free(const struct uds_index *index, struct left_out *left_out)
+{
+	env_release(&index->env, left_out->records);
+	left_out->records = NULL;
+}
+
+/* ---- putting them into the open chapter ---- */
+
+/*
+ * Whether a record of chapter @vcn is current. Names that are no samples have no entry once their chapter is
+ * sparse, which in an index with few dense chapters the newest are.
+ */
+static bool is_current(const struct uds_index *index, uint64_t vcn, const struct hint *hint,
+		       const struct uds_record_name *name)
+{
+	if (hint->found)
+		return hint->vcn == vcn;
+	return index_location(index, vcn) == UDS_LOCATION_SPARSE &&
+	       !is_sample(&index->geometry, name);
+}
+
+/* Returns whether there was no room for the record, which is current. */
+static bool put_one(struct uds_index *index, uint64_t vcn, const struct uds_record *record,
+		    uint32_t most)
+{
+	struct index_zone *zone;
+	struct name_place place;
+	struct hint hint;
+	uint32_t room;
+	int r;
+
+	volume_index_locate(index->volume_index, &record->name, &place);
+	zone = &index->zones[place.zone];
+	if (open_zone_search(zone->open, &record->name) != NULL)
+		return false;
+	volume_index_get(index->volume_index, &place, &record->name, &hint);
+	if (!is_current(index, vcn, &hint, &record->name))
+		return false;
+	if (zone->open->size >= most)
+		return true;
+	r = hint.found ? volume_index_set(index->volume_index, &hint, index->newest)
+		       : volume_index_put(index->volume_index, &hint, &record->name, index->newest);
+	if (r == UDS_ERR_OVERFLOW)
+		zone->counters.overflows++;
+	if (r < 0)
+		return r == -ENOMEM;
+	zone->changed = true;
+	return open_zone_put(zone->open, &record->name, &record->data, &room) < 0;
+}
+
+uint32_t left_out_put(struct uds_index *index, const struct left_out *left_out, uint32_t most)
+{
+	uint32_t over = 0;
+
+	for (uint32_t i = 0; i < left_out->count; i++)
+		over += put_one(index, left_out->vcn, &left_out->records[i], most);
+	return over;
+}
+
+int left_out_settle(struct uds_index *index, uint32_t *ret_over)
+{
+	struct left_out left_out;
+	uint32_t over;
+	int r;
+
+	r = left_out_find(index, &left_out);
+	if (r < 0)
+		return r;
+	/* Not quite full: loading a full chapter would drop records (10.6). */
+	over = left_out_put(index, &left_out, index->zones[0].open->capacity - 1);
+	left_out_free(index, &left_out);
+	if (over == 0)
+		index->left_out_from = index->newest;
+	*ret_over = over;
+	return 0;
+}
+
+void left_out_lose(struct uds_index *index, uint64_t vcn, uint32_t over)
+{
+	index->left_out_from = vcn + 1;
+	index->left_out_lost += over;
+	if (over > 0)
+		env_log(&index->env, UDS_LOG_WARNING,
+			"%s: %" PRIu32 " records of chapter %" PRIu64
+			" are lost: its index had no room for them, nor has half of another "
+			"chapter",
+			uds_io_name(index->io), over, vcn);
+}
+
+/* ---- finding them on the volume ---- */
+
+static void find_on_page(const struct chapter_view *view, uint32_t page, struct left_out *left_out)
+{
+	const uint8_t *records = chapter_view_record_page(view, page);
+
+	for (uint32_t i = 0; i < view->geometry->records_per_page; i++) {
+		struct uds_record *record = &left_out->records[left_out->count];
+
+		memcpy(record, records + (size_t)i * UDS_RECORD_BYTES, sizeof(*record));
+		left_out->count += !chapter_view_has(view, &record->name);
+	}
+}
+
+/* What does not match its checksum tells nothing. */
+static int find_in_chapter(struct uds_index *index, struct chapter_view *view,
+			   struct left_out *left_out, struct uds_message *message)
+{
+	const uint32_t index_pages = index->geometry.index_pages_per_chapter;
+	uint64_t entries, astray;
+	int r;
+
+	/* The usual case: a full chapter, all of which is in its index. */
+	r = chapter_view_count_astray(view, &entries, &astray);
+	if (r < 0 || entries == index->geometry.records_per_chapter)
+		return r;
+	for (uint32_t p = 0; r == 0 && p < index_pages; p++)
+		r = chapter_view_check_page(view, p, message);
+	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++) {
+		r = chapter_view_check_page(view, index_pages + p, message);
+		if (r == UDS_ERR_CORRUPT)
+			r = 0;
+		else if (r == 0)
+			find_on_page(view, p, left_out);
+	}
+	return r;
+}
+
+static int recover_chapter(struct uds_index *index, struct chapter_view *view,
+			   const struct streamed_chapter *chapter, struct left_out *left_out,
+			   struct uds_message *message)
+{
+	int r = chapter->status;
+
+	left_out->count = 0;
+	if (r < 0)
+		failure(message, r, "%s: chapter %" PRIu64 " (slot %" PRIu32 "): %s",
+			uds_io_name(index->io), left_out->vcn, chapter->slot, uds_strerror(r));
+	else
+		r = chapter_view_set(view, left_out->vcn, chapter->pages, message);
+	if (r == 0)
+		r = find_in_chapter(index, view, left_out, message);
+	if (r == 0)
+		left_out_lose(index, left_out->vcn,
+			      left_out_put(index, left_out, index->zones[0].open->capacity / 2));
+	return r;
+}
+
+/* The newest chapter first: of a name that both left out it has the newer record. */
+static int recover_chapters(struct uds_index *index, const uint32_t *slots, uint32_t count,
+			    bool skip_unreadable, struct left_out *left_out,
+			    struct uds_message *message)
+{
+	struct chapter_stream *stream = NULL;
+	struct streamed_chapter chapter;
+	struct chapter_view view;
+	int r;
+
+	r = chapter_view_make(index->volume, &view);
+	if (r < 0)
+		return r;
+	r = chapter_stream_open(index->volume, CHAPTER_ALL_PAGES, slots, count, 1, &stream);
+	left_out->vcn = index->newest;
+	while (r == 0 && left_out->vcn-- > 0 && chapter_stream_next(stream, &chapter)) {
+		r = recover_chapter(index, &view, &chapter, left_out, message);
+		/* A chapter that is damaged, or lost, was told by who read it before. */
+		if (r == UDS_ERR_CORRUPT || (r < 0 && r != -ENOMEM && skip_unreadable))
+			r = 0;
+	}
+	chapter_stream_close(stream);
+	chapter_view_free(&view);
+	return r;
+}
+
+int left_out_recover(struct uds_index *index, bool skip_unreadable, struct uds_message *message)
+{
+	struct left_out left_out = { .vcn = index->newest };
+	uint64_t from = index->left_out_from;
+	uint32_t slots[RECOVERED_CHAPTERS], count = 0;
+	int r;
+
+	/* The journal had records of the open chapter, and so all of this; one that it filled is in memory. */
+	if (index->zones[0].has_closing)
+		return 0;
+	from = from > index->oldest ? from : index->oldest;
+	for (uint64_t vcn = index->newest; vcn-- > from && count < RECOVERED_CHAPTERS;)
+		slots[count++] = geometry_physical_chapter(&index->geometry, vcn);
+	if (count == 0 || !index->flushed)
+		return 0;
+	left_out.records = env_allocate(&index->env, index->geometry.records_per_chapter + 1,
+					sizeof(*left_out.records));
+	if (left_out.records == NULL)
+		return -ENOMEM;
+	r = recover_chapters(index, slots, count, skip_unreadable, &left_out, message);
+	left_out_free(index, &left_out);
+	index->left_out_from = index->newest;
+	return r;
+}
