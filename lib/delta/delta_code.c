@@ -24,7 +24,7 @@ void delta_code_parameters(uint32_t mean, unsigned int payload_bits, struct delt
 	ret_code->min_bits = min_bits;
 	ret_code->min_keys = (uint32_t)((UINT64_C(1) << min_bits) - incr_keys);
 	ret_code->payload_bits = payload_bits;
-	ret_code->inverse = incr_keys > 0 ? (UINT64_C(1) << 32) / incr_keys : 0;
+	ret_code->inverse = (UINT64_C(1) << 32) / incr_keys;
 }
 
 int delta_code_make(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code)

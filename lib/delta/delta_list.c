@@ -133,7 +133,7 @@ static inline uint64_t peek_bits(const uint8_t *memory, uint64_t at, uint64_t en
 	if (at / 8 + 8 <= end / 8)
 		return get_le64(p) >> (at % 8);
 	bytes = (end + 7) / 8 - at / 8;
-	for (uint64_t i = 0; i < bytes && i < 8; i++)
+	for (uint64_t i = 0; i < bytes; i++)
 		word |= (uint64_t)p[i] << (8 * i);
 	return word >> (at % 8);
 }
@@ -272,8 +272,8 @@ static uint32_t take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint
 	uint64_t at = reader->at, key = reader->key;
 	uint32_t count = 0;
 
-	/* Deltas are small then: a key cannot pass 32 bits unseen, as it is looked at after each. */
-	if (2 * width > 48 || min_bits > 24)
+	/* Deltas are small then, of 24 bits at most but for their unary part. */
+	if (2 * width > 48)
 		return 0;
 	while (count + 2 <= most && at / 8 + 8 <= reader->end / 8) {
 		/* A marker behind the bits that are sure to be there stops every count of zeros. */

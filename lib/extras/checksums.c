@@ -25,7 +25,7 @@
 #define AT_CHECKSUMS	40
 #define AT_OWN_CHECKSUM 4092
 
-/* How many checksum blocks are read at a time. */
+/* How many checksum blocks are read at a time, and those of one slot more. */
 #define READ_BLOCKS 256u
 
 #define WORD_BITS 64u
@@ -211,10 +211,9 @@ static void read_slots(struct checksums *c, uint32_t first, uint32_t count, uint
 
 int checksums_read(struct checksums *c, uint32_t *ret_unreadable, struct uds_message *ret_message)
 {
-	uint32_t step = READ_BLOCKS / c->area.parts, unreadable = 0;
+	uint32_t step = READ_BLOCKS / c->area.parts + 1, unreadable = 0;
 	uint8_t *memory;
 
-	step = step > 0 ? step : 1;
 	memory = io_allocate_buffer(c->io, &c->env, (uint64_t)step * c->area.parts * BLOCK_BYTES);
 	if (memory == NULL)
 		return -ENOMEM;

@@ -216,7 +216,7 @@ static bool is_complete(const struct journal_finder *finder, const struct journa
 {
 	const struct extras_area *area = finder->area;
 
-	if (last->number == 0 || last->number + 1 != last->end || last->tail < area->journal_from)
+	if (last->number + 1 != last->end || last->tail < area->journal_from)
 		return false;
 	for (uint64_t number = last->tail; number < last->number; number++) {
 		const struct journal_head *head = &finder->heads[number % area->journal_blocks];

@@ -290,8 +290,8 @@ void save_header_encode_unsaved(const struct super_block *super, unsigned int sl
 	region_table_append(&table, REGION_HEADER, REGION_NO_INSTANCE, start, 1);
 	region_table_append(&table, REGION_PAGE_MAP, REGION_NO_INSTANCE, start + 1,
 			    super->page_map_blocks);
-	if (super->save_blocks > used)
-		region_table_append(&table, REGION_FREE, REGION_NO_INSTANCE, start + used,
-				    super->save_blocks - used);
+	/* There is room for an open chapter, and for a zone: super_block_decode() has seen to it. */
+	region_table_append(&table, REGION_FREE, REGION_NO_INSTANCE, start + used,
+			    super->save_blocks - used);
 	region_table_encode(&table, block);
 }

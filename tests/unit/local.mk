@@ -342,6 +342,12 @@ tests_unit_test_extras_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_extras_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_extras_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_extras_blocks
+tests_unit_test_extras_blocks_SOURCES = tests/unit/test_extras_blocks.c
+tests_unit_test_extras_blocks_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_extras_blocks_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_extras_blocks_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_vdo_volume
 tests_unit_test_vdo_volume_SOURCES = tests/unit/test_vdo_volume.c
 tests_unit_test_vdo_volume_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -374,6 +374,8 @@ START_TEST(damaged_pages_are_called_corrupt)
 			index_page_find_list(&code, &head, bad, head.first_list + 3, &start, &bits),
 			UDS_ERR_CORRUPT);
 		ck_assert(start == 5 && bits == 6);
+		ck_assert_int_eq(index_page_validate(&code, &head, bad, &message), UDS_ERR_CORRUPT);
+		ck_assert_ptr_nonnull(strstr(message.text, "has no valid place"));
 	}
 	/* A list that is damaged inside is found by decoding it. */
 	memcpy(bad, page, sizeof(bad));

@@ -470,22 +470,28 @@ END_TEST
 static void walk_any_bytes(const uint8_t *bytes, size_t length, const struct delta_code *code,
 			   uint64_t at)
 {
+	static uint32_t keys[4096], values[4096];
 	uint8_t *memory = malloc(length);
-	struct delta_reader reader;
+	struct delta_reader reader, taken;
 	struct delta_entry e;
 	uint8_t name[16] = { 0 };
-	uint32_t value, key = 0;
+	uint32_t value, key = 0, n;
 	size_t steps = 0;
 	int r;
 
 	ck_assert_ptr_nonnull(memory);
 	memcpy(memory, bytes, length);
 	delta_reader_start(&reader, code, memory, at, 8 * length - at);
+	taken = reader;
 	while ((r = delta_reader_next(&reader, &e)) == 1) {
 		ck_assert_uint_ge(e.key, key);
 		key = e.key;
 		ck_assert_uint_le(++steps, 8 * length);
 	}
+	/* Many at a time: the same, up to the first that is no ordinary entry. */
+	n = delta_reader_take(&taken, keys, values, 4096);
+	ck_assert_uint_le(n, steps);
+	ck_assert(n == 0 || keys[n - 1] == taken.key);
 	ck_assert(r == 0 || r == UDS_ERR_CORRUPT);
 	if (r == 0)
 		ck_assert_uint_eq(reader.at, reader.end);
@@ -496,7 +502,7 @@ static void walk_any_bytes(const uint8_t *bytes, size_t length, const struct del
 
 START_TEST(any_bytes_decode_or_are_called_corrupt)
 {
-	static const uint32_t means[] = { 4, 37, 100, 4096, 65536, 1000000, UINT32_MAX };
+	static const uint32_t means[] = { 4, 37, 100, 4096, 65536, 1000000, 1 << 22, UINT32_MAX };
 	static uint8_t bytes[9000];
 	static struct model m;
 	struct delta_code code;
@@ -512,7 +518,7 @@ START_TEST(any_bytes_decode_or_are_called_corrupt)
 				memset(bytes, 0, length);
 			if (round % 10 == 0)
 				memset(bytes, 0xff, length);
-			if (delta_code_make(means[(r >> 20) % 7], (r >> 30) % 33, &code) < 0)
+			if (delta_code_make(means[(r >> 20) % 8], (r >> 30) % 33, &code) < 0)
 				continue;
 			walk_any_bytes(bytes, length, &code, r >> 50 & 7);
 		} else {

@@ -274,6 +274,7 @@ static const struct damage damages[] = {
 	{ PAYLOAD_AT + 88, 8, UINT64_MAX, UDS_ERR_CORRUPT, "expected less than the 41 of a save" },
 	{ PAYLOAD_AT + 96, 8, 0, UDS_ERR_CORRUPT, "page map: blocks: expected 1" },
 	{ PAYLOAD_AT + 96, 8, UINT64_MAX, UDS_ERR_CORRUPT, "expected less than the 41 of a save" },
+	{ PAYLOAD_AT + 96, 8, 35, UDS_ERR_CORRUPT, "expected less than the 41 of a save" },
 	/* Config block. */
 	{ CONFIG_AT, 1, 'B', UDS_ERR_CORRUPT, "config block: magic: expected \"ALBIC\"" },
 	{ CONFIG_AT + 5, 4, 0x30302e37, UDS_ERR_UNSUPPORTED_VERSION,
@@ -430,6 +431,7 @@ static const struct damage save_damages[] = {
 	{ SAVE_AT + 18, 2, 0, 0, "region table version: expected 1, found 0" },
 	{ SAVE_AT + 20, 2, 4, 0, "region 3: kind: expected 303 (open chapter region), found 302" },
 	{ SAVE_AT + 20, 2, 3, 0, "region count: expected 4 to 19, found 3" },
+	{ SAVE_AT + 20, 2, 0, 0, "region count: expected 4 to 19, found 0" },
 	{ SAVE_AT + 22, 2, 63, 0, "payload length: expected 64, found 63" },
 	{ SAVE_AT + 48, 8, 45, 0, "page map region (1): start block: expected 44, found 45" },
 	{ SAVE_AT + 56, 8, 0, 0, "page map region (1): blocks: expected 1 to 40, found 0" },
@@ -468,6 +470,55 @@ START_TEST(a_damaged_save_header_makes_its_slot_unsaved_and_says_why)
 			      "damage %zu: %d, %s", i, r, message.text);
 		uds_io_close(io);
 	}
+}
+END_TEST
+
+START_TEST(a_save_of_more_zones_than_there_can_be_is_refused)
+{
+	/* As many regions as a table has room for, the last of them not free space. */
+	const struct damage count = { SAVE_AT + 20, 2, 20, 0, "" };
+	const struct damage kind = { SAVE_AT + 24 + 19 * 24 + 20, 2, REGION_OPEN_CHAPTER, 0, "" };
+	struct uds_message message = { "" };
+	struct uds_io *io = small_index(0);
+	const struct save *save;
+	struct layout layout;
+
+	read_ok(io, 0, &layout);
+	save_small(io, &layout, 2, 1000, 9);
+	apply(io, &count);
+	apply(io, &kind);
+	read_ok(io, 0, &layout);
+	ck_assert_int_eq(saves_latest(&layout.saves, &layout.geometry, &message, &save),
+			 UDS_ERR_NEEDS_RECOVERY);
+	ck_assert_msg(strstr(message.text, "region count: expected 4 to 19, found 20") != NULL,
+		      "%s", message.text);
+	uds_io_close(io);
+}
+END_TEST
+
+START_TEST(a_save_has_a_block_for_each_zone)
+{
+	struct uds_message message = { "" };
+	struct uds_io *io = small_index(0);
+	struct layout layout;
+	struct save save;
+
+	read_ok(io, 0, &layout);
+	/* The header, the page map and 5 blocks of the open chapter are there whatever the zones. */
+	layout.super.save_blocks = 7 + 16;
+	ck_assert_int_eq(save_header_plan(&layout.super, 0, 16, &save, &message), 0);
+	layout.super.save_blocks--;
+	ck_assert_int_eq(save_header_plan(&layout.super, 0, 16, &save, &message), UDS_ERR_OVERFLOW);
+	ck_assert_str_eq(message.text, "save 0: 22 blocks are too few for 16 zones");
+	ck_assert_int_eq(save_header_plan(&layout.super, 0, 15, &save, &message), 0);
+	uds_io_close(io);
+}
+END_TEST
+
+START_TEST(regions_of_a_later_kind_have_a_name_in_sentences)
+{
+	ck_assert_str_eq(region_name(REGION_SEAL), "seal region");
+	ck_assert_str_eq(region_name(9999), "region of unknown kind");
 }
 END_TEST
 
@@ -742,6 +793,9 @@ int main(void)
 	tcase_add_test(tc, places_that_cannot_hold_an_index_are_refused);
 	tcase_add_test(tc, the_nonce_is_compared_when_asked_for);
 	tcase_add_test(tc, a_damaged_save_header_makes_its_slot_unsaved_and_says_why);
+	tcase_add_test(tc, a_save_of_more_zones_than_there_can_be_is_refused);
+	tcase_add_test(tc, a_save_has_a_block_for_each_zone);
+	tcase_add_test(tc, regions_of_a_later_kind_have_a_name_in_sentences);
 	tcase_add_test(tc, chapter_numbers_of_a_save_that_jump_need_recovery);
 	tcase_add_test(tc, saves_take_turns_and_the_latest_is_loaded);
 	tcase_add_test(tc, the_first_chapter_has_no_last_save);
