@@ -187,8 +187,11 @@ static void print_text(const struct target *target, const struct vdo_view *view,
 		printf("  journal        %s: what is flushed survives a power cut\n",
 		       size_text(info->journal_bytes).text);
 	else
-		printf("  journal        none: a flush makes closed chapters durable, a save "
-		       "all\n");
+		printf("  journal        none%s: a flush makes closed chapters durable, a save "
+		       "all\n",
+		       info->extras && c->chapters_per_volume % 2 != 0
+			       ? ", as the number of chapters is odd"
+			       : "");
 }
 
 static void add_residence(json_t *object, const struct residence *residence)

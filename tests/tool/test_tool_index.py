@@ -44,6 +44,8 @@ def create_makes_what_was_asked_for():
         equal((bare["extras"], bare["extras_state"], bare["extras_bytes"], bare["size_bytes"]),
               (False, "none", 0, info["size_bytes"]))
         has(uds("info", path).out, "extras         none")
+        uds("create", "--chapters", 5, "--record-pages", 3, "--page-size", 8192, "--force", path)
+        has(uds("info", path).out, "journal        none, as the number of chapters is odd")
         for key in ("volume_nonce", "memory_bytes"):
             equal(isinstance(info[key], int) and info[key] > 0, True, key)
 
