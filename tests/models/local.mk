@@ -7,5 +7,5 @@ if !SANITIZED
 TESTS += $(model_names)
 endif
 EXTRA_DIST += $(model_names) tests/models/run tests/models/README.md tests/models/device.pml \
-	tests/models/area_commit.pml tests/models/chapter_close.pml tests/models/merge_commit.pml \
+	tests/models/area_commit.pml tests/models/chapter_close.pml tests/models/journal.pml tests/models/merge_commit.pml \
 	tests/models/saves.pml tests/models/take_off_areas.pml
