@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The names that functions and their options had in 0.1, so that programs written for it still
+ * The names that functions, their options and statuses had in 0.1, so that programs written for it still
  * compile. Each of the headers includes this one. Define UDS_NO_OLD_NAMES to find what is left of
  * them in a program.
  */
@@ -21,6 +21,11 @@
 #define uds_exception_store_drop		uds_exception_store_invalidate
 #define uds_snapshot_changed_ranges		uds_snapshot_for_each_changed_range
 #define uds_io_create				uds_io_open_ops
+
+/* Statuses that no call has ever returned. */
+#define UDS_ERR_NOT_SUPPORTED_YET (-4101)
+#define UDS_ERR_MERGE_FAILED	  (-4111)
+#define UDS_ERR_FAILED_BEFORE	  (-4117)
 
 #endif
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include <uds/old_names.h>
 #include <uds/status.h>
 
 #include "base/bits.h"
@@ -150,8 +151,13 @@ END_TEST
 
 START_TEST(every_status_has_a_text)
 {
-	for (int status = UDS_ERR_CORRUPT; status >= UDS_ERR_EXISTS; status--)
-		ck_assert_str_ne(uds_strerror(status), "unknown status");
+	for (int status = UDS_ERR_CORRUPT; status >= UDS_ERR_EXISTS; status--) {
+		/* Three numbers are free: no call returned what they said. */
+		bool is_free = status == UDS_ERR_NOT_SUPPORTED_YET ||
+			       status == UDS_ERR_MERGE_FAILED || status == UDS_ERR_FAILED_BEFORE;
+
+		ck_assert_int_eq(strcmp(uds_strerror(status), "unknown status") == 0, is_free);
+	}
 	ck_assert_str_eq(uds_strerror(UDS_ERR_EXISTS - 1), "unknown status");
 	ck_assert_str_eq(uds_strerror(-ENOSPC), "No space left on device");
 	ck_assert_str_eq(uds_strerror(0), "success");
