@@ -30,7 +30,7 @@ static int dump_record(void *context, const struct uds_record_name *name,
 		document_item(json_pack("{s:s, s:s}", "name", name_text, "data", data_text));
 	else
 		printf("%s %s\n", name_text, data_text);
-	/* Nobody reads any more, or the disk is full: no use in going on. */
+	/* The output is not read any more, or the disk is full: no use in going on. */
 	return output_failed() || progress_report(&dump->progress, ++dump->count, 0) != 0;
 }
 

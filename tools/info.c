@@ -292,7 +292,7 @@ static int index_is_missing(const struct options *options, const struct vdo_view
 		return status;
 	complain(options->command,
 		 "the volume has no index that can be used; with the volume stopped, uds vdo prime "
-		 "--create makes it anew and fills it");
+		 "--create makes it again and fills it");
 	if (options->json) {
 		o = json_object();
 		json_object_set_new(o, "vdo", vdo_object(&view->info));

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct progress {
-	bool shown;	      /* there is a terminal, and nobody asked for quiet */
+	bool shown;	      /* there is a terminal, and quiet was not asked for */
 	const char *what;     /* "recovering" */
 	const char *unit;     /* "chapters"; NULL: bytes */
 	double started;	      /* seconds, monotonic */
@@ -45,7 +45,7 @@ int which_interrupt(void); /* the signal; 0: none */
  */
 void answer_progress_requests(const char *name);
 
-/* For work that ends with a save: output that nobody reads any more is an error, not the end. */
+/* For work that ends with a save: output that is not read any more is an error, not the end. */
 void outlive_readers(void);
 
 /* Seconds on a clock that only goes forward. */

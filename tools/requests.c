@@ -110,7 +110,7 @@ static int do_line(struct target *target, const struct verb *verb, struct line_r
 		return status;
 	}
 	print_answer(&request);
-	/* Nobody takes the answers any more: what follows is not carried out. */
+	/* The answers are not read any more: what follows is not carried out. */
 	return output_failed() ? finish_output(target->command, EXIT_GOOD) : EXIT_GOOD;
 }
 

@@ -24,7 +24,7 @@ struct scan {
 	struct progress progress;
 	const char *index; /* NULL: one of its own */
 	bool sparse, list_seen, no_save;
-	uint64_t input_bytes; /* what there is to read; 0: nobody looked */
+	uint64_t input_bytes; /* what there is to read; 0: not known */
 	uint64_t input_blocks;
 	struct uds_index_statistics before; /* of the index, before anything was posted */
 	struct scan_room room;
@@ -43,7 +43,7 @@ static int met_before(struct scan *scan, const struct block_place *place, bool *
 
 /*
  * Counts a block that the index knew, or did not. What was met in the same place is a duplicate even
- * if its name has left the index. Of a known one nobody can say what it shares its place with: that
+ * if its name has left the index. What a known one shares its place with is not known: that
  * counts as the one that was known, so as not to promise too much.
  */
 static int count_block(struct scan *scan, const struct scan_batch *batch,

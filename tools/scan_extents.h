@@ -15,7 +15,7 @@
 
 #define EXTENTS_AT_ONCE 48
 
-/* A place, as a pair for a pair_set (scan_set.h); first 0: not shared, or nobody knows. */
+/* A place, as a pair for a pair_set (scan_set.h); first 0: not shared, or not known. */
 struct block_place {
 	uint64_t first, second;
 };

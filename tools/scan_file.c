@@ -24,7 +24,7 @@ static int open_io(const struct walked_file *walked, const struct scan_device *d
 	*ret_io = NULL;
 	if (walked->size < LARGE_FILE_BYTES || device->in_memory)
 		return 0;
-	options.no_lock = true; /* whoever writes to the file may go on */
+	options.no_lock = true; /* a program that writes to the file may go on */
 	options.uring = true;
 	return uds_io_open_descriptor(walked->descriptor, walked->path, &options, NULL, NULL,
 				      ret_io);

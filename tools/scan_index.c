@@ -172,7 +172,7 @@ int open_own_index(struct target *target, uint64_t blocks, bool sparse)
 	if (status != EXIT_GOOD)
 		return status;
 	create.env = &target->env;
-	create.no_extras = true; /* nobody opens it again */
+	create.no_extras = true; /* it is never opened again */
 	options.env = &target->env;
 	options.zones = (unsigned int)target->zones;
 	r = uds_index_format(target->io, &configuration, &create, &message);

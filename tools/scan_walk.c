@@ -390,7 +390,7 @@ void find_data(const struct walked_file *file, uint64_t offset, uint64_t *ret_be
 		return;
 	begin = lseek(file->descriptor, (off_t)offset, SEEK_DATA);
 	if (begin < 0) {
-		/* ENXIO: only a hole follows. Anything else: nobody knows, read it all. */
+		/* ENXIO: only a hole follows. Anything else: not known, read it all. */
 		if (errno == ENXIO)
 			*ret_begin = file->size;
 		return;

@@ -43,7 +43,7 @@ static const char merge_options[] = SNAPSHOT_ORIGIN_HELP SNAPSHOT_COW_HELP
 	"  --force               also into an origin that ends inside a chunk, "
 	"at a length\n"
 	"                        that no device has\n"
-	"  --salvage             merge what can be had, list the rest; also of an "
+	"  --salvage             merge what can be read, list the rest; also of an "
 	"invalid one\n" TARGET_COMMON_HELP;
 
 static const char verify_options[] = SNAPSHOT_ORIGIN_HELP TARGET_COMMON_HELP;

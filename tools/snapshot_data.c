@@ -15,7 +15,7 @@
 
 #define STEP_BYTES (UINT64_C(4) << 20)
 
-/* Reads a step; what can be had of it goes out. @ret_done: that much. */
+/* Reads a step; what can be read of it goes out. @ret_done: that much. */
 static int read_step(struct snapshot_target *target, struct sink *sink, struct missing *missing,
 		     uint8_t *buffer, size_t step, uint64_t offset, size_t *ret_done)
 {
@@ -37,7 +37,7 @@ static int read_step(struct snapshot_target *target, struct sink *sink, struct m
 	if (r < 0)
 		complain(target->command, "%s: stopped at byte %" PRIu64 "%s", target->cow_uri,
 			 offset + *ret_done,
-			 target->salvage ? "" : "; --salvage reads on behind what cannot be had");
+			 target->salvage ? "" : "; --salvage reads on behind what cannot be read");
 	return status == EXIT_GOOD ? out : status;
 }
 

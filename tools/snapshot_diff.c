@@ -14,7 +14,7 @@
 
 /*
  * What a file system keeps apart from holes, at least. Output is rounded out to it, with the content that
- * belongs there, so that whoever copies the data of the file never copies zeros of a half-filled block.
+ * belongs there, so that a program that copies the data of the file never copies zeros of a half-filled block.
  */
 #define OUTPUT_UNIT UINT64_C(4096)
 
@@ -92,7 +92,7 @@ static int take_range(void *context, uint64_t offset, uint64_t length)
 	tell_range(d, offset, length);
 	if (progress_report(&d->progress, offset + length, d->size) != 0)
 		return 1;
-	/* Nobody reads on: the rest need not be looked for. */
+	/* The output is not read any more: the rest need not be looked for. */
 	return ferror(stdout) != 0 ||
 	       (d->sink != NULL && put_range(d, offset, length) != EXIT_GOOD);
 }

@@ -185,7 +185,7 @@ int snapshot_info_run(const struct command *command, int argc, char **argv)
 	return finish_output(command, snapshot_close(&target, status));
 }
 
-/* For walks that end early when nobody takes the lines any more. */
+/* For walks that end early when the lines are not read any more. */
 static int stop_listing(void)
 {
 	return ferror(stdout) || was_interrupted();

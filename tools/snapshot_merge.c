@@ -38,7 +38,7 @@ static void print_text(const struct snapshot_target *target, bool dry_run,
 		printf(", the last %" PRIu64 " bytes of a chunk are behind its end",
 		       result->bytes_cut);
 	if (result->chunks_lost > 0)
-		printf(", %" PRIu64 " chunks cannot be had and %s left out", result->chunks_lost,
+		printf(", %" PRIu64 " chunks cannot be read and %s left out", result->chunks_lost,
 		       dry_run ? "would be" : "were");
 	if (result->chunks_hidden > 0)
 		printf(", %" PRIu64 " were hidden by earlier ones", result->chunks_hidden);
@@ -81,10 +81,11 @@ static int merge_failed(struct snapshot_target *target, const struct uds_merge_o
 		complain(target->command, "%s: --force merges all the same, and drops them",
 			 target->origin_uri);
 	if (r == UDS_ERR_CORRUPT && !merge->salvage && missing->total > 0)
-		complain(target->command,
-			 "%s: nothing was merged; --salvage merges what can be had, and leaves the "
-			 "origin as it is where the rest belongs",
-			 target->cow_uri);
+		complain(
+			target->command,
+			"%s: nothing was merged; --salvage merges what can be read, and leaves the "
+			"origin as it is where the rest belongs",
+			target->cow_uri);
 	return status;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What cannot be had of a snapshot. */
+/* What cannot be read of a snapshot. */
 #include "snapshot_missing.h"
 
 #include <inttypes.h>

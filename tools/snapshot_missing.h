@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What cannot be had of a snapshot: said on standard error, and listed for the document. */
+/* What cannot be read of a snapshot: said on standard error, and listed for the document. */
 #ifndef TOOLS_SNAPSHOT_MISSING_H
 #define TOOLS_SNAPSHOT_MISSING_H
 

@@ -109,7 +109,7 @@ static bool is_input(const struct sink *sink, const struct snapshot_target *targ
 	return same;
 }
 
-/* As all that the command writes: nobody else may be writing it, and no mount may show it. */
+/* As all that the command writes: no other program may be writing it, and no mount may show it. */
 static int claim_output(struct sink *sink)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;

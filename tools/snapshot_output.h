@@ -10,9 +10,10 @@ struct sink {
 	const char *path; /* NULL: standard output */
 	bool sparse;
 	int descriptor;
-	struct uds_io *claim; /* keeps others from the output; NULL: nobody can be kept from it */
-	uint64_t start;	      /* where the content begins, when it is sparse */
-	uint64_t taken;	      /* how many bytes of the content are there, with holes */
+	struct uds_io
+		*claim; /* keeps others from the output; NULL: others cannot be kept from it */
+	uint64_t start; /* where the content begins, when it is sparse */
+	uint64_t taken; /* how many bytes of the content are there, with holes */
 };
 
 /*

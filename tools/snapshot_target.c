@@ -52,7 +52,7 @@ int snapshot_open_io(struct snapshot_target *target, const char *uri, bool write
 	return r < 0 ? failed(target->command, uri, r, &message) : EXIT_GOOD;
 }
 
-/* To look at only: without a lock, so that nobody is in the way. NULL when it cannot be opened. */
+/* To look at only: without a lock, so that it is in no one's way. NULL when it cannot be opened. */
 static struct uds_io *open_to_look(struct snapshot_target *target, const char *uri)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;

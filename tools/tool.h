@@ -20,7 +20,7 @@ enum exit_status {
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,	      /* the command line, or a geometry that no index can have */
 	EXIT_DAMAGE = 3,      /* the bytes on the device contradict the format */
-	EXIT_NO_READER = 141, /* nobody reads standard output any more: as if by SIGPIPE */
+	EXIT_NO_READER = 141, /* standard output is not read any more: as if by SIGPIPE */
 };
 
 struct command {
@@ -78,7 +78,7 @@ void print_help(const struct command *command);
 /* Whether something could not be written to standard output; to be asked right after writing. */
 bool output_failed(void);
 
-/* Flushes standard output; that nobody reads it is no message. Returns @status, or EXIT_FAILED after a message when that failed. */
+/* Flushes standard output; that it is not read is no message. Returns @status, or EXIT_FAILED after a message when that failed. */
 int finish_output(const struct command *command, int status);
 
 #endif

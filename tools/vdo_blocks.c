@@ -17,7 +17,7 @@
 #define BLOCK_COUNTERS	  (8 * SECTOR_COUNTERS)
 #define COUNTER_FREE	  0u
 #define COUNTER_MAP	  254u /* a page of the block map, or a full counter */
-#define NOBODY_WANTS_MORE 1
+#define NO_MORE_WANTED	  1
 #define COMPRESSED_HEADER 36u /* version 1.0, and 14 lengths of two bytes */
 
 struct slot {
@@ -272,7 +272,7 @@ static int read_slab(struct walker *walker, uint64_t slab, unsigned int *number)
 		uint64_t left = info->slab_data_blocks - at;
 
 		if (slot == NULL)
-			return NOBODY_WANTS_MORE;
+			return NO_MORE_WANTED;
 		slot->run.first = slab * info->slab_data_blocks + at;
 		slot->run.block = info->first_slab_block + slab * info->slab_blocks + at;
 		slot->run.count = left < VDO_RUN_BLOCKS ? (unsigned int)left : VDO_RUN_BLOCKS;
@@ -295,7 +295,7 @@ static void *read_ahead(void *context)
 	for (uint64_t slab = 0; r == 0 && slab < walker->walk->info->slab_count; slab++)
 		r = read_slab(walker, slab, &number);
 	pthread_mutex_lock(&walker->lock);
-	walker->status = r == NOBODY_WANTS_MORE ? 0 : r;
+	walker->status = r == NO_MORE_WANTED ? 0 : r;
 	walker->finished = true;
 	pthread_cond_broadcast(&walker->changed);
 	pthread_mutex_unlock(&walker->lock);

@@ -74,7 +74,7 @@ int vdo_open_index(struct vdo_target *target, enum uds_index_mode mode, unsigned
 	    r == UDS_ERR_NONCE_MISMATCH || r == UDS_ERR_WOULD_LOSE_RECORDS)
 		complain(target->command,
 			 "%s: the index cannot be used; with the volume stopped, uds vdo prime "
-			 "--create %s makes it anew and fills it",
+			 "--create %s makes it again and fills it",
 			 target->uri, target->uri);
 	return status;
 }

@@ -178,7 +178,7 @@ int uds_io_engine_add_buffer(struct uds_io_engine *engine, void *memory, size_t 
 #define UDS_IO_ENGINE_BUFFERS 64
 
 /*
- * Takes back memory that was added, before it is freed or mapped anew.
+ * Takes back memory that was added, before it is freed or mapped again.
  *
  * @memory: as it was added.
  *

@@ -75,7 +75,7 @@ static int find_insertion(const struct chapter_lists *lists, uint64_t entry,
 	}
 	before = in.place == 0 ? 0 : entry_address(lists, entries[in.place - 1]);
 	growth = delta_ordinary_bits(&lists->code, address - before);
-	/* The entry behind has a shorter way now: its code is made anew (5, Insert). */
+	/* The entry behind has a shorter way now: it is encoded again (5, Insert). */
 	if (in.place < length) {
 		behind = entry_address(lists, entries[in.place]);
 		growth += delta_ordinary_bits(&lists->code, behind - address);

@@ -48,7 +48,7 @@ bool public_index_is_empty(const struct uds_chapter_index *index)
 
 struct chapter_index *public_index_inner(struct uds_chapter_index *index)
 {
-	/* Whoever gets it puts entries in. */
+	/* The caller puts entries in. */
 	index->empty = false;
 	return index->inner;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Repairing an index: what is damaged is found, reported together with what is lost by it, and then, if nobody
+ * Repairing an index: what is damaged is found, reported together with what is lost by it, and then, if no callback
  * objects, mended: chapters page by page (volume/chapter_mend.h), everything else by a new save.
  *
  * Every step can be repeated. Until the new save is durable the one before is loaded, and chapters that were mended

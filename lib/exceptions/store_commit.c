@@ -423,7 +423,7 @@ UDS_PUBLIC int uds_exception_store_commit(struct uds_exception_store *store,
 	}
 	while (r == 0 && waiter.remaining > 0) {
 		/*
-		 * Whoever comes first writes for all; the others find theirs done. That is how
+		 * The first thread writes for all; the others find theirs done. That is how
 		 * commits share a flush (6.3).
 		 */
 		if (!store->busy && finished_ones(store, NULL, 1) > 0) {

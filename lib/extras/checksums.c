@@ -239,7 +239,7 @@ bool checksums_are_written(const struct checksums *c, uint32_t slot, uint64_t vc
 
 bool checksums_are_of_another(const struct checksums *c, uint32_t slot, uint64_t vcn)
 {
-	/* Forgotten, and perhaps computed anew. */
+	/* Forgotten, and perhaps computed again. */
 	return c->on_device[slot] == vcn && (!checksums_know(c, slot, vcn) || c->unwritten[slot]);
 }
 

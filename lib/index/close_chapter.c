@@ -118,7 +118,7 @@ static bool has_records(const struct uds_index *index)
 
 /*
  * All records were deleted while the chapter was full and could not be closed. One without records is not
- * written (10.4), so it begins anew.
+ * written (10.4), so it begins again.
  */
 static void empty_open_chapter(struct uds_index *index)
 {

@@ -282,7 +282,7 @@ static int write_blocks(struct flush *flush)
 }
 
 /* What of the flush reached the device is not known, so the next one does not build on it. */
-static void begin_anew(struct uds_index *index)
+static void start_over(struct uds_index *index)
 {
 	index_lock_all(index);
 	index->journal->full = true;
@@ -316,7 +316,7 @@ static int lead(struct uds_index *index, struct uds_message *message)
 		if (r == 0)
 			r = write_blocks(&flush);
 		if (r < 0)
-			begin_anew(index);
+			start_over(index);
 	}
 	if (r == 0 && flush.count > 0 && !flush.save) {
 		journal->tail = flush.head.tail;

@@ -110,7 +110,7 @@ static inline void journal_note_deletion(const struct uds_index *index, struct i
 		journal_add_deleted(index, zone, name);
 }
 
-/* The open chapter is another one now, or has begun anew. All zone locks are held. */
+/* The open chapter is another one now, or has begun again. All zone locks are held. */
 void journal_begin_chapter(struct uds_index *index);
 
 /* Whether anything of a zone is to be written by a flush that is not full. Its lock is held. */

@@ -95,7 +95,7 @@ static int take_steps(struct replayer *replayer, struct batch *batch, size_t i)
 				return r;
 			break;
 		case STEP_WANTS_CHAPTER_CLOSED:
-			/* It is full now. Whoever needs room later closes it: nothing is written here. */
+			/* It is full now. The next request that needs room closes it: nothing is written here. */
 			operation_chapter_closed(operation, 0);
 			break;
 		default:

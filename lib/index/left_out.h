@@ -54,7 +54,7 @@ int left_out_settle(struct uds_index *index, uint32_t *ret_over);
 void left_out_lose(struct uds_index *index, uint64_t vcn, uint32_t over);
 
 /*
- * At the end of a recovery: the same for the chapters that nobody did it for. Reads only.
+ * At the end of a recovery: the same for the chapters where it was not done. Reads only.
  *
  * Returns 0, -ENOMEM, or what the I/O said, unless @skip_unreadable.
  */

@@ -181,7 +181,7 @@ static void unload(struct uds_index *index)
 	index->dropped_at_load = 0;
 }
 
-/* Statuses that say what the bytes are, and not that they could not be had. */
+/* Statuses that say what the bytes are, and not that they could not be read. */
 static bool is_damage(int status)
 {
 	return status == UDS_ERR_CORRUPT || status == UDS_ERR_OUT_OF_RANGE ||

@@ -199,7 +199,7 @@ enum step operation_step(struct batch *batch, struct operation *operation)
 	if (r > 0)
 		return (enum step)r;
 	/*
-	 * The record is stored. Whoever fills a chapter closes it before the request is done
+	 * The record is stored. The request that fills a chapter closes it before the request is done
 	 * (19.1).
 	 */
 	if (operation->state == OPERATION_FILLED_CHAPTER)

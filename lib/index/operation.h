@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One request as a state machine. A step never reads the volume and never waits for a chapter to be
- * written: it says what it wants, and whoever drives the operation gets that and takes the next step.
+ * written: it says what it wants, and the driver of the operation gets that and takes the next step.
  */
 #ifndef INDEX_OPERATION_H
 #define INDEX_OPERATION_H

@@ -13,7 +13,7 @@ static int open_retrying(const char *path, int flags)
 
 	/*
 	 * The owner's alone: an index says which blocks its owner has, and a store has blocks of a device that
-	 * others may not read. Whoever wants to share one changes its mode.
+	 * others may not read. To share one, change its mode.
 	 */
 	do
 		fd = open(path, flags | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);

@@ -62,7 +62,7 @@ static int make_engine(const struct uds_io_engine_options *options, const struct
 		engine->workers = io_workers_hold(options->share->workers);
 	engine->env = *env;
 	engine->depth = options->depth;
-	/* Who says of an engine that it is to use no io_uring means all that is done for it. */
+	/* What is asked of an engine holds for all that share its threads. */
 	engine->no_uring =
 		options->no_uring || (options->share != NULL && options->share->no_uring);
 	engine->no_ring = engine->no_uring;

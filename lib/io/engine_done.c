@@ -102,7 +102,7 @@ size_t engine_take_done(struct uds_io_engine *engine, struct uds_io_request **re
 		engine->done_count--;
 		engine->in_flight--;
 		engine_leave_buffer(engine, request);
-		/* The request is its owner's again, and may be submitted anew from any thread. */
+		/* The request is its owner's again, and may be submitted again from any thread. */
 		request->engine = NULL;
 		request->next = NULL;
 		request->stage = STAGE_NONE;

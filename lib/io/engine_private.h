@@ -40,7 +40,7 @@ struct uds_io_engine {
 	struct io_workers *workers;
 	unsigned int depth;
 	bool no_uring; /* not wanted; never changes */
-	bool no_ring;  /* not wanted, or not to be had */
+	bool no_ring;  /* not wanted, or not available */
 
 	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t changed;
@@ -104,7 +104,7 @@ struct deadline {
 struct deadline engine_deadline(int timeout_ms);
 bool engine_is_over(const struct deadline *deadline);
 
-/* Whoever waits looks again at where requests are. */
+/* Threads that wait look again at where requests are. */
 void engine_wake(struct uds_io_engine *engine);
 
 /* Ends the requests that the ring has done. */

@@ -304,8 +304,8 @@ void engine_wait(struct uds_io_engine *engine, unsigned int wanted, const struct
 		return;
 	}
 	/*
-	 * In the ring itself there is no timeout, and whoever polls the descriptor would be passed
-	 * by.
+	 * In the ring itself there is no timeout, and a thread that polls the descriptor would not
+	 * be woken.
 	 */
 	if (in_ring == engine->in_flight && deadline->never && engine->event < 0) {
 		wait_in_ring(engine, wanted);

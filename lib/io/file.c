@@ -294,7 +294,7 @@ static int file_write_zeroes(void *context, uint64_t offset, uint64_t length)
 }
 
 /*
- * The position of the descriptor moves, which nobody else uses: transfers say where they are. A file that
+ * The position of the descriptor moves, which nothing else uses: transfers say where they are. A file that
  * becomes shorter meanwhile has no data there.
  */
 static int file_find_data(void *context, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end)

@@ -131,7 +131,7 @@ static int open_existing(const char *path, bool write, bool no_link, struct uds_
 }
 
 /*
- * Whoever may make names in the folder could lead what is created over any file that its user may write. So it is
+ * A user who may make names in the folder could lead what is created over any file that its user may write. So it is
  * not written through a symbolic link, whether that leads to a file or nowhere; only to a device, as those in
  * /dev/mapper do, which take rights to be made.
  */

@@ -14,7 +14,7 @@
 #include "io/file.h"
 #include "io/sysfs.h"
 
-/* Beside each other on the stack of whoever asks them all, not at once. */
+/* Beside each other on the stack of the function that asks them all, not at once. */
 #define LEAF __attribute__((noinline))
 
 /* The first thing stacked on the device, by the name its users know: a dm name, or md0. */

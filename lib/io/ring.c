@@ -185,7 +185,7 @@ static void prepare(struct io_ring *ring, struct uds_io_request *request)
 
 	ring->prepared++;
 	/*
-	 * No place in the ring. Whoever called hands over nothing more, and the request comes back
+	 * No place in the ring. The caller submits nothing more, and the request comes back
 	 * as failed.
 	 */
 	if (entry == NULL) {

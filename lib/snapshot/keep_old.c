@@ -136,7 +136,7 @@ static bool lacks(const struct keeper *k)
 
 /*
  * One thread for each that copies, but the last, which is the caller's: what takes time are the flushes of the
- * COW devices. Where no thread can be had the caller's does all.
+ * COW devices. Where no thread can be started the caller's does all.
  */
 static void run_all(struct keeper *keepers, size_t count)
 {

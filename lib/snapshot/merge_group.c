@@ -99,7 +99,7 @@ static int group_add_run(struct merge_group *group, const struct uds_env *env,
 			return -ENOMEM;
 		group->runs = runs;
 		group->run_room = room;
-		/* As long as the old runs: made anew when the group is sorted. */
+		/* As long as the old runs: made again when the group is sorted. */
 		env_release(env, group->scratch);
 		group->scratch = NULL;
 		env_release(env, group->pieces);

@@ -138,7 +138,7 @@ static int look_again(struct uds_snapshot *s, const struct lost_chunks *found, u
 		for (uint64_t k = 0; k < run->count && r >= 0; k++) {
 			struct map_run chunk = { run->old_chunk + k, run->new_chunk + k, 1 }, there;
 
-			/* Written anew since it was found lost: what is there now is good. */
+			/* Written since it was found lost: what is there now is good. */
 			if (!device_lookup(s, chunk.old_chunk, &there) ||
 			    there.new_chunk != chunk.new_chunk)
 				continue;

@@ -14,7 +14,7 @@ struct merge_run {
 	struct merge_cursor cursor;
 	struct merge_group groups[2];
 	struct copier *copier;
-	struct uds_io_engine *areas;	   /* for writing areas, by whoever commits */
+	struct uds_io_engine *areas;	   /* for writing areas, by the thread that commits */
 	struct merge_committer *committer; /* NULL: groups are committed in this thread */
 	uint64_t wanted;		   /* entries to take off */
 	uint64_t gathered;		   /* in groups so far */

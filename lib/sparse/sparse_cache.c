@@ -157,7 +157,7 @@ void sparse_cache_touch(struct sparse_cache *cache, uint64_t vcn)
 	if (entry == NULL)
 		return;
 	/*
-	 * A chapter that is asked for by a sample begins anew: it is searched again, whatever it
+	 * A chapter that is asked for by a sample starts over: it is searched again, whatever it
 	 * missed before (18).
 	 */
 	entry->touched = tick(cache);

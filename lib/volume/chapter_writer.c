@@ -51,7 +51,7 @@ struct chapter_writer {
 	bool built; /* the builder's pages are those of @vcn, and stay so until the next is handed over */
 	bool stop;
 	uint64_t attempts; /* that were begun, over all chapters */
-	int status;	   /* why the chapter is not written; 0: it is, or nobody has tried yet */
+	int status;	   /* why the chapter is not written; 0: it is, or was not tried yet */
 	struct uds_message message;
 	struct chapter_writer_statistics statistics;
 };
@@ -272,7 +272,7 @@ static void *run(void *argument)
 		pthread_mutex_unlock(&writer->lock);
 		r = write_chapter(writer, &message);
 		/*
-		 * Before @busy is cleared: whoever waits for the writer finds the index's range
+		 * Before @busy is cleared: a thread that waits for the writer finds the index's range
 		 * already moved on.
 		 */
 		if (writer->written != NULL)

@@ -156,7 +156,7 @@ static int check_newest(struct finder *finder)
 	if (r == UDS_ERR_CORRUPT) {
 		/*
 		 * Torn: of the writes of a chapter only some reached the device (11.1). A crash
-		 * loses its records (15.5), and the range is chosen anew without it.
+		 * loses its records (15.5), and the range is chosen again without it.
 		 */
 		env_log(&volume->env, UDS_LOG_WARNING,
 			"%s: chapter %" PRIu64 " (slot %" PRIu32
@@ -169,7 +169,7 @@ static int check_newest(struct finder *finder)
 	if (r == -ENOMEM || (r < 0 && !finder->options->skip_unreadable))
 		return failure_in(&finder->message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")",
 				  vcn, slot);
-	return 0; /* whoever reads its records says that they cannot be read */
+	return 0; /* the reader of its records says that they cannot be read */
 }
 
 /* The oldest valid chapter; and which are strays. */

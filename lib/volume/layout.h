@@ -70,7 +70,7 @@ int layout_create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 		  const uint8_t *nonce_data, bool extras, struct uds_message *ret_message);
 
 /*
- * Makes extras that cannot be used (layout->extras.why) anew, empty; or, where the I/O has no room for them, makes
+ * Makes extras that cannot be used (layout->extras.why) again, empty; or, where the I/O has no room for them, makes
  * sure that there are none. Nothing is known of any chapter then.
  *
  * Returns 0, -ENOMEM, or what the I/O said.

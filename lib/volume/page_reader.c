@@ -286,7 +286,7 @@ void page_reader_read(struct page_reader *reader, struct page_request *request)
 	note_time(reader, took);
 	if (took <= SLOW_READ_NS || !to_be_compared)
 		return;
-	/* It may have come from the device anew: by now the whole blocks are in memory. */
+	/* It may have come from the device again: by now the whole blocks are in memory. */
 	request->whole_blocks = true;
 	set_transfer(reader, request, BLOCK_BYTES);
 	transfer_now(reader, request);

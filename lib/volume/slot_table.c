@@ -238,7 +238,7 @@ static void make_room(struct slot_table *table)
 		if (atomic_load(&table->head_bytes) <= table->budget_bytes)
 			return;
 		/*
-		 * Only from no readers and no flags: heads are read without a lock by whoever is
+		 * Only from no readers and no flags: heads are read without a lock by a thread that is
 		 * inside.
 		 */
 		if (!atomic_compare_exchange_strong(&table->states[slot], &idle, DROPPING))
@@ -262,7 +262,7 @@ bool slot_head_is_busy(struct slot_table *table, uint32_t slot, uint32_t page)
 	if (before + 1 < LISTS_PER_PAGE_READ)
 		return false;
 	/*
-	 * Begins anew: if the page is evicted again it takes as many lists until it is read whole
+	 * Starts over: if the page is evicted again it takes as many lists until it is read whole
 	 * again.
 	 */
 	atomic_store_explicit(&head->list_reads, 0, memory_order_relaxed);

@@ -79,7 +79,7 @@ void slot_cache_head(struct slot_table *table, uint32_t slot, uint32_t page,
 /*
  * Counts a read of one list of the page, whose head is cached: the caller has it from slot_head(). Returns
  * whether so many lists of it were read that it had been cheaper to read the page once and cache it; counting
- * begins anew then.
+ * starts over then.
  */
 bool slot_head_is_busy(struct slot_table *table, uint32_t slot, uint32_t page);
 

@@ -228,7 +228,7 @@ int volume_read_failure(struct volume *volume, const struct page_claim *claim, i
 	return status;
 }
 
-/* What is written anew is not damaged. */
+/* What is written again is not damaged. */
 static void forget_logged(struct volume *volume, uint32_t slot)
 {
 	uint64_t bit;
@@ -264,7 +264,7 @@ void volume_begin_mend(struct volume *volume, uint32_t slot)
 
 /*
  * Checksums on the device say that their chapter is durable, so they are written when it is. The next flush
- * will do for them: until then, a recovery computes them anew.
+ * will do for them: until then, a recovery computes them again.
  */
 void volume_end_write(struct volume *volume, uint32_t slot, uint64_t vcn, const uint8_t *pages)
 {

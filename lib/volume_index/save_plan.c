@@ -198,7 +198,7 @@ int zone_save_plan(struct zone_save *save, uint64_t limit)
 	r = fit_areas(save);
 	while (r == 0) {
 		uint64_t total = fixed + save->parts[0].data_bytes + save->parts[1].data_bytes;
-		/* The larger one gives way, each time anew. */
+		/* Each time the larger one gives way. */
 		unsigned int sub = save->parts[1].data_bytes > save->parts[0].data_bytes;
 
 		if (total <= limit)

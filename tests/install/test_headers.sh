@@ -105,6 +105,11 @@ while read -r macro; do
 	grep -q "^#define $macro\( \|$\)" "$src"/include/uds/*.h && pass || fail "there is no $macro"
 done <"$work/initialisers"
 
+# A status that no call returns is none.
+for status in $(grep -o '^	UDS_ERR_[A-Z_]*' "$src/include/uds/status.h"); do
+	grep -rqw "$status" "$src"/lib --include='*.c' --exclude=status.c && pass || fail "no call returns $status"
+done
+
 # Tables of errors: the second column of a row begins where that of the row above it does.
 crooked=$(awk '
 	FNR == 1 || !/^ \*   / { column = 0 }
@@ -118,27 +123,34 @@ crooked=$(awk '
 [ -z "$crooked" ] && pass || fail "a table is crooked: $crooked"
 
 # Expressions for which there is a usual one (CONTRIBUTING, Style).
+say() {
+	found=$(grep -rn -i -E -- "$1" $3 | head -3)
+	[ -z "$found" ] && pass || fail "say \"$2\": $found"
+}
+reference="$src/include $(echo "$src"/man/*.[1357])"
 while read -r line; do
-	word=${line%% => *}
-	usual=${line##* => }
-	found=$(grep -n -i -E -- "$word" "$src"/include/uds.h "$src"/include/uds/*.h "$src"/man/*.[1357] | head -3)
-	[ -z "$found" ] && pass || fail "say \"$usual\": $found"
+	say "${line%% => *}" "${line##* => }" "$reference"
+done <<'WORDS'
+(^|[ *])Who  => To ..., do ...
+(^|[ *(])Told  => Reports ...
+makes way => is evicted
+WORDS
+while read -r line; do
+	say "${line%% => *}" "${line##* => }" "$reference $src/lib $src/tools $src/README.md $src/CONTRIBUTING.md"
 done <<'WORDS'
 format's origin => the reference implementation
 origin of the format => the reference implementation
 original implementation => the reference implementation
 nobody => may be NULL, or what happens instead
+whoever => the thread, the caller, the program that ...
 NULL is fine => may be NULL
-(^|[ *])Who  => To ..., do ...
-(^|[ *(])Told  => Reports ...
 without further ado => directly
-open(ed|ing) anew => opened again
+[^a-z]anew[^a-z] => again
 all told => in total
-can(not)? be had => cannot be read
+(not|to) be had => cannot be read, is missing
 looked over => checked
-makes way => is evicted
 evenly spread => uniformly distributed
-lets one check => allows to check
+lets one => allows to
 WORDS
 
 echo "result: $passed passed, $failed failed, 0 skipped"

@@ -86,7 +86,7 @@ def a_merge_of_what_can_be_had_lists_the_rest_first():
             equal((content(origin), content(cow)) == devices, True)
             ran = uds("snapshot", "merge", "--salvage", "--origin", origin, cow, status=DAMAGE,
                       says=named[3])
-            has(ran.out, "%d chunks cannot be had and were left out" % (125 - (whole - 2)))
+            has(ran.out, "%d chunks cannot be read and were left out" % (125 - (whole - 2)))
             equal(content(origin) == after, True)
             equal(uds("snapshot", "info", "--json", cow).json["exceptions"], 0)
 
@@ -134,7 +134,7 @@ def a_merge_leaves_out_chunks_that_cannot_be_read():
         equal((content(origin), content(cow)) == devices, True)
         ran = uds(*words, "--salvage", plain(cow), status=DAMAGE, env=env,
                   says=["bytes %d to %d" % (8 * CHUNK, 9 * CHUNK - 1)])
-        has(ran.out, "2 chunks cannot be had and were left out")
+        has(ran.out, "2 chunks cannot be read and were left out")
         wanted = bytearray(before)
         for chunk in (8, 58):
             wanted[chunk * CHUNK:(chunk + 1) * CHUNK] = changed[chunk * CHUNK:(chunk + 1) * CHUNK]

@@ -80,7 +80,7 @@ def a_lost_index_is_made_anew_and_filled():
         volume = filled(folder)
         front, back = volume.read(0), [volume.read(b) for b in range(DATA_AT, BLOCKS)]
         uds("vdo", "prime", volume.path, status=FAILED,
-            says=["not a UDS index", "uds vdo prime --create %s makes it anew and fills it" % volume.path])
+            says=["not a UDS index", "uds vdo prime --create %s makes it again and fills it" % volume.path])
         primed = uds("vdo", "prime", "--create", "--json", volume.path).json
         fragments = 3 if with_lz4() else 0
         equal((primed["created"], primed["records"], primed["data_blocks"], primed["compressed_blocks"],
