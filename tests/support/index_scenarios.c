@@ -14,6 +14,7 @@
 
 #include "../format/convert.h"
 #include "check_main.h"
+#include "geometry/geometry.h"
 #include "names.h"
 #include "scenario.h"
 #include "small_index.h"
@@ -138,7 +139,8 @@ static void steps(struct index_world *w, uint32_t count)
 	uint32_t end = w->history.count + count;
 
 	while (w->base.status == 0 && w->history.count < end)
-		world_note(&w->base, history_run(&w->history, w->index, 16), &w->history.message);
+		world_note(&w->base, history_run(&w->history, w->index, count < 16 ? count : 16),
+			   &w->history.message);
 }
 
 static void flush(struct index_world *w)
@@ -853,6 +855,43 @@ static void live_crowd(struct world *world)
 	close_index(w);
 }
 
+/* How often the journal was written from one end to the other: the highest number of a block tells. */
+static uint64_t journal_laps(struct index_world *w)
+{
+	uint8_t block[BLOCK_BYTES];
+	struct geometry geometry;
+	uint64_t highest = 0, at;
+
+	ck_assert_int_eq(geometry_make(&w->shape.configuration, &geometry, NULL), 0);
+	at = w->shape.bytes - geometry_journal_blocks(&geometry) * BLOCK_BYTES;
+	for (; at < w->shape.bytes; at += BLOCK_BYTES) {
+		ck_assert_int_eq(uds_io_read(w->base.io[0], block, sizeof(block), at), 0);
+		if (memcmp(block, "UDSjourn", 8) == 0 && get_le64(block + 24) > highest)
+			highest = get_le64(block + 24);
+	}
+	return highest / geometry_journal_blocks(&geometry);
+}
+
+/*
+ * More flushes than the journal has blocks, by far, and more to one chapter than fit: what is still needed must not be
+ * written over.
+ */
+static void live_journal_wrap(struct world *world)
+{
+	struct index_world *w = index_of(world);
+
+	begin(w);
+	for (int i = 1; i <= 110; i++) {
+		steps(w, 8);
+		flush(w);
+		if (i == 20)
+			save(w);
+	}
+	close_index(w);
+	if (world->status == 0)
+		ck_assert_uint_ge(journal_laps(w), 2);
+}
+
 static const struct history_mix deleting = { 60, 5, 5, 5, 5 }, updating = { 40, 5, 45, 5, 0 },
 				promoting = { 50, 15, 0, 30, 5 };
 
@@ -925,6 +964,17 @@ const struct scenario index_scenarios[] = {
 	  .live = live_large_chapters,
 	  .record_pages = 24,
 	  .chapters = 2 },
+	{ .name = "journal wrap",
+	  .kind = &index_kind,
+	  .live = live_journal_wrap,
+	  .record_pages = 4,
+	  .extras = true },
+	{ .name = "journal wrap, deleting",
+	  .kind = &index_kind,
+	  .live = live_journal_wrap,
+	  .record_pages = 4,
+	  .extras = true,
+	  .mix = &deleting },
 	{ .name = "names that crowd",
 	  .kind = &index_kind,
 	  .live = live_crowd,
