@@ -532,6 +532,30 @@ START_TEST(any_bytes_decode_or_are_called_corrupt)
 }
 END_TEST
 
+/* Keys beyond 32 bits: those that come at once say so before the first, those one by one at the last. */
+START_TEST(keys_that_leave_32_bits_are_corrupt)
+{
+	static uint8_t bytes[8191];
+	struct delta_code code;
+
+	ck_assert_int_eq(delta_code_make(3000000, 0, &code), 0);
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		struct delta_reader reader;
+		struct delta_entry e;
+		int r;
+
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)splitmix(0x32, seed * sizeof(bytes) + i);
+		walk_any_bytes(bytes, sizeof(bytes), &code, 0);
+		delta_reader_start(&reader, &code, bytes, 0, 8 * sizeof(bytes));
+		while ((r = delta_reader_next(&reader, &e)) == 1)
+			;
+		ck_assert_int_eq(r, UDS_ERR_CORRUPT);
+		ck_assert_uint_gt(e.key, UINT32_MAX - 100000000);
+	}
+}
+END_TEST
+
 START_TEST(lists_cut_short_are_corrupt)
 {
 	static struct model m;
@@ -575,6 +599,7 @@ int main(void)
 	tcase_add_test(tc, entries_out_of_order_are_refused);
 	tcase_add_test(tc, search_prefers_the_full_name);
 	tcase_add_test(tc, any_bytes_decode_or_are_called_corrupt);
+	tcase_add_test(tc, keys_that_leave_32_bits_are_corrupt);
 	tcase_add_test(tc, lists_cut_short_are_corrupt);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -408,6 +408,32 @@ START_TEST(blocks_that_cannot_be_read_are_passed_over_when_asked)
 }
 END_TEST
 
+START_TEST(a_flush_wraps)
+{
+	static uint8_t blocks[3 * BLOCK_BYTES];
+	struct fault_plan plan;
+	struct uds_io *io = journal_io(&plan);
+	struct journal_found found;
+
+	for (uint64_t i = 0; i < 3; i++) {
+		struct journal_head head = usual_head(2 * PLACES - 1 + i);
+
+		head.tail = 2 * PLACES - 1;
+		head.end = 2 * PLACES + 2;
+		make_block(&head);
+		memcpy(blocks + i * BLOCK_BYTES, block, BLOCK_BYTES);
+	}
+	ck_assert_int_eq(journal_write(io, &area, 2 * PLACES - 1, blocks, 3, NULL), 0);
+	found = find(io);
+	ck_assert_uint_eq(found.tail, 2 * PLACES - 1);
+	ck_assert_uint_eq(found.end, 2 * PLACES + 2);
+	fault_plan_fail(&plan, FAULT_WRITE, 1, -EIO, false);
+	ck_assert_int_eq(journal_write(io, &area, 2 * PLACES - 1, blocks, 3, NULL), -EIO);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
 START_TEST(a_block_that_changes_between_two_reads_is_named)
 {
 	struct fault_plan plan;
@@ -443,6 +469,7 @@ int main(void)
 	tcase_add_loop_test(tc, only_a_whole_chain_counts, 0, COUNT_OF(chains));
 	tcase_add_test(tc, a_flush_that_is_torn_does_not_count);
 	tcase_add_test(tc, blocks_that_cannot_be_read_are_passed_over_when_asked);
+	tcase_add_test(tc, a_flush_wraps);
 	tcase_add_test(tc, a_block_that_changes_between_two_reads_is_named);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

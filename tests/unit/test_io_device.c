@@ -349,7 +349,7 @@ START_TEST(a_mounted_device_is_refused_and_its_mount_point_named)
 	if (system(command) != 0)
 		skip_test("%s: no mke2fs", name);
 	/* In a mount namespace of its own, which ends with the test. */
-	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
 		skip_test("%s: no mount namespace: %s", name, strerror(errno));
 	snprintf(place, sizeof(place), "%s/place", scratch_dir());
 	ck_assert_int_eq(mkdir(place, 0700), 0);

@@ -713,7 +713,7 @@ START_TEST(waiting_ends_when_the_time_is_over)
 	struct own *own = last_own;
 	struct uds_io_engine *engine = open_engine(8);
 	uint8_t *buffer = make_buffer(8192);
-	struct uds_io_request first, second, *all[2] = { &first, &second }, *done[2];
+	struct uds_io_request first, second, *all[2] = { &first, &second }, *done[2] = { NULL };
 	double began;
 
 	ring = open_backend(URING);

@@ -883,6 +883,55 @@ START_TEST(every_cut_stream_is_refused)
 }
 END_TEST
 
+START_TEST(a_stream_without_its_guard_is_refused)
+{
+	struct volume_index *index = NULL;
+	struct uds_message message = { "" };
+	struct sample s;
+
+	make_sample(false, &s);
+	s.save.streams[1].length -= 1;
+	ck_assert_int_eq(load_all(&env, &s.save, &s.geometry, 3, 5, &message, &index),
+			 UDS_ERR_CORRUPT);
+	ck_assert_ptr_nonnull(strstr(message.text, "zone 1: it ends inside of the guard entry"));
+	free_save(&s.save);
+}
+END_TEST
+
+static void cut_out(struct memory_stream *stream, size_t at, size_t length)
+{
+	memmove(stream->bytes + at, stream->bytes + at + length, stream->length - at - length);
+	stream->length -= length;
+}
+
+START_TEST(streams_that_lack_lists_are_refused)
+{
+	struct uds_configuration c = small_configuration(false);
+	struct uds_message message = { "" };
+	struct volume_index *index;
+	struct geometry geometry;
+	struct save save;
+	uint32_t lists;
+	uint8_t *bytes;
+
+	/* Nothing is in it, so a list less is consistent in itself. */
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	ck_assert_int_eq(volume_index_make(&env, &geometry, 1, 1, 5, NULL, &index), 0);
+	save_all(index, &save);
+	volume_index_free(index);
+	bytes = save.streams[0].bytes;
+	lists = get_le32(bytes + 36);
+	put_le32(bytes + 36, lists - 1);
+	cut_out(&save.streams[0], 40, 8);
+	put_le32(bytes + 40 + 8 * (lists - 1) + 20, lists - 1);
+	cut_out(&save.streams[0], 80 + 8 * (lists - 1), 2);
+	ck_assert_int_eq(load_all(&env, &save, &geometry, 1, 5, &message, &index), UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text, "the streams have 255 lists, expected 256") != NULL,
+		      "%s", message.text);
+	free_save(&save);
+}
+END_TEST
+
 START_TEST(wrong_numbers_of_streams_are_refused)
 {
 	struct volume_index *index = NULL;
@@ -1092,6 +1141,8 @@ int main(void)
 	tcase_add_test(damage, damaged_sparse_fields_are_named);
 	tcase_add_test(damage, a_list_that_is_there_twice_is_refused);
 	tcase_add_test(damage, every_cut_stream_is_refused);
+	tcase_add_test(damage, a_stream_without_its_guard_is_refused);
+	tcase_add_test(damage, streams_that_lack_lists_are_refused);
 	tcase_add_test(damage, wrong_numbers_of_streams_are_refused);
 	tcase_add_test(damage, random_damage_is_refused_or_harmless);
 	tcase_add_test(damage, every_failing_allocation_is_survived);
