@@ -16,8 +16,10 @@ WANTED_LINES, WANTED_BRANCHES = 99.0, 95.0  # percent of lib/
 # What reads the bytes of a device field by field: all lines, all branches.
 DECODERS = """
 chapter/index_page.c chapter/record_page.c chapter/saved_chapter.c delta/delta_code.c delta/delta_list.c
-exceptions/area.c extras/area.c extras/checksums.c vdo/geometry_block.c vdo/super_block.c volume/config_block.c
-volume/page_map.c volume/region_table.c volume/save_header.c volume/super_block.c volume_index/load.c
+exceptions/area.c exceptions/store_load.c exceptions/store_verify.c extras/area.c extras/checksums.c extras/journal.c
+index/saved_records.c vdo/advice.c vdo/geometry_block.c vdo/super_block.c vdo/volume.c volume/config_block.c
+volume/page_check.c volume/page_map.c volume/region_table.c volume/save_header.c volume/super_block.c
+volume_index/load.c volume_index/load_lists.c
 """.split()
 
 
