@@ -152,7 +152,7 @@ int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_request **ret
  *
  * Threads: any number at once. Since 0.2.
  */
-unsigned int uds_io_engine_in_flight(struct uds_io_engine *engine);
+unsigned int uds_io_engine_in_flight(const struct uds_io_engine *engine);
 
 /*
  * Announces memory that many requests will use, so that the kernel pins its pages once instead of for each
@@ -214,7 +214,7 @@ struct uds_io_engine_statistics {
  *
  * Threads: any number at once. Since 0.2.
  */
-int uds_io_engine_get_statistics(struct uds_io_engine *engine,
+int uds_io_engine_get_statistics(const struct uds_io_engine *engine,
 				 struct uds_io_engine_statistics *ret_statistics);
 
 /*

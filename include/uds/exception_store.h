@@ -259,7 +259,7 @@ struct uds_exception_store_status {
  *
  * Threads: any number at once. Since 0.1.
  */
-int uds_exception_store_get_status(struct uds_exception_store *store,
+int uds_exception_store_get_status(const struct uds_exception_store *store,
 				   struct uds_exception_store_status *ret_status);
 
 /*
@@ -272,7 +272,8 @@ int uds_exception_store_get_status(struct uds_exception_store *store,
  *
  * Threads: any number at once. Since 0.1 (-ERANGE since 0.2).
  */
-int uds_exception_store_status_line(struct uds_exception_store *store, char *ret_line, size_t room);
+int uds_exception_store_status_line(const struct uds_exception_store *store, char *ret_line,
+				    size_t room);
 
 /*
  * Returns the chunk size in bytes; it never changes.

@@ -251,7 +251,7 @@ int uds_io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length);
  *
  * Threads: any number at once. Since 0.1.
  */
-int uds_io_size(struct uds_io *io, uint64_t *ret_bytes);
+int uds_io_size(const struct uds_io *io, uint64_t *ret_bytes);
 
 /*
  * Finds the first range of bytes at or behind @offset that is not known to read as zero: what there is to

@@ -208,7 +208,8 @@ struct uds_snapshot_status {
  *
  * Threads: any number at once. Since 0.1.
  */
-int uds_snapshot_get_status(struct uds_snapshot *snapshot, struct uds_snapshot_status *ret_status);
+int uds_snapshot_get_status(const struct uds_snapshot *snapshot,
+			    struct uds_snapshot_status *ret_status);
 
 /*
  * Writes the information part of the `dmsetup status` line, as a string: "5608/12288 32", "Invalid",
@@ -220,7 +221,7 @@ int uds_snapshot_get_status(struct uds_snapshot *snapshot, struct uds_snapshot_s
  *
  * Threads: any number at once. Since 0.1 (-ERANGE since 0.2).
  */
-int uds_snapshot_status_line(struct uds_snapshot *snapshot, char *ret_line, size_t room);
+int uds_snapshot_status_line(const struct uds_snapshot *snapshot, char *ret_line, size_t room);
 
 /*
  * Returns the exception store of a snapshot, to inspect it; NULL for a transient one. It is valid

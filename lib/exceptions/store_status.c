@@ -104,9 +104,11 @@ static void fill_usage(struct uds_exception_store *store, struct uds_exception_s
 			       store->area_highest_room * sizeof(store->area_highest[0]);
 }
 
-UDS_PUBLIC int uds_exception_store_get_status(struct uds_exception_store *store,
+UDS_PUBLIC int uds_exception_store_get_status(const struct uds_exception_store *given,
 					      struct uds_exception_store_status *ret_status)
 {
+	/* Its lock, and the size that is known of the device, are nothing that a caller sees. */
+	struct uds_exception_store *store = (struct uds_exception_store *)(uintptr_t)given;
 	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
 	struct uds_message message;
 	int r = STRUCT_OUT_CHECK(ret_status, uds_exception_store_status, list_status, &message);
@@ -132,8 +134,8 @@ UDS_PUBLIC int uds_exception_store_get_status(struct uds_exception_store *store,
 	return 0;
 }
 
-UDS_PUBLIC int uds_exception_store_status_line(struct uds_exception_store *store, char *ret_line,
-					       size_t room)
+UDS_PUBLIC int uds_exception_store_status_line(const struct uds_exception_store *store,
+					       char *ret_line, size_t room)
 {
 	struct uds_exception_store_status status = UDS_EXCEPTION_STORE_STATUS_INIT;
 	char line[96];

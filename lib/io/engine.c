@@ -125,8 +125,15 @@ UDS_PUBLIC void uds_io_engine_close(struct uds_io_engine *engine)
 	env_release(&env, engine);
 }
 
-UDS_PUBLIC unsigned int uds_io_engine_in_flight(struct uds_io_engine *engine)
+/* Looking at an engine takes its lock: that changes nothing that a caller sees. */
+static struct uds_io_engine *to_look_at(const struct uds_io_engine *engine)
 {
+	return (struct uds_io_engine *)(uintptr_t)engine;
+}
+
+UDS_PUBLIC unsigned int uds_io_engine_in_flight(const struct uds_io_engine *given)
+{
+	struct uds_io_engine *engine = to_look_at(given);
 	unsigned int count;
 
 	pthread_mutex_lock(&engine->lock);
@@ -135,9 +142,10 @@ UDS_PUBLIC unsigned int uds_io_engine_in_flight(struct uds_io_engine *engine)
 	return count;
 }
 
-UDS_PUBLIC int uds_io_engine_get_statistics(struct uds_io_engine *engine,
+UDS_PUBLIC int uds_io_engine_get_statistics(const struct uds_io_engine *given,
 					    struct uds_io_engine_statistics *ret_statistics)
 {
+	struct uds_io_engine *engine = to_look_at(given);
 	struct uds_io_engine_statistics counts;
 	struct uds_message message;
 	int r = STRUCT_OUT_CHECK(ret_statistics, uds_io_engine_statistics, buffer_requests,

@@ -162,7 +162,7 @@ UDS_PUBLIC int uds_io_flush(struct uds_io *io)
 	return failures_end(io->failures, r, "%s: flushing", io->name);
 }
 
-UDS_PUBLIC int uds_io_size(struct uds_io *io, uint64_t *ret_bytes)
+UDS_PUBLIC int uds_io_size(const struct uds_io *io, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
 	int r;

@@ -81,9 +81,10 @@ static enum uds_snapshot_state from_store(enum uds_exception_store_state state)
 	return UDS_SNAPSHOT_DAMAGED;
 }
 
-UDS_PUBLIC int uds_snapshot_get_status(struct uds_snapshot *s,
+UDS_PUBLIC int uds_snapshot_get_status(const struct uds_snapshot *given,
 				       struct uds_snapshot_status *ret_status)
 {
+	struct uds_snapshot *s = (struct uds_snapshot *)(uintptr_t)given; /* for its lock */
 	struct uds_snapshot_status status = UDS_SNAPSHOT_STATUS_INIT;
 	struct uds_exception_store_status store = UDS_EXCEPTION_STORE_STATUS_INIT;
 	struct uds_message message;
@@ -118,7 +119,7 @@ UDS_PUBLIC int uds_snapshot_get_status(struct uds_snapshot *s,
 	return 0;
 }
 
-UDS_PUBLIC int uds_snapshot_status_line(struct uds_snapshot *s, char *ret_line, size_t room)
+UDS_PUBLIC int uds_snapshot_status_line(const struct uds_snapshot *s, char *ret_line, size_t room)
 {
 	struct uds_snapshot_status status = UDS_SNAPSHOT_STATUS_INIT;
 	char line[96];
