@@ -160,16 +160,9 @@ int area_cut_short(struct uds_io *cow, const struct cow_geometry *g, uint64_t ar
 int area_read(struct uds_io *cow, const struct cow_geometry *g, uint64_t area, uint8_t *ret_bytes,
 	      struct uds_message *message)
 {
-	int r;
+	int r = io_read(cow, ret_bytes, (size_t)g->chunk_bytes,
+			cow_area_chunk(g, area) * g->chunk_bytes, message);
 
-	/*
-	 * A full area says that this one follows (5, rule 2), so this is damage and no end of the
-	 * list.
-	 */
-	if (cow_area_chunk(g, area) >= g->device_chunks)
-		return area_cut_short(cow, g, area, message);
-	r = io_read(cow, ret_bytes, (size_t)g->chunk_bytes,
-		    cow_area_chunk(g, area) * g->chunk_bytes, message);
 	return r < 0 ? failure_in(message, r, "area %" PRIu64, area) : 0;
 }
 

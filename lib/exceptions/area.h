@@ -37,6 +37,7 @@ int cow_zero_chunk(struct uds_io *cow, const struct uds_env *env, uint64_t chunk
 int area_write(struct uds_io *cow, const struct cow_geometry *g, uint64_t area,
 	       const uint8_t *bytes, uint64_t first, uint64_t count, struct uds_message *message);
 
+/* An area that lies on the device: of those of a list each was there when the store was opened. */
 int area_read(struct uds_io *cow, const struct cow_geometry *g, uint64_t area, uint8_t *ret_bytes,
 	      struct uds_message *message);
 

@@ -44,6 +44,8 @@ int store_for_each_entry(struct uds_exception_store *store, uds_exception_entry_
 	for (uint64_t k = 0; k < store->current_area && r == 0; k++) {
 		r = area_reader_next(reader, buffer, message);
 		if (r == 0)
+			r = area_check_full(store->io, &g, k, buffer, message);
+		if (r == 0)
 			r = for_each_in_area(k, buffer, g.per_area, each, context);
 	}
 	if (r == 0)

@@ -130,6 +130,55 @@ static void plant(struct fixture *f, const struct pair *pairs, size_t count)
 	open_store(f);
 }
 
+static int count_entry(void *context, uint64_t area, uint64_t index, const struct uds_exception *e)
+{
+	(void)area, (void)index, (void)e;
+	++*(uint64_t *)context;
+	return 0;
+}
+
+START_TEST(an_area_that_is_cut_while_the_store_is_open_is_named)
+{
+	struct uds_message message = { "" };
+	uint8_t sector[512];
+	uint64_t count = 0, last = 2 * CHUNK - sizeof(sector);
+	struct fixture f;
+
+	setup(&f);
+	ck_assert_int_eq(commit(&f, 0, PER_AREA + 5), 0);
+	ck_assert_int_eq(uds_exception_store_for_each_entry(f.store, count_entry, &count), 0);
+	ck_assert_uint_eq(count, PER_AREA + 5);
+	ck_assert_int_eq(uds_io_read(f.cow, sector, sizeof(sector), last), 0);
+	memset(sector + sizeof(sector) - 16, 0, 16);
+	ck_assert_int_eq(uds_io_write(f.cow, sector, sizeof(sector), last), 0);
+	ck_assert_int_eq(uds_exception_store_for_each_entry(f.store, count_entry, &count),
+			 UDS_ERR_CORRUPT);
+	uds_exception_store_error_message(f.store, &message);
+	ck_assert_msg(strstr(message.text, "area 0 was full when the store was opened") != NULL,
+		      "%s", message.text);
+	teardown(&f);
+}
+END_TEST
+
+START_TEST(a_large_header_chunk_is_not_written_on_after_a_failure)
+{
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
+	struct fault_plan plan;
+	struct uds_io *io, *cow;
+
+	/* In pieces of a MiB. */
+	create.chunk_bytes = 4 << 20;
+	fault_plan_start(&plan);
+	ck_assert_int_eq(uds_io_open_memory(UINT64_C(16) << 20, 512, NULL, &io), 0);
+	ck_assert_int_eq(fault_io_open(&plan, io, NULL, &cow), 0);
+	fault_plan_fail(&plan, FAULT_WRITE, 2, -EIO, false);
+	ck_assert_int_eq(uds_exception_store_format(cow, &create, NULL), -EIO);
+	ck_assert_uint_eq(fault_plan_count(&plan, FAULT_WRITE), 2);
+	ck_assert_int_eq(uds_io_close(cow), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
 START_TEST(one_new_chunk_for_two_old_ones_in_a_row_is_damage)
 {
 	static const struct pair pairs[] = { { 10, 2 }, { 20, 3 }, { 30, 3 }, { 40, 4 } };
@@ -428,6 +477,8 @@ int main(void)
 	TCase *tc = tcase_create("list");
 
 	tcase_add_loop_test(tc, an_area_that_failed_is_written_whole_by_the_next_commit, 0, 2);
+	tcase_add_test(tc, an_area_that_is_cut_while_the_store_is_open_is_named);
+	tcase_add_test(tc, a_large_header_chunk_is_not_written_on_after_a_failure);
 	tcase_add_test(tc, one_new_chunk_for_two_old_ones_in_a_row_is_damage);
 	tcase_add_test(tc, the_first_of_two_entries_counts_also_against_a_run);
 	tcase_add_test(tc, a_pair_is_in_force_as_long_as_one_entry_of_it_is_there);
