@@ -28,6 +28,7 @@ _uds_options()
 	"snapshot write") echo "--origin --offset" ;;
 	"snapshot write-origin") echo "--origin --offset --cow" ;;
 	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --force --salvage --cow" ;;
+	"snapshot serve") echo "--origin --cow --socket --show-origin --write --plugin --salvage" ;;
 	"snapshot verify") echo "--origin" ;;
 	"vdo audit") echo "--sample" ;;
 	"vdo prime") echo "--create --all --dirty --zones" ;;
@@ -40,7 +41,7 @@ _uds()
 {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command
 	local commands="create info find scan verify recover dump load exec post update query peek delete"
-	local vdo="audit prime" snapshot="create info list read diff write write-origin merge verify"
+	local vdo="audit prime" snapshot="create info list read diff write write-origin merge verify serve"
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then

@@ -4,7 +4,7 @@
 # hashing of tables are the library's files, compiled in.
 if BUILD_TOOL
 bin_PROGRAMS += uds
-uds_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+uds_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) -DNBDKIT_PLUGIN='"$(nbdkitplugindir)/nbdkit-uds-plugin.so"'
 uds_LDADD = libuds.la $(JANSSON_LIBS) -ldl
 uds_SOURCES = \
 	tools/commands.c tools/families.h \
@@ -45,6 +45,7 @@ uds_SOURCES = \
 	tools/snapshot_info.c \
 	tools/snapshot_merge.c \
 	tools/snapshot_missing.c tools/snapshot_missing.h \
+	tools/snapshot_serve.c \
 	tools/snapshot_output.c tools/snapshot_output.h \
 	tools/snapshot_target.c tools/snapshot_target.h \
 	tools/standard.c tools/standard.h \

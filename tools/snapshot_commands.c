@@ -46,6 +46,13 @@ static const char merge_options[] = SNAPSHOT_ORIGIN_HELP SNAPSHOT_COW_HELP
 	"  --salvage             merge what can be read, list the rest; also of an "
 	"invalid one\n" TARGET_COMMON_HELP;
 
+static const char serve_options[] = SNAPSHOT_ORIGIN_HELP SNAPSHOT_COW_HELP
+	"  --socket PATH         the Unix socket to make for clients\n"
+	"  --show-origin         serve the origin, and copy out what a write replaces\n"
+	"  --write               let clients write\n"
+	"  --plugin FILE         another nbdkit-uds-plugin.so\n" SNAPSHOT_SALVAGE_HELP
+		TARGET_COMMON_HELP;
+
 static const char verify_options[] = SNAPSHOT_ORIGIN_HELP TARGET_COMMON_HELP;
 
 const struct command snapshot_commands[] = {
@@ -111,6 +118,13 @@ const struct command snapshot_commands[] = {
 		.usage = "[--origin O] [OPTION...] COW",
 		.options = verify_options,
 		.run = snapshot_verify_run,
+	},
+	{
+		.name = "snapshot serve",
+		.line = "Serves a snapshot, or its origin, to NBD clients",
+		.usage = "--origin O --socket PATH [OPTION...] COW",
+		.options = serve_options,
+		.run = snapshot_serve_run,
 	},
 	{ .name = NULL },
 };

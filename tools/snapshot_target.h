@@ -75,6 +75,7 @@ int snapshot_info_run(const struct command *command, int argc, char **argv);
 int snapshot_list_run(const struct command *command, int argc, char **argv);
 int snapshot_read_run(const struct command *command, int argc, char **argv);
 int snapshot_diff_run(const struct command *command, int argc, char **argv);
+int snapshot_serve_run(const struct command *command, int argc, char **argv);
 int snapshot_merge_run(const struct command *command, int argc, char **argv);
 int snapshot_verify_run(const struct command *command, int argc, char **argv);
 

@@ -83,9 +83,9 @@ struct list_zone {
 	uint64_t low; /* the window (13.2) */
 	uint64_t high;
 	struct zone_save *saving; /* has to copy a list before it changes; NULL: none */
-	uint64_t coded_bits; /* of all lists together */
-	uint64_t records;    /* modulo 2^64: a load credits zone 0 with all (6.4) */
-	uint64_t collisions; /* the same */
+	uint64_t coded_bits;	  /* of all lists together */
+	uint64_t records;	  /* modulo 2^64: a load credits zone 0 with all (6.4) */
+	uint64_t collisions;	  /* the same */
 	uint64_t discards;
 	uint64_t overflows;
 	uint64_t early_expiries;
