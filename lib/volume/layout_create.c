@@ -13,6 +13,9 @@
 #include "volume/layout.h"
 #include "volume/save_header.h"
 
+/* How much of the journal is written at once. */
+#define FILL_BYTES (UINT64_C(1) << 20)
+
 /* What an index is to take. */
 struct room {
 	uint64_t index; /* bytes */
@@ -92,6 +95,33 @@ static int flush(struct uds_io *io, struct uds_message *ret_message)
 }
 
 /*
+ * The journal, with zeroes that are written: where it has a hole, or blocks that were only set aside, each flush of
+ * the first lap would wait for the file system to note that they are used now.
+ */
+static int fill_journal(struct uds_io *io, const struct extras_area *area,
+			struct uds_message *ret_message)
+{
+	uint64_t at = area->start + area->journal * BLOCK_BYTES, n;
+	uint64_t end = at + area->journal_blocks * BLOCK_BYTES;
+	uint64_t most = end - at < FILL_BYTES ? end - at : FILL_BYTES;
+	uint8_t *zeroes;
+	int r = 0;
+
+	if (most == 0)
+		return 0;
+	zeroes = io_allocate_buffer(io, &io->env, most);
+	if (zeroes == NULL)
+		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	memset(zeroes, 0, most);
+	for (; r == 0 && at < end; at += n) {
+		n = end - at < most ? end - at : most;
+		r = io_write(io, zeroes, n, at, ret_message);
+	}
+	env_release(&io->env, zeroes);
+	return r < 0 ? failure_in(ret_message, r, "extras: journal") : 0;
+}
+
+/*
  * The area, before the super block makes an index of what lies in front of it. What was there may be a header
  * that is newer, and checksum blocks of an area with the same id; the latter only if the caller chose the nonces,
  * from which the id is made.
@@ -106,6 +136,9 @@ static int write_extras(struct uds_io *io, const struct super_block *super, bool
 	r = io_write_zeroes(io, area->start, length);
 	if (r < 0)
 		return failure(ret_message, r, "extras: writing zeroes: %s", uds_strerror(r));
+	r = fill_journal(io, area, ret_message);
+	if (r < 0)
+		return r;
 	blocks = io_allocate_buffer(io, &io->env, (uint64_t)SAVE_SLOTS * BLOCK_BYTES);
 	if (blocks == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));

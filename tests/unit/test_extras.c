@@ -5,6 +5,7 @@
  * programs wrote, and when the area itself is damaged, cut off or of another index.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "extras/area.h"
 #include "extras/checksums.h"
 #include "fault_io.h"
+#include "geometry/geometry.h"
 #include "names.h"
 #include "torture_env.h"
 #include "trace_io.h"
@@ -245,6 +247,31 @@ START_TEST(the_index_is_the_same_with_and_without)
 	ck_assert_mem_eq(bytes[0], bytes[1], sizes[0]);
 	free(bytes[0]);
 	free(bytes[1]);
+}
+END_TEST
+
+/* A flush that overwrites allocates nothing: no block of a new journal is a hole, or zeroes that were only asked for. */
+START_TEST(the_journal_of_a_new_index_is_written)
+{
+	static struct trace trace;
+	struct geometry geometry;
+	char wanted[64];
+	uint64_t at;
+
+	trace_start(&trace);
+	shape(4096, 4, 6);
+	ck_assert_int_eq(uds_io_close(f.io), 0);
+	ck_assert_int_eq(uds_io_open_memory(f.geometry.index_bytes + f.geometry.extras_bytes, 1,
+					    NULL, &f.io),
+			 0);
+	f.io = trace_io(&trace, 'i', f.io);
+	ck_assert_int_eq(format(true), 0);
+	ck_assert_int_eq(geometry_make(&f.configuration, &geometry, NULL), 0);
+	at = f.geometry.index_bytes + geometry_journal_at(&geometry) * BLOCK_BYTES;
+	snprintf(wanted, sizeof(wanted), "iW%" PRIu64 "+%" PRIu64 " ", at,
+		 geometry_journal_blocks(&geometry) * BLOCK_BYTES);
+	ck_assert_msg(strstr(trace.text, wanted) != NULL, "%s", trace.text);
+	end();
 }
 END_TEST
 
@@ -1083,6 +1110,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, the_index_is_the_same_with_and_without);
+	tcase_add_test(tc, the_journal_of_a_new_index_is_written);
 	tcase_add_test(tc, too_little_room_is_refused_and_says_what_would_fit);
 	tcase_add_test(tc, an_index_in_a_vdo_volume_gets_none);
 	tcase_add_test(tc, a_header_with_any_bit_flipped_is_refused);
