@@ -1103,6 +1103,47 @@ START_TEST(each_allocation_may_fail)
 }
 END_TEST
 
+/*
+ * A record page is damaged, and records and a deletion are in the journal only: the repair loses that page's records,
+ * says so, and nothing else.
+ */
+START_TEST(a_repair_keeps_what_the_journal_has)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_record_name name;
+	uint64_t chapter, findings = 0;
+	struct answers answers;
+
+	shape(4096, 4, 6);
+	chapter = f.geometry.records_per_chapter;
+	ck_assert_int_eq(format(true), 0);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
+	store(0, 2 * chapter + 100, 1);
+	make_name(SEED, 2 * chapter + 50, &name);
+	ck_assert_int_eq(uds_index_delete(f.index, &name, NULL), 0);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	close_index();
+	flip(page_at(0, f.geometry.index_pages_per_chapter + 1) + 100, 1);
+	options.env = &f.env;
+	ck_assert_int_eq(uds_index_repair(f.io, &options, take_finding, NULL, &f.message, NULL),
+			 UDS_ERR_WOULD_LOSE_RECORDS);
+	f.findings[0] = '\0';
+	options.lose_records = true;
+	ck_assert_int_eq(
+		uds_index_repair(f.io, &options, take_finding, NULL, &f.message, &findings), 0);
+	ck_assert_uint_gt(findings, 0);
+	ck_assert_ptr_nonnull(strstr(f.findings, "records of 1 of its 4 record pages are lost"));
+	/* It was saved, with all of the journal. */
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD), 0);
+	answers = ask(0, chapter, 1);
+	ck_assert_uint_eq(answers.right, chapter - f.geometry.records_per_page);
+	answers = ask(chapter, 2 * chapter + 100, 1);
+	ck_assert_uint_eq(answers.right, chapter + 99);
+	ck_assert_uint_eq(ask(2 * chapter + 50, 2 * chapter + 51, 1).missing, 1);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("extras");
@@ -1111,6 +1152,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, the_index_is_the_same_with_and_without);
 	tcase_add_test(tc, the_journal_of_a_new_index_is_written);
+	tcase_add_test(tc, a_repair_keeps_what_the_journal_has);
 	tcase_add_test(tc, too_little_room_is_refused_and_says_what_would_fit);
 	tcase_add_test(tc, an_index_in_a_vdo_volume_gets_none);
 	tcase_add_test(tc, a_header_with_any_bit_flipped_is_refused);
