@@ -865,7 +865,14 @@ static uint64_t journal_laps(struct index_world *w)
 	ck_assert_int_eq(geometry_make(&w->shape.configuration, &geometry, NULL), 0);
 	at = w->shape.bytes - geometry_journal_blocks(&geometry) * BLOCK_BYTES;
 	for (; at < w->shape.bytes; at += BLOCK_BYTES) {
-		ck_assert_int_eq(uds_io_read(w->base.io[0], block, sizeof(block), at), 0);
+		struct uds_message message = { "" };
+		int r = uds_io_read(w->base.io[0], block, sizeof(block), at);
+
+		if (r < 0) {
+			uds_io_error_message(w->base.io[0], &message);
+			world_note(&w->base, r, &message);
+			return 0;
+		}
 		if (memcmp(block, "UDSjourn", 8) == 0 && get_le64(block + 24) > highest)
 			highest = get_le64(block + 24);
 	}
@@ -879,6 +886,7 @@ static uint64_t journal_laps(struct index_world *w)
 static void live_journal_wrap(struct world *world)
 {
 	struct index_world *w = index_of(world);
+	uint64_t laps;
 
 	begin(w);
 	for (int i = 1; i <= 110; i++) {
@@ -888,8 +896,8 @@ static void live_journal_wrap(struct world *world)
 			save(w);
 	}
 	close_index(w);
-	if (world->status == 0)
-		ck_assert_uint_ge(journal_laps(w), 2);
+	laps = world->status == 0 ? journal_laps(w) : 0;
+	ck_assert(world->status < 0 || laps >= 2);
 }
 
 static const struct history_mix deleting = { 60, 5, 5, 5, 5 }, updating = { 40, 5, 45, 5, 0 },
