@@ -345,14 +345,18 @@ int uds_index_flush(struct uds_index *index);
  * removed anything since the last save or load: for example after peeks, or after posts of names
  * that were in the open chapter.
  *
+ * What is saved is the index at one moment after the call began, at which requests of other threads wait for as long
+ * as the open chapter, and 16 bytes for each list of the volume index, take to be copied. They go on while it is
+ * written: libuds_index(3), Saves and requests, has the memory that takes.
+ *
  * Returns 0, or
  *   UDS_ERR_READ_ONLY   the index was opened read-only
  *   UDS_ERR_STOPPED     the progress callback asked to stop; the index is as before the call
- *   -ENOMEM, -EIO, ...  no memory; what the I/O said, to the save or to the writing of an earlier
- *                       chapter, which is tried again first. The other save slot still has what it
- *                       had
+ *   -ENOMEM, -EIO, ...  no memory, also for what a request changed meanwhile; what the I/O said, to the save
+ *                       or to the writing of a chapter before or meanwhile, which is tried again first.
+ *                       The other save slot still has what it had
  *
- * Threads: any number at once; requests of other threads wait. Since 0.1.
+ * Threads: any number at once; one save waits for the other. Since 0.1.
  */
 int uds_index_save(struct uds_index *index);
 
@@ -364,7 +368,7 @@ int uds_index_save(struct uds_index *index);
  *
  * Returns as uds_index_save(), or UDS_ERR_STOPPED.
  *
- * Threads: any number at once; @report must not call the index. Since 0.2.
+ * Threads: any number at once; @report may carry out requests, but must not flush, save or close. Since 0.2.
  */
 int uds_index_save_reporting(struct uds_index *index, uds_progress_fn report, void *context);
 

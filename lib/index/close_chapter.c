@@ -151,30 +151,48 @@ static bool has_full_zone(const struct uds_index *index)
 	return full;
 }
 
-static int close_and_write(struct uds_index *index)
+static int close_before_save(struct uds_index *index)
 {
 	int r = close_full_chapter(index);
 
-	return r < 0 ? r : index_write_chapter(index);
+	return r < 0 ? r : 1;
 }
 
-int index_close_before_save(struct uds_index *index)
+int index_settle_before_save(struct uds_index *index, bool may_close)
 {
 	uint32_t over = 0;
-	int r = index_write_chapter(index);
+	int r;
 
-	if (r == 0 && has_full_zone(index))
-		r = close_and_write(index);
-	if (r == 0)
-		r = left_out_settle(index, &over);
+	if (has_full_zone(index))
+		return close_before_save(index);
+	r = left_out_settle(index, &over);
+	if (r < 0 || over == 0)
+		return r;
 	/* A chapter that is not full is as good, and the next one has room. */
-	if (r == 0 && over > 0)
-		r = close_and_write(index);
-	if (r == 0 && over > 0)
-		r = left_out_settle(index, &over);
-	if (r == 0 && over > 0)
-		left_out_lose(index, index->newest - 1, over);
-	return r;
+	if (may_close)
+		return close_before_save(index);
+	left_out_lose(index, index->newest - 1, over);
+	return 0;
+}
+
+int index_lock_settled(struct uds_index *index)
+{
+	uint64_t newest;
+	int r;
+
+	for (;;) {
+		pthread_mutex_lock(&index->zones[0].lock);
+		newest = index->newest;
+		pthread_mutex_unlock(&index->zones[0].lock);
+		r = index_write_chapter(index);
+		if (r < 0)
+			return r;
+		index_lock_all(index);
+		/* If another one was closed meanwhile, its writing is not waited for under the locks. */
+		if (index->newest == newest)
+			return 0;
+		index_unlock_all(index);
+	}
 }
 
 int index_close_chapter(struct uds_index *index, struct index_zone *zone)

@@ -21,11 +21,19 @@ int index_close_chapter(struct uds_index *index, struct index_zone *zone);
 int index_write_chapter(struct uds_index *index);
 
 /*
- * The same before a save, with all zone locks held. An open chapter that is full, because the one before could not be
- * written so far, is closed and written as well: loading one that is full would drop records (10.6). So is one that has no
- * room for what the index of the chapter before has left out (left_out.h), which is in the open chapter afterwards.
+ * Locks all zones while no chapter is being written: those that are closed are durable then. Returns 0, or the error
+ * of writing a chapter, without the locks.
  */
-int index_close_before_save(struct uds_index *index);
+int index_lock_settled(struct uds_index *index);
+
+/*
+ * After index_lock_settled(), before a save. An open chapter that is full, because the one before could not be
+ * written so far, is closed: loading one that is full would drop records (10.6). So is, if @may_close, one that has no
+ * room for what the index of the chapter before has left out (left_out.h), which is in the open chapter afterwards.
+ *
+ * Returns 0; 1 when the chapter was closed, which has to be settled again; or an error.
+ */
+int index_settle_before_save(struct uds_index *index, bool may_close);
 
 /* Whether the chapter that was closed last could not be written so far: memory alone has its records. */
 bool index_has_unwritten_chapter(const struct uds_index *index);

@@ -36,30 +36,6 @@ struct flush {
 	struct uds_message message;
 };
 
-/*
- * Locks all zones while no chapter is being written: those that are closed are durable then, so that the
- * journal needs the open one only. Returns 0, or the error of writing a chapter, without the locks.
- */
-static int lock_settled(struct uds_index *index)
-{
-	uint64_t newest;
-	int r;
-
-	for (;;) {
-		pthread_mutex_lock(&index->zones[0].lock);
-		newest = index->newest;
-		pthread_mutex_unlock(&index->zones[0].lock);
-		r = index_write_chapter(index);
-		if (r < 0)
-			return r;
-		index_lock_all(index);
-		/* If another one was closed meanwhile, its writing is not waited for under the locks. */
-		if (index->newest == newest)
-			return 0;
-		index_unlock_all(index);
-	}
-}
-
 static uint64_t blocks_for(uint64_t entries)
 {
 	return (entries + JOURNAL_BLOCK_ENTRIES - 1) / JOURNAL_BLOCK_ENTRIES;
@@ -89,7 +65,9 @@ static struct flush_counts count_entries(const struct uds_index *index)
 		counts.all_entries += zone->journal->deletions.count + open_zone_live(zone->open);
 		counts.changed |= zone->changed;
 		counts.lost_changes |= zone->journal->changes.lost;
-		counts.lost_deletions |= zone->journal->deletions.lost;
+		/* Those that a save lacks which is not committed yet, too. */
+		counts.lost_deletions |=
+			zone->journal->deletions.lost || zone->journal->covers_lost;
 	}
 	return counts;
 }
@@ -102,8 +80,8 @@ static void choose(struct flush *flush)
 	const struct flush_counts counts = count_entries(index);
 	uint64_t kept, blocks = journal->area.journal_blocks;
 
-	/* All of it is in the latest save. */
-	if (!counts.changed)
+	/* All of it is in the latest save. One that is being made may fail. */
+	if (!counts.changed && !index->saving)
 		return;
 	if (journal->covered == journal->next)
 		journal->tail = journal->next;
@@ -240,7 +218,7 @@ static int prepare(struct flush *flush)
 	uint32_t over = 0;
 	int r;
 
-	r = lock_settled(index);
+	r = index_lock_settled(index);
 	if (r < 0) {
 		failures_get(index->failures, &flush->message);
 		return r;

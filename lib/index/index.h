@@ -8,6 +8,7 @@
  * also a crew; no zone is locked then.
  *
  * Locks, in the order in which they are taken:
+ *   that of the saver (save.h), for as long as a save takes
  *   zones[0].lock .. zones[Z-1].lock   all of them in this order, or one of them alone
  *   those of the journal (journal.h)
  * newest, oldest and what the volume index calls its windows change only under all zone locks, so
@@ -39,6 +40,7 @@
 
 struct batch;
 struct index_journal;
+struct index_saver;
 struct zone_journal;
 
 /* What the requests of a zone came to. Changed under the zone's lock. */
@@ -96,6 +98,8 @@ struct uds_index {
 	uint64_t left_out_from; /* chapters below have no records that wait for left_out.h */
 	uint64_t left_out_lost; /* records that found no room even so */
 	bool must_save;		/* even if nothing was asked for: a new or recovered index */
+	bool saving; /* changes since the last save may be in one that is not committed */
+	struct index_saver *saver; /* NULL when read-only */
 
 	/* While the index is opened; NULL later. The volume index may be in parts as long as this is there. */
 	struct crew *crew;

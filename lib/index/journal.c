@@ -289,9 +289,27 @@ static void end_cover(const struct uds_index *index, struct zone_journal *zone, 
 	zone->covers_lost = false;
 }
 
-void journal_begin_save(struct uds_index *index, const struct save *save)
+void journal_begin_save(struct uds_index *index)
 {
 	struct index_journal *journal = index->journal;
+
+	if (journal == NULL)
+		return;
+	journal->save_next = journal->next;
+	/* What is written from here on has to tell what the save lacks, without the blocks that it covers. */
+	journal->full = true;
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		begin_cover(&journal->zones[i]);
+}
+
+static uint64_t covered_by_save(const struct uds_index *index)
+{
+	return index->journal != NULL ? index->journal->save_next
+				      : index->layout.extras.journal_from;
+}
+
+void journal_announce_save(struct uds_index *index, const struct save *save)
+{
 	struct extras_area *area = &index->layout.extras;
 	struct uds_message message = { "" };
 	struct extras_area next;
@@ -302,20 +320,11 @@ void journal_begin_save(struct uds_index *index, const struct save *save)
 		unlock_area(index);
 		return;
 	}
-	if (journal != NULL) {
-		journal->save_next = journal->next;
-		for (unsigned int i = 0; i < index->zone_count; i++)
-			begin_cover(&journal->zones[i]);
-	}
-	/*
-	 * Before the slot is touched: a save that the extras do not know would be taken for another program's,
-	 * which makes the journal void.
-	 */
 	if (expect_header(index, save, &checksum, &message) == 0) {
 		next = *area;
 		next.intent.slot = save->slot;
 		next.intent.checksum = checksum;
-		next.intent.journal = journal != NULL ? journal->next : area->journal_from;
+		next.intent.journal = covered_by_save(index);
 		if (write_header(index, &next, &message) < 0) {
 			/* As it was meant: what is written next time is right. */
 			next.due = true;
@@ -330,41 +339,36 @@ void journal_begin_save(struct uds_index *index, const struct save *save)
 			uds_io_name(index->io), message.text);
 }
 
-/* The save that was committed is known, announced or not. */
-static void know_latest(struct uds_index *index)
+void journal_know_save(struct uds_index *index, const struct save *save)
 {
-	const struct save_slot *latest = saves_find_latest(&index->layout.saves);
-	struct extras_area *area = &index->layout.extras;
-
-	area->save_checksums[latest->save.slot] = latest->checksum;
-	area->save_journal[latest->save.slot] =
-		index->journal != NULL ? index->journal->save_next : area->journal_from;
-	area->intent.slot = EXTRAS_NO_SLOT;
-}
-
-void journal_end_save(struct uds_index *index, int status)
-{
-	struct index_journal *journal = index->journal;
 	struct extras_area *area = &index->layout.extras;
 	struct uds_message message = { "" };
 
-	for (unsigned int i = 0; journal != NULL && i < index->zone_count; i++)
-		end_cover(index, &journal->zones[i], status == 0);
-	if (status < 0)
-		return;
 	lock_area(index);
 	if (!area->present) {
 		unlock_area(index);
 		return;
 	}
-	know_latest(index);
-	if (layout_update_extras(&index->layout, index->io, index->newest, &message) < 0) {
+	/* Announced or not. */
+	area->save_checksums[save->slot] = index->layout.saves.slots[save->slot].checksum;
+	area->save_journal[save->slot] = covered_by_save(index);
+	area->intent.slot = EXTRAS_NO_SLOT;
+	/* Chapters that were closed since may not be durable. */
+	if (layout_update_extras(&index->layout, index->io, save->newest, &message) < 0) {
 		area->due = true;
 		log_failure(index, &message);
 	}
 	unlock_area(index);
+}
+
+void journal_end_save(struct uds_index *index, int status)
+{
+	struct index_journal *journal = index->journal;
+
 	if (journal == NULL)
 		return;
-	journal->covered = journal->save_next;
-	journal->full = true;
+	for (unsigned int i = 0; i < index->zone_count; i++)
+		end_cover(index, &journal->zones[i], status == 0);
+	if (status == 0)
+		journal->covered = journal->save_next;
 }

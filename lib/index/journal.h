@@ -9,7 +9,7 @@
  * new records, is the order in which things happened.
  *
  * A flush is full, with all deletions and all records of the open chapter, when the one before does not tell what
- * it continues: the first one, after a chapter was closed, after a save, and after a failure. Others have what is
+ * it continues: the first one, after a chapter was closed, after a save was begun, and after a failure. Others have what is
  * new. What the lists have no room or no memory for makes the next flush a full one, or a save.
  *
  * Threads: a zone's part is guarded by its lock; what is said to be the leader's, by being the one thread that
@@ -117,17 +117,23 @@ void journal_begin_chapter(struct uds_index *index);
 uint64_t journal_count_new(const struct index_zone *zone);
 
 /*
- * A save begins, with the zones as they are: all zone locks are held. Makes the extras know it, durably; when that
- * fails it is logged, and tried again before the next flush.
+ * A save begins, with the zones as they are: all zone locks are held.
+ */
+void journal_begin_save(struct uds_index *index);
+
+/*
+ * Then, before the slot is touched, the extras are made to know it, durably: a save that they do not know would be
+ * taken for another program's, which makes the journal void. When that fails it is logged, and tried again before
+ * the next flush. No zone lock is held, but the chapter writer.
  *
  * @save: as it will be committed.
  */
-void journal_begin_save(struct uds_index *index, const struct save *save);
+void journal_announce_save(struct uds_index *index, const struct save *save);
 
-/*
- * A save that began ends. When it is committed (@status 0) the copies in the extras are brought up to date. All zone
- * locks are held.
- */
+/* It is committed: brings the copies in the extras up to date. The same locks. */
+void journal_know_save(struct uds_index *index, const struct save *save);
+
+/* A save that began ends; it is committed when @status is 0. All zone locks are held. */
 void journal_end_save(struct uds_index *index, int status);
 
 /*

@@ -13,6 +13,7 @@
 #include "index/left_out.h"
 #include "index/rebuild.h"
 #include "index/load.h"
+#include "index/save.h"
 #include "index/saved_records.h"
 
 /* Bytes of chapters for which threads that help to open are worth it. */
@@ -330,6 +331,8 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 		r = make_layers(index, options);
 	if (r == 0)
 		r = journal_make(index);
+	if (r == 0 && !index->read_only)
+		r = saver_make(index);
 	if (r == 0)
 		r = crew_make(&index->env, threads_for(&index->geometry, options), &index->crew);
 	if (r == 0)
@@ -444,6 +447,7 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	sparse_cache_free(index->cache);
 	volume_index_free(index->volume_index);
 	journal_free(index);
+	saver_free(index);
 	free_zones(index);
 	volume_close(index->volume);
 	failures_free(index->failures);

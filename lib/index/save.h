@@ -5,6 +5,16 @@
 
 #include "index/index.h"
 
+struct index_saver {
+	pthread_mutex_t running; /* one save at a time; taken before any zone lock */
+};
+
+/* Of an index that is not read-only. Returns 0 or -ENOMEM. */
+int saver_make(struct uds_index *index);
+
+/* May be called for an index without one. */
+void saver_free(struct uds_index *index);
+
 /*
  * Saves, as uds_index_save_reporting(), if anything has changed. No lock is held. Keeps the sentence. Returns as that.
  */

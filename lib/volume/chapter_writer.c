@@ -47,7 +47,9 @@ struct chapter_writer {
 
 	pthread_mutex_t lock; /* for all that follows */
 	pthread_cond_t changed;
-	bool busy; /* there is a chapter to write */
+	bool busy;    /* there is a chapter to write */
+	bool working; /* the thread is writing it */
+	bool held;    /* the thread must not begin */
 	bool built; /* the builder's pages are those of @vcn, and stay so until the next is handed over */
 	bool stop;
 	uint64_t attempts; /* that were begun, over all chapters */
@@ -246,6 +248,7 @@ static void note_result(struct chapter_writer *writer, int status,
 	else
 		note_success(writer);
 	writer->busy = false;
+	writer->working = false;
 	pthread_cond_broadcast(&writer->changed);
 }
 
@@ -257,7 +260,7 @@ static void *run(void *argument)
 
 	pthread_mutex_lock(&writer->lock);
 	for (;;) {
-		while (!writer->busy && !writer->stop)
+		while ((!writer->busy || writer->held) && !writer->stop)
 			pthread_cond_wait(&writer->changed, &writer->lock);
 		/*
 		 * Stopping waits for a chapter that was handed over: @stop counts only when there
@@ -265,6 +268,7 @@ static void *run(void *argument)
 		 */
 		if (!writer->busy)
 			break;
+		writer->working = true;
 		/*
 		 * Written without the lock: @busy keeps submit() away from what the thread uses,
 		 * and others may ask for status, statistics and index pages meanwhile.
@@ -413,6 +417,35 @@ int chapter_writer_finish(struct chapter_writer *writer, struct uds_message *ret
 	r = tell_status(writer, ret_message);
 	pthread_mutex_unlock(&writer->lock);
 	return r;
+}
+
+int chapter_writer_hold(struct chapter_writer *writer, struct uds_message *ret_message,
+			uint64_t *ret_chapters)
+{
+	int r;
+
+	pthread_mutex_lock(&writer->lock);
+	/* At once, so that chapters that follow each other do not make this wait for ever. */
+	writer->held = true;
+	while (writer->working)
+		pthread_cond_wait(&writer->changed, &writer->lock);
+	r = tell_status(writer, ret_message);
+	if (r == 0) {
+		*ret_chapters = writer->statistics.chapters;
+	} else {
+		writer->held = false;
+		pthread_cond_broadcast(&writer->changed);
+	}
+	pthread_mutex_unlock(&writer->lock);
+	return r;
+}
+
+void chapter_writer_release(struct chapter_writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->held = false;
+	pthread_cond_broadcast(&writer->changed);
+	pthread_mutex_unlock(&writer->lock);
 }
 
 bool chapter_writer_copy_index(struct chapter_writer *writer, uint64_t vcn, uint8_t *pages)

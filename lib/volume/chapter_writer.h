@@ -13,7 +13,7 @@
  * for its slot, and no other chapter is taken. chapter_writer_finish() tries again, and goes on where
  * the last attempt failed: what was durable by then is not written again.
  *
- * Threads: submit is for one thread at a time; all else for any.
+ * Threads: submit is for one thread at a time, and so is hold; all else for any.
  */
 #ifndef VOLUME_CHAPTER_WRITER_H
 #define VOLUME_CHAPTER_WRITER_H
@@ -44,8 +44,8 @@ struct chapter_writer_statistics {
 };
 
 /*
- * @layout: whose saves are invalidated; outlives the writer, like @volume. While a chapter is being
- * written, no other thread may use the saves.
+ * @layout: whose saves are invalidated; outlives the writer, like @volume. Other threads may use the saves only
+ * while no chapter is being written: see chapter_writer_hold().
  * @written: may be NULL.
  *
  * Returns 0, -ENOMEM, or what the system said when it has no more threads.
@@ -78,6 +78,19 @@ int chapter_writer_finish(struct chapter_writer *writer, struct uds_message *ret
 
 /* Without waiting, and without trying: what is known now. */
 int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message);
+
+/*
+ * Waits for an attempt that has begun, and lets none begin until chapter_writer_release(), so that the caller may
+ * use the saves. A chapter can be submitted meanwhile, and waits. One caller at a time; it must not wait for a
+ * chapter before it releases.
+ *
+ * @ret_chapters: how many were written so far.
+ *
+ * Returns 0, or why the last chapter is not written: nothing is held then.
+ */
+int chapter_writer_hold(struct chapter_writer *writer, struct uds_message *ret_message,
+			uint64_t *ret_chapters);
+void chapter_writer_release(struct chapter_writer *writer);
 
 /*
  * Copies the index pages of chapter @vcn from memory, if it was submitted last. Waits until they are

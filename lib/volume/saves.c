@@ -307,18 +307,25 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
 }
 
 int saves_commit(struct saves *saves, struct uds_io *io, const struct super_block *super,
-		 const struct save *save, struct uds_message *ret_message)
+		 const struct save *save, bool left_behind, struct uds_message *ret_message)
 {
 	struct save_slot *slot = &saves->slots[save->slot];
 	uint8_t *block;
-	int r;
+	int r = 0;
 
 	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	/* Before the header: there must be no moment at which it can be loaded. */
+	if (left_behind)
+		r = save_wipe(io, save, block, ret_message);
+	if (r < 0) {
+		env_release(&io->env, block);
+		return r;
+	}
 	slot->save = *save;
 	slot->save.last_save = save_header_last(save);
-	slot->wiped = false;
+	slot->wiped = left_behind;
 	slot->outdated = false;
 	slot->abandoned = false;
 	slot->precious = false;

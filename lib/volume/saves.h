@@ -9,8 +9,8 @@
  * chapter is written. So an index with a save that cannot be read is opened only on a request to give
  * up what cannot be read: see saves_check_readable().
  *
- * Threads: one at a time. The chapter writer invalidates; a save is made while the chapter writer
- * is idle.
+ * Threads: one at a time. The chapter writer invalidates; a save is begun and committed while the chapter writer
+ * is idle or held.
  */
 #ifndef VOLUME_SAVES_H
 #define VOLUME_SAVES_H
@@ -108,10 +108,13 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
  * damaged header in the other slot is overwritten then: it must not raise the question any more whether
  * that save is the later one.
  *
- * Returns 0, or what the I/O said: the slot is SLOT_UNKNOWN then.
+ * @left_behind: the chapter that the save has open is on the volume by now, all of it and durable. The save is
+ * invalid from the start then, as if the chapter had come after the commit; a recovery may begin with it.
+ *
+ * Returns 0, or what the I/O said: the slot is SLOT_UNKNOWN then, or still without a save.
  */
 int saves_commit(struct saves *saves, struct uds_io *io, const struct super_block *super,
-		 const struct save *save, struct uds_message *ret_message);
+		 const struct save *save, bool left_behind, struct uds_message *ret_message);
 
 /*
  * Whether chapter @vcn may be written before the saves are made invalid: every save that a load might

@@ -11,7 +11,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume_index/load_lists.c lib/volume_index/load_lists.h \
 	lib/volume_index/pool.c lib/volume_index/pool.h \
 	lib/volume_index/private.h \
-	lib/volume_index/save.c lib/volume_index/save_plan.c \
+	lib/volume_index/save.c lib/volume_index/save_lists.c lib/volume_index/save_plan.c \
 	lib/volume_index/stream_format.h \
 	lib/volume_index/volume_index.c lib/volume_index/volume_index.h \
 	lib/volume_index/walk.c \

@@ -64,7 +64,7 @@ static inline struct list_zone *zone_of_list(const struct volume_index *index, u
 			    part_of_list(index, zone, list % index->lists_per_zone[sub]));
 }
 
-/* Copies a list that the save still has to write, as it is (save.c). */
+/* Copies a list that the save still has to write, as it is (save_lists.c). */
 void zone_save_keep(struct zone_save *save, const struct list_zone *zone, uint32_t list);
 
 /* To be called before a list changes. */

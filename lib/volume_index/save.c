@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "volume_index/volume_index.h"
 #include "volume_index/zone_save.h"
 
 #define BUFFER_BYTES (1u << 18)
@@ -84,86 +85,6 @@ static void put_start(struct zone_save *save, const struct part *part)
 	}
 }
 
-/* Writes the entries that were gathered of a list. */
-static int append_list(const struct zone_save *save, const struct part *part,
-		       const struct list_head *head, uint32_t count, struct delta_writer *writer)
-{
-	int r = 0;
-
-	if (part->sizes == NULL && list_head_collisions(head) == 0) {
-		delta_writer_append_many(writer, save->keys, save->values, count);
-		return 0;
-	}
-	for (uint32_t i = 0; i < count && r == 0; i++)
-		r = delta_writer_append(writer, save->keys[i], save->values[i], save->names[i]);
-	return r;
-}
-
-/*
- * Encodes a list that has not changed since the save began into save->list. Returns its bytes with the header, 0
- * for a list that is not written, or an error.
- */
-static int encode_list(struct zone_save *save, struct part *part, uint32_t i)
-{
-	const struct list_zone *zone = &part->frozen;
-	const struct list_head *head = &zone->heads[i];
-	uint32_t bits = part->sizes != NULL ? part->sizes[i] : head->coded_bits;
-	uint32_t bytes = (bits + 7) / 8;
-	uint8_t *header = save->list;
-	uint8_t *data = header + STREAM_LIST_HEADER_BYTES;
-	/* Gathering counts what is left out, which planning has done. */
-	const uint64_t dropped = part->dropped, names_lost = part->names_lost;
-	struct delta_writer writer;
-	uint32_t count;
-	int r;
-
-	if (bits == 0)
-		return 0;
-	count = zone_save_gather(save, part, i);
-	part->dropped = dropped;
-	part->names_lost = names_lost;
-	header[0] = sub_index_tag(save->index, (unsigned int)(part - save->parts));
-	header[1] = 0; /* bit offset */
-	put_le16(header + 2, (uint16_t)bytes);
-	put_le32(header + 4, zone->first_list + i);
-	data[bytes - 1] = 0; /* bits behind the end */
-	delta_writer_start(&writer, &zone->shape->code, data, 0, bits);
-	r = append_list(save, part, head, count, &writer);
-	if (r < 0)
-		return r;
-	/* The size is in the stream already: another one would make the save unreadable. */
-	if (delta_writer_finish(&writer) != bits)
-		return UDS_ERR_BAD_STATE;
-	return (int)(STREAM_LIST_HEADER_BYTES + bytes);
-}
-
-static int copy_list(struct zone_save *save, struct part *part, uint32_t list)
-{
-	int bytes = encode_list(save, part, list);
-	uint8_t *copy;
-
-	if (bytes <= 0)
-		return bytes;
-	copy = env_allocate(&save->index->env, (size_t)bytes, 1);
-	if (copy == NULL)
-		return -ENOMEM;
-	memcpy(copy, save->list, (size_t)bytes);
-	part->kept[list] = copy;
-	return 0;
-}
-
-void zone_save_keep(struct zone_save *save, const struct list_zone *zone, uint32_t list)
-{
-	const unsigned int sub = zone == save->parts[0].zone ? 0 : 1;
-	struct part *part = &save->parts[sub];
-
-	if (sub < save->sub || (sub == save->sub && list < save->next) ||
-	    part->kept[list] != NULL || save->keep_status < 0)
-		return;
-	/* The change is made in any case: without a copy it is the save that fails. */
-	save->keep_status = copy_list(save, part, list);
-}
-
 /* A list whose turn it is. */
 static int put_list(struct zone_save *save, struct part *part, uint32_t list)
 {
@@ -176,7 +97,7 @@ static int put_list(struct zone_save *save, struct part *part, uint32_t list)
 		part->kept[list] = NULL;
 		return 0;
 	}
-	bytes = encode_list(save, part, list);
+	bytes = zone_save_encode(save, part, list);
 	if (bytes > 0)
 		put_bytes(&save->output, save->list, (size_t)bytes);
 	return bytes < 0 ? bytes : 0;

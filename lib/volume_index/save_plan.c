@@ -9,52 +9,8 @@
 #include <errno.h>
 
 #include "base/env.h"
+#include "volume_index/volume_index.h"
 #include "volume_index/zone_save.h"
-
-uint32_t zone_save_gather(struct zone_save *save, struct part *part, uint32_t list)
-{
-	const struct list_zone *zone = part->zone;
-	/* The same list as then, but its block may have moved. */
-	const struct list_head *head = &zone->heads[list];
-	uint32_t named = 0;
-	uint32_t kept = 0;
-
-	list_decode(zone, head, save->keys, save->values);
-	if (part->sizes == NULL && list_head_collisions(head) == 0)
-		return head->entries;
-	for (uint32_t i = 0; i < head->entries; i++) {
-		bool collision = i > 0 && save->keys[i] == save->keys[i - 1];
-
-		save->names[i] = collision ? list_name(zone, head, named++) : NULL;
-	}
-	/*
-	 * The usual case: all entries are written as they are, stale ones included, since the
-	 * flush_from table tells them apart.
-	 */
-	if (part->sizes == NULL)
-		return head->entries;
-	for (uint32_t i = 0; i < head->entries; i++) {
-		uint64_t vcn = value_to_vcn(&part->frozen, save->values[i]);
-
-		if (list_is_stale(&part->frozen, head, save->values[i]) || vcn < part->low)
-			continue;
-		save->keys[kept] = save->keys[i];
-		save->values[kept] = save->values[i];
-		save->names[kept] = save->names[i];
-		/* As after removals: the first of a key that stays is the ordinary entry. */
-		if (kept == 0 || save->keys[kept - 1] != save->keys[i])
-			save->names[kept] = NULL;
-		/*
-		 * Collision entries that are written with their names are not lost; what is left of
-		 * @named is.
-		 */
-		named -= save->names[kept] != NULL;
-		kept++;
-	}
-	part->dropped += head->entries - kept;
-	part->names_lost += named;
-	return kept;
-}
 
 static uint32_t gathered_bits(const struct zone_save *save, const struct list_shape *shape,
 			      uint32_t count)

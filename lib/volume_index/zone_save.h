@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A save of one zone in the making: what is written of it (save_plan.c), and the writing (save.c).
+ * A save of one zone in the making: what is written of it (save_plan.c), the lists (save_lists.c), and the writing (save.c).
  *
  * The heads are those of one moment. A list is taken as it is when its turn comes; one that changes before is
  * encoded first, so that what is written is of that moment, too.
@@ -10,7 +10,6 @@
 
 #include "base/stream.h"
 #include "volume_index/stream_format.h"
-#include "volume_index/volume_index.h"
 
 /* The way to the sink, in large pieces. */
 struct output {
@@ -54,6 +53,12 @@ struct zone_save {
  * the list has collision entries or something may be left out. Returns how many there are. The zone's lock is held.
  */
 uint32_t zone_save_gather(struct zone_save *save, struct part *part, uint32_t list);
+
+/*
+ * Encodes a list that has not changed since the save began into save->list. Returns its bytes with the header, 0
+ * for a list that is not written, or an error. The zone's lock is held.
+ */
+int zone_save_encode(struct zone_save *save, struct part *part, uint32_t list);
 
 /*
  * Decides what is written: what the reference implementation can load, and in @limit bytes. The zone's lock is

@@ -3,8 +3,9 @@
  * The journal and saves: an index stores, deletes and promotes one name, closes chapters, flushes and saves. It loses
  * power at any moment, opens again, by its save or by its chapters, replays the journal, and goes on.
  *
- * Models: lib/index/flush.c: choose encode put_deletions put_records write_blocks lead begin_anew
- * Models: lib/index/journal.c: journal_begin_chapter journal_begin_save journal_end_save journal_add_deletion
+ * Models: lib/index/flush.c: choose encode put_deletions put_records write_blocks lead start_over
+ * Models: lib/index/journal.c: journal_begin_chapter journal_begin_save journal_announce_save
+ *		journal_know_save journal_end_save journal_add_deletion
  * Models: lib/index/journal_replay.c: journal_recover replay take_entry carry start_journal
  * Models: lib/extras/journal.c: journal_find choose_chain is_complete
  * Models: lib/extras/area.c: extras_write_header extras_end_intent extras_save_journal

@@ -9,7 +9,7 @@
  * Models: lib/volume/chapter_writer.c: write_chapter build invalidate_before write_records write_index
  *		invalidate_after write_pages invalidate_saves
  * Models: lib/volume/layout.c: find_outdated_save has_chapter
- * Models: lib/index/save.c: save_all clear_open_slot
+ * Models: lib/index/save.c: save_all freeze give_slot_up write_parts commit clear_open_slot
  * Models: lib/index/load.c: index_load
  * Models: lib/index/open.c: load_or_recover
  *
@@ -27,9 +27,10 @@
  * MUTANT 6: a save is loaded although the volume has the chapter that is its open one
  * MUTANT 7: where the latest save is not to be loaded, the one before is
  * MUTANT 8: a save has the time stamp of the one before
+ * MUTANT 9: a save that was left behind while it was made is not wiped
  */
 #define CHAPTERS 5 /* that are written at most: slots are used again, and again */
-#define SAVES	 3
+#define SAVES	 2
 #define LIVES	 3
 #define NONE	 2
 #define CELLS	 12
@@ -46,6 +47,8 @@ byte newest, record; /* the open chapter: its number; 0 or its record, the life 
 byte last_stamp, saves, life = 1;
 byte stamp[2], open_in[2]; /* of each save slot; stamp 0: no valid save */
 bool wiped[2], outdated[2], down;
+byte saving = NONE, save_open, save_record; /* the slot of a save that is being made, and what it is of */
+bool parts_written;
 byte durable, durable_record; /* the open chapter that must be found again, or a later one */
 byte history[CHAPTERS + 1];   /* the record of each chapter */
 
@@ -83,7 +86,7 @@ inline write_chapter()
 	d_step { newest++; record = 0; latest = 0; outlast = false }
 }
 
-inline save_all()
+inline begin_save()
 {
 	if /* clear_open_slot */
 	:: seen[HEAD + newest % 2] > newest -> write(HEAD + newest % 2, 0); flush(0, CELLS)
@@ -94,16 +97,36 @@ inline save_all()
 	flush(0, CELLS);
 	d_step {
 		stamp[victim] = 0; wiped[victim] = false; outdated[victim] = false;
-		last_stamp = (MUTANT == 8 && last_stamp != 0 -> last_stamp : last_stamp + 1)
+		last_stamp = (MUTANT == 8 && last_stamp != 0 -> last_stamp : last_stamp + 1);
+		saving = victim; save_open = newest; save_record = record; saves++; victim = 0
 	}
-	write(OPEN + victim, CODE(newest, record));
-	write(BODY + victim, last_stamp);
+}
+
+inline write_parts()
+{
+	write(OPEN + saving, CODE(save_open, save_record));
+	write(BODY + saving, last_stamp);
 	EXCEPT_IN(4, flush(0, CELLS));
-	write(HEADER + victim, CODE(newest, 0) + 32 * last_stamp);
+	parts_written = true
+}
+
+/* The chapter writer is held: no chapter is half written. */
+inline commit_save()
+{
+	if
+	:: newest > save_open && MUTANT != 9 -> write(OPEN + saving, 0); flush(0, CELLS)
+	:: else
+	fi;
+	write(HEADER + saving, CODE(save_open, 0) + 32 * last_stamp);
 	flush(0, CELLS);
 	d_step {
-		stamp[victim] = last_stamp; open_in[victim] = newest; saves++; victim = 0;
-		durable = newest; durable_record = record
+		stamp[saving] = last_stamp; open_in[saving] = save_open;
+		wiped[saving] = newest > save_open;
+		if
+		:: newest == save_open -> durable = newest; durable_record = save_record
+		:: else
+		fi;
+		saving = NONE; parts_written = false
 	}
 }
 
@@ -116,14 +139,16 @@ proctype index()
 end:		do
 		:: record == 0 -> d_step { record = life; history[newest] = life }
 		:: record != 0 && newest < CHAPTERS -> write_chapter()
-		:: saves < SAVES -> save_all()
+		:: saves < SAVES && saving == NONE -> begin_save()
+		:: saving != NONE && !parts_written -> write_parts()
+		:: saving != NONE && parts_written -> commit_save()
 		od
 	} unless { down }
 }
 
 inline open_index()
 {
-	last_stamp = 0;
+	last_stamp = 0; saving = NONE; parts_written = false;
 	for (i : 0 .. 1) {
 		stamp[i] = seen[HEADER + i] / 32;
 		open_in[i] = (seen[HEADER + i] % 32) / 4;

@@ -244,6 +244,57 @@ static void live_save_again(struct world *world)
 	close_index(w);
 }
 
+/* Between two parts of a save: requests that close chapters, and flushes. */
+static int go_on_while_saving(void *context, uint64_t done, uint64_t total)
+{
+	struct index_world *w = context;
+
+	(void)done;
+	(void)total;
+	steps(w, 48);
+	flush(w);
+	return 0;
+}
+
+/* What was done before the save is durable with it, whatever came while it was made. */
+static void promise_checkpoint(struct index_world *w, uint64_t open_chapter, uint32_t count)
+{
+	struct history_promise made = last_promise(w);
+
+	if (made.steps < count)
+		made.steps = count;
+	if (made.chapters < open_chapter)
+		made.chapters = open_chapter;
+	made.saved_chapter = open_chapter;
+	if (w->journal && made.deletions < count)
+		made.deletions = count;
+	promise(w, &made);
+}
+
+/* Chapters are closed while saves are made: none, one, or more than the volume has. */
+static void live_checkpoint(struct world *world)
+{
+	struct index_world *w = index_of(world);
+
+	begin(w);
+	for (int i = 0; i < 5 && world->status == 0; i++) {
+		uint64_t open_chapter;
+		uint32_t count;
+
+		steps(w, i == 3 ? 16 : 100);
+		if (world->status < 0)
+			break;
+		open_chapter = small_index_open_chapter(w->index, NULL);
+		count = w->history.count;
+		note(w, uds_index_save_reporting(w->index, go_on_while_saving, w));
+		if (world->status == 0)
+			promise_checkpoint(w, open_chapter, count);
+		if (i == 2)
+			drop_and_open(w);
+	}
+	close_index(w);
+}
+
 /* Chapters are closed after each save, which is of no use then. */
 static void live_save_then_chapters(struct world *world)
 {
@@ -917,6 +968,23 @@ const struct scenario index_scenarios[] = {
 	  .live = live_save_again,
 	  .extras = true },
 	{ .name = "save, then chapters", .kind = &index_kind, .live = live_save_then_chapters },
+	{ .name = "checkpoint running", .kind = &index_kind, .live = live_checkpoint },
+	{ .name = "checkpoint running with extras",
+	  .kind = &index_kind,
+	  .live = live_checkpoint,
+	  .extras = true,
+	  .mix = &deleting },
+	{ .name = "checkpoint running, three zones",
+	  .kind = &index_kind,
+	  .live = live_checkpoint,
+	  .zones = 3,
+	  .extras = true },
+	{ .name = "checkpoint running, sparse",
+	  .kind = &index_kind,
+	  .live = live_checkpoint,
+	  .chapters = 6,
+	  .sparse_chapters = 3,
+	  .extras = true },
 	{ .name = "load, then write",
 	  .kind = &index_kind,
 	  .live = live_load_then_write,

@@ -249,7 +249,8 @@ static struct save make_save(struct index *index, uint64_t newest, unsigned int 
 	ck_assert_msg(r == 0, "%s", message.text);
 	save.newest = save.oldest = newest;
 	ck_assert_int_eq(uds_io_write(index->io, "ALBOC02.", 8, save.open_chapter.offset), 0);
-	r = saves_commit(&index->layout.saves, index->io, &index->layout.super, &save, &message);
+	r = saves_commit(&index->layout.saves, index->io, &index->layout.super, &save, false,
+			 &message);
 	ck_assert_msg(r == 0, "%s", message.text);
 	return save;
 }

@@ -465,6 +465,170 @@ START_TEST(a_damaged_save_is_no_help)
 }
 END_TEST
 
+/* What requests do between two parts of a save. */
+struct meanwhile {
+	struct fixture *f;
+	uint64_t first, end; /* names that were there when it began */
+	uint64_t next;
+	uint64_t until; /* chapters are closed up to this one */
+	unsigned int calls;
+};
+
+static int change_everything(void *context, uint64_t done, uint64_t total)
+{
+	struct meanwhile *m = context;
+	struct uds_record_name name;
+	struct uds_record_data data;
+
+	(void)done;
+	(void)total;
+	if (m->calls++ > 0)
+		return 0;
+	for (uint64_t i = m->first; i < m->end; i++) {
+		make_name(SEED, i, &name);
+		if (i % 4 == 0)
+			ck_assert_int_eq(uds_index_delete(m->f->index, &name, NULL), 0);
+		else if (i % 4 == 1)
+			update(m->f, i, 777);
+		else if (i % 4 == 2)
+			find(m->f, i, true, &data);
+		if (i % 8 == 0)
+			update(m->f, m->next++, 888);
+	}
+	while (chapter(m->f) < m->until)
+		update(m->f, m->next++, 888);
+	return 0;
+}
+
+/* Whether the open chapter of the latest save was made invalid, as the format does it. */
+static bool latest_save_is_wiped(struct uds_io *io)
+{
+	struct uds_message message = { "" };
+	struct layout layout;
+	uint8_t block[512], zeros[512] = { 0 };
+
+	ck_assert_int_eq(layout_read(io, 0, &message, &layout), 0);
+	ck_assert_ptr_nonnull(saves_find_latest(&layout.saves));
+	ck_assert_int_eq(uds_io_read(io, block, sizeof(block),
+				     saves_find_latest(&layout.saves)->save.open_chapter.offset),
+			 0);
+	return memcmp(block, zeros, sizeof(block)) == 0;
+}
+
+/* Answers of an index, with the data. */
+static void remember(struct fixture *f, uint64_t names, bool *found, struct uds_record_data *data)
+{
+	for (uint64_t i = 0; i < names; i++)
+		found[i] = find(f, i, false, &data[i]);
+}
+
+/*
+ * No chapter is closed while it is made: it loads, and is the index as it was when it began. @_i: bit 0 sparse, bit 1
+ * three zones.
+ */
+START_TEST(a_save_has_nothing_of_what_came_while_it_was_made)
+{
+	struct uds_record_data *before = calloc(NAMES, sizeof(*before)), data;
+	bool *found = calloc(NAMES, sizeof(*found));
+	struct uds_io *copy;
+	struct fixture f;
+	struct meanwhile m = { .f = &f };
+	uint64_t next = 0;
+
+	start(&f, _i & 1, _i & 2 ? 3 : 1);
+	go_on(&f, &next, 3, true);
+	for (unsigned int i = 0; i < 60; i++)
+		update(&f, next++, 1);
+	remember(&f, next, found, before);
+	m.first = next - 300;
+	m.end = m.next = next;
+	ck_assert_int_eq(uds_index_save_reporting(f.index, change_everything, &m), 0);
+	ck_assert_uint_gt(m.calls, 1);
+	ck_assert(!latest_save_is_wiped(f.io));
+	copy = copy_of(f.io);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	open_as(&f, copy, UDS_INDEX_LOAD, _i & 2 ? 3 : 1);
+	for (uint64_t i = 0; i < m.next; i++) {
+		ck_assert_msg(find(&f, i, false, &data) == (i < next && found[i]), "name %u",
+			      (unsigned int)i);
+		if (i < next)
+			ck_assert_mem_eq(&data, &before[i], sizeof(data));
+	}
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	ck_assert_int_eq(uds_io_close(copy), 0);
+	ck_assert_int_eq(uds_io_close(f.io), 0);
+	free(before);
+	free(found);
+}
+END_TEST
+
+/* What changed while it was made is the next save's, and a flush does not take it for saved. */
+START_TEST(what_came_while_a_save_was_made_is_saved_by_the_next)
+{
+	struct uds_record_data data;
+	struct fixture f;
+	struct meanwhile m = { .f = &f };
+	uint64_t next = 0;
+
+	start(&f, false, 1);
+	go_on(&f, &next, 2, false);
+	for (unsigned int i = 0; i < 60; i++)
+		update(&f, next++, 1);
+	m.first = next - 100;
+	m.end = m.next = next;
+	ck_assert_int_eq(uds_index_save_reporting(f.index, change_everything, &m), 0);
+	if (_i == 0)
+		ck_assert_int_eq(uds_index_flush(f.index), 0);
+	else
+		ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	open_as(&f, f.io, UDS_INDEX_LOAD_OR_RECOVER, 1);
+	ck_assert(find(&f, m.next - 1, false, &data));
+	for (uint64_t i = m.first; i < m.end; i++)
+		ck_assert_int_eq(find(&f, i, false, &data), i % 4 != 0);
+	end(&f);
+}
+END_TEST
+
+/*
+ * Its open chapter is closed while it is made: it is invalid from the start, also for other implementations, and a
+ * recovery begins with it. @_i: chapters that are closed; the volume has room for nine.
+ */
+START_TEST(a_save_that_is_left_behind_while_it_is_made_helps_a_recovery)
+{
+	struct fixture f;
+	struct meanwhile m = { .f = &f };
+	uint64_t next = 0;
+
+	start(&f, false, 2);
+	go_on(&f, &next, 3, true);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	go_on(&f, &next, 1, true);
+	m.first = next - 50;
+	m.end = m.next = next;
+	m.until = chapter(&f) + (unsigned int)_i;
+	ck_assert_int_eq(uds_index_save_reporting(f.index, change_everything, &m), 0);
+	ck_assert_int_eq(latest_save_is_wiped(f.io), _i > 0);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	f.used_save = 0;
+	open_as(&f, f.io, UDS_INDEX_LOAD_OR_RECOVER, 2);
+	if (_i > 0 && _i < 8)
+		ck_assert_uint_eq(f.used_save, 1);
+	for (uint64_t i = m.first; i < m.end; i++) {
+		struct uds_record_data data;
+
+		if (i % 4 == 0)
+			ck_assert(!find(&f, i, false, &data));
+		else if (i % 4 == 1 && _i < 8)
+			ck_assert(find(&f, i, false, &data));
+	}
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	verify(&f);
+	end(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("index_checkpoint");
@@ -478,6 +642,10 @@ int main(void)
 	tcase_add_test(tc, names_deleted_before_the_save_stay_deleted);
 	tcase_add_loop_test(tc, a_damaged_save_is_no_help, 0, 6);
 	tcase_add_loop_test(tc, any_number_of_threads_recovers_to_the_same_bytes, 0, 16);
+	tcase_add_loop_test(tc, a_save_has_nothing_of_what_came_while_it_was_made, 0, 4);
+	tcase_add_loop_test(tc, what_came_while_a_save_was_made_is_saved_by_the_next, 0, 2);
+	tcase_add_loop_test(tc, a_save_that_is_left_behind_while_it_is_made_helps_a_recovery, 0,
+			    12);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -129,8 +129,9 @@ static void save_again(struct uds_io *io, const struct index_image *image, struc
 				 0);
 		save.newest = recorded->newest;
 		save.oldest = recorded->oldest;
-		ck_assert_int_eq(saves_commit(&layout->saves, io, &layout->super, &save, &message),
-				 0);
+		ck_assert_int_eq(
+			saves_commit(&layout->saves, io, &layout->super, &save, false, &message),
+			0);
 		at = super_block_save_at(&layout->super, save.slot);
 		ck_assert_mem_eq(block_of(io, at), image->bytes + at * BLOCK_BYTES, BLOCK_BYTES);
 	}
@@ -207,7 +208,8 @@ static struct save save_small(struct uds_io *io, struct layout *layout, unsigned
 		saves_begin(&layout->saves, io, &layout->super, zones, now, &message, &save), 0);
 	save.newest = newest;
 	save.oldest = newest < 7 ? 0 : newest - 7;
-	ck_assert_int_eq(saves_commit(&layout->saves, io, &layout->super, &save, &message), 0);
+	ck_assert_int_eq(saves_commit(&layout->saves, io, &layout->super, &save, false, &message),
+			 0);
 	return save;
 }
 

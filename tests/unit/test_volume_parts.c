@@ -440,7 +440,8 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 			save.oldest = 0;
 			save.newest = 1;
 			if (r == 0)
-				r = saves_commit(&layout.saves, io, &layout.super, &save, &message);
+				r = saves_commit(&layout.saves, io, &layout.super, &save, false,
+						 &message);
 		}
 		if (r == 0)
 			r = chapter_writer_submit(writer, vcn, &zone, 1, &message);
