@@ -133,7 +133,7 @@ static inline uint64_t peek_bits(const uint8_t *memory, uint64_t at, uint64_t en
 	if (at / 8 + 8 <= end / 8)
 		return get_le64(p) >> (at % 8);
 	bytes = (end + 7) / 8 - at / 8;
-	for (uint64_t i = 0; i < bytes; i++)
+	for (uint64_t i = 0; i < bytes && i < 8; i++)
 		word |= (uint64_t)p[i] << (8 * i);
 	return word >> (at % 8);
 }

@@ -129,10 +129,10 @@ static int join_window(struct stream_load *load, unsigned int sub, uint64_t low,
 		return corrupt(load, "%s: high is chapter %llu, which no index can reach", name,
 			       (unsigned long long)high);
 	/*
-	 * low = high + 1 is an empty window, a larger low a huge one: the difference is unsigned. A wider
-	 * one than the values have numbers for would give two chapters one value.
+	 * low = high + 1 is an empty window. A wider one than the values have numbers for would
+	 * give two chapters one value.
 	 */
-	if (high + 1 - low > mask + 1)
+	if (low > high + 1 || (low <= high && high - low > mask))
 		return corrupt(load,
 			       "%s: low is %llu and high %llu, more than %llu chapters apart or "
 			       "reversed",
@@ -346,7 +346,8 @@ static int read_list(struct stream_load *load)
 		return corrupt(load,
 			       "%s, list %u: byte count is %u, expected %u for %u bits from bit %u",
 			       name, list, bytes, (bit + size + 7) / 8, size, bit);
-	/* Not below 0: of the lists so far that have a size, those that were not seen are to come. */
+	if (load->lists_to_come[sub] == 0)
+		return corrupt(load, "%s, list %u: more lists than have a size", name, list);
 	load->lists_to_come[sub]--;
 	r = list_loads_room(load->lists, sub, list, bytes, &memory);
 	if (r == 0)

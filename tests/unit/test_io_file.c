@@ -384,7 +384,8 @@ START_TEST(a_full_file_system_is_told_and_what_was_written_stays)
 
 	snprintf(place, sizeof(place), "%s/small", scratch_dir());
 	ck_assert_int_eq(mkdir(place, 0700), 0);
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
 	    mount("none", place, "tmpfs", 0, "size=65536") != 0) {
 		rmdir(place);
 		skip_test("%s: cannot mount: %s", name, strerror(errno));

@@ -287,7 +287,8 @@ static bool mount_image(const char *test, struct loop_device *loop)
 {
 	char command[700], why[200];
 
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) {
 		note_skip("%s: no mount namespace: %s", test, strerror(errno));
 		return false;
 	}

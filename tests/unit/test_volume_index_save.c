@@ -794,6 +794,8 @@ START_TEST(each_damaged_field_is_named)
 		      "expected \"MI5-0005\"");
 	check_refused(&s, 1, 0, "MI6-0001", 8, "(a sparse index)");
 	check_refused_u64(&s, 1, 8, 6, "zone 1: dense sub-index: volume nonce is 0000000000000006");
+	check_refused_u64(&s, 0, 16, UINT64_MAX, "low is 18446744073709551615 and high 19");
+	check_refused_u64(&s, 0, 16, 21, "low is 21 and high 19");
 	check_refused_u64(&s, 0, 16, 99, "low is 99 and high 19");
 	check_refused_u64(&s, 0, 16, 0, "low is 0 and high 19");
 	check_refused_u64(&s, 1, 24, 18, "high is 18, in the streams before it is 19");
