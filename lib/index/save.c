@@ -170,7 +170,7 @@ static uint8_t *make_copy(const struct uds_index *index, uint64_t bytes)
 	uint8_t *memory = env_allocate(&index->env, bytes, 1);
 
 	if (memory != NULL)
-		memset(memory, 0, bytes);
+		memset(memory, 0, (size_t)bytes);
 	return memory;
 }
 

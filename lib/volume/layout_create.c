@@ -112,10 +112,10 @@ static int fill_journal(struct uds_io *io, const struct extras_area *area,
 	zeroes = io_allocate_buffer(io, &io->env, most);
 	if (zeroes == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	memset(zeroes, 0, most);
+	memset(zeroes, 0, (size_t)most);
 	for (; r == 0 && at < end; at += n) {
 		n = end - at < most ? end - at : most;
-		r = io_write(io, zeroes, n, at, ret_message);
+		r = io_write(io, zeroes, (size_t)n, at, ret_message);
 	}
 	env_release(&io->env, zeroes);
 	return r < 0 ? failure_in(ret_message, r, "extras: journal") : 0;

@@ -5,7 +5,8 @@
 #include "base/env.h"
 #include "volume_index/zone_save.h"
 
-uint32_t zone_save_gather(struct zone_save *save, struct part *part, uint32_t list)
+uint32_t zone_save_gather(struct zone_save *save, const struct part *part, uint32_t list,
+			  uint32_t *ret_dropped, uint32_t *ret_names_lost)
 {
 	const struct list_zone *zone = part->zone;
 	/* The same list as then, but its block may have moved. */
@@ -13,6 +14,7 @@ uint32_t zone_save_gather(struct zone_save *save, struct part *part, uint32_t li
 	uint32_t named = 0;
 	uint32_t kept = 0;
 
+	*ret_dropped = *ret_names_lost = 0;
 	list_decode(zone, head, save->keys, save->values);
 	if (part->sizes == NULL && list_head_collisions(head) == 0)
 		return head->entries;
@@ -45,8 +47,8 @@ uint32_t zone_save_gather(struct zone_save *save, struct part *part, uint32_t li
 		named -= save->names[kept] != NULL;
 		kept++;
 	}
-	part->dropped += head->entries - kept;
-	part->names_lost += named;
+	*ret_dropped = head->entries - kept;
+	*ret_names_lost = named;
 	return kept;
 }
 
@@ -73,17 +75,14 @@ int zone_save_encode(struct zone_save *save, struct part *part, uint32_t i)
 	uint32_t bytes = (bits + 7) / 8;
 	uint8_t *header = save->list;
 	uint8_t *data = header + STREAM_LIST_HEADER_BYTES;
-	/* Gathering counts what is left out, which planning has done. */
-	const uint64_t dropped = part->dropped, names_lost = part->names_lost;
 	struct delta_writer writer;
-	uint32_t count;
+	uint32_t count, dropped, names_lost;
 	int r;
 
 	if (bits == 0)
 		return 0;
-	count = zone_save_gather(save, part, i);
-	part->dropped = dropped;
-	part->names_lost = names_lost;
+	/* What is left out was counted when the save was planned. */
+	count = zone_save_gather(save, part, i, &dropped, &names_lost);
 	header[0] = sub_index_tag(save->index, (unsigned int)(part - save->parts));
 	header[1] = 0; /* bit offset */
 	put_le16(header + 2, (uint16_t)bytes);

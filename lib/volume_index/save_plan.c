@@ -51,10 +51,13 @@ static void measure_part(struct zone_save *save, struct part *part)
 	part->names_lost = 0;
 	for (uint32_t i = 0; i < zone->list_count; i++) {
 		const struct list_head *head = &zone->heads[i];
-		uint32_t bits = head->coded_bits;
+		uint32_t bits = head->coded_bits, count, dropped, names_lost;
 
 		if (part->sizes != NULL) {
-			bits = gathered_bits(save, zone->shape, zone_save_gather(save, part, i));
+			count = zone_save_gather(save, part, i, &dropped, &names_lost);
+			bits = gathered_bits(save, zone->shape, count);
+			part->dropped += dropped;
+			part->names_lost += names_lost;
 			part->sizes[i] = (uint16_t)bits;
 		}
 		add_size(part, bits);

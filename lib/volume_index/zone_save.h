@@ -24,8 +24,8 @@ struct part {
 	struct list_zone *zone;
 	struct list_zone frozen; /* as the zone was then, with heads of its own; not its pool */
 	uint64_t low;		 /* the zone's own, or higher when chapters are left out */
-	uint64_t dropped;	 /* entries left out */
-	uint64_t names_lost;	 /* collision entries left out or made ordinary */
+	uint64_t dropped;	 /* entries left out: planned, and read without the zone's lock */
+	uint64_t names_lost;	 /* collision entries left out or made ordinary; the same */
 	uint64_t data_bytes;	 /* of all lists, headers included */
 	uint64_t
 		area_bytes; /* what the lists take in the reference implementation's memory, at worst */
@@ -50,9 +50,11 @@ struct zone_save {
 
 /*
  * Gets a list's entries into the arrays, without those of chapters that are left out; the names only where
- * the list has collision entries or something may be left out. Returns how many there are. The zone's lock is held.
+ * the list has collision entries or something may be left out. Returns how many there are, and how many entries and
+ * collision entries with their names are left out. The zone's lock is held.
  */
-uint32_t zone_save_gather(struct zone_save *save, struct part *part, uint32_t list);
+uint32_t zone_save_gather(struct zone_save *save, const struct part *part, uint32_t list,
+			  uint32_t *ret_dropped, uint32_t *ret_names_lost);
 
 /*
  * Encodes a list that has not changed since the save began into save->list. Returns its bytes with the header, 0

@@ -429,4 +429,5 @@ static struct nbdkit_plugin plugin = {
 	.extents = plugin_extents,
 };
 
+struct nbdkit_plugin *plugin_init(void); /* nbdkit's header declares none */
 NBDKIT_REGISTER_PLUGIN(plugin)
