@@ -28,14 +28,14 @@
 
 struct torture_env {
 	struct uds_env env; /* give &torture.env to the library; set env.log, env.now_ms freely */
-	_Atomic uint64_t count;	 /* allocations asked for since torture_env_fail_at */
-	_Atomic uint64_t live;	 /* allocations not yet released */
-	_Atomic uint64_t bytes;	 /* in those */
-	_Atomic uint64_t peak;	 /* the most bytes there ever were */
-	_Atomic uint64_t failed; /* allocations that were made to fail since torture_env_fail_at */
-	uint64_t fail_at;	 /* 1: the next; 0: none */
-	bool and_after;		 /* all later ones too */
-	uint64_t times; /* without and_after: so many in a row; torture_env_fail_at() sets 1 */
+	_Atomic uint64_t count;	  /* allocations asked for since torture_env_fail_at */
+	_Atomic uint64_t live;	  /* allocations not yet released */
+	_Atomic uint64_t bytes;	  /* in those */
+	_Atomic uint64_t peak;	  /* the most bytes there ever were */
+	_Atomic uint64_t failed;  /* allocations that were made to fail since torture_env_fail_at */
+	_Atomic uint64_t fail_at; /* 1: the next; 0: none */
+	_Atomic bool and_after;	  /* all later ones too */
+	_Atomic uint64_t times;	  /* without and_after: so many in a row; 1 unless set later */
 };
 
 void torture_env_start(struct torture_env *torture);
