@@ -39,6 +39,7 @@
 #define AT_INTENT_JOURNAL  136
 #define AT_AGAIN_END	   144
 #define AT_AGAIN_CHAPTER   152
+#define AT_FLUSHED_FROM	   160
 #define AT_HEADER_CHECKSUM 508
 
 uint64_t extras_checksum_offset(const struct extras_area *area, uint32_t slot, uint32_t part)
@@ -74,6 +75,7 @@ static void encode_journal(const struct extras_area *area, uint8_t *block)
 	put_le64(block + AT_INTENT_JOURNAL, area->intent.journal);
 	put_le64(block + AT_AGAIN_END, area->again_end);
 	put_le64(block + AT_AGAIN_CHAPTER, area->again_chapter);
+	put_le64(block + AT_FLUSHED_FROM, area->flushed_from);
 }
 
 static void decode_journal(const uint8_t *block, struct extras_area *area)
@@ -88,6 +90,7 @@ static void decode_journal(const uint8_t *block, struct extras_area *area)
 	area->intent.journal = get_le64(block + AT_INTENT_JOURNAL);
 	area->again_end = get_le64(block + AT_AGAIN_END);
 	area->again_chapter = get_le64(block + AT_AGAIN_CHAPTER);
+	area->flushed_from = get_le64(block + AT_FLUSHED_FROM);
 }
 
 void extras_encode_header(const struct extras_area *area, uint8_t block[BLOCK_BYTES])

@@ -58,6 +58,8 @@ struct extras_area {
 	uint64_t again_end;
 	uint64_t again_chapter;
 
+	uint64_t flushed_from; /* 1 + the open chapter of the index's first flush; 0: none yet */
+
 	int unreadable; /* why a header could not be read; 0: both could */
 	bool due;	/* in memory only: the header on the device does not say all of this yet */
 

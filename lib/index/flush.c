@@ -196,22 +196,6 @@ static int encode(struct flush *flush)
 	return 0;
 }
 
-/*
- * A flush that writes no block, before any did: its number is used up all the same. Journals that were never
- * used are told by that (left_out.h). All zone locks are held.
- */
-static void use_first_number(struct uds_index *index)
-{
-	struct index_journal *journal = index->journal;
-
-	pthread_mutex_lock(&journal->area_lock);
-	journal->tail = ++journal->next;
-	index->layout.extras.journal_from = journal->next;
-	pthread_mutex_unlock(&journal->area_lock);
-	/* Not now: nothing is lost before the next chapter closes. */
-	journal->must_tell = true;
-}
-
 static int prepare(struct flush *flush)
 {
 	struct uds_index *index = flush->index;
@@ -229,8 +213,6 @@ static int prepare(struct flush *flush)
 	volume_write_checksums(index->volume);
 	choose(flush);
 	flush->save |= over > 0;
-	if (index->journal->next == 1 && (flush->count == 0 || flush->save))
-		use_first_number(index);
 	if (r == 0 && flush->count > 0 && !flush->save)
 		r = encode(flush);
 	index_unlock_all(index);

@@ -247,6 +247,15 @@ static void unlock_area(struct uds_index *index)
 		pthread_mutex_unlock(&index->journal->area_lock);
 }
 
+void journal_begin_flushes(struct uds_index *index)
+{
+	lock_area(index);
+	index->layout.extras.flushed_from = index->newest + 1;
+	unlock_area(index);
+	/* Not now: nothing is lost before the next chapter closes, and a block of the journal tells it, too. */
+	index->journal->must_tell = true;
+}
+
 int journal_tell(struct uds_index *index, struct uds_message *message)
 {
 	int r;

@@ -142,7 +142,10 @@ void journal_end_save(struct uds_index *index, int status);
  */
 int journal_write_header(struct uds_index *index, struct uds_message *message);
 
-/* The same before a chapter closes, or the index, if the header must say that there were flushes. */
+/* The first flush of the index: the header is to say so. All zone locks are held. */
+void journal_begin_flushes(struct uds_index *index);
+
+/* Writes the header before a chapter closes, or the index, if it must say that there were flushes. */
 int journal_tell(struct uds_index *index, struct uds_message *message);
 
 /*

@@ -379,6 +379,16 @@ static void make_void(struct layout *layout, uint64_t next)
 	area->due = true;
 }
 
+/* Whether there was a flush, and in which chapter the first one was, as far as the header knows. */
+static void begin_flushed(struct uds_index *index, bool has_blocks)
+{
+	uint64_t from = index->layout.extras.flushed_from;
+
+	index->flushed = has_blocks || from > 0;
+	if (from > index->left_out_from + 1)
+		index->left_out_from = from - 1;
+}
+
 /* Blocks that were durable once are missing. Returns 0 if that does not matter. */
 static int judge_damage(struct uds_index *index, const struct journal_found *found,
 			const struct uds_index_options *options, struct uds_message *message)
@@ -444,7 +454,7 @@ int journal_recover(struct uds_index *index, const struct uds_index_options *opt
 		return r;
 	counts = found.end > found.tail && found.end > index->base_journal;
 	start_journal(index, &found, counts);
-	index->flushed = found.next > 1;
+	begin_flushed(index, found.next > 1);
 	/* When it was flushed, the chapters before had put theirs into it. */
 	if (counts && found.chapter > index->left_out_from)
 		index->left_out_from = found.chapter;

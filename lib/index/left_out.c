@@ -85,14 +85,14 @@ static int find_in_zones(const struct uds_index *index, const uint8_t *pages, ui
 void left_out_begin(struct uds_index *index)
 {
 	struct chapter_writer_statistics statistics;
-	uint32_t waiting = 0;
 
 	if (index->flushed)
 		return;
 	chapter_writer_get_statistics(index->writer, &statistics);
-	(void)chapter_writer_pages(index->writer, index->newest - 1, &waiting);
-	index->left_out_lost = statistics.unreachable_records - waiting;
+	index->left_out_lost = statistics.unreachable_records;
+	index->left_out_from = index->newest;
 	index->flushed = true;
+	journal_begin_flushes(index);
 }
 
 int left_out_find(const struct uds_index *index, struct left_out *ret_left_out)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Records that the index of their chapter had no room for (uds-format, 8.2). The format leaves them on a record
- * page that no lookup reaches. An index with a journal puts them into the open chapter again, from the first flush
- * of its life on: a record that was flushed, or was durable and then promoted, must not get lost by that. An index
- * that was never flushed has the bytes of the reference implementation, and its losses.
+ * page that no lookup reaches. An index with a journal puts them into the open chapter again, from the chapter on
+ * that was open at its first flush: a record that was flushed, or was durable and then promoted, must not get lost by
+ * that. Chapters before have the bytes of the reference implementation, and its losses.
  *
  * The chapter that was closed last keeps its records in memory until the next one is closed. By then, before each
  * flush and before each save, its left-out records go into the open chapter. So a flush, or a save, has those of
