@@ -344,6 +344,21 @@ static int flush_journal(struct uds_index *index)
 	return waiter.status < 0 ? index_failure(index, waiter.status, &waiter.message) : 0;
 }
 
+int journal_settle(struct uds_index *index, struct uds_message *message)
+{
+	struct index_journal *journal = index->journal;
+	int r;
+
+	/* No flush since, and the chain counts. */
+	if (journal == NULL || journal->tail >= journal->next ||
+	    index->layout.extras.again_end < journal->next)
+		return 0;
+	r = flush_journal(index);
+	if (r < 0)
+		failures_get(index->failures, message);
+	return r;
+}
+
 UDS_PUBLIC int uds_index_flush(struct uds_index *index)
 {
 	failures_begin(index->failures);

@@ -142,6 +142,13 @@ void journal_end_save(struct uds_index *index, int status);
  */
 int journal_write_header(struct uds_index *index, struct uds_message *message);
 
+/*
+ * Flushes an index whose journal was replayed as if a later chapter had been open. Once that chapter is on the volume, too,
+ * it would not be known any more which of its deletions are older than the records of the chapters before. Returns as
+ * uds_index_flush().
+ */
+int journal_settle(struct uds_index *index, struct uds_message *message);
+
 /* The first flush of the index: the header is to say so. All zone locks are held. */
 void journal_begin_flushes(struct uds_index *index);
 

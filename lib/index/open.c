@@ -345,8 +345,10 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	/* Last: what the journal has of a name is newer, and its deletions are older. */
 	if (r == 0)
 		r = left_out_recover(index, options->skip_unreadable, message);
-	if (r == 0)
+	if (r == 0) {
 		journal_attach(index);
+		r = journal_settle(index, message);
+	}
 	return r;
 }
 

@@ -176,20 +176,25 @@ static void check(struct uds_index *index, const struct expected *expected, size
 	}
 }
 
-static struct uds_io *copy_device(void)
+static struct uds_io *copy_of(struct uds_io *io)
 {
 	struct uds_io *copy;
 	uint8_t *bytes;
 	uint64_t size;
 
-	ck_assert_int_eq(uds_io_size(f.io, &size), 0);
+	ck_assert_int_eq(uds_io_size(io, &size), 0);
 	bytes = malloc(size);
 	ck_assert_ptr_nonnull(bytes);
-	ck_assert_int_eq(uds_io_read(f.io, bytes, size, 0), 0);
+	ck_assert_int_eq(uds_io_read(io, bytes, size, 0), 0);
 	ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, &copy), 0);
 	ck_assert_int_eq(uds_io_write(copy, bytes, size, 0), 0);
 	free(bytes);
 	return copy;
+}
+
+static struct uds_io *copy_device(void)
+{
+	return copy_of(f.io);
 }
 
 /* Power cuts now, and another one, after a save or not, when the index has gone on. */
@@ -380,6 +385,58 @@ START_TEST(a_full_open_chapter_survives_with_other_zones)
 			ck_assert_int_eq(uds_index_close(index), 0);
 		}
 		ck_assert_int_eq(uds_io_close(copy), 0);
+	}
+	end();
+}
+END_TEST
+
+/* Goes on with an index until its open chapter, and the one after it, are on the volume; nothing is flushed. */
+static void close_two_chapters(struct uds_index *index)
+{
+	struct uds_index *other = f.index;
+
+	f.index = index;
+	close_chapter();
+	close_chapter();
+	f.index = other;
+}
+
+/*
+ * With more zones the chapter of the journal is closed while it is replayed. Once the next one is on the volume as
+ * well, the deletions of the journal must not take what was stored after them.
+ */
+START_TEST(names_stored_after_their_deletion_survive_two_cuts_with_other_zones)
+{
+	struct expected expected[8];
+
+	begin_with(12, true);
+	for (uint32_t i = 0; i < 8; i++)
+		update(i, 1);
+	if (_i % 2 > 0)
+		close_chapter();
+	for (uint32_t i = 0; i < 8; i++) {
+		delete (i);
+		update(i, 2);
+		expected[i] = (struct expected){ i, 2 };
+	}
+	for (uint32_t i = 8; i < f.geometry.records_per_chapter - 1; i++)
+		update(i, 1);
+	flush();
+	for (uint32_t zones = 1; zones <= 16; zones += 5) {
+		struct uds_io *copy = copy_device(), *second;
+		struct uds_index *index;
+
+		ck_assert_int_eq(open_on(copy, zones, UDS_INDEX_LOAD_OR_RECOVER, false, &index), 0);
+		close_two_chapters(index);
+		second = copy_of(copy);
+		ck_assert_int_eq(uds_index_close(index), 0);
+		ck_assert_int_eq(uds_io_close(copy), 0);
+		ck_assert_int_eq(open_on(second, _i / 2 > 0 ? zones : 1, UDS_INDEX_LOAD_OR_RECOVER,
+					 false, &index),
+				 0);
+		check(index, expected, 8, "two cuts");
+		ck_assert_int_eq(uds_index_close(index), 0);
+		ck_assert_int_eq(uds_io_close(second), 0);
 	}
 	end();
 }
@@ -701,6 +758,8 @@ int main(void)
 	tcase_add_loop_test(tcase, deleted_and_stored_again_in_every_order, 0, 8);
 	tcase_add_test(tcase, a_deletion_is_carried_on);
 	tcase_add_test(tcase, a_full_open_chapter_survives_with_other_zones);
+	tcase_add_loop_test(
+		tcase, names_stored_after_their_deletion_survive_two_cuts_with_other_zones, 0, 4);
 	tcase_add_test(tcase, the_journal_wraps);
 	tcase_add_test(tcase, many_deletions_survive);
 	tcase_add_loop_test(tcase, a_failed_flush_promises_nothing_and_the_next_one_all, 0, 2);
