@@ -13,13 +13,6 @@
 
 #define BUFFER_BYTES (1u << 18)
 
-/* So many lists are taken at once: some tens of microseconds. */
-#define SLICE_LISTS 16u
-
-_Static_assert(SLICE_LISTS *(STREAM_LIST_HEADER_BYTES + STREAM_LIST_BYTES) + STREAM_GUARD_BYTES <=
-		       BUFFER_BYTES,
-	       "a slice fits into the buffer");
-
 static void flush_output(struct output *output)
 {
 	/*
@@ -85,7 +78,7 @@ static void put_start(struct zone_save *save, const struct part *part)
 	}
 }
 
-/* A list whose turn it is. */
+/* A list of the slice. */
 static int put_list(struct zone_save *save, struct part *part, uint32_t list)
 {
 	uint8_t *copy = part->kept[list];
@@ -99,7 +92,7 @@ static int put_list(struct zone_save *save, struct part *part, uint32_t list)
 	}
 	bytes = zone_save_encode(save, part, list);
 	if (bytes > 0)
-		put_bytes(&save->output, save->list, (size_t)bytes);
+		put_bytes(&save->output, save->writing.list, (size_t)bytes);
 	return bytes < 0 ? bytes : 0;
 }
 
@@ -133,42 +126,35 @@ int volume_index_save_start(struct zone_save *save, const struct byte_sink *sink
 	return volume_index_save_write(save, message);
 }
 
-/* The next lists, which find room in the buffer. */
-static int take_slice(struct zone_save *save)
-{
-	int r = save->keep_status;
-
-	for (unsigned int i = 0; r == 0 && i < SLICE_LISTS && save->sub < save->index->subs;) {
-		struct part *part = &save->parts[save->sub];
-
-		if (save->next == part->frozen.list_count) {
-			save->sub++;
-			save->next = 0;
-			continue;
-		}
-		r = put_list(save, part, save->next++);
-		i++;
-	}
-	return r;
-}
-
 int volume_index_save_take(struct zone_save *save, struct uds_message *message)
 {
-	uint8_t guard[STREAM_GUARD_BYTES] = { STREAM_GUARD_TAG };
-	int r = take_slice(save);
-
-	if (r < 0)
-		return tell(save, r, message);
+	if (save->keep_status < 0)
+		return tell(save, save->keep_status, message);
 	if (save->sub < save->index->subs)
-		return 1;
-	put_bytes(&save->output, guard, sizeof(guard));
-	return 0;
+		zone_save_take(save);
+	return save->sub < save->index->subs ? 1 : 0;
+}
+
+static int put_slice(struct zone_save *save)
+{
+	struct slice *slice = &save->slice;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < slice->count; i++)
+		r = put_list(save, slice->part, slice->first + i);
+	slice->count = 0;
+	return r;
 }
 
 int volume_index_save_write(struct zone_save *save, struct uds_message *message)
 {
+	static const uint8_t guard[STREAM_GUARD_BYTES] = { STREAM_GUARD_TAG };
+	int r = put_slice(save);
+
+	if (r == 0 && save->sub == save->index->subs)
+		put_bytes(&save->output, guard, sizeof(guard));
 	flush_output(&save->output);
-	return tell(save, save->output.status, message);
+	return tell(save, r < 0 ? r : save->output.status, message);
 }
 
 uint64_t volume_index_save_dropped(const struct zone_save *save)
@@ -190,27 +176,42 @@ static int make_part(struct volume_index *index, struct part *part, struct list_
 	return 0;
 }
 
-static int make_save(struct zone_save *save)
+static int make_encoder(const struct volume_index *index, struct list_encoder *encoder)
 {
-	struct volume_index *index = save->index;
 	uint32_t most = list_most_entries(&index->shapes[0]);
 
 	if (index->subs == 2 && list_most_entries(&index->shapes[1]) > most)
 		most = list_most_entries(&index->shapes[1]);
-	save->keys = env_allocate(&index->env, most, sizeof(*save->keys));
-	save->values = env_allocate(&index->env, most, sizeof(*save->values));
-	save->names = env_allocate(&index->env, most, sizeof(*save->names));
-	save->output.buffer = env_allocate(&index->env, 1, BUFFER_BYTES);
-	if (save->keys == NULL || save->values == NULL || save->names == NULL ||
-	    save->output.buffer == NULL)
+	encoder->keys = env_allocate(&index->env, most, sizeof(*encoder->keys));
+	encoder->values = env_allocate(&index->env, most, sizeof(*encoder->values));
+	encoder->names = env_allocate(&index->env, most, sizeof(*encoder->names));
+	if (encoder->keys == NULL || encoder->values == NULL || encoder->names == NULL)
 		return -ENOMEM;
-	for (unsigned int sub = 0; sub < index->subs; sub++) {
-		int r = make_part(index, &save->parts[sub], list_zone_of(index, sub, save->number));
-
-		if (r < 0)
-			return r;
-	}
 	return 0;
+}
+
+static void free_encoder(const struct volume_index *index, struct list_encoder *encoder)
+{
+	env_release(&index->env, encoder->names);
+	env_release(&index->env, encoder->values);
+	env_release(&index->env, encoder->keys);
+}
+
+static int make_save(struct zone_save *save)
+{
+	struct volume_index *index = save->index;
+	int r;
+
+	save->output.buffer = env_allocate(&index->env, 1, BUFFER_BYTES);
+	save->slice.memory = env_allocate(&index->env, 1, SLICE_BYTES);
+	if (save->output.buffer == NULL || save->slice.memory == NULL)
+		return -ENOMEM;
+	r = make_encoder(index, &save->writing);
+	if (r == 0)
+		r = make_encoder(index, &save->keeping);
+	for (unsigned int sub = 0; r == 0 && sub < index->subs; sub++)
+		r = make_part(index, &save->parts[sub], list_zone_of(index, sub, save->number));
+	return r;
 }
 
 int volume_index_save_make(struct volume_index *index, unsigned int zone,
@@ -285,9 +286,9 @@ void volume_index_save_free(struct zone_save *save)
 		if (save->parts[sub].zone != NULL)
 			free_part(index, &save->parts[sub]);
 	}
+	free_encoder(index, &save->keeping);
+	free_encoder(index, &save->writing);
+	env_release(&index->env, save->slice.memory);
 	env_release(&index->env, save->output.buffer);
-	env_release(&index->env, save->names);
-	env_release(&index->env, save->values);
-	env_release(&index->env, save->keys);
 	env_release(&index->env, save);
 }

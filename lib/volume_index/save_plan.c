@@ -12,7 +12,7 @@
 #include "volume_index/volume_index.h"
 #include "volume_index/zone_save.h"
 
-static uint32_t gathered_bits(const struct zone_save *save, const struct list_shape *shape,
+static uint32_t gathered_bits(const struct list_encoder *encoder, const struct list_shape *shape,
 			      uint32_t count)
 {
 	uint32_t bits = 0;
@@ -20,10 +20,10 @@ static uint32_t gathered_bits(const struct zone_save *save, const struct list_sh
 
 	for (uint32_t i = 0; i < count; i++) {
 		/* A collision entry's key is coded as 0, whatever the key. */
-		bits += save->names[i] != NULL
-				? delta_collision_bits(&shape->code)
-				: (uint32_t)delta_ordinary_bits(&shape->code, save->keys[i] - key);
-		key = save->keys[i];
+		bits += encoder->names[i] != NULL ? delta_collision_bits(&shape->code)
+						  : (uint32_t)delta_ordinary_bits(
+							    &shape->code, encoder->keys[i] - key);
+		key = encoder->keys[i];
 	}
 	return bits;
 }
@@ -54,8 +54,9 @@ static void measure_part(struct zone_save *save, struct part *part)
 		uint32_t bits = head->coded_bits, count, dropped, names_lost;
 
 		if (part->sizes != NULL) {
-			count = zone_save_gather(save, part, i, &dropped, &names_lost);
-			bits = gathered_bits(save, zone->shape, count);
+			count = list_encoder_gather(&save->keeping, part, part->zone, i, &dropped,
+						    &names_lost);
+			bits = gathered_bits(&save->keeping, zone->shape, count);
 			part->dropped += dropped;
 			part->names_lost += names_lost;
 			part->sizes[i] = (uint16_t)bits;

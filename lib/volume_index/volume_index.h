@@ -211,7 +211,8 @@ uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int z
  * lists are taken, and written; thawed; and freed. From freezing to thawing each list is copied before a request
  * changes it, if it was not taken yet.
  *
- * Memory: 24 bytes a list, and a copy of each list that changed before its turn: never more than the stream has.
+ * Memory: 24 bytes a list, some hundreds of kilobytes, and a copy of each list that changed before its turn: never more
+ * than the stream has.
  */
 struct zone_save;
 
@@ -235,13 +236,13 @@ int volume_index_save_start(struct zone_save *save, const struct byte_sink *sink
 			    struct uds_message *message);
 
 /*
- * Takes the next few lists. The zone's lock is held. Each call is followed by volume_index_save_write().
+ * Copies the next few lists. The zone's lock is held. Each call is followed by volume_index_save_write().
  *
  * Returns 1 when there are more, 0, or -ENOMEM when a request had no memory for a copy.
  */
 int volume_index_save_take(struct zone_save *save, struct uds_message *message);
 
-/* Writes what was taken. No lock is needed. Returns 0 or what the sink returned. */
+/* Encodes and writes what was copied. No lock is needed. Returns 0 or what the sink returned. */
 int volume_index_save_write(struct zone_save *save, struct uds_message *message);
 
 /* The zone's lock is held. Also for one that is not frozen. */
