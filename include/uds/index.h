@@ -222,9 +222,11 @@ int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
  * @index: may be NULL.
  *
  * A chapter that could not be written is tried once more. If that fails, its records are lost; the
- * log says how many.
+ * log says how many. If the index was flushed and nothing on the device says so yet, the header of the
+ * extras is written; when only that fails, no record is lost, but later chapters may lose records that
+ * find no room in their index until the index is flushed again.
  *
- * Returns 0, or the error of writing a chapter.
+ * Returns 0, the error of writing a chapter, or else that of writing the header of the extras.
  *
  * Threads: one; no other thread may be using the index. Since 0.1.
  */

@@ -178,6 +178,24 @@ static int walk_zone(struct walk *walk, const struct open_zone *zone, uint64_t v
 	return r;
 }
 
+/* What the index of the chapter that was closed last left out: lookups find it in memory. */
+static int walk_left_out(struct walk *walk)
+{
+	const struct uds_index *index = walk->index;
+	struct left_out left_out;
+	int r;
+
+	r = left_out_find(index, &left_out);
+	for (uint32_t i = 0; r == 0 && i < left_out.count; i++) {
+		const struct uds_record *record = &left_out.records[i];
+
+		if (leads_to_chapter(walk->index, &record->name, left_out.vcn))
+			r = give(walk, &record->name, &record->data);
+	}
+	left_out_free(index, &left_out);
+	return r;
+}
+
 /* All locks are held and nothing is being written. */
 static int walk_all(struct walk *walk)
 {
@@ -194,6 +212,8 @@ static int walk_all(struct walk *walk)
 	/* Any other error is that of one chapter: those in memory are still to come. */
 	for (unsigned int z = 0; r == 0 && end < index->newest && z < index->zone_count; z++)
 		r = walk_zone(walk, index->zones[z].closing, end);
+	if (r == 0 && end == index->newest)
+		r = walk_left_out(walk);
 	for (unsigned int z = 0; r == 0 && z < index->zone_count; z++)
 		r = walk_zone(walk, index->zones[z].open, index->newest);
 	return r < 0 ? r : first_error;
@@ -202,8 +222,7 @@ static int walk_all(struct walk *walk)
 UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, void *context)
 {
 	struct walk walk = { index, each, context };
-	uint32_t over;
-	int r = 0;
+	int r;
 
 	failures_begin(index->failures);
 	/*
@@ -214,11 +233,7 @@ UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, v
 	/* The closing chapter is on the volume after this, where the walk finds it, or stays in memory. */
 	if (index->writer != NULL)
 		(void)chapter_writer_wait(index->writer, NULL);
-	/* What its index has left out is not found there. */
-	if (!index_has_unwritten_chapter(index))
-		r = left_out_settle(index, &over);
-	if (r == 0)
-		r = walk_all(&walk);
+	r = walk_all(&walk);
 	index_unlock_all(index);
 	return index_end(index, r, "going through all records");
 }

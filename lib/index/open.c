@@ -431,20 +431,27 @@ static void tell_lost_records(const struct uds_index *index)
 
 UDS_PUBLIC int uds_index_close(struct uds_index *index)
 {
+	struct uds_message message = { "" };
 	struct uds_env env;
-	int r;
+	int r, told;
 
 	if (index == NULL)
 		return 0;
 	env = index->env;
 	/*
 	 * The writer goes first: its thread uses the volume and the closed chapter of each zone. Its status is
-	 * what closing has to say: a chapter that still cannot be written is lost with the index.
+	 * the worse one: a chapter that still cannot be written is lost with the index.
 	 */
 	r = index_write_chapter(index);
-	(void)journal_tell(index, NULL);
-	if (r < 0)
+	told = journal_tell(index, &message);
+	if (r < 0) {
 		tell_lost_records(index);
+	} else if (told < 0) {
+		r = told;
+		env_log(&index->env, UDS_LOG_ERROR,
+			"%s: that it was flushed is not on the device: %.400s",
+			uds_io_name(index->io), message.text);
+	}
 	chapter_writer_free(index->writer);
 	sparse_cache_free(index->cache);
 	volume_index_free(index->volume_index);

@@ -338,17 +338,24 @@ static int count_record(void *context, const struct uds_record_name *name,
 
 START_TEST(record_that_its_chapter_leaves_out_is_in_the_next_but_one)
 {
-	uint64_t walked = 0;
+	uint64_t walked = 0, open_records;
 	struct fixture f;
 
 	start_crowded(&f, false, 2);
 	post_crowded(&f, 0, 4 * CROWDED);
+	open_records = statistics(&f).open_chapter_records;
 	ck_assert_uint_ge(statistics(&f).open_chapter, 4);
 	ck_assert_uint_eq(count_missing(&f, 4 * CROWDED), 0);
 	ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
 	ck_assert_int_eq(uds_index_for_each(f.index, count_record, &walked), 0);
 	ck_assert_uint_eq(walked, 4 * CROWDED);
+	/* Walking is reading: they are put into the open chapter by the flush. */
+	ck_assert_uint_eq(statistics(&f).open_chapter_records, open_records);
 	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	ck_assert_uint_gt(statistics(&f).open_chapter_records, open_records);
+	walked = 0;
+	ck_assert_int_eq(uds_index_for_each(f.index, count_record, &walked), 0);
+	ck_assert_uint_eq(walked, 4 * CROWDED);
 	/* One or two more chapters, without a flush: from their pages. */
 	post_crowded(&f, 4 * CROWDED, (_i + 1) * CROWDED);
 	crash(&f);

@@ -516,6 +516,42 @@ START_TEST(a_failed_flush_promises_nothing_and_the_next_one_all)
 }
 END_TEST
 
+static unsigned int errors_logged;
+
+static void count_errors(void *context, enum uds_log_level level, const char *sentence)
+{
+	(void)context;
+	errors_logged += level == UDS_LOG_ERROR && strstr(sentence, "extras: header") != NULL;
+}
+
+/* @_i: what fails. Only the header has to be written: there was nothing for the journal. */
+START_TEST(close_says_that_the_header_could_not_be_written)
+{
+	static const unsigned int kinds[] = { FAULT_WRITE, FAULT_FLUSH };
+	struct fault_plan plan;
+	struct uds_io *faulty;
+
+	begin();
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &faulty), 0);
+	f.io = faulty;
+	f.env.log = count_errors;
+	errors_logged = 0;
+	ck_assert_int_eq(open_on(f.io, 1, UDS_INDEX_LOAD_OR_RECOVER, false, &f.index), 0);
+	flush();
+	fault_plan_fail(&plan, kinds[_i], 1, -EIO, false);
+	ck_assert_int_eq(uds_index_close(f.index), -EIO);
+	ck_assert_uint_eq(plan.failed, 1);
+	ck_assert_uint_eq(errors_logged, 1);
+	ck_assert_int_eq(open_on(f.io, 1, UDS_INDEX_LOAD_OR_RECOVER, false, &f.index), 0);
+	flush();
+	end();
+	ck_assert_uint_eq(errors_logged, 1);
+	fault_plan_end(&plan);
+}
+END_TEST
+
 /* Where block @number of the journal lies. */
 static uint64_t block_at(uint64_t number)
 {
@@ -763,6 +799,7 @@ int main(void)
 	tcase_add_test(tcase, the_journal_wraps);
 	tcase_add_test(tcase, many_deletions_survive);
 	tcase_add_loop_test(tcase, a_failed_flush_promises_nothing_and_the_next_one_all, 0, 2);
+	tcase_add_loop_test(tcase, close_says_that_the_header_could_not_be_written, 0, 2);
 	tcase_add_test(tcase, damage_of_the_journal_is_named);
 	tcase_add_test(tcase, the_journal_is_void_when_another_program_has_saved);
 	tcase_add_test(tcase, the_journal_counts_when_another_program_has_not_saved);
