@@ -297,12 +297,13 @@ int index_load_checkpoint_map(struct uds_index *index, struct uds_message *messa
 	return 1;
 }
 
-int index_load_checkpoint(struct uds_index *index, uint64_t newest, struct uds_message *message)
+int index_load_checkpoint(struct uds_index *index, struct volume_index_cut cut,
+			  struct uds_message *message)
 {
 	const struct save *save = saves_checkpoint(&index->layout.saves, &index->geometry);
-	const struct volume_index_cut cut = { .low_of = newest, .high = save->newest };
 	int r;
 
+	cut.high = save->newest;
 	r = load_volume_index(index, save, &cut, message);
 	return r < 0 ? judge_checkpoint(index, save, r, message) : 1;
 }

@@ -27,13 +27,15 @@ int index_load_checkpoint_map(struct uds_index *index, struct uds_message *messa
 
 /*
  * After that gives an index that has empty zones and no volume index the volume index of this save, in parts
- * if the index has a crew. It has entries for the records of the chapter that the save has open, and none that
- * are too old when @newest is open.
+ * if the index has a crew, with what is @cut.
+ *
+ * @cut: its @high does not matter.
  *
  * Returns 1; 0 when it is damaged; -ENOMEM; -EINVAL when the index cannot have so many zones; or what the I/O
  * said. There is a volume index only after 1.
  */
-int index_load_checkpoint(struct uds_index *index, uint64_t newest, struct uds_message *message);
+int index_load_checkpoint(struct uds_index *index, struct volume_index_cut cut,
+			  struct uds_message *message);
 
 /*
  * Loads nothing but the open chapter of a save, into the zones of an index that has a volume index.

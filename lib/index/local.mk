@@ -8,6 +8,7 @@ lib_libcore_la_SOURCES += \
 	lib/index/drive.c lib/index/drive.h \
 	lib/index/dropped_records.c lib/index/dropped_records.h \
 	lib/index/flush.c \
+	lib/index/gather.c lib/index/gather.h \
 	lib/index/index.c lib/index/index.h \
 	lib/index/journal.c lib/index/journal.h lib/index/journal_replay.c \
 	lib/index/left_out.c lib/index/left_out.h \

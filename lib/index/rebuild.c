@@ -10,6 +10,7 @@
 
 #include "base/message.h"
 #include "index/close_chapter.h"
+#include "index/gather.h"
 #include "index/replay.h"
 #include "index/replay_crew.h"
 #include "index/load.h"
@@ -55,7 +56,10 @@ struct rebuild {
 	struct found_chapters found;
 	struct replay_crew *replay;
 	struct chapter_stream *stream;
-	uint32_t *slots; /* in which the chapters are, oldest first */
+	struct gathered gathered; /* what was put into the volume index while it was loaded */
+	uint64_t *vcns;		  /* the chapters that are to be entered, oldest first */
+	uint32_t *slots;	  /* in which they are */
+	uint32_t count;
 };
 
 /* A chapter whose index pages could be read and whose records cannot be. */
@@ -90,17 +94,23 @@ static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 		return 0;
 	if (chapter->status < 0)
 		return lose_chapter(rebuild, vcn, chapter, message);
-	replay_crew_give(rebuild->replay, vcn, low_of, chapter->slot, chapter->pages);
+	replay_crew_give(rebuild->replay, vcn, low_of, chapter->slot, chapter->pages,
+			 gathered_additions(&rebuild->gathered, vcn));
 	return 0;
+}
+
+/* Before a chapter is entered. Those that were read before the volume index was loaded have been reported. */
+static uint64_t chapters_done(const struct rebuild *rebuild, uint64_t vcn)
+{
+	return (vcn > rebuild->gathered.end ? vcn : rebuild->gathered.end) - rebuild->from;
 }
 
 static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message)
 {
-	uint64_t vcn = rebuild->from;
 	struct streamed_chapter chapter;
 	int r = 0, last;
 
-	while (r == 0) {
+	for (uint32_t i = 0; r == 0; i++) {
 		/* Its pages go with the next read. */
 		r = replay_crew_make_room(rebuild->replay);
 		if (r < 0 || !chapter_stream_next(rebuild->stream, &chapter))
@@ -109,28 +119,42 @@ static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message
 		 * Before the chapter: a stop leaves the index closed, and nothing on the device has
 		 * changed.
 		 */
-		if (report(&rebuild->halves, vcn - rebuild->from, 0) != 0)
+		if (report(&rebuild->halves, chapters_done(rebuild, rebuild->vcns[i]), 0) != 0)
 			r = UDS_ERR_STOPPED;
 		else
-			r = rebuild_chapter(rebuild, vcn++, &chapter, message);
+			r = rebuild_chapter(rebuild, rebuild->vcns[i], &chapter, message);
 	}
 	last = replay_crew_wait(rebuild->replay);
 	return r < 0 ? r : last;
+}
+
+static int list_chapters(struct rebuild *rebuild)
+{
+	struct uds_index *index = rebuild->index;
+	const uint64_t most = index->newest - rebuild->from;
+
+	rebuild->slots = env_allocate(&index->env, most, sizeof(*rebuild->slots));
+	rebuild->vcns = env_allocate(&index->env, most, sizeof(*rebuild->vcns));
+	if (rebuild->slots == NULL || rebuild->vcns == NULL)
+		return -ENOMEM;
+	for (uint64_t vcn = rebuild->from; vcn < index->newest; vcn++) {
+		if (gathered_is_done(&rebuild->gathered, vcn))
+			continue;
+		rebuild->vcns[rebuild->count] = vcn;
+		rebuild->slots[rebuild->count++] = geometry_physical_chapter(&index->geometry, vcn);
+	}
+	return 0;
 }
 
 /* Everything that the second half needs. */
 static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 {
 	struct uds_index *index = rebuild->index;
-	uint32_t count = (uint32_t)(index->newest - rebuild->from);
-	int r = 0;
+	int r;
 
-	/* One more than there are chapters, since an empty volume has none. */
-	rebuild->slots = env_allocate(&index->env, count + 1, sizeof(*rebuild->slots));
-	if (rebuild->slots == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		rebuild->slots[i] = geometry_physical_chapter(&index->geometry, rebuild->from + i);
+	r = list_chapters(rebuild);
+	if (r < 0)
+		return r;
 	if (index->volume_index == NULL)
 		r = volume_index_make(
 			&index->env, &index->geometry, index->zone_count,
@@ -139,8 +163,8 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 	if (r == 0)
 		r = replay_crew_make(index, rebuild->options->skip_unreadable, &rebuild->replay);
 	if (r == 0)
-		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, rebuild->slots, count,
-					REPLAY_HELD, &rebuild->stream);
+		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, rebuild->slots,
+					rebuild->count, REPLAY_HELD, &rebuild->stream);
 	return r;
 }
 
@@ -168,6 +192,7 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 	chapter_stream_close(rebuild->stream);
 	replay_crew_free(rebuild->replay);
 	env_release(&index->env, rebuild->slots);
+	env_release(&index->env, rebuild->vcns);
 	return r;
 }
 
@@ -193,6 +218,45 @@ static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_i
 	return r;
 }
 
+/* Without the entries of that chapter, which come in again with its records; and with what chapters since have. */
+static int load_known_save(struct rebuild *rebuild, struct uds_message *message)
+{
+	struct uds_index *index = rebuild->index;
+	struct volume_index_cut cut = { .low_of = rebuild->found.newest, .without_high = true };
+	int r;
+
+	rebuild->halves.done_before = rebuild->halves.slots;
+	r = gather_records(index, &rebuild->found, rebuild->from, report, &rebuild->halves, message,
+			   &rebuild->gathered);
+	rebuild->halves.done_before = 0;
+	if (r < 0)
+		return r;
+	cut.additions = rebuild->gathered.additions;
+	r = index_load_checkpoint(index, cut, message);
+	if (r <= 0)
+		gathered_free(index, &rebuild->gathered);
+	return r;
+}
+
+/* The chapter on the volume may be another one than the save has open: only if its records are the same it is not. */
+static int load_and_compare(struct rebuild *rebuild, uint32_t slot, struct uds_message *message)
+{
+	struct uds_index *index = rebuild->index;
+	const struct volume_index_cut cut = { .low_of = rebuild->found.newest };
+	bool is_same = false;
+	int r;
+
+	r = index_load_checkpoint(index, cut, message);
+	if (r <= 0)
+		return r;
+	r = undo_open_chapter(rebuild, slot, &is_same);
+	if (r == 0 && is_same)
+		return 1;
+	volume_index_free(index->volume_index);
+	index->volume_index = NULL;
+	return r;
+}
+
 /*
  * Whether the volume goes on where the save ends. Names that were promoted into the open chapter of the save
  * had their entries moved there: if that chapter is not on the volume, or another one of the same number,
@@ -210,24 +274,12 @@ static int continue_save(struct rebuild *rebuild, struct uds_message *message)
 	const struct found_chapters *found = &rebuild->found;
 	const uint64_t open = rebuild->from;
 	const uint32_t slot = geometry_physical_chapter(&index->geometry, open);
-	bool is_same = false;
-	int r;
 
 	if (open >= found->newest || open < found->oldest || found->vcns[slot] != open)
 		return 0;
-	r = index_load_checkpoint(index, found->newest, message);
-	if (r == 1)
-		r = undo_open_chapter(rebuild, slot, &is_same);
-	if (r == 0 && index->volume_index != NULL && !is_same &&
-	    (open + 1 == found->newest || volume_has_checksums(index->volume, open))) {
-		volume_index_forget_chapter(index->volume_index, open);
-		is_same = true;
-	}
-	if (r == 0 && is_same)
-		return 1;
-	volume_index_free(index->volume_index);
-	index->volume_index = NULL;
-	return r;
+	if (open + 1 == found->newest || volume_has_checksums(index->volume, open))
+		return load_known_save(rebuild, message);
+	return load_and_compare(rebuild, slot, message);
 }
 
 /* A save that cannot be read is as good as none for those who ask to pass over what cannot be read. */
@@ -299,6 +351,7 @@ int index_rebuild(struct uds_index *index, const struct rebuild_options *options
 	if (r < 0)
 		return r;
 	r = replay_all(&rebuild, message);
+	gathered_free(index, &rebuild.gathered);
 	found_chapters_free(index->volume, &rebuild.found);
 	return r;
 }

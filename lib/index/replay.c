@@ -30,8 +30,9 @@ struct replay {
 
 	/* The chapter. */
 	uint64_t vcn;
-	bool samples_only;	     /* it is sparse: other names are passed over */
-	const uint8_t *record_pages; /* NULL: the open chapter, which has each name once */
+	bool samples_only;		   /* it is sparse: other names are passed over */
+	const uint8_t *record_pages;	   /* NULL: the open chapter, which has each name once */
+	const struct additions *additions; /* only records that these have left; NULL: all */
 
 	/* The page. */
 	uint32_t page;
@@ -92,6 +93,16 @@ static const uint8_t *page_at(const struct replay *replay, uint32_t page)
 	return replay->record_pages + (size_t)page * replay->index->geometry.page_bytes;
 }
 
+/* The first record of a page from number @i on that is to be looked at. */
+static uint32_t next_record(const struct replay *replay, uint32_t page, uint32_t i)
+{
+	const uint32_t first = page * replay->records_per_page;
+
+	return replay->additions == NULL
+		       ? i
+		       : additions_next_left(replay->additions, replay->vcn, first + i) - first;
+}
+
 static void take_page(struct replay *replay, uint32_t page)
 {
 	struct uds_index *index = replay->index;
@@ -100,7 +111,8 @@ static void take_page(struct replay *replay, uint32_t page)
 	replay->page = page;
 	replay->count = 0;
 	replay->searches_count = 0;
-	for (uint32_t i = 0; i < replay->records_per_page; i++) {
+	for (uint32_t i = next_record(replay, page, 0); i < replay->records_per_page;
+	     i = next_record(replay, page, i + 1)) {
 		struct uds_record_name *name = &replay->names[replay->count];
 
 		memcpy(name, records + (size_t)i * UDS_RECORD_BYTES, sizeof(*name));
@@ -261,7 +273,7 @@ static void set_windows(struct replay *replay, uint64_t vcn, uint64_t low_of)
 }
 
 int replay_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
-		   const uint8_t *record_pages)
+		   const uint8_t *record_pages, const struct additions *additions)
 {
 	struct uds_index *index = replay->index;
 	int r = 0;
@@ -271,6 +283,7 @@ int replay_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
 	replay->samples_only =
 		geometry_is_chapter_sparse(&index->geometry, index->oldest, index->newest, vcn);
 	replay->record_pages = record_pages;
+	replay->additions = additions;
 	for (uint32_t p = 0; r == 0 && p < index->geometry.record_pages_per_chapter; p++) {
 		take_page(replay, p);
 		r = enter_all(replay);
@@ -302,6 +315,7 @@ bool replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
 	replay->vcn = vcn;
 	replay->samples_only = false;
 	replay->record_pages = record_pages;
+	replay->additions = NULL;
 	for (uint32_t p = 0; p < index->geometry.record_pages_per_chapter; p++) {
 		take_page(replay, p);
 		undo_page(replay);

@@ -7,6 +7,7 @@
 #define INDEX_REPLAY_H
 
 #include "index/index.h"
+#include "volume_index/additions.h"
 
 struct replay;
 
@@ -29,11 +30,12 @@ void replay_free(struct replay *replay);
  *
  * @low_of: the volume index has nothing that is too old when this chapter is open.
  * @record_pages: all of them, one behind the other.
+ * @additions: NULL, or what the other records of this chapter were added with: only those that were left are entered.
  *
  * Returns 0, -ENOMEM, or what the I/O said.
  */
 int replay_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
-		   const uint8_t *record_pages);
+		   const uint8_t *record_pages, const struct additions *additions);
 
 /*
  * Removes the entries that lead to the records of chapter @vcn. Returns whether these parts of the volume index

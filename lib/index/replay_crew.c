@@ -26,6 +26,7 @@ struct chapter_work {
 	uint64_t low_of;
 	uint32_t slot;
 	const uint8_t *pages;
+	const struct additions *additions;
 	struct share shares[CREW_MOST];
 };
 
@@ -63,7 +64,8 @@ static void do_share(struct crew_job *job)
 		return;
 	}
 	share->damaged = is_damaged(work, share->member);
-	share->status = replay_chapter(replay, work->vcn, work->low_of, work->pages);
+	share->status =
+		replay_chapter(replay, work->vcn, work->low_of, work->pages, work->additions);
 }
 
 int replay_crew_make(struct uds_index *index, bool skip_unreadable, struct replay_crew **ret_crew)
@@ -142,7 +144,7 @@ int replay_crew_make_room(struct replay_crew *crew)
 }
 
 void replay_crew_give(struct replay_crew *crew, uint64_t vcn, uint64_t low_of, uint32_t slot,
-		      const uint8_t *record_pages)
+		      const uint8_t *record_pages, const struct additions *additions)
 {
 	struct chapter_work *work = &crew->works[crew->turn];
 
@@ -150,6 +152,7 @@ void replay_crew_give(struct replay_crew *crew, uint64_t vcn, uint64_t low_of, u
 	work->low_of = low_of;
 	work->slot = slot;
 	work->pages = record_pages;
+	work->additions = additions;
 	work->undo = false;
 	crew->turn = (crew->turn + 1) % REPLAY_HELD;
 	give(crew, work);

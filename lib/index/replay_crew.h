@@ -25,10 +25,11 @@ int replay_crew_make_room(struct replay_crew *crew);
 /*
  * Gives a chapter, after replay_crew_make_room(). Its damage is logged.
  *
- * @vcn, @low_of: as for replay_chapter(). @record_pages: stay valid until there is room for REPLAY_HELD more.
+ * @vcn, @low_of, @additions: as for replay_chapter(). @record_pages: stay valid until there is room for REPLAY_HELD
+ * more.
  */
 void replay_crew_give(struct replay_crew *crew, uint64_t vcn, uint64_t low_of, uint32_t slot,
-		      const uint8_t *record_pages);
+		      const uint8_t *record_pages, const struct additions *additions);
 
 /* Waits for all chapters that were given. Returns as replay_crew_make_room(). */
 int replay_crew_wait(struct replay_crew *crew);

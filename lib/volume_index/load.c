@@ -11,6 +11,7 @@
 #include "base/crew.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "volume_index/additions.h"
 #include "volume_index/load_lists.h"
 #include "volume_index/stream_format.h"
 #include "volume_index/volume_index.h"
@@ -419,11 +420,23 @@ static int finish_sub_index(struct stream_load *load, unsigned int sub)
 		zone->low = load->low[sub];
 		zone->high = load->high[sub];
 		/* All in zone 0, as the reference implementation does (6.4). */
-		zone->records = i == 0 ? load->records[sub] - read.left_out : 0;
+		zone->records =
+			i == 0 ? load->records[sub] + read.added - read.left_out - read.dropped : 0;
 		zone->discards = i == 0 ? read.left_out : 0;
-		zone->collisions = i == 0 ? load->collisions[sub] : 0;
+		zone->collisions = i == 0 ? load->collisions[sub] - read.dropped_collisions : 0;
 	}
 	return 0;
+}
+
+/* Lists of size 0 do not come: their records are entered later. */
+static void leave_additions(struct stream_load *load, struct additions *additions)
+{
+	for (unsigned int sub = 0; sub < load->index->subs; sub++) {
+		for (uint32_t list = 0; list < load->next_list[sub]; list++) {
+			if ((load->seen[sub][list / 8] >> (list % 8) & 1) == 0)
+				additions_leave(additions, sub, list);
+		}
+	}
 }
 
 static int read_streams(struct stream_load *load, const struct byte_source *streams)
@@ -480,6 +493,8 @@ int volume_index_load(const struct uds_env *env, const struct geometry *geometry
 	r = allocate_load(&load, crew, cut);
 	if (r == 0)
 		r = read_streams(&load, streams);
+	if (r == 0 && cut != NULL && cut->additions != NULL)
+		leave_additions(&load, cut->additions);
 	list_loads_free(load.lists);
 	env_release(env, load.seen[0]);
 	env_release(env, load.seen[1]);

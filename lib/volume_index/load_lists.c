@@ -10,6 +10,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "volume_index/additions.h"
 #include "volume_index/stream_format.h"
 
 /* As many lists as follow each other in one part; that they have usual sizes is what the bytes are for. */
@@ -44,15 +45,17 @@ struct member_load {
 	uint32_t turn;		    /* the one that is being filled */
 	uint64_t keep_from[2]; /* by sub-index: entries of older chapters are left out; 0: none */
 	uint64_t high;	       /* the newest chapter of any entry */
-	uint64_t entries[2];
-	uint64_t collisions[2];
-	uint64_t left_out[2];
+	uint64_t drop;	       /* the chapter whose entries are dropped, or NO_CHAPTER */
+	struct additions *additions; /* may be NULL */
+	struct list_counts counts[2];
 	int status; /* of the first list that is wrong; others behind it are left */
 	uint64_t failed_at;
 	struct uds_message message;
 	uint32_t most_entries; /* that keys and values have room for */
 	uint32_t *keys;
 	uint32_t *values;
+	uint32_t *more_keys; /* with what was added; only with additions */
+	uint32_t *more_values;
 	uint8_t names[DELTA_LIST_MAX_BITS / DELTA_NAME_BITS + 1][UDS_NAME_BYTES];
 };
 
@@ -108,18 +111,35 @@ static int decode(struct member_load *load, struct delta_reader *reader, uint32_
 	return r;
 }
 
+/* How far above @from the chapters are that are too old for @low. More than the mask: all of them. */
+static uint64_t stale_distance(const struct list_zone *zone, uint64_t from, uint64_t low)
+{
+	const uint64_t mask = zone->shape->chapter_mask;
+
+	if (from >= low)
+		return 0;
+	return low - from <= mask ? low - from : mask + 1;
+}
+
+/* The value of entries that are to be dropped; no entry has UINT64_MAX. */
+static uint64_t value_to_drop(const struct member_load *load, const struct list_zone *zone)
+{
+	return load->drop == NO_CHAPTER ? UINT64_MAX : load->drop & zone->shape->chapter_mask;
+}
+
 /*
- * Leaves the entries out that a sweep would drop, and sets flush_from and the list's size as it would (13.3). Lists
- * with collision entries are left to the sweep. Returns how many entries stay.
+ * Leaves the entries out that a sweep would drop, and sets flush_from and the list's size as it would (13.3); and
+ * those of the chapter that is to be dropped. Only for lists without collision entries. Returns how many entries stay.
  */
 static uint32_t leave_out(struct member_load *load, const struct list_zone *zone,
-			  struct list_head *head, uint32_t count, uint64_t low)
+			  struct list_head *head, uint32_t count, unsigned int sub)
 {
 	const struct delta_code *code = &zone->shape->code;
 	const uint64_t mask = zone->shape->chapter_mask;
-	const uint64_t from = list_head_flush_from(head);
-	const uint64_t stale = low - from <= mask ? low - from : mask + 1;
-	uint32_t kept = 0, before = 0, last = 0, bits = head->coded_bits;
+	const uint64_t from = list_head_flush_from(head), low = load->keep_from[sub];
+	const uint64_t stale = stale_distance(zone, from, low);
+	const uint64_t dropped = value_to_drop(load, zone);
+	uint32_t kept = 0, before = 0, last = 0, bits = head->coded_bits, drops = 0;
 	uint64_t best = mask, oldest;
 	bool gap = false;
 
@@ -127,10 +147,12 @@ static uint32_t leave_out(struct member_load *load, const struct list_zone *zone
 	for (uint32_t i = 0; i < count; before = load->keys[i++]) {
 		const uint64_t distance = (load->values[i] - from) & mask;
 		const uint32_t key = load->keys[i];
+		const bool goes = distance < stale || load->values[i] == dropped;
 
-		if (distance < stale || gap)
+		if (goes || gap)
 			bits -= (uint32_t)delta_ordinary_bits(code, key - before);
-		if (distance < stale) {
+		if (goes) {
+			drops += distance >= stale;
 			gap = true;
 			continue;
 		}
@@ -143,9 +165,110 @@ static uint32_t leave_out(struct member_load *load, const struct list_zone *zone
 		load->values[kept++] = load->values[i];
 	}
 	head->coded_bits = (uint16_t)bits;
+	load->counts[sub].dropped += drops;
+	load->counts[sub].left_out += count - kept - drops;
+	if (from >= low)
+		return kept;
 	oldest = low + ((best + from - low) & mask);
 	list_head_set_flush_from(head, oldest < load->high ? oldest : load->high);
 	return kept;
+}
+
+/* The same for the chapter that is to be dropped, in a list with collision entries, which is made by now. */
+static void drop_entries(struct member_load *load, struct list_zone *zone, struct list_head *head,
+			 unsigned int sub)
+{
+	const uint64_t mask = zone->shape->chapter_mask, from = list_head_flush_from(head);
+	const uint64_t stale = stale_distance(zone, from, load->keep_from[sub]);
+	const uint64_t dropped = value_to_drop(load, zone);
+	const uint32_t entries = head->entries, collisions = list_head_collisions(head);
+
+	for (uint32_t i = 0; i < head->entries;) {
+		const struct list_view view = list_view_of(zone, head);
+		const uint64_t value = list_value(zone->shape, &view, i);
+
+		/* A removal moves the next entry here, and may give the list another block. */
+		if (value == dropped && ((value - from) & mask) >= stale)
+			load->index->operations->remove(zone, head, i);
+		else
+			i++;
+	}
+	load->counts[sub].dropped += entries - head->entries;
+	load->counts[sub].dropped_collisions += collisions - list_head_collisions(head);
+}
+
+/*
+ * Merges @count entries with the records that are to be added to the list, if it is one that takes them: no address
+ * may be there twice, as only a chapter can tell then what the other entry means; and the list must not grow
+ * too long for the format. It has no collision entries.
+ *
+ * Returns how many entries there are in more_keys and more_values then, or 0 when the records are to be left.
+ */
+static uint32_t merge(struct member_load *load, const struct list_zone *zone,
+		      struct list_head *head, uint32_t count, const uint64_t *records,
+		      uint32_t added, uint64_t low)
+{
+	const struct delta_code *code = &zone->shape->code;
+	const uint64_t mask = zone->shape->chapter_mask;
+	uint32_t *keys = load->more_keys, *values = load->more_values;
+	uint32_t merged = 0, at = 0, bits = head->coded_bits, last = 0;
+
+	for (uint32_t i = 0; i < added; i++) {
+		const struct addition addition = additions_read(load->additions, records[i]);
+		const uint32_t key = addition.address;
+
+		for (; at < count && load->keys[at] < key; at++, merged++) {
+			keys[merged] = last = load->keys[at];
+			values[merged] = load->values[at];
+		}
+		if ((at < count && load->keys[at] == key) || (merged > 0 && last == key) ||
+		    addition.vcn < low)
+			return 0;
+		bits += (uint32_t)delta_ordinary_bits(code, key - last);
+		if (at < count)
+			bits += (uint32_t)(delta_ordinary_bits(code, load->keys[at] - key) -
+					   delta_ordinary_bits(code, load->keys[at] - last));
+		if (bits > DELTA_LIST_MAX_BITS)
+			return 0;
+		keys[merged] = last = key;
+		values[merged++] = (uint32_t)(addition.vcn & mask);
+	}
+	memcpy(keys + merged, load->keys + at, (count - at) * sizeof(*keys));
+	memcpy(values + merged, load->values + at, (count - at) * sizeof(*values));
+	head->coded_bits = (uint16_t)bits;
+	return count + added;
+}
+
+/* Makes the list of entries that were decoded, with what is to be added to them. */
+static int build_list(struct member_load *load, const struct batched_list *which,
+		      struct list_zone *zone, struct list_head *head, uint32_t count,
+		      uint32_t collisions)
+{
+	const uint32_t *keys = load->keys, *values = load->values;
+	const uint64_t *records;
+	uint32_t added = 0, all = 0;
+	int r;
+
+	if (load->additions != NULL)
+		records = additions_of_list(load->additions, which->sub, which->list, &added);
+	if (added > 0 && collisions == 0)
+		all = merge(load, zone, head, count, records, added, load->keep_from[which->sub]);
+	if (all > 0) {
+		keys = load->more_keys;
+		values = load->more_values;
+		count = all;
+		load->counts[which->sub].added += added;
+	} else if (added > 0) {
+		additions_leave(load->additions, which->sub, which->list);
+	}
+	r = list_build(zone, head, keys, values, count, &load->names[0][0], collisions);
+	/* No damage: the save is good, and a recovery would not have the memory either. */
+	if (r < 0)
+		return failure(&load->message, r,
+			       "volume index, stream of zone %u: no memory for list %u",
+			       which->stream, which->list);
+	zone->coded_bits += head->coded_bits;
+	return 0;
 }
 
 /* Makes the list of its delta code. */
@@ -174,22 +297,15 @@ static int load_list(struct member_load *load, const struct batched_list *which,
 			"volume index, stream of zone %u: %s, list %u: entry %u goes past the "
 			"end of the list",
 			which->stream, sub_index_name(load->index, which->sub), which->list, count);
-	load->entries[which->sub] += count;
-	load->collisions[which->sub] += collisions;
-	if (collisions == 0 && list_head_flush_from(head) < load->keep_from[which->sub]) {
-		const uint32_t all = count;
-
-		count = leave_out(load, zone, head, count, load->keep_from[which->sub]);
-		load->left_out[which->sub] += all - count;
-	}
-	r = list_build(zone, head, load->keys, load->values, count, &load->names[0][0], collisions);
-	/* No damage: the save is good, and a recovery would not have the memory either. */
-	if (r < 0)
-		return failure(&load->message, r,
-			       "volume index, stream of zone %u: no memory for list %u",
-			       which->stream, which->list);
-	zone->coded_bits += head->coded_bits;
-	return 0;
+	load->counts[which->sub].entries += count;
+	load->counts[which->sub].collisions += collisions;
+	if (collisions == 0 &&
+	    (list_head_flush_from(head) < load->keep_from[which->sub] || load->drop != NO_CHAPTER))
+		count = leave_out(load, zone, head, count, which->sub);
+	r = build_list(load, which, zone, head, count, collisions);
+	if (r == 0 && collisions > 0 && load->drop != NO_CHAPTER)
+		drop_entries(load, zone, head, which->sub);
+	return r;
 }
 
 static void load_batch(struct crew_job *job)
@@ -219,12 +335,20 @@ static int make_member(struct list_loads *loads, struct member_load *load,
 	for (unsigned int sub = 0; cut != NULL && sub < index->subs; sub++)
 		load->keep_from[sub] = lowest_chapter(&index->shapes[sub], cut->low_of);
 	load->high = cut != NULL ? cut->high : 0;
+	load->drop = cut != NULL && cut->without_high ? cut->high : NO_CHAPTER;
+	load->additions = cut != NULL ? cut->additions : NULL;
 	load->most_entries = most + 1;
 	load->keys = env_allocate(&index->env, load->most_entries, sizeof(*load->keys));
 	load->values = env_allocate(&index->env, load->most_entries, sizeof(*load->values));
 	load->batches = env_allocate(&index->env, BATCHES, sizeof(*load->batches));
 	if (load->keys == NULL || load->values == NULL || load->batches == NULL)
 		return -ENOMEM;
+	if (load->additions != NULL) {
+		load->more_keys = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
+		load->more_values = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
+		if (load->more_keys == NULL || load->more_values == NULL)
+			return -ENOMEM;
+	}
 	for (uint32_t i = 0; i < BATCHES; i++) {
 		memset(&load->batches[i].job, 0, sizeof(load->batches[i].job));
 		load->batches[i].job.run = load_batch;
@@ -270,6 +394,8 @@ void list_loads_free(struct list_loads *loads)
 	for (unsigned int i = 0; i < loads->count; i++) {
 		env_release(env, loads->members[i].keys);
 		env_release(env, loads->members[i].values);
+		env_release(env, loads->members[i].more_keys);
+		env_release(env, loads->members[i].more_values);
 		env_release(env, loads->members[i].batches);
 	}
 	env_release(env, loads);
@@ -367,8 +493,13 @@ void list_loads_count(const struct list_loads *loads, unsigned int sub,
 {
 	*ret_counts = (struct list_counts){ 0 };
 	for (unsigned int i = 0; i < loads->count; i++) {
-		ret_counts->entries += loads->members[i].entries[sub];
-		ret_counts->collisions += loads->members[i].collisions[sub];
-		ret_counts->left_out += loads->members[i].left_out[sub];
+		const struct list_counts *counts = &loads->members[i].counts[sub];
+
+		ret_counts->entries += counts->entries;
+		ret_counts->collisions += counts->collisions;
+		ret_counts->left_out += counts->left_out;
+		ret_counts->dropped += counts->dropped;
+		ret_counts->dropped_collisions += counts->dropped_collisions;
+		ret_counts->added += counts->added;
 	}
 }

@@ -44,7 +44,10 @@ int list_loads_finish(struct list_loads *loads, int status, struct uds_message *
 struct list_counts {
 	uint64_t entries; /* that were read */
 	uint64_t collisions;
-	uint64_t left_out; /* none of them collision entries */
+	uint64_t left_out;	     /* none of them collision entries */
+	uint64_t dropped;	     /* of the chapter that the save has open */
+	uint64_t dropped_collisions; /* collision entries fewer than before */
+	uint64_t added;
 };
 
 void list_loads_count(const struct list_loads *loads, unsigned int sub,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 lib_libcore_la_SOURCES += \
+	lib/volume_index/additions.c lib/volume_index/additions.h \
 	lib/volume_index/list.c lib/volume_index/list.h \
 	lib/volume_index/list_avx2.c \
 	lib/volume_index/list_choose.c \

@@ -393,37 +393,6 @@ bool volume_index_has_chapter(const struct volume_index *index, unsigned int par
 	return false;
 }
 
-static void forget_value(const struct volume_index *index, struct list_zone *zone,
-			 struct list_head *head, uint64_t value)
-{
-	for (uint32_t i = 0; i < head->entries;) {
-		struct list_view view = list_view_of(zone, head);
-
-		/* A removal moves the next entry here, and may give the list another block. */
-		if (list_value(zone->shape, &view, i) != value) {
-			i++;
-			continue;
-		}
-		index->operations->remove(zone, head, i);
-		zone->discards--;
-	}
-}
-
-void volume_index_forget_chapter(struct volume_index *index, uint64_t vcn)
-{
-	for (unsigned int sub = 0; sub < index->subs; sub++) {
-		const uint64_t value = vcn & index->shapes[sub].chapter_mask;
-
-		for (uint32_t list = 0; list < volume_index_list_count(index, sub); list++) {
-			struct list_zone *zone = zone_of_list(index, sub, list);
-			struct list_head *head = &zone->heads[list - zone->first_list];
-
-			if (head->entries > 0 && list_has_value(zone, head, value))
-				forget_value(index, zone, head, value);
-		}
-	}
-}
-
 unsigned int volume_index_parts_for(unsigned int zones, unsigned int members)
 {
 	/* Whole zones for each: parts cost memory, each the rest of an arena. */

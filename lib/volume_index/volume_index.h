@@ -163,9 +163,6 @@ void volume_index_undo(struct volume_index *index, struct hint *record);
 /* Whether a zone, or part, has any entry of a chapter. Looks at all lists. */
 bool volume_index_has_chapter(const struct volume_index *index, unsigned int part, uint64_t vcn);
 
-/* Removes all entries that name a chapter, which do not count as discards. All hints are void then. */
-void volume_index_forget_chapter(struct volume_index *index, uint64_t vcn);
-
 /*
  * Opens a chapter in a zone: the window moves (13.2), and if the zone's lists have grown too long,
  * chapters are forgotten early (13.5).
@@ -261,10 +258,15 @@ uint64_t volume_index_save_bytes(struct zone_save *save);
  */
 uint64_t volume_index_save_dropped(const struct zone_save *save);
 
-/* For a load of which all that is too old by now can be left out, as the lookups to come would do. */
+/*
+ * For a load by a recovery. All that is too old by now is left out, as the lookups to come would do; and what
+ * chapters since the save have is put in.
+ */
 struct volume_index_cut {
-	uint64_t low_of; /* what is too old when this chapter is open */
-	uint64_t high;	 /* the chapter that the save has open */
+	uint64_t low_of;   /* what is too old when this chapter is open */
+	uint64_t high;	   /* the chapter that the save has open */
+	bool without_high; /* leaves its entries out, too, which does not count as a discard */
+	struct additions *additions; /* sorted; may be NULL. Only with @without_high */
 };
 
 /*

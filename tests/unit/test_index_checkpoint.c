@@ -4,9 +4,6 @@
  * the same answers as from the volume alone, without reading all of it; and the volume alone where the save
  * is no part of the volume's history.
  */
-#ifdef __linux__
-#include <sched.h>
-#endif
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,21 +27,8 @@ struct fixture {
 	uint64_t state;		/* of the dice */
 };
 
-/* So many processors the library finds when it opens an index. */
-static unsigned int processors = 3;
-
-#ifdef __linux__
-/* In place of the C library's. */
-int sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set)
-{
-	(void)pid;
-	ck_assert_uint_eq(bytes, sizeof(*set));
-	CPU_ZERO(set);
-	for (unsigned int i = 0; i < processors; i++)
-		CPU_SET(i, set);
-	return 0;
-}
-#endif
+/* Threads that open an index: a small one has none by itself. */
+static unsigned int threads = 3;
 
 static uint64_t same_time(void *context)
 {
@@ -69,6 +53,7 @@ static void open_as(struct fixture *f, struct uds_io *io, enum uds_index_mode mo
 	options.env = &f->env;
 	options.mode = mode;
 	options.zones = zones;
+	options.threads = threads;
 	r = uds_index_open(io, &options, &f->message, &f->index);
 	ck_assert_msg(r == 0, "%s", f->message.text);
 }
@@ -268,6 +253,36 @@ START_TEST(a_recovery_with_the_save_answers_as_one_without_it)
 }
 END_TEST
 
+/*
+ * Nearly all names are new, so that most lists take the records of the chapters since the save while they are loaded;
+ * more chapters than are read for that. @_i: bit 0 sparse; above, threads less 1.
+ */
+START_TEST(chapters_of_new_names_are_recovered_as_without_the_save)
+{
+	struct uds_record_data data;
+	struct fixture f;
+	uint64_t next = 0;
+
+	threads = 1 + (unsigned int)_i / 2;
+	start(&f, _i % 2 != 0, 1);
+	for (; chapter(&f) < 4; next++)
+		update(&f, next, 1);
+	for (uint64_t i = 0; i < 20; i++)
+		find(&f, roll(&f, next), true, &data);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	for (; chapter(&f) < 9; next++) {
+		update(&f, next, 1);
+		if (next % 50 == 0)
+			update(&f, roll(&f, next), 2);
+	}
+	crash(&f);
+	compare(&f, 1, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	verify(&f);
+	end(&f);
+}
+END_TEST
+
 START_TEST(a_save_that_the_volume_has_left_behind_is_no_help)
 {
 	struct fixture f;
@@ -381,14 +396,14 @@ START_TEST(names_deleted_before_the_save_stay_deleted)
 }
 END_TEST
 
-/* What is on the device when the index was recovered with so many processors, and saved. */
+/* What is on the device when the index was recovered with so many threads, and saved. */
 static uint8_t *recover_and_save(struct fixture *f, unsigned int with, enum uds_index_mode mode,
 				 unsigned int zones, uint64_t *ret_bytes)
 {
 	struct uds_io *copy = copy_of(f->io);
 	uint8_t *content;
 
-	processors = with;
+	threads = with;
 	open_as(f, copy, mode, zones);
 	ck_assert_int_eq(uds_index_save(f->index), 0);
 	ck_assert_int_eq(uds_index_close(f->index), 0);
@@ -636,6 +651,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, a_recovery_with_the_save_answers_as_one_without_it, 0, 20);
+	tcase_add_loop_test(tc, chapters_of_new_names_are_recovered_as_without_the_save, 0, 8);
 	tcase_add_test(tc, a_save_that_the_volume_has_left_behind_is_no_help);
 	tcase_add_test(tc, promoted_names_are_not_lost_with_the_chapter_that_the_save_had_open);
 	tcase_add_test(tc, promoted_names_are_not_lost_when_the_chapter_is_another_one);

@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "check_main.h"
 #include "geometry/name_bits.h"
+#include "volume_index/additions.h"
 #include "volume_index/private.h"
 #include "index_image.h"
 #include "save_zone.h"
@@ -1108,6 +1109,110 @@ START_TEST(entries_that_are_too_old_are_left_out_of_a_load)
 }
 END_TEST
 
+/* Names of chapters 19 to 24: new ones, and some with the address of one that came before. */
+static uint8_t *make_pages(const struct geometry *geometry)
+{
+	const uint32_t count = 6 * geometry->records_per_chapter;
+	uint8_t *records = calloc(count, UDS_RECORD_BYTES);
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *name = records + (size_t)i * UDS_RECORD_BYTES;
+
+		put_le64(name, next_random());
+		put_le64(name + 8, next_random());
+		if (i > 0 && next_random() % 50 == 0)
+			memcpy(name, records + next_random() % i * UDS_RECORD_BYTES,
+			       next_random() % 2 == 0 ? 8 : UDS_NAME_BYTES);
+	}
+	return records;
+}
+
+/* As if each name in the way were another one's. */
+static void enter_name(struct volume_index *index, const struct uds_record_name *name, uint64_t vcn)
+{
+	struct name_place place;
+	struct hint hint;
+
+	volume_index_locate(index, name, &place);
+	volume_index_get(index, &place, name, &hint);
+	if (hint.found && hint.collision)
+		ck_assert_int_eq(volume_index_set(index, &hint, vcn), 0);
+	else
+		ck_assert_int_eq(volume_index_put(index, &hint, name, vcn), 0);
+}
+
+/* All names, or those that @additions have left. Returns how many. */
+static uint32_t enter_names(struct volume_index *index, const struct geometry *geometry,
+			    const uint8_t *records, const struct additions *additions)
+{
+	const uint32_t count = geometry->records_per_chapter;
+	uint32_t entered = 0;
+
+	for (uint64_t vcn = 19; vcn < 25; vcn++, records += (size_t)count * UDS_RECORD_BYTES) {
+		for (unsigned int part = 0; part < volume_index_parts(index); part++)
+			volume_index_set_part_window(index, part, 25, vcn);
+		for (uint32_t i = 0; i < count; i++) {
+			struct uds_record_name name;
+
+			if (additions != NULL && additions_next_left(additions, vcn, i) != i)
+				continue;
+			memcpy(&name, records + (size_t)i * UDS_RECORD_BYTES, sizeof(name));
+			enter_name(index, &name, vcn);
+			entered++;
+		}
+	}
+	return entered;
+}
+
+static struct additions *make_additions(struct crew *crew, const struct geometry *geometry,
+					const uint8_t *records)
+{
+	const unsigned int members = crew_members(crew);
+	struct additions *additions = additions_make(&env, geometry, members, 19, 6);
+
+	ck_assert_ptr_nonnull(additions);
+	for (uint64_t vcn = 19; vcn < 25; vcn++) {
+		for (uint32_t page = 0; page < geometry->record_pages_per_chapter; page++) {
+			additions_add_page(additions, page % members, vcn, page, records, false);
+			records += geometry->page_bytes;
+		}
+	}
+	ck_assert_int_eq(additions_sort(additions, crew), 0);
+	return additions;
+}
+
+/* @_i: bit 0 sparse; above, members of the crew less 1. */
+START_TEST(a_load_with_additions_makes_what_entering_them_makes)
+{
+	struct volume_index_cut cut = { .low_of = 25, .high = 19, .without_high = true };
+	struct volume_index *slow, *fast;
+	struct crew *crew;
+	struct sample s;
+	uint8_t *records;
+	uint32_t left, all;
+
+	make_sample(_i % 2 != 0, &s);
+	records = make_pages(&s.geometry);
+	ck_assert_int_eq(crew_make(&env, 1 + (unsigned int)_i / 2, &crew), 0);
+	ck_assert_int_eq(load_by(NULL, &cut, &env, &s.save, &s.geometry, 1, 5, NULL, &slow), 0);
+	all = enter_names(slow, &s.geometry, records, NULL);
+	cut.additions = make_additions(crew, &s.geometry, records);
+	ck_assert_int_eq(load_by(crew, &cut, &env, &s.save, &s.geometry, 1, 5, NULL, &fast), 0);
+	left = enter_names(fast, &s.geometry, records, cut.additions);
+	ck_assert_uint_gt(left, all / 100);
+	ck_assert_uint_lt(left, all - all / 10);
+	ck_assert_int_eq(volume_index_join(fast), 0);
+	check_same_saves(slow, fast);
+	check_same_statistics(slow, fast, crew_members(crew));
+	additions_free(cut.additions);
+	volume_index_free(slow);
+	volume_index_free(fast);
+	crew_free(crew);
+	free(records);
+	free_save(&s.save);
+}
+END_TEST
+
 START_TEST(every_failing_allocation_is_survived)
 {
 	struct sample s;
@@ -1137,6 +1242,7 @@ int main(void)
 	tcase_add_test(own, what_the_origin_could_not_load_is_left_out_of_the_save);
 	tcase_add_test(own, a_small_region_gets_the_newest_chapters);
 	tcase_add_loop_test(own, entries_that_are_too_old_are_left_out_of_a_load, 0, 2);
+	tcase_add_loop_test(own, a_load_with_additions_makes_what_entering_them_makes, 0, 6);
 	tcase_add_loop_test(own, a_write_that_fails_ends_the_save, 0, 2);
 	suite_add_tcase(suite, own);
 	tcase_add_test(damage, each_damaged_field_is_named);
