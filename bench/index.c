@@ -69,7 +69,8 @@ struct bench {
 	double values[MEASURES][MAX_RUNS];
 	bool measured[MEASURES];
 	unsigned int run;
-	double processor_seconds; /* used up to the last note */
+	double began;		  /* what is measured */
+	double processor_seconds; /* used until then */
 };
 
 static double now(void)
@@ -96,15 +97,32 @@ static double processor_seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static void begin(struct bench *bench)
+{
+	bench->processor_seconds = processor_seconds();
+	bench->began = now();
+}
+
+/* Since it began. */
+static double seconds(const struct bench *bench)
+{
+	return now() - bench->began;
+}
+
 static void note(struct bench *bench, enum measure measure, double value)
 {
-	double seconds = processor_seconds();
-
 	bench->values[measure][bench->run] = value;
 	bench->measured[measure] = true;
 	fprintf(stderr, "  %-42s %10.3f  (processor %.3f s)\n", titles[measure], value,
-		seconds - bench->processor_seconds);
-	bench->processor_seconds = seconds;
+		processor_seconds() - bench->processor_seconds);
+}
+
+/* What is read off, and takes no time. */
+static void note_size(struct bench *bench, enum measure measure, double value)
+{
+	bench->values[measure][bench->run] = value;
+	bench->measured[measure] = true;
+	fprintf(stderr, "  %-42s %10.3f\n", titles[measure], value);
 }
 
 static void open_index(struct bench *bench, enum uds_index_mode mode)
@@ -156,8 +174,8 @@ static void run_batch(struct bench *bench, unsigned int count)
 static double post_names(struct bench *bench, uint64_t count)
 {
 	uint64_t end = bench->posted + count;
-	double t = now();
 
+	begin(bench);
 	while (bench->posted < end) {
 		unsigned int n = 0;
 
@@ -171,7 +189,7 @@ static double post_names(struct bench *bench, uint64_t count)
 		run_batch(bench, n);
 	}
 	uds_index_flush(bench->index);
-	return (double)count / (now() - t) / 1e6;
+	return (double)count / seconds(bench) / 1e6;
 }
 
 /* @choose: gives the number of the @i-th name to query. */
@@ -179,8 +197,9 @@ static double query_names(struct bench *bench, uint64_t seed, uint64_t count,
 			  uint64_t (*choose)(const struct bench *, uint64_t i), double *ret_found)
 {
 	uint64_t found = 0;
-	double t = now();
+	double t;
 
+	begin(bench);
 	for (uint64_t i = 0; i < count;) {
 		unsigned int n = 0;
 
@@ -192,7 +211,7 @@ static double query_names(struct bench *bench, uint64_t seed, uint64_t count,
 		for (unsigned int j = 0; j < n; j++)
 			found += bench->requests[j].found;
 	}
-	t = now() - t;
+	t = seconds(bench);
 	*ret_found = (double)found / (double)count;
 	return (double)count / t / 1e6;
 }
@@ -248,8 +267,8 @@ static void measure_requests(struct bench *bench)
 
 	note(bench, FILL, post_names(bench, bench->records));
 	s = statistics(bench);
-	note(bench, INDEX_BYTES, (double)s.volume_index_bytes / (double)s.entries);
-	note(bench, MEMORY, (double)s.memory_bytes / 1e6);
+	note_size(bench, INDEX_BYTES, (double)s.volume_index_bytes / (double)s.entries);
+	note_size(bench, MEMORY, (double)s.memory_bytes / 1e6);
 	if (bench->steady > 0)
 		note(bench, STEADY, post_names(bench, bench->steady));
 	if (bench->misses > 0) {
@@ -275,16 +294,17 @@ static void measure_requests(struct bench *bench)
 
 static void measure_save(struct bench *bench)
 {
-	double t = now();
-	int r = uds_index_save(bench->index);
+	int r;
 
+	begin(bench);
+	r = uds_index_save(bench->index);
 	if (r < 0)
 		die("save", r, NULL);
-	note(bench, SAVE, now() - t);
+	note(bench, SAVE, seconds(bench));
 	uds_index_close(bench->index);
-	t = now();
+	begin(bench);
 	open_index(bench, UDS_INDEX_LOAD_OR_RECOVER);
-	note(bench, LOAD, now() - t);
+	note(bench, LOAD, seconds(bench));
 }
 
 #define CHAPTERS_SINCE_SAVE 64
@@ -293,18 +313,17 @@ static void measure_rebuild(struct bench *bench)
 {
 	uint64_t chapter = (uint64_t)bench->configuration.record_pages_per_chapter *
 			   bench->configuration.page_bytes / 32;
-	double t;
 
 	/* New chapters make the save invalid. */
 	post_names(bench, CHAPTERS_SINCE_SAVE * chapter + 1);
 	uds_index_close(bench->index);
-	t = now();
+	begin(bench);
 	open_index(bench, UDS_INDEX_LOAD_OR_RECOVER);
-	note(bench, RECOVERY, now() - t);
+	note(bench, RECOVERY, seconds(bench));
 	uds_index_close(bench->index);
-	t = now();
+	begin(bench);
 	open_index(bench, UDS_INDEX_RECOVER);
-	note(bench, REBUILD, now() - t);
+	note(bench, REBUILD, seconds(bench));
 }
 
 static int compare(const void *a, const void *b)
