@@ -14,12 +14,12 @@ _uds_options()
 	find) ;;
 	scan)
 		echo "--index --block-size --top --directories --first-seen --sparse --readers" \
-			"--one-file-system --no-save --nonce $index $save"
+			"--one-file-system --no-save --checkpoint-interval --nonce $index $save"
 		;;
 	verify) echo "--repair --lose-records $index $save" ;;
 	dump) echo "--nonce $index" ;;
 	recover) echo "--ignore-saves --lose-records --skip-unreadable --nonce $index $save" ;;
-	load | exec | post | update | query | peek | delete) echo "--no-save --nonce $index $save" ;;
+	load | exec | post | update | query | peek | delete) echo "--no-save --checkpoint-interval --nonce $index $save" ;;
 	"snapshot create") echo "--chunk-size --size --force" ;;
 	"snapshot info") echo "--salvage" ;;
 	"snapshot list") echo "--ranges --salvage" ;;
@@ -83,7 +83,7 @@ _uds()
 		mapfile -t COMPREPLY < <(compgen -W "4K 8K 16K 32K 64K" -- "$current")
 		return
 		;;
-	--offset | --zones | --save-time | --chapters | --record-pages | --sparse-chapters | \
+	--offset | --zones | --save-time | --checkpoint-interval | --chapters | --record-pages | --sparse-chapters | \
 		--sample-rate | --nonce | --nonce-data | --size | --top | --sample | --readers | --length | \
 		--limit | --rate)
 		return

@@ -36,7 +36,7 @@ static const char scan_options[] =
 	"  --readers N           threads that read and hash, 1 to 64 (one for each processor)\n"
 	"  --one-file-system     do not go into other mounts\n"
 	"  --no-save             with --index: leave it as a crash would\n" TARGET_HELP
-		TARGET_NONCE_HELP TARGET_SAVE_HELP TARGET_COMMON_HELP;
+		TARGET_NONCE_HELP TARGET_SAVE_HELP TARGET_CHECKPOINT_HELP TARGET_COMMON_HELP;
 
 static const char verify_options[] =
 	"  --repair              mend what is damaged\n"
@@ -48,8 +48,8 @@ static const char recover_options[] =
 	"  --lose-records        give up records that only a save has\n"
 	"  --skip-unreadable     give up chapters and saves that cannot be read\n" TARGET_HELP
 		TARGET_NONCE_HELP TARGET_SAVE_HELP TARGET_COMMON_HELP;
-static const char request_options[] =
-	TARGET_HELP TARGET_NONCE_HELP TARGET_SAVE_HELP NO_SAVE_HELP TARGET_COMMON_HELP;
+static const char request_options[] = TARGET_HELP TARGET_NONCE_HELP TARGET_SAVE_HELP
+	TARGET_CHECKPOINT_HELP NO_SAVE_HELP TARGET_COMMON_HELP;
 
 const struct command index_commands[] = {
 	{

@@ -158,6 +158,7 @@ int requests_run(const struct command *command, int argc, char **argv)
 	options_start(&options, command);
 	target_options(&target, &options, true);
 	target_nonce_option(&target, &options);
+	target_checkpoint_option(&target, &options);
 	options_flag(&options, "no-save", &no_save);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;

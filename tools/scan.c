@@ -268,6 +268,7 @@ static void set_options(struct scan *scan, struct options *options)
 	o->readers = processors < 1 ? 1 : processors > 16 ? 16 : (uint64_t)processors;
 	target_options(&scan->target, options, true);
 	target_nonce_option(&scan->target, options);
+	target_checkpoint_option(&scan->target, options);
 	options_text(options, "index", &scan->index);
 	options_bytes(options, "block-size", &o->block_bytes, MIN_BLOCK_BYTES, MAX_BLOCK_BYTES, 1);
 	options_number(options, "top", &scan->report.top, 0, UINT64_MAX);
@@ -282,7 +283,8 @@ static void set_options(struct scan *scan, struct options *options)
 /* What the options mean together. Returns an exit status, after a message if it is bad. */
 static int check_options(struct scan *scan, const struct options *options)
 {
-	static const char *const of_index[] = { "no-save", "nonce", "offset" };
+	static const char *const of_index[] = { "no-save", "nonce", "offset",
+						"checkpoint-interval" };
 	struct scan_options *o = &scan->options;
 	char range[160];
 

@@ -33,6 +33,11 @@ void target_nonce_option(struct target *target, struct options *options)
 	options_number(options, "nonce", &target->nonce, 0, UINT64_MAX);
 }
 
+void target_checkpoint_option(struct target *target, struct options *options)
+{
+	options_number(options, "checkpoint-interval", &target->checkpoint_interval, 1, UINT32_MAX);
+}
+
 void target_set(struct target *target, const struct options *options, const char *uri)
 {
 	const struct uds_env env = UDS_ENV_INIT;
@@ -77,6 +82,7 @@ int target_open(struct target *target, enum uds_index_mode mode)
 	options.env = &target->env;
 	options.offset = target->offset;
 	options.zones = (unsigned int)target->zones;
+	options.checkpoint_interval = (uint32_t)target->checkpoint_interval;
 	options.mode = mode;
 	options.check_nonce = target->check_nonce;
 	options.nonce = target->nonce;

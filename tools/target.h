@@ -25,7 +25,8 @@ struct target {
 	/* From the command line. */
 	uint64_t offset;
 	uint64_t zones;
-	uint64_t save_time; /* what the clock says when it was given */
+	uint64_t checkpoint_interval; /* chapters; 0: none */
+	uint64_t save_time;	      /* what the clock says when it was given */
 	bool fixed_time;
 	bool check_nonce;
 	bool lose_records, skip_unreadable; /* as in struct uds_index_options */
@@ -38,6 +39,8 @@ struct target {
 #define TARGET_NONCE_HELP "  --nonce N             refuse an index that was made with another one\n"
 #define TARGET_SAVE_HELP \
 	"  --save-time MS        the time stamp of the save, milliseconds since 1970\n"
+#define TARGET_CHECKPOINT_HELP \
+	"  --checkpoint-interval N  save in the background, too, every N chapters\n"
 #define TARGET_COMMON_HELP                                               \
 	"  --json                results as JSON, where there are any\n" \
 	"  --quiet, -q           no progress bar and no notes\n"
@@ -47,6 +50,9 @@ void target_options(struct target *target, struct options *options, bool saves);
 
 /* Adds --nonce: an index of another one is refused. */
 void target_nonce_option(struct target *target, struct options *options);
+
+/* Adds --checkpoint-interval, for commands that may go on for long. */
+void target_checkpoint_option(struct target *target, struct options *options);
 
 /* After parsing; @uri is borrowed. */
 void target_set(struct target *target, const struct options *options, const char *uri);

@@ -116,7 +116,15 @@ struct uds_index_options {
 	 * where they have less.
 	 */
 	uint8_t threads;
-	uint8_t unused[5]; /* ignored */
+	uint8_t unused; /* ignored */
+
+	/*
+	 * Saves in the background, by a thread of the index, when so many chapters were closed since the latest save;
+	 * 0: only uds_index_save() saves. Each writes the whole volume index, so many chapters are worth it: a recovery
+	 * has at most about so many to replay. Ignored where there are no extras (uds-extras(5)), since a recovery cannot
+	 * use a save there that chapters follow, and read-only. Since 0.2.
+	 */
+	uint32_t checkpoint_interval;
 
 	/*
 	 * May be NULL. An engine (uds/engine.h) whose threads do what is read at once, instead of threads of
@@ -128,7 +136,7 @@ struct uds_index_options {
 #define UDS_INDEX_OPTIONS_INIT                                                                     \
 	{                                                                                          \
 		sizeof(struct uds_index_options), 0, 0, 0, UDS_INDEX_LOAD_OR_RECOVER, false, 0, 0, \
-			0, 0, false, false, 0, { 0 }, 0                                            \
+			0, 0, false, false, 0, 0, 0, 0                                             \
 	}
 
 struct uds_index_format_options {
@@ -205,6 +213,7 @@ int uds_index_format(struct uds_io *io, const struct uds_configuration *configur
  *   UDS_ERR_READ_ONLY            the I/O is read-only, and the mode is not
  *   UDS_ERR_UNALIGNED            the I/O's blocks are larger than 4096 bytes
  *   UDS_ERR_STOPPED              the progress callback ended the recovery
+ *   -EAGAIN                      the system has no more threads
  *   -EINVAL                      zones, mode or offset are out of range
  *   -EINVAL, -E2BIG              a size member (libuds(3), Structs)
  *   -ENOMEM, -EIO, ...           no memory; what the I/O said
@@ -220,6 +229,8 @@ int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
  * uds_index_save(), as after a crash.
  *
  * @index: may be NULL.
+ *
+ * A save in the background is stopped, as if it had not begun (checkpoint_interval).
  *
  * A chapter that could not be written is tried once more. If that fails, its records are lost; the
  * log says how many. If the index was flushed and nothing on the device says so yet, the header of the
@@ -407,12 +418,14 @@ struct uds_index_statistics {
 		damaged_reads; /* reads of pages that did not verify: each was an error of a request */
 	uint64_t
 		unwritten_records; /* of a closed chapter that could not be written yet: only in memory */
+	uint64_t checkpoints;	      /* saves that were made in the background */
+	uint64_t checkpoint_failures; /* and those that failed */
 };
 
 #define UDS_INDEX_STATISTICS_INIT                                                                  \
 	{                                                                                          \
 		sizeof(struct uds_index_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0, 0, \
-			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                         \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                   \
 	}
 
 /*

@@ -3,15 +3,15 @@
  * The inside of a struct uds_index, for the files of lib/index: the layers below tied together.
  *
  * Names are split over zones. Each zone has an open chapter zone, a closing one, its share of the
- * volume index and a lock around them. There are no threads but the callers' and the chapter
- * writer's: the thread that holds a zone's lock does that zone's work. While the index is opened there is
+ * volume index and a lock around them. There are no threads but the callers', the chapter
+ * writer's and the checkpointer's: the thread that holds a zone's lock does that zone's work. While the index is opened there is
  * also a crew; no zone is locked then.
  *
  * Locks, in the order in which they are taken:
  *   that of the saver (save.h), for as long as a save takes
  *   zones[0].lock .. zones[Z-1].lock   all of them in this order, or one of them alone
- *   those of the journal (journal.h)
- * newest, oldest and what the volume index calls its windows change only under all zone locks, so
+ *   those of the journal (journal.h), and that of the checkpointer (checkpoint.h)
+ * newest, saved_chapter, oldest and what the volume index calls its windows change only under all zone locks, so
  * they can be read under any of them. The chapter writer's thread takes no zone lock.
  */
 #ifndef INDEX_INDEX_H
@@ -39,6 +39,8 @@
 #define CACHE_LINE 64
 
 struct batch;
+struct checkpoint_due;
+struct index_checkpointer;
 struct index_journal;
 struct index_saver;
 struct zone_journal;
@@ -100,6 +102,10 @@ struct uds_index {
 	bool must_save;		/* even if nothing was asked for: a new or recovered index */
 	bool saving; /* changes since the last save may be in one that is not committed */
 	struct index_saver *saver; /* NULL when read-only */
+	uint64_t saved_chapter;	   /* that the latest save has open; 0: none is known */
+	/* NULL: saves are made when asked for only. */
+	struct index_checkpointer *checkpointer;
+	struct checkpoint_due *checkpoint_due; /* the checkpointer's */
 
 	/* While the index is opened; NULL later. The volume index may be in parts as long as this is there. */
 	struct crew *crew;

@@ -8,6 +8,7 @@
 #include "base/struct_size.h"
 #include "base/visibility.h"
 #include "index/batch.h"
+#include "index/checkpoint.h"
 #include "index/close_chapter.h"
 #include "index/journal.h"
 #include "index/left_out.h"
@@ -234,6 +235,7 @@ static int load(struct uds_index *index, const struct uds_index_options *options
 	if (r == 0) {
 		index->base_journal = layout_save_journal(&index->layout);
 		index->left_out_from = index->newest;
+		index->saved_chapter = index->newest;
 	}
 	if (r == 0 && !options->lose_records)
 		return index_check_headless_saves(index, options->skip_unreadable, message);
@@ -337,7 +339,7 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 		r = crew_make(&index->env, threads_for(&index->geometry, options), &index->crew);
 	if (r == 0)
 		r = load_or_recover(index, options, message);
-	/* No threads outlast the opening but the chapter writer's. */
+	/* No threads outlast the opening but the chapter writer's and the checkpointer's. */
 	crew_free(index->crew);
 	index->crew = NULL;
 	if (r == 0)
@@ -349,6 +351,9 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 		journal_attach(index);
 		r = journal_settle(index, message);
 	}
+	/* Its thread uses all of the index from the start. */
+	if (r == 0)
+		r = checkpointer_make(index, options->checkpoint_interval);
 	return r;
 }
 
@@ -438,6 +443,7 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	if (index == NULL)
 		return 0;
 	env = index->env;
+	checkpointer_free(index);
 	/*
 	 * The writer goes first: its thread uses the volume and the closed chapter of each zone. Its status is
 	 * the worse one: a chapter that still cannot be written is lost with the index.

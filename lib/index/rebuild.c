@@ -317,6 +317,7 @@ static int begin_with_save(struct rebuild *rebuild, struct find_options *options
 				rebuild->found.newest - rebuild->from);
 			index->began_with_save = true;
 			index->left_out_from = rebuild->from;
+			index->saved_chapter = rebuild->from;
 			index->base_journal = layout_save_journal(&index->layout);
 			rebuild->with_save = true;
 			return 1;

@@ -369,6 +369,8 @@ static void end(struct running_save *save, int status)
 		index->zones[i].changed |= save->changed[i];
 	if (status < 0)
 		index->must_save |= save->must_save;
+	else
+		index->saved_chapter = save->save.newest;
 	index->saving = false;
 	index_unlock_all(index);
 }

@@ -3,6 +3,7 @@
 #include "base/struct_size.h"
 #include "base/visibility.h"
 #include "index/batch.h"
+#include "index/checkpoint.h"
 #include "index/journal.h"
 
 static uint64_t found(const uint64_t *requests)
@@ -78,6 +79,7 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	add_memory(index, &vi, &s);
 	index_unlock_all(index);
 	/* Counted without the zones' locks, so they may be a little ahead. */
+	s.checkpoints = checkpointer_count(index, &s.checkpoint_failures);
 	s.pages_read = volume_pages_read(index->volume);
 	s.damaged_reads = volume_damaged_reads(index->volume);
 	if (index->writer != NULL) {

@@ -31,6 +31,7 @@ struct run {
 	struct model *saved;   /* as it was at the last save */
 	struct model *flushed; /* as it was at the last flush or save */
 	bool journal;
+	bool checkpoints; /* saves in the background */
 	unsigned int replays;
 	uint64_t saved_newest;
 	uint64_t seed;
@@ -195,6 +196,8 @@ static void open_index(struct run *run)
 	options.zones = run->zones;
 	options.offset = run->offset;
 	options.threads = (uint8_t) throw(run->seed, &run->dice, 4);
+	if (run->checkpoints)
+		options.checkpoint_interval = (uint32_t) throw(run->seed, &run->dice, 4);
 	r = uds_index_open(run->io, &options, &message, &run->index);
 	ck_assert_msg(r == 0, "open: %d %s", r, message.text);
 }
@@ -401,6 +404,8 @@ static void run_model(bool sparse, bool converted, unsigned int threads, unsigne
 	struct run run;
 
 	start_run(&run, sparse, seed);
+	/* One thread alone is to do the same things every time. */
+	run.checkpoints = threads > 1;
 	for (unsigned int round = 0; round < rounds; round++) {
 		/* Some rounds are so short that no chapter is closed in them. */
 		unsigned int n = throw(seed, &run.dice, 4) == 0 ? 2 * threads : batches;

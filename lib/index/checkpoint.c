@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The thread that saves in the background. */
+#include "index/checkpoint.h"
+
+#include <errno.h>
+
+#include "base/message.h"
+#include "index/checkpoint_due.h"
+#include "index/save.h"
+
+struct index_checkpointer {
+	struct uds_index *index;
+	pthread_t thread;
+	atomic_bool stop; /* the save that is running */
+	struct checkpoint_due due;
+
+	/* Under its lock. */
+	bool failed; /* the last one did */
+	uint64_t made, failures;
+};
+
+/* One that was asked for may have come first. */
+static bool is_due(const struct index_checkpointer *checkpointer)
+{
+	const struct uds_index *index = checkpointer->index;
+	bool due;
+
+	pthread_mutex_lock(&index->zones[0].lock);
+	due = index->newest >= index->saved_chapter + checkpointer->due.interval;
+	pthread_mutex_unlock(&index->zones[0].lock);
+	return due;
+}
+
+static int stop_save(void *context, uint64_t done, uint64_t total)
+{
+	const struct index_checkpointer *checkpointer = context;
+
+	(void)done;
+	(void)total;
+	return atomic_load(&checkpointer->stop) ? 1 : 0;
+}
+
+static void note_failure(struct index_checkpointer *checkpointer)
+{
+	struct uds_index *index = checkpointer->index;
+	struct uds_message message = { "" };
+	bool first;
+
+	pthread_mutex_lock(&checkpointer->due.lock);
+	first = !checkpointer->failed;
+	checkpointer->failed = true;
+	checkpointer->failures++;
+	pthread_mutex_unlock(&checkpointer->due.lock);
+	failures_get(index->failures, &message);
+	if (first)
+		env_log(&index->env, UDS_LOG_WARNING,
+			"%.440s; saving in the background failed, and is tried again",
+			message.text);
+}
+
+static void save(struct index_checkpointer *checkpointer)
+{
+	struct uds_index *index = checkpointer->index;
+	int r;
+
+	if (!is_due(checkpointer))
+		return;
+	failures_begin(index->failures);
+	r = index_end(index, index_save(index, stop_save, checkpointer), "saving");
+	if (r == UDS_ERR_STOPPED)
+		return;
+	if (r < 0) {
+		note_failure(checkpointer);
+		return;
+	}
+	pthread_mutex_lock(&checkpointer->due.lock);
+	checkpointer->failed = false;
+	checkpointer->made++;
+	pthread_mutex_unlock(&checkpointer->due.lock);
+}
+
+static void *run(void *context)
+{
+	struct index_checkpointer *checkpointer = context;
+
+	pthread_mutex_lock(&checkpointer->due.lock);
+	while (!checkpointer->due.stop) {
+		if (!checkpointer->due.due) {
+			pthread_cond_wait(&checkpointer->due.changed, &checkpointer->due.lock);
+			continue;
+		}
+		checkpointer->due.due = false;
+		pthread_mutex_unlock(&checkpointer->due.lock);
+		save(checkpointer);
+		pthread_mutex_lock(&checkpointer->due.lock);
+	}
+	pthread_mutex_unlock(&checkpointer->due.lock);
+	return NULL;
+}
+
+static void release(struct uds_index *index)
+{
+	pthread_cond_destroy(&index->checkpoint_due->changed);
+	pthread_mutex_destroy(&index->checkpoint_due->lock);
+	env_release(&index->env, index->checkpointer);
+	index->checkpointer = NULL;
+	index->checkpoint_due = NULL;
+}
+
+int checkpointer_make(struct uds_index *index, uint32_t interval)
+{
+	struct index_checkpointer *checkpointer;
+	int r;
+
+	if (interval == 0 || index->read_only || !index->layout.extras.present)
+		return 0;
+	checkpointer = env_allocate_zeroed(&index->env, 1, sizeof(*checkpointer));
+	if (checkpointer == NULL)
+		return -ENOMEM;
+	checkpointer->index = index;
+	checkpointer->due.interval = interval;
+	pthread_mutex_init(&checkpointer->due.lock, NULL);
+	pthread_cond_init(&checkpointer->due.changed, NULL);
+	index->checkpointer = checkpointer;
+	index->checkpoint_due = &checkpointer->due;
+	r = -pthread_create(&checkpointer->thread, NULL, run, checkpointer);
+	if (r < 0)
+		release(index);
+	return r;
+}
+
+void checkpointer_free(struct uds_index *index)
+{
+	struct index_checkpointer *checkpointer = index->checkpointer;
+
+	if (checkpointer == NULL)
+		return;
+	pthread_mutex_lock(&checkpointer->due.lock);
+	atomic_store(&checkpointer->stop, true);
+	checkpointer->due.stop = true;
+	pthread_cond_signal(&checkpointer->due.changed);
+	pthread_mutex_unlock(&checkpointer->due.lock);
+	pthread_join(checkpointer->thread, NULL);
+	release(index);
+}
+
+uint64_t checkpointer_count(const struct uds_index *index, uint64_t *ret_failed)
+{
+	struct index_checkpointer *checkpointer = index->checkpointer;
+	uint64_t made;
+
+	*ret_failed = 0;
+	if (checkpointer == NULL)
+		return 0;
+	pthread_mutex_lock(&checkpointer->due.lock);
+	made = checkpointer->made;
+	*ret_failed = checkpointer->failures;
+	pthread_mutex_unlock(&checkpointer->due.lock);
+	return made;
+}
