@@ -132,6 +132,7 @@ static int survey(struct repair *repair)
 	uint64_t before;
 	int r;
 
+	repair->loses |= index->lost_changes.text[0] != '\0';
 	r = verify_check_saves(verify);
 	before = verify->findings;
 	verify_check_open_chapter(verify);
@@ -260,6 +261,7 @@ static int open_index(struct repair *repair, struct uds_io *io, struct uds_index
 		      struct uds_message *message)
 {
 	struct index_verify *verify = &repair->verify;
+	struct uds_message lost = { "" };
 	bool allowed = options->lose_records;
 	int r;
 
@@ -269,9 +271,13 @@ static int open_index(struct repair *repair, struct uds_io *io, struct uds_index
 	if (repair->loses) {
 		verify_found(verify, message);
 		options->lose_records = true;
+		lost = *message;
 		r = verify->stopped ? UDS_ERR_STOPPED
 				    : uds_index_open(io, options, message, &verify->index);
 	}
+	/* Reported once. */
+	if (r == 0 && strcmp(verify->index->lost_changes.text, lost.text) == 0)
+		verify->index->lost_changes.text[0] = '\0';
 	options->lose_records = allowed;
 	return r;
 }

@@ -65,7 +65,10 @@ int verify_check_saves(struct index_verify *verify)
 		if (slot->state == SLOT_DAMAGED || slot->state == SLOT_UNKNOWN)
 			finding(verify, "save %u: %s", i, slot->why.text);
 	}
-	if (index->layout.extras.why.text[0] != '\0')
+	/* It says why the extras do not count, too. */
+	if (index->lost_changes.text[0] != '\0')
+		verify_found(verify, &index->lost_changes);
+	else if (index->layout.extras.why.text[0] != '\0')
 		finding(verify, "extras: %s", index->layout.extras.why.text);
 	/*
 	 * Nothing was recovered, or no save counts: then there is nothing that could contradict it.

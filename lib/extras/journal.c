@@ -304,3 +304,34 @@ int journal_find(struct uds_io *io, const struct uds_env *env, const struct extr
 	*ret_found = found;
 	return 0;
 }
+
+int journal_find_headless(struct uds_io *io, const struct uds_env *env, struct extras_area *area,
+			  uint64_t *ret_blocks, uint64_t *ret_chapter)
+{
+	uint64_t blocks = 0, chapter = 0, bytes = 0;
+	struct journal_head head;
+	uint8_t *block;
+	int r;
+
+	r = uds_io_size(io, &bytes);
+	if (r < 0)
+		return r;
+	block = io_allocate_buffer(io, env, BLOCK_BYTES);
+	if (block == NULL)
+		return -ENOMEM;
+	for (uint64_t place = 0; place < area->journal_blocks; place++) {
+		if (offset_of(area, place) + BLOCK_BYTES > bytes)
+			break;
+		if (io_read(io, block, BLOCK_BYTES, offset_of(area, place), NULL) < 0)
+			continue;
+		area->id = get_le64(block + AT_ID);
+		if (!journal_check_block(area, place, block, &head))
+			continue;
+		blocks++;
+		chapter = higher(chapter, head.chapter);
+	}
+	env_release(env, block);
+	*ret_blocks = blocks;
+	*ret_chapter = chapter;
+	return 0;
+}

@@ -94,6 +94,18 @@ int journal_find(struct uds_io *io, const struct uds_env *env, const struct extr
 		 struct journal_found *ret_found);
 
 /*
+ * What there is when no header is left that says which blocks count: reports how many blocks have a place in a
+ * journal there, of whatever id, and the latest chapter that was open when one was written. Blocks that cannot be
+ * read, or lie behind the end of the I/O, are passed over.
+ *
+ * @area: from extras_make(), with any id.
+ *
+ * Returns 0 or -ENOMEM, or what asking for the size of the I/O came to.
+ */
+int journal_find_headless(struct uds_io *io, const struct uds_env *env, struct extras_area *area,
+			  uint64_t *ret_blocks, uint64_t *ret_chapter);
+
+/*
  * Reads blocks [@first, @first + @count) of a chain, which do not wrap.
  *
  * Returns 0; UDS_ERR_CORRUPT when one of them is not what it was; or what the I/O said.

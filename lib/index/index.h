@@ -112,6 +112,7 @@ struct uds_index {
 
 	uint64_t dropped_at_load;
 	struct uds_message why_recovered; /* empty when a save was loaded */
+	struct uds_message lost_changes;  /* of a damaged journal; empty: none */
 	bool save_damaged;		  /* there is a save that is not as it was written */
 
 	struct failures *failures; /* sentences, for each thread */

@@ -389,6 +389,48 @@ static void begin_flushed(struct uds_index *index, bool has_blocks)
 		index->left_out_from = from - 1;
 }
 
+/* Changes are lost; @sentence says so. Returns 0 if that is allowed. */
+static int lose_changes(struct uds_index *index, const struct uds_message *sentence,
+			const struct uds_index_options *options, struct uds_message *message)
+{
+	if (!options->lose_records && options->mode != UDS_INDEX_RECOVER) {
+		*message = *sentence;
+		return UDS_ERR_WOULD_LOSE_RECORDS;
+	}
+	index->lost_changes = *sentence;
+	env_log(&index->env, UDS_LOG_WARNING, "%s", sentence->text);
+	return 0;
+}
+
+/*
+ * No header is left that says which blocks count. A save has all of them if it was made when the last chapter that
+ * they know of was closed; else nothing tells whether it has. The extras are not needed to open an index, so this is
+ * logged, and for verify and repair to report.
+ */
+static int judge_headless(struct uds_index *index)
+{
+	const struct layout *layout = &index->layout;
+	const struct save_slot *latest = saves_find_latest(&layout->saves);
+	struct extras_area area;
+	uint64_t blocks, chapter;
+	int r;
+
+	if (layout->extras.why.text[0] == '\0' || geometry_journal_blocks(&layout->geometry) == 0)
+		return 0;
+	extras_make(&layout->geometry, layout->extras.start, layout->super.volume_nonce, 0, &area);
+	r = journal_find_headless(index->io, &index->env, &area, &blocks, &chapter);
+	if (r < 0 || blocks == 0 || (latest != NULL && latest->save.newest > chapter))
+		return r;
+	failure(&index->lost_changes, 0,
+		"%s: extras: %.300s; so the %" PRIu64
+		" blocks of the journal do not count, and up to %" PRIu64
+		" changes that no save may have are lost",
+		uds_io_name(index->io), layout->extras.why.text, blocks,
+		blocks * JOURNAL_BLOCK_ENTRIES);
+	env_log(&index->env, UDS_LOG_WARNING, "%s", index->lost_changes.text);
+	return 0;
+}
+
 /* Blocks that were durable once are missing. Returns 0 if that does not matter. */
 static int judge_damage(struct uds_index *index, const struct journal_found *found,
 			const struct uds_index_options *options, struct uds_message *message)
@@ -402,12 +444,7 @@ static int judge_damage(struct uds_index *index, const struct journal_found *fou
 		"%s: extras: journal: %" PRIu64
 		" blocks that were written are damaged: up to %" PRIu64 " changes since are lost",
 		uds_io_name(index->io), lost, lost * JOURNAL_BLOCK_ENTRIES);
-	if (!options->lose_records && options->mode != UDS_INDEX_RECOVER) {
-		*message = sentence;
-		return UDS_ERR_WOULD_LOSE_RECORDS;
-	}
-	env_log(&index->env, UDS_LOG_WARNING, "%s", sentence.text);
-	return 0;
+	return lose_changes(index, &sentence, options, message);
 }
 
 static void start_journal(struct uds_index *index, const struct journal_found *found, bool kept)
@@ -433,7 +470,9 @@ int journal_recover(struct uds_index *index, const struct uds_index_options *opt
 	if (index->layout.extras.unreadable < 0 && !options->skip_unreadable)
 		return failure(message, index->layout.extras.unreadable, "%s: extras: %.400s",
 			       uds_io_name(index->io), index->layout.extras.why.text);
-	if (!index->layout.extras.present || index->layout.extras.journal_blocks == 0)
+	if (!index->layout.extras.present)
+		return judge_headless(index);
+	if (index->layout.extras.journal_blocks == 0)
 		return 0;
 	layout_settle_intent(&index->layout);
 	r = journal_find(index->io, &index->env, &index->layout.extras, options->skip_unreadable,

@@ -107,6 +107,11 @@ static void extras_place(const struct layout *layout, const struct index_damage 
 		*ret_offset = area->start + 2 * BLOCK_BYTES;
 		*ret_length = 2 * BLOCK_BYTES;
 		break;
+	case EXTRAS_JOURNAL:
+		*ret_offset = area->start +
+			      (area->journal + damage->number % area->journal_blocks) * BLOCK_BYTES;
+		*ret_length = BLOCK_BYTES;
+		break;
 	default:
 		*ret_offset = extras_checksum_offset(
 			area, geometry_physical_chapter(&layout->geometry, damage->vcn), 0);

@@ -26,12 +26,13 @@ enum index_structure {
 	INDEX_PAGE_LISTS,
 	RECORD_PAGE_NAME,
 	RECORD_PAGE_DATA,
-	RECORD_PAGE,	   /* all of it */
-	CHAPTER,	   /* all pages */
-	EXTRAS_HEADER,	   /* number @number */
-	EXTRAS_HEADERS,	   /* both */
-	EXTRAS_CHECKSUMS,  /* of chapter @vcn */
-	EXTRAS_SAVE_COPIES /* of the save headers */
+	RECORD_PAGE,	    /* all of it */
+	CHAPTER,	    /* all pages */
+	EXTRAS_HEADER,	    /* number @number */
+	EXTRAS_HEADERS,	    /* both */
+	EXTRAS_CHECKSUMS,   /* of chapter @vcn */
+	EXTRAS_SAVE_COPIES, /* of the save headers */
+	EXTRAS_JOURNAL	    /* block @number */
 };
 
 struct index_damage {

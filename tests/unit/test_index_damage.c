@@ -19,6 +19,7 @@
 #include "names.h"
 #include "small_index.h"
 #include "torture_env.h"
+#include "../format/convert.h"
 
 #define CHAPTERS     6
 #define RECORD_PAGES 24
@@ -27,9 +28,19 @@
 #define OPEN_RECORDS 100
 #define SINCE_SAVE   50 /* of these, since the save before the last */
 #define DELETED	     3	/* every so many thousandth name */
+#define FLUSHED	     20 /* of the open chapter, by each of the two last flushes that store */
+
+/* What the image is of. */
+enum kind {
+	WITH_EXTRAS,
+	WITHOUT_EXTRAS,
+	WITH_JOURNAL, /* records and deletions that nothing but the journal has */
+	CONVERTED
+};
 
 /* A good index, and where each of its names is. */
 struct image {
+	enum kind kind;
 	struct small_shape shape;
 	struct layout layout;
 	uint8_t *bytes;
@@ -85,15 +96,16 @@ static struct uds_index *open_on(struct uds_io *io)
 
 static bool is_deleted(uint64_t name)
 {
-	return name % 1000 == DELETED;
+	return name % 1000 == DELETED || (image.kind == WITH_JOURNAL && name % 1000 == DELETED + 1);
 }
 
 /* From the pages, since which record goes where is not this test's. */
 static void note_places(void)
 {
 	const struct geometry *geometry = &image.layout.geometry;
+	const struct save_slot *slot = saves_find_latest(&image.layout.saves);
 
-	for (uint64_t vcn = OLDEST; vcn < WRITTEN; vcn++) {
+	for (uint64_t vcn = slot->save.oldest; vcn < WRITTEN; vcn++) {
 		for (uint32_t p = 0; p < RECORD_PAGES; p++) {
 			struct index_damage page = { RECORD_PAGE, vcn, p };
 			uint64_t offset, length, name;
@@ -114,19 +126,81 @@ static void note_places(void)
 	}
 }
 
-static void make_image(bool extras)
+static void post_names(struct uds_index *index, uint64_t first, uint64_t end)
+{
+	for (uint64_t i = first; i < end; i++) {
+		struct uds_record_name name;
+		struct uds_record_data data;
+
+		make_name(1, i, &name);
+		make_data('d', i, 0, &data);
+		ck_assert_int_eq(uds_index_post(index, &name, &data, NULL, NULL), 0);
+	}
+}
+
+static void delete_names(struct uds_index *index, uint64_t first)
+{
+	for (uint64_t i = first; i < image.names - OPEN_RECORDS; i += 1000) {
+		struct uds_record_name name;
+
+		make_name(1, i, &name);
+		ck_assert_int_eq(uds_index_delete(index, &name, NULL), 0);
+	}
+}
+
+/* Two saves, so that there is an older one, and for the journal three flushes of a block each. */
+static void fill(struct uds_index *index)
+{
+	uint64_t saved = image.names - (image.kind == WITH_JOURNAL ? 2 * FLUSHED : 0);
+
+	post_names(index, 0, image.names - SINCE_SAVE);
+	ck_assert_int_eq(uds_index_save(index), 0);
+	post_names(index, image.names - SINCE_SAVE, saved);
+	delete_names(index, DELETED);
+	ck_assert_int_eq(uds_index_save(index), 0);
+	if (image.kind != WITH_JOURNAL)
+		return;
+	post_names(index, saved, saved + FLUSHED);
+	ck_assert_int_eq(uds_index_flush(index), 0);
+	post_names(index, saved + FLUSHED, image.names);
+	ck_assert_int_eq(uds_index_flush(index), 0);
+	delete_names(index, DELETED + 1);
+	ck_assert_int_eq(uds_index_flush(index), 0);
+}
+
+/* Where it was cut, the index begins anew. */
+static void convert(void)
+{
+	uint64_t cut = (uint64_t)image.layout.geometry.pages_per_chapter * 4096;
+
+	ck_assert_uint_eq(convert_image(image.bytes, 0, cut, ++now), 0);
+	image.shape.bytes -= cut;
+	memmove(image.bytes, image.bytes + cut, image.shape.bytes);
+}
+
+static void read_image_layout(void)
+{
+	struct uds_io *io = bytes_io(image.bytes, image.shape.bytes);
+	struct uds_message message;
+
+	ck_assert_msg(layout_read(io, 0, &message, &image.layout) == 0, "%s", message.text);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+
+static void make_image(enum kind kind)
 {
 	struct uds_message message;
 	struct uds_index *index;
 	struct uds_io *io;
 
 	memset(&image, 0, sizeof(image));
+	image.kind = kind;
 	env = (struct uds_env)UDS_ENV_INIT;
 	env.now_ms = tick;
 	env.log = count_errors;
 	small_index_shape(RECORD_PAGES, CHAPTERS, &image.shape);
 	ck_assert_uint_ge(image.shape.index_pages, 2);
-	if (extras)
+	if (kind == WITH_EXTRAS || kind == WITH_JOURNAL)
 		small_index_add_extras(&image.shape);
 	image.names = (uint64_t)WRITTEN * image.shape.records + OPEN_RECORDS;
 	image.bytes = malloc(image.shape.bytes);
@@ -136,28 +210,15 @@ static void make_image(bool extras)
 	ck_assert_int_eq(uds_io_open_memory(image.shape.bytes, 4096, NULL, &io), 0);
 	ck_assert_int_eq(small_index_create(&image.shape, io, &env, &message), 0);
 	index = open_on(io);
-	for (uint64_t i = 0; i < image.names; i++) {
-		struct uds_record_name name;
-		struct uds_record_data data;
-
-		make_name(1, i, &name);
-		make_data('d', i, 0, &data);
-		ck_assert_int_eq(uds_index_post(index, &name, &data, NULL, NULL), 0);
-		/* Two saves, so that there is an older one. */
-		if (i + 1 == image.names - SINCE_SAVE)
-			ck_assert_int_eq(uds_index_save(index), 0);
-	}
-	for (uint64_t i = DELETED; i < image.names - OPEN_RECORDS; i += 1000) {
-		struct uds_record_name name;
-
-		make_name(1, i, &name);
-		ck_assert_int_eq(uds_index_delete(index, &name, NULL), 0);
-	}
-	ck_assert_int_eq(uds_index_save(index), 0);
+	fill(index);
 	ck_assert_int_eq(uds_index_close(index), 0);
-	ck_assert_int_eq(layout_read(io, 0, &message, &image.layout), 0);
 	ck_assert_int_eq(uds_io_read(io, image.bytes, image.shape.bytes, 0), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
+	read_image_layout();
+	if (kind == CONVERTED) {
+		convert();
+		read_image_layout();
+	}
 	note_places();
 }
 
@@ -235,7 +296,15 @@ static int repair(struct uds_io *io, bool lose, bool refuse, struct uds_message 
 				ret_repaired);
 }
 
-enum loses { NOTHING, ITS_PAGE, ITS_CHAPTER, THE_OPEN_CHAPTER, SINCE_FIRST_SAVE };
+enum loses {
+	NOTHING,
+	ITS_PAGE,
+	ITS_CHAPTER,
+	THE_OPEN_CHAPTER,
+	SINCE_FIRST_SAVE,
+	SINCE_LAST_SAVE,
+	THE_LAST_FLUSHED
+};
 
 struct damage_case {
 	const char *name;
@@ -419,6 +488,8 @@ static bool *lost_names(const struct damage_case *c)
 
 		lost[i] = c->loses == THE_OPEN_CHAPTER	 ? i >= image.names - OPEN_RECORDS
 			  : c->loses == SINCE_FIRST_SAVE ? i >= image.names - SINCE_SAVE
+			  : c->loses == SINCE_LAST_SAVE	 ? i >= image.names - (uint64_t)2 * FLUSHED
+			  : c->loses == THE_LAST_FLUSHED ? i >= image.names - (uint64_t)FLUSHED
 			  : c->loses == ITS_CHAPTER	 ? here
 							 : here && c->loses == ITS_PAGE &&
 							      image.pages[i] == c->damage.number;
@@ -455,6 +526,7 @@ static void use_damaged(const struct damage_case *c, struct uds_io *io, const bo
 	struct uds_message message = { "" };
 	struct uds_index *index = NULL;
 	struct answers answers, again;
+	uint64_t damaged_reads;
 	int r;
 
 	memset(&words, 0, sizeof(words));
@@ -464,7 +536,12 @@ static void use_damaged(const struct damage_case *c, struct uds_io *io, const bo
 		ck_assert_str_ne(message.text, "");
 		return;
 	}
-	words.errors = 0;
+	/* The journal's deletions have looked for their names, and what they met was logged then. */
+	ck_assert_int_eq(uds_index_get_statistics(index, &statistics), 0);
+	ck_assert(statistics.damaged_reads == 0 || image.kind == WITH_JOURNAL);
+	damaged_reads = statistics.damaged_reads;
+	if (damaged_reads == 0)
+		words.errors = 0;
 	answers = ask(index, NULL, c->name);
 	ck_assert_msg((answers.failed > 0) == c->fails_requests, "%s: %" PRIu64 " requests failed",
 		      c->name, answers.failed);
@@ -477,7 +554,7 @@ static void use_damaged(const struct damage_case *c, struct uds_io *io, const bo
 		ck_assert_msg(answers.failed + answers.missing <= count(lost) + 30,
 			      "%s: %" PRIu64 " requests failed", c->name, answers.failed);
 	ck_assert_int_eq(uds_index_get_statistics(index, &statistics), 0);
-	ck_assert_uint_eq(statistics.damaged_reads, answers.failed);
+	ck_assert_uint_eq(statistics.damaged_reads, damaged_reads + answers.failed);
 	ck_assert_msg(words.errors <= image.layout.geometry.pages_per_chapter,
 		      "%s: %u errors in the log", c->name, words.errors);
 	ck_assert((words.errors > 0) == (answers.failed > 0));
@@ -530,8 +607,10 @@ static bool same_bytes(struct uds_io *a, struct uds_io *b)
 	return same;
 }
 
-static void one_case(const struct damage_case *c, bool extras)
+static void one_case(const struct damage_case *c)
 {
+	const bool lose = c->loses != NOTHING || c->opens == UDS_ERR_WOULD_LOSE_RECORDS;
+	const bool extras = image.kind == WITH_EXTRAS || image.kind == WITH_JOURNAL;
 	struct uds_message message = { "" };
 	struct uds_io *io, *before;
 	uint64_t repaired = 0;
@@ -554,14 +633,14 @@ static void one_case(const struct damage_case *c, bool extras)
 		ck_assert_int_eq(repair(io, true, true, &message, NULL), UDS_ERR_STOPPED);
 		ck_assert_uint_eq(words.count, 1);
 	}
-	if (c->loses != NOTHING) {
+	if (lose) {
 		ck_assert_int_eq(repair(io, false, false, &message, NULL),
 				 UDS_ERR_WOULD_LOSE_RECORDS);
 		ck_assert_str_ne(message.text, "");
 	}
 	ck_assert(same_bytes(io, before));
-	ck_assert_msg(repair(io, c->loses != NOTHING, false, &message, &repaired) == 0, "%s: %s",
-		      c->name, message.text);
+	ck_assert_msg(repair(io, lose, false, &message, &repaired) == 0, "%s: %s", c->name,
+		      message.text);
 	ck_assert((repaired > 0) == (c->finding != NULL));
 	ck_assert_uint_ge(words.count, repaired);
 	if (c->finding != NULL)
@@ -577,9 +656,104 @@ static void one_case(const struct damage_case *c, bool extras)
 
 START_TEST(damage_is_confined_and_a_repair_mends_it)
 {
-	make_image(_i == 0);
+	make_image(_i == 0 ? WITH_EXTRAS : WITHOUT_EXTRAS);
 	for (size_t i = 0; i < CASES; i++)
-		one_case(&cases[i], _i == 0);
+		one_case(&cases[i]);
+	free_image();
+}
+END_TEST
+
+/* What follows the last save is in the journal, and nowhere else. */
+static const struct damage_case journal_cases[] = {
+	{ "journal, first block of its chain",
+	  { EXTRAS_JOURNAL, 0, 1 },
+	  UDS_ERR_WOULD_LOSE_RECORDS,
+	  false,
+	  false,
+	  true,
+	  SINCE_LAST_SAVE,
+	  "journal",
+	  true },
+	{ "journal, block of a flush that another followed",
+	  { EXTRAS_JOURNAL, 0, 2 },
+	  UDS_ERR_WOULD_LOSE_RECORDS,
+	  false,
+	  false,
+	  true,
+	  THE_LAST_FLUSHED,
+	  "journal",
+	  true },
+	{ "journal, last flush: as a power cut leaves it",
+	  { EXTRAS_JOURNAL, 0, 3 },
+	  0,
+	  false,
+	  false,
+	  true,
+	  NOTHING,
+	  NULL,
+	  true },
+	{ "journal, a block that was never written",
+	  { EXTRAS_JOURNAL, 0, 4 },
+	  0,
+	  false,
+	  false,
+	  false,
+	  NOTHING,
+	  NULL,
+	  true },
+	{ "headers",
+	  { EXTRAS_HEADERS, 0, 0 },
+	  0,
+	  false,
+	  true,
+	  true,
+	  SINCE_LAST_SAVE,
+	  "extras: ",
+	  true },
+	{ "header 0", { EXTRAS_HEADER, 0, 0 }, 0, false, false, false, NOTHING, NULL, true },
+	{ "header 1", { EXTRAS_HEADER, 0, 1 }, 0, false, false, false, NOTHING, NULL, true },
+	{ "checksums", { EXTRAS_CHECKSUMS, 7, 0 }, 0, false, false, false, NOTHING, NULL, true },
+	{ "copies", { EXTRAS_SAVE_COPIES, 0, 0 }, 0, false, false, false, NOTHING, NULL, true },
+};
+
+START_TEST(damage_beside_a_journal_is_confined)
+{
+	make_image(WITH_JOURNAL);
+	for (size_t i = 0; i < sizeof(journal_cases) / sizeof(journal_cases[0]); i++)
+		one_case(&journal_cases[i]);
+	for (size_t i = 0; i < CASES; i++) {
+		struct damage_case c = cases[i];
+
+		/* All records of the open chapter are in the journal, too; the deletions before it are not. */
+		if (c.loses == SINCE_FIRST_SAVE || c.loses == THE_OPEN_CHAPTER)
+			c.loses = NOTHING;
+		if (c.damage.structure != EXTRAS_HEADERS)
+			one_case(&c);
+	}
+	free_image();
+}
+END_TEST
+
+START_TEST(damage_of_a_converted_volume_is_confined)
+{
+	unsigned int latest;
+
+	make_image(CONVERTED);
+	latest = saves_find_latest(&image.layout.saves)->save.slot;
+	for (size_t i = 0; i < CASES; i++) {
+		struct damage_case c = cases[i];
+
+		/* Its last save was made by the conversion, of what the one before has. */
+		if (c.loses == SINCE_FIRST_SAVE) {
+			c.opens = 0;
+			c.loses = NOTHING;
+		}
+		if (c.damage.structure == SAVE_HEADER && latest == 0) {
+			c.damage.number = 1 - c.damage.number;
+			c.finding = c.damage.number == 0 ? "save 0" : "save 1";
+		}
+		one_case(&c);
+	}
 	free_image();
 }
 END_TEST
@@ -620,7 +794,7 @@ START_TEST(a_super_block_or_config_block_is_not_repaired)
 	struct uds_message message = { "" };
 	struct uds_io *io, *before;
 
-	make_image(true);
+	make_image(WITH_EXTRAS);
 	io = damaged_io(c);
 	before = damaged_io(c);
 	use_damaged(c, io, NULL);
@@ -641,7 +815,7 @@ START_TEST(a_good_index_is_left_alone)
 	struct uds_io *io, *before;
 	uint64_t repaired = 7;
 
-	make_image(_i == 0);
+	make_image(_i == 0 ? WITH_EXTRAS : WITHOUT_EXTRAS);
 	io = bytes_io(image.bytes, image.shape.bytes);
 	before = bytes_io(image.bytes, image.shape.bytes);
 	ck_assert_uint_eq(verify(io), 0);
@@ -668,7 +842,7 @@ START_TEST(a_page_that_cannot_be_read_is_a_damaged_one)
 	struct uds_io *io;
 	bool *lost;
 
-	make_image(true);
+	make_image(WITH_EXTRAS);
 	lost = lost_names(&c);
 	fault_plan_start(&plan);
 	ck_assert_int_eq(fault_io_open(&plan, bytes_io(image.bytes, image.shape.bytes), NULL, &io),
@@ -706,7 +880,7 @@ START_TEST(a_repair_that_is_interrupted_can_be_done_again)
 	struct uds_io *io;
 	bool *lost;
 
-	make_image(_i == 0);
+	make_image(_i == 0 ? WITH_EXTRAS : WITHOUT_EXTRAS);
 	lost = calloc(image.names, 1);
 	for (uint64_t i = 0; i < image.names; i++)
 		lost[i] = image.there[i] &&
@@ -765,7 +939,7 @@ START_TEST(a_repair_that_fails_can_be_done_again)
 	bool failed = true;
 	bool *lost;
 
-	make_image(true);
+	make_image(WITH_EXTRAS);
 	lost = lost_names(&c);
 	for (; failed; nth++) {
 		int r;
@@ -949,6 +1123,8 @@ int main(void)
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, damage_is_confined_and_a_repair_mends_it, 0, 2);
+	tcase_add_test(tcase, damage_beside_a_journal_is_confined);
+	tcase_add_test(tcase, damage_of_a_converted_volume_is_confined);
 	tcase_add_loop_test(tcase, a_super_block_or_config_block_is_not_repaired, 0, 3);
 	tcase_add_loop_test(tcase, a_good_index_is_left_alone, 0, 2);
 	tcase_add_test(tcase, a_page_that_cannot_be_read_is_a_damaged_one);
