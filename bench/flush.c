@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Flushes a second of an index, with 1, 8 and 32 callers, each of which posts a new name and flushes; beside as
- * many callers that write a block of 4096 bytes, as a flush does, over a part of a file and call fdatasync().
- * bench/README.md says more.
+ * many callers that write a block of 4096 bytes, as a flush does, over a part of a file and call fdatasync(). Then, how
+ * long requests take while saves run, and while none does (latency.h). bench/README.md says more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 
 #include <uds.h>
 
+#include "latency.h"
 #include "names.h"
 
 #define SEED	   UINT64_C(0xf1a5)
@@ -169,40 +170,15 @@ static void compare(struct caller *ours, struct caller *plain, unsigned int coun
 	       a[turns / 2] / b[turns / 2]);
 }
 
-static int usage(FILE *to)
+static void measure_flushes(const char *path, unsigned int turns, double seconds)
 {
-	fprintf(to, "usage: flush [--turns N] [--seconds S] FILE\n"
-		    "FILE is made, and left for you to remove\n");
-	return to == stdout ? 0 : 2;
-}
-
-int main(int argc, char **argv)
-{
-	static const struct option long_options[] = {
-		{ "turns", required_argument, NULL, 't' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	static struct caller ours[MOST], plain[MOST];
-	unsigned int turns = 5;
-	double seconds = 2;
-	struct uds_index *index = NULL;
+	struct uds_index *index;
 	struct uds_io *io;
-	int option, fd, r;
+	int fd, r;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		if (option == 't')
-			turns = (unsigned int)strtoul(optarg, NULL, 10);
-		else if (option == 's')
-			seconds = strtod(optarg, NULL);
-		else
-			return usage(option == 'h' ? stdout : stderr);
-	}
-	if (optind + 1 != argc || turns < 1 || turns > MOST_TURNS)
-		return usage(stderr);
-	index = make_index(argv[optind], &io);
-	fd = make_plain(argv[optind]);
+	index = make_index(path, &io);
+	fd = make_plain(path);
 	for (unsigned int i = 0; i < MOST; i++) {
 		ours[i].index = index;
 		ours[i].next = (uint64_t)(i + 1) << 40;
@@ -215,7 +191,65 @@ int main(int argc, char **argv)
 	compare(ours, plain, MOST, turns, seconds);
 	close(fd);
 	r = uds_index_close(index);
+	if (r == 0)
+		r = uds_io_close(io);
 	if (r < 0)
 		fail("closing", r, NULL);
-	return uds_io_close(io) < 0;
+}
+
+static int usage(FILE *to)
+{
+	fprintf(to,
+		"usage: flush [--turns N] [--seconds S] [--chapters N] [--threads N] [--zones N]\n"
+		"             [--latency-seconds S] FILE\n"
+		"FILE is made, and left for you to remove\n");
+	return to == stdout ? 0 : 2;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "turns", required_argument, NULL, 't' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "chapters", required_argument, NULL, 'c' },
+		{ "threads", required_argument, NULL, 'n' },
+		{ "zones", required_argument, NULL, 'z' },
+		{ "latency-seconds", required_argument, NULL, 'l' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	unsigned int turns = 5, threads = 1, zones = 1, chapters = 1024;
+	double seconds = 2, latency_seconds = 20;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (option) {
+		case 't':
+			turns = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		case 's':
+			seconds = strtod(optarg, NULL);
+			break;
+		case 'c':
+			chapters = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		case 'n':
+			threads = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		case 'z':
+			zones = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		case 'l':
+			latency_seconds = strtod(optarg, NULL);
+			break;
+		default:
+			return usage(option == 'h' ? stdout : stderr);
+		}
+	}
+	if (optind + 1 != argc || turns < 1 || turns > MOST_TURNS || threads < 1 ||
+	    threads > LATENCY_MOST_THREADS || chapters < 2)
+		return usage(stderr);
+	measure_flushes(argv[optind], turns, seconds);
+	measure_latency(argv[optind], chapters, threads, zones, latency_seconds);
+	return 0;
 }

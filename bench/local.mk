@@ -21,14 +21,9 @@ bench_micro_volume_index_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 bench_micro_volume_index_LDADD = lib/libcore.la
 
 BENCHES += bench/flush
-bench_flush_SOURCES = bench/flush.c tests/support/names.h
+bench_flush_SOURCES = bench/flush.c bench/latency.c bench/latency.h tests/support/names.h
 bench_flush_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
 bench_flush_LDADD = libuds.la
-
-BENCHES += bench/save_latency
-bench_save_latency_SOURCES = bench/save_latency.c tests/support/names.h
-bench_save_latency_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
-bench_save_latency_LDADD = libuds.la
 
 BENCHES += bench/snapshot_open
 bench_snapshot_open_SOURCES = bench/snapshot_open.c

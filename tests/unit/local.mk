@@ -306,6 +306,7 @@ tests_unit_test_index_checkpoint_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_checkpoint_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_checkpoint_interval
+THREADED_TESTS += tests/unit/test_checkpoint_interval
 tests_unit_test_checkpoint_interval_SOURCES = tests/unit/test_checkpoint_interval.c
 tests_unit_test_checkpoint_interval_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_checkpoint_interval_CFLAGS = $(TEST_CFLAGS)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How long single requests take while saves run, and while none does: the median, the 99th and the 99.9th percentile
- * and the longest one. bench/README.md says more.
+ * and the longest one.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,10 +15,10 @@
 
 #include <uds.h>
 
+#include "latency.h"
 #include "names.h"
 
-#define SEED	     UINT64_C(0x5a7e)
-#define MOST_THREADS 64
+#define SEED UINT64_C(0x5a7e)
 
 /* Steps of an eighth of a power of two, in nanoseconds: each is known to an eighth. */
 #define STEPS (64 * 8)
@@ -36,7 +35,7 @@ struct worker {
 
 static void fail(const char *what, int status, const struct uds_message *message)
 {
-	fprintf(stderr, "save_latency: %s: %s\n", what,
+	fprintf(stderr, "flush: %s: %s\n", what,
 		message != NULL && message->text[0] != '\0' ? message->text : uds_strerror(status));
 	exit(1);
 }
@@ -196,57 +195,20 @@ static void fill(struct uds_index *index, uint64_t records)
 	}
 }
 
-static int usage(FILE *to)
+void measure_latency(const char *path, uint32_t chapters, unsigned int threads, unsigned int zones,
+		     double seconds)
 {
-	fprintf(to,
-		"usage: save_latency [--chapters N] [--threads N] [--zones N] [--seconds S] FILE\n"
-		"FILE is made, and left for you to remove\n");
-	return to == stdout ? 0 : 2;
-}
-
-int main(int argc, char **argv)
-{
-	static const struct option long_options[] = {
-		{ "chapters", required_argument, NULL, 'c' },
-		{ "threads", required_argument, NULL, 't' },
-		{ "zones", required_argument, NULL, 'z' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
-	static struct worker workers[MOST_THREADS];
-	unsigned int threads = 1, zones = 1;
-	double seconds = 10;
-	struct uds_index *index = NULL;
+	static struct worker workers[LATENCY_MOST_THREADS];
+	struct uds_index *index;
 	struct uds_io *io;
-	int option, r;
+	int r;
 
 	c.page_bytes = 32768;
 	c.record_pages_per_chapter = 64;
-	c.chapters_per_volume = 1024;
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'c':
-			c.chapters_per_volume = (uint32_t)strtoul(optarg, NULL, 10);
-			break;
-		case 't':
-			threads = (unsigned int)strtoul(optarg, NULL, 10);
-			break;
-		case 'z':
-			zones = (unsigned int)strtoul(optarg, NULL, 10);
-			break;
-		case 's':
-			seconds = strtod(optarg, NULL);
-			break;
-		default:
-			return usage(option == 'h' ? stdout : stderr);
-		}
-	}
-	if (optind + 1 != argc || threads < 1 || threads > MOST_THREADS)
-		return usage(stderr);
-	index = make_index(argv[optind], &c, zones, &io);
-	fill(index, (uint64_t)(c.chapters_per_volume - 1) * 65536);
+	c.chapters_per_volume = chapters;
+	index = make_index(path, &c, zones, &io);
+	fill(index, (uint64_t)(chapters - 1) * 65536);
 	for (unsigned int i = 0; i < threads; i++) {
 		workers[i].index = index;
 		workers[i].first = (uint64_t)(i + 1) << 40;
@@ -257,7 +219,8 @@ int main(int argc, char **argv)
 	for (int turn = 0; turn < 4; turn++)
 		measure(workers, threads, seconds / 4, turn % 2 != 0);
 	r = uds_index_close(index);
+	if (r == 0)
+		r = uds_io_close(io);
 	if (r < 0)
 		fail("closing", r, NULL);
-	return uds_io_close(io) < 0;
 }
