@@ -189,15 +189,11 @@ void list_give_back(struct list_zone *zone, struct list_head *head)
 	list_pool_free(&zone->pool, block);
 }
 
-/* Writes the unary part and the rest, front to back: no word is read again that was just written. */
-static void build_keys(const struct list_shape *shape, const struct list_view *view,
-		       const uint32_t *keys, const uint32_t *values, uint32_t count)
+/* The unary part, front to back: no word is read again that was just written. */
+static void build_upper(const struct list_shape *shape, const struct list_view *view,
+			const uint32_t *keys, uint32_t count)
 {
-	const unsigned int step = shape->rest_bits <= 32 ? 32 : 8;
 	uint32_t upper = 0, upper_at = 0;
-	uint8_t *rest = view->rest;
-	uint64_t word = 0;
-	unsigned int fill = 0;
 
 	/* Words without an entry are passed over. */
 	memset(view->upper, 0, view->upper_bytes);
@@ -208,27 +204,35 @@ static void build_keys(const struct list_shape *shape, const struct list_view *v
 		 */
 		const uint32_t bit = (keys[i] >> shape->low_bits) + i;
 
-		if (bit / 32 != upper_at) {
-			put_le32(view->upper + 4 * (size_t)upper_at, upper);
-			upper_at = bit / 32;
-			upper = 0;
-		}
-		upper |= UINT32_C(1) << (bit % 32);
+		/* Stored for each entry: when a word is over is hard to predict. */
+		upper = (bit / 32 == upper_at ? upper : 0) | UINT32_C(1) << (bit % 32);
+		upper_at = bit / 32;
+		put_le32(view->upper + 4 * (size_t)upper_at, upper);
+	}
+}
+
+static void build_rest(const struct list_shape *shape, const struct list_view *view,
+		       const uint32_t *keys, const uint32_t *values, uint32_t count)
+{
+	/* Whole words go beyond the end, where the chapters come later: a byte for each entry. */
+	const bool in_words = count >= sizeof(uint64_t);
+	uint8_t *rest = view->rest;
+	unsigned int fill = 0;
+	uint64_t word = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
 		word |= ((keys[i] & shape->low_mask) | (uint64_t)(values[i] >> 8)
 							       << shape->low_bits)
 			<< fill;
-		/* Whole bytes go out, so that there is room for the widest rest: nothing behind is touched. */
-		for (fill += shape->rest_bits; fill >= step; fill -= step, word >>= step) {
-			if (step == 32)
-				put_le32(rest, (uint32_t)word);
-			else
-				*rest = (uint8_t)word;
-			rest += step / 8;
-		}
+		fill += shape->rest_bits;
+		if (in_words)
+			store64(rest, word);
+		for (unsigned int n = 0; !in_words && 8 * n < fill; n++)
+			rest[n] = (uint8_t)(word >> 8 * n);
+		rest += fill / 8;
+		word >>= fill / 8 * 8;
+		fill %= 8;
 	}
-	put_le32(view->upper + 4 * (size_t)upper_at, upper);
-	for (; fill > 0; fill -= fill < 8 ? fill : 8, word >>= 8)
-		*rest++ = (uint8_t)word;
 }
 
 int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *keys,
@@ -251,18 +255,17 @@ int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *k
 	 */
 	head->flush |= collisions;
 	view = list_view_of(zone, head);
-	build_keys(shape, &view, keys, values, count);
-	for (uint32_t i = 0; i < count; i++) {
-		/*
-		 * Chapters run down from the back, so that both ends of a block can grow without a
-		 * move.
-		 */
+	build_upper(shape, &view, keys, count);
+	build_rest(shape, &view, keys, values, count);
+	/* Chapters run down from the back, so that both ends of a block can grow without a move. */
+	for (uint32_t i = 0; i < count; i++)
 		view.chapters[-1 - (ptrdiff_t)i] = (uint8_t)values[i];
+	for (uint32_t i = 1; named < collisions && i < count; i++) {
 		/*
 		 * The same key again: a collision entry, which directly follows those of its key
 		 * (5).
 		 */
-		if (i > 0 && keys[i] == keys[i - 1]) {
+		if (keys[i] == keys[i - 1]) {
 			uint8_t *name = view.names + LIST_NAME_BYTES * (size_t)named;
 
 			put_le16(name, (uint16_t)i);

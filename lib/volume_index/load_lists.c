@@ -13,9 +13,9 @@
 #include "volume_index/additions.h"
 #include "volume_index/stream_format.h"
 
-/* As many lists as follow each other in one part; that they have usual sizes is what the bytes are for. */
-#define BATCH_LISTS PART_LISTS
-#define BATCH_BYTES 65536u
+/* A few times as many lists as follow each other in one part; that they have usual sizes is what the bytes are for. */
+#define BATCH_LISTS (4 * PART_LISTS)
+#define BATCH_BYTES 262144u
 
 #define BATCHES 2u /* of each member */
 
@@ -52,10 +52,11 @@ struct member_load {
 	uint64_t failed_at;
 	struct uds_message message;
 	uint32_t most_entries; /* that keys and values have room for */
-	uint32_t *keys;
+	uint32_t *keys;	       /* of the list that is being made */
 	uint32_t *values;
-	uint32_t *more_keys; /* with what was added; only with additions */
-	uint32_t *more_values;
+	uint32_t *next_keys; /* what becomes of them; only with a cut */
+	uint32_t *next_values;
+	uint32_t *gone; /* numbers of entries that do not stay; as the last two */
 	uint8_t names[DELTA_LIST_MAX_BITS / DELTA_NAME_BITS + 1][UDS_NAME_BYTES];
 };
 
@@ -127,6 +128,38 @@ static uint64_t value_to_drop(const struct member_load *load, const struct list_
 	return load->drop == NO_CHAPTER ? UINT64_MAX : load->drop & zone->shape->chapter_mask;
 }
 
+/* The entries are the next ones from now on. */
+static void go_on(struct member_load *load)
+{
+	uint32_t *keys = load->keys, *values = load->values;
+
+	load->keys = load->next_keys;
+	load->values = load->next_values;
+	load->next_keys = keys;
+	load->next_values = values;
+}
+
+/* How many bits shorter a list of @count entries is without those that are gone. */
+static uint32_t bits_gone(const struct member_load *load, const struct delta_code *code,
+			  uint32_t count, uint32_t gone)
+{
+	const uint32_t *keys = load->keys;
+	uint64_t bits = 0;
+
+	for (uint32_t g = 0; g < gone;) {
+		uint32_t at = load->gone[g], before = at > 0 ? keys[at - 1] : 0, last = before;
+
+		/* A run of them. */
+		for (; g < gone && load->gone[g] == at; g++, last = keys[at++])
+			bits += delta_ordinary_bits(code, keys[at] - last);
+		/* The one behind is farther from the one before. */
+		if (at < count)
+			bits += delta_ordinary_bits(code, keys[at] - last) -
+				delta_ordinary_bits(code, keys[at] - before);
+	}
+	return (uint32_t)bits;
+}
+
 /*
  * Leaves the entries out that a sweep would drop, and sets flush_from and the list's size as it would (13.3); and
  * those of the chapter that is to be dropped. Only for lists without collision entries. Returns how many entries stay.
@@ -134,39 +167,32 @@ static uint64_t value_to_drop(const struct member_load *load, const struct list_
 static uint32_t leave_out(struct member_load *load, const struct list_zone *zone,
 			  struct list_head *head, uint32_t count, unsigned int sub)
 {
-	const struct delta_code *code = &zone->shape->code;
 	const uint64_t mask = zone->shape->chapter_mask;
 	const uint64_t from = list_head_flush_from(head), low = load->keep_from[sub];
 	const uint64_t stale = stale_distance(zone, from, low);
 	const uint64_t dropped = value_to_drop(load, zone);
-	uint32_t kept = 0, before = 0, last = 0, bits = head->coded_bits, drops = 0;
+	uint32_t kept = 0, gone = 0, drops = 0;
 	uint64_t best = mask, oldest;
-	bool gap = false;
 
-	/* @before: the key in front; @last: that of the last entry that stays. They differ behind a gap only. */
-	for (uint32_t i = 0; i < count; before = load->keys[i++]) {
+	/* Without a branch: which entries go cannot be predicted. */
+	for (uint32_t i = 0; i < count; i++) {
 		const uint64_t distance = (load->values[i] - from) & mask;
-		const uint32_t key = load->keys[i];
-		const bool goes = distance < stale || load->values[i] == dropped;
+		const bool drop = (load->values[i] == dropped) & (distance >= stale);
+		const bool goes = (distance < stale) | drop;
 
-		if (goes || gap)
-			bits -= (uint32_t)delta_ordinary_bits(code, key - before);
-		if (goes) {
-			drops += distance >= stale;
-			gap = true;
-			continue;
-		}
-		if (gap)
-			bits += (uint32_t)delta_ordinary_bits(code, key - last);
-		gap = false;
-		best = distance < best ? distance : best;
-		last = key;
-		load->keys[kept] = key;
-		load->values[kept++] = load->values[i];
+		load->gone[gone] = i;
+		load->next_keys[kept] = load->keys[i];
+		load->next_values[kept] = load->values[i];
+		best = distance < best && !goes ? distance : best;
+		drops += drop;
+		gone += goes;
+		kept += !goes;
 	}
-	head->coded_bits = (uint16_t)bits;
+	head->coded_bits =
+		(uint16_t)(head->coded_bits - bits_gone(load, &zone->shape->code, count, gone));
 	load->counts[sub].dropped += drops;
-	load->counts[sub].left_out += count - kept - drops;
+	load->counts[sub].left_out += gone - drops;
+	go_on(load);
 	if (from >= low)
 		return kept;
 	oldest = low + ((best + from - low) & mask);
@@ -202,7 +228,7 @@ static void drop_entries(struct member_load *load, struct list_zone *zone, struc
  * may be there twice, as only a chapter can tell then what the other entry means; and the list must not grow
  * too long for the format. It has no collision entries.
  *
- * Returns how many entries there are in more_keys and more_values then, or 0 when the records are to be left.
+ * Returns how many entries there are then, or 0 when the records are to be left.
  */
 static uint32_t merge(struct member_load *load, const struct list_zone *zone,
 		      struct list_head *head, uint32_t count, const uint64_t *records,
@@ -210,7 +236,7 @@ static uint32_t merge(struct member_load *load, const struct list_zone *zone,
 {
 	const struct delta_code *code = &zone->shape->code;
 	const uint64_t mask = zone->shape->chapter_mask;
-	uint32_t *keys = load->more_keys, *values = load->more_values;
+	uint32_t *keys = load->next_keys, *values = load->next_values;
 	uint32_t merged = 0, at = 0, bits = head->coded_bits, last = 0;
 
 	for (uint32_t i = 0; i < added; i++) {
@@ -236,6 +262,7 @@ static uint32_t merge(struct member_load *load, const struct list_zone *zone,
 	memcpy(keys + merged, load->keys + at, (count - at) * sizeof(*keys));
 	memcpy(values + merged, load->values + at, (count - at) * sizeof(*values));
 	head->coded_bits = (uint16_t)bits;
+	go_on(load);
 	return count + added;
 }
 
@@ -244,7 +271,6 @@ static int build_list(struct member_load *load, const struct batched_list *which
 		      struct list_zone *zone, struct list_head *head, uint32_t count,
 		      uint32_t collisions)
 {
-	const uint32_t *keys = load->keys, *values = load->values;
 	const uint64_t *records;
 	uint32_t added = 0, all = 0;
 	int r;
@@ -254,14 +280,12 @@ static int build_list(struct member_load *load, const struct batched_list *which
 	if (added > 0 && collisions == 0)
 		all = merge(load, zone, head, count, records, added, load->keep_from[which->sub]);
 	if (all > 0) {
-		keys = load->more_keys;
-		values = load->more_values;
 		count = all;
 		load->counts[which->sub].added += added;
 	} else if (added > 0) {
 		additions_leave(load->additions, which->sub, which->list);
 	}
-	r = list_build(zone, head, keys, values, count, &load->names[0][0], collisions);
+	r = list_build(zone, head, load->keys, load->values, count, &load->names[0][0], collisions);
 	/* No damage: the save is good, and a recovery would not have the memory either. */
 	if (r < 0)
 		return failure(&load->message, r,
@@ -343,10 +367,11 @@ static int make_member(struct list_loads *loads, struct member_load *load,
 	load->batches = env_allocate(&index->env, BATCHES, sizeof(*load->batches));
 	if (load->keys == NULL || load->values == NULL || load->batches == NULL)
 		return -ENOMEM;
-	if (load->additions != NULL) {
-		load->more_keys = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
-		load->more_values = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
-		if (load->more_keys == NULL || load->more_values == NULL)
+	if (cut != NULL) {
+		load->next_keys = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
+		load->next_values = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
+		load->gone = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
+		if (load->next_keys == NULL || load->next_values == NULL || load->gone == NULL)
 			return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < BATCHES; i++) {
@@ -394,8 +419,9 @@ void list_loads_free(struct list_loads *loads)
 	for (unsigned int i = 0; i < loads->count; i++) {
 		env_release(env, loads->members[i].keys);
 		env_release(env, loads->members[i].values);
-		env_release(env, loads->members[i].more_keys);
-		env_release(env, loads->members[i].more_values);
+		env_release(env, loads->members[i].next_keys);
+		env_release(env, loads->members[i].next_values);
+		env_release(env, loads->members[i].gone);
 		env_release(env, loads->members[i].batches);
 	}
 	env_release(env, loads);
