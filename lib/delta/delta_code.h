@@ -190,6 +190,10 @@ int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry
 uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
 			   uint32_t most);
 
+/* The same without what only some processors have: for tests. */
+uint32_t delta_reader_take_portably(struct delta_reader *reader, uint32_t *ret_keys,
+				    uint32_t *ret_values, uint32_t most);
+
 /*
  * Searches a list (uds-format, 5, Search): the collision entry with that name if there is one, else the
  * ordinary entry with that key, which is a hint only.

@@ -260,8 +260,8 @@ int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry
  * Two entries from one load, with everything in registers: the bits of an entry say where the next one begins, so
  * reading is a chain of which every step counts.
  */
-static uint32_t take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
-			   uint32_t most)
+static inline __attribute__((always_inline)) uint32_t
+take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values, uint32_t most)
 {
 	const struct delta_code *code = reader->code;
 	const unsigned int payload_bits = code->payload_bits, min_bits = code->min_bits;
@@ -317,10 +317,21 @@ static uint32_t take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint
 	return count;
 }
 
-uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
-			   uint32_t most)
+#ifdef __x86_64__
+/* Shifts by a variable and counts of zeros are one step each then, and not three. */
+__attribute__((target("bmi,bmi2"))) static uint32_t take_pairs_bmi2(struct delta_reader *reader,
+								    uint32_t *ret_keys,
+								    uint32_t *ret_values,
+								    uint32_t most)
 {
-	uint32_t count = take_pairs(reader, ret_keys, ret_values, most);
+	return take_pairs(reader, ret_keys, ret_values, most);
+}
+#endif
+
+/* The rest of what take_pairs() took @count of. */
+static uint32_t take_more(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
+			  uint32_t count, uint32_t most)
+{
 	struct delta_reader taken = *reader, next = taken;
 	uint64_t delta;
 
@@ -333,6 +344,27 @@ uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint
 	}
 	*reader = taken;
 	return count;
+}
+
+uint32_t delta_reader_take_portably(struct delta_reader *reader, uint32_t *ret_keys,
+				    uint32_t *ret_values, uint32_t most)
+{
+	const uint32_t count = take_pairs(reader, ret_keys, ret_values, most);
+
+	return take_more(reader, ret_keys, ret_values, count, most);
+}
+
+uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
+			   uint32_t most)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")) {
+		const uint32_t count = take_pairs_bmi2(reader, ret_keys, ret_values, most);
+
+		return take_more(reader, ret_keys, ret_values, count, most);
+	}
+#endif
+	return delta_reader_take_portably(reader, ret_keys, ret_values, most);
 }
 
 int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint64_t at,

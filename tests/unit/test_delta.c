@@ -113,8 +113,10 @@ static bool has_collisions(const struct model *m)
 }
 
 /* Many entries at a time, @most of them: as one by one. */
-static void check_taken_at_once(const struct model *m, const uint8_t *memory, uint64_t at,
-				uint64_t bits, uint32_t most)
+static void check_taken_by(uint32_t (*take)(struct delta_reader *, uint32_t *, uint32_t *,
+					    uint32_t),
+			   const struct model *m, const uint8_t *memory, uint64_t at, uint64_t bits,
+			   uint32_t most)
 {
 	static uint32_t keys[8193], values[8193];
 	struct delta_reader reader;
@@ -125,7 +127,7 @@ static void check_taken_at_once(const struct model *m, const uint8_t *memory, ui
 	delta_reader_start(&reader, &m->code, memory, at, bits);
 	while (i < m->count) {
 		keys[most] = values[most] = 0xeeeeeeee;
-		n = delta_reader_take(&reader, keys, values, most);
+		n = take(&reader, keys, values, most);
 		ck_assert_uint_le(n, most);
 		ck_assert_uint_eq(keys[most], 0xeeeeeeee);
 		ck_assert_uint_eq(values[most], 0xeeeeeeee);
@@ -143,7 +145,14 @@ static void check_taken_at_once(const struct model *m, const uint8_t *memory, ui
 	}
 	if (!has_collisions(m))
 		ck_assert_uint_eq(taken, m->count);
-	ck_assert_uint_eq(delta_reader_take(&reader, keys, values, most), 0);
+	ck_assert_uint_eq(take(&reader, keys, values, most), 0);
+}
+
+static void check_taken_at_once(const struct model *m, const uint8_t *memory, uint64_t at,
+				uint64_t bits, uint32_t most)
+{
+	check_taken_by(delta_reader_take, m, memory, at, bits, most);
+	check_taken_by(delta_reader_take_portably, m, memory, at, bits, most);
 }
 
 /* A list without collision entries, in two pieces: the same bytes as one by one. */
@@ -472,7 +481,7 @@ static void walk_any_bytes(const uint8_t *bytes, size_t length, const struct del
 {
 	static uint32_t keys[4096], values[4096];
 	uint8_t *memory = malloc(length);
-	struct delta_reader reader, taken;
+	struct delta_reader reader, taken, again;
 	struct delta_entry e;
 	uint8_t name[16] = { 0 };
 	uint32_t value, key = 0, n;
@@ -489,7 +498,10 @@ static void walk_any_bytes(const uint8_t *bytes, size_t length, const struct del
 		ck_assert_uint_le(++steps, 8 * length);
 	}
 	/* Many at a time: the same, up to the first that is no ordinary entry. */
+	again = taken;
 	n = delta_reader_take(&taken, keys, values, 4096);
+	ck_assert_uint_eq(delta_reader_take_portably(&again, keys, values, 4096), n);
+	ck_assert_uint_eq(again.at, taken.at);
 	ck_assert_uint_le(n, steps);
 	ck_assert(n == 0 || keys[n - 1] == taken.key);
 	ck_assert(r == 0 || r == UDS_ERR_CORRUPT);
