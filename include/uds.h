@@ -14,6 +14,7 @@
 #include <uds/geometry.h>
 #include <uds/index.h>
 #include <uds/io.h>
+#include <uds/lvm.h>
 #include <uds/record.h>
 #include <uds/snapshot.h>
 #include <uds/status.h>

@@ -37,5 +37,6 @@ include lib/check/local.mk
 include lib/exceptions/local.mk
 include lib/snapshot/local.mk
 include lib/vdo/local.mk
+include lib/lvm/local.mk
 include lib/uri/local.mk
 include lib/testing/local.mk

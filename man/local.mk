@@ -4,6 +4,7 @@ dist_man_MANS += man/libuds_engine.3 man/libuds_io.3
 dist_man_MANS += man/libuds_chapter.3
 dist_man_MANS += man/libuds_volume.3
 dist_man_MANS += man/libuds_testing.3
+dist_man_MANS += man/libuds_lvm.3
 dist_man_MANS += man/libuds_vdo.3
 dist_man_MANS += man/libuds.3
 dist_man_MANS += man/libuds_index.3

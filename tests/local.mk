@@ -47,6 +47,7 @@ tests_libsupport_la_SOURCES += tests/support/trace_io.c tests/support/trace_io.h
 tests_libsupport_la_SOURCES += tests/support/word_io.c tests/support/word_io.h
 tests_libsupport_la_SOURCES += tests/support/index_history.c tests/support/index_history.h
 tests_libsupport_la_SOURCES += tests/support/save_zone.h tests/support/small_index.c tests/support/small_index.h
+tests_libsupport_la_SOURCES += tests/support/lvm_image.c tests/support/lvm_image.h
 tests_libsupport_la_SOURCES += tests/support/vdo_image.c tests/support/vdo_image.h
 tests_libsupport_la_SOURCES += tests/support/scenario.c tests/support/scenario.h
 tests_libsupport_la_SOURCES += tests/support/index_scenarios.c tests/format/convert.c

@@ -564,6 +564,8 @@ int uds_io_open_ranges(const struct uds_io_range *ranges, size_t count,
  *	concat:?part=URI&part=URI       the parts, one behind the other; an ampersand or percent sign in
  *	                                one is written as %26 or %25
  *	vdo:PATH                        the index of a VDO volume, see uds/vdo.h; PATH may be a URI
+ *	lvm:GROUP/VOLUME?pv=URI&pv=URI  an LVM logical volume, from its physical volumes, see uds/lvm.h;
+ *	                                missing=1 writes although one is missing
  *
  * Every scheme takes offset=BYTES and length=BYTES (without it: up to the end) for a range of what it
  * opens. URIs may stand in each other UDS_IO_NESTING_MAX deep.

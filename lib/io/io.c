@@ -84,6 +84,11 @@ UDS_PUBLIC int uds_io_close(struct uds_io *io)
 		return 0;
 	env = io->env;
 	r = io_status(io, "close", io->ops.close(io->context));
+	if (io->close_owned != NULL) {
+		int owned_status = io->close_owned(io->owned);
+
+		r = r < 0 ? r : owned_status;
+	}
 	failures_free(io->failures);
 	env_release(&env, io->name);
 	env_release(&env, io);

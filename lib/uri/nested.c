@@ -1,71 +1,96 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Schemes whose URIs have other URIs in them: concat: and vdo:. */
+/* Schemes whose URIs have other URIs in them: concat:, vdo: and lvm:. */
 #include "uri/nested.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include <uds/lvm.h>
 #include <uds/vdo.h>
 
 #include "base/env.h"
 #include "base/message.h"
+#include "lvm/group.h"
 #include "uri/uri.h"
 
 const struct uds_io_parameter concat_parameters[CONCAT_PARAMETERS] = {
 	[CONCAT_PART] = { .name = "part", .kind = UDS_IO_PARAMETER_TEXTS },
 };
 
-static void close_ranges(const struct uds_io_range *ranges, size_t count)
+static void close_all(struct uds_io *const *ios, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		uds_io_close(ranges[i].io);
+		uds_io_close(ios[i]);
 }
 
-/* @ret_opened: how many of the parts are open, also when it fails. */
-static int open_concat_parts(const struct uds_io_uri *uri, const struct uds_env *env,
-			     struct uds_io_range *ranges, size_t *ret_opened,
-			     struct uds_message *message)
+/*
+ * Opens all URIs that a parameter has.
+ *
+ * @ret_ios: to be released by the caller, when this succeeds.
+ */
+static int open_all(const struct uds_io_uri *uri, const struct uds_io_value *value,
+		    const struct uds_env *env, struct uds_io ***ret_ios,
+		    struct uds_message *message)
 {
-	const char *part = uri->values[CONCAT_PART].text;
+	struct uds_io **ios = env_allocate(env, value->number, sizeof(*ios));
+	const char *part = value->text;
+	size_t opened = 0;
 	int r = 0;
 
-	for (*ret_opened = 0; r == 0 && *ret_opened < uri->values[CONCAT_PART].number;) {
-		struct uds_io_range *range = &ranges[*ret_opened];
-
-		range->offset = 0;
-		range->length = UINT64_MAX;
-		r = uri_open_nested(uri, part, env, message, &range->io);
+	if (ios == NULL)
+		return failure(message, -ENOMEM, "%s: no memory", uri->text);
+	while (r == 0 && opened < value->number) {
+		r = uri_open_nested(uri, part, env, message, &ios[opened]);
 		if (r == 0)
-			++*ret_opened;
+			opened++;
 		part += strlen(part) + 1;
 	}
+	if (r == 0) {
+		*ret_ios = ios;
+		return 0;
+	}
+	close_all(ios, opened);
+	env_release(env, ios);
+	return r;
+}
+
+static int open_concat(const struct uds_io_uri *uri, const struct uds_env *env,
+		       struct uds_io *const *ios, size_t count, struct uds_message *message,
+		       struct uds_io **ret_io)
+{
+	struct uds_io_ranges_options options = UDS_IO_RANGES_OPTIONS_INIT;
+	struct uds_io_range *ranges = env_allocate(env, count, sizeof(*ranges));
+	int r;
+
+	if (ranges == NULL)
+		return failure(message, -ENOMEM, "%s: no memory", uri->text);
+	for (size_t i = 0; i < count; i++)
+		ranges[i] = (struct uds_io_range){ ios[i], 0, UINT64_MAX };
+	options.name = uri->text;
+	options.close_parts = true;
+	r = uds_io_open_ranges(ranges, count, &options, env, message, ret_io);
+	env_release(env, ranges);
 	return r;
 }
 
 int concat_open(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
 		struct uds_message *ret_message, struct uds_io **ret_io)
 {
-	struct uds_io_ranges_options options = UDS_IO_RANGES_OPTIONS_INIT;
-	uint64_t count = uri->values[CONCAT_PART].number;
-	struct uds_io_range *ranges;
-	size_t opened = 0;
+	const struct uds_io_value *parts = &uri->values[CONCAT_PART];
+	struct uds_io **ios;
 	int r;
 
 	(void)context;
-	if (*uri->path != '\0' || count == 0)
+	if (*uri->path != '\0' || parts->number == 0)
 		return failure(ret_message, -EINVAL,
 			       "%s: concat: takes no path, only ?part=URI&part=URI", uri->text);
-	ranges = env_allocate_zeroed(env, count, sizeof(*ranges));
-	if (ranges == NULL)
-		return failure(ret_message, -ENOMEM, "%s: no memory", uri->text);
-	r = open_concat_parts(uri, env, ranges, &opened, ret_message);
-	options.name = uri->text;
-	options.close_parts = true;
-	if (r == 0)
-		r = uds_io_open_ranges(ranges, opened, &options, env, ret_message, ret_io);
+	r = open_all(uri, parts, env, &ios, ret_message);
 	if (r < 0)
-		close_ranges(ranges, opened);
-	env_release(env, ranges);
+		return r;
+	r = open_concat(uri, env, ios, (size_t)parts->number, ret_message, ret_io);
+	if (r < 0)
+		close_all(ios, (size_t)parts->number);
+	env_release(env, ios);
 	return r;
 }
 
@@ -93,5 +118,69 @@ int vdo_scheme_open(void *context, const struct uds_io_uri *uri, const struct ud
 	r = uds_vdo_open_index(device, &options, env, ret_message, ret_io);
 	if (r < 0)
 		uds_io_close(device);
+	return r;
+}
+
+const struct uds_io_parameter lvm_parameters[LVM_PARAMETERS] = {
+	[LVM_PV] = { .name = "pv", .kind = UDS_IO_PARAMETER_TEXTS },
+	[LVM_MISSING] = { .name = "missing", .kind = UDS_IO_PARAMETER_FLAG },
+};
+
+/* The group must be the one that the path names in front of the slash. */
+static int check_group(const struct uds_io_uri *uri, const struct uds_lvm_group *group,
+		       struct uds_message *message)
+{
+	struct uds_lvm_info info = UDS_LVM_INFO_INIT;
+	size_t length = strcspn(uri->path, "/");
+	int r = uds_lvm_get_info(group, message, &info);
+
+	if (r == 0 && (strlen(info.name) != length || memcmp(info.name, uri->path, length) != 0))
+		r = failure(message, UDS_ERR_MISMATCH,
+			    "%s: group: expected '%.*s', found '%s' on the physical volumes",
+			    uri->text, (int)length, uri->path, info.name);
+	return r;
+}
+
+static int open_lvm(const struct uds_io_uri *uri, const struct uds_env *env,
+		    struct uds_io *const *ios, size_t count, struct uds_message *message,
+		    struct uds_io **ret_io)
+{
+	struct uds_lvm_options options = UDS_LVM_OPTIONS_INIT;
+	struct uds_lvm_group *group = NULL;
+	int r;
+
+	options.close_pvs = true;
+	options.allow_missing = uri->values[LVM_MISSING].number != 0;
+	r = uds_lvm_open_group(ios, count, &options, env, message, &group);
+	if (r < 0) {
+		close_all(ios, count);
+		return r;
+	}
+	r = check_group(uri, group, message);
+	if (r == 0)
+		r = lvm_volume_open(group, strchr(uri->path, '/') + 1, uri->text, true, message,
+				    ret_io);
+	if (r < 0)
+		uds_lvm_close_group(group);
+	return r;
+}
+
+int lvm_scheme_open(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
+		    struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	const struct uds_io_value *pvs = &uri->values[LVM_PV];
+	struct uds_io **ios;
+	int r;
+
+	(void)context;
+	if (strchr(uri->path, '/') == NULL || pvs->number == 0)
+		return failure(ret_message, -EINVAL,
+			       "%s: expected lvm:GROUP/VOLUME?pv=URI, with each physical volume",
+			       uri->text);
+	r = open_all(uri, pvs, env, &ios, ret_message);
+	if (r < 0)
+		return r;
+	r = open_lvm(uri, env, ios, (size_t)pvs->number, ret_message, ret_io);
+	env_release(env, ios);
 	return r;
 }

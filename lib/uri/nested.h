@@ -15,4 +15,9 @@ extern const struct uds_io_parameter vdo_parameters[VDO_PARAMETERS];
 int vdo_scheme_open(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
 		    struct uds_message *ret_message, struct uds_io **ret_io);
 
+enum { LVM_PV, LVM_MISSING, LVM_PARAMETERS };
+extern const struct uds_io_parameter lvm_parameters[LVM_PARAMETERS];
+int lvm_scheme_open(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
+		    struct uds_message *ret_message, struct uds_io **ret_io);
+
 #endif

@@ -58,10 +58,9 @@ static int open_memory(void *context, const struct uds_io_uri *uri, const struct
 	}
 
 static const struct uds_io_scheme rows[] = {
-	ROW("file", open_file, file_parameters),
-	ROW("mem", open_memory, memory_parameters),
-	ROW("concat", concat_open, concat_parameters),
-	ROW("vdo", vdo_scheme_open, vdo_parameters),
+	ROW("file", open_file, file_parameters),       ROW("mem", open_memory, memory_parameters),
+	ROW("concat", concat_open, concat_parameters), ROW("vdo", vdo_scheme_open, vdo_parameters),
+	ROW("lvm", lvm_scheme_open, lvm_parameters),
 };
 
 static const struct built_in_schemes built_in = { rows, sizeof(rows) / sizeof(rows[0]) };

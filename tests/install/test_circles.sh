@@ -12,7 +12,7 @@ failed=0
 skipped=0
 
 # The folders that have such an order.
-folders='base io delta geometry chapter volume_index volume sparse index check vdo uri testing exceptions snapshot'
+folders='base io delta geometry chapter volume_index volume sparse index check vdo lvm uri testing exceptions snapshot'
 
 # Headers that only their own folder includes.
 private='io/engine_private.h io/file.h exceptions/store_private.h exceptions/exception_tree.h snapshot/device.h snapshot/merge_run.h'

@@ -24,7 +24,7 @@ check: base io delta geometry extras chapter volume_index volume sparse index
 exceptions: base io
 snapshot: base io exceptions
 vdo: base io
-uri: base io vdo
+uri: base io vdo lvm
 testing: base io
 lvm: base io
 '

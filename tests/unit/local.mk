@@ -361,6 +361,12 @@ tests_unit_test_vdo_volume_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_vdo_volume_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_vdo_volume_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_lvm
+tests_unit_test_lvm_SOURCES = tests/unit/test_lvm.c
+tests_unit_test_lvm_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_lvm_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_lvm_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_ranges
 tests_unit_test_io_ranges_SOURCES = tests/unit/test_io_ranges.c
 tests_unit_test_io_ranges_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -183,7 +183,7 @@ START_TEST(what_is_wrong_in_a_uri_is_named)
 	open_refused("file:x?uring=auto", -EINVAL, "uring: 'auto'");
 	open_refused("file:x?uring=%31", -EINVAL, "uring: '%31'");
 	open_refused("mem:?size", -EINVAL, "(known here: size=BYTES)");
-	open_refused("nbd:localhost", -EINVAL, "(known: file, mem, concat, vdo; for a path");
+	open_refused("nbd:localhost", -EINVAL, "(known: file, mem, concat, vdo, lvm; for a path");
 	open_refused("MEM:", -EINVAL, "unknown scheme 'MEM'");
 	open_refused("mem:?size=", -EINVAL, "size: ''");
 	open_refused("mem:?size=-1", -EINVAL, "size: '-1'");

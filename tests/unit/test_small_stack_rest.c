@@ -12,6 +12,7 @@
 
 #include "check_main.h"
 #include "small_stack.h"
+#include "lvm_image.h"
 #include "vdo_image.h"
 
 #define IO_BYTES (2u << 20)
@@ -318,6 +319,58 @@ START_TEST(vdo_volumes)
 }
 END_TEST
 
+/* ---- LVM groups ---- */
+
+static int pass_pv(void *context, const struct uds_lvm_pv *pv)
+{
+	(void)context, (void)pv;
+	return 0;
+}
+
+static int pass_volume(void *context, const struct uds_lvm_volume *volume)
+{
+	(void)context, (void)volume;
+	return 0;
+}
+
+static void use_lvm(void *context)
+{
+	struct uds_lvm_volume volume = UDS_LVM_VOLUME_INIT;
+	struct uds_lvm_info info = UDS_LVM_INFO_INIT;
+	struct uds_lvm_pv pv = UDS_LVM_PV_INIT;
+	struct uds_io **pvs = context, *io;
+	struct uds_lvm_group *group;
+	struct uds_message message;
+
+	good(MEASURE(uds_lvm_read_pv(pvs[0], NULL, &message, &pv)));
+	good(MEASURE(uds_lvm_open_group(pvs, 2, NULL, NULL, &message, &group)));
+	good(MEASURE(uds_lvm_get_info(group, &message, &info)));
+	good(MEASURE(uds_lvm_for_each_pv(group, pass_pv, NULL)));
+	good(MEASURE(uds_lvm_for_each_volume(group, pass_volume, NULL)));
+	good(MEASURE(uds_lvm_lookup_volume(group, "snap", &message, &volume)));
+	good(MEASURE(uds_lvm_open_volume(group, "stripes", &message, &io)));
+	(void)MEASURE_POINTER(uds_lvm_group_of(io));
+	good(uds_io_close(io));
+	good(MEASURE(uds_lvm_close_group(group)));
+}
+
+START_TEST(lvm_groups)
+{
+	struct uds_io *pvs[2];
+
+	for (int i = 0; i < 2; i++) {
+		uint8_t *image = lvm_image_make((char)('a' + i), lvm_image_text);
+
+		ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, &pvs[i]), 0);
+		ck_assert_int_eq(uds_io_write(pvs[i], image, LVM_IMAGE_BYTES, 0), 0);
+		free(image);
+	}
+	on_small_stack(use_lvm, pvs);
+	ck_assert_int_eq(uds_io_close(pvs[0]), 0);
+	ck_assert_int_eq(uds_io_close(pvs[1]), 0);
+}
+END_TEST
+
 /* ---- crash logs ---- */
 
 static void sweep(struct uds_crash_log *log)
@@ -387,6 +440,7 @@ int main(void)
 		tcase_add_test(t, snapshots);
 		tcase_add_test(t, chapters_and_volumes);
 		tcase_add_test(t, vdo_volumes);
+		tcase_add_test(t, lvm_groups);
 		tcase_add_test(t, crash_logs);
 	}
 	suite_add_tcase(suite, t);

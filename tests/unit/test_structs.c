@@ -15,6 +15,7 @@
 #include <uds/testing.h>
 
 #include "check_main.h"
+#include "lvm_image.h"
 #include "vdo_image.h"
 
 #define MORE 24 /* bytes that a newer program has behind what is known here */
@@ -239,6 +240,65 @@ static int fill_vdo_info(void *given)
 	return r;
 }
 
+static struct uds_io *open_pv(void)
+{
+	uint8_t *image = lvm_image_make('a', lvm_image_text);
+	struct uds_io *made;
+
+	ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, &made), 0);
+	ck_assert_int_eq(uds_io_write(made, image, LVM_IMAGE_BYTES, 0), 0);
+	free(image);
+	return made;
+}
+
+static int take_lvm_options(const void *given)
+{
+	struct uds_io *pv = open_pv();
+	struct uds_lvm_group *group;
+	int r = uds_lvm_open_group(&pv, 1, given, NULL, &message, &group);
+
+	if (r == 0)
+		uds_lvm_close_group(group);
+	if (!((const struct uds_lvm_options *)given)->close_pvs || r < 0)
+		uds_io_close(pv);
+	return r;
+}
+
+static int fill_lvm_pv(void *given)
+{
+	struct uds_io *pv = open_pv();
+	int r = uds_lvm_read_pv(pv, NULL, &message, given);
+
+	uds_io_close(pv);
+	return r;
+}
+
+/* One group for all calls: what is filled in has pointers into it. */
+static struct uds_lvm_group *open_lvm(void)
+{
+	static struct uds_lvm_group *group;
+	struct uds_lvm_options options = UDS_LVM_OPTIONS_INIT;
+	struct uds_io *pv;
+
+	if (group != NULL)
+		return group;
+	pv = open_pv();
+	options.close_pvs = true;
+	options.allow_missing = true;
+	ck_assert_int_eq(uds_lvm_open_group(&pv, 1, &options, NULL, &message, &group), 0);
+	return group;
+}
+
+static int fill_lvm_info(void *given)
+{
+	return uds_lvm_get_info(open_lvm(), &message, given);
+}
+
+static int fill_lvm_volume(void *given)
+{
+	return uds_lvm_lookup_volume(open_lvm(), "snap", &message, given);
+}
+
 static int take_file_options(const void *given)
 {
 	char path[512], uri[600];
@@ -456,6 +516,10 @@ union any {
 	struct uds_io_ranges_options ranges_options;
 	struct uds_vdo_index_options vdo_options;
 	struct uds_vdo_info vdo_info;
+	struct uds_lvm_options lvm_options;
+	struct uds_lvm_pv lvm_pv;
+	struct uds_lvm_info lvm_info;
+	struct uds_lvm_volume lvm_volume;
 	struct uds_io_scheme io_scheme;
 	struct uds_snapshot_options snapshot_options;
 	struct uds_snapshot_status snapshot_status;
@@ -614,6 +678,34 @@ static const struct row {
 	  NULL,
 	  fill_vdo_info,
 	  false },
+	{ "uds_lvm_options",
+	  16,
+	  sizeof(struct uds_lvm_options),
+	  { .lvm_options = UDS_LVM_OPTIONS_INIT },
+	  take_lvm_options,
+	  NULL,
+	  true },
+	{ "uds_lvm_pv",
+	  96,
+	  sizeof(struct uds_lvm_pv),
+	  { .lvm_pv = UDS_LVM_PV_INIT },
+	  NULL,
+	  fill_lvm_pv,
+	  false },
+	{ "uds_lvm_info",
+	  56,
+	  sizeof(struct uds_lvm_info),
+	  { .lvm_info = UDS_LVM_INFO_INIT },
+	  NULL,
+	  fill_lvm_info,
+	  false },
+	{ "uds_lvm_volume",
+	  64,
+	  sizeof(struct uds_lvm_volume),
+	  { .lvm_volume = UDS_LVM_VOLUME_INIT },
+	  NULL,
+	  fill_lvm_volume,
+	  false },
 	{ "uds_io_scheme",
 	  48,
 	  sizeof(struct uds_io_scheme),
@@ -728,6 +820,8 @@ static union any good(const struct row *row)
 {
 	union any any = row->init;
 
+	if (row->take == take_lvm_options)
+		any.lvm_options.allow_missing = true;
 	if (row->take == take_io_ops)
 		any.io_ops = good_ops();
 	if (row->take == take_io_scheme) {

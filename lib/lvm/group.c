@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Opening a volume group: labels and metadata of the physical volumes that were given, the newest text of those
+ * that are whole, and which of them are there.
+ */
+#include "lvm/group.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "base/struct_size.h"
+#include "base/visibility.h"
+#include "io/bytes_io.h"
+#include "io/io.h"
+#include "lvm/model_check.h"
+
+#define LABEL_AREA_BYTES (LVM_LABEL_SECTORS * LVM_SECTOR)
+
+/* What has been found on all devices so far. */
+struct search {
+	const struct uds_env *env;
+	struct uds_message *message;
+	struct lvm_model best; /* the newest; its text is NULL as long as there is none */
+	size_t best_length;
+	uint32_t best_checksum;
+	const char *best_from;	   /* the name of a device */
+	int wrong_status;	   /* of the first copy that is damaged; 0: none */
+	struct uds_message *wrong; /* its sentence */
+};
+
+static int read_label(struct uds_io *io, const struct uds_env *env, uint64_t *ret_bytes,
+		      struct lvm_label *ret_label, struct uds_message *message)
+{
+	uint8_t *sectors;
+	int r = uds_io_size(io, ret_bytes);
+
+	if (r < 0)
+		return failure(message, r, "asking for its size: %s", uds_strerror(r));
+	if (*ret_bytes < LABEL_AREA_BYTES)
+		return failure(message, -EINVAL,
+			       "not an LVM physical volume: expected at least %" PRIu64
+			       " bytes, found %" PRIu64,
+			       LABEL_AREA_BYTES, *ret_bytes);
+	sectors = env_allocate(env, LABEL_AREA_BYTES, 1);
+	if (sectors == NULL)
+		return failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	r = bytes_read(io, env, sectors, LABEL_AREA_BYTES, 0, message);
+	if (r == 0)
+		r = lvm_label_decode(sectors, ret_label, message);
+	env_release(env, sectors);
+	return r;
+}
+
+/* A copy that cannot be used: others may do. */
+static void note_wrong(struct search *s, const struct uds_io *io, int status,
+		       const struct uds_message *said)
+{
+	env_log(s->env, UDS_LOG_WARNING, "%s: %s", uds_io_name(io), said->text);
+	if (s->wrong_status != 0)
+		return;
+	s->wrong_status = status;
+	failure(s->wrong, status, "%s: %s", uds_io_name(io), said->text);
+}
+
+/* Keeps the newer one of two models. */
+static int take_model(struct search *s, struct lvm_model *model, const struct uds_io *io,
+		      size_t length, uint32_t checksum)
+{
+	int r = 0;
+
+	if (s->best.text != NULL && strcmp(s->best.uuid, model->uuid) != 0) {
+		r = failure(s->message, UDS_ERR_MISMATCH,
+			    "%s: group: expected '%.100s' (%.40s), which %s is of, found '%.100s' "
+			    "(%.40s)",
+			    uds_io_name(io), s->best.name, s->best.uuid, s->best_from, model->name,
+			    model->uuid);
+	} else if (s->best.text == NULL || model->seqno > s->best.seqno) {
+		lvm_model_free(&s->best, s->env);
+		s->best = *model;
+		s->best_length = length;
+		s->best_checksum = checksum;
+		s->best_from = uds_io_name(io);
+		return 0;
+	}
+	lvm_model_free(model, s->env);
+	return r;
+}
+
+static int parse_text(struct search *s, struct lvm_text *text, struct lvm_model *ret_model,
+		      struct uds_message *message)
+{
+	struct lvm_model model;
+	int r = lvm_model_parse(text, s->env, &model, message);
+
+	if (r < 0)
+		return r;
+	r = lvm_model_check(&model, s->env, message);
+	if (r < 0)
+		lvm_model_free(&model, s->env);
+	else
+		*ret_model = model;
+	return r;
+}
+
+static int read_area(struct search *s, struct uds_io *io, uint64_t bytes,
+		     const struct lvm_area *area)
+{
+	struct uds_message said = { "" };
+	struct lvm_text text = { .bytes = NULL };
+	uint32_t checksum;
+	size_t length;
+	struct lvm_model model;
+	int r = lvm_area_read(io, s->env, bytes, area, &text, &said);
+
+	checksum = text.checksum;
+	length = text.length;
+	if (r == 0 && text.bytes == NULL)
+		return 0;
+	/* Copies of one text, as they usually are, are parsed once. */
+	if (r == 0 && s->best.text != NULL && length == s->best_length &&
+	    checksum == s->best_checksum) {
+		env_release(s->env, text.bytes);
+		return 0;
+	}
+	if (r == 0)
+		r = parse_text(s, &text, &model, &said);
+	env_release(s->env, text.bytes);
+	if (r == 0)
+		return take_model(s, &model, io, length, checksum);
+	if (r == -ENOMEM)
+		return failure(s->message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
+	note_wrong(s, io, r, &said);
+	return 0;
+}
+
+static int read_pv(struct search *s, struct uds_io *io, uint64_t *ret_bytes,
+		   struct lvm_label *ret_label)
+{
+	int r = read_label(io, s->env, ret_bytes, ret_label, s->message);
+
+	if (r < 0)
+		return failure_in(s->message, r, "%s", uds_io_name(io));
+	for (size_t i = 0; r == 0 && i < ret_label->area_count; i++)
+		r = read_area(s, io, *ret_bytes, &ret_label->areas[i]);
+	return r;
+}
+
+/* The device is the physical volume that has its uuid in the text. */
+static int place_pv(struct lvm_model *model, struct uds_io *io, uint64_t bytes, const char *uuid,
+		    struct uds_message *message)
+{
+	struct lvm_pv *pv = model->pvs;
+	struct lvm_pv *end = pv + model->pv_count;
+
+	while (pv < end && strcmp(pv->uuid, uuid) != 0)
+		pv++;
+	if (pv == end)
+		return failure(message, UDS_ERR_MISMATCH,
+			       "%s: uuid: expected that of a physical volume of group '%.100s' "
+			       "(seqno %" PRIu64 "), found %.40s",
+			       uds_io_name(io), model->name, model->seqno, uuid);
+	if (pv->io != NULL)
+		return failure(message, -EINVAL,
+			       "%s: physical volume %.40s: expected once, found on %s, too",
+			       uds_io_name(io), uuid, uds_io_name(pv->io));
+	pv->io = io;
+	pv->io_bytes = bytes;
+	return 0;
+}
+
+/* The labels of all, then what of the group they are. @labels, @bytes: scratch. */
+static int find_group(struct search *s, struct uds_io *const *ios, size_t count,
+		      struct lvm_label *labels, uint64_t *bytes)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = read_pv(s, ios[i], &bytes[i], &labels[i]);
+	if (r == 0 && s->best.text == NULL && s->wrong_status != 0)
+		return failure(s->message, s->wrong_status, "%s", s->wrong->text);
+	if (r == 0 && s->best.text == NULL)
+		return failure(
+			s->message, -EINVAL,
+			"%s: expected the metadata of a group, found none: it is in no group, "
+			"or another physical volume has it",
+			uds_io_name(ios[0]));
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = place_pv(&s->best, ios[i], bytes[i], labels[i].uuid, s->message);
+	return r;
+}
+
+static int search(struct search *s, struct uds_io *const *ios, size_t count)
+{
+	struct lvm_label *labels = env_allocate(s->env, count, sizeof(*labels));
+	uint64_t *bytes = env_allocate(s->env, count, sizeof(*bytes));
+	int r;
+
+	s->wrong = env_allocate_zeroed(s->env, 1, sizeof(*s->wrong));
+	if (labels == NULL || bytes == NULL || s->wrong == NULL)
+		r = failure(s->message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	else
+		r = find_group(s, ios, count, labels, bytes);
+	env_release(s->env, bytes);
+	env_release(s->env, labels);
+	if (r < 0)
+		lvm_model_free(&s->best, s->env);
+	return r;
+}
+
+/* What is missing, and what writing or reading means here. */
+static int check_use(struct uds_lvm_group *group, const struct search *s,
+		     const struct uds_lvm_options *options, struct uds_message *message)
+{
+	const struct lvm_pv *missing = NULL;
+	bool write = false, in_use = false;
+
+	for (uint32_t i = 0; i < group->model.pv_count; i++) {
+		const struct lvm_pv *pv = &group->model.pvs[i];
+
+		write = write || (pv->io != NULL && !uds_io_is_read_only(pv->io));
+		in_use = in_use || (pv->io != NULL && uds_io_is_in_use(pv->io));
+		group->missing_count += pv->io == NULL;
+		if (pv->io == NULL)
+			missing = pv;
+	}
+	if (in_use && !write)
+		env_log(&group->env, UDS_LOG_WARNING,
+			"group '%s': a physical volume is in use: what is read may be mixed from "
+			"several moments",
+			group->model.name);
+	if (!write || options->allow_missing)
+		return 0;
+	if (missing != NULL)
+		return failure(
+			message, -ENODEV,
+			"group '%.100s': to write, expected all %u physical volumes, found %u: "
+			"'%.60s' (%.40s) is missing; missing=1 writes without it",
+			group->model.name, group->model.pv_count,
+			group->model.pv_count - group->missing_count, missing->name, missing->uuid);
+	if (s->wrong_status != 0)
+		return failure(message, s->wrong_status,
+			       "group '%.60s': to write, expected whole copies of the metadata, "
+			       "found a damaged one, which may be newer (missing=1 writes without "
+			       "it): %.250s",
+			       group->model.name, s->wrong->text);
+	return 0;
+}
+
+static int open_group(struct uds_io *const *pvs, size_t count,
+		      const struct uds_lvm_options *options, const struct uds_env *env,
+		      struct uds_message *message, struct uds_lvm_group **ret_group)
+{
+	struct search s = { .env = env, .message = message };
+	struct uds_lvm_group *group = env_allocate_zeroed(env, 1, sizeof(*group));
+	struct uds_io **ios = env_allocate(env, count, sizeof(*ios));
+	int r;
+
+	if (group == NULL || ios == NULL)
+		r = failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	else
+		r = search(&s, pvs, count);
+	if (r == 0) {
+		group->env = *env;
+		group->model = s.best;
+		group->io_count = count;
+		r = check_use(group, &s, options, message);
+	}
+	env_release(env, s.wrong);
+	if (r < 0) {
+		if (group != NULL)
+			lvm_model_free(&group->model, env);
+		env_release(env, ios);
+		env_release(env, group);
+		return r;
+	}
+	memcpy(ios, pvs, count * sizeof(*ios));
+	group->ios = ios;
+	group->close_pvs = options->close_pvs;
+	*ret_group = group;
+	return 0;
+}
+
+UDS_PUBLIC int uds_lvm_open_group(struct uds_io *const *pvs, size_t count,
+				  const struct uds_lvm_options *given,
+				  const struct uds_env *given_env, struct uds_message *ret_message,
+				  struct uds_lvm_group **ret_group)
+{
+	struct uds_lvm_options options = UDS_LVM_OPTIONS_INIT;
+	struct uds_env env;
+	int r = env_take(given_env, ret_message, &env);
+
+	if (r == 0 && given != NULL)
+		r = STRUCT_IN(&options, given, uds_lvm_options, allow_missing, ret_message);
+	if (r < 0)
+		return r;
+	if (count == 0 || count > UDS_LVM_PVS_MAX)
+		return failure(ret_message, -EINVAL, "expected 1 to %u physical volumes, found %zu",
+			       UDS_LVM_PVS_MAX, count);
+	return open_group(pvs, count, &options, &env, ret_message, ret_group);
+}
+
+UDS_PUBLIC int uds_lvm_close_group(struct uds_lvm_group *group)
+{
+	struct uds_env env;
+	int first = 0;
+
+	if (group == NULL)
+		return 0;
+	env = group->env;
+	for (size_t i = 0; group->close_pvs && i < group->io_count; i++) {
+		int r = uds_io_close(group->ios[i]);
+
+		first = first < 0 ? first : r;
+	}
+	lvm_model_free(&group->model, &env);
+	env_release(&env, group->ios);
+	env_release(&env, group);
+	return first;
+}
+
+UDS_PUBLIC int uds_lvm_read_pv(struct uds_io *io, const struct uds_env *given_env,
+			       struct uds_message *ret_message, struct uds_lvm_pv *ret_pv)
+{
+	struct uds_lvm_pv pv = UDS_LVM_PV_INIT;
+	struct lvm_label label;
+	struct uds_env env;
+	uint64_t bytes = 0;
+	int r = env_take(given_env, ret_message, &env);
+
+	if (r == 0)
+		r = STRUCT_OUT_CHECK(ret_pv, uds_lvm_pv, extents, ret_message);
+	if (r < 0)
+		return r;
+	r = read_label(io, &env, &bytes, &label, ret_message);
+	if (r < 0)
+		return failure_in(ret_message, r, "%s", uds_io_name(io));
+	pv.io = io;
+	memcpy(pv.uuid, label.uuid, sizeof(label.uuid));
+	pv.device_bytes = label.device_bytes;
+	pv.data_offset = label.data_offset;
+	struct_out(ret_pv, &pv, sizeof(pv));
+	return 0;
+}

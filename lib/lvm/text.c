@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parser of LVM's text format. It goes through the text once and keeps the sections that are open on a stack
+ * of fixed depth.
+ */
+#include "lvm/text.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "base/sort.h"
+
+#define FIRST_ROOM 64u
+
+struct parser {
+	const struct uds_env *env;
+	struct uds_message *message;
+	struct lvm_tree tree;
+	char *at, *end;
+	uint32_t line;
+	unsigned int depth;
+	uint32_t open[LVM_DEPTH_MAX + 1]; /* sections, and the list in the last one */
+	uint32_t last[LVM_DEPTH_MAX + 1]; /* the last node of each; 0: none yet */
+};
+
+static int wrong(struct parser *p, const char *expected, const char *found)
+{
+	return failure(p->message, UDS_ERR_CORRUPT, "text: line %u: expected %s, found %s", p->line,
+		       expected, found);
+}
+
+/* The same, with the character that is there. */
+static int wrong_here(struct parser *p, const char *expected)
+{
+	char found[] = "'?'";
+
+	if (p->at == p->end)
+		return wrong(p, expected, "the end of the text");
+	if (*p->at >= ' ' && *p->at <= '~')
+		found[1] = *p->at;
+	return wrong(p, expected, found);
+}
+
+static void skip_blanks(struct parser *p)
+{
+	bool comment = false;
+
+	for (; p->at < p->end; p->at++) {
+		if (*p->at == '\n') {
+			p->line++;
+			comment = false;
+		} else if (*p->at == '#') {
+			comment = true;
+		} else if (!comment && *p->at != ' ' && *p->at != '\t' && *p->at != '\r') {
+			break;
+		}
+	}
+}
+
+static bool is_name_character(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr("_+.-/@", c) != NULL);
+}
+
+static int make_room(struct parser *p)
+{
+	struct lvm_tree *tree = &p->tree;
+	uint32_t room = tree->room == 0 ? FIRST_ROOM : 2 * tree->room;
+	struct lvm_node *nodes;
+
+	if (tree->count < tree->room)
+		return 0;
+	nodes = env_allocate(p->env, room, sizeof(*nodes));
+	if (nodes == NULL)
+		return failure(p->message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	if (tree->count > 0)
+		memcpy(nodes, tree->nodes, tree->count * sizeof(*nodes));
+	env_release(p->env, tree->nodes);
+	tree->nodes = nodes;
+	tree->room = room;
+	return 0;
+}
+
+/* Puts a node behind the others of what is open. */
+static int add_node(struct parser *p, const struct lvm_node *node)
+{
+	uint32_t number = p->tree.count;
+	int r = make_room(p);
+
+	if (r < 0)
+		return r;
+	p->tree.nodes[number] = *node;
+	p->tree.nodes[number].line = p->line;
+	p->tree.count++;
+	if (number == 0)
+		return 0;
+	if (p->last[p->depth] == 0)
+		p->tree.nodes[p->open[p->depth]].child = number;
+	else
+		p->tree.nodes[p->last[p->depth]].next = number;
+	p->tree.nodes[p->open[p->depth]].count++;
+	p->last[p->depth] = number;
+	return 0;
+}
+
+/* Adds a section or list, and goes into it. */
+static int open_node(struct parser *p, const char *name, enum lvm_kind kind)
+{
+	struct lvm_node node = { .name = name, .kind = kind };
+	uint32_t number = p->tree.count;
+	int r;
+
+	if (p->depth == LVM_DEPTH_MAX)
+		return wrong(p, "at most 16 sections in each other", "more");
+	r = add_node(p, &node);
+	if (r < 0)
+		return r;
+	p->depth++;
+	p->open[p->depth] = number;
+	p->last[p->depth] = 0;
+	if (kind == LVM_SECTION)
+		p->tree.sections++;
+	return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorted, so that a text with very many names takes no longer than it must. */
+static int check_names(struct parser *p, const struct lvm_node *section)
+{
+	const char **names = env_allocate(p->env, section->count + 1, sizeof(*names));
+	const struct lvm_node *node;
+	size_t count = 0;
+	int r = 0;
+
+	if (names == NULL)
+		return failure(p->message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	for (node = lvm_tree_first(&p->tree, section); node != NULL;
+	     node = lvm_tree_next(&p->tree, node))
+		names[count++] = node->name;
+	sort_elements(names, count, sizeof(*names), compare_names);
+	for (size_t i = 1; r == 0 && i < count; i++) {
+		if (strcmp(names[i - 1], names[i]) == 0)
+			r = failure(p->message, UDS_ERR_CORRUPT,
+				    "text: section '%.100s' (line %u): expected each name once, "
+				    "found '%.100s' twice",
+				    section->name != NULL ? section->name : "", section->line,
+				    names[i]);
+	}
+	env_release(p->env, names);
+	return r;
+}
+
+static int close_section(struct parser *p)
+{
+	int r;
+
+	if (p->depth == 0)
+		return wrong(p, "a name", "'}' of no section");
+	r = check_names(p, &p->tree.nodes[p->open[p->depth]]);
+	p->depth--;
+	p->at++;
+	return r;
+}
+
+static int add_string(struct parser *p, const char *name)
+{
+	char *to = ++p->at;
+	struct lvm_node node = { .name = name, .string = to, .kind = LVM_STRING };
+
+	for (; p->at < p->end && *p->at != '"'; p->at++) {
+		if (*p->at == '\\' && p->at + 1 < p->end)
+			p->at++;
+		if (*p->at == '\n')
+			p->line++;
+		*to++ = *p->at;
+	}
+	if (p->at >= p->end)
+		return wrong(p, "the end of a string", "the end of the text");
+	p->at++;
+	*to = '\0'; /* over the quote, or before it */
+	return add_node(p, &node);
+}
+
+static bool is_digit(const struct parser *p)
+{
+	return p->at < p->end && *p->at >= '0' && *p->at <= '9';
+}
+
+static int add_number(struct parser *p, const char *name)
+{
+	struct lvm_node node = { .name = name, .kind = LVM_NUMBER };
+	bool other = *p->at == '-' || *p->at == '+';
+
+	if (other)
+		p->at++;
+	if (!is_digit(p))
+		return wrong_here(p, "a value");
+	for (; is_digit(p) || (p->at < p->end && *p->at == '.'); p->at++) {
+		uint64_t digit = (uint64_t)(*p->at - '0');
+
+		other = other || *p->at == '.' || node.number > (UINT64_MAX - digit) / 10;
+		if (!other)
+			node.number = 10 * node.number + digit;
+	}
+	if (other)
+		node.kind = LVM_OTHER_NUMBER;
+	return add_node(p, &node);
+}
+
+static int add_scalar(struct parser *p, const char *name)
+{
+	return p->at < p->end && *p->at == '"' ? add_string(p, name) : add_number(p, name);
+}
+
+static int add_list(struct parser *p, const char *name)
+{
+	int r = open_node(p, name, LVM_LIST);
+
+	p->at++;
+	skip_blanks(p);
+	if (r == 0 && p->at < p->end && *p->at == ']') {
+		p->at++;
+		p->depth--;
+		return 0;
+	}
+	while (r == 0) {
+		char separator;
+
+		skip_blanks(p);
+		if (p->at == p->end)
+			return wrong_here(p, "a value");
+		r = add_scalar(p, NULL);
+		p->tree.elements++;
+		skip_blanks(p);
+		if (r < 0)
+			break;
+		if (p->at == p->end || (*p->at != ',' && *p->at != ']'))
+			return wrong_here(p, "',' or ']'");
+		separator = *p->at++;
+		if (separator == ']')
+			break;
+	}
+	p->depth--;
+	return r;
+}
+
+/* name { or name = value */
+static int add_named(struct parser *p)
+{
+	char *name = p->at, *name_end;
+	char what;
+
+	while (p->at < p->end && is_name_character(*p->at))
+		p->at++;
+	name_end = p->at;
+	if (name_end == name)
+		return wrong_here(p, "a name");
+	skip_blanks(p);
+	if (p->at == p->end || (*p->at != '{' && *p->at != '='))
+		return wrong_here(p, "'{' or '='");
+	what = *p->at++;
+	*name_end = '\0'; /* what was there has been read */
+	if (what == '{')
+		return open_node(p, name, LVM_SECTION);
+	skip_blanks(p);
+	if (p->at == p->end)
+		return wrong_here(p, "a value");
+	return *p->at == '[' ? add_list(p, name) : add_scalar(p, name);
+}
+
+static int parse(struct parser *p)
+{
+	struct lvm_node all = { .kind = LVM_SECTION };
+	int r = add_node(p, &all);
+
+	while (r == 0) {
+		skip_blanks(p);
+		if (p->at == p->end)
+			break;
+		r = *p->at == '}' ? close_section(p) : add_named(p);
+	}
+	if (r == 0 && p->depth > 0)
+		r = wrong(p, "'}'", "the end of the text: it is cut off");
+	return r < 0 ? r : check_names(p, &p->tree.nodes[0]);
+}
+
+int lvm_tree_parse(char *text, size_t length, const struct uds_env *env, struct lvm_tree *ret_tree,
+		   struct uds_message *message)
+{
+	struct parser parser = { .env = env, .message = message, .at = text, .line = 1 };
+	int r;
+
+	if (length > 0 && text[length - 1] == '\0')
+		length--;
+	parser.end = text + length;
+	r = parse(&parser);
+	if (r < 0)
+		lvm_tree_free(&parser.tree, env);
+	else
+		*ret_tree = parser.tree;
+	return r;
+}
+
+void lvm_tree_free(struct lvm_tree *tree, const struct uds_env *env)
+{
+	env_release(env, tree->nodes);
+	tree->nodes = NULL;
+}
+
+const struct lvm_node *lvm_tree_first(const struct lvm_tree *tree, const struct lvm_node *node)
+{
+	return node->child == 0 ? NULL : &tree->nodes[node->child];
+}
+
+const struct lvm_node *lvm_tree_next(const struct lvm_tree *tree, const struct lvm_node *node)
+{
+	return node->next == 0 ? NULL : &tree->nodes[node->next];
+}
+
+const struct lvm_node *lvm_tree_find(const struct lvm_tree *tree, const struct lvm_node *section,
+				     const char *name)
+{
+	const struct lvm_node *node = lvm_tree_first(tree, section);
+
+	while (node != NULL && strcmp(node->name, name) != 0)
+		node = lvm_tree_next(tree, node);
+	return node;
+}
