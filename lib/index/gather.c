@@ -14,7 +14,7 @@
 struct gathering;
 
 /* What one member does with a chapter. */
-struct share {
+struct gather_share {
 	struct crew_job job;
 	const struct gathered_chapter *chapter;
 	unsigned int member;
@@ -27,7 +27,7 @@ struct gathered_chapter {
 	uint64_t vcn;
 	bool is_sparse;
 	const uint8_t *pages;
-	struct share shares[CREW_MOST];
+	struct gather_share shares[CREW_MOST];
 };
 
 struct gathering {
@@ -48,7 +48,7 @@ static uint32_t most_chapters(const struct geometry *geometry)
 
 static void do_share(struct crew_job *job)
 {
-	struct share *share = (struct share *)job;
+	struct gather_share *share = (struct gather_share *)job;
 	const struct gathered_chapter *chapter = share->chapter;
 	const struct gathering *gathering = chapter->gathering;
 	const struct uds_index *index = gathering->index;
@@ -113,7 +113,7 @@ static int start(struct gathering *gathering)
 	for (unsigned int n = 0; n < HELD; n++) {
 		gathering->chapters[n].gathering = gathering;
 		for (unsigned int i = 0; i < CREW_MOST; i++) {
-			struct share *share = &gathering->chapters[n].shares[i];
+			struct gather_share *share = &gathering->chapters[n].shares[i];
 
 			share->job.run = do_share;
 			share->chapter = &gathering->chapters[n];
