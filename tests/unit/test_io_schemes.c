@@ -231,7 +231,8 @@ START_TEST(bad_parameters_of_a_registered_scheme_are_named)
 	open_refused("rom:x?bytes=many", -EINVAL, known);
 	open_refused("rom:x?label=%zz", -EINVAL, "rom:x?label=%zz: '%'");
 	open_refused("rom:%zz", -EINVAL, "rom:%zz: '%'");
-	open_refused("ro:x", -EINVAL, "unknown scheme 'ro' (known: file, mem, concat, vdo, lvm, rom");
+	open_refused("ro:x", -EINVAL,
+		     "unknown scheme 'ro' (known: file, mem, concat, vdo, lvm, rom");
 	open_refused("romx:x", -EINVAL, "unknown scheme 'romx'");
 	ck_assert_int_eq(rom.opened, 0);
 	bare.parameters = NULL;
