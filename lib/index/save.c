@@ -433,14 +433,31 @@ static int save_changes(struct uds_index *index, uds_progress_fn report, void *c
 	return r < 0 ? index_failure(index, r, &message) : 0;
 }
 
+/* Only this thread sets itself, so what others do meanwhile does not matter. */
+static bool is_own(struct index_saver *saver)
+{
+	return atomic_load(&saver->busy) &&
+	       pthread_equal(atomic_load(&saver->owner), pthread_self()) != 0;
+}
+
 int index_save(struct uds_index *index, uds_progress_fn report, void *context)
 {
+	struct index_saver *saver = index->saver;
+	struct uds_message message;
 	int r;
 
+	if (is_own(saver)) {
+		failure(&message, -EDEADLK, "%s: a save cannot be made by the callback of one",
+			uds_io_name(index->io));
+		return index_failure(index, -EDEADLK, &message);
+	}
 	/* One after the other: what a save has that was waited for need not be saved again. */
-	pthread_mutex_lock(&index->saver->running);
+	pthread_mutex_lock(&saver->running);
+	atomic_store(&saver->owner, pthread_self());
+	atomic_store(&saver->busy, true);
 	r = save_changes(index, report, context);
-	pthread_mutex_unlock(&index->saver->running);
+	atomic_store(&saver->busy, false);
+	pthread_mutex_unlock(&saver->running);
 	return r;
 }
 

@@ -6,7 +6,9 @@
 #include "index/index.h"
 
 struct index_saver {
-	pthread_mutex_t running; /* one save at a time; taken before any zone lock */
+	pthread_mutex_t running;  /* one save at a time; taken before any zone lock */
+	_Atomic(pthread_t) owner; /* who makes it, when it is @busy */
+	atomic_bool busy;
 };
 
 /* Of an index that is not read-only. Returns 0 or -ENOMEM. */

@@ -257,6 +257,34 @@ START_TEST(an_index_that_can_have_no_thread_does_not_open)
 }
 END_TEST
 
+static int save_again(void *context, uint64_t done, uint64_t total)
+{
+	struct uds_message message;
+
+	(void)context;
+	(void)done;
+	(void)total;
+	ck_assert_int_eq(uds_index_save(f.index), -EDEADLK);
+	uds_index_error_message(f.index, &message);
+	ck_assert_ptr_nonnull(strstr(message.text, "callback"));
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	return 0;
+}
+
+START_TEST(the_callback_of_a_save_cannot_save)
+{
+	start(true);
+	ck_assert_int_eq(open_with(0, UDS_INDEX_LOAD_OR_RECOVER), 0);
+	close_chapters(1);
+	ck_assert_int_eq(uds_index_save_reporting(f.index, save_again, NULL), 0);
+	/* Then it can. */
+	close_chapters(1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	check_all();
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("checkpoint_interval");
@@ -267,6 +295,7 @@ int main(void)
 	tcase_add_test(tcase, a_failed_one_is_counted_and_made_with_the_next_chapter);
 	tcase_add_loop_test(tcase, closing_the_index_stops_one, 0, 6);
 	tcase_add_test(tcase, an_index_that_can_have_no_thread_does_not_open);
+	tcase_add_test(tcase, the_callback_of_a_save_cannot_save);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
