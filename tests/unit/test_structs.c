@@ -264,13 +264,14 @@ static int take_lvm_options(const void *given)
 	return r;
 }
 
+/* One I/O for all calls: what is filled in has its address. */
 static int fill_lvm_pv(void *given)
 {
-	struct uds_io *pv = open_pv();
-	int r = uds_lvm_read_pv(pv, NULL, &message, given);
+	static struct uds_io *pv;
 
-	uds_io_close(pv);
-	return r;
+	if (pv == NULL)
+		pv = open_pv();
+	return uds_lvm_read_pv(pv, NULL, &message, given);
 }
 
 /* One group for all calls: what is filled in has pointers into it. */
