@@ -381,8 +381,8 @@ int uds_index_save(struct uds_index *index);
  *
  * Returns as uds_index_save(), or UDS_ERR_STOPPED.
  *
- * Threads: any number at once; @report may carry out requests and flush, but must not close; -EDEADLK when it saves, or
- * flushes and the journal has no room, so that a save is needed. Since 0.2.
+ * Threads: any number at once; @report may carry out requests, but must not flush or close; a save in it ends with
+ * -EDEADLK. Since 0.2.
  */
 int uds_index_save_reporting(struct uds_index *index, uds_progress_fn report, void *context);
 

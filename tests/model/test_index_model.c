@@ -31,7 +31,8 @@ struct run {
 	struct model *saved;   /* as it was at the last save */
 	struct model *flushed; /* as it was at the last flush or save */
 	bool journal;
-	bool checkpoints; /* saves in the background */
+	bool checkpoints; /* saves in the background, from the next opening on */
+	uint64_t made;	  /* so many of these */
 	unsigned int replays;
 	uint64_t saved_newest;
 	uint64_t seed;
@@ -202,6 +203,12 @@ static void open_index(struct run *run)
 	ck_assert_msg(r == 0, "open: %d %s", r, message.text);
 }
 
+static void close_index(struct run *run)
+{
+	run->made += statistics(run).checkpoints;
+	ck_assert_int_eq(uds_index_close(run->index), 0);
+}
+
 static void choose_zones(struct run *run)
 {
 	static const unsigned int zones[] = { 1, 2, 3, 5, 16 };
@@ -240,7 +247,7 @@ static void save_and_reopen(struct run *run)
 	struct uds_index_statistics s;
 
 	save(run);
-	ck_assert_int_eq(uds_index_close(run->index), 0);
+	close_index(run);
 	choose_zones(run);
 	open_index(run);
 	s = statistics(run);
@@ -277,10 +284,10 @@ static void crash_with_journal(struct run *run)
 	struct uds_index_statistics s;
 
 	/* A save in the background may have kept a version that the model has forgotten, so that none is to be lost. */
-	if (throw(run->seed, &run->dice, 2) == 0 || run->checkpoints)
+	if (run->checkpoints || throw(run->seed, &run->dice, 2) == 0)
 		flush(run);
 	/* This makes the chapters durable that are closed, and nothing else. */
-	ck_assert_int_eq(uds_index_close(run->index), 0);
+	close_index(run);
 	choose_zones(run);
 	open_index(run);
 	s = statistics(run);
@@ -302,7 +309,7 @@ static void crash(struct run *run)
 	struct uds_index_statistics s;
 
 	ck_assert_int_eq(uds_index_flush(run->index), 0);
-	ck_assert_int_eq(uds_index_close(run->index), 0);
+	close_index(run);
 	choose_zones(run);
 	open_index(run);
 	s = statistics(run);
@@ -397,43 +404,47 @@ static void end_run(struct run *run)
 }
 
 /* @requests: about how many, in all. @converted: after some of them it becomes a converted index. */
-static void run_model(bool sparse, bool converted, unsigned int threads, unsigned int requests,
-		      uint64_t seed)
+static void run_rounds(struct run *run, bool converted, unsigned int threads, unsigned int requests)
 {
 	unsigned int rounds = 24, batches = requests / rounds / (BATCH / 2);
 	uint32_t version = 1;
-	struct run run;
 
-	start_run(&run, sparse, seed);
-	/* One thread alone is to do the same things every time. */
-	run.checkpoints = threads > 1;
 	for (unsigned int round = 0; round < rounds; round++) {
 		/* Some rounds are so short that no chapter is closed in them. */
-		unsigned int n = throw(seed, &run.dice, 4) == 0 ? 2 * threads : batches;
+		unsigned int n = throw(run->seed, &run->dice, 4) == 0 ? 2 * threads : batches;
 
-		run_workers(&run, threads, n, &version);
+		run_workers(run, threads, n, &version);
 		if (converted && round == rounds / 4)
-			convert(&run);
-		switch (throw(seed, &run.dice, 5)) {
+			convert(run);
+		switch (throw(run->seed, &run->dice, 5)) {
 		case 0:
-			save(&run);
+			save(run);
 			break;
 		case 1:
-			save_and_reopen(&run);
+			save_and_reopen(run);
 			break;
 		case 2:
-			if (run.journal)
-				crash_with_journal(&run);
+			if (run->journal)
+				crash_with_journal(run);
 			else
-				crash(&run);
+				crash(run);
 			break;
 		case 3:
-			flush(&run);
+			flush(run);
 			break;
 		default:
 			break;
 		}
 	}
+}
+
+static void run_model(bool sparse, bool converted, unsigned int threads, unsigned int requests,
+		      uint64_t seed)
+{
+	struct run run;
+
+	start_run(&run, sparse, seed);
+	run_rounds(&run, converted, threads, requests);
 	end_run(&run);
 }
 
@@ -461,6 +472,18 @@ START_TEST(random_requests_of_four_threads_to_a_sparse_index_follow_the_model)
 }
 END_TEST
 
+START_TEST(random_requests_beside_saves_in_the_background_follow_the_model)
+{
+	struct run run;
+
+	start_run(&run, _i % 2 != 0, 0x5eed30 + (uint64_t)_i);
+	run.checkpoints = true;
+	run_rounds(&run, false, 4, (unsigned int)test_scaled(200000));
+	ck_assert_uint_gt(run.made, 0);
+	end_run(&run);
+}
+END_TEST
+
 /* The place of the moved chapter follows from where the index is when it is converted: so several. */
 START_TEST(random_requests_to_a_converted_index_follow_the_model)
 {
@@ -485,6 +508,8 @@ int main(void)
 	tcase_add_test(tcase, random_requests_of_four_threads_follow_the_model);
 	tcase_add_test(tcase, random_requests_to_a_sparse_index_follow_the_model);
 	tcase_add_test(tcase, random_requests_of_four_threads_to_a_sparse_index_follow_the_model);
+	tcase_add_loop_test(tcase, random_requests_beside_saves_in_the_background_follow_the_model,
+			    0, 2);
 	tcase_add_loop_test(tcase, random_requests_to_a_converted_index_follow_the_model, 0, 8);
 	tcase_add_loop_test(tcase, random_requests_to_a_converted_sparse_index_follow_the_model, 0,
 			    4);

@@ -102,7 +102,8 @@ const char *scratch_dir(void)
 	static char dir[256];
 	const char *base = getenv("TMPDIR");
 
-	if (dir[0] == '\0') {
+	/* A test may remove it when it is done, and without processes of their own another one follows. */
+	if (dir[0] == '\0' || access(dir, F_OK) != 0) {
 		snprintf(dir, sizeof(dir), "%s/uds-test-XXXXXX", base != NULL ? base : "/tmp");
 		if (mkdtemp(dir) == NULL)
 			return NULL;

@@ -144,7 +144,8 @@ static void steps(struct index_world *w, uint32_t count)
 			   &w->history.message);
 }
 
-static void flush(struct index_world *w)
+/* @refused: a status after which nothing is promised; 0: none. */
+static void flush_unless(struct index_world *w, int refused)
 {
 	uint64_t closed;
 	int r;
@@ -153,8 +154,7 @@ static void flush(struct index_world *w)
 		return;
 	closed = small_index_open_chapter(w->index, NULL);
 	r = uds_index_flush(w->index);
-	/* It has to save, and is called by the callback of a save: nothing is promised. */
-	if (r == -EDEADLK)
+	if (r < 0 && r == refused)
 		return;
 	note(w, r);
 	if (w->base.status == 0) {
@@ -165,6 +165,11 @@ static void flush(struct index_world *w)
 			made.steps = made.deletions = w->history.count;
 		promise(w, &made);
 	}
+}
+
+static void flush(struct index_world *w)
+{
+	flush_unless(w, 0);
 }
 
 static void save(struct index_world *w)
@@ -250,7 +255,10 @@ static void live_save_again(struct world *world)
 	close_index(w);
 }
 
-/* Between two parts of a save: requests that close chapters, and flushes. */
+/*
+ * Between two parts of a save: requests that close chapters, and flushes, as another thread may call them. One that has
+ * to save since a call has failed is refused here, and promises nothing.
+ */
 static int go_on_while_saving(void *context, uint64_t done, uint64_t total)
 {
 	struct index_world *w = context;
@@ -258,7 +266,7 @@ static int go_on_while_saving(void *context, uint64_t done, uint64_t total)
 	(void)done;
 	(void)total;
 	steps(w, 48);
-	flush(w);
+	flush_unless(w, w->base.plan != NULL ? -EDEADLK : 0);
 	return 0;
 }
 

@@ -709,17 +709,16 @@ END_TEST
 
 /* ---- by URI, on files ---- */
 
-static char folder[] = "/tmp/uds-lvm-XXXXXX";
-static char paths[2][64];
+static char paths[2][300];
 
 static void make_files(void)
 {
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_ptr_nonnull(scratch_dir());
 	for (int i = 0; i < 2; i++) {
 		uint8_t *image = lvm_image_make((char)('a' + i), lvm_image_text);
 		FILE *file;
 
-		snprintf(paths[i], sizeof(paths[i]), "%s/%c", folder, 'a' + i);
+		snprintf(paths[i], sizeof(paths[i]), "%s/%c", scratch_dir(), 'a' + i);
 		file = fopen(paths[i], "wb");
 		ck_assert_ptr_nonnull(file);
 		ck_assert_uint_eq(fwrite(image, 1, LVM_IMAGE_BYTES, file), LVM_IMAGE_BYTES);
@@ -732,15 +731,14 @@ static void remove_files(void)
 {
 	unlink(paths[0]);
 	unlink(paths[1]);
-	rmdir(folder);
-	memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
+	rmdir(scratch_dir());
 }
 
 static int open_uri(const char *name, const char *more, bool both, bool write,
 		    struct uds_io **ret_io)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
-	char uri[300];
+	char uri[700];
 
 	options.write = write;
 	snprintf(uri, sizeof(uri), "lvm:%s?pv=%s%s%s%s", name, paths[0], both ? "&pv=file:" : "",
