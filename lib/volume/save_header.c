@@ -20,6 +20,11 @@
 #define STATE_SIGNATURE	      (-1)
 #define STATE_VERSION	      301
 
+/* The mark: magic, nonce of the volume, time stamp, CRC-32 of these. Less than a sector, so never torn. */
+#define MARK_MAGIC	 "UDSOLDER"
+#define MARK_MAGIC_BYTES 8u
+#define MARK_BYTES	 24u
+
 static int check_field(const char *field, uint64_t expected, uint64_t found,
 		       struct uds_message *ret_message)
 {
@@ -294,4 +299,25 @@ void save_header_encode_unsaved(const struct super_block *super, unsigned int sl
 	region_table_append(&table, REGION_FREE, REGION_NO_INSTANCE, start + used,
 			    super->save_blocks - used);
 	region_table_encode(&table, block);
+}
+
+void save_header_encode_mark(const struct super_block *super, uint64_t later,
+			     uint8_t block[BLOCK_BYTES])
+{
+	memset(block, 0, BLOCK_BYTES);
+	memcpy(block, MARK_MAGIC, MARK_MAGIC_BYTES);
+	put_le64(block + 8, super->volume_nonce);
+	put_le64(block + 16, later);
+	put_le32(block + MARK_BYTES, crc32_add(0, block, MARK_BYTES));
+}
+
+bool save_header_decode_mark(const uint8_t block[BLOCK_BYTES], const struct super_block *super,
+			     uint64_t *ret_later)
+{
+	if (memcmp(block, MARK_MAGIC, MARK_MAGIC_BYTES) != 0 ||
+	    get_le64(block + 8) != super->volume_nonce ||
+	    get_le32(block + MARK_BYTES) != crc32_add(0, block, MARK_BYTES))
+		return false;
+	*ret_later = get_le64(block + 16);
+	return true;
 }

@@ -5,6 +5,7 @@
 #ifndef VOLUME_SAVE_HEADER_H
 #define VOLUME_SAVE_HEADER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <uds/status.h>
@@ -69,5 +70,17 @@ void save_header_encode(const struct super_block *super, const struct save *save
 			uint8_t block[BLOCK_BYTES]);
 void save_header_encode_unsaved(const struct super_block *super, unsigned int slot,
 				uint8_t block[BLOCK_BYTES]);
+
+/*
+ * The mark of libuds in place of a damaged header (uds-extras, "Damaged headers of saves"): whatever the slot
+ * holds is older than a save with the time stamp @later. Where there is no such save, it says nothing. To
+ * other implementations it is a damaged header as well.
+ */
+void save_header_encode_mark(const struct super_block *super, uint64_t later,
+			     uint8_t block[BLOCK_BYTES]);
+
+/* Returns whether the block is such a mark, of this index. */
+bool save_header_decode_mark(const uint8_t block[BLOCK_BYTES], const struct super_block *super,
+			     uint64_t *ret_later);
 
 #endif

@@ -20,6 +20,18 @@ void saves_set_unreadable(struct save_slot *slot, int status)
 	slot->save.timestamp = UINT64_MAX;
 }
 
+/* A slot that is marked as older than a save that is there holds none: nothing of it is asked for. */
+static void heed_marks(struct saves *saves)
+{
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		struct save_slot *slot = &saves->slots[i];
+
+		if (slot->state == SLOT_DAMAGED && slot->older_than > 0 &&
+		    saves->last_timestamp >= slot->older_than)
+			slot->state = SLOT_UNSAVED;
+	}
+}
+
 void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *block,
 		struct saves *ret_saves)
 {
@@ -43,6 +55,8 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 			slot->state = SLOT_DAMAGED;
 		else
 			slot->state = r == 0 ? SLOT_UNSAVED : SLOT_VALID;
+		if (r < 0)
+			save_header_decode_mark(block, super, &slot->older_than);
 		/*
 		 * Of what counts in a header, and not of what a torn write left behind it: that is as good as the
 		 * one that was written.
@@ -55,6 +69,7 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 		if (slot->state == SLOT_VALID && slot->save.timestamp > ret_saves->last_timestamp)
 			ret_saves->last_timestamp = slot->save.timestamp;
 	}
+	heed_marks(ret_saves);
 }
 
 const struct save_slot *saves_find_latest(const struct saves *saves)
@@ -236,6 +251,7 @@ static int write_unsaved(struct saves *saves, struct uds_io *io, const struct su
 	slot->wiped = false;
 	slot->abandoned = false;
 	slot->precious = false;
+	slot->older_than = 0;
 	return 0;
 }
 
@@ -306,6 +322,25 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
 	return 0;
 }
 
+/*
+ * A damaged header may be what is left of the latest save. Until the new save counts, that one is asked for
+ * its records; from then on they may be older than those of the new one, and nothing else would tell.
+ */
+static int mark_damaged(const struct saves *saves, struct uds_io *io,
+			const struct super_block *super, uint64_t later, uint8_t *block,
+			struct uds_message *ret_message)
+{
+	int r = 0;
+
+	save_header_encode_mark(super, later, block);
+	for (unsigned int i = 0; r == 0 && i < SAVE_SLOTS; i++) {
+		if (saves->slots[i].state == SLOT_DAMAGED)
+			r = save_write_block(io, block, super_block_save_at(super, i) * BLOCK_BYTES,
+					     "mark in place of its header", i, ret_message);
+	}
+	return r;
+}
+
 int saves_commit(struct saves *saves, struct uds_io *io, const struct super_block *super,
 		 const struct save *save, bool left_behind, struct uds_message *ret_message)
 {
@@ -319,6 +354,8 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	/* Before the header: there must be no moment at which it can be loaded. */
 	if (left_behind)
 		r = save_wipe(io, save, block, ret_message);
+	if (r == 0)
+		r = mark_damaged(saves, io, super, save->timestamp, block, ret_message);
 	if (r < 0) {
 		env_release(&io->env, block);
 		return r;
@@ -338,10 +375,7 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 	if (r == 0)
 		slot->state = SLOT_VALID;
 	slot->checksum = save_header_checksum(super, &slot->save, block);
-	/*
-	 * Only now that the new save counts: a damaged header may be what is left of the latest
-	 * save.
-	 */
+	/* Only now that the new save counts. */
 	for (unsigned int i = 0; r == 0 && i < SAVE_SLOTS; i++) {
 		saves->slots[i].precious = false;
 		if (saves->slots[i].state == SLOT_DAMAGED)
@@ -406,6 +440,11 @@ int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_
 	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	/* While the save is there that a mark speaks of: without it, the records would be asked for again. */
+	for (unsigned int i = 0; i < SAVE_SLOTS && r == 0; i++) {
+		if (saves->slots[i].state == SLOT_UNSAVED && saves->slots[i].older_than > 0)
+			r = write_unsaved(saves, io, super, i, block, ret_message);
+	}
 	/*
 	 * A header that could not be read may be that of the latest save, and be readable next
 	 * time.

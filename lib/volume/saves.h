@@ -36,8 +36,10 @@ struct save_slot {
 	bool outdated;	/* the volume has a chapter that the save does not know of */
 	bool abandoned; /* the index goes on without it, although a recovery could begin with it */
 	bool precious;	/* the index has records that nothing else on the device has */
-	struct save save;	/* when SLOT_VALID */
-	uint32_t checksum;	/* of the header, when SLOT_VALID, for the extras */
+	struct save save;  /* when SLOT_VALID */
+	uint32_t checksum; /* of the header, when SLOT_VALID, for the extras */
+	uint64_t
+		older_than; /* time stamp, when damaged: of a save that has all of this one; 0: not known */
 	struct uds_message why; /* when damaged or unknown: the reason */
 };
 
@@ -105,8 +107,8 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
 
 /*
  * Ends it: writes the header, durably. @save: from saves_begin(), with newest and oldest filled in. A
- * damaged header in the other slot is overwritten then: it must not raise the question any more whether
- * that save is the later one.
+ * damaged header in the other slot must not raise the question any more whether that save is the later one,
+ * at no moment: it is marked as older than this save before, and overwritten afterwards.
  *
  * @left_behind: the chapter that the save has open is on the volume by now, all of it and durable. The save is
  * invalid from the start then, as if the chapter had come after the commit; a recovery may begin with it.

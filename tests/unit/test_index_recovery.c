@@ -11,6 +11,7 @@
 #include <uds/index.h>
 
 #include "check_main.h"
+#include "crash.h"
 #include "names.h"
 #include "volume/layout.h"
 
@@ -303,6 +304,79 @@ START_TEST(a_save_without_its_header_is_not_passed_over_for_an_older_one)
 }
 END_TEST
 
+/* All of an I/O as it is. The caller frees it. */
+static uint8_t *bytes_of(struct uds_io *io, uint64_t *ret_size)
+{
+	uint8_t *bytes;
+
+	ck_assert_int_eq(uds_io_size(io, ret_size), 0);
+	bytes = malloc((size_t)*ret_size);
+	ck_assert_ptr_nonnull(bytes);
+	ck_assert_int_eq(uds_io_read(io, bytes, (size_t)*ret_size, 0), 0);
+	return bytes;
+}
+
+/* The records of the save that lost its header, of which the first was updated since. */
+static void check_after_cut(struct uds_crash_log *after, const char *text)
+{
+	struct fixture f = { 0 };
+	int r;
+
+	f.io = crash_open(after, 0);
+	r = uds_index_open(f.io, NULL, &f.message, &f.index);
+	ck_assert_msg(r == 0, "%s: %s", text, f.message.text);
+	ck_assert_msg(count_version(&f, 2000, 2050, 1) + count_version(&f, 2000, 2001, 2) == 50,
+		      "%s", text);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	uds_crash_log_free(after);
+}
+
+/*
+ * The chapter that the first save has open is on the volume; the second save has the next one, and its header
+ * is garbage. So the records of that are kept, and the next save is written over the first one. After a cut
+ * between its header and the end of the damaged one, what the damaged one has is older.
+ */
+START_TEST(a_save_that_has_all_of_a_damaged_one_asks_nothing_after_a_cut)
+{
+	struct uds_crash_log *log = crash_log(), *after;
+	struct crash_cuts cuts;
+	struct layout layout;
+	struct fixture f;
+	uint64_t size;
+	uint8_t *bytes;
+	uint32_t marks = 0;
+
+	start(&f, false, 8);
+	store(&f, 0, 700, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	store(&f, 1000, 1000 + PER_CHAPTER, 1);
+	store(&f, 2000, 2050, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_int_eq(layout_read(f.io, 0, &f.message, &layout), 0);
+	damage(&f, super_block_save_at(&layout.super, latest_save(&f).slot) * BLOCK_BYTES + 20);
+	bytes = bytes_of(f.io, &size);
+	end(&f);
+	crash_add(log, bytes, size, 1);
+	free(bytes);
+	f.io = crash_open(log, 0);
+	ck_assert_int_eq(uds_index_open(f.io, NULL, &f.message, &f.index), 0);
+	store(&f, 2000, 2001, 2);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	crash_start(&cuts, log, 1);
+	while ((after = crash_next(&cuts)) != NULL) {
+		const uint8_t *cut = crash_bytes(after, 0);
+
+		for (unsigned int i = 0; i < SAVE_SLOTS; i++)
+			marks += memcmp(cut + super_block_save_at(&layout.super, i) * BLOCK_BYTES,
+					"UDSOLDER", 8) == 0;
+		check_after_cut(after, cuts.state.text);
+	}
+	ck_assert_uint_gt(marks, 5);
+	uds_crash_log_free(log);
+}
+END_TEST
+
 /* Names of which many are equal in the bits of the chapter index, so that a list has to be emptied. */
 static void make_crowded_name(int i, struct uds_record_name *ret_name)
 {
@@ -362,6 +436,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_damaged_save_does_not_take_its_open_chapter_with_it, 0, 20);
 	tcase_add_loop_test(tc, records_that_would_be_lost_are_counted_and_must_be_given_up, 0, 2);
 	tcase_add_test(tc, a_crash_is_recovered_without_a_question);
+	tcase_add_test(tc, a_save_that_has_all_of_a_damaged_one_asks_nothing_after_a_cut);
 	tcase_add_loop_test(tc, a_save_without_its_header_is_not_passed_over_for_an_older_one, 0,
 			    2);
 	tcase_add_test(tc, a_recovery_keeps_every_record_of_a_crowded_chapter_that_can_be_found);

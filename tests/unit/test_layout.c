@@ -475,6 +475,51 @@ START_TEST(a_damaged_save_header_makes_its_slot_unsaved_and_says_why)
 }
 END_TEST
 
+static enum save_slot_state marked_slot(uint64_t later, size_t change, struct layout *layout,
+					struct uds_io **ret_io)
+{
+	struct uds_io *io = small_index(0);
+	uint8_t block[BLOCK_BYTES];
+	uint64_t at;
+
+	read_ok(io, 0, layout);
+	save_small(io, layout, 1, 1000, 9);
+	save_small(io, layout, 1, 2000, 9);
+	at = super_block_save_at(&layout->super, 0) * BLOCK_BYTES;
+	save_header_encode_mark(&layout->super, later, block);
+	if (change < BLOCK_BYTES)
+		block[change] ^= 1;
+	ck_assert_int_eq(uds_io_write(io, block, sizeof(block), at), 0);
+	read_ok(io, 0, layout);
+	*ret_io = io;
+	return layout->saves.slots[0].state;
+}
+
+START_TEST(a_marked_slot_counts_as_unsaved_while_the_later_save_is_there)
+{
+	struct uds_message message;
+	struct layout layout;
+	struct uds_io *io;
+
+	for (size_t byte = 0; byte < 28; byte++) {
+		ck_assert_int_eq(marked_slot(2000, byte, &layout, &io), SLOT_DAMAGED);
+		uds_io_close(io);
+	}
+	ck_assert_int_eq(marked_slot(2001, BLOCK_BYTES, &layout, &io), SLOT_DAMAGED);
+	uds_io_close(io);
+	ck_assert_int_eq(marked_slot(1999, BLOCK_BYTES, &layout, &io), SLOT_UNSAVED);
+	uds_io_close(io);
+	ck_assert_int_eq(marked_slot(2000, BLOCK_BYTES, &layout, &io), SLOT_UNSAVED);
+	/* The later save is given up: with the mark alone the slot would be damaged again. */
+	layout.saves.slots[1].abandoned = true;
+	ck_assert_int_eq(saves_invalidate(&layout.saves, io, &layout.super, &message), 0);
+	read_ok(io, 0, &layout);
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++)
+		ck_assert_int_eq(layout.saves.slots[i].state, SLOT_UNSAVED);
+	uds_io_close(io);
+}
+END_TEST
+
 START_TEST(a_save_of_more_zones_than_there_can_be_is_refused)
 {
 	/* As many regions as a table has room for, the last of them not free space. */
@@ -795,6 +840,7 @@ int main(void)
 	tcase_add_test(tc, places_that_cannot_hold_an_index_are_refused);
 	tcase_add_test(tc, the_nonce_is_compared_when_asked_for);
 	tcase_add_test(tc, a_damaged_save_header_makes_its_slot_unsaved_and_says_why);
+	tcase_add_test(tc, a_marked_slot_counts_as_unsaved_while_the_later_save_is_there);
 	tcase_add_test(tc, a_save_of_more_zones_than_there_can_be_is_refused);
 	tcase_add_test(tc, a_save_has_a_block_for_each_zone);
 	tcase_add_test(tc, regions_of_a_later_kind_have_a_name_in_sentences);
