@@ -42,6 +42,7 @@ uds_SOURCES = \
 	tools/snapshot_commands.c \
 	tools/snapshot_data.c \
 	tools/snapshot_diff.c \
+	tools/snapshot_group.c tools/snapshot_group.h \
 	tools/snapshot_info.c \
 	tools/snapshot_merge.c \
 	tools/snapshot_missing.c tools/snapshot_missing.h \

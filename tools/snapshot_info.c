@@ -6,6 +6,7 @@
 
 #include "create.h"
 #include "output.h"
+#include "snapshot_group.h"
 #include "snapshot_missing.h"
 #include "snapshot_target.h"
 #include "text.h"
@@ -102,6 +103,27 @@ static void print_findings(const struct uds_exception_store_status *s)
 	}
 }
 
+/* What LVM says about it, when it is of a volume group. */
+static void print_volume(const struct snapshot_target *target)
+{
+	struct uds_lvm_volume volume;
+
+	if (!group_find_volume(target, &volume) || volume.origin == NULL)
+		return;
+	print_line(stdout, "  LVM                snapshot of %s%s", volume.origin,
+		   volume.merging ? ", being merged into it" : "");
+}
+
+static void set_volume(const struct snapshot_target *target, json_t *o)
+{
+	struct uds_lvm_volume volume;
+
+	if (!group_find_volume(target, &volume) || volume.origin == NULL)
+		return;
+	json_object_set_new(o, "origin", json_path(volume.origin));
+	json_object_set_new(o, "merging", json_boolean(volume.merging));
+}
+
 static void print_text(struct snapshot_target *target, const struct uds_exception_store_status *s)
 {
 	char line[80] = "";
@@ -126,10 +148,12 @@ static void print_text(struct snapshot_target *target, const struct uds_exceptio
 	printf("  device-mapper      %s\n", line);
 	printf("  format             version %u, marked %s\n", s->version,
 	       s->valid ? "valid" : "invalid");
+	print_volume(target);
 	print_findings(s);
 }
 
-static int print_object(const struct uds_exception_store_status *s)
+static int print_object(const struct snapshot_target *target,
+			const struct uds_exception_store_status *s)
 {
 	json_t *o = json_object();
 
@@ -156,6 +180,7 @@ static int print_object(const struct uds_exception_store_status *s)
 	json_object_set_new(o, "stale_entries", json_unsigned(s->stale_entries));
 	json_object_set_new(o, "list_unknown_from",
 			    s->list_status != 0 ? json_unsigned(s->exceptions) : json_null());
+	set_volume(target, o);
 	return print_json(o);
 }
 
@@ -180,7 +205,7 @@ int snapshot_info_run(const struct command *command, int argc, char **argv)
 		return snapshot_close(&target, snapshot_failed(&target, r));
 	if (!options.json)
 		print_text(&target, &status_of_store);
-	else if (print_object(&status_of_store) < 0)
+	else if (print_object(&target, &status_of_store) < 0)
 		status = failed(command, "JSON", -ENOMEM, NULL);
 	return finish_output(command, snapshot_close(&target, status));
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "output.h"
+#include "snapshot_group.h"
 #include "snapshot_missing.h"
 #include "snapshot_target.h"
 #include "text.h"
@@ -21,6 +22,21 @@ static int report_merge(void *context, uint64_t done, uint64_t total)
 
 	return progress_report(&merge->progress, done * merge->chunk_bytes,
 			       total * merge->chunk_bytes);
+}
+
+/* The metadata of a volume group are LVM's to write. */
+static void print_what_lvm_has(const struct snapshot_target *target)
+{
+	struct uds_lvm_info info = UDS_LVM_INFO_INIT;
+	struct uds_lvm_volume volume;
+
+	if (!group_find_volume(target, &volume) || volume.origin == NULL ||
+	    uds_lvm_get_info(uds_lvm_group_of(target->cow), NULL, &info) < 0)
+		return;
+	print_line(stdout, "  LVM still lists it, empty: vgchange -ay %s%s%s%s%s (see uds-lvm(7))",
+		   info.name, volume.merging ? " ends the merge" : "; lvremove ",
+		   volume.merging ? "" : info.name, volume.merging ? "" : "/",
+		   volume.merging ? "" : volume.name);
 }
 
 static void print_text(const struct snapshot_target *target, bool dry_run,
@@ -43,6 +59,8 @@ static void print_text(const struct snapshot_target *target, bool dry_run,
 	if (result->chunks_hidden > 0)
 		printf(", %" PRIu64 " were hidden by earlier ones", result->chunks_hidden);
 	putchar('\n');
+	if (!dry_run && result->remaining == 0)
+		print_what_lvm_has(target);
 }
 
 /* Adds to @o, which it releases. */
@@ -272,9 +290,11 @@ int snapshot_verify_run(const struct command *command, int argc, char **argv)
 		return status;
 	snapshot_set(&target, &options, arguments[0], false);
 	catch_interrupts();
-	status = snapshot_open_io(&target, target.cow_uri, false, &target.cow);
+	status = group_complete(&target, false);
+	if (status == EXIT_GOOD)
+		status = snapshot_open_io(&target, target.cow_uri, false, &target.cow);
 	if (status == EXIT_GOOD && target.origin_uri != NULL)
-		status = snapshot_open_io(&target, target.origin_uri, false, &target.origin);
+		status = snapshot_open_origin(&target, false);
 	if (status == EXIT_GOOD && target.origin != NULL)
 		status = take_origin(&target, &origin_bytes);
 	if (options.json)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "snapshot_group.h"
 #include "snapshot_target.h"
 
 /* nbdkit, -f, -U, socket, plugin, origin, show, write, salvage, and the stores. */
@@ -94,7 +95,11 @@ int snapshot_serve_run(const struct command *command, int argc, char **argv)
 		return misused(command, "--socket is missing");
 	if (serve.write && serve.target.salvage)
 		return misused(command, "--write and --salvage: what is salvaged can only be read");
+	status = group_complete(&serve.target, serve.show_origin && serve.write);
+	if (status != EXIT_GOOD)
+		return status;
 	status = become_nbdkit(&serve);
+	group_release(&serve.target);
 	while (serve.count > 0)
 		free(serve.words[--serve.count]);
 	return status;

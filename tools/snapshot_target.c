@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "snapshot_group.h"
+
 static void print_log(void *context, enum uds_log_level level, const char *sentence)
 {
 	const struct snapshot_target *target = context;
@@ -32,10 +34,11 @@ int snapshot_set(struct snapshot_target *target, const struct options *options, 
 	target->command = options->command;
 	target->quiet = options->quiet;
 	target->cow_uri = cow;
+	target->needs_origin = needs_origin;
 	target->env = env;
 	target->env.context = target;
 	target->env.log = print_log;
-	if (needs_origin && target->origin_uri == NULL)
+	if (needs_origin && target->origin_uri == NULL && !group_has(cow))
 		return misused(target->command, "--origin is missing");
 	return EXIT_GOOD;
 }
@@ -52,21 +55,36 @@ int snapshot_open_io(struct snapshot_target *target, const char *uri, bool write
 	return r < 0 ? failed(target->command, uri, r, &message) : EXIT_GOOD;
 }
 
+/* On the physical volumes of the COW device where it is of the same group. */
+static int open_beside(struct snapshot_target *target, const char *uri, bool write,
+		       struct uds_io **ret_io)
+{
+	int status;
+
+	if (group_open_io(target, uri, ret_io, &status))
+		return status;
+	return snapshot_open_io(target, uri, write, ret_io);
+}
+
+int snapshot_open_origin(struct snapshot_target *target, bool write)
+{
+	return open_beside(target, target->origin_uri, write, &target->origin);
+}
+
 /* To look at only: without a lock, so that it is in no one's way. NULL when it cannot be opened. */
-static struct uds_io *open_to_look(struct snapshot_target *target, const char *uri)
+static struct uds_io *open_to_look(const char *uri)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 	struct uds_io *io = NULL;
 
 	options.no_lock = true;
-	return uds_io_open_uri(uri, &options, &target->env, NULL, &io) == 0 ? io : NULL;
+	return uds_io_open_uri(uri, &options, NULL, NULL, &io) == 0 ? io : NULL;
 }
 
-static bool have_common_bytes(struct snapshot_target *target, const char *one_uri,
-			      const char *other_uri)
+static bool have_common_bytes(const char *one_uri, const char *other_uri)
 {
-	struct uds_io *one = open_to_look(target, one_uri);
-	struct uds_io *other = open_to_look(target, other_uri);
+	struct uds_io *one = open_to_look(one_uri);
+	struct uds_io *other = open_to_look(other_uri);
 	bool common = one != NULL && other != NULL && uds_io_overlap(one, other);
 
 	uds_io_close(one);
@@ -77,7 +95,7 @@ static bool have_common_bytes(struct snapshot_target *target, const char *one_ur
 /* Said before they are opened, because then the second one would only be found to be in use. */
 static int check_apart(struct snapshot_target *target, const char *cow, size_t others)
 {
-	if (have_common_bytes(target, cow, target->origin_uri)) {
+	if (have_common_bytes(cow, target->origin_uri)) {
 		complain(target->command,
 			 "%s: has bytes in common with the origin %s: is origin and COW device at "
 			 "once",
@@ -87,7 +105,7 @@ static int check_apart(struct snapshot_target *target, const char *cow, size_t o
 	for (size_t i = 0; i < others; i++) {
 		const char *other = target->other_uris.items[i];
 
-		if (!have_common_bytes(target, cow, other))
+		if (!have_common_bytes(cow, other))
 			continue;
 		complain(target->command, "%s: has bytes in common with %s: is given twice", cow,
 			 other);
@@ -164,7 +182,7 @@ static int open_others(struct snapshot_target *target, bool write)
 		const char *uri = target->other_uris.items[i];
 		struct other_snapshot *other = &target->others[i];
 
-		status = snapshot_open_io(target, uri, write, &other->cow);
+		status = open_beside(target, uri, write, &other->cow);
 		if (status == EXIT_GOOD)
 			status = open_snapshot(target, !write, uri, other->cow, &other->snapshot);
 	}
@@ -173,15 +191,16 @@ static int open_others(struct snapshot_target *target, bool write)
 
 int snapshot_open(struct snapshot_target *target, bool write_cow, bool write_origin)
 {
-	int status = check_all_apart(target);
+	int status = group_complete(target, write_origin);
 
+	if (status == EXIT_GOOD)
+		status = check_all_apart(target);
 	if (status != EXIT_GOOD)
-		return status;
+		return snapshot_close(target, status);
 	catch_interrupts();
 	status = snapshot_open_io(target, target->cow_uri, write_cow, &target->cow);
 	if (status == EXIT_GOOD)
-		status =
-			snapshot_open_io(target, target->origin_uri, write_origin, &target->origin);
+		status = snapshot_open_origin(target, write_origin);
 	if (status == EXIT_GOOD)
 		status = open_snapshot(target, !write_cow, target->cow_uri, target->cow,
 				       &target->snapshot);
@@ -229,6 +248,7 @@ int snapshot_close(struct snapshot_target *target, int status)
 		status = failed(target->command, target->cow_uri, r, NULL);
 	close_io(target, &target->origin, target->origin_uri, &status);
 	close_io(target, &target->cow, target->cow_uri, &status);
+	group_release(target);
 	return status;
 }
 

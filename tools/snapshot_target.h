@@ -26,15 +26,20 @@ struct snapshot_target {
 	struct uds_snapshot *snapshot;
 	struct text_list other_uris; /* --cow */
 	struct other_snapshot others[MAX_TEXTS];
+	char *made_uris[MAX_TEXTS + 1]; /* of the origin and the others, from snapshot_group.h */
+	size_t made_count;
 	struct uds_env env;
-	bool quiet, salvage;
+	bool quiet, salvage, needs_origin;
 };
 
-#define SNAPSHOT_ORIGIN_HELP  "  --origin O            the device that the snapshot was taken of\n"
+#define SNAPSHOT_ORIGIN_HELP                                                         \
+	"  --origin O            the device that the snapshot was taken of; a COW\n" \
+	"                        that is lvm:GROUP/SNAPSHOT?pv=URI knows it\n"
 #define SNAPSHOT_SALVAGE_HELP "  --salvage             take what an invalid snapshot still says\n"
 
-#define SNAPSHOT_COW_HELP \
-	"  --cow COW             another snapshot of the same origin; may be repeated\n"
+#define SNAPSHOT_COW_HELP                                                                \
+	"  --cow COW             another snapshot of the same origin; may be repeated\n" \
+	"                        (lvm: knows them)\n"
 
 /* Adds --cow, to commands that change the origin. */
 void snapshot_other_options(struct snapshot_target *target, struct options *options);
@@ -42,13 +47,19 @@ void snapshot_other_options(struct snapshot_target *target, struct options *opti
 /* Adds --origin, and with @salvage --salvage. */
 void snapshot_options(struct snapshot_target *target, struct options *options, bool salvage);
 
-/* After parsing. @needs_origin: it is a wrong use not to name one. Returns an exit status. */
+/*
+ * After parsing. @needs_origin: it is a wrong use not to name one, unless the COW device is a volume of a group that
+ * knows it (snapshot_group.h). Returns an exit status.
+ */
 int snapshot_set(struct snapshot_target *target, const struct options *options, const char *cow,
 		 bool needs_origin);
 
 /* Opens an I/O. Returns EXIT_GOOD, or an exit status after a message. */
 int snapshot_open_io(struct snapshot_target *target, const char *uri, bool write,
 		     struct uds_io **ret_io);
+
+/* Opens the origin, when the COW device is open. Returns EXIT_GOOD, or an exit status after a message. */
+int snapshot_open_origin(struct snapshot_target *target, bool write);
 
 /* Opens the COW device and the store on it, to look at: nothing is written. */
 int snapshot_open_store(struct snapshot_target *target);

@@ -8,6 +8,7 @@ tool_tests = \
 	tests/tool/test_tool_damage.py \
 	tests/tool/test_tool_index.py \
 	tests/tool/test_tool_json.py \
+	tests/tool/test_tool_lvm.py \
 	tests/tool/test_tool_names.py \
 	tests/tool/test_tool_output.py \
 	tests/tool/test_tool_quiet.py \
@@ -28,4 +29,4 @@ tool_tests = \
 TESTS += $(tool_tests)
 # Reading, walking and asking the index are threads of a scan.
 THREADED_TESTS += tests/tool/test_tool_scan.py
-EXTRA_DIST += $(tool_tests) tests/tool/run-uds tests/tool/tool_support.py tests/tool/vdo_image.py
+EXTRA_DIST += $(tool_tests) tests/tool/run-uds tests/tool/lvm_image.py tests/tool/tool_support.py tests/tool/vdo_image.py

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Snapshots of LVM volume groups on images, and what `uds find` says about physical volumes."""
+import fcntl
+import os
+import sys
+
+from lvm_image import EXTENT, VOLUMES, Group, snapshot
+from tool_support import FAILED, USAGE, Folder, Results, equal, uds
+
+ORIGIN_BYTES = 24 * EXTENT
+
+
+def blob(seed, count):
+    return bytes((seed * 31 + i // 512 * 7 + i) & 0xff for i in range(count))
+
+
+class Filled(Group):
+    """With three stores of which the two of origin differ, as does the origin from both."""
+    def __init__(self, folder):
+        super().__init__(folder)
+        for name in ("snap", "snap2", "other"):
+            uds("snapshot", "create", "--chunk-size", "4K", self.uri(name))
+        self.write_to("write-origin", "snap", 0, blob(1, ORIGIN_BYTES))
+        self.write_to("write", "snap", 3 * EXTENT, blob(2, 3 * EXTENT))
+        self.write_to("write", "snap2", 9 * EXTENT, blob(3, 2 * EXTENT))
+
+    def write_to(self, command, name, offset, data, **options):
+        return uds("snapshot", command, "--offset", offset, self.uri(name), stdin=data, binary=True, **options)
+
+    def read(self, name, *options):
+        return uds("snapshot", "read", *options, self.uri(name), binary=True).out
+
+    def origin(self):
+        """The origin by the rules of the layout."""
+        a, b = self.bytes()
+        cut = lambda data, first, count: data[65536 + first * EXTENT:65536 + (first + count) * EXTENT]
+        return cut(a, 2, 10) + cut(b, 0, 8) + cut(a, 20, 6)
+
+
+def changed(data, offset, new):
+    return data[:offset] + new + data[offset + len(new):]
+
+
+def a_snapshot_finds_its_origin():
+    with Folder() as folder:
+        group = Filled(folder)
+        given = ("--origin", group.uri("origin"))
+        equal(group.origin(), blob(1, ORIGIN_BYTES))
+        equal(group.read("snap"), changed(bytes(ORIGIN_BYTES), 3 * EXTENT, blob(2, 3 * EXTENT)))
+        equal(group.read("snap2"), changed(bytes(ORIGIN_BYTES), 9 * EXTENT, blob(3, 2 * EXTENT)))
+        equal(group.read("snap"), group.read("snap", *given))
+        before = group.bytes()
+        for words in (("diff",), ("diff", "--equal"), ("verify",), ("merge", "--dry-run")):
+            equal(uds("snapshot", *words, group.uri("snap")).out,
+                  uds("snapshot", *words, *given, group.uri("snap")).out)
+        equal(uds("snapshot", "diff", "--equal", group.uri("snap"), group.uri("snap2")).out,
+              "%d %d\n%d %d\n" % (3 * EXTENT, 3 * EXTENT, 9 * EXTENT, 2 * EXTENT))
+        equal(uds("snapshot", "list", group.uri("snap2")).out.count("\n"), 24)
+        info = uds("snapshot", "info", "--json", group.uri("snap2")).json
+        equal((info["origin"], info["merging"], info["exceptions"]), ("origin", False, 24))
+        equal("  LVM                snapshot of origin\n" in uds("snapshot", "info", group.uri("snap")).out, True)
+        equal(group.bytes(), before)
+
+
+def a_merge_keeps_the_other_snapshots_of_the_origin():
+    with Folder() as folder:
+        group = Filled(folder)
+        snap, snap2 = group.read("snap"), group.read("snap2")
+        heads = [data[:65536] for data in group.bytes()]
+        group.write_to("write-origin", "snap2", 5 * EXTENT, blob(4, EXTENT))
+        ran = uds("snapshot", "merge", group.uri("snap", order=(1, 0)))
+        equal(group.uri("origin", order=(1, 0)) in ran.out, True)
+        equal("\n  LVM still lists it, empty: vgchange -ay vg; lvremove vg/snap (see uds-lvm(7))\n" in ran.out, True)
+        equal((group.origin(), group.read("snap"), group.read("snap2")), (snap, snap, snap2))
+        equal(uds("snapshot", "info", "--json", group.uri("snap")).json["exceptions"], 0)
+        equal([data[:65536] for data in group.bytes()], heads)
+        # Named by hand, in another order, it is the same.
+        uds("snapshot", "merge", "--origin", group.uri("origin", order=(1, 0)), "--cow",
+            group.uri("snap", order=(1, 0)), group.uri("snap2"))
+        equal((group.origin(), group.read("snap")), (snap2, snap))
+
+
+def a_snapshot_that_is_lost_is_in_no_ones_way():
+    with Folder() as folder:
+        group = Filled(folder)
+        # The magic, and then no "valid".
+        with open(group.paths[0], "r+b") as file:
+            file.seek(65536 + 44 * EXTENT + 4)
+            file.write(bytes(4))
+        equal(uds("snapshot", "info", "--json", group.uri("snap2")).json["state"], "invalid")
+        snap = group.read("snap")
+        uds("snapshot", "merge", group.uri("snap"))
+        equal(group.origin(), snap)
+        uds("snapshot", "merge", group.uri("snap2"), status=FAILED, says="invalid")
+
+
+def another_origin_can_be_named():
+    with Folder() as folder:
+        group = Filled(folder)
+        path = os.path.join(folder, "elsewhere")
+        with open(path, "wb") as file:
+            file.write(blob(5, ORIGIN_BYTES))
+        before = group.bytes()
+        uds("snapshot", "create", "--chunk-size", "4K", "--force", group.uri("snap"))
+        equal(group.read("snap", "--origin", path), blob(5, ORIGIN_BYTES))
+        group.write_to("write", "snap", 0, blob(6, EXTENT))
+        uds("snapshot", "merge", "--origin", path, group.uri("snap"))
+        with open(path, "rb") as file:
+            equal(file.read(), changed(blob(5, ORIGIN_BYTES), 0, blob(6, EXTENT)))
+        # Neither the group's own origin nor its other snapshot had a part in it.
+        equal(group.origin(), blob(1, ORIGIN_BYTES))
+        equal([a[65536 + 44 * EXTENT:65536 + 74 * EXTENT] for a in (group.bytes()[0], before[0])].count(
+            before[0][65536 + 44 * EXTENT:65536 + 74 * EXTENT]), 2)
+
+
+def a_volume_without_origin_is_said_to_have_none():
+    with Folder() as folder:
+        group = Filled(folder)
+        uds("snapshot", "create", "--chunk-size", "4K", group.uri("plain"))
+        for words in (("read",), ("merge",), ("diff",)):
+            uds("snapshot", *words, group.uri("plain"), status=FAILED,
+                says="is no snapshot of its group, which names no origin for it; --origin does")
+        uds("snapshot", "verify", group.uri("plain"))
+        equal("origin" in uds("snapshot", "info", "--json", group.uri("plain")).json, False)
+        uds("snapshot", "read", os.path.join(folder, "a"), status=USAGE, says="--origin is missing")
+        uds("snapshot", "read", "lvm:vg/snap", status=FAILED, says="expected lvm:GROUP/VOLUME?pv=URI")
+        uds("snapshot", "read", group.uri("nothing"), status=FAILED, says="found none of that name")
+        uds("snapshot", "read", "--origin", group.uri("mirrored"), group.uri("snap"), status=FAILED,
+            says="found mirror, which is not read")
+
+
+def what_lvm_is_merging_comes_first():
+    with Folder() as folder:
+        group = Filled(folder)
+        volumes = dict(VOLUMES, snapshot1=snapshot("origin", "snap2", key="merging_store"))
+        group.write(volumes, seqno=2)
+        before = group.bytes()
+        uds("snapshot", "merge", group.uri("snap"), status=FAILED,
+            says="the group says that 'snap2' is being merged into the origin 'origin': merge that one first")
+        group.write_to("write-origin", "snap2", 0, b"x", status=FAILED)
+        uds("snapshot", "write-origin", "--offset", 0, group.uri("snap"), status=FAILED, says="merge that one first")
+        equal(group.bytes(), before)
+        snap, snap2 = group.read("snap"), group.read("snap2")
+        equal(uds("snapshot", "info", "--json", group.uri("snap2")).json["merging"], True)
+        ran = uds("snapshot", "merge", "--limit", 10, group.uri("snap2"))
+        equal("LVM" in ran.out, False)
+        equal((group.read("snap2"), group.read("snap")), (snap2, snap))
+        ran = uds("snapshot", "merge", group.uri("snap2"))
+        equal("\n  LVM still lists it, empty: vgchange -ay vg ends the merge (see uds-lvm(7))\n" in ran.out, True)
+        equal((group.origin(), group.read("snap")), (snap2, snap))
+
+
+def nothing_is_written_unless_all_is_there_and_free():
+    with Folder() as folder:
+        group = Filled(folder)
+        before = group.bytes()
+        one = "lvm:vg/snap2?pv=" + group.paths[0]
+        uds("snapshot", "info", one)
+        uds("snapshot", "read", one, status=FAILED, says="expected physical volume 'pv1'")
+        uds("snapshot", "write", "--offset", 0, "--origin", os.devnull, one, stdin="x", status=FAILED,
+            says="to write, expected all 2 physical volumes, found 1: 'pv1'")
+        uds("snapshot", "merge", one, status=FAILED)
+        for path in group.paths:
+            with open(path, "r+b") as held:
+                fcntl.lockf(held, fcntl.LOCK_EX)
+                for words in (("merge",), ("write-origin", "--offset", 0)):
+                    uds("snapshot", *words, group.uri("snap"), status=FAILED,
+                        says="%s: locked by process %d" % (path, os.getpid()))
+        equal(group.bytes(), before)
+
+
+def what_is_served_has_its_origin():
+    with Folder() as folder:
+        group = Filled(folder)
+        fake = os.path.join(folder, "nbdkit")
+        with open(fake, "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+        os.chmod(fake, 0o755)
+        env = dict(os.environ, PATH=folder + ":" + os.environ["PATH"])
+        words = uds("snapshot", "serve", "--socket", "s", group.uri("snap"), env=env).out.split("\n")
+        equal([w for w in words if w.startswith(("origin=", "cow="))],
+              ["origin=" + group.uri("origin"), "cow=" + group.uri("snap")])
+        words = uds("snapshot", "serve", "--socket", "s", "--show-origin", "--write", group.uri("snap"),
+                    env=env).out.split("\n")
+        equal([w for w in words if w.startswith(("origin=", "cow="))],
+              ["origin=" + group.uri("origin"), "cow=" + group.uri("snap"), "cow=" + group.uri("snap2")])
+
+
+def main():
+    results = Results()
+    for test in (a_snapshot_finds_its_origin, a_merge_keeps_the_other_snapshots_of_the_origin,
+                 a_snapshot_that_is_lost_is_in_no_ones_way, another_origin_can_be_named,
+                 a_volume_without_origin_is_said_to_have_none, what_lvm_is_merging_comes_first,
+                 nothing_is_written_unless_all_is_there_and_free, what_is_served_has_its_origin):
+        results.run(test.__name__, test)
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
