@@ -6,6 +6,7 @@
 
 #include "families.h"
 #include "document.h"
+#include "find_lvm.h"
 #include "identify.h"
 #include "output.h"
 #include "target.h"
@@ -25,7 +26,16 @@ static void print_index(const struct identity *identity)
 	       (unsigned long long)index->records);
 }
 
-static void print_identity(const struct identity *identity, const char *uri)
+static void print_pv(const struct identity *identity, const char *uri, char *const *arguments)
+{
+	if (identity->pv_uuid[0] != '\0')
+		print_line(stdout, "  uuid           %s", identity->pv_uuid);
+	print_line(stdout, "  group          %s",
+		   identity->vg_name[0] != '\0' ? identity->vg_name : "none that can be read");
+	show_group(uri, arguments, NULL);
+}
+
+static void print_identity(const struct identity *identity, const char *uri, char *const *arguments)
 {
 	char type[1200];
 
@@ -41,12 +51,8 @@ static void print_identity(const struct identity *identity, const char *uri)
 	if (identity->thing == THING_STORE)
 		printf("  store          at byte 0, %s, chunks of %u bytes\n",
 		       identity->store_is_valid ? "valid" : "invalid", identity->chunk_bytes);
-	if (identity->thing == THING_PV) {
-		print_line(stdout, "  uuid           %s", identity->pv_uuid);
-		print_line(stdout, "  group          %s",
-			   identity->vg_name[0] != '\0' ? identity->vg_name
-							: "none that can be read");
-	}
+	if (identity->thing == THING_PV)
+		print_pv(identity, uri, arguments);
 	if (identity->wrong.text[0] != '\0')
 		print_line(stdout, "  wrong          %s", identity->wrong.text);
 	opening_command(identity, uri, type, sizeof(type));
@@ -86,7 +92,8 @@ static const char *thing_key(enum thing thing)
 	return keys[thing];
 }
 
-static json_t *identity_object(const struct identity *identity, const char *uri)
+static json_t *identity_object(const struct identity *identity, const char *uri,
+			       char *const *arguments)
 {
 	json_t *o = json_object();
 	char type[1200];
@@ -106,6 +113,7 @@ static json_t *identity_object(const struct identity *identity, const char *uri)
 	if (identity->thing == THING_PV) {
 		json_object_set_new(o, "uuid", json_path(identity->pv_uuid));
 		json_object_set_new(o, "group", json_path(identity->vg_name));
+		show_group(uri, arguments, o);
 	}
 	if (identity->thing == THING_OTHER)
 		json_object_set_new(o, "known_as", json_path(identity->word));
@@ -123,7 +131,8 @@ static int worse(int a, int b)
 	return a > b ? a : b;
 }
 
-static int find_one(const struct command *command, const char *uri, bool json)
+static int find_one(const struct command *command, const char *uri, char *const *arguments,
+		    bool json)
 {
 	struct uds_message message = { "" };
 	struct identity identity;
@@ -132,9 +141,9 @@ static int find_one(const struct command *command, const char *uri, bool json)
 	if (r < 0)
 		return failed(command, uri, r, &message);
 	if (json)
-		document_item(identity_object(&identity, uri));
+		document_item(identity_object(&identity, uri, arguments));
 	else
-		print_identity(&identity, uri);
+		print_identity(&identity, uri, arguments);
 	if (identity.damaged)
 		return EXIT_DAMAGE;
 	return identity.thing == THING_UNKNOWN ? EXIT_FAILED : EXIT_GOOD;
@@ -151,7 +160,7 @@ int find_run(const struct command *command, int argc, char **argv)
 		return status;
 	if (options.json)
 		document_begin_items("found");
-	for (; *arguments != NULL; arguments++)
-		status = worse(status, find_one(command, *arguments, options.json));
+	for (char **uri = arguments; *uri != NULL; uri++)
+		status = worse(status, find_one(command, *uri, arguments, options.json));
 	return finish_output(command, status);
 }

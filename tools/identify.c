@@ -8,17 +8,16 @@
 #include <string.h>
 
 #include <uds/io.h>
+#include <uds/lvm.h>
 
 #include "optional.h"
 #include "tool.h"
 
 #include "base/bytes.h"
 
-#define SECTOR	      512u
-#define LOOK_BYTES    4096u
-#define STORE_MAGIC   UINT32_C(0x70416e53) /* "SnAp" */
-#define TEXT_BYTES    160u		   /* of LVM's text, for the name it begins with */
-#define PV_UUID_CHARS 32u
+#define SECTOR	    512u
+#define LOOK_BYTES  4096u
+#define STORE_MAGIC UINT32_C(0x70416e53) /* "SnAp" */
 
 const char *thing_name(enum thing thing)
 {
@@ -121,77 +120,38 @@ static bool is_store(const uint8_t *head, struct identity *identity)
 	return true;
 }
 
-/* The name of the group, which LVM's text begins with: in the metadata area at @area. */
-static void read_vg_name(struct uds_io *io, uint64_t area, struct identity *identity)
+/* The group that a physical volume is of; without a name when it has no metadata of one. */
+static void read_group(struct uds_io *io, struct identity *identity)
 {
-	static const char magic[] = " LVM2 x[5A%r0N*>";
-	uint8_t head[SECTOR];
-	char text[TEXT_BYTES];
-	uint64_t at, bytes;
-	size_t n;
+	struct uds_lvm_info info = UDS_LVM_INFO_INIT;
+	struct uds_lvm_group *group = NULL;
+	int r = uds_lvm_open_group(&io, 1, NULL, NULL, &identity->wrong, &group);
 
-	if (uds_io_read(io, head, sizeof(head), area) < 0 || memcmp(head + 4, magic, 16) != 0)
-		return;
-	at = get_le64(head + 40);
-	bytes = get_le64(head + 48);
-	if (bytes < 3 || at > UINT32_MAX)
-		return;
-	if (bytes > sizeof(text))
-		bytes = sizeof(text);
-	if (uds_io_read(io, text, (size_t)bytes, area + at) < 0)
-		return;
-	n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-");
-	if (n < bytes - 1 && n < sizeof(identity->vg_name) && text[n] == ' ' &&
-	    text[n + 1] == '{') {
-		memcpy(identity->vg_name, text, n);
-		identity->vg_name[n] = '\0';
+	if (r == 0 && uds_lvm_get_info(group, NULL, &info) == 0)
+		snprintf(identity->vg_name, sizeof(identity->vg_name), "%s", info.name);
+	else if (r == -EINVAL)
+		identity->wrong.text[0] = '\0';
+	else
+		identity->damaged = true;
+	uds_lvm_close_group(group);
+}
+
+static bool is_pv(struct uds_io *io, struct identity *identity)
+{
+	struct uds_lvm_pv pv = UDS_LVM_PV_INIT;
+	int r = uds_lvm_read_pv(io, NULL, &identity->wrong, &pv);
+
+	if (r == -EINVAL) {
+		identity->wrong.text[0] = '\0';
+		return false;
 	}
-}
-
-/* Hyphens where LVM shows them: 6-4-4-4-4-4-6. */
-static void format_pv_uuid(const uint8_t *from, char *to)
-{
-	for (unsigned int i = 0; i < PV_UUID_CHARS; i++) {
-		bool letter = (from[i] >= '0' && from[i] <= '9') ||
-			      (from[i] >= 'a' && from[i] <= 'z') ||
-			      (from[i] >= 'A' && from[i] <= 'Z');
-
-		if (i >= 6 && i <= 26 && (i - 6) % 4 == 0)
-			*to++ = '-';
-		*to++ = (char)(letter ? from[i] : '?');
-	}
-	*to = '\0';
-}
-
-/* The first area of metadata: behind the list of data areas, which ends with a pair of zeros. */
-static uint64_t first_metadata_area(const uint8_t *header, const uint8_t *end)
-{
-	const uint8_t *at = header + 40;
-
-	while (at + 32 <= end && (get_le64(at) != 0 || get_le64(at + 8) != 0))
-		at += 16;
-	return at + 32 <= end ? get_le64(at + 16) : 0;
-}
-
-static bool is_pv(struct uds_io *io, const uint8_t *head, struct identity *identity)
-{
-	for (unsigned int sector = 0; sector < 4; sector++) {
-		const uint8_t *label = head + (size_t)sector * SECTOR;
-		uint32_t header = get_le32(label + 20);
-		uint64_t area;
-
-		if (memcmp(label, "LABELONE", 8) != 0 || memcmp(label + 24, "LVM2 001", 8) != 0)
-			continue;
-		identity->thing = THING_PV;
-		if (header > SECTOR - 72)
-			return true;
-		format_pv_uuid(label + header, identity->pv_uuid);
-		area = first_metadata_area(label + header, label + SECTOR);
-		if (area != 0)
-			read_vg_name(io, area, identity);
+	identity->thing = THING_PV;
+	identity->damaged = r < 0;
+	if (r < 0)
 		return true;
-	}
-	return false;
+	memcpy(identity->pv_uuid, pv.uuid, sizeof(pv.uuid));
+	read_group(io, identity);
+	return true;
 }
 
 /* @head: LOOK_BYTES, of which those that are there were read. */
@@ -200,7 +160,7 @@ static void look(struct uds_io *io, const char *uri, const uint8_t *head, struct
 	if (is_vdo(io, identity) || is_index(io, identity))
 		return;
 	identity->wrong.text[0] = '\0';
-	if (is_store(head, identity) || is_pv(io, head, identity))
+	if (is_store(head, identity) || is_pv(io, identity))
 		return;
 	if (blkid_word(uri, identity->word, sizeof(identity->word)))
 		identity->thing = THING_OTHER;

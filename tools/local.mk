@@ -12,6 +12,7 @@ uds_SOURCES = \
 	tools/document.c tools/document.h \
 	tools/dump.c \
 	tools/find.c \
+	tools/find_lvm.c tools/find_lvm.h \
 	tools/identify.c tools/identify.h \
 	tools/info.c \
 	tools/lines.c tools/lines.h \

@@ -107,7 +107,8 @@ class Group:
                 file.write(pv_head(letter, group_text(volumes, seqno)))
 
     def uri(self, volume, order=(0, 1), more=""):
-        return "lvm:vg/%s?%s%s" % (volume, "&".join("pv=" + self.paths[i] for i in order), more)
+        pvs = "&".join("pv=" + self.paths[i].replace("%", "%25").replace("&", "%26") for i in order)
+        return "lvm:vg/%s?%s%s" % (volume, pvs, more)
 
     def bytes(self):
         return [open(path, "rb").read() for path in self.paths]

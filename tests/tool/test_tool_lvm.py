@@ -3,10 +3,11 @@
 """Snapshots of LVM volume groups on images, and what `uds find` says about physical volumes."""
 import fcntl
 import os
+import shlex
 import sys
 
-from lvm_image import EXTENT, VOLUMES, Group, snapshot
-from tool_support import FAILED, USAGE, Folder, Results, equal, uds
+from lvm_image import EXTENT, VOLUMES, Group, snapshot, uuid
+from tool_support import DAMAGE, FAILED, USAGE, Folder, Results, equal, has, uds
 
 ORIGIN_BYTES = 24 * EXTENT
 
@@ -187,12 +188,84 @@ def what_is_served_has_its_origin():
               ["origin=" + group.uri("origin"), "cow=" + group.uri("snap"), "cow=" + group.uri("snap2")])
 
 
+def find_names_the_volumes_of_a_group():
+    with Folder() as folder:
+        group = Filled(folder)
+        volumes = dict(VOLUMES, snapshot1=snapshot("origin", "snap2", 16, key="merging_store"))
+        group.write(volumes, seqno=2)
+        a, b = group.paths
+        plain = os.path.join(folder, "plain file")
+        with open(plain, "wb") as file:
+            file.write(b"hello\n" * 10000)
+        found = uds("find", "--json", a, plain, b, status=FAILED).json["found"]
+        equal([(item["what"], item.get("group"), "volume_group" in item) for item in found],
+              [("lvm-pv", "vg", True), (found[1]["what"], None, False), ("lvm-pv", "vg", False)])
+        vg = found[0]["volume_group"]
+        equal((vg["uuid"], vg["seqno"], vg["extent_size_bytes"], vg["physical_volumes"], vg["missing"]),
+              (uuid("g"), 2, EXTENT, 2, []))
+        equal([(v["name"], v["type"], v["size_bytes"] // EXTENT, v.get("origin"), v.get("merging"),
+                v.get("chunk_size_bytes")) for v in vg["volumes"]],
+              [("mirrored", "mirror", 1, None, None, None), ("origin", "linear", 24, None, None, None),
+               ("other", "linear", 20, "stripes", False, 4096), ("plain", "linear", 2, None, None, None),
+               ("snap", "linear", 30, "origin", False, 4096), ("snap2", "linear", 30, "origin", True, 8192),
+               ("stripes", "striped", 16, None, None, None)])
+        opened = [v.get("opened_by") for v in vg["volumes"]]
+        equal(opened[0], None)
+        equal(opened[4], "uds snapshot info 'lvm:vg/snap?pv=%s&pv=%s'" % (a, b))
+        equal(opened[1], "uds find 'lvm:vg/origin?pv=%s&pv=%s'" % (a, b))
+        for words in opened[2], opened[4], opened[5]:
+            uds(*shlex.split(words)[1:])
+        equal(uds("find", "--json", group.uri("snap")).json["found"][0]["what"], "exception-store")
+        # With one of two, it says what is missing, and opens what lies on the other.
+        only = uds("find", "--json", b).json["found"][0]["volume_group"]
+        equal(only["missing"], [{"name": "pv0", "uuid": uuid("a"), "device": "/dev/sda"}])
+        equal([(v["name"], "opened_by" in v, v["missing"]) for v in only["volumes"]],
+              [("mirrored", False, False), ("origin", False, True), ("other", True, False), ("plain", False, True),
+               ("snap", False, True), ("snap2", False, True), ("stripes", False, True)])
+        text = uds("find", b, a).out
+        has(text, "  group          vg\n", "  volumes        see %s\n" % b, "  volume         stripes: striped, 64.00 KiB\n",
+            "  snapshot       snap2 of origin, being merged into it, chunks of 8.00 KiB, COW store: linear, 120.00 KiB\n",
+            "    opened by    uds snapshot info 'lvm:vg/snap?pv=%s&pv=%s'\n" % (b, a))
+        has(uds("find", a).out, "  missing        pv1 (%s), which LVM saw last as /dev/sdb\n" % uuid("b"))
+
+
+def find_quotes_what_a_shell_would_take_apart():
+    with Folder() as folder:
+        odd = os.path.join(folder, "it's 100%&more")
+        os.mkdir(odd)
+        group = Filled(odd)
+        for volume in uds("find", "--json", *group.paths).json["found"][0]["volume_group"]["volumes"]:
+            if "origin" in volume:
+                uds(*shlex.split(volume["opened_by"])[1:])
+
+
+def find_says_what_is_wrong_with_a_physical_volume():
+    with Folder() as folder:
+        group = Group(folder)
+        with open(group.paths[0], "r+b") as file:
+            file.seek(5000)
+            file.write(b"?")
+        item = uds("find", "--json", group.paths[0], status=DAMAGE).json["found"][0]
+        equal((item["what"], item["damaged"], item["group"]), ("lvm-pv", True, ""))
+        has(item["wrong"], "checksum: expected 0x")
+        # Another copy is whole.
+        found = uds("find", "--json", *reversed(group.paths), status=DAMAGE).json["found"]
+        equal((found[0]["group"], found[0]["volume_group"]["missing"]), ("vg", []))
+        with open(group.paths[1], "r+b") as file:
+            file.seek(600)
+            file.write(b"?")
+        has(uds("find", group.paths[1], status=DAMAGE).out, "  what           LVM physical volume, damaged\n",
+            "  wrong          ", "label (sector 1): checksum: expected 0x")
+
+
 def main():
     results = Results()
     for test in (a_snapshot_finds_its_origin, a_merge_keeps_the_other_snapshots_of_the_origin,
                  a_snapshot_that_is_lost_is_in_no_ones_way, another_origin_can_be_named,
                  a_volume_without_origin_is_said_to_have_none, what_lvm_is_merging_comes_first,
-                 nothing_is_written_unless_all_is_there_and_free, what_is_served_has_its_origin):
+                 nothing_is_written_unless_all_is_there_and_free, what_is_served_has_its_origin,
+                 find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart,
+                 find_says_what_is_wrong_with_a_physical_volume):
         results.run(test.__name__, test)
     return results.finish()
 

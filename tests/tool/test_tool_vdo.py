@@ -5,8 +5,8 @@ import hashlib
 import os
 import subprocess
 import sys
-import zlib
 
+import lvm_image
 import vdo_image
 from tool_support import DAMAGE, FAILED, SMALL, Folder, Skip, equal, has, main, uds
 from vdo_image import BLOCK, BLOCKS, DATA_AT, DEPOT, DIRTY, NONCE, Volume, block_of, compressed, le, map_page
@@ -177,10 +177,10 @@ def find_names_what_it_sees_and_how_to_open_it():
               ("clean", NONCE, "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf", 256 << 20, False, BLOCKS, 3))
         equal((found[0]["index"]["offset"], found[2]["index"]["offset"], found[3]["chunk_size_bytes"],
                found[3]["valid"]), (4096, 0, 8192, True))
-        equal((found[4]["uuid"], found[4]["group"]), ("abcdef-ghij-klmn-opqr-stuv-wxyz-012345", "vg_one"))
+        equal((found[4]["uuid"], found[4]["group"]), (lvm_image.uuid("a"), "vg"))
         text = uds("find", volume.path, pv).out
         has(text, "  what           VDO volume\n", "  opened by      uds info vdo:%s\n" % volume.path,
-            "  volume         clean: it was stopped\n", "  index          at byte 4096, ", "  group          vg_one\n")
+            "  volume         clean: it was stopped\n", "  index          at byte 4096, ", "  group          vg\n")
         uds("find", other, status=FAILED)
         uds("find", os.path.join(folder, "none"), status=FAILED, says="none: cannot be opened: No such file")
         # Lost, it says how to make it anew; libblkid is not needed for anything else.
@@ -191,20 +191,10 @@ def find_names_what_it_sees_and_how_to_open_it():
 
 
 def make_pv(path):
-    """The label, a metadata area and the text of a group's name, as the layout has them."""
-    label = b"LABELONE" + le(1, 8) + le(0, 4) + le(32, 4) + b"LVM2 001"
-    label += b"abcdefghijklmnopqrstuvwxyz012345" + le(1 << 20, 8)
-    label += le(1 << 19, 8) + le(0, 8) + bytes(16) + le(4096, 8) + le(65536, 8) + bytes(16)
-    text = b"vg_one {\nid = \"x\"\n}\n\0"
-    area = b" LVM2 x[5A%r0N*>" + le(1, 4) + le(4096, 8) + le(65536, 8) + le(512, 8) + le(len(text), 8) + bytes(8)
+    """One of a group's two physical volumes."""
     with open(path, "wb") as file:
-        file.truncate(1 << 20)
-        file.seek(512)
-        file.write(label)
-        file.seek(4096)
-        file.write(le(zlib.crc32(area), 4) + area)
-        file.seek(4096 + 512)
-        file.write(text)
+        file.write(lvm_image.pv_head("a", lvm_image.group_text(lvm_image.VOLUMES)))
+        file.truncate(lvm_image.PV_BYTES)
 
 
 def other_commands_say_what_to_type():
@@ -224,7 +214,7 @@ def other_commands_say_what_to_type():
         uds("vdo", "audit", store, status=FAILED, says="this is an exception store; type: uds snapshot info " + store)
         pv = os.path.join(folder, "pv")
         make_pv(pv)
-        uds("info", pv, status=FAILED, says="this is an LVM physical volume of group vg_one")
+        uds("info", pv, status=FAILED, says="this is an LVM physical volume of group vg; uds find")
         subprocess.run(["dd", "if=" + volume.path, "of=" + region, "bs=4096", "skip=1", "count=%d" % (DATA_AT - 1),
                         "conv=sparse"], check=True, stderr=subprocess.DEVNULL)
         uds("verify", region, status=DAMAGE,
