@@ -5,19 +5,33 @@
 #include <errno.h>
 
 #include "base/message.h"
-#include "index/checkpoint_due.h"
 #include "index/save.h"
 
 struct index_checkpointer {
 	struct uds_index *index;
+	uint32_t interval; /* chapters */
 	pthread_t thread;
-	atomic_bool stop; /* the save that is running */
-	struct checkpoint_due due;
+	atomic_bool stop_save; /* the one that is running */
 
-	/* Under its lock. */
-	bool failed; /* the last one did */
+	pthread_mutex_t lock; /* may be taken under zone locks, and no lock under it */
+	pthread_cond_t changed;
+	bool due;
+	bool stop;   /* the thread is to end */
+	bool failed; /* the last save did */
 	uint64_t made, failures;
 };
+
+static void chapter_closed(struct uds_index *index)
+{
+	struct index_checkpointer *checkpointer = index->checkpointer;
+
+	if (index->newest < index->saved_chapter + checkpointer->interval)
+		return;
+	pthread_mutex_lock(&checkpointer->lock);
+	checkpointer->due = true;
+	pthread_cond_signal(&checkpointer->changed);
+	pthread_mutex_unlock(&checkpointer->lock);
+}
 
 /* One that was asked for may have come first. */
 static bool is_due(const struct index_checkpointer *checkpointer)
@@ -26,7 +40,7 @@ static bool is_due(const struct index_checkpointer *checkpointer)
 	bool due;
 
 	pthread_mutex_lock(&index->zones[0].lock);
-	due = index->newest >= index->saved_chapter + checkpointer->due.interval;
+	due = index->newest >= index->saved_chapter + checkpointer->interval;
 	pthread_mutex_unlock(&index->zones[0].lock);
 	return due;
 }
@@ -37,7 +51,7 @@ static int stop_save(void *context, uint64_t done, uint64_t total)
 
 	(void)done;
 	(void)total;
-	return atomic_load(&checkpointer->stop) ? 1 : 0;
+	return atomic_load(&checkpointer->stop_save) ? 1 : 0;
 }
 
 static void note_failure(struct index_checkpointer *checkpointer)
@@ -46,11 +60,11 @@ static void note_failure(struct index_checkpointer *checkpointer)
 	struct uds_message message = { "" };
 	bool first;
 
-	pthread_mutex_lock(&checkpointer->due.lock);
+	pthread_mutex_lock(&checkpointer->lock);
 	first = !checkpointer->failed;
 	checkpointer->failed = true;
 	checkpointer->failures++;
-	pthread_mutex_unlock(&checkpointer->due.lock);
+	pthread_mutex_unlock(&checkpointer->lock);
 	failures_get(index->failures, &message);
 	if (first)
 		env_log(&index->env, UDS_LOG_WARNING,
@@ -73,38 +87,38 @@ static void save(struct index_checkpointer *checkpointer)
 		note_failure(checkpointer);
 		return;
 	}
-	pthread_mutex_lock(&checkpointer->due.lock);
+	pthread_mutex_lock(&checkpointer->lock);
 	checkpointer->failed = false;
 	checkpointer->made++;
-	pthread_mutex_unlock(&checkpointer->due.lock);
+	pthread_mutex_unlock(&checkpointer->lock);
 }
 
 static void *run(void *context)
 {
 	struct index_checkpointer *checkpointer = context;
 
-	pthread_mutex_lock(&checkpointer->due.lock);
-	while (!checkpointer->due.stop) {
-		if (!checkpointer->due.due) {
-			pthread_cond_wait(&checkpointer->due.changed, &checkpointer->due.lock);
+	pthread_mutex_lock(&checkpointer->lock);
+	while (!checkpointer->stop) {
+		if (!checkpointer->due) {
+			pthread_cond_wait(&checkpointer->changed, &checkpointer->lock);
 			continue;
 		}
-		checkpointer->due.due = false;
-		pthread_mutex_unlock(&checkpointer->due.lock);
+		checkpointer->due = false;
+		pthread_mutex_unlock(&checkpointer->lock);
 		save(checkpointer);
-		pthread_mutex_lock(&checkpointer->due.lock);
+		pthread_mutex_lock(&checkpointer->lock);
 	}
-	pthread_mutex_unlock(&checkpointer->due.lock);
+	pthread_mutex_unlock(&checkpointer->lock);
 	return NULL;
 }
 
 static void release(struct uds_index *index)
 {
-	pthread_cond_destroy(&index->checkpoint_due->changed);
-	pthread_mutex_destroy(&index->checkpoint_due->lock);
+	index->chapter_closed = NULL;
+	pthread_cond_destroy(&index->checkpointer->changed);
+	pthread_mutex_destroy(&index->checkpointer->lock);
 	env_release(&index->env, index->checkpointer);
 	index->checkpointer = NULL;
-	index->checkpoint_due = NULL;
 }
 
 int checkpointer_make(struct uds_index *index, uint32_t interval)
@@ -118,11 +132,11 @@ int checkpointer_make(struct uds_index *index, uint32_t interval)
 	if (checkpointer == NULL)
 		return -ENOMEM;
 	checkpointer->index = index;
-	checkpointer->due.interval = interval;
-	pthread_mutex_init(&checkpointer->due.lock, NULL);
-	pthread_cond_init(&checkpointer->due.changed, NULL);
+	checkpointer->interval = interval;
+	pthread_mutex_init(&checkpointer->lock, NULL);
+	pthread_cond_init(&checkpointer->changed, NULL);
 	index->checkpointer = checkpointer;
-	index->checkpoint_due = &checkpointer->due;
+	index->chapter_closed = chapter_closed;
 	r = -pthread_create(&checkpointer->thread, NULL, run, checkpointer);
 	if (r < 0)
 		release(index);
@@ -135,11 +149,11 @@ void checkpointer_free(struct uds_index *index)
 
 	if (checkpointer == NULL)
 		return;
-	pthread_mutex_lock(&checkpointer->due.lock);
-	atomic_store(&checkpointer->stop, true);
-	checkpointer->due.stop = true;
-	pthread_cond_signal(&checkpointer->due.changed);
-	pthread_mutex_unlock(&checkpointer->due.lock);
+	pthread_mutex_lock(&checkpointer->lock);
+	atomic_store(&checkpointer->stop_save, true);
+	checkpointer->stop = true;
+	pthread_cond_signal(&checkpointer->changed);
+	pthread_mutex_unlock(&checkpointer->lock);
 	pthread_join(checkpointer->thread, NULL);
 	release(index);
 }
@@ -152,9 +166,9 @@ uint64_t checkpointer_count(const struct uds_index *index, uint64_t *ret_failed)
 	*ret_failed = 0;
 	if (checkpointer == NULL)
 		return 0;
-	pthread_mutex_lock(&checkpointer->due.lock);
+	pthread_mutex_lock(&checkpointer->lock);
 	made = checkpointer->made;
 	*ret_failed = checkpointer->failures;
-	pthread_mutex_unlock(&checkpointer->due.lock);
+	pthread_mutex_unlock(&checkpointer->lock);
 	return made;
 }

@@ -9,7 +9,6 @@
 #include "index/close_chapter.h"
 
 #include "base/message.h"
-#include "index/checkpoint_due.h"
 #include "index/journal.h"
 #include "index/left_out.h"
 
@@ -107,7 +106,8 @@ static int swap_and_write(struct uds_index *index)
 	left_out_free(index, &left_out);
 	/* The writer is idle, and has written the chapter before: this neither waits nor fails. */
 	r = chapter_writer_submit(index->writer, closing, closed, index->zone_count, &message);
-	checkpoint_chapter_closed(index);
+	if (index->chapter_closed != NULL)
+		index->chapter_closed(index);
 	return r < 0 ? index_failure(index, r, &message) : 0;
 }
 

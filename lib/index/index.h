@@ -39,7 +39,6 @@
 #define CACHE_LINE 64
 
 struct batch;
-struct checkpoint_due;
 struct index_checkpointer;
 struct index_journal;
 struct index_saver;
@@ -105,7 +104,11 @@ struct uds_index {
 	uint64_t saved_chapter;	   /* that the latest save has open; 0: none is known */
 	/* NULL: saves are made when asked for only. */
 	struct index_checkpointer *checkpointer;
-	struct checkpoint_due *checkpoint_due; /* the checkpointer's */
+	/*
+	 * May be NULL. Called under all zone locks, whenever a chapter was closed. A pointer, because the checkpointer
+	 * stands on saving, and that on closing chapters.
+	 */
+	void (*chapter_closed)(struct uds_index *index);
 
 	/* While the index is opened; NULL later. The volume index may be in parts as long as this is there. */
 	struct crew *crew;
