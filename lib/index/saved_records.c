@@ -133,9 +133,10 @@ static int plan_from_stream(struct uds_io *io, const struct layout *layout, unsi
 	return 1;
 }
 
-int saved_records_probe(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
-			unsigned int slot, bool skip_unreadable, struct uds_message *message,
-			struct saved_records *ret_records)
+/* Of one save slot whose header is damaged. When that save was made is not known. */
+static int probe(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
+		 unsigned int slot, bool skip_unreadable, struct uds_message *message,
+		 struct saved_records *ret_records)
 {
 	struct saved_records records = { .headless = true };
 	int r;
@@ -173,8 +174,7 @@ int saved_records_find(struct uds_io *io, const struct layout *layout, const str
 	 */
 	for (unsigned int i = 0; r == 0 && !records.there && i < SAVE_SLOTS; i++) {
 		if (saves->slots[i].state == SLOT_DAMAGED)
-			r = saved_records_probe(io, layout, env, i, skip_unreadable, message,
-						&records);
+			r = probe(io, layout, env, i, skip_unreadable, message, &records);
 	}
 	if (r < 0)
 		return r;
@@ -232,8 +232,8 @@ int index_check_headless_saves(struct uds_index *index, bool skip_unreadable,
 		int r = 0;
 
 		if (slot->state == SLOT_DAMAGED)
-			r = saved_records_probe(index->io, &index->layout, &index->env, i,
-						skip_unreadable, message, &saved);
+			r = probe(index->io, &index->layout, &index->env, i, skip_unreadable,
+				  message, &saved);
 		/*
 		 * A save of another chapter is older than what was loaded, or newer than the
 		 * volume.

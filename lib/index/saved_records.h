@@ -27,13 +27,6 @@ int saved_records_find(struct uds_io *io, const struct layout *layout, const str
 		       struct saved_records *ret_records);
 
 /*
- * The same for one save slot whose header is damaged. When that save was made is not known.
- */
-int saved_records_probe(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
-			unsigned int slot, bool skip_unreadable, struct uds_message *message,
-			struct saved_records *ret_records);
-
-/*
  * After a load: whether a save whose header is damaged may have been made later than the one that was
  * loaded, because it has records in the same open chapter that were not loaded.
  *

@@ -162,7 +162,7 @@ static int read_bouncing(struct file_io *file, uint8_t *to, size_t length, uint6
 	return r;
 }
 
-int file_read(void *context, void *buffer, size_t length, uint64_t offset)
+static int file_read(void *context, void *buffer, size_t length, uint64_t offset)
 {
 	struct file_io *file = context;
 

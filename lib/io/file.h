@@ -72,8 +72,7 @@ bool file_device_has_user(dev_t device);
 bool file_must_bounce(const struct file_io *file, const void *buffer, size_t length,
 		      uint64_t offset);
 
-/* uds_io_ops's read and identity, in file.c and file_places.c. */
-int file_read(void *context, void *buffer, size_t length, uint64_t offset);
+/* uds_io_ops's identity. */
 int file_identity(void *context, struct uds_io_place *ret_places, size_t room, size_t *ret_count);
 
 /* A block device that could not be opened exclusively: UDS_ERR_IN_USE, and its user. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -36,11 +37,6 @@ static unsigned int find_label(const uint8_t *sectors)
 	while (i < LVM_LABEL_SECTORS && memcmp(sectors + i * LVM_SECTOR, MAGIC, MAGIC_BYTES) != 0)
 		i++;
 	return i;
-}
-
-bool lvm_label_is_there(const uint8_t *sectors)
-{
-	return find_label(sectors) < LVM_LABEL_SECTORS;
 }
 
 static bool is_uuid_character(uint8_t c)

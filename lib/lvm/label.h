@@ -3,7 +3,6 @@
 #ifndef LVM_LABEL_H
 #define LVM_LABEL_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,9 +24,6 @@ struct lvm_label {
 	struct lvm_area areas[LVM_AREAS_MAX];
 	size_t area_count;
 };
-
-/* Whether one of the sectors has the magic of a label. */
-bool lvm_label_is_there(const uint8_t *sectors);
 
 /*
  * Reads the label among the first LVM_LABEL_SECTORS sectors of a device.

@@ -70,8 +70,9 @@ int chapter_view_check_page(const struct chapter_view *view, uint32_t page,
 	return r < 0 ? volume_page_failure(view->volume, &claim, r, message) : 0;
 }
 
-int chapter_view_search(const struct chapter_view *view, const struct uds_record_name *name,
-			uint32_t *ret_record_page)
+/* Whether the index of the chapter has a record page for the name. */
+static bool find_record_page(const struct chapter_view *view, const struct uds_record_name *name,
+			     uint32_t *ret_record_page)
 {
 	const struct geometry *geometry = view->geometry;
 	uint32_t list = chapter_list(geometry, name), page = 0;
@@ -95,7 +96,7 @@ bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page
 	 * The fill record lies on several pages and more than once on its own (10.4): only the copy
 	 * that a lookup ends at counts as led to.
 	 */
-	return chapter_view_search(view, &name, &led_to) == 1 && led_to == record_page &&
+	return find_record_page(view, &name, &led_to) && led_to == record_page &&
 	       find_in_page(page, count, &name) == i;
 }
 
@@ -103,7 +104,7 @@ bool chapter_view_has(const struct chapter_view *view, const struct uds_record_n
 {
 	uint32_t count = view->geometry->records_per_page, page;
 
-	return chapter_view_search(view, name, &page) == 1 &&
+	return find_record_page(view, name, &page) &&
 	       find_in_page(chapter_view_record_page(view, page), count, name) < count;
 }
 

@@ -55,13 +55,6 @@ static inline const uint8_t *chapter_view_record_page(const struct chapter_view 
 }
 
 /*
- * Searches the index of the chapter. Returns 1 and the record page that may have the name,
- * or 0.
- */
-int chapter_view_search(const struct chapter_view *view, const struct uds_record_name *name,
-			uint32_t *ret_record_page);
-
-/*
  * Whether a search of the chapter for the name of record @i of a record page ends at this very record:
  * false for copies of the fill record and for what the chapter index does not have.
  */

@@ -36,9 +36,6 @@ struct volume_index;
 /* Chapter numbers must stay below this. At a million chapters a second: 570 years. */
 #define VOLUME_INDEX_CHAPTER_LIMIT (UINT64_C(1) << 54)
 
-/* The most zones, each part counted as one. */
-#define VOLUME_INDEX_MOST_PARTS 128u
-
 /* Where a name belongs. A function of name, geometry and zone count; never goes out of date. */
 struct name_place {
 	uint8_t sub; /* enum sub_index */
@@ -69,7 +66,7 @@ struct hint {
  *     one thread at a time. The lists of a part are spread over those of its zone, so all parts fill evenly.
  *     Where a name is located, place->zone is the number of a part then: those of zone 0 first. Other functions
  *     that take a zone must not be called before volume_index_join(). @zones * @parts: at most
- *     VOLUME_INDEX_MOST_PARTS.
+ *     256, the numbers that place->zone has.
  * @volume_nonce: goes into saves, and must be in those that are loaded.
  *
  * Returns 0; -EINVAL when there are more zones than lists for them, with the numbers in the message;
