@@ -56,8 +56,27 @@ static const char *state_sentence(enum uds_index_state state)
 	case UDS_INDEX_NEEDS_RECOVERY:
 		break;
 	}
-	return "it was not saved after its last change; opening it reads the volume again, and the "
-	       "records that were not in a closed chapter are lost (`uds recover` does it now)";
+	return "it was not saved after its last change (`uds recover` opens and saves it)";
+}
+
+/* What opening does with an index that was not saved after its last change, and what is lost by it. */
+static void print_recovery(const struct uds_index_info *info)
+{
+	const unsigned long long there = info->open_chapter - info->oldest_chapter;
+
+	printf("  opening it     ");
+	if (info->saved_zones > 0)
+		printf("loads the latest save and reads %llu of %llu chapters",
+		       (unsigned long long)info->recovery_chapters, there);
+	else
+		printf("reads all %llu chapters", there);
+	if (info->journal_bytes > 0)
+		printf(", and the journal, which has at most %llu changes more: nothing is lost "
+		       "that was "
+		       "flushed\n",
+		       (unsigned long long)info->journal_records);
+	else
+		printf("; records that were not in a closed chapter are lost\n");
 }
 
 /* Made by a conversion: version 7 of the super block. */
@@ -157,6 +176,8 @@ static void print_text(const struct target *target, const struct vdo_view *view,
 	if (!view->known)
 		print_line(stdout, "%s", target->uri);
 	printf("  state          %s: %s\n", state_key(info->state), state_sentence(info->state));
+	if (info->state == UDS_INDEX_NEEDS_RECOVERY)
+		print_recovery(info);
 	printf("  kind           %s\n", kind_sentence(info));
 	printf("  chapters       %u", c->chapters_per_volume);
 	if (c->sparse_chapters_per_volume > 0)
@@ -167,7 +188,9 @@ static void print_text(const struct target *target, const struct vdo_view *view,
 	printf("  in use         chapters %llu to %llu, at most %llu records of %llu\n",
 	       (unsigned long long)info->oldest_chapter, (unsigned long long)info->open_chapter,
 	       (unsigned long long)info->records, (unsigned long long)geometry->records_per_volume);
-	printf("  saved by       %u zones\n", info->saved_zones);
+	if (info->saved_zones > 0)
+		printf("  saved by       %u zone%s\n", info->saved_zones,
+		       info->saved_zones == 1 ? "" : "s");
 	printf("  size           %s (%llu bytes)\n", size_text(info->size_bytes).text,
 	       (unsigned long long)info->size_bytes);
 	printf("  memory         %s for an open index when it is full\n",
@@ -243,6 +266,7 @@ static int print_object(const struct vdo_view *view, const struct uds_index_info
 	json_object_set_new(o, "extras_bytes", json_unsigned(info->extras_bytes));
 	json_object_set_new(o, "journal_bytes", json_unsigned(info->journal_bytes));
 	json_object_set_new(o, "journal_records", json_unsigned(info->journal_records));
+	json_object_set_new(o, "recovery_chapters", json_unsigned(info->recovery_chapters));
 	add_residence(o, residence);
 	return print_json(o);
 }

@@ -159,7 +159,7 @@ static enum verdict judge(struct audit *audit, const struct uds_record_name *nam
 	struct uds_vdo_advice advice;
 	uint64_t block, tag;
 
-	if (uds_vdo_decode_advice(data, &advice) < 0)
+	if (uds_vdo_decode_advice(data, NULL, &advice) < 0)
 		return ADVICE_NO_ADVICE;
 	block = vdo_data_block_of(&audit->target.info, advice.block);
 	if (block == UINT64_MAX)

@@ -235,7 +235,8 @@ int uds_io_engine_event_descriptor(struct uds_io_engine *engine, int *ret_descri
  *
  * Threads: any number at once. Since 0.2.
  */
-void uds_io_engine_error_message(struct uds_io_engine *engine, struct uds_message *ret_message);
+void uds_io_engine_error_message(const struct uds_io_engine *engine,
+				 struct uds_message *ret_message);
 
 /*
  * Ends a request that was submitted to a backend with a submit function, and wakes the thread that

@@ -202,7 +202,7 @@ int uds_exception_store_close(struct uds_exception_store *store);
  *
  * Threads: any number at once. Since 0.1.
  */
-void uds_exception_store_error_message(struct uds_exception_store *store,
+void uds_exception_store_error_message(const struct uds_exception_store *store,
 				       struct uds_message *ret_message);
 
 struct uds_exception_store_status {

@@ -69,7 +69,8 @@ enum uds_index_mode {
 	UDS_INDEX_LOAD_OR_RECOVER = 0, /* load the save; recover when there is none that is valid */
 	UDS_INDEX_LOAD = 1,	       /* load the save or fail with UDS_ERR_NEEDS_RECOVERY */
 	UDS_INDEX_READ_ONLY = 2,       /* as LOAD_OR_RECOVER, but nothing is ever written */
-	UDS_INDEX_RECOVER = 3, /* recover always: ignore the save, lose records that only it has */
+	UDS_INDEX_RECOVER =
+		3, /* read all chapters: ignore the save, lose records that only it has */
 };
 
 struct uds_index_options {
@@ -191,8 +192,9 @@ int uds_index_format(struct uds_io *io, const struct uds_configuration *configur
  * Then what the journal has is brought in, in every mode but LOAD. In memory only: a save makes the next
  * open quick again.
  *
- * A recovery reads all chapters. It happens when there is no save, when chapters were written after
- * it, or when it is damaged. Of a damaged save the records of the open chapter are kept if they are
+ * A recovery happens when there is no save, when chapters were written after it, or when it is damaged.
+ * With extras it begins with the latest save and reads the chapters that were written since, where it can;
+ * otherwise it reads all of them. Of a damaged save the records of the open chapter are kept if they are
  * intact; otherwise opening fails with UDS_ERR_WOULD_LOSE_RECORDS. A read error is not damage: an
  * error of the I/O, or no memory, fails the open in every mode.
  *
@@ -481,13 +483,13 @@ int uds_index_for_each(struct uds_index *index, uds_record_fn each, void *contex
  *
  * Threads: any number at once. Since 0.1.
  */
-void uds_index_error_message(struct uds_index *index, struct uds_message *ret_message);
+void uds_index_error_message(const struct uds_index *index, struct uds_message *ret_message);
 
 /* The state of an index on an I/O that is not open. */
 enum uds_index_state {
 	UDS_INDEX_NEW = 0,	      /* formatted, never saved, and no chapter on the volume */
 	UDS_INDEX_CLEAN = 1,	      /* a valid save: opens without recovery */
-	UDS_INDEX_NEEDS_RECOVERY = 2, /* anything else */
+	UDS_INDEX_NEEDS_RECOVERY = 2, /* anything else; recovery_chapters says how much is read */
 };
 
 /* What is behind an index (uds-extras(5)). */
@@ -508,7 +510,7 @@ struct uds_index_info {
 	uint32_t state;				/* enum uds_index_state */
 	uint32_t super_version;
 	uint32_t config_version; /* 602 for 06.02, 802 for 08.02 */
-	uint32_t saved_zones;	 /* of the latest save; 0 when there is none */
+	uint32_t saved_zones;	 /* of the save that opening begins with; 0 when there is none */
 	uint64_t volume_nonce;
 	union {
 		uint64_t open_chapter;	 /* the first that is not on the volume */
@@ -525,12 +527,14 @@ struct uds_index_info {
 	uint64_t
 		journal_bytes; /* of these; 0: uds_index_flush() makes closed chapters durable only */
 	uint64_t journal_records; /* changes that no save and no chapter has, an upper bound */
+	uint64_t
+		recovery_chapters; /* that opening has to read if the save that it begins with is good */
 };
 
 #define UDS_INDEX_INFO_INIT                                                                       \
 	{                                                                                         \
 		sizeof(struct uds_index_info), UDS_CONFIGURATION_INIT, UDS_INDEX_NEW, 0, 0, 0, 0, \
-			{ 0 }, 0, 0, 0, 0, 0, UDS_EXTRAS_NONE, 0, 0, 0, 0                         \
+			{ 0 }, 0, 0, 0, 0, 0, UDS_EXTRAS_NONE, 0, 0, 0, 0, 0                      \
 	}
 
 struct uds_index_info_options {

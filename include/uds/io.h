@@ -69,10 +69,10 @@ struct uds_io_ops {
 
 	int (*get_size)(void *context, uint64_t *ret_bytes);
 
+	/* The rest is optional. */
+
 	/* Releases the context; returns the error that closing met, if any. */
 	int (*close)(void *context);
-
-	/* The rest is optional. */
 
 	/* The range is not needed; what it reads as is undefined until it is written again. */
 	int (*discard)(void *context, uint64_t offset, uint64_t length);
@@ -160,13 +160,13 @@ struct uds_io_limits {
  * Makes an I/O from a vtable.
  *
  * @ops: copied.
- * @context: passed to each of them; owned by the new I/O when this succeeds.
+ * @context: passed to each of them; when this succeeds the new I/O owns it, and close releases it.
  * @limits: may be NULL, for no limits.
  * @env: memory and log; may be NULL.
  *
  * Returns 0, or
- *   -EINVAL          a vtable without read, flush, get_size or close, or with a reap but no submit;
- *                    limits that are not powers of two
+ *   -EINVAL          a vtable without read, flush or get_size, or with a reap but no submit; limits
+ *                    that are not powers of two
  *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
  *   -ENOMEM
  *
@@ -196,7 +196,7 @@ int uds_io_close(struct uds_io *io);
  *
  * Threads: any number at once. Since 0.1.
  */
-void uds_io_error_message(struct uds_io *io, struct uds_message *ret_message);
+void uds_io_error_message(const struct uds_io *io, struct uds_message *ret_message);
 
 /*
  * Reads exactly @length bytes.

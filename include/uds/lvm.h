@@ -140,17 +140,20 @@ struct uds_lvm_info {
 int uds_lvm_get_info(const struct uds_lvm_group *group, struct uds_message *ret_message,
 		     struct uds_lvm_info *ret_info);
 
-/* Is given each physical volume; valid during the call. Returning other than 0 ends the walk. */
-typedef int uds_lvm_pv_fn(void *context, const struct uds_lvm_pv *pv);
+/*
+ * Called for each physical volume; the struct is valid during the call. A value other than 0 ends the calls, with
+ * UDS_ERR_STOPPED.
+ */
+typedef int (*uds_lvm_pv_fn)(void *context, const struct uds_lvm_pv *pv);
 
 /*
- * Calls back for each physical volume of the group, in the order of their names.
+ * Calls @each for each physical volume of the group, in the order of their names.
  *
- * Returns 0, or UDS_ERR_STOPPED when a callback ended it.
+ * Returns 0, or UDS_ERR_STOPPED when @each ended it.
  *
  * Threads: any number at once. Since 0.2.
  */
-int uds_lvm_for_each_pv(const struct uds_lvm_group *group, uds_lvm_pv_fn *take, void *context);
+int uds_lvm_for_each_pv(const struct uds_lvm_group *group, uds_lvm_pv_fn each, void *context);
 
 /* A logical volume. A snapshot is the one that is its COW store, whose name it has. Strings are valid until the group is closed. */
 struct uds_lvm_volume {
@@ -178,17 +181,20 @@ struct uds_lvm_volume {
 		}                                                                        \
 	}
 
-/* Is given each logical volume; the struct is valid during the call. Returning other than 0 ends the walk. */
-typedef int uds_lvm_volume_fn(void *context, const struct uds_lvm_volume *volume);
+/*
+ * Called for each logical volume; the struct is valid during the call. A value other than 0 ends the calls, with
+ * UDS_ERR_STOPPED.
+ */
+typedef int (*uds_lvm_volume_fn)(void *context, const struct uds_lvm_volume *volume);
 
 /*
- * Calls back for each logical volume of the group, in the order of their names.
+ * Calls @each for each logical volume of the group, in the order of their names.
  *
- * Returns 0, or UDS_ERR_STOPPED when a callback ended it.
+ * Returns 0, or UDS_ERR_STOPPED when @each ended it.
  *
  * Threads: any number at once. Since 0.2.
  */
-int uds_lvm_for_each_volume(const struct uds_lvm_group *group, uds_lvm_volume_fn *take,
+int uds_lvm_for_each_volume(const struct uds_lvm_group *group, uds_lvm_volume_fn each,
 			    void *context);
 
 /*

@@ -178,7 +178,8 @@ int uds_snapshot_close(struct uds_snapshot *snapshot);
  *
  * Threads: any number at once. Since 0.1.
  */
-void uds_snapshot_error_message(struct uds_snapshot *snapshot, struct uds_message *ret_message);
+void uds_snapshot_error_message(const struct uds_snapshot *snapshot,
+				struct uds_message *ret_message);
 
 struct uds_snapshot_status {
 	uint64_t size;	/* of this struct: set by UDS_SNAPSHOT_STATUS_INIT */

@@ -208,17 +208,19 @@ int uds_crash_log_open(struct uds_crash_log *log, uint32_t number, struct uds_me
 		       struct uds_io **ret_io);
 
 /*
- * Gives the bytes of a device as a program sees them now, and how many there are.
+ * Gives the bytes of a device as a program sees them now.
  *
- * @ret_size_bytes: may be NULL.
+ * @ret_bytes: valid until the device is written, resized or freed.
+ * @ret_size_bytes: may be NULL; how many there are.
  *
- * Returns the bytes, valid until the device is written, resized or freed; NULL when there is no such device, or
- * no memory for them in one piece.
+ * Returns 0, or
+ *   -EINVAL  there is no such device
+ *   -ENOMEM  no memory for them in one piece
  *
  * Threads: one, while no I/O of the log is used. Since 0.2.
  */
-const uint8_t *uds_crash_log_bytes(struct uds_crash_log *log, uint32_t number,
-				   uint64_t *ret_size_bytes);
+int uds_crash_log_bytes(struct uds_crash_log *log, uint32_t number, struct uds_message *ret_message,
+			const uint8_t **ret_bytes, uint64_t *ret_size_bytes);
 
 /*
  * Puts a mark into the order of events, such as a number of records that are promised from now on. Values
@@ -237,7 +239,7 @@ int uds_crash_log_mark(struct uds_crash_log *log, uint64_t value, struct uds_mes
  *
  * Threads: any number at once. Since 0.2.
  */
-uint64_t uds_crash_log_mark_at(struct uds_crash_log *log, uint64_t cut);
+uint64_t uds_crash_log_mark_at(const struct uds_crash_log *log, uint64_t cut);
 
 /*
  * Counts the events so far: writes, flushes, discards, resizes and marks. A write with UDS_IO_FUA is two, so
@@ -247,7 +249,7 @@ uint64_t uds_crash_log_mark_at(struct uds_crash_log *log, uint64_t cut);
  *
  * Threads: any number at once. Since 0.2.
  */
-uint64_t uds_crash_log_events(struct uds_crash_log *log);
+uint64_t uds_crash_log_events(const struct uds_crash_log *log);
 
 /*
  * Makes what a cut leaves: a new log of as many devices, all in memory, with nothing recorded. Going through

@@ -163,11 +163,12 @@ struct uds_vdo_advice {
  * Takes the data of a record apart.
  *
  * Returns 0, or UDS_ERR_CORRUPT for data that VDO does not write: another version than 2, an unknown mapping
- * state, or something in the unused bytes.
+ * state, or something in the unused bytes; the sentence says which.
  *
  * Threads: any. Since 0.2.
  */
-int uds_vdo_decode_advice(const struct uds_record_data *data, struct uds_vdo_advice *ret_advice);
+int uds_vdo_decode_advice(const struct uds_record_data *data, struct uds_message *ret_message,
+			  struct uds_vdo_advice *ret_advice);
 
 /*
  * Makes the data of a record.

@@ -85,7 +85,7 @@ int uds_volume_open(struct uds_io *io, const struct uds_volume_options *options,
  *
  * Threads: any number at once. Since 0.1.
  */
-void uds_volume_error_message(struct uds_volume *volume, struct uds_message *ret_message);
+void uds_volume_error_message(const struct uds_volume *volume, struct uds_message *ret_message);
 
 /*
  * Closes a volume and frees its memory. What was written is durable already.

@@ -87,6 +87,20 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	return r;
 }
 
+/* How many chapters a recovery has to read: with a save to begin with, those that were written after it. */
+static void look_for_checkpoint(const struct layout *layout, struct uds_index_info *info)
+{
+	const struct save *save = layout_checkpoint(layout);
+
+	info->recovery_chapters = info->open_chapter - info->oldest_chapter;
+	/* One of chapter numbers that the volume does not have is of no use (index/rebuild.h). */
+	if (save == NULL || save->newest < info->oldest_chapter ||
+	    save->newest >= info->open_chapter)
+		return;
+	info->recovery_chapters = info->open_chapter - save->newest;
+	info->saved_zones = save->zones;
+}
+
 /*
  * A save that can be loaded, or whose open chapter would be kept. Without @check_save its headers decide
  * whether it can.
@@ -124,6 +138,8 @@ static int look_at_saves(struct uds_io *io, const struct layout *layout, const s
 	else if (r == UDS_ERR_NEEDS_RECOVERY || r == UDS_ERR_WOULD_LOSE_RECORDS ||
 		 r == UDS_ERR_MISMATCH)
 		r = look_at_volume(io, layout, env, message, info);
+	if (info->state == UDS_INDEX_NEEDS_RECOVERY)
+		look_for_checkpoint(layout, info);
 	/*
 	 * An upper bound: a chapter also has copies of the fill record and records that were stored
 	 * again later.

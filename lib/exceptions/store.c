@@ -16,7 +16,7 @@
 
 #define PIECE_BYTES (UINT64_C(1) << 20)
 
-UDS_PUBLIC void uds_exception_store_error_message(struct uds_exception_store *store,
+UDS_PUBLIC void uds_exception_store_error_message(const struct uds_exception_store *store,
 						  struct uds_message *ret_message)
 {
 	failures_get(store->failures, ret_message);

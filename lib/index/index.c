@@ -63,7 +63,8 @@ int index_end(const struct uds_index *index, int status, const char *what)
 	return failures_end(index->failures, status, "%s: %s", uds_io_name(index->io), what);
 }
 
-UDS_PUBLIC void uds_index_error_message(struct uds_index *index, struct uds_message *ret_message)
+UDS_PUBLIC void uds_index_error_message(const struct uds_index *index,
+					struct uds_message *ret_message)
 {
 	failures_get(index->failures, ret_message);
 }

@@ -279,16 +279,10 @@ static int judge_checkpoint(struct uds_index *index, const struct save *save, in
 int index_load_checkpoint_map(struct uds_index *index, struct uds_message *message,
 			      uint64_t *ret_open)
 {
-	const struct save *save = saves_checkpoint(&index->layout.saves, &index->geometry);
+	const struct save *save = layout_checkpoint(&index->layout);
 	int r;
 
-	/*
-	 * The format does not promise anything about a save that was made invalid, and its recovery brings
-	 * back names that were deleted. So an index without extras, and one that another program has saved,
-	 * is recovered as the format says.
-	 */
-	if (save == NULL || !index->layout.extras.present ||
-	    !layout_extras_know_saves(&index->layout))
+	if (save == NULL)
 		return 0;
 	r = load_page_map(index, save, message);
 	if (r < 0)
@@ -300,7 +294,7 @@ int index_load_checkpoint_map(struct uds_index *index, struct uds_message *messa
 int index_load_checkpoint(struct uds_index *index, struct volume_index_cut cut,
 			  struct uds_message *message)
 {
-	const struct save *save = saves_checkpoint(&index->layout.saves, &index->geometry);
+	const struct save *save = layout_checkpoint(&index->layout);
 	int r;
 
 	cut.high = save->newest;

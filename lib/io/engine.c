@@ -161,7 +161,7 @@ UDS_PUBLIC int uds_io_engine_get_statistics(const struct uds_io_engine *given,
 	return 0;
 }
 
-UDS_PUBLIC void uds_io_engine_error_message(struct uds_io_engine *engine,
+UDS_PUBLIC void uds_io_engine_error_message(const struct uds_io_engine *engine,
 					    struct uds_message *ret_message)
 {
 	failures_get(engine->failures, ret_message);

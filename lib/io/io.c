@@ -20,7 +20,7 @@
 static bool ops_complete(const struct uds_io_ops *ops)
 {
 	return ops->read != NULL && ops->flush != NULL && ops->get_size != NULL &&
-	       ops->close != NULL && (ops->submit != NULL || ops->reap == NULL);
+	       (ops->submit != NULL || ops->reap == NULL);
 }
 
 UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
@@ -78,12 +78,13 @@ UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 UDS_PUBLIC int uds_io_close(struct uds_io *io)
 {
 	struct uds_env env;
-	int r;
+	int r = 0;
 
 	if (io == NULL)
 		return 0;
 	env = io->env;
-	r = io_status(io, "close", io->ops.close(io->context));
+	if (io->ops.close != NULL)
+		r = io_status(io, "close", io->ops.close(io->context));
 	if (io->close_owned != NULL) {
 		int owned_status = io->close_owned(io->owned);
 
@@ -95,7 +96,7 @@ UDS_PUBLIC int uds_io_close(struct uds_io *io)
 	return r;
 }
 
-UDS_PUBLIC void uds_io_error_message(struct uds_io *io, struct uds_message *ret_message)
+UDS_PUBLIC void uds_io_error_message(const struct uds_io *io, struct uds_message *ret_message)
 {
 	failures_get(io->failures, ret_message);
 }

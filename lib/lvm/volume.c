@@ -218,7 +218,7 @@ UDS_PUBLIC int uds_lvm_get_info(const struct uds_lvm_group *group, struct uds_me
 	return 0;
 }
 
-UDS_PUBLIC int uds_lvm_for_each_pv(const struct uds_lvm_group *group, uds_lvm_pv_fn *take,
+UDS_PUBLIC int uds_lvm_for_each_pv(const struct uds_lvm_group *group, uds_lvm_pv_fn each,
 				   void *context)
 {
 	for (uint32_t i = 0; i < group->model.pv_count; i++) {
@@ -232,7 +232,7 @@ UDS_PUBLIC int uds_lvm_for_each_pv(const struct uds_lvm_group *group, uds_lvm_pv
 		pv.device_bytes = from->device_sectors * LVM_SECTOR;
 		pv.data_offset = from->first_sector * LVM_SECTOR;
 		pv.extents = from->extents;
-		if (take(context, &pv) != 0)
+		if (each(context, &pv) != 0)
 			return UDS_ERR_STOPPED;
 	}
 	return 0;
@@ -285,14 +285,14 @@ static void fill_volume(const struct uds_lvm_group *group, const struct lvm_volu
 	volume->missing = is_missing(group, from);
 }
 
-UDS_PUBLIC int uds_lvm_for_each_volume(const struct uds_lvm_group *group, uds_lvm_volume_fn *take,
+UDS_PUBLIC int uds_lvm_for_each_volume(const struct uds_lvm_group *group, uds_lvm_volume_fn each,
 				       void *context)
 {
 	for (uint32_t i = 0; i < group->model.volume_count; i++) {
 		struct uds_lvm_volume volume = UDS_LVM_VOLUME_INIT;
 
 		fill_volume(group, &group->model.volumes[i], &volume);
-		if (take(context, &volume) != 0)
+		if (each(context, &volume) != 0)
 			return UDS_ERR_STOPPED;
 	}
 	return 0;

@@ -42,7 +42,8 @@ int device_end(struct uds_snapshot *s, int status, const struct uds_message *mes
 	return failures_end(s->failures, status, "%s: %s", uds_io_name(s->cow), what);
 }
 
-UDS_PUBLIC void uds_snapshot_error_message(struct uds_snapshot *s, struct uds_message *ret_message)
+UDS_PUBLIC void uds_snapshot_error_message(const struct uds_snapshot *s,
+					   struct uds_message *ret_message)
 {
 	failures_get(s->failures, ret_message);
 }

@@ -206,48 +206,66 @@ UDS_PUBLIC int uds_crash_log_mark(struct uds_crash_log *log, uint64_t value,
 	return r < 0 ? failure(ret_message, r, "recording a mark: no memory") : 0;
 }
 
-UDS_PUBLIC uint64_t uds_crash_log_mark_at(struct uds_crash_log *log, uint64_t cut)
+/* Its lock is nothing that a caller sees: to ask changes nothing. */
+static pthread_mutex_t *lock_of(const struct uds_crash_log *log)
+{
+	return (pthread_mutex_t *)(uintptr_t)&log->lock;
+}
+
+UDS_PUBLIC uint64_t uds_crash_log_mark_at(const struct uds_crash_log *log, uint64_t cut)
 {
 	uint64_t value = 0;
 
-	pthread_mutex_lock(&log->lock);
+	pthread_mutex_lock(lock_of(log));
 	if (cut > log->event_count)
 		cut = log->event_count;
 	while (cut > 0 && log->events[cut - 1].kind != CRASH_MARK)
 		cut--;
 	if (cut > 0)
 		value = log->events[cut - 1].offset;
-	pthread_mutex_unlock(&log->lock);
+	pthread_mutex_unlock(lock_of(log));
 	return value;
 }
 
-UDS_PUBLIC uint64_t uds_crash_log_events(struct uds_crash_log *log)
+UDS_PUBLIC uint64_t uds_crash_log_events(const struct uds_crash_log *log)
 {
 	uint64_t count;
 
-	pthread_mutex_lock(&log->lock);
+	pthread_mutex_lock(lock_of(log));
 	count = log->event_count;
-	pthread_mutex_unlock(&log->lock);
+	pthread_mutex_unlock(lock_of(log));
 	return count;
 }
 
-UDS_PUBLIC const uint8_t *uds_crash_log_bytes(struct uds_crash_log *log, uint32_t number,
-					      uint64_t *ret_size_bytes)
+static int no_device(const struct uds_crash_log *log, uint32_t number,
+		     struct uds_message *ret_message)
+{
+	return failure(ret_message, -EINVAL,
+		       "device %" PRIu32 ": expected one of the %" PRIu32 " that were added",
+		       number, log->device_count);
+}
+
+UDS_PUBLIC int uds_crash_log_bytes(struct uds_crash_log *log, uint32_t number,
+				   struct uds_message *ret_message, const uint8_t **ret_bytes,
+				   uint64_t *ret_size_bytes)
 {
 	struct crash_device *device;
 
 	if (number >= log->device_count)
-		return NULL;
+		return no_device(log, number, ret_message);
 	device = &log->devices[number];
 	if (device->flat == NULL) {
 		device->flat = env_allocate(&log->env, device->now.size + 1, 1);
 		if (device->flat == NULL)
-			return NULL;
+			return failure(ret_message, -ENOMEM,
+				       "device %" PRIu32 ": no memory for its %" PRIu64 " bytes",
+				       number, device->now.size);
 		crash_image_read(&device->now, device->flat, device->now.size, 0);
 	}
+	*ret_bytes = device->flat;
 	if (ret_size_bytes != NULL)
 		*ret_size_bytes = device->now.size;
-	return device->flat;
+	return 0;
 }
 
 /* Before the device changes. */
@@ -475,9 +493,7 @@ UDS_PUBLIC int uds_crash_log_open(struct uds_crash_log *log, uint32_t number,
 	int r;
 
 	if (number >= log->device_count)
-		return failure(ret_message, -EINVAL,
-			       "device %" PRIu32 " of a log: there are %" PRIu32, number,
-			       log->device_count);
+		return no_device(log, number, ret_message);
 	device = &log->devices[number];
 	snprintf(name, sizeof(name), "crash:%" PRIu32, number);
 	limits.name = name;

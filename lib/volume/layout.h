@@ -96,6 +96,19 @@ static inline uint64_t layout_bytes(const struct layout *layout)
  */
 bool layout_extras_know_saves(const struct layout *layout);
 
+/*
+ * The save that a recovery begins with when the volume goes on where it ends; NULL: none.
+ *
+ * The format does not promise anything about a save that was made invalid, and its recovery brings back names that
+ * were deleted. So an index without extras, and one that another program has saved, is recovered as the format says.
+ */
+static inline const struct save *layout_checkpoint(const struct layout *layout)
+{
+	if (!layout->extras.present || !layout_extras_know_saves(layout))
+		return NULL;
+	return saves_checkpoint(&layout->saves, &layout->geometry);
+}
+
 /* Takes a save that was announced for known, if it was committed: the next one that is announced must not hide it. */
 void layout_settle_intent(struct layout *layout);
 

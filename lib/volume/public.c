@@ -125,7 +125,8 @@ UDS_PUBLIC void uds_volume_close(struct uds_volume *volume)
 	env_release(&env, volume);
 }
 
-UDS_PUBLIC void uds_volume_error_message(struct uds_volume *volume, struct uds_message *ret_message)
+UDS_PUBLIC void uds_volume_error_message(const struct uds_volume *volume,
+					 struct uds_message *ret_message)
 {
 	failures_get(volume->failures, ret_message);
 }

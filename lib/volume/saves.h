@@ -79,9 +79,8 @@ int saves_latest(const struct saves *saves, const struct geometry *geometry,
 		 struct uds_message *ret_message, const struct save **ret_save);
 
 /*
- * The save that a recovery may begin with: the latest valid one, also when chapters were written since. Its
- * page map and volume index are still what they were when it was made. NULL: none, or its chapter numbers
- * are none that a volume of @geometry can have.
+ * The latest valid save, also when chapters were written since: its page map and volume index are still what they
+ * were when it was made. NULL: none, or its chapter numbers are none that a volume of @geometry can have.
  */
 const struct save *saves_checkpoint(const struct saves *saves, const struct geometry *geometry);
 

@@ -45,7 +45,10 @@ static inline void crash_mark(struct uds_crash_log *log, uint64_t value)
 
 static inline const uint8_t *crash_bytes(struct uds_crash_log *log, uint32_t number)
 {
-	return uds_crash_log_bytes(log, number, NULL);
+	const uint8_t *bytes;
+
+	ck_assert_int_eq(uds_crash_log_bytes(log, number, NULL, &bytes, NULL), 0);
+	return bytes;
 }
 
 static inline struct uds_crash_log *crash_after(struct uds_crash_log *log, uint64_t cut,

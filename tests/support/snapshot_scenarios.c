@@ -573,8 +573,9 @@ static void use_on(struct snapshot_world *w, struct uds_io *const io[2], const c
 static void check_gap(struct snapshot_world *w, struct uds_crash_log *after, const char *place)
 {
 	uint64_t size, per_area = w->chunk_bytes / 16, k;
-	const uint8_t *cow = uds_crash_log_bytes(after, 1, &size), *area, *next;
+	const uint8_t *cow, *area, *next;
 
+	ck_assert_int_eq(uds_crash_log_bytes(after, 1, NULL, &cow, &size), 0);
 	for (k = 0; (k * (per_area + 1) + 2) * w->chunk_bytes <= size; k++) {
 		area = cow + (1 + k * (per_area + 1)) * w->chunk_bytes;
 		if (get_le64(area + w->chunk_bytes - 8) == 0)

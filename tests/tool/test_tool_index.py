@@ -73,7 +73,9 @@ def the_state_is_told_in_words_and_for_scripts():
         has(uds("info", path).out, "clean", "saved")
         uds("post", "--no-save", path, stdin=records(10, 1500))
         equal(uds("info", "--json", path).json["state"], "needs-recovery")
-        has(uds("info", path).out, "needs-recovery", "recover")
+        has(uds("info", path).out, "needs-recovery", "recover", "loads the latest save and reads")
+        info = uds("info", "--json", path).json
+        equal((info["recovery_chapters"], info["saved_zones"]), (info["newest_chapter"], 1))
         uds("recover", path)
         equal(uds("info", "--json", path).json["state"], "clean")
 

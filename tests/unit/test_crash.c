@@ -174,6 +174,7 @@ START_TEST(a_cut_may_lose_a_resize_with_what_lies_behind)
 {
 	struct uds_crash_log *log = crash_log(), *after;
 	struct uds_io *io;
+	const uint8_t *bytes;
 	uint64_t size;
 
 	crash_add(log, NULL, 1024, 1);
@@ -183,11 +184,12 @@ START_TEST(a_cut_may_lose_a_resize_with_what_lies_behind)
 	ck_assert_int_eq(uds_io_write(io, "x", 1, 1500), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	after = crash_after(log, 2, UDS_CRASH_ONLY_LAST, 0);
-	uds_crash_log_bytes(after, 0, &size);
+	ck_assert_int_eq(uds_crash_log_bytes(after, 0, NULL, &bytes, &size), 0);
 	ck_assert_uint_eq(size, 1024);
 	uds_crash_log_free(after);
 	after = crash_after(log, 2, UDS_CRASH_KEEP, 0);
-	ck_assert_int_eq(uds_crash_log_bytes(after, 0, &size)[1500], 'x');
+	ck_assert_int_eq(uds_crash_log_bytes(after, 0, NULL, &bytes, &size), 0);
+	ck_assert_int_eq(bytes[1500], 'x');
 	ck_assert_uint_eq(size, 2048);
 	uds_crash_log_free(after);
 	uds_crash_log_free(log);
@@ -418,6 +420,7 @@ START_TEST(what_is_written_to_a_state_is_in_that_one_alone)
 {
 	struct uds_crash_log *log = make_log(), *after[2];
 	struct uds_io *io;
+	const uint8_t *now;
 	uint64_t size;
 	char bytes[512];
 
@@ -429,7 +432,8 @@ START_TEST(what_is_written_to_a_state_is_in_that_one_alone)
 	ck_assert_str_eq(sectors(after[0]), "xbb..");
 	ck_assert_int_eq(uds_io_resize(io, 1024), 0);
 	ck_assert_int_eq(uds_io_resize(io, 8192), 0);
-	ck_assert_int_eq(uds_crash_log_bytes(after[0], 0, &size)[1023], 'b');
+	ck_assert_int_eq(uds_crash_log_bytes(after[0], 0, NULL, &now, &size), 0);
+	ck_assert_int_eq(now[1023], 'b');
 	ck_assert_int_eq(crash_bytes(after[0], 0)[1024], 0);
 	ck_assert_int_eq(crash_bytes(after[0], 0)[8191], 0);
 	ck_assert_uint_eq(size, 8192);
@@ -531,6 +535,7 @@ START_TEST(what_cannot_be_done_is_refused)
 	struct uds_io *base = open_base('.'), *io;
 	struct uds_crash_sweep *sweep;
 	struct uds_message message;
+	const uint8_t *bytes;
 	uint32_t number;
 
 	ck_assert_int_eq(add_base(log, base, 1), -EINVAL);
@@ -543,7 +548,9 @@ START_TEST(what_cannot_be_done_is_refused)
 	ck_assert_int_eq(uds_crash_log_add(log, &device, &message, &number), -ENOSPC);
 	ck_assert_int_eq(uds_crash_log_open(log, UDS_CRASH_DEVICES, &message, &io), -EINVAL);
 	ck_assert_int_eq(uds_crash_log_open(log, UINT32_MAX, &message, &io), -EINVAL);
-	ck_assert_ptr_null(uds_crash_log_bytes(log, UDS_CRASH_DEVICES, NULL));
+	ck_assert_int_eq(uds_crash_log_bytes(log, UDS_CRASH_DEVICES, &message, &bytes, NULL),
+			 -EINVAL);
+	ck_assert_ptr_nonnull(strstr(message.text, "device 16"));
 	crash_mark(log, 1);
 	ck_assert_int_eq(uds_crash_log_add(log, &device, &message, &number), -EBUSY);
 	ck_assert_int_eq(uds_crash_log_after(log, 2, UDS_CRASH_KEEP, 0, &message, &after), -EINVAL);

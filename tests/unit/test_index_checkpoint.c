@@ -4,6 +4,7 @@
  * the same answers as from the volume alone, without reading all of it; and the volume alone where the save
  * is no part of the volume's history.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,9 @@ struct fixture {
 	struct uds_index *index;
 	struct uds_message message;
 	struct uds_env env;
-	unsigned int used_save; /* openings that said so */
-	uint64_t state;		/* of the dice */
+	unsigned int used_save;	    /* openings that said so */
+	unsigned long long entered; /* how many chapters the last of them read */
+	uint64_t state;		    /* of the dice */
 };
 
 /* Threads that open an index: a small one has none by itself. */
@@ -41,7 +43,10 @@ static void log_line(void *context, enum uds_log_level level, const char *text)
 	struct fixture *f = context;
 
 	(void)level;
-	f->used_save += strstr(text, "chapters since are entered") != NULL;
+	if (strstr(text, "chapters since are entered") == NULL)
+		return;
+	f->used_save++;
+	ck_assert_int_eq(sscanf(strchr(text, ';'), "; %llu", &f->entered), 1);
 }
 
 static void open_as(struct fixture *f, struct uds_io *io, enum uds_index_mode mode,
@@ -181,6 +186,7 @@ static void compare(struct fixture *f, unsigned int zones, unsigned int wanted)
 {
 	struct uds_record_data *data = calloc(NAMES, sizeof(*data));
 	struct uds_record_data other;
+	struct uds_index_info info = UDS_INDEX_INFO_INIT;
 	struct uds_io *copy = copy_of(f->io);
 	bool *found = calloc(NAMES, sizeof(*found));
 	uint64_t here = 0, newest;
@@ -194,9 +200,15 @@ static void compare(struct fixture *f, unsigned int zones, unsigned int wanted)
 	ck_assert_int_eq(uds_index_close(f->index), 0);
 	ck_assert_int_eq(uds_io_close(copy), 0);
 
+	ck_assert_int_eq(uds_index_read_info(f->io, NULL, &f->message, &info), 0);
+	ck_assert_uint_eq(info.state, UDS_INDEX_NEEDS_RECOVERY);
 	open_as(f, f->io, UDS_INDEX_LOAD_OR_RECOVER, zones);
 	ck_assert_uint_eq(f->used_save, wanted);
 	ck_assert_uint_eq(chapter(f), newest);
+	if (wanted > 0) {
+		ck_assert_uint_eq(info.recovery_chapters, f->entered);
+		ck_assert_uint_gt(info.saved_zones, 0);
+	}
 	for (uint64_t i = 0; i < NAMES; i++) {
 		ck_assert_msg(find(f, i, false, &other) == found[i], "name %u", (unsigned int)i);
 		ck_assert_mem_eq(&other, &data[i], sizeof(other));

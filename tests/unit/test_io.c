@@ -93,16 +93,13 @@ START_TEST(a_vtable_without_its_duties_is_refused)
 	ops.get_size = NULL;
 	create_refused(&ops, NULL);
 	ops = fake_ops;
-	ops.close = NULL;
-	create_refused(&ops, NULL);
-	ops = fake_ops;
 	ops.reap = fake_reap; /* without submit */
 	create_refused(&ops, NULL);
 	ops = fake_ops;
 	ops.size = 0;
 	create_refused(&ops, NULL);
-	/* A size that ends before close. */
-	ops.size = offsetof(struct uds_io_ops, close);
+	/* A size that ends before what is required. */
+	ops.size = offsetof(struct uds_io_ops, get_size);
 	create_refused(&ops, NULL);
 }
 END_TEST
@@ -145,6 +142,21 @@ START_TEST(a_vtable_may_leave_out_what_is_optional)
 	ck_assert_int_eq(uds_io_map(io, 0, 1, &view), -EOPNOTSUPP);
 	ck_assert_int_eq(uds_io_close(io), -EIO);
 	ck_assert_int_eq(closed, 1);
+}
+END_TEST
+
+START_TEST(reading_writing_flushing_and_a_size_are_enough)
+{
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+	struct uds_io *io;
+
+	ops.read = fake_read;
+	ops.write = fake_write;
+	ops.flush = fake_flush;
+	ops.get_size = fake_size;
+	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_write(io, "x", 1, 0), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
 }
 END_TEST
 
@@ -487,6 +499,7 @@ int main(void)
 	tcase_add_test(tc, limits_that_no_device_can_have_are_refused);
 	tcase_add_test(tc, a_vtable_smaller_than_in_any_version_is_refused);
 	tcase_add_test(tc, a_vtable_may_leave_out_what_is_optional);
+	tcase_add_test(tc, reading_writing_flushing_and_a_size_are_enough);
 	tcase_add_test(tc, a_backend_sees_only_what_its_limits_allow);
 	tcase_add_test(tc, a_backend_that_cannot_write_is_read_only);
 	tcase_add_test(tc, memory_begins_as_zeroes_and_ends_where_it_ends);

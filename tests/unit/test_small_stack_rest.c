@@ -303,7 +303,7 @@ static void use_vdo(void *context)
 	good(MEASURE(uds_vdo_open_index(io, NULL, NULL, &message, &index)));
 	good(uds_io_close(index));
 	MEASURE_VOID(uds_vdo_encode_advice(&advice, &data));
-	(void)MEASURE(uds_vdo_decode_advice(&data, &advice));
+	(void)MEASURE(uds_vdo_decode_advice(&data, &message, &advice));
 }
 
 START_TEST(vdo_volumes)
@@ -393,6 +393,7 @@ static void use_crash_log(void *context)
 	struct uds_crash_device device = UDS_CRASH_DEVICE_INIT;
 	static uint8_t block[8192];
 	struct uds_crash_log *log;
+	const uint8_t *bytes;
 	struct uds_message message;
 	struct uds_io *io;
 	uint32_t number;
@@ -409,7 +410,7 @@ static void use_crash_log(void *context)
 	good(uds_io_close(io));
 	(void)MEASURE(uds_crash_log_events(log));
 	(void)MEASURE(uds_crash_log_mark_at(log, 3));
-	(void)MEASURE_POINTER(uds_crash_log_bytes(log, number, NULL));
+	good(MEASURE(uds_crash_log_bytes(log, number, &message, &bytes, NULL)));
 	sweep(log);
 	MEASURE_VOID(uds_crash_log_free(log));
 }

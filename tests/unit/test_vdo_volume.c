@@ -471,11 +471,13 @@ START_TEST(advice_is_taken_apart_and_made)
 		data.bytes[1] = (uint8_t)state;
 		put_le64(data.bytes + 2, UINT64_C(0x0102030405060708));
 		if (state < 1 || state > 15) {
-			ck_assert_int_eq(uds_vdo_decode_advice(&data, &advice), UDS_ERR_CORRUPT);
+			ck_assert_int_eq(uds_vdo_decode_advice(&data, &message, &advice),
+					 UDS_ERR_CORRUPT);
+			ck_assert_ptr_nonnull(strstr(message.text, "mapping state"));
 			ck_assert_uint_eq(advice.block, 77);
 			continue;
 		}
-		ck_assert_int_eq(uds_vdo_decode_advice(&data, &advice), 0);
+		ck_assert_int_eq(uds_vdo_decode_advice(&data, NULL, &advice), 0);
 		ck_assert_uint_eq(advice.block, UINT64_C(0x0102030405060708));
 		ck_assert(advice.compressed == (state > 1));
 		ck_assert_uint_eq(advice.slot, state > 1 ? state - 2 : 0);
@@ -483,11 +485,12 @@ START_TEST(advice_is_taken_apart_and_made)
 		ck_assert_mem_eq(&again, &data, sizeof(data));
 		for (unsigned int at = 10; at < 16; at++) {
 			again.bytes[at] = 1;
-			ck_assert_int_eq(uds_vdo_decode_advice(&again, &advice), UDS_ERR_CORRUPT);
+			ck_assert_int_eq(uds_vdo_decode_advice(&again, NULL, &advice),
+					 UDS_ERR_CORRUPT);
 			again.bytes[at] = 0;
 		}
 		again.bytes[0] = 3;
-		ck_assert_int_eq(uds_vdo_decode_advice(&again, &advice), UDS_ERR_CORRUPT);
+		ck_assert_int_eq(uds_vdo_decode_advice(&again, NULL, &advice), UDS_ERR_CORRUPT);
 	}
 }
 END_TEST
