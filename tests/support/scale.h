@@ -25,4 +25,12 @@ static inline uint64_t test_scaled(uint64_t n)
 	return scaled < 1 ? 1 : (uint64_t)scaled;
 }
 
+/* Of a list of cases of which each is another one: how far apart those are that a run in part takes. 1 to 4. */
+static inline uint64_t test_step(void)
+{
+	double step = 1 / test_scale();
+
+	return step < 1 ? 1 : step > 4 ? 4 : (uint64_t)step;
+}
+
 #endif

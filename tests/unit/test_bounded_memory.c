@@ -179,7 +179,7 @@ START_TEST(an_index_asks_for_memory_by_its_size)
 		if (!config && !is_table(image + block) && !begins_part(image + block))
 			continue;
 		heads++;
-		for (uint64_t at = block; at < block + 320; at += step) {
+		for (uint64_t at = block; at < block + 320; at += step * test_step()) {
 			for (size_t v = 0; v < sizeof(values) / sizeof(values[0]); v++) {
 				damage_index(io, image, at, 4, values[v]);
 				damage_index(io, image, at, 8, values[v]);
@@ -239,7 +239,7 @@ START_TEST(an_exception_store_asks_for_memory_by_its_size)
 	check_store(io);
 	largest_allowed = most + 2 * COW_BYTES + BUFFERS;
 	/* The header, then numbers of entries: in the first area, and at its end. */
-	for (uint64_t at = 0; at < COW_CHUNK + COW_CHUNK; at += 4) {
+	for (uint64_t at = 0; at < COW_CHUNK + COW_CHUNK; at += 4 * test_step()) {
 		if (at >= 16 && at < COW_CHUNK)
 			continue;
 		if (at >= COW_CHUNK + 64 && at < 2 * COW_CHUNK - 32)
