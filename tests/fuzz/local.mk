@@ -10,6 +10,7 @@ fuzz_sources = \
 	tests/fuzz/index_image.c \
 	tests/fuzz/index_operations.c \
 	tests/fuzz/journal.c \
+	tests/fuzz/lvm.c \
 	tests/fuzz/pages.c \
 	tests/fuzz/saves.c \
 	tests/fuzz/seeds.c tests/fuzz/seeds.h \
@@ -17,6 +18,7 @@ fuzz_sources = \
 	tests/fuzz/targets.h \
 	tests/fuzz/text.c \
 	tests/model/model.c tests/model/model.h \
+	tests/support/lvm_image.c tests/support/lvm_image.h \
 	tools/lines.c tools/lines.h \
 	tools/text.c tools/text.h
 

@@ -19,6 +19,7 @@
 #include "extras/checksums.h"
 #include "extras/journal.h"
 #include "fuzz.h"
+#include "lvm_image.h"
 #include "save_zone.h"
 #include "seeds.h"
 #include "vdo_image.h"
@@ -514,6 +515,35 @@ static void hand_made(void)
 	end("snapshot_image", "huge-chunks", false);
 }
 
+static void lvm(void)
+{
+	static const char *const odd[] = {
+		"vg { id = \"x\" seqno = 1 extent_size = 8 }",
+		"a { b { c { d { e { f { g { h { i { j { k { l { m { n { o { p { q { } } } } } } } "
+		"} } } } } } } } } }",
+		"vg { seqno = 18446744073709551616 status = [\"READ\", -1.5, ] # \n",
+		NULL,
+	};
+	uint8_t *image = lvm_image_make('a', lvm_image_text);
+
+	begin();
+	add(image + LVM_IMAGE_LABEL_AT, 512);
+	add(image + LVM_IMAGE_AREA_AT, 64);
+	add(lvm_image_text, strlen(lvm_image_text) + 1);
+	end("lvm_pv", "group", false);
+	free(image);
+	image = lvm_image_make('a', NULL);
+	begin();
+	add(image + LVM_IMAGE_LABEL_AT, 512);
+	add(image + LVM_IMAGE_AREA_AT, 64);
+	end("lvm_pv", "no-group", true);
+	free(image);
+	begin();
+	add(lvm_image_text, strlen(lvm_image_text) + 1);
+	end("lvm_group", "group", false);
+	texts("lvm_group", odd, false);
+}
+
 /* Bytes that look like what a long session does. */
 static void operations(void)
 {
@@ -555,6 +585,7 @@ int main(int argc, char **argv)
 	cow_image(1, 5000, 20);
 	cow_image(2, 9000, 8);
 	hand_made();
+	lvm();
 	operations();
 	return 0;
 }

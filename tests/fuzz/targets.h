@@ -16,6 +16,8 @@
 	X(save_header)      \
 	X(vdo_geometry)     \
 	X(vdo_volume)       \
+	X(lvm_pv)           \
+	X(lvm_group)        \
 	X(page_map)         \
 	X(delta_list)       \
 	X(index_page)       \

@@ -6,7 +6,7 @@ check_PROGRAMS += tests/interop/snapshot_driver
 tests_interop_snapshot_driver_SOURCES = tests/interop/snapshot_driver.c
 tests_interop_snapshot_driver_LDADD = lib/libcore.la
 
-interop_tests = tests/interop/test_active_snapshot.py tests/interop/test_kernel_guest.py \
+interop_tests = tests/interop/test_active_snapshot.py tests/interop/test_kernel_guest.py tests/interop/test_kernel_lvm.py \
 	tests/interop/test_kernel_vdo.py tests/interop/test_kernel_vdo_long.py tests/interop/test_kernel_vdo_prime.py tests/interop/test_nbdkit.py tests/interop/test_several_snapshots.py
 # Not in sanitized builds: once is enough for what takes long.
 if !SANITIZED

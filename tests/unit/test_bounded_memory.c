@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How much memory an image can make the library ask for: whatever numbers stand in it, not much more than its own
- * size, and buffers of a fixed size. Each field of the heads of an index and of an exception store is replaced by numbers that are too large,
- * and the image is opened and checked as far as that goes.
+ * size, and buffers of a fixed size. Each field of the heads of an index, of an exception store and of an LVM physical
+ * volume is replaced by numbers that are too large, and the image is opened and checked as far as that goes.
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <uds/exception_store.h>
 #include <uds/index.h>
+#include <uds/lvm.h>
 
+#include "base/bytes.h"
 #include "check_main.h"
+#include "lvm_image.h"
 
 #define BLOCK	   4096
 #define COW_BYTES  (1u << 20)
@@ -261,6 +265,95 @@ START_TEST(an_exception_store_asks_for_memory_by_its_size)
 }
 END_TEST
 
+/* Everything that the group on an image has, read through the counting allocator. */
+static int open_volume(void *context, const struct uds_lvm_volume *volume)
+{
+	struct uds_io *io;
+
+	if (uds_lvm_open_volume(context, volume->name, NULL, &io) == 0)
+		(void)uds_io_close(io);
+	return 0;
+}
+
+static void check_lvm(const uint8_t *image)
+{
+	struct uds_lvm_options options = UDS_LVM_OPTIONS_INIT;
+	struct uds_lvm_group *group = NULL;
+	struct uds_io *io;
+
+	options.allow_missing = true;
+	ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_write(io, image, LVM_IMAGE_BYTES, 0), 0);
+	if (uds_lvm_open_group(&io, 1, &options, &counting, NULL, &group) == 0)
+		(void)uds_lvm_for_each_volume(group, open_volume, group);
+	(void)uds_lvm_close_group(group);
+	(void)uds_io_close(io);
+}
+
+START_TEST(an_lvm_physical_volume_asks_for_memory_by_its_size)
+{
+	static const uint64_t values[] = { UINT64_MAX, INT64_MAX, UINT32_MAX, 1 << 24, 1 };
+	uint8_t *image = lvm_image_make('a', lvm_image_text), was[8];
+
+	begin(SIZE_MAX);
+	check_lvm(image);
+	largest_allowed = most + 2 * LVM_IMAGE_BYTES;
+	/* The label with its lists, then the header of the metadata area. */
+	for (uint64_t at = 512; at < 4096 + 72; at = at == 512 + 128 ? 4096 : at + 4) {
+		memcpy(was, image + at, 8);
+		for (size_t v = 0; v < sizeof(values) / sizeof(values[0]); v++) {
+			put_le64(image + at, values[v]);
+			lvm_image_seal_label(image);
+			lvm_image_seal_area(image);
+			begin(largest_allowed);
+			check_lvm(image);
+			end("lvm", at, values[v]);
+		}
+		memcpy(image + at, was, 8);
+	}
+	free(image);
+}
+END_TEST
+
+START_TEST(numbers_in_an_lvm_text_ask_for_no_memory)
+{
+	static const char *const values[] = { "18446744073709551615", "4294967295", "16777216", "0",
+					      "1" };
+	char text[2 * LVM_IMAGE_AREA];
+	uint8_t *image = lvm_image_make('a', lvm_image_text);
+	uint64_t numbers = 0;
+
+	begin(SIZE_MAX);
+	check_lvm(image);
+	largest_allowed = most + 2 * LVM_IMAGE_BYTES;
+	for (const char *at = lvm_image_text; (at = strstr(at, "= ")) != NULL; at += 2) {
+		size_t digits = strspn(at + 2, "0123456789");
+
+		for (size_t v = 0; digits > 0 && v < sizeof(values) / sizeof(values[0]); v++) {
+			snprintf(text, sizeof(text), "%.*s%s%s", (int)(at + 2 - lvm_image_text),
+				 lvm_image_text, values[v], at + 2 + digits);
+			lvm_image_put_text(image, text, strlen(text) + 1, 512);
+			begin(largest_allowed);
+			check_lvm(image);
+			end("lvm text", (uint64_t)(at - lvm_image_text), v);
+			numbers++;
+		}
+	}
+	ck_assert_uint_ge(numbers, 100);
+	/* As many nodes of the tree as the text has room for: 48 bytes for each, twice while it grows. */
+	memset(text, ' ', LVM_IMAGE_AREA);
+	for (size_t i = 0; i + 2 < LVM_IMAGE_AREA - 600; i += 2)
+		memcpy(text + i, i == 0 ? "a=" : i == 2 ? "[1" : ",1", 2);
+	memcpy(text + LVM_IMAGE_AREA - 602, "]\0", 2);
+	lvm_image_put_text(image, text, LVM_IMAGE_AREA - 600, 512);
+	begin(100 * LVM_IMAGE_AREA);
+	check_lvm(image);
+	end("lvm list", 0, 0);
+	ck_assert_uint_gt(most, 20 * LVM_IMAGE_AREA);
+	free(image);
+}
+END_TEST
+
 /* The allocator really sees what is asked for. */
 START_TEST(more_than_is_allowed_is_noticed)
 {
@@ -289,6 +382,8 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, an_index_asks_for_memory_by_its_size);
 	tcase_add_test(tc, an_exception_store_asks_for_memory_by_its_size);
+	tcase_add_test(tc, an_lvm_physical_volume_asks_for_memory_by_its_size);
+	tcase_add_test(tc, numbers_in_an_lvm_text_ask_for_no_memory);
 	tcase_add_test(tc, more_than_is_allowed_is_noticed);
 	return run_suite(suite);
 }

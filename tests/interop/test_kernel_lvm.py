@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Snapshots of an LVM volume group, which LVM and the kernel made: read and merged by the command without either.
+
+A group on two disks, with segments on both, stripes and holes, is made in a virtual machine (UDS_KERNEL_GUEST). There
+every command of uds-lvm(7) is run as the page has it, and the kernel says what each volume holds before and after;
+then the images are read and merged outside of the machine.
+"""
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+
+from test_active_snapshot import BUILD, GUEST, available, tool
+from support import Results, Skip, equal
+
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "man", "uds-lvm.7")
+TOOL = os.path.join(BUILD, "uds")
+
+MAKE = r"""
+export LD_LIBRARY_PATH=$PWD
+exec 2>/tmp/err </dev/null
+A='?pv=/dev/sda&pv=/dev/sdb'
+run() { "$@" >/tmp/out || { echo "failed $*: $(tr '\n' ' ' < /tmp/err)"; exit 9; }; }
+make() { run lvcreate -q -y -Wn -Zn "$@"; }
+snapshot() { run lvcreate -q -y -s "$@"; }
+fill() { dd if=/dev/urandom of=/dev/vg/$1 bs=4096 seek=$2 count=$3 oflag=direct conv=notrunc; }
+tell() { when=$1; shift; for i; do echo "$when-$i $(sha256sum < /dev/vg/$i)"; done; }
+gone() { [ -e /dev/vg/$1 ] && echo "left $1"; }
+run vgcreate -q -s 1M vg /dev/sda /dev/sdb
+make -L 3M -n hole1 vg /dev/sda
+make -L 4M -n origin vg /dev/sda
+make -L 1M -n hole2 vg /dev/sda
+run lvextend -q -y -L +3M vg/origin /dev/sdb
+make -i 2 -I 64k -L 6M -n stripes vg
+make -L 4M -n root vg /dev/sda
+snapshot -c 4k -L 4M -n rsnap vg/root /dev/sdb
+snapshot -c 4k -L 4M -n snap vg/origin /dev/sdb
+snapshot -c 8k -i 2 -I 16k -L 4M -n ssnap vg/stripes
+run lvremove -q -y vg/hole1 vg/hole2
+snapshot -c 16k -L 6M -n snap2 vg/origin
+make -L 2M -n third vg
+snapshot -c 4k -L 2M -n tsnap vg/third
+fill origin 100 500; fill snap 300 500; fill snap2 1500 200; fill stripes 0 500; fill ssnap 400 300
+fill root 0 400; fill rsnap 300 300; fill third 0 200; fill tsnap 100 300
+sync
+tell view origin snap snap2 stripes ssnap root rsnap tsnap
+exec 9</dev/vg/third; run lvconvert --merge vg/tsnap; exec 9<&-
+ln -s /dev/sda a.img; ln -s /dev/sdb b.img
+"""
+
+# What is between the sections of the page.
+REFUSED = r"""
+echo "active $(uds snapshot merge "lvm:vg/ssnap$A" 2>&1)"
+echo "mixed $(uds snapshot info "lvm:vg/ssnap$A" 2>&1 | head -1)"
+"""
+INACTIVE = "tell hand root; run vgchange -q -an vg"
+READ = r"""
+echo "read-snap $(sha256sum < content)"
+for i in snap2 ssnap tsnap; do echo "read-$i $(uds snapshot read "lvm:vg/$i$A" | sha256sum)"; done
+run uds snapshot merge "lvm:vg/tsnap$A"; run uds snapshot merge "lvm:vg/ssnap$A"
+"""
+AFTER = r"""
+tell merged origin snap2 third stripes
+run lvconvert --merge vg/ssnap; run lvconvert --merge vg/snap2
+tell kernel origin stripes
+for i in snap snap2 ssnap tsnap; do gone $i; done
+lvs --noheadings -a -o lv_name vg | while read i; do echo "lv-$i there"; done
+snapshot -c 4k -L 4M -n snap vg/origin; fill snap 0 50; fill origin 1000 300
+snapshot -c 4k -L 2M -n snap3 vg/origin; fill snap3 40 30; sync
+tell last origin snap snap3
+run vgchange -q -an vg
+echo done done
+"""
+
+
+def page_commands():
+    """{section: [[command, ...] of each literal block]} of the page."""
+    sections, title, block = {}, "", None
+    with open(PAGE, encoding="utf-8") as file:
+        lines = iter(file.read().splitlines())
+    for line in lines:
+        if line.startswith(".Ss "):
+            title = line[4:]
+        elif line.startswith(".Bd -literal"):
+            block = []
+        elif line == ".Ed":
+            sections.setdefault(title, []).append(block)
+            block = None
+        elif block is not None and line[:2] in ("# ", "$ "):
+            command = line[2:]
+            while command.endswith("\\e"):
+                command = command[:-2] + next(lines)
+            block.append(command.split("             (")[0])
+    return sections
+
+
+def page_script(blocks):
+    """Runs them; one that fails is named."""
+    script = ""
+    for command in (command for block in blocks for command in block):
+        asked = "yes | " if command.startswith("lvremove") else ""
+        script += "{ %s%s; } >/tmp/out 2>/tmp/err || echo \"page-failed %s: $(cat /tmp/err)\"\n" % (
+            asked, command, command.replace('"', "'").replace("$", "\\$"))
+    return script
+
+
+def script():
+    page = page_commands()
+    naming, active, hand, merging = (page.pop(title) for title in (
+        "Naming a snapshot", "Inspecting the COW volume while it is active",
+        "When the rest of the group must stay active", "Merging"))
+    equal(list(page), [], "sections of the page that are not run")
+    return "\n".join((MAKE, page_script(active), REFUSED, page_script(hand), INACTIVE, page_script(naming), READ,
+                      page_script(merging), AFTER))
+
+
+def ask_guest(folder):
+    """What the commands print, as {key: rest of the line}."""
+    disks, path = [], os.path.join(folder, "script")
+    for image, name in (("a.img", "sda"), ("b.img", "sdb")):
+        with open(os.path.join(folder, image), "wb") as file:
+            file.truncate(40 << 20)
+        disks += ["-d", "%s=%s" % (name, os.path.join(folder, image))]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(script())
+    done = subprocess.run([GUEST, "--lvm", "--mem", "768", "-q", "--timeout", "300", *tool(), *disks, "-s", path],
+                          capture_output=True, timeout=400, check=False,
+                          env=dict(os.environ, LD_LIBRARY_PATH=os.path.join(BUILD, ".libs")))
+    output = done.stdout.decode(errors="replace")
+    if done.returncode >= 64:
+        raise Skip("the kernel guest did not run: status %d: %s" %
+                   (done.returncode, done.stderr.decode(errors="replace")[-300:]))
+    said = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in output.splitlines() if " " in line}
+    if "done" not in said:
+        raise AssertionError(output + done.stderr.decode(errors="replace"))
+    said["all"] = output
+    return said
+
+
+def every_command_of_the_page_works(said, _):
+    equal([line for line in said["all"].splitlines() if line.startswith("page-failed")], [])
+
+
+def an_active_group_is_not_written(said, _):
+    equal("held by device-mapper's vg-" in said["active"], True, said["active"])
+    equal("in use: what is read may be mixed" in said["mixed"], True, said["mixed"])
+
+
+def views_are_the_kernels(said, _):
+    for name in ("snap", "snap2", "ssnap", "tsnap"):
+        equal(said["read-" + name], said["view-" + name], name)
+
+
+def merges_leave_what_the_kernel_had_shown(said, _):
+    for origin, name in (("origin", "snap"), ("third", "tsnap"), ("stripes", "ssnap"), ("snap2", "snap2")):
+        equal(said["merged-" + origin], said["view-" + name], origin)
+    equal(said["hand-root"], said["view-rsnap"])
+
+
+def lvm_is_in_order_afterwards(said, _):
+    equal(said["kernel-origin"], said["view-snap2"], "merged by the kernel after our merge")
+    equal(said["kernel-stripes"], said["view-ssnap"])
+    equal("left" in said, False, said.get("left"))
+    equal(sorted(key[3:] for key in said if key.startswith("lv-")), ["origin", "root", "stripes", "third"])
+
+
+def images_are_read_and_merged_outside(said, folder):
+    def uds(*arguments):
+        return subprocess.run([TOOL, *arguments], capture_output=True, check=True, cwd=folder).stdout
+
+    def sha(name):
+        return hashlib.sha256(uds("snapshot", "read", "lvm:vg/%s?pv=b.img&pv=a.img" % name)).hexdigest() + "  -"
+
+    found = uds("find", "a.img", "b.img").decode()
+    for line in ("  group          vg\n", "  snapshot       snap of origin,", "  snapshot       snap3 of origin,",
+                 "  volume         stripes: striped, 6.00 MiB\n", "'lvm:vg/snap?pv=a.img&pv=b.img'"):
+        equal(line in found, True, found)
+    equal((sha("snap"), sha("snap3")), (said["last-snap"], said["last-snap3"]))
+    uds("snapshot", "merge", "lvm:vg/snap?pv=b.img&pv=a.img")
+    equal((sha("snap"), sha("snap3")), (said["last-snap"], said["last-snap3"]))
+    uds("snapshot", "merge", "lvm:vg/snap3?pv=b.img&pv=a.img")
+    equal((sha("snap"), sha("snap3")), (said["last-snap"], said["last-snap3"]))
+
+
+TESTS = (every_command_of_the_page_works, an_active_group_is_not_written, views_are_the_kernels,
+         merges_leave_what_the_kernel_had_shown, lvm_is_in_order_afterwards, images_are_read_and_merged_outside)
+
+
+def main():
+    results = Results()
+    try:
+        available()
+        with tempfile.TemporaryDirectory(prefix="uds-lvm-") as folder:
+            said = ask_guest(folder)
+            for test in TESTS:
+                results.run(test.__name__, test, said, folder)
+    except Skip as reason:
+        print("skipped: kernel guest with LVM: %s" % reason)
+        results.skipped += 1
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
