@@ -9,8 +9,8 @@
 /* More than the deepest stack that is followed has; more places than this are not compared. */
 #define MAX_PLACES 64
 
-UDS_PUBLIC int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places, size_t room,
-			     size_t *ret_count)
+static int io_places(struct uds_io *io, struct uds_io_place *ret_places, size_t room,
+		     size_t *ret_count)
 {
 	size_t count = 0;
 	int r;
@@ -21,6 +21,14 @@ UDS_PUBLIC int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places,
 	if (r == 0)
 		*ret_count = count;
 	return r;
+}
+
+UDS_PUBLIC int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places, size_t room,
+			     size_t *ret_count)
+{
+	failures_begin(io->failures);
+	return failures_end(io->failures, io_places(io, ret_places, room, ret_count),
+			    "%s: asking where its bytes are", io->name);
 }
 
 static bool ranges_meet(const struct uds_io_place *a, const struct uds_io_place *b)
@@ -42,7 +50,7 @@ static size_t places_of(struct uds_io *io, struct uds_io_place places[MAX_PLACES
 	size_t count = 0;
 
 	/* Not known is no place at all: then nothing is found in common. */
-	if (uds_io_places(io, places, MAX_PLACES, &count) < 0)
+	if (io_places(io, places, MAX_PLACES, &count) < 0)
 		return 0;
 	return count < MAX_PLACES ? count : MAX_PLACES;
 }

@@ -182,6 +182,11 @@ static int save_read_only(void)
 	return uds_index_save(read_only_index);
 }
 
+static int save_reporting_read_only(void)
+{
+	return uds_index_save_reporting(read_only_index, NULL, NULL);
+}
+
 static int stop_record(void *context, const struct uds_record_name *n,
 		       const struct uds_record_data *d)
 {
@@ -337,6 +342,57 @@ static int read_past_the_end(void)
 	return uds_snapshot_read(snapshot, &byte, 1, UINT64_MAX);
 }
 
+static int read_a_part_past_the_end(void)
+{
+	char byte;
+	size_t done;
+
+	return uds_snapshot_read_partial(snapshot, &byte, 1, UINT64_MAX, &done);
+}
+
+static int read_a_part_of_the_origin_past_the_end(void)
+{
+	char byte;
+	size_t done;
+
+	return uds_snapshot_origin_read_partial(snapshot, &byte, 1, UINT64_MAX, &done);
+}
+
+static int write_a_part_past_the_end(void)
+{
+	size_t done;
+
+	return uds_snapshot_write_partial(snapshot, "x", 1, UINT64_MAX, &done);
+}
+
+static int write_a_part_of_the_origin_past_the_end(void)
+{
+	size_t done;
+
+	return uds_snapshot_origin_write_partial(snapshot, "x", 1, UINT64_MAX, &done);
+}
+
+static int salvage_past_the_end(void)
+{
+	char byte;
+
+	return uds_snapshot_salvage(snapshot, &byte, 1, UINT64_MAX, NULL, NULL, NULL);
+}
+
+static int find_data_past_the_end(void)
+{
+	uint64_t begin, end;
+
+	return uds_snapshot_find_data(snapshot, UINT64_MAX, &begin, &end);
+}
+
+static int find_data_of_the_origin_past_the_end(void)
+{
+	uint64_t begin, end;
+
+	return uds_snapshot_origin_find_data(snapshot, UINT64_MAX, &begin, &end);
+}
+
 static int read_origin_past_the_end(void)
 {
 	char byte;
@@ -410,6 +466,12 @@ static int read_invalid(void)
 	return uds_snapshot_read(snapshot, &byte, 1, 0);
 }
 
+static int differences_of_two_origins(void)
+{
+	return uds_snapshot_for_each_difference(snapshot, read_only_snapshot, 0, 1, false,
+						stop_changed, NULL);
+}
+
 static int changed_ranges_invalid(void)
 {
 	ck_assert_int_eq(uds_snapshot_invalidate(snapshot), 0);
@@ -442,6 +504,26 @@ static int io_map_not_there(void)
 	const void *view;
 
 	return uds_io_map(sealed, 0, 512, &view);
+}
+
+static int io_places_not_there(void)
+{
+	struct uds_io_place place;
+	size_t count;
+
+	return uds_io_places(sealed, &place, 1, &count);
+}
+
+static int io_write_zeroes_read_only(void)
+{
+	return uds_io_write_zeroes(sealed, 0, 512);
+}
+
+static int io_find_data_past_the_end(void)
+{
+	uint64_t begin, end;
+
+	return uds_io_find_data(cow, UINT64_C(1) << 40, &begin, &end);
 }
 
 static int io_discard_not_there(void)
@@ -521,6 +603,13 @@ static int volume_page_nowhere(void)
 	uint8_t page[4096];
 
 	return uds_volume_read_record_page(volume, 0, 99, page, NULL);
+}
+
+static int volume_index_page_nowhere(void)
+{
+	uint8_t page[4096];
+
+	return uds_volume_read_index_page(volume, 0, 99, page, NULL);
 }
 
 static int volume_write_nothing(void)
@@ -821,6 +910,7 @@ static const struct row {
 	{ INDEX_RO, query_read_only, UDS_ERR_READ_ONLY, "query of abcd" },
 	{ INDEX_RO, delete_read_only, UDS_ERR_READ_ONLY, "delete of abcd" },
 	{ INDEX_RO, save_read_only, UDS_ERR_READ_ONLY, "read-only" },
+	{ INDEX_RO, save_reporting_read_only, UDS_ERR_READ_ONLY, "read-only" },
 	{ INDEX, run_unknown_kind, -EINVAL, "no request of kind 9" },
 	{ INDEX, iterate_stopped, UDS_ERR_STOPPED, "going through all records" },
 	{ INDEX, statistics_of_no_size, -EINVAL, "struct uds_index_statistics" },
@@ -839,6 +929,14 @@ static const struct row {
 	{ STORE, ranges_stopped, UDS_ERR_STOPPED, "ranges" },
 	{ STORE, walk_stopped, UDS_ERR_STOPPED, "stopped on request" },
 	{ SNAPSHOT, read_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, read_a_part_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, read_a_part_of_the_origin_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, write_a_part_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, write_a_part_of_the_origin_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, salvage_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, find_data_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, find_data_of_the_origin_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
+	{ SNAPSHOT, differences_of_two_origins, -EINVAL, "only snapshots of one origin" },
 	{ SNAPSHOT, read_origin_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
 	{ SNAPSHOT, write_past_the_end, UDS_ERR_OUT_OF_RANGE, "past the end" },
 	{ SNAPSHOT, line_too_short, -ERANGE, "room for 4" },
@@ -855,6 +953,11 @@ static const struct row {
 	{ SEALED, io_write_read_only, UDS_ERR_READ_ONLY, "sealed: writing 1 bytes at 0" },
 	{ SEALED, io_read_unaligned, UDS_ERR_UNALIGNED, "sealed: reading 3 bytes at 5" },
 	{ SEALED, io_map_not_there, -EOPNOTSUPP, "sealed: mapping 512 bytes at 0" },
+	{ SEALED, io_places_not_there, -EOPNOTSUPP, "sealed: asking where its bytes are" },
+	{ SEALED, io_write_zeroes_read_only, UDS_ERR_READ_ONLY,
+	  "sealed: writing 512 bytes of zeroes" },
+	{ IO, io_find_data_past_the_end, UDS_ERR_OUT_OF_RANGE,
+	  "looking for data at 1099511627776" },
 	{ SEALED, io_discard_not_there, -EOPNOTSUPP, "sealed: discarding 512 bytes at 0" },
 	{ SEALED, io_resize_not_there, -EOPNOTSUPP, "sealed: resizing it to 512" },
 	{ SEALED, io_flush_fails, -EIO, "sealed: flushing" },
@@ -867,6 +970,7 @@ static const struct row {
 	{ VOLUME, volume_configuration_of_no_size, -EINVAL, "struct uds_configuration" },
 	{ VOLUME, volume_search_nowhere, UDS_ERR_OUT_OF_RANGE, "chapter 77" },
 	{ VOLUME, volume_page_nowhere, UDS_ERR_OUT_OF_RANGE, "record page 99" },
+	{ VOLUME, volume_index_page_nowhere, UDS_ERR_OUT_OF_RANGE, "index page 99" },
 	{ VOLUME, volume_write_nothing, UDS_ERR_BAD_STATE, "without records" },
 	{ VOLUME, volume_write_too_many, -EINVAL, "100000 records" },
 	{ CHAPTER, chapter_put_full, UDS_ERR_OVERFLOW, "zone 0, which is full" },
