@@ -582,7 +582,8 @@ struct uds_merge_result {
 
 	/*
 	 * How many bytes of a chunk that has an exception are behind the origin's end: a merge
-	 * drops them. Known before anything is written, also when the merge is refused for it.
+	 * drops them. Known before anything is written, also when the merge is refused for it. 0 when
+	 * it is refused because whole chunks are behind that end.
 	 */
 	uint64_t bytes_cut;
 

@@ -287,8 +287,10 @@ static int check_and_merge(struct merge_run *m)
 	int r;
 
 	if (device_list(s) != NULL) {
-		m->result.bytes_cut = merge_bytes_cut(s);
 		s->store->ops->get_status(s->store, &status);
+		/* An origin that is smaller still is refused, forced or not: then nothing is cut. */
+		if (status.old_behind_origin == 0)
+			m->result.bytes_cut = merge_bytes_cut(s);
 		m->wanted = status.exceptions;
 		m->result.remaining = status.exceptions;
 	}

@@ -126,9 +126,11 @@ int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
 	if (status.old_behind_origin != 0)
 		return failure(message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: too small: %" PRIu64 " bytes, and %" PRIu64
-			       " exceptions are for chunks behind that, up to chunk %" PRIu64
+			       " exception%s for chunks behind that, up to chunk %" PRIu64
 			       " of %" PRIu64 " bytes",
 			       uds_io_name(s->origin->io), s->origin->size_bytes,
-			       status.old_behind_origin, status.highest_old, s->chunk_bytes);
+			       status.old_behind_origin,
+			       status.old_behind_origin == 1 ? " is" : "s are", status.highest_old,
+			       s->chunk_bytes);
 	return check_cut(s, options, message);
 }

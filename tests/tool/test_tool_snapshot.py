@@ -323,6 +323,18 @@ def an_origin_that_is_too_small_is_refused_before_anything_is_written():
             equal((content(origin), content(cow)) == before, True)
 
 
+def force_is_not_offered_where_it_does_not_help():
+    for size in (1000, 4096 * 2 - 512, 4096 * 2 + 77):
+        with Pair(origin_bytes=4096 * 4) as (origin, cow):
+            put("write", origin, cow, 0, b"x" * 4096 * 4)
+            os.truncate(origin, size)
+            behind = 3 - size // 4096
+            for options in ([], ["--dry-run"], ["--force"]):
+                ran = uds("snapshot", "merge", *options, "--origin", origin, cow, status=FAILED,
+                          says="%d exception%s for chunks behind" % (behind, " is" if behind == 1 else "s are"))
+                equal("--force" in ran.err, False)
+
+
 def an_origin_that_ends_inside_a_chunk_is_named_before_it_is_merged():
     for size in (1000, 16384 * 2 + 77, 16384 * 3 - 512):
         with Pair(origin_bytes=size, chunk=16384) as (origin, cow):
@@ -595,6 +607,7 @@ def main():
                  create_checks_before_it_writes, foreign_content_is_refused_and_never_made_a_store,
                  origin_and_cow_must_be_two,
                  an_origin_that_is_too_small_is_refused_before_anything_is_written,
+                 force_is_not_offered_where_it_does_not_help,
                  an_origin_that_ends_inside_a_chunk_is_named_before_it_is_merged,
                  two_users_at_once_are_refused, a_closed_file_is_refused,
                  a_mounted_device_is_refused, output_that_nobody_takes_is_an_error,
