@@ -232,7 +232,7 @@ START_TEST(closing_the_index_stops_one)
 {
 	start(true);
 	ck_assert_int_eq(open_with(1, UDS_INDEX_LOAD_OR_RECOVER), 0);
-	for (int i = 0; i < 20; i++) {
+	for (uint64_t i = 0; i < 20; i += test_step()) {
 		close_chapters(1);
 		for (int k = 0; k < _i; k++)
 			sched_yield();

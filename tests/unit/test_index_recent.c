@@ -270,7 +270,7 @@ START_TEST(newest_data_is_found_before_that_of_cached_chapters)
 }
 END_TEST
 
-#define REQUESTS 12000
+#define REQUESTS ((uint32_t)(12000 / test_step()))
 
 /* The same random requests, one after the other. */
 static void random_requests(struct fixture *f, struct uds_request *ret_results)
