@@ -105,7 +105,7 @@ static int plugin_config(const char *key, const char *value)
 
 static int plugin_config_complete(void)
 {
-	if (asked.origin == NULL || asked.count == 0) {
+	if (asked.count == 0 || (asked.origin == NULL && strncmp(asked.cows[0], "lvm:", 4) != 0)) {
 		nbdkit_error("%s is missing: nbdkit uds origin=URI cow=URI",
 			     asked.origin == NULL ? "origin=" : "cow=");
 		return -1;
@@ -118,7 +118,8 @@ static int plugin_config_complete(void)
 }
 
 #define plugin_config_help                                                              \
-	"origin=URI               (required) what the snapshot was taken of\n"          \
+	"origin=URI               (required) what the snapshot was taken of;\n"         \
+	"                         a store that is lvm:GROUP/SNAPSHOT?pv=URI knows it\n" \
 	"cow=URI                  (required) its exception store; those of other\n"     \
 	"                         snapshots of the same origin may follow\n"            \
 	"show=snapshot|origin     what is served (snapshot)\n"                          \
@@ -159,6 +160,63 @@ static int open_io(const char *uri, bool write, struct uds_io **ret_io)
 	return r;
 }
 
+/* The name of a volume of the group that the first store is of, on the same physical volumes. NULL: it is of none. */
+static char *volume_of(const char *uri)
+{
+	const char *cow = asked.cows[0], *slash = strchr(uri, '/'), *parameters = strchr(uri, '?');
+
+	if (uds_lvm_group_of(served.cows[0]) == NULL || slash == NULL || parameters == NULL ||
+	    strncmp(uri, cow, (size_t)(slash - uri) + 1) != 0 ||
+	    strcmp(parameters, strchr(cow, '?')) != 0)
+		return NULL;
+	return strndup(slash + 1, (size_t)(parameters - slash) - 1);
+}
+
+/* A volume of that group, which has the physical volumes for itself where it is written; any other URI by itself. */
+static int open_beside(const char *uri, bool write, struct uds_io **ret_io)
+{
+	struct uds_message message = { "" };
+	char *volume = volume_of(uri);
+	int r;
+
+	if (volume == NULL)
+		return open_io(uri, write, ret_io);
+	r = uds_lvm_open_volume(uds_lvm_group_of(served.cows[0]), volume, &message, ret_io);
+	free(volume);
+	if (r < 0)
+		nbdkit_error("%s", message.text);
+	return r;
+}
+
+/* The origin that the group names for the first store. */
+static int open_origin_of_group(void)
+{
+	struct uds_lvm_group *group = uds_lvm_group_of(served.cows[0]);
+	struct uds_lvm_volume volume = UDS_LVM_VOLUME_INIT;
+	struct uds_message message = { "" };
+	char *name = volume_of(asked.cows[0]);
+	int r = name == NULL ? 0 : uds_lvm_lookup_volume(group, name, &message, &volume);
+
+	free(name);
+	if (r == 0 && volume.origin == NULL) {
+		nbdkit_error("%s: is no snapshot of a group: origin= is missing", asked.cows[0]);
+		return -EINVAL;
+	}
+	if (r == 0)
+		r = uds_lvm_open_volume(group, volume.origin, &message, &served.origin);
+	if (r < 0)
+		nbdkit_error("%s", message.text);
+	return r;
+}
+
+/* The origin is written only where it is what is served. */
+static int open_origin(void)
+{
+	if (asked.origin == NULL)
+		return open_origin_of_group();
+	return open_beside(asked.origin, asked.write && asked.show_origin, &served.origin);
+}
+
 static void close_all(void)
 {
 	struct uds_message message = { "" };
@@ -175,24 +233,26 @@ static void close_all(void)
 		if (uds_snapshot_close(served.snapshots[i]) < 0)
 			nbdkit_error("%s: closing failed", asked.cows[i]);
 	}
-	for (unsigned int i = 0; i < asked.count; i++)
-		(void)uds_io_close(served.cows[i]);
 	(void)uds_io_close(served.origin);
+	for (unsigned int i = asked.count; i-- > 0;)
+		(void)uds_io_close(served.cows[i]);
 	memset(&served, 0, sizeof(served));
 }
 
-/* The origin is written only where it is what is served; the stores are in both cases. */
 static int open_all(void)
 {
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
 	struct uds_message message = { "" };
-	int r = open_io(asked.origin, asked.write && asked.show_origin, &served.origin);
+	int r = open_io(asked.cows[0], asked.write, &served.cows[0]);
 
+	if (r == 0)
+		r = open_origin();
 	options.read_only = !asked.write;
 	options.salvage = asked.salvage;
 	options.keep_on_overflow = asked.keep_on_overflow;
 	for (unsigned int i = 0; i < asked.count && r == 0; i++) {
-		r = open_io(asked.cows[i], asked.write, &served.cows[i]);
+		if (i > 0)
+			r = open_beside(asked.cows[i], asked.write, &served.cows[i]);
 		if (r < 0)
 			break;
 		r = i == 0 ? uds_snapshot_open(served.origin, served.cows[0], &options, &message,

@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "format"), os.path.join(HERE, "..", "tool")]
+import lvm_image  # noqa: E402
 from snapshot_peers import TOOL, call, read_file, write_file  # noqa: E402
 from support import Results, Skip, equal  # noqa: E402
 
@@ -170,27 +172,60 @@ def a_client_that_disappears_harms_nobody(w):
     equal(got[:MIB] == bytes(w.view[:MIB]) and got[21 * MIB:] == bytes(w.view[21 * MIB:]), True, "the rest")
 
 
-def serve_runs_it(w):
-    need("nbdcopy")
-    socket = w.path("socket")
-    server = subprocess.Popen([TOOL, "snapshot", "serve", "--origin", w.origin, "--socket", socket,
-                               "--plugin", PLUGIN, w.cow])
+def served(words, socket, act):
+    """Runs @act while `uds snapshot serve` serves."""
+    server = subprocess.Popen([TOOL, "snapshot", "serve", *words, "--socket", socket, "--plugin", PLUGIN])
     try:
         for _ in range(200):
             if os.path.exists(socket):
                 break
             time.sleep(0.05)
-        call("nbdcopy", "nbd+unix:///?socket=" + socket, w.path("got"))
+        act("nbd+unix:///?socket=" + socket)
     finally:
         server.send_signal(signal.SIGTERM)
         equal(server.wait(30), 0, "its end")
+
+
+def serve_runs_it(w):
+    need("nbdcopy")
+    served(["--origin", w.origin, w.cow], w.path("socket"), lambda uri: call("nbdcopy", uri, w.path("got")))
     equal(read_file(w.path("got")) == bytes(w.view), True, "the snapshot")
+
+
+def volumes_of_a_group_are_served(w):
+    need("nbdcopy", "qemu-io")
+    group = lvm_image.Group(w.folder)
+    snap, snap2 = (group.uri(name) for name in ("snap", "snap2"))
+    data, new = w.random.randbytes(2 * 4096), w.random.randbytes(4096)
+    for cow in snap, snap2:
+        call(TOOL, "snapshot", "create", "--chunk-size", "4K", cow)
+    call(TOOL, "snapshot", "write", "--offset", "4096", snap2, data=data)
+    view, view2 = (call(TOOL, "snapshot", "read", cow) for cow in (snap, snap2))
+    subprocess.run(["nbdkit", "-U", "-", PLUGIN, "cow=" + snap2, "--run", 'nbdcopy "$uri" got'], cwd=w.folder, check=True)
+    equal(read_file(w.path("got")) == view2, True, "the snapshot")
+    with open(w.path("new"), "wb") as file:
+        file.write(new)
+
+    def write(uri):
+        call("qemu-io", "-f", "raw", "-c", "write -s %s 16384 4096" % w.path("new"), uri)
+
+    served(["--write", snap], w.path("s1"), write)
+    view = view[:16384] + new + view[20480:]
+    equal([call(TOOL, "snapshot", "read", cow) for cow in (snap, snap2)] == [view, view2], True, "written")
+    served(["--write", "--show-origin", snap], w.path("s2"), write)
+    equal([call(TOOL, "snapshot", "read", cow) for cow in (snap, snap2)] == [view, view2], True, "origin written")
+    ranges = call(TOOL, "snapshot", "diff", "--equal", snap2).decode()
+    equal(ranges, "4096 8192\n16384 4096\n")
+    done = subprocess.run(["nbdkit", "-U", "-", PLUGIN, "cow=" + group.uri("plain"), "--run", "true"],
+                          capture_output=True, text=True, check=False)
+    equal("is no snapshot of a group: origin= is missing" in done.stderr, True, done.stderr)
 
 
 def main():
     results = Results()
     for test in (copies_are_equal, qemu_sees_the_same, what_is_read_only_is_not_written, a_full_store_says_so,
-                 wrong_uses_are_refused, a_client_that_disappears_harms_nobody, serve_runs_it):
+                 wrong_uses_are_refused, a_client_that_disappears_harms_nobody, serve_runs_it,
+                 volumes_of_a_group_are_served):
         results.run(test.__name__, in_world, test)
     for show in ("snapshot", "origin"):
         results.run("writes_go_where_they_belong: " + show, in_world, writes_go_where_they_belong, show)

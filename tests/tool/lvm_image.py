@@ -106,9 +106,9 @@ class Group:
             with open(path, "r+b") as file:
                 file.write(pv_head(letter, group_text(volumes, seqno)))
 
-    def uri(self, volume, order=(0, 1), more=""):
+    def uri(self, volume, order=(0, 1)):
         pvs = "&".join("pv=" + self.paths[i].replace("%", "%25").replace("&", "%26") for i in order)
-        return "lvm:vg/%s?%s%s" % (volume, pvs, more)
+        return "lvm:vg/%s?%s" % (volume, pvs)
 
     def bytes(self):
         return [open(path, "rb").read() for path in self.paths]
