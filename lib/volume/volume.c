@@ -91,6 +91,10 @@ int volume_read_checksums(struct volume *volume, const struct layout *layout)
 	if (!area->present && area->why.text[0] != '\0')
 		env_log(&volume->env, UDS_LOG_WARNING,
 			"%s: extras: %.400s; the index is used without them", name, area->why.text);
+	/* Those of extras that are made again. */
+	checksums_free(volume->checksums);
+	volume->checksums = NULL;
+	volume->reader.checksums = NULL;
 	if (!area->present)
 		return 0;
 	r = checksums_make(&volume->env, volume->io, &volume->geometry, area, &volume->checksums);
