@@ -16,7 +16,7 @@ _uds_options()
 		echo "--index --block-size --top --directories --first-seen --sparse --readers" \
 			"--one-file-system --no-save --checkpoint-interval --nonce $index $save"
 		;;
-	verify) echo "--repair --lose-records $index $save" ;;
+	verify) echo "--repair --lose-records --nonce $index $save" ;;
 	dump) echo "--nonce $index" ;;
 	recover) echo "--ignore-saves --lose-records --skip-unreadable --nonce $index $save" ;;
 	load | exec | post | update | query | peek | delete) echo "--no-save --checkpoint-interval --nonce $index $save" ;;

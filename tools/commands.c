@@ -41,7 +41,7 @@ static const char scan_options[] =
 static const char verify_options[] =
 	"  --repair              mend what is damaged\n"
 	"  --lose-records        with --repair: give up the records of damaged pages\n" TARGET_HELP
-		TARGET_SAVE_HELP TARGET_COMMON_HELP;
+		TARGET_NONCE_HELP TARGET_SAVE_HELP TARGET_COMMON_HELP;
 static const char dump_options[] = TARGET_HELP TARGET_NONCE_HELP TARGET_COMMON_HELP;
 static const char recover_options[] =
 	"  --ignore-saves        read the volume in any case, whatever was saved\n"

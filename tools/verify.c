@@ -76,6 +76,8 @@ static int verify_io(struct target *target, json_t *list, bool repair)
 	options.offset = target->offset;
 	options.zones = (unsigned int)target->zones;
 	options.lose_records = target->lose_records;
+	options.check_nonce = target->check_nonce;
+	options.nonce = target->nonce;
 	options.progress = progress_report;
 	options.progress_context = &progress;
 	r = repair ? uds_index_repair(target->io, &options, take_finding, &findings, &message,
@@ -108,6 +110,7 @@ int verify_run(const struct command *command, int argc, char **argv)
 
 	options_start(&options, command);
 	target_options(&target, &options, true);
+	target_nonce_option(&target, &options);
 	options_flag(&options, "repair", &repair);
 	options_flag(&options, "lose-records", &target.lose_records);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Repairing an index: what is damaged is found, reported together with what is lost by it, and then, if no callback
- * objects, mended: chapters page by page (volume/chapter_mend.h), everything else by a new save.
+ * objects, mended: the config block (lost_block.h), chapters page by page (volume/chapter_mend.h), everything else by
+ * a new save.
  *
  * Every step can be repeated. Until the new save is durable the one before is loaded, and chapters that were mended
  * by then are good for it as well.
@@ -12,6 +13,7 @@
 
 #include "base/message.h"
 #include "base/visibility.h"
+#include "check/lost_block.h"
 #include "check/verify_private.h"
 #include "index/rebuild.h"
 #include "volume/chapter_mend.h"
@@ -19,6 +21,7 @@
 struct repair {
 	struct index_verify verify; /* reports */
 	const struct uds_index_options *options;
+	struct lost_block lost;
 	struct chapter_mend *mend;
 	bool *damaged;		   /* for each chapter from the oldest on */
 	bool loses;		   /* records */
@@ -202,9 +205,9 @@ static int mend(struct repair *repair, struct uds_message *message)
 {
 	struct uds_index *index = repair->verify.index;
 	bool renew_extras = index->layout.extras.why.text[0] != '\0';
-	int r = 0;
+	int r = lost_block_write(&repair->lost, message);
 
-	if (renew_extras)
+	if (r == 0 && renew_extras)
 		r = layout_renew_extras(&index->layout, index->io, &index->env, message);
 	if (r == 0 && renew_extras)
 		r = volume_read_checksums(index->volume, &index->layout);
@@ -257,8 +260,8 @@ static int repair_index(struct repair *repair, struct uds_message *message)
 }
 
 /* Opens the index, if need be without the records that only a damaged save has. */
-static int open_index(struct repair *repair, struct uds_io *io, struct uds_index_options *options,
-		      struct uds_message *message)
+static int open_on(struct repair *repair, struct uds_io *io, struct uds_index_options *options,
+		   struct uds_message *message)
 {
 	struct index_verify *verify = &repair->verify;
 	struct uds_message lost = { "" };
@@ -282,6 +285,26 @@ static int open_index(struct repair *repair, struct uds_io *io, struct uds_index
 	return r;
 }
 
+/* Opens the index, if need be with a block in its place that is damaged on the device. */
+static int open_index(struct repair *repair, struct uds_io *io, struct uds_index_options *options,
+		      const struct uds_env *env, struct uds_message *message)
+{
+	int r = open_on(repair, io, options, message);
+
+	if (r != UDS_ERR_CORRUPT && r != UDS_ERR_NOT_AN_INDEX && r != UDS_ERR_UNSUPPORTED_VERSION &&
+	    r != UDS_ERR_MISMATCH)
+		return r;
+	r = lost_block_find(io, options, env, r, message, &repair->lost);
+	if (r < 0)
+		return r;
+	verify_found(&repair->verify, message);
+	if (repair->verify.stopped)
+		return failure(message, UDS_ERR_STOPPED, "%s: %s", uds_io_name(io),
+			       uds_strerror(UDS_ERR_STOPPED));
+	repair->verify.io = repair->lost.whole;
+	return open_on(repair, repair->lost.whole, options, message);
+}
+
 UDS_PUBLIC int uds_index_repair(struct uds_io *io, const struct uds_index_options *options,
 				uds_finding_fn found, void *found_context,
 				struct uds_message *ret_message, uint64_t *ret_findings)
@@ -302,12 +325,13 @@ UDS_PUBLIC int uds_index_repair(struct uds_io *io, const struct uds_index_option
 	o.env = &env;
 	o.mode = UDS_INDEX_LOAD_OR_RECOVER;
 	o.skip_unreadable = true;
-	r = open_index(&repair, io, &o, &message);
+	r = open_index(&repair, io, &o, &env, &message);
 	if (r == 0) {
 		r = repair_index(&repair, &message);
 		/* Closing has nothing to report: no chapter was closed. */
 		uds_index_close(repair.verify.index);
 	}
+	lost_block_free(&repair.lost);
 	if (r < 0) {
 		if (message.text[0] == '\0')
 			failure(&message, r, "%s: %s", uds_io_name(io), uds_strerror(r));

@@ -64,6 +64,18 @@ static int read_super_block(struct uds_io *io, uint64_t at, uint64_t device_bloc
 	return 0;
 }
 
+int layout_read_super_block(struct uds_io *io, uint64_t offset, uint8_t *block,
+			    struct super_block *ret_super, struct uds_message *ret_message)
+{
+	uint64_t bytes = 0;
+	int r = uds_io_size(io, &bytes);
+
+	if (r < 0)
+		return failure(ret_message, r, "asking for its size: %s", uds_strerror(r));
+	return read_super_block(io, offset / BLOCK_BYTES, bytes / BLOCK_BYTES, block, ret_super,
+				ret_message);
+}
+
 static int read_config(struct uds_io *io, uint8_t *block, struct layout *layout,
 		       struct uds_message *ret_message)
 {

@@ -45,6 +45,13 @@ struct layout {
 int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_message,
 		struct layout *ret_layout);
 
+/*
+ * Reads the super block alone, of an index whose other parts may be damaged. @block: BLOCK_BYTES of memory that the I/O
+ * accepts; changed. The sentence is without the name of the I/O. Returns as layout_read().
+ */
+int layout_read_super_block(struct uds_io *io, uint64_t offset, uint8_t *block,
+			    struct super_block *ret_super, struct uds_message *ret_message);
+
 /* Returns 0, or UDS_ERR_NONCE_MISMATCH when the index belongs to another owner. */
 int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uint64_t nonce,
 		       struct uds_message *ret_message);

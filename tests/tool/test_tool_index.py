@@ -267,6 +267,25 @@ def a_repair_says_what_is_lost_and_drops_it_when_told_so():
               {"damaged": False, "findings": [], "findings_count": 0, "repaired": False})
 
 
+def a_damaged_config_block_is_made_again_with_the_nonce():
+    with Folder() as folder:
+        path = os.path.join(folder, "x.uds")
+        uds("create", *SMALL, "--nonce", 77, path)
+        uds("post", path, stdin=records(0, 3000))
+        before = content(path)
+        damage(path, 4096, bytes(4096))
+        ran = uds("verify", "--repair", path, status=DAMAGE, says="nonce")
+        has(ran.err, "config block")
+        equal(content(path)[4096:8192], bytes(4096), "nothing is guessed")
+        found = uds("verify", "--repair", "--nonce", 77, "--json", path).json
+        equal(found["findings_count"], 1)
+        has(found["findings"][0], "nonce 77")
+        equal(content(path)[:8192], before[:8192])
+        equal(uds("verify", "--json", path).json,
+              {"damaged": False, "findings": [], "findings_count": 0})
+        equal(len(uds("dump", path).out.splitlines()), 3000)
+
+
 def a_damaged_save_is_not_called_clean_and_recover_saves_anew():
     with Folder() as folder:
         path = os.path.join(folder, "x")
@@ -521,6 +540,7 @@ if __name__ == "__main__":
         verify_finds_no_damage_in_good_indexes,
         verify_names_what_is_damaged,
         a_repair_says_what_is_lost_and_drops_it_when_told_so,
+        a_damaged_config_block_is_made_again_with_the_nonce,
         a_damaged_save_is_not_called_clean_and_recover_saves_anew,
         a_save_of_another_configuration_is_refused_until_told_to_ignore_it,
         records_that_only_a_damaged_save_has_are_kept_or_given_up_on_request,

@@ -54,6 +54,12 @@ tests_unit_test_bounded_memory_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_bounded_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_bounded_memory_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_lost_blocks
+tests_unit_test_lost_blocks_SOURCES = tests/unit/test_lost_blocks.c
+tests_unit_test_lost_blocks_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_lost_blocks_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_lost_blocks_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_index_damage
 tests_unit_test_index_damage_SOURCES = tests/unit/test_index_damage.c
 tests_unit_test_index_damage_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Trying what may belong into a damaged block, and putting the right one into its place. */
+#include "check/lost_block.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/message.h"
+#include "base/struct_size.h"
+#include "index/index.h"
+#include "volume/config_block.h"
+#include "volume/config_restore.h"
+
+struct lost_search {
+	struct uds_io *io;
+	const struct uds_index_options *options;
+	const struct uds_env *env;
+	struct uds_configuration given;
+	bool has_given;
+	uint8_t *found; /* the block as it is on the device */
+	uint8_t *block; /* as it should be */
+	struct super_block super;
+	struct config_candidates candidates;
+	struct layout layout;
+	struct uds_message scratch; /* why a try failed */
+};
+
+/* The device with @block at byte @at. */
+static int put_in_place(struct uds_io *io, const struct uds_env *env, const uint8_t *block,
+			uint64_t at, struct uds_message *message, struct lost_block *ret_lost)
+{
+	struct lost_block lost = { .device = io, .at = at, .env = *env };
+	struct uds_io_ranges_options options = UDS_IO_RANGES_OPTIONS_INIT;
+	struct uds_io_range ranges[3];
+	uint64_t bytes = 0;
+	size_t count = 0;
+	int r;
+
+	options.name = uds_io_name(io);
+	options.device_offset = uds_io_device_offset(io);
+	r = uds_io_size(io, &bytes);
+	if (r == 0)
+		r = uds_io_open_memory(BLOCK_BYTES, 1, env, &lost.memory);
+	if (r == 0)
+		r = uds_io_write(lost.memory, block, BLOCK_BYTES, 0);
+	if (r == 0) {
+		if (at > 0)
+			ranges[count++] = (struct uds_io_range){ io, 0, at };
+		ranges[count++] = (struct uds_io_range){ lost.memory, 0, BLOCK_BYTES };
+		if (at + BLOCK_BYTES < bytes)
+			ranges[count++] = (struct uds_io_range){ io, at + BLOCK_BYTES,
+								 bytes - at - BLOCK_BYTES };
+		r = uds_io_open_ranges(ranges, count, &options, env, message, &lost.whole);
+	} else {
+		failure(message, r, "%s", uds_strerror(r));
+	}
+	if (r < 0)
+		lost_block_free(&lost);
+	else
+		*ret_lost = lost;
+	return r;
+}
+
+void lost_block_free(struct lost_block *lost)
+{
+	if (lost->whole != NULL)
+		uds_io_close(lost->whole);
+	if (lost->memory != NULL)
+		uds_io_close(lost->memory);
+	lost->whole = NULL;
+	lost->memory = NULL;
+}
+
+int lost_block_write(const struct lost_block *lost, struct uds_message *message)
+{
+	uint8_t *block;
+	int r;
+
+	if (lost->memory == NULL)
+		return 0;
+	block = io_allocate_buffer(lost->device, &lost->env, BLOCK_BYTES);
+	if (block == NULL)
+		return -ENOMEM;
+	r = io_read(lost->memory, block, BLOCK_BYTES, 0, message);
+	if (r == 0)
+		r = io_write(lost->device, block, BLOCK_BYTES, lost->at, message);
+	if (r == 0)
+		r = io_flush(lost->device, message);
+	env_release(&lost->env, block);
+	return r;
+}
+
+/* Whether the latest save loads with this configuration. Returns 1, 0, or an error. */
+static int save_loads(struct lost_search *search, const struct uds_configuration *configuration,
+		      uint32_t version, uint64_t at)
+{
+	struct lost_block lost;
+	int r;
+
+	config_block_encode(configuration, version, search->block);
+	r = put_in_place(search->io, search->env, search->block, at, &search->scratch, &lost);
+	if (r < 0)
+		return r;
+	r = layout_read(lost.whole, search->options->offset, &search->scratch, &search->layout);
+	if (r == 0)
+		r = index_try_load(lost.whole, &search->layout, search->env, &search->scratch);
+	lost_block_free(&lost);
+	return r == -ENOMEM ? r : r == 0;
+}
+
+/* Where several configurations have the same sizes, the lists of a save can be decoded with one only. */
+static int choose_configuration(struct lost_search *search, uint32_t version, uint64_t at,
+				struct uds_message *message)
+{
+	struct config_candidates *candidates = &search->candidates;
+	unsigned int loading = 0;
+
+	if (candidates->count == 1)
+		return 0;
+	for (unsigned int i = 0; i < candidates->count; i++) {
+		int r = save_loads(search, &candidates->list[i], version, at);
+
+		if (r < 0)
+			return failure(message, r, "%s", uds_strerror(r));
+		if (r == 1)
+			candidates->list[loading++] = candidates->list[i];
+	}
+	if (loading == 1)
+		return 0;
+	return failure(message, UDS_ERR_CORRUPT,
+		       "%u configurations agree with the rest of the index",
+		       loading > 0 ? loading : candidates->count);
+}
+
+/* Sets the nonce, which nothing else on the device has. */
+static int take_nonce(struct lost_search *search, const uint8_t *config,
+		      struct uds_message *message)
+{
+	struct uds_configuration damaged;
+	char what[64] = "";
+	uint32_t version;
+
+	search->candidates.list[0].nonce = search->options->nonce;
+	if (search->options->check_nonce)
+		return 0;
+	search->candidates.list[0].nonce = search->given.nonce;
+	if (search->has_given)
+		return 0;
+	if (config_block_decode(config, &version, &damaged, NULL) == 0)
+		snprintf(what, sizeof(what), " (%" PRIu64 " in the damaged block)", damaged.nonce);
+	return failure(message, UDS_ERR_CORRUPT,
+		       "the user nonce%s is nowhere else and has to be given", what);
+}
+
+static void describe(const struct lost_search *search, struct uds_message *message)
+{
+	const struct uds_configuration *c = &search->candidates.list[0];
+	struct uds_message why = *message;
+	const char *usual = search->has_given ? "as given" : "which nothing else has, as is usual";
+
+	failure(message, 0,
+		"%.230s; it is made again: %" PRIu32 " chapters (%" PRIu32 " sparse, sample rate "
+		"%" PRIu32 ") of %" PRIu32 " record pages of %" PRIu32 " bytes, nonce %" PRIu64
+		", and, %s, cache chapters %" PRIu32 ", mean delta %" PRIu32,
+		why.text, c->chapters_per_volume, c->sparse_chapters_per_volume,
+		c->sparse_sample_rate, c->record_pages_per_chapter, c->page_bytes, c->nonce, usual,
+		c->cache_chapters, c->volume_index_mean_delta);
+}
+
+/* With a super block that is good. */
+static int find_config(struct lost_search *search, struct uds_message *message,
+		       struct uds_message *reason, struct lost_block *ret_lost)
+{
+	uint64_t at = super_block_config_at(&search->super) * BLOCK_BYTES;
+	uint32_t version = search->super.version == SUPER_VERSION_CONVERTED
+				   ? CONFIG_VERSION_CONVERTED
+				   : CONFIG_VERSION_PLAIN;
+	int r;
+
+	r = io_read(search->io, search->found, BLOCK_BYTES, at, reason);
+	if (r < 0)
+		return r;
+	r = config_restore(search->io, search->env, &search->super,
+			   search->has_given ? &search->given : NULL, reason, &search->candidates);
+	if (r == 0)
+		r = choose_configuration(search, version, at, reason);
+	if (r == 0)
+		r = take_nonce(search, search->found, reason);
+	if (r < 0)
+		return r;
+	config_block_encode(&search->candidates.list[0], version, search->block);
+	if (memcmp(search->block, search->found, BLOCK_BYTES) == 0)
+		return failure(reason, UDS_ERR_CORRUPT, "the config block is not what is damaged");
+	r = put_in_place(search->io, search->env, search->block, at, reason, ret_lost);
+	if (r == 0)
+		describe(search, message);
+	return r;
+}
+
+static int find(struct lost_search *search, struct uds_message *message, struct uds_message *reason,
+		struct lost_block *ret_lost)
+{
+	const struct uds_configuration *given = search->options->configuration;
+	int r = 0;
+
+	search->given = (struct uds_configuration)UDS_CONFIGURATION_INIT;
+	search->has_given = given != NULL;
+	if (given != NULL)
+		r = STRUCT_IN(&search->given, given, uds_configuration, remapped_physical, reason);
+	if (r < 0)
+		return r;
+	search->found = io_allocate_buffer(search->io, search->env, BLOCK_BYTES);
+	search->block = io_allocate_buffer(search->io, search->env, BLOCK_BYTES);
+	if (search->found == NULL || search->block == NULL)
+		return failure(reason, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	r = layout_read_super_block(search->io, search->options->offset, search->found,
+				    &search->super, reason);
+	return r < 0 ? r : find_config(search, message, reason, ret_lost);
+}
+
+int lost_block_find(struct uds_io *io, const struct uds_index_options *options,
+		    const struct uds_env *env, int status, struct uds_message *message,
+		    struct lost_block *ret_lost)
+{
+	struct uds_message reason = { "" }, why = *message;
+	struct lost_search *search = env_allocate_zeroed(env, 1, sizeof(*search));
+	int r;
+
+	if (search == NULL)
+		return failure(message, -ENOMEM, "%s: %s", uds_io_name(io), uds_strerror(-ENOMEM));
+	search->io = io;
+	search->options = options;
+	search->env = env;
+	r = find(search, message, &reason, ret_lost);
+	env_release(env, search->found);
+	env_release(env, search->block);
+	env_release(env, search);
+	if (r == UDS_ERR_CORRUPT || r == UDS_ERR_NOT_AN_INDEX || r == UDS_ERR_UNSUPPORTED_VERSION)
+		return failure(message, status, "%.300s; it is not made again: %.180s", why.text,
+			       reason.text);
+	return r < 0 ? failure(message, r, "%s: %.400s", uds_io_name(io), reason.text) : 0;
+}

@@ -1,0 +1,631 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Repairs of an index whose config block is damaged: from what the rest of the index says it is made again, bit for
+ * bit, and everything is found; or, where the rest leaves more than one answer, nothing is changed.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_main.h"
+#include "crash.h"
+#include "fault_io.h"
+#include "index_image.h"
+#include "names.h"
+#include "small_index.h"
+#include "torture_env.h"
+
+#define NONCE	     UINT64_C(0x1122334455667788)
+#define CHAPTERS     6
+#define OPEN_RECORDS 30
+#define BLOCK	     4096u
+
+/* An index to damage, and what asking it for each name came to while it was good. */
+struct subject {
+	const char *name;
+	uint32_t page_bytes, record_pages;
+	uint32_t sparse, rate; /* chapters; 0: dense */
+	uint64_t written;      /* chapters */
+	bool extras;
+	bool crashed;		/* chapters and records came after the save */
+	bool never_saved;	/* and closed without a save */
+	uint64_t offset;	/* of the index on its I/O */
+	uint64_t device_offset; /* of the I/O on its device */
+};
+
+static const struct subject subjects[] = {
+	{ "extras", 4096, 3, 0, 0, 8, true, false, false, 0, 0 },
+	{ "no extras", 8192, 2, 0, 0, 8, false, false, false, 0, 0 },
+	{ "crashed", 4096, 3, 0, 0, 8, true, true, false, 0, 0 },
+	{ "part of a lap", 4096, 5, 0, 0, 3, false, false, false, 0, 0 },
+	{ "no chapter", 4096, 3, 0, 0, 0, true, false, false, 0, 0 },
+	{ "pages of the largest size", 65536, 1, 0, 0, 7, false, false, false, 0, 0 },
+	{ "sparse", 4096, 4, 3, 4, 8, true, false, false, 0, 0 },
+	{ "in a VDO volume", 4096, 3, 0, 0, 8, false, false, false, 4096, 0 },
+	{ "a part of a device", 4096, 3, 0, 0, 8, true, false, false, 0, 3 * 4096 },
+};
+
+#define SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))
+
+struct image {
+	const struct subject *subject;
+	struct uds_configuration configuration;
+	uint8_t *bytes;
+	uint64_t size;
+	uint64_t names;
+	bool *there; /* for each name */
+	uint64_t config_at, super_at;
+};
+
+static struct image image;
+static struct uds_env env;
+static uint64_t now;
+static char findings[4000];
+
+static uint64_t tick(void *context)
+{
+	(void)context;
+	return ++now;
+}
+
+static void say_nothing(void *context, enum uds_log_level level, const char *sentence)
+{
+	(void)context;
+	(void)level;
+	(void)sentence;
+}
+
+/* The bytes as a part of a device, if the subject is one. */
+static struct uds_io *open_bytes(const uint8_t *bytes, uint64_t size)
+{
+	struct uds_io_ranges_options options = UDS_IO_RANGES_OPTIONS_INIT;
+	struct uds_io *io = bytes_io(bytes, size), *part;
+	struct uds_io_range range = { io, 0, size };
+
+	if (image.subject == NULL || image.subject->device_offset == 0)
+		return io;
+	options.device_offset = image.subject->device_offset;
+	options.close_parts = true;
+	ck_assert_int_eq(uds_io_open_ranges(&range, 1, &options, NULL, NULL, &part), 0);
+	return part;
+}
+
+static struct uds_index *open_index(struct uds_io *io)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message;
+	struct uds_index *index;
+	int r;
+
+	options.env = &env;
+	options.offset = image.subject->offset;
+	r = uds_index_open(io, &options, &message, &index);
+	ck_assert_msg(r == 0, "%s: %s", image.subject->name, message.text);
+	return index;
+}
+
+static void post_until(struct uds_index *index, uint64_t chapters)
+{
+	while (small_index_open_chapter(index, NULL) < chapters) {
+		struct uds_record_name name;
+		struct uds_record_data data;
+
+		make_name(1, image.names, &name);
+		make_data('d', image.names++, 0, &data);
+		ck_assert_int_eq(uds_index_post(index, &name, &data, NULL, NULL), 0);
+	}
+}
+
+static void post_records(struct uds_index *index)
+{
+	for (int i = 0; i < OPEN_RECORDS; i++) {
+		struct uds_record_name name;
+		struct uds_record_data data;
+
+		make_name(1, image.names, &name);
+		make_data('d', image.names++, 0, &data);
+		ck_assert_int_eq(uds_index_post(index, &name, &data, NULL, NULL), 0);
+	}
+}
+
+/* Asks for every name. @there: what is found must be the same; NULL: it is noted. */
+static void ask(struct uds_index *index, const bool *there)
+{
+	for (uint64_t i = 0; i < image.names; i++) {
+		struct uds_record_name name;
+		struct uds_record_data data, wanted;
+		bool found = false;
+
+		make_name(1, i, &name);
+		make_data('d', i, 0, &wanted);
+		ck_assert_int_eq(uds_index_peek(index, &name, &data, &found), 0);
+		if (found)
+			ck_assert_mem_eq(&data, &wanted, sizeof(data));
+		if (there == NULL)
+			image.there[i] = found;
+		else
+			ck_assert_msg(there[i] == found, "%s: name %" PRIu64 " is %s",
+				      image.subject->name, i, found ? "there" : "gone");
+	}
+}
+
+static void fill(struct uds_index *index)
+{
+	const struct subject *s = image.subject;
+
+	post_until(index, s->written > 2 ? s->written - 2 : 0);
+	if (!s->never_saved)
+		ck_assert_int_eq(uds_index_save(index), 0);
+	post_until(index, s->written - (s->crashed ? 1 : 0));
+	post_records(index);
+	if (!s->never_saved)
+		ck_assert_int_eq(uds_index_save(index), 0);
+	if (s->crashed || s->never_saved)
+		post_until(index, s->written);
+}
+
+static void format(const struct subject *s, struct uds_io *io)
+{
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
+	struct uds_configuration *c = &image.configuration;
+	struct uds_message message = { "" };
+	uint8_t vdo[BLOCK] = "dmvdo001";
+	int r;
+
+	*c = (struct uds_configuration)UDS_CONFIGURATION_INIT;
+	c->page_bytes = s->page_bytes;
+	c->record_pages_per_chapter = s->record_pages;
+	c->chapters_per_volume = CHAPTERS;
+	c->sparse_chapters_per_volume = s->sparse;
+	c->sparse_sample_rate = s->rate;
+	c->nonce = NONCE;
+	options.env = &env;
+	options.offset = s->offset;
+	options.no_extras = !s->extras;
+	if (s->offset > 0) {
+		ck_assert_int_eq(uds_io_resize(io, BLOCK), 0);
+		ck_assert_int_eq(uds_io_write(io, vdo, BLOCK, 0), 0);
+	}
+	r = uds_index_format(io, c, &options, &message);
+	ck_assert_msg(r == 0, "%s", message.text);
+}
+
+static void start_image(const struct subject *s)
+{
+	memset(&image, 0, sizeof(image));
+	image.subject = s;
+	env = (struct uds_env)UDS_ENV_INIT;
+	env.now_ms = tick;
+	env.log = say_nothing;
+}
+
+static void make_image(const struct subject *s)
+{
+	struct uds_index *index;
+	struct uds_io *io;
+	uint8_t *bytes;
+
+	start_image(s);
+	image.there = calloc(200000, 1);
+	ck_assert_int_eq(uds_io_open_memory(0, BLOCK, NULL, &io), 0);
+	format(s, io);
+	/* Again where it is a part of a device, since the super block has its place there. */
+	if (s->device_offset > 0) {
+		ck_assert_int_eq(uds_io_size(io, &image.size), 0);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		bytes = calloc(1, image.size);
+		io = open_bytes(bytes, image.size);
+		free(bytes);
+		format(s, io);
+	}
+	index = open_index(io);
+	fill(index);
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(uds_io_size(io, &image.size), 0);
+	image.bytes = malloc(image.size);
+	ck_assert_int_eq(uds_io_read(io, image.bytes, image.size, 0), 0);
+	index = open_index(io);
+	ask(index, NULL);
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	image.super_at = s->offset;
+	image.config_at = s->offset + BLOCK;
+}
+
+static void free_image(void)
+{
+	free(image.bytes);
+	free(image.there);
+}
+
+static int take_finding(void *context, const char *sentence)
+{
+	size_t used = strlen(findings);
+
+	snprintf(findings + used, sizeof(findings) - used, "%s\n", sentence);
+	return context != NULL;
+}
+
+/* What a repair is told. */
+struct told {
+	bool nonce, configuration, lose, refuse;
+};
+
+static int repair(struct uds_io *io, struct told told, struct uds_message *message)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+
+	findings[0] = '\0';
+	options.env = &env;
+	options.offset = image.subject->offset;
+	options.check_nonce = told.nonce;
+	options.nonce = told.nonce ? image.configuration.nonce : 0;
+	options.configuration = told.configuration ? &image.configuration : NULL;
+	options.lose_records = told.lose;
+	return uds_index_repair(io, &options, take_finding, told.refuse ? &told : NULL, message,
+				NULL);
+}
+
+static uint64_t verify(struct uds_io *io)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	uint64_t count = 0;
+	int r;
+
+	findings[0] = '\0';
+	options.env = &env;
+	options.offset = image.subject->offset;
+	r = uds_index_verify(io, &options, take_finding, NULL, &message, &count);
+	if (r == UDS_ERR_NOT_AN_INDEX || r == UDS_ERR_UNSUPPORTED_VERSION)
+		return 1;
+	ck_assert_msg(r == 0, "%s", message.text);
+	return count;
+}
+
+static bool same_bytes(struct uds_io *io, const uint8_t *bytes, uint64_t at, uint64_t length)
+{
+	uint8_t *found = malloc(length);
+	bool same;
+
+	ck_assert_int_eq(uds_io_read(io, found, length, at), 0);
+	same = memcmp(found, bytes, length) == 0;
+	free(found);
+	return same;
+}
+
+enum how {
+	FLIPPED, /* no byte is the same */
+	ZEROED,
+	GARBAGE
+};
+
+struct damage {
+	const char *name;
+	uint64_t at, length;
+	enum how how;
+};
+
+static void apply(uint8_t *block, const struct damage *damage)
+{
+	for (uint64_t i = damage->at; i < damage->at + damage->length; i++)
+		block[i] = damage->how == FLIPPED  ? block[i] ^ (uint8_t)(0x55 + i % 127)
+			   : damage->how == ZEROED ? 0
+						   : (uint8_t)(i * 37 + 11);
+}
+
+static const struct damage config_damages[] = {
+	{ "magic", 0, 5, FLIPPED },
+	{ "version", 5, 5, FLIPPED },
+	{ "record pages", 10, 4, FLIPPED },
+	{ "chapters", 14, 4, FLIPPED },
+	{ "sparse chapters", 18, 4, FLIPPED },
+	{ "cache chapters", 22, 4, FLIPPED },
+	{ "mean delta", 30, 4, FLIPPED },
+	{ "page size", 34, 4, FLIPPED },
+	{ "sample rate", 38, 4, FLIPPED },
+	{ "zeroes", 0, BLOCK, ZEROED },
+	{ "first sector of zeroes", 0, 512, ZEROED },
+	{ "garbage", 0, BLOCK, GARBAGE },
+	{ "first sector of garbage", 0, 512, GARBAGE },
+};
+
+#define CONFIG_DAMAGES (sizeof(config_damages) / sizeof(config_damages[0]))
+
+static uint8_t *damaged_bytes(uint64_t at, const struct damage *damage)
+{
+	uint8_t *bytes = malloc(image.size);
+
+	ck_assert_ptr_nonnull(bytes);
+	memcpy(bytes, image.bytes, image.size);
+	apply(bytes + at, damage);
+	return bytes;
+}
+
+static void check_repaired(struct uds_io *io, uint64_t at, const struct damage *damage)
+{
+	struct uds_index *index;
+
+	ck_assert_msg(same_bytes(io, image.bytes + at, at, BLOCK), "%s, %s: another block",
+		      image.subject->name, damage->name);
+	ck_assert_msg(verify(io) == 0, "%s, %s: %s", image.subject->name, damage->name, findings);
+	index = open_index(io);
+	ask(index, image.there);
+	ck_assert_int_eq(uds_index_close(index), 0);
+}
+
+static void one_config(const struct damage *damage, bool configuration)
+{
+	const struct told all = { .nonce = !configuration, .configuration = configuration };
+	const struct told refusing = { .nonce = true,
+				       .configuration = configuration,
+				       .refuse = true };
+	uint8_t *bytes = damaged_bytes(image.config_at, damage);
+	struct uds_io *io = open_bytes(bytes, image.size);
+	struct uds_message message = { "" };
+	int r;
+
+	ck_assert_msg(verify(io) > 0, "%s, %s: not found", image.subject->name, damage->name);
+	/* The nonce is nowhere else: without it nothing is done, and the sentence asks for it. */
+	r = repair(io, (struct told){ .lose = true }, &message);
+	ck_assert_msg(r == UDS_ERR_CORRUPT || r == UDS_ERR_UNSUPPORTED_VERSION ||
+			      r == UDS_ERR_MISMATCH,
+		      "%d", r);
+	ck_assert_msg(strstr(message.text, "nonce") != NULL, "%s", message.text);
+	ck_assert_str_eq(findings, "");
+	ck_assert_int_eq(repair(io, refusing, &message), UDS_ERR_STOPPED);
+	ck_assert_msg(strstr(findings, "config block: ") != NULL, "%s", findings);
+	ck_assert(same_bytes(io, bytes, 0, image.size));
+	r = repair(io, all, &message);
+	ck_assert_msg(r == 0, "%s, %s: %s", image.subject->name, damage->name, message.text);
+	ck_assert_msg(strstr(findings, "it is made again") != NULL, "%s", findings);
+	check_repaired(io, image.config_at, damage);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(bytes);
+}
+
+START_TEST(a_config_block_is_made_again)
+{
+	make_image(&subjects[_i]);
+	for (size_t i = 0; i < CONFIG_DAMAGES; i++)
+		one_config(&config_damages[i], i % 2 == 1);
+	free_image();
+}
+END_TEST
+
+/* Of a vector: what it says in the fields that are used, and nothing more is promised. */
+static bool same_config(struct uds_io *io)
+{
+	const uint8_t *wanted = image.bytes + image.config_at;
+
+	return same_bytes(io, wanted, image.config_at, 26) &&
+	       same_bytes(io, wanted + 30, image.config_at + 30, 36);
+}
+
+/* Of these the rest does not say what they are: the caller has to. */
+static bool is_ambiguous(const struct index_image *vector)
+{
+	return vector->super_version == 7 || strcmp(vector->name, "fresh-crash") == 0 ||
+	       strcmp(vector->name, "unsaved-crash") == 0 ||
+	       strcmp(vector->name, "sparse-crash") == 0;
+}
+
+/* Those that the reference implementation made, too. */
+START_TEST(config_blocks_of_the_vectors_are_made_again)
+{
+	const char *const *names = index_image_names();
+	const struct damage zeroes = { "zeroes", 0, BLOCK, ZEROED };
+
+	for (; names != NULL && *names != NULL; names++) {
+		struct subject subject = { .name = *names };
+		struct uds_message message = { "" };
+		struct index_image vector;
+		struct uds_io *io;
+		uint8_t *bytes;
+		int r;
+
+		index_image_load(*names, &vector);
+		subject.offset = vector.offset;
+		start_image(&subject);
+		image.bytes = vector.bytes;
+		image.size = vector.size;
+		image.configuration = vector.configuration;
+		image.config_at = vector.offset + BLOCK;
+		now = UINT64_C(1) << 45;
+		bytes = damaged_bytes(image.config_at, &zeroes);
+		io = bytes_io(bytes, image.size);
+		r = repair(io, (struct told){ .nonce = true, .lose = true }, &message);
+		ck_assert_msg((r < 0) == is_ambiguous(&vector), "%s: %s", *names, message.text);
+		if (r < 0) {
+			ck_assert(same_bytes(io, bytes, 0, image.size));
+			r = repair(io, (struct told){ .configuration = true, .lose = true },
+				   &message);
+		}
+		ck_assert_msg(r == 0, "%s: %s", *names, message.text);
+		ck_assert_msg(same_config(io), "%s: another block", *names);
+		ck_assert_msg(verify(io) == 0, "%s: %s", *names, findings);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		free(bytes);
+		index_image_free(&vector);
+	}
+}
+END_TEST
+
+/* Another configuration with the same sizes than the one that is there. */
+START_TEST(a_configuration_that_contradicts_the_index_is_refused)
+{
+	const struct damage zeroes = { "zeroes", 0, BLOCK, ZEROED };
+	struct uds_message message = { "" };
+	struct uds_io *io;
+	uint8_t *bytes;
+
+	make_image(&subjects[0]);
+	bytes = damaged_bytes(image.config_at, &zeroes);
+	io = open_bytes(bytes, image.size);
+	image.configuration.chapters_per_volume += 2;
+	ck_assert_int_eq(repair(io, (struct told){ .configuration = true }, &message),
+			 UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text, "contradicts the rest") != NULL, "%s", message.text);
+	image.configuration.size = 1;
+	ck_assert_int_eq(repair(io, (struct told){ .configuration = true }, &message), -EINVAL);
+	ck_assert(same_bytes(io, bytes, 0, image.size));
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(bytes);
+	free_image();
+}
+END_TEST
+
+/* Without a save nothing says whether the index is sparse, unless the caller does. */
+START_TEST(an_index_that_was_never_saved_needs_its_configuration)
+{
+	const struct subject never = { "never saved", 4096, 3, 0, 0, 8, true, false, true, 0, 0 };
+	const struct damage zeroes = { "zeroes", 0, BLOCK, ZEROED };
+	struct uds_message message = { "" };
+	struct uds_io *io;
+	uint8_t *bytes;
+
+	make_image(&never);
+	bytes = damaged_bytes(image.config_at, &zeroes);
+	io = open_bytes(bytes, image.size);
+	ck_assert_int_eq(repair(io, (struct told){ .nonce = true }, &message), UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text, "only a save says") != NULL, "%s", message.text);
+	ck_assert(same_bytes(io, bytes, 0, image.size));
+	ck_assert_msg(repair(io, (struct told){ .configuration = true }, &message) == 0, "%s",
+		      message.text);
+	check_repaired(io, image.config_at, &zeroes);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(bytes);
+	free_image();
+}
+END_TEST
+
+/* The power is cut at each write: the block is good, or damaged as before, or torn; and is repaired. */
+START_TEST(a_power_cut_leaves_what_can_be_repaired)
+{
+	const struct told told = { .nonce = true };
+	struct uds_crash_log *log, *after;
+	struct uds_message message;
+	unsigned int states = 0;
+	struct crash_cuts cuts;
+	struct uds_io *io;
+	uint8_t *bytes;
+
+	make_image(&subjects[0]);
+	bytes = damaged_bytes(image.config_at, &config_damages[CONFIG_DAMAGES - 1]);
+	log = crash_log();
+	crash_add(log, bytes, image.size, BLOCK);
+	io = crash_open(log, 0);
+	ck_assert_int_eq(repair(io, told, &message), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	crash_start(&cuts, log, 3);
+	cuts.options.variants =
+		1u << UDS_CRASH_DROP | 1u << UDS_CRASH_TORN | 1u << UDS_CRASH_SECTORS;
+	while ((after = crash_next(&cuts)) != NULL) {
+		io = crash_open(after, 0);
+		ck_assert_msg(repair(io, told, &message) == 0, "%s: %s", cuts.state.text,
+			      message.text);
+		check_repaired(io, image.config_at, &config_damages[0]);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		uds_crash_log_free(after);
+		states++;
+	}
+	ck_assert_uint_gt(states, 20);
+	uds_crash_log_free(log);
+	free(bytes);
+	free_image();
+}
+END_TEST
+
+/* Each read, write and flush fails once; then it is done again. */
+START_TEST(a_call_of_the_device_that_fails_changes_nothing_for_good)
+{
+	const unsigned int kinds[] = { FAULT_READ, FAULT_WRITE | FAULT_FLUSH, FAULT_SIZE };
+	const struct told told = { .nonce = true };
+	struct uds_message message;
+	struct fault_plan plan;
+	bool failed = true;
+	struct uds_io *io;
+	uint8_t *bytes;
+
+	make_image(&subjects[0]);
+	bytes = damaged_bytes(image.config_at, &config_damages[0]);
+	for (uint64_t nth = 1; failed; nth++) {
+		int r;
+
+		fault_plan_start(&plan);
+		ck_assert_int_eq(fault_io_open(&plan, open_bytes(bytes, image.size), NULL, &io), 0);
+		fault_plan_fail(&plan, kinds[_i], nth, -EIO, false);
+		message.text[0] = '\0';
+		r = repair(io, told, &message);
+		failed = plan.failed > 0;
+		fault_plan_fail(&plan, kinds[_i], 0, 0, false);
+		ck_assert_msg(r == 0 || (failed && message.text[0] != '\0'), "%d %s", r,
+			      message.text);
+		if (r < 0 && findings[0] == '\0')
+			ck_assert(same_bytes(io, bytes, 0, image.size));
+		if (r < 0)
+			ck_assert_msg(repair(io, told, &message) == 0, "%s", message.text);
+		/* A save that cannot be read is a loss of its own, and reported. */
+		if (strstr(findings, "mem:: save ") == NULL)
+			check_repaired(io, image.config_at, &config_damages[0]);
+		else
+			ck_assert_uint_eq(verify(io), 0);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		fault_plan_end(&plan);
+	}
+	free(bytes);
+	free_image();
+}
+END_TEST
+
+static int repair_copy(const struct uds_env *given, void *context)
+{
+	struct uds_io *io = open_bytes(context, image.size);
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r;
+
+	options.env = given;
+	options.check_nonce = true;
+	options.nonce = NONCE;
+	r = uds_index_repair(io, &options, NULL, NULL, &message, NULL);
+	ck_assert(r == 0 || message.text[0] != '\0');
+	if (r < 0)
+		ck_assert_int_eq(repair(io, (struct told){ .nonce = true }, &message), 0);
+	ck_assert(same_bytes(io, image.bytes + image.config_at, image.config_at, BLOCK));
+	ck_assert_uint_eq(verify(io), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	return r;
+}
+
+START_TEST(each_allocation_may_fail)
+{
+	uint8_t *bytes;
+
+	/* The sparse one, whose save is loaded to choose between configurations. */
+	make_image(&subjects[_i == 0 ? 0 : 6]);
+	bytes = damaged_bytes(image.config_at, &config_damages[0]);
+	ck_assert_uint_gt(torture_each_allocation(repair_copy, bytes, true), 30);
+	free(bytes);
+	free_image();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("lost_blocks");
+	TCase *tcase = tcase_create("lost_blocks");
+
+	tcase_set_timeout(tcase, 120);
+	tcase_add_loop_test(tcase, a_config_block_is_made_again, 0, SUBJECTS);
+	tcase_add_test(tcase, a_configuration_that_contradicts_the_index_is_refused);
+	tcase_add_test(tcase, an_index_that_was_never_saved_needs_its_configuration);
+	tcase_add_test(tcase, a_power_cut_leaves_what_can_be_repaired);
+	tcase_add_loop_test(tcase, a_call_of_the_device_that_fails_changes_nothing_for_good, 0, 3);
+	tcase_add_loop_test(tcase, each_allocation_may_fail, 0, 2);
+	tcase_add_test(tcase, config_blocks_of_the_vectors_are_made_again);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
