@@ -40,6 +40,7 @@ snapshot -c 4k -L 4M -n snap vg/origin /dev/sdb
 snapshot -c 8k -i 2 -I 16k -L 4M -n ssnap vg/stripes
 run lvremove -q -y vg/hole1 vg/hole2
 snapshot -c 16k -L 6M -n snap2 vg/origin
+snapshot -c 4k -L 1M -n full vg/root
 make -L 2M -n third vg
 snapshot -c 4k -L 2M -n tsnap vg/third
 fill origin 100 500; fill snap 300 500; fill snap2 1500 200; fill stripes 0 500; fill ssnap 400 300
@@ -86,6 +87,7 @@ def page_commands():
         elif line.startswith(".Bd -literal"):
             block = []
         elif line == ".Ed":
+            equal(bool(block), True, "commands in an example of " + title)
             sections.setdefault(title, []).append(block)
             block = None
         elif block is not None and line[:2] in ("# ", "$ "):
@@ -108,12 +110,14 @@ def page_script(blocks):
 
 def script():
     page = page_commands()
-    naming, active, hand, merging = (page.pop(title) for title in (
-        "Naming a snapshot", "Inspecting the COW volume while it is active",
-        "When the rest of the group must stay active", "Merging"))
+    naming, checks, active, hand, merging, invalid, missing = (page.pop(title) for title in (
+        "Naming a snapshot", "What to check before writing", "Inspecting the COW volume while it is active",
+        "When the rest of the group must stay active", "Merging", "When it is invalid",
+        "When a physical volume is missing"))
     equal(list(page), [], "sections of the page that are not run")
-    return "\n".join((MAKE, page_script(active), REFUSED, page_script(hand), INACTIVE, page_script(naming), READ,
-                      page_script(merging), AFTER))
+    return "\n".join((MAKE, page_script(checks), page_script(active), REFUSED, page_script(hand), INACTIVE,
+                      page_script(naming), page_script(missing), READ, page_script(invalid), page_script(merging),
+                      AFTER))
 
 
 def ask_guest(folder):
