@@ -11,11 +11,14 @@
  * Where the system does not tell, the list ends.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/env.h"
+#include "io/descriptor.h"
 #include "io/device_mapper.h"
 #include "io/file.h"
 #include "io/sysfs.h"
@@ -172,6 +175,45 @@ static LEAF bool partition_of(dev_t device, dev_t *ret_disk, uint64_t *ret_start
 	       sysfs_read_number(device, "/start", ret_start);
 }
 
+/* The mount that an open file belongs to; 0: not known. */
+static int mount_of(int fd)
+{
+	char path[64], line[128];
+	struct reader reader;
+	int mount = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	if (!reader_open(&reader, path))
+		return 0;
+	while (mount == 0 && reader_next_line(&reader, line, sizeof(line)))
+		(void)sscanf(line, "mnt_id: %d", &mount);
+	reader_close(&reader);
+	return mount;
+}
+
+/*
+ * The mount that the file of a loop device belongs to, where its file system has numbers of its own; 0: not
+ * known, since the file's name leads elsewhere by now.
+ */
+static LEAF int mount_of_loop(const struct loop_backing *loop)
+{
+	char name[1024];
+	struct stat st;
+	int fd, mount = 0;
+
+	if (major(loop->file_device) != 0 ||
+	    !sysfs_read_line(sysfs_path(loop->device, "/loop/backing_file").text, name,
+			     sizeof(name)))
+		return 0;
+	fd = descriptor_open(name, O_PATH);
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) == 0 && st.st_dev == loop->file_device && st.st_ino == loop->file_inode)
+		mount = mount_of(fd);
+	close(fd);
+	return mount;
+}
+
 static void add_device(struct collector *c, dev_t device, struct range range)
 {
 	struct loop_backing loop;
@@ -187,28 +229,13 @@ static void add_device(struct collector *c, dev_t device, struct range range)
 	if (is_loop && loop.below != 0)
 		add_device(c, loop.below, moved(range, loop.offset));
 	else if (is_loop)
-		add_file(c, loop.file_device, loop.file_inode, 0, moved(range, loop.offset));
+		add_file(c, loop.file_device, loop.file_inode, mount_of_loop(&loop),
+			 moved(range, loop.offset));
 	else if (partition_of(device, &disk, &start))
 		add_device(c, disk, moved(range, start * 512));
 	else if (!add_linear_targets(c, device, range))
 		add_slaves(c, device);
 	c->depth--;
-}
-
-/* The mount that an open file belongs to; 0: not known. */
-static int mount_of(int fd)
-{
-	char path[64], line[128];
-	struct reader reader;
-	int mount = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	if (!reader_open(&reader, path))
-		return 0;
-	while (mount == 0 && reader_next_line(&reader, line, sizeof(line)))
-		(void)sscanf(line, "mnt_id: %d", &mount);
-	reader_close(&reader);
-	return mount;
 }
 
 int file_identity(void *context, struct uds_io_place *ret_places, size_t room, size_t *ret_count)

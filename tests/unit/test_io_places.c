@@ -282,8 +282,12 @@ START_TEST(loop_devices_on_loop_devices_are_followed_down)
 }
 END_TEST
 
-/* Makes a file system in the image and mounts it; false after a note. */
-static bool mount_image(const char *test, struct loop_device *loop)
+/*
+ * Makes a file system in the image and mounts it; false after a note. @make: the command for that; @type,
+ * @another: what it is mounted as, or what else.
+ */
+static bool mount_as(const char *test, const char *make, const char *type, const char *another,
+		     struct loop_device *loop)
 {
 	char command[700], why[200];
 
@@ -292,9 +296,9 @@ static bool mount_image(const char *test, struct loop_device *loop)
 		note_skip("%s: no mount namespace: %s", test, strerror(errno));
 		return false;
 	}
-	snprintf(command, sizeof(command), "mke2fs -q -F %s >/dev/null 2>&1", image);
+	snprintf(command, sizeof(command), "%s %s >/dev/null 2>&1", make, image);
 	if (system(command) != 0) {
-		note_skip("%s: no mke2fs", test);
+		note_skip("%s: no %s", test, make);
 		return false;
 	}
 	if (loop_attach_over(image, 0, 0, loop, why, sizeof(why)) < 0) {
@@ -302,13 +306,18 @@ static bool mount_image(const char *test, struct loop_device *loop)
 		return false;
 	}
 	ck_assert_int_eq(mkdir(place, 0700), 0);
-	if (mount(loop->path, place, "ext2", 0, NULL) != 0 &&
-	    mount(loop->path, place, "ext4", 0, NULL) != 0) {
+	if (mount(loop->path, place, type, 0, NULL) != 0 &&
+	    mount(loop->path, place, another, 0, NULL) != 0) {
 		note_skip("%s: cannot mount: %s", test, strerror(errno));
 		loop_detach(loop);
 		return false;
 	}
 	return true;
+}
+
+static bool mount_image(const char *test, struct loop_device *loop)
+{
+	return mount_as(test, "mke2fs -q -F", "ext2", "ext4", loop);
 }
 
 START_TEST(a_file_in_the_file_system_of_an_image_is_in_the_image)
@@ -326,6 +335,29 @@ START_TEST(a_file_in_the_file_system_of_an_image_is_in_the_image)
 	ck_assert(common(inside, loop.path));
 	ck_assert(!common(inside, beside));
 	ck_assert(!common(inside, other));
+	ck_assert_int_eq(umount(place), 0);
+	loop_detach(&loop);
+}
+END_TEST
+
+/* Its files have a device number that only its mount leads away from. */
+START_TEST(a_loop_device_over_a_file_of_a_btrfs_is_in_its_image)
+{
+	struct loop_device loop, upper;
+	char inside[400];
+
+	ck_assert_int_eq(truncate(image, 256 << 20), 0); /* it takes no smaller one */
+	if (!mount_as("a_loop_device_over_a_file_of_a_btrfs_is_in_its_image", "mkfs.btrfs -q -f",
+		      "btrfs", "btrfs", &loop))
+		return;
+	snprintf(inside, sizeof(inside), "%s/inside", place);
+	make_file(inside);
+	WITH_LOOP(upper, inside, 0, 0);
+	ck_assert(common(upper.path, inside));
+	ck_assert(common(upper.path, loop.path));
+	ck_assert(common(upper.path, image));
+	ck_assert(!common(upper.path, other));
+	loop_detach(&upper);
 	ck_assert_int_eq(umount(place), 0);
 	loop_detach(&loop);
 }
@@ -532,6 +564,7 @@ int main(void)
 	tcase_add_test(tc, loop_devices_over_one_file_are_its_bytes);
 	tcase_add_test(tc, loop_devices_on_loop_devices_are_followed_down);
 	tcase_add_test(tc, a_file_in_the_file_system_of_an_image_is_in_the_image);
+	tcase_add_test(tc, a_loop_device_over_a_file_of_a_btrfs_is_in_its_image);
 	tcase_add_test(tc, the_image_of_a_loop_device_is_not_written);
 	tcase_add_test(tc, the_image_of_a_mount_is_refused_with_its_place);
 	tcase_add_test(tc, a_swap_file_is_refused);
