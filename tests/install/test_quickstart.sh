@@ -106,6 +106,20 @@ scan_asks_for_no_test_packages() {
 	! grep -Ew 'check|python3|clang|g\+\+|qemu' "$scratch/said"
 }
 
+# Another folder may be the current one: the paths are those that were typed there.
+paths_are_those_of_the_caller() {
+	fresh_tree called || return 1
+	mkdir -p "$tree/build" "$scratch/elsewhere" && : >"$scratch/elsewhere/file" || return 1
+	printf '#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\ncat "$1" && echo "seen $1"\n' >"$tree/build/uds"
+	chmod +x "$tree/build/uds"
+	for command in "scan" "uds info"; do
+		# shellcheck disable=SC2086
+		(cd "$scratch/elsewhere" && env PATH="$bin" PRETEND_ID=0 PRETEND_MISSING= PRETEND_LOG="$scratch/log" \
+			../called/quickstart $command file) >"$scratch/said" 2>&1 </dev/null
+		said '^seen file$' || return 1
+	done
+}
+
 packages_that_arrive_are_found() {
 	fresh_tree arrive || return 1
 	quick build && quick build && [ "$(configured)" = 1 ] || return 1
@@ -154,7 +168,8 @@ an_unknown_stage_is_refused() {
 }
 
 for test in a_path_with_a_space_is_refused_in_a_sentence a_user_without_root_and_sudo_gets_the_line \
-	a_failing_installation_ends_with_the_line scan_asks_for_no_test_packages packages_that_arrive_are_found \
+	a_failing_installation_ends_with_the_line scan_asks_for_no_test_packages paths_are_those_of_the_caller \
+	packages_that_arrive_are_found \
 	check_says_stage_and_count_and_counts_the_examples a_test_without_a_result_is_a_failure \
 	a_stage_that_cannot_run_is_a_skip_with_its_reason models_without_spin_are_a_skip an_unknown_stage_is_refused; do
 	if $test >"$scratch/output" 2>&1; then
