@@ -250,6 +250,7 @@ int main(int argc, char **argv)
 	    threads > LATENCY_MOST_THREADS || chapters < 2)
 		return usage(stderr);
 	measure_flushes(argv[optind], turns, seconds);
-	measure_latency(argv[optind], chapters, threads, zones, latency_seconds);
+	if (latency_seconds > 0)
+		measure_latency(argv[optind], chapters, threads, zones, latency_seconds);
 	return 0;
 }

@@ -32,7 +32,6 @@ int journal_make(struct uds_index *index)
 		return -ENOMEM;
 	pthread_mutex_init(&journal->area_lock, NULL);
 	pthread_mutex_init(&journal->lock, NULL);
-	pthread_cond_init(&journal->changed, NULL);
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		journal->zones[i].journal = journal;
 	journal->area = index->layout.extras;
@@ -52,7 +51,6 @@ void journal_free(struct uds_index *index)
 		env_release(&index->env, journal->zones[i].deletions.entries);
 	}
 	env_release(&index->env, journal->blocks);
-	pthread_cond_destroy(&journal->changed);
 	pthread_mutex_destroy(&journal->lock);
 	pthread_mutex_destroy(&journal->area_lock);
 	env_release(&index->env, journal);

@@ -59,11 +59,9 @@ struct index_journal {
 
 	pthread_mutex_t area_lock; /* for headers of the extras; may be taken under zone locks */
 
-	pthread_mutex_t lock; /* for what follows; no other lock is taken under it */
-	pthread_cond_t changed;
-	bool leading;
-	uint64_t asked; /* how many calls of flush there were */
-	struct flush_waiter *waiters;
+	pthread_mutex_t lock;	      /* for what follows; no other lock is taken under it */
+	bool leading;		      /* a thread leads a flush, or was woken to */
+	struct flush_waiter *waiters; /* for the next leader, the latest first */
 
 	struct zone_journal zones[MAXIMUM_ZONES];
 };
