@@ -17,6 +17,7 @@
 
 #define SECTOR	    512u
 #define LOOK_BYTES  4096u
+#define WORD_BYTES  1100
 #define STORE_MAGIC UINT32_C(0x70416e53) /* "SnAp" */
 
 const char *thing_name(enum thing thing)
@@ -208,21 +209,50 @@ int identify(const char *uri, struct uds_message *message, struct identity *ret_
 	return r;
 }
 
+/* A URI as a word of a shell: in single quotes, if it has what a shell would take for its own. */
+static void shell_word(const char *uri, char *ret_word, size_t room)
+{
+	size_t n = 0;
+
+	if (strpbrk(uri, " \t\n&;|<>()$`\\\"'*?") == NULL) {
+		snprintf(ret_word, room, "%s", uri);
+		return;
+	}
+	ret_word[n++] = '\'';
+	for (; *uri != '\0' && n + 6 < room; uri++) {
+		if (*uri == '\'')
+			n += (size_t)snprintf(ret_word + n, room - n, "'\\''");
+		else
+			ret_word[n++] = *uri;
+	}
+	ret_word[n++] = '\'';
+	ret_word[n] = '\0';
+}
+
+static void vdo_word(const char *uri, char *ret_word, size_t room)
+{
+	char inner[WORD_BYTES];
+
+	vdo_uri(uri, inner, sizeof(inner));
+	shell_word(inner, ret_word, room);
+}
+
 void opening_command(const struct identity *identity, const char *uri, char *ret_text, size_t room)
 {
-	char inner[1024];
+	char outer[WORD_BYTES], inner[WORD_BYTES];
 
 	ret_text[0] = '\0';
-	vdo_uri(uri, inner, sizeof(inner));
+	shell_word(uri, outer, sizeof(outer));
+	vdo_word(uri, inner, sizeof(inner));
 	if (identity->thing == THING_INDEX)
-		snprintf(ret_text, room, "uds info %s", uri);
+		snprintf(ret_text, room, "uds info %s", outer);
 	else if (identity->thing == THING_VDO_REGION ||
 		 (identity->thing == THING_VDO && identity->has_index))
 		snprintf(ret_text, room, "uds info %s", inner);
 	else if (identity->thing == THING_VDO && !identity->damaged)
-		snprintf(ret_text, room, "uds vdo prime --create %s", uri);
+		snprintf(ret_text, room, "uds vdo prime --create %s", outer);
 	else if (identity->thing == THING_STORE)
-		snprintf(ret_text, room, "uds snapshot info %s", uri);
+		snprintf(ret_text, room, "uds snapshot info %s", outer);
 }
 
 bool explain_failure(const char *command, const char *uri, int status, char *ret_text, size_t room)
@@ -231,7 +261,7 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 	     vdo = strncmp(command, "vdo ", 4) == 0;
 	struct identity identity = { .thing = THING_UNKNOWN };
 	struct uds_message unused;
-	char inner[1024], type[1200];
+	char outer[WORD_BYTES], inner[WORD_BYTES], type[WORD_BYTES + 100];
 
 	if (status != UDS_ERR_NOT_AN_INDEX && status != UDS_ERR_NOT_A_SNAPSHOT &&
 	    status != UDS_ERR_CORRUPT)
@@ -244,7 +274,8 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 	if (identity.thing == THING_INDEX && !snapshot && !vdo)
 		return false;
 	opening_command(&identity, uri, type, sizeof(type));
-	vdo_uri(uri, inner, sizeof(inner));
+	shell_word(uri, outer, sizeof(outer));
+	vdo_word(uri, inner, sizeof(inner));
 	if (!snapshot && !vdo && (identity.has_index && identity.thing != THING_INDEX))
 		snprintf(type, sizeof(type), "uds %s %s", command, inner);
 	if (identity.thing == THING_OTHER)
@@ -252,11 +283,11 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 	else if (identity.thing == THING_PV)
 		snprintf(ret_text, room,
 			 "%s: this is an LVM physical volume%s%s; uds find %s says more", uri,
-			 identity.vg_name[0] != '\0' ? " of group " : "", identity.vg_name, uri);
+			 identity.vg_name[0] != '\0' ? " of group " : "", identity.vg_name, outer);
 	else if (type[0] == '\0')
 		snprintf(ret_text, room, "%s: this is a%s %s; uds find %s says more", uri,
 			 strchr("aeiou", thing_name(identity.thing)[0]) != NULL ? "n" : "",
-			 thing_name(identity.thing), uri);
+			 thing_name(identity.thing), outer);
 	else
 		snprintf(ret_text, room, "%s: this is a%s %s; type: %s", uri,
 			 strchr("aeiou", thing_name(identity.thing)[0]) != NULL ? "n" : "",

@@ -239,6 +239,21 @@ def find_quotes_what_a_shell_would_take_apart():
                 uds(*shlex.split(volume["opened_by"])[1:])
 
 
+def what_is_in_a_volume_is_opened_by_what_find_says():
+    with Folder() as folder:
+        odd = os.path.join(folder, "two words")
+        os.mkdir(odd)
+        group = Filled(odd)
+        for uri in (group.uri("snap"), "concat:?part=" + group.uri("snap").replace("&", "%26")):
+            item = uds("find", "--json", uri).json["found"][0]
+            equal((item["what"], shlex.split(item["opened_by"])), ("exception-store", ["uds", "snapshot", "info", uri]))
+            uds(*shlex.split(item["opened_by"])[1:])
+            ran = uds("verify", uri, status=FAILED, says="this is an exception store; type: uds snapshot info '")
+            uds(*shlex.split(ran.err.split("type: ")[1])[1:])
+        uds("snapshot", "info", group.paths[0], status=FAILED,
+            says="this is an LVM physical volume of group vg; uds find '%s' says more" % group.paths[0])
+
+
 def find_says_what_is_wrong_with_a_physical_volume():
     with Folder() as folder:
         group = Group(folder)
@@ -264,7 +279,7 @@ def main():
                  a_snapshot_that_is_lost_is_in_no_ones_way, another_origin_can_be_named,
                  a_volume_without_origin_is_said_to_have_none, what_lvm_is_merging_comes_first,
                  nothing_is_written_unless_all_is_there_and_free, what_is_served_has_its_origin,
-                 find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart,
+                 find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart, what_is_in_a_volume_is_opened_by_what_find_says,
                  find_says_what_is_wrong_with_a_physical_volume):
         results.run(test.__name__, test)
     return results.finish()
