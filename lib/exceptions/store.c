@@ -224,7 +224,7 @@ static int open_store(struct uds_exception_store *store,
 	 */
 	if (!store->valid && !store->salvage)
 		return 0;
-	if (store->geometry.device_chunks < 2)
+	if (store->geometry.device_chunks < 2 && !store->salvage)
 		return area_cut_short(store->io, &store->geometry, 0, message);
 	store->area = io_allocate_buffer(store->io, &store->env, store->geometry.chunk_bytes);
 	if (store->area == NULL)

@@ -307,13 +307,39 @@ static int next_area(struct uds_exception_store *store)
 	return 0;
 }
 
-/* The list goes on where it cannot be read: a salvaged one ends before that. */
-static void end_early(struct uds_exception_store *store, int status, struct uds_message *message)
+/*
+ * Reads an area that could not be read as a whole up to the first of its blocks that cannot be; zeroes follow.
+ * Returns how many entries are known: less than all, whatever can be read by now.
+ */
+static uint64_t read_head(struct uds_exception_store *store)
 {
-	memset(store->area, 0, (size_t)store->geometry.chunk_bytes);
-	store->list_status = status;
+	const uint64_t bytes = store->geometry.chunk_bytes;
+	uint64_t begin = cow_area_chunk(&store->geometry, store->current_area) * bytes;
+	uint64_t block = uds_io_block_bytes(store->io), at = 0;
+
+	if (block < SECTOR_BYTES)
+		block = SECTOR_BYTES;
+	while (at + block < bytes &&
+	       uds_io_read(store->io, store->area + at, (size_t)block, begin + at) == 0)
+		at += block;
+	memset(store->area + at, 0, (size_t)(bytes - at));
+	return at / COW_ENTRY_BYTES;
+}
+
+/* A salvaged list ends where it cannot be read, unless it ends before that. */
+static int end_early(struct list_load *load, int status, struct uds_message *message)
+{
+	struct uds_exception_store *store = load->store;
+	uint64_t known = read_head(store);
+	int r = load_area(load, message);
+
+	if (r < 0)
+		return r;
+	if (store->committed == known)
+		store->list_status = status;
 	if (message != NULL)
 		message->text[0] = '\0';
+	return 0;
 }
 
 /* A salvaged list may end where the device ends. */
@@ -333,10 +359,8 @@ static int load_areas(struct list_load *load, struct area_reader *reader,
 	for (;;) {
 		r = ends_with_device(store) ? UDS_ERR_CORRUPT
 					    : area_reader_next(reader, store->area, message);
-		if (r < 0 && r != -ENOMEM && store->salvage) {
-			end_early(store, r, message);
-			return 0;
-		}
+		if (r < 0 && r != -ENOMEM && store->salvage)
+			return end_early(load, r, message);
 		if (r == 0)
 			r = load_area(load, message);
 		if (r < 0)

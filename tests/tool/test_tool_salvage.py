@@ -169,6 +169,19 @@ def a_list_that_is_cut_is_not_passed_off_as_whole():
         equal((found["list_unknown_from"], found["exceptions"], found["chunks_lost"]), (32, 32, 0))
         equal(content(origin) == seen.out, True)
     with Folder() as folder:
+        origin, cow, before = make(folder, 10, 8 << 20)
+        os.truncate(cow, CHUNK + 512)  # inside area 0, of which the first sector has the whole list
+        uds("snapshot", "read", "--origin", origin, cow, status=DAMAGE, says="area 0")
+        out = os.path.join(folder, "out")
+        found = uds("snapshot", "read", "--salvage", "--json", "--output", out, "--origin", origin,
+                    cow, status=DAMAGE).json
+        equal((found["list_unknown_from"], found["missing_bytes"]), (None, 10 * CHUNK))
+        wanted = bytearray(before)
+        for part in found["missing"]:
+            first, length = part["offset"], part["length"]
+            wanted[first:first + length] = bytes(length)
+        equal(content(out) == bytes(wanted), True)
+    with Folder() as folder:
         origin, cow, _ = make(folder, 10, 8 << 20)
         equal(uds("snapshot", "read", "--salvage", "--json", "--output",
                   os.path.join(folder, "out"), "--origin", origin, cow).json["list_unknown_from"],

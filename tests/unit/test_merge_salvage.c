@@ -29,6 +29,9 @@ static const struct setting {
 };
 #define SETTINGS ((int)(sizeof(settings) / sizeof(settings[0])))
 
+/* Two areas, of two sectors each. */
+static const struct setting two_sectors = { 1024, 90 * 1024 };
+
 struct world {
 	uint64_t chunk_bytes, size, chunks, random;
 	struct fault_plan origin_plan, cow_plan;
@@ -571,8 +574,8 @@ START_TEST(an_unreadable_origin_is_no_reason_to_fail_where_equal_chunks_are_skip
 }
 END_TEST
 
-/* An area that cannot be read, or is not on the device any more. */
-static void check_unknown_list(struct world *w, int status)
+/* The list cannot be read in an area, or that is not on the device any more: so many of its entries are known. */
+static void check_unknown_list(struct world *w, int status, uint64_t area, uint64_t known)
 {
 	struct uds_exception_store_status s = UDS_EXCEPTION_STORE_STATUS_INIT;
 	struct uds_snapshot_options open = UDS_SNAPSHOT_OPTIONS_INIT;
@@ -580,15 +583,17 @@ static void check_unknown_list(struct world *w, int status)
 	struct uds_merge_result result;
 	struct uds_message message = { "" };
 	uint64_t new_chunk;
+	char place[80];
 
 	ck_assert_int_eq(uds_snapshot_open(w->origin, w->cow, &open, &message, &w->s), status);
-	ck_assert_msg(strstr(message.text, "area 1") != NULL, "%s", message.text);
+	snprintf(place, sizeof(place), "area %llu", (unsigned long long)area);
+	ck_assert_msg(strstr(message.text, place) != NULL, "%s", message.text);
 	w->salvage = true;
 	open_snapshot(w);
 	uds_exception_store_get_status(uds_snapshot_store(w->s), &s);
 	ck_assert_int_eq(s.list_status, status);
-	ck_assert_uint_eq(s.exceptions, 32);
-	ck_assert_uint_eq(s.current_area, 1);
+	ck_assert_uint_eq(s.exceptions, known);
+	ck_assert_uint_eq(s.current_area, area);
 	/* What is known is right; nothing is written to it. */
 	for (uint64_t i = 0; i < w->chunks; i++)
 		w->bad[i] = !new_chunk_of(w, i, &new_chunk);
@@ -598,10 +603,12 @@ static void check_unknown_list(struct world *w, int status)
 	ck_assert_int_lt(uds_snapshot_write(w->s, w->view + 6 * 512, 512, 6 * 512), 0);
 	ck_assert_int_eq(merge(w, &options, &result), UDS_ERR_CORRUPT);
 	uds_snapshot_error_message(w->s, &message);
-	ck_assert_msg(strstr(message.text, "entry 32, in area 1") != NULL, "%s", message.text);
+	snprintf(place, sizeof(place), "entry %llu, in area %llu", (unsigned long long)known,
+		 (unsigned long long)area);
+	ck_assert_msg(strstr(message.text, place) != NULL, "%s", message.text);
 	options.salvage = true;
 	ck_assert_int_eq(merge(w, &options, &result), 0);
-	ck_assert_uint_eq(result.exceptions, 32);
+	ck_assert_uint_eq(result.exceptions, known);
 	ck_assert_uint_eq(result.chunks_lost, 0);
 	check_origin(w);
 	uds_exception_store_get_status(uds_snapshot_store(w->s), &s);
@@ -621,7 +628,7 @@ START_TEST(a_list_that_cannot_be_read_on_is_known_up_to_there)
 	start(&w, &settings[0]);
 	uds_snapshot_close(w.s);
 	fault_plan_spoil(&w.cow_plan, FAULT_READ, 34 * 512, 512);
-	check_unknown_list(&w, -EIO);
+	check_unknown_list(&w, -EIO, 1, 32);
 	end(&w);
 
 	start(&w, &settings[0]);
@@ -629,7 +636,75 @@ START_TEST(a_list_that_cannot_be_read_on_is_known_up_to_there)
 	cow = cut(&w, 34);
 	close_all(&w);
 	put_devices(&w, origin, cow);
-	check_unknown_list(&w, UDS_ERR_CORRUPT);
+	check_unknown_list(&w, UDS_ERR_CORRUPT, 1, 32);
+	end(&w);
+}
+END_TEST
+
+/* Of an area with a bad sector the sectors before that are known, and all of a list that ends in them. */
+START_TEST(a_list_is_known_up_to_the_bad_sector_of_an_area)
+{
+	struct uds_exception_store_status s = UDS_EXCEPTION_STORE_STATUS_INIT, whole = s;
+	struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
+	struct uds_merge_result result;
+	struct world w;
+
+	start(&w, &two_sectors);
+	uds_snapshot_close(w.s);
+	fault_plan_spoil(&w.cow_plan, FAULT_READ, 1024 + 512, 512);
+	check_unknown_list(&w, -EIO, 0, 32);
+	end(&w);
+
+	start(&w, &two_sectors);
+	uds_exception_store_get_status(uds_snapshot_store(w.s), &whole);
+	ck_assert_uint_gt(whole.exceptions, 64);
+	ck_assert_uint_lt(whole.exceptions, 64 + 32);
+	uds_snapshot_close(w.s);
+	fault_plan_spoil(&w.cow_plan, FAULT_READ, 66 * 1024 + 512, 512);
+	w.salvage = true;
+	open_snapshot(&w);
+	uds_exception_store_get_status(uds_snapshot_store(w.s), &s);
+	ck_assert_int_eq(s.list_status, 0);
+	ck_assert_uint_eq(s.exceptions, whole.exceptions);
+	ck_assert_int_eq(uds_snapshot_read(w.s, w.buffer, w.size, 0), 0);
+	ck_assert_mem_eq(w.buffer, w.view, w.size);
+	ck_assert_int_eq(merge(&w, &options, &result), 0);
+	ck_assert_uint_eq(result.exceptions, whole.exceptions);
+	expect(&w);
+	check_origin(&w);
+	end(&w);
+}
+END_TEST
+
+/* The same where the device ends inside an area, the first one too; nothing is left of the data then. */
+START_TEST(a_list_is_known_up_to_the_end_of_the_device)
+{
+	static const struct {
+		size_t bytes;
+		uint64_t known;
+	} cuts[] = {
+		{ 512, 0 }, { 1024, 0 }, { 1024 + 511, 0 }, { 1024 + 512, 32 }, { 1024 + 1000, 32 }
+	};
+	struct uds_exception_store_status s = UDS_EXCEPTION_STORE_STATUS_INIT;
+	struct uds_snapshot_options open = UDS_SNAPSHOT_OPTIONS_INIT;
+	struct image origin, cow;
+	uint64_t lost;
+	struct world w;
+
+	start(&w, &two_sectors);
+	origin = io_image(w.origin);
+	cow = io_image(w.cow);
+	cow.size = cuts[_i].bytes;
+	close_all(&w);
+	put_devices(&w, origin, cow);
+	ck_assert_int_eq(uds_snapshot_open(w.origin, w.cow, &open, NULL, &w.s), UDS_ERR_CORRUPT);
+	w.salvage = true;
+	open_snapshot(&w);
+	uds_exception_store_get_status(uds_snapshot_store(w.s), &s);
+	ck_assert_int_eq(s.list_status, UDS_ERR_CORRUPT);
+	ck_assert_uint_eq(s.exceptions, cuts[_i].known);
+	ck_assert_int_eq(uds_snapshot_salvage(w.s, w.buffer, w.size, 0, NULL, NULL, &lost), 0);
+	ck_assert_uint_eq(lost, cuts[_i].known * w.chunk_bytes);
 	end(&w);
 }
 END_TEST
@@ -641,7 +716,7 @@ START_TEST(an_unreadable_first_area_says_that_nothing_is_known)
 
 	start(&w, &settings[1]);
 	uds_snapshot_close(w.s);
-	fault_plan_spoil(&w.cow_plan, FAULT_READ, 4096 + 1024, 512);
+	fault_plan_spoil(&w.cow_plan, FAULT_READ, 4096, 512);
 	w.salvage = true;
 	open_snapshot(&w);
 	uds_exception_store_get_status(uds_snapshot_store(w.s), &s);
@@ -675,6 +750,8 @@ int main(void)
 		tc, an_unreadable_origin_is_no_reason_to_fail_where_equal_chunks_are_skipped, 0,
 		SETTINGS);
 	tcase_add_test(tc, a_list_that_cannot_be_read_on_is_known_up_to_there);
+	tcase_add_test(tc, a_list_is_known_up_to_the_bad_sector_of_an_area);
+	tcase_add_loop_test(tc, a_list_is_known_up_to_the_end_of_the_device, 0, 5);
 	tcase_add_test(tc, an_unreadable_first_area_says_that_nothing_is_known);
 	tcase_add_test(tc, each_failing_allocation_is_an_error);
 	suite_add_tcase(suite, tc);
