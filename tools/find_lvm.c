@@ -80,7 +80,7 @@ static bool find_open(const char *uri, char *const *arguments, struct found *fou
 {
 	struct uds_io *io = open_to_look(uri);
 	struct uds_lvm_group *alone = NULL;
-	size_t count = 0;
+	size_t count = 1;
 	int r;
 
 	while (arguments[count] != NULL)

@@ -51,8 +51,9 @@ static bool volume_of(const char *cow_uri, const char *uri, char ret_name[NAME_B
 	size_t part = group_part(cow_uri), length;
 	const char *parameters = strchr(uri, '?'), *all = strchr(cow_uri, '?');
 
-	if (part == 0 || group_part(uri) != part || memcmp(uri, cow_uri, part) != 0 ||
-	    !has_parameters(parameters, all) || !has_parameters(all, parameters))
+	if (part == 0 || parameters == NULL || all == NULL || group_part(uri) != part ||
+	    memcmp(uri, cow_uri, part) != 0 || !has_parameters(parameters, all) ||
+	    !has_parameters(all, parameters))
 		return false;
 	length = (size_t)(parameters - uri) - part;
 	if (length >= NAME_BYTES)

@@ -11,6 +11,7 @@
 
 /* nbdkit, -f, -U, socket, plugin, origin, show, write, salvage, and the stores. */
 #define MOST_WORDS (16 + MAX_TEXTS)
+#define WORD_ROOM  ((size_t)16) /* without the values of the command line */
 
 struct serve {
 	struct snapshot_target target;
@@ -18,20 +19,16 @@ struct serve {
 	bool show_origin, write;
 	char *words[MOST_WORDS];
 	size_t count;
-	bool no_memory;
+	char *text; /* what the words are written to */
+	size_t used, room;
 };
 
 /* Adds "key=value", or the value alone. */
 static void add_word(struct serve *serve, const char *key, const char *value)
 {
-	size_t room = strlen(key) + strlen(value) + 1;
-	char *word = malloc(room);
+	char *word = serve->text + serve->used;
 
-	if (word == NULL) {
-		serve->no_memory = true;
-		return;
-	}
-	snprintf(word, room, "%s%s", key, value);
+	serve->used += (size_t)snprintf(word, serve->room - serve->used, "%s%s", key, value) + 1;
 	serve->words[serve->count++] = word;
 }
 
@@ -43,15 +40,13 @@ static const char *plugin_of(const struct serve *serve)
 	return access(NBDKIT_PLUGIN, R_OK) == 0 ? NBDKIT_PLUGIN : "uds";
 }
 
-static int become_nbdkit(struct serve *serve)
+static void add_words(struct serve *serve)
 {
-	const struct command *command = serve->target.command;
-
 	add_word(serve, "", "nbdkit");
 	add_word(serve, "", "--foreground");
 	add_word(serve, "", "--unix");
 	add_word(serve, "", serve->socket);
-	add_word(serve, "", plugin_of(serve));
+	add_word(serve, "", serve->plugin);
 	add_word(serve, "origin=", serve->target.origin_uri);
 	add_word(serve, "cow=", serve->target.cow_uri);
 	for (size_t i = 0; i < serve->target.other_uris.count; i++)
@@ -59,14 +54,35 @@ static int become_nbdkit(struct serve *serve)
 	add_word(serve, "show=", serve->show_origin ? "origin" : "snapshot");
 	add_word(serve, "write=", serve->write ? "true" : "false");
 	add_word(serve, "salvage=", serve->target.salvage ? "true" : "false");
-	if (serve->no_memory)
+}
+
+/* Bytes that all words take at most. */
+static size_t words_room(const struct serve *serve)
+{
+	size_t room = MOST_WORDS * WORD_ROOM + strlen(serve->socket) + strlen(serve->plugin) +
+		      strlen(serve->target.origin_uri) + strlen(serve->target.cow_uri);
+
+	for (size_t i = 0; i < serve->target.other_uris.count; i++)
+		room += strlen(serve->target.other_uris.items[i]);
+	return room;
+}
+
+static int become_nbdkit(struct serve *serve)
+{
+	const struct command *command = serve->target.command;
+
+	serve->plugin = plugin_of(serve);
+	serve->room = words_room(serve);
+	serve->text = malloc(serve->room);
+	if (serve->text == NULL)
 		return failed(command, serve->socket, -ENOMEM, NULL);
-	serve->words[serve->count] = NULL;
+	add_words(serve);
 	execvp(serve->words[0], serve->words);
 	if (errno == ENOENT)
 		complain(command, "there is no nbdkit here (Debian: package nbdkit)");
 	else
 		complain(command, "nbdkit cannot be started: %s", strerror(errno));
+	free(serve->text);
 	return EXIT_FAILED;
 }
 
@@ -100,7 +116,5 @@ int snapshot_serve_run(const struct command *command, int argc, char **argv)
 		return status;
 	status = become_nbdkit(&serve);
 	group_release(&serve.target);
-	while (serve.count > 0)
-		free(serve.words[--serve.count]);
 	return status;
 }
