@@ -55,8 +55,11 @@ def odd_words_on_the_command_line_are_shown_harmlessly():
     for command in COMMANDS:
         for arguments in (["--" + ALL, "x"], ["-" + ALL, "x"], ["--json=" + ALL, "x"],
                           ["--zones", ALL, "x"], ["--origin", ALL, "/nonexistent"],
-                          ["/nonexistent/" + ALL], ["/nonexistent/x", ALL], [ALL + ":x"]):
+                          ["/nonexistent/" + ALL], ["/nonexistent/x", ALL]):
             run(*command.split(), *arguments)
+    with Folder() as folder:
+        for command in COMMANDS:
+            run(*command.split(), ALL + ":x", cwd=folder)  # no scheme but a path: `create` makes it
 
 
 def odd_values_are_shown_harmlessly():
