@@ -274,7 +274,12 @@ readme_program_works() {
 	[ "$($memcheck "$scratch/bin/readme" "$index" "$scratch/readme.data")" = \
 		"256 blocks are known already" ] || return 1
 	! "$scratch/bin/readme" "$scratch/absent/x.uds" "$scratch/readme.data" 2>"$scratch/err" || return 1
-	grep -q 'absent/x.uds' "$scratch/err"
+	grep -q 'absent/x.uds' "$scratch/err" || return 1
+	# What is no file that can be read is named, too.
+	for file in "$scratch" "$scratch/absent"; do
+		! "$scratch/bin/readme" "$index" "$file" 2>"$scratch/err" || return 1
+		grep -q "$file: " "$scratch/err" || { cat "$scratch/err"; return 1; }
+	done
 }
 
 programs() {
