@@ -216,6 +216,7 @@ static int create_on(struct target *target, const struct uds_configuration *conf
 {
 	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_message message = { "" };
+	struct progress progress;
 	int status = EXIT_GOOD;
 	int r;
 
@@ -230,8 +231,12 @@ static int create_on(struct target *target, const struct uds_configuration *conf
 	options.size_limit = size_limit;
 	options.nonce_data = nonce_data;
 	options.no_extras = no_extras;
+	options.progress = progress_report;
+	options.progress_context = &progress;
+	progress_start(&progress, target->quiet, "creating", NULL);
 	/* The configuration is right: it has been computed with. */
 	r = uds_index_format(target->io, configuration, &options, &message);
+	progress_end(&progress);
 	return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
 }
 

@@ -159,14 +159,18 @@ struct uds_index_format_options {
 	 */
 	bool no_extras;
 	uint8_t unused[7]; /* ignored */
+
+	/*
+	 * Reports the writing of the extras, which is most of the work (bytes written, bytes to write). A value other
+	 * than 0 ends it with UDS_ERR_STOPPED.
+	 */
+	uds_progress_fn progress;
+	void *progress_context;
 };
 
-#define UDS_INDEX_FORMAT_OPTIONS_INIT                                       \
-	{                                                                   \
-		sizeof(struct uds_index_format_options), 0, 0, 0, 0, false, \
-		{                                                           \
-			0                                                   \
-		}                                                           \
+#define UDS_INDEX_FORMAT_OPTIONS_INIT                                                   \
+	{                                                                               \
+		sizeof(struct uds_index_format_options), 0, 0, 0, 0, false, { 0 }, 0, 0 \
 	}
 
 /*
@@ -183,7 +187,10 @@ struct uds_index_format_options {
  *   UDS_ERR_NO_ROOM     the I/O, or size_limit, is smaller than the index with its extras; the
  *                       sentence has both sizes, and says when it would fit without extras
  *   UDS_ERR_READ_ONLY   the I/O cannot be written
+ *   UDS_ERR_STOPPED     the progress callback asked to stop
  *   -ENOMEM, -EIO, ...  no memory; what the I/O said
+ * After an error that is not one of the first four there is no new index yet, and one that was there
+ * before may have lost its saves.
  *
  * Threads: any, on different I/Os. Since 0.2 (in 0.1 uds_index_create()).
  */

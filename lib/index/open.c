@@ -25,6 +25,7 @@ UDS_PUBLIC int uds_index_format(struct uds_io *io, const struct uds_configuratio
 				struct uds_message *ret_message)
 {
 	struct uds_index_format_options o = UDS_INDEX_FORMAT_OPTIONS_INIT;
+	struct layout_options layout;
 	struct uds_env env;
 	int r = 0;
 
@@ -34,8 +35,15 @@ UDS_PUBLIC int uds_index_format(struct uds_io *io, const struct uds_configuratio
 		r = env_take(o.env, ret_message, &env);
 	if (r < 0)
 		return r;
-	return layout_create(io, &env, o.offset, o.size_limit, configuration, o.nonce_data,
-			     !o.no_extras, ret_message);
+	layout = (struct layout_options){
+		.offset = o.offset,
+		.size_limit = o.size_limit,
+		.nonce_data = o.nonce_data,
+		.extras = !o.no_extras,
+		.progress = o.progress,
+		.progress_context = o.progress_context,
+	};
+	return layout_create(io, &env, configuration, &layout, ret_message);
 }
 
 int index_take_options(const struct uds_index_options *given, struct uds_index_options *ret_options,

@@ -56,25 +56,33 @@ int layout_read_super_block(struct uds_io *io, uint64_t offset, uint8_t *block,
 int layout_check_nonce(const struct uds_io *io, const struct layout *layout, uint64_t nonce,
 		       struct uds_message *ret_message);
 
+/* What a new index is to be. */
+struct layout_options {
+	uint64_t offset;     /* where on the I/O, bytes */
+	uint64_t size_limit; /* how many bytes may be used; 0: up to the end of the I/O */
+	const uint8_t
+		*nonce_data; /* NONCE_DATA_BYTES, unique; NULL: made from time and random bytes */
+	bool extras; /* with an area behind it; not on a VDO volume, which has other things there */
+
+	uds_progress_fn progress; /* may be NULL: (bytes of the extras written, all of them) */
+	void *progress_context;
+};
+
 /*
- * Writes an empty index at byte @offset: two empty saves and the config block, then, when they are
+ * Writes an empty index: two empty saves, the config block and the extras, then, when they are
  * durable, the super block. The volume is not touched; what lies there is distinguished from this index's
  * chapters by the nonce. An I/O that can be resized grows as far as needed.
  *
- * @size_limit: how many bytes may be used; 0: up to the end of the I/O.
- * @nonce_data: NONCE_DATA_BYTES that make the index unique, or NULL: made from time and random
- * bytes.
- * @extras: with an area for extras behind it; not on a VDO volume, which has other things there.
- *
  * Returns 0, or
  *   -EINVAL            a configuration or offset that is not possible; nothing was written
- *   -ENOSPC            I/O or limit too small; the message has both sizes; nothing was written
+ *   UDS_ERR_NO_ROOM    I/O or limit too small; the message has both sizes; nothing was written
  *   UDS_ERR_READ_ONLY  the I/O cannot be written
+ *   UDS_ERR_STOPPED    progress asked to stop: there is no super block of this index
  *   -ENOMEM, -EIO, ...
  */
-int layout_create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
-		  uint64_t size_limit, const struct uds_configuration *configuration,
-		  const uint8_t *nonce_data, bool extras, struct uds_message *ret_message);
+int layout_create(struct uds_io *io, const struct uds_env *env,
+		  const struct uds_configuration *configuration,
+		  const struct layout_options *options, struct uds_message *ret_message);
 
 /*
  * Makes extras that cannot be used (layout->extras.why) again, empty; or, where the I/O has no room for them, makes

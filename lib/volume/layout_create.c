@@ -13,14 +13,32 @@
 #include "volume/layout.h"
 #include "volume/save_header.h"
 
-/* How much of the journal is written at once. */
+/* How much of the extras is written at once, and between two reports: of zeroes a device often has more at once. */
 #define FILL_BYTES (UINT64_C(1) << 20)
+#define ZERO_BYTES (UINT64_C(1) << 26)
 
 /* What an index is to take. */
 struct room {
 	uint64_t index; /* bytes */
 	uint64_t extras;
 };
+
+/* What is reported of writing the extras. */
+struct progress {
+	const struct layout_options *options; /* NULL: nothing is */
+	uint64_t done, total;		      /* bytes */
+};
+
+static int report(struct progress *progress, uint64_t bytes, struct uds_message *ret_message)
+{
+	const struct layout_options *options = progress->options;
+
+	progress->done += bytes;
+	if (options == NULL || options->progress == NULL ||
+	    options->progress(options->progress_context, progress->done, progress->total) == 0)
+		return 0;
+	return failure(ret_message, UDS_ERR_STOPPED, "extras: %s", uds_strerror(UDS_ERR_STOPPED));
+}
 
 /* There are no more than @bytes; @what says so. */
 static int no_room(const struct room *room, uint64_t bytes, const char *what,
@@ -99,7 +117,7 @@ static int flush(struct uds_io *io, struct uds_message *ret_message)
  * the first lap would wait for the file system to note that they are used now.
  */
 static int fill_journal(struct uds_io *io, const struct extras_area *area,
-			struct uds_message *ret_message)
+			struct progress *progress, struct uds_message *ret_message)
 {
 	uint64_t at = area->start + area->journal * BLOCK_BYTES, n;
 	uint64_t end = at + area->journal_blocks * BLOCK_BYTES;
@@ -116,9 +134,29 @@ static int fill_journal(struct uds_io *io, const struct extras_area *area,
 	for (; r == 0 && at < end; at += n) {
 		n = end - at < most ? end - at : most;
 		r = io_write(io, zeroes, (size_t)n, at, ret_message);
+		if (r < 0)
+			failure_in(ret_message, r, "extras: journal");
+		else
+			r = report(progress, n, ret_message);
 	}
 	env_release(&io->env, zeroes);
-	return r < 0 ? failure_in(ret_message, r, "extras: journal") : 0;
+	return r;
+}
+
+static int clear_extras(struct uds_io *io, uint64_t at, uint64_t length, struct progress *progress,
+			struct uds_message *ret_message)
+{
+	int r = 0;
+
+	for (uint64_t n; r == 0 && length > 0; at += n, length -= n) {
+		n = length < ZERO_BYTES ? length : ZERO_BYTES;
+		r = io_write_zeroes(io, at, n);
+		if (r < 0)
+			return failure(ret_message, r, "extras: writing zeroes: %s",
+				       uds_strerror(r));
+		r = report(progress, n, ret_message);
+	}
+	return r;
 }
 
 /*
@@ -127,16 +165,18 @@ static int fill_journal(struct uds_io *io, const struct extras_area *area,
  * from which the id is made.
  */
 static int write_extras(struct uds_io *io, const struct super_block *super, bool clear,
-			struct extras_area *area, struct uds_message *ret_message)
+			const struct layout_options *options, struct extras_area *area,
+			struct uds_message *ret_message)
 {
 	uint64_t length = (clear ? area->blocks : EXTRAS_FIRST_BLOCKS) * BLOCK_BYTES;
+	struct progress progress = { .options = options };
 	uint8_t *blocks;
 	int r;
 
-	r = io_write_zeroes(io, area->start, length);
-	if (r < 0)
-		return failure(ret_message, r, "extras: writing zeroes: %s", uds_strerror(r));
-	r = fill_journal(io, area, ret_message);
+	progress.total = length + area->journal_blocks * BLOCK_BYTES;
+	r = clear_extras(io, area->start, length, &progress, ret_message);
+	if (r == 0)
+		r = fill_journal(io, area, &progress, ret_message);
 	if (r < 0)
 		return r;
 	blocks = io_allocate_buffer(io, &io->env, (uint64_t)SAVE_SLOTS * BLOCK_BYTES);
@@ -167,7 +207,7 @@ int layout_renew_extras(struct layout *layout, struct uds_io *io, const struct u
 		    get_le64(nonce_data + NONCE_DATA_BYTES - 8), &area);
 	area.present = bytes >= start && bytes - start >= area.blocks * BLOCK_BYTES;
 	if (area.present) {
-		r = write_extras(io, &layout->super, true, &area, ret_message);
+		r = write_extras(io, &layout->super, true, NULL, &area, ret_message);
 	} else {
 		r = io_write_zeroes(io, start,
 				    first_bytes < bytes - start ? first_bytes : bytes - start);
@@ -181,10 +221,11 @@ int layout_renew_extras(struct layout *layout, struct uds_io *io, const struct u
 	return r;
 }
 
-/* @extras: NULL: none. @clear: all of it. */
+/* @extras: NULL: none. */
 static int write_all(struct uds_io *io, const struct super_block *super,
-		     const struct uds_configuration *configuration, struct extras_area *extras,
-		     bool clear, uint8_t *block, struct uds_message *ret_message)
+		     const struct uds_configuration *configuration,
+		     const struct layout_options *options, struct extras_area *extras,
+		     uint8_t *block, struct uds_message *ret_message)
 {
 	int r = 0;
 
@@ -203,7 +244,8 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 				ret_message);
 	}
 	if (r == 0 && extras != NULL)
-		r = write_extras(io, super, clear, extras, ret_message);
+		r = write_extras(io, super, options->nonce_data != NULL, options, extras,
+				 ret_message);
 	/* Only a whole index gets the block that makes it one. */
 	if (r == 0)
 		r = flush(io, ret_message);
@@ -266,34 +308,37 @@ static int is_in_vdo(struct uds_io *io, uint64_t offset, uint8_t *block,
 	return r < 0 ? r : vdo_geometry_is_there(block);
 }
 
-/* @chosen: the nonces, by the caller. @block: scratch. */
-static int create_in(struct uds_io *io, uint64_t size_limit, const struct geometry *geometry,
-		     const struct uds_configuration *configuration, const struct super_block *super,
-		     bool chosen, bool extras, uint8_t *block, struct uds_message *ret_message)
+/* @block: scratch. */
+static int create_in(struct uds_io *io, const struct geometry *geometry,
+		     const struct uds_configuration *configuration,
+		     const struct layout_options *options, const struct super_block *super,
+		     uint8_t *block, struct uds_message *ret_message)
 {
-	uint64_t offset = (super->first - super->front) * BLOCK_BYTES;
 	struct room room = { .index = super->total_blocks * BLOCK_BYTES };
+	bool extras = options->extras;
 	struct extras_area area;
-	int r;
+	int r = 0;
 
-	r = extras ? is_in_vdo(io, offset, block, ret_message) : 0;
+	if (extras)
+		r = is_in_vdo(io, options->offset, block, ret_message);
 	if (r < 0)
 		return r;
 	extras = extras && r == 0;
-	extras_make(geometry, offset + room.index, super->volume_nonce,
+	extras_make(geometry, options->offset + room.index, super->volume_nonce,
 		    get_le64(super->nonce_data + NONCE_DATA_BYTES - 8), &area);
 	room.extras = extras ? area.blocks * BLOCK_BYTES : 0;
-	r = make_room(io, offset, size_limit, &room, ret_message);
+	r = make_room(io, options->offset, options->size_limit, &room, ret_message);
 	if (r == 0)
-		r = write_all(io, super, configuration, extras ? &area : NULL, chosen, block,
+		r = write_all(io, super, configuration, options, extras ? &area : NULL, block,
 			      ret_message);
 	return r;
 }
 
-static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
-		  uint64_t size_limit, const struct uds_configuration *configuration,
-		  const uint8_t *nonce_data, bool extras, struct uds_message *ret_message)
+static int create(struct uds_io *io, const struct uds_env *env,
+		  const struct uds_configuration *configuration,
+		  const struct layout_options *options, struct uds_message *ret_message)
 {
+	const uint8_t *nonce_data = options->nonce_data;
 	uint8_t made[NONCE_DATA_BYTES];
 	struct geometry_sizes sizes;
 	struct geometry geometry;
@@ -304,7 +349,7 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 
 	r = geometry_make(configuration, &geometry, ret_message);
 	if (r == 0)
-		r = check_place(io, offset, &geometry, ret_message);
+		r = check_place(io, options->offset, &geometry, ret_message);
 	if (r < 0)
 		return r;
 	/*
@@ -316,24 +361,23 @@ static int create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
 		return failure(ret_message, r, "random bytes for the nonce: %s", uds_strerror(r));
 	geometry_sizes(&geometry, &sizes);
 	front = uds_io_device_offset(io) / BLOCK_BYTES;
-	super_block_make(&sizes, front + offset / BLOCK_BYTES,
+	super_block_make(&sizes, front + options->offset / BLOCK_BYTES,
 			 nonce_data != NULL ? nonce_data : made, &super);
 	super.front = front;
 	block = io_allocate_buffer(io, env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	/* The first thing that changes the device; everything above only refuses. */
-	r = create_in(io, size_limit, &geometry, configuration, &super, nonce_data != NULL, extras,
-		      block, ret_message);
+	r = create_in(io, &geometry, configuration, options, &super, block, ret_message);
 	env_release(env, block);
 	return r;
 }
 
-int layout_create(struct uds_io *io, const struct uds_env *env, uint64_t offset,
-		  uint64_t size_limit, const struct uds_configuration *configuration,
-		  const uint8_t *nonce_data, bool extras, struct uds_message *ret_message)
+int layout_create(struct uds_io *io, const struct uds_env *env,
+		  const struct uds_configuration *configuration,
+		  const struct layout_options *options, struct uds_message *ret_message)
 {
-	int r = create(io, env, offset, size_limit, configuration, nonce_data, extras, ret_message);
+	int r = create(io, env, configuration, options, ret_message);
 
 	return r < 0 ? failure_in(ret_message, r, "%s", uds_io_name(io)) : 0;
 }

@@ -68,7 +68,7 @@ static void make_index(struct index *index, struct uds_io *io, uint32_t page_byt
 	memset(index, 0, sizeof(*index));
 	ck_assert_int_eq(env_complete(guarded_env(), &index->env), 0);
 	index->io = io;
-	r = layout_create(io, &io->env, 0, 0, &configuration, NULL, false, &message);
+	r = layout_create(io, &io->env, &configuration, &(struct layout_options){ 0 }, &message);
 	if (r == 0)
 		r = layout_read(io, 0, &message, &index->layout);
 	ck_assert_msg(r == 0, "%s", message.text);

@@ -157,8 +157,10 @@ START_TEST(an_index_created_and_saved_again_has_the_recorded_bytes)
 			index_image_free(&image);
 			continue;
 		}
-		r = layout_create(io, &io->env, image.offset, 0, &image.configuration,
-				  image.nonce_data, false, &message);
+		r = layout_create(io, &io->env, &image.configuration,
+				  &(struct layout_options){ .offset = image.offset,
+							    .nonce_data = image.nonce_data },
+				  &message);
 		ck_assert_msg(r == 0, "%s: %s", *names, message.text);
 		read_ok(io, image.offset, &layout);
 		save_again(io, &image, &layout);
@@ -193,7 +195,9 @@ static struct uds_io *small_index(uint64_t offset)
 	configuration.record_pages_per_chapter = 4;
 	configuration.chapters_per_volume = 8;
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
-	r = layout_create(io, &io->env, offset, 0, &configuration, nonce_data, false, &message);
+	r = layout_create(io, &io->env, &configuration,
+			  &(struct layout_options){ .offset = offset, .nonce_data = nonce_data },
+			  &message);
 	ck_assert_msg(r == 0, "%s", message.text);
 	return io;
 }
@@ -747,8 +751,9 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	configuration.record_pages_per_chapter = 4;
 	configuration.chapters_per_volume = 8;
 	ck_assert_int_eq(uds_io_open_memory(126 * 4096, 1, NULL, &memory), 0);
-	ck_assert_int_eq(layout_create(memory, &memory->env, 0, 125 * 4096, &configuration, NULL,
-				       false, &message),
+	ck_assert_int_eq(layout_create(memory, &memory->env, &configuration,
+				       &(struct layout_options){ .size_limit = 125 * 4096 },
+				       &message),
 			 UDS_ERR_NO_ROOM);
 	ck_assert_str_eq(message.text, "mem:: the index needs 516096 bytes, the size limit allows "
 				       "512000");
@@ -760,15 +765,16 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	ops = memory->ops;
 	ops.resize = NULL;
 	ck_assert_int_eq(uds_io_open_ops(&ops, memory->context, &limits, NULL, &fixed), 0);
-	ck_assert_int_eq(
-		layout_create(fixed, &fixed->env, 4096, 0, &configuration, NULL, false, &message),
-		UDS_ERR_NO_ROOM);
+	ck_assert_int_eq(layout_create(fixed, &fixed->env, &configuration,
+				       &(struct layout_options){ .offset = 4096 }, &message),
+			 UDS_ERR_NO_ROOM);
 	ck_assert_str_eq(message.text, "io: the index needs 516096 bytes, there are 512000 behind "
 				       "offset 4096");
 	ck_assert_int_eq(uds_io_read(fixed, first, BLOCK_BYTES, 4096), 0);
 	ck_assert_mem_eq(first, before, BLOCK_BYTES);
-	ck_assert_int_eq(
-		layout_create(fixed, &fixed->env, 0, 0, &configuration, NULL, false, &message), 0);
+	ck_assert_int_eq(layout_create(fixed, &fixed->env, &configuration,
+				       &(struct layout_options){ 0 }, &message),
+			 0);
 	uds_io_close(fixed); /* the memory's context with it */
 	failures_free(memory->failures);
 	free(memory->name);
@@ -785,17 +791,20 @@ START_TEST(impossible_geometries_are_refused_with_the_allowed_range)
 
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
 	configuration.page_bytes = 1000;
-	ck_assert_int_eq(layout_create(io, &io->env, 0, 0, &configuration, NULL, false, &message),
+	ck_assert_int_eq(layout_create(io, &io->env, &configuration, &(struct layout_options){ 0 },
+				       &message),
 			 -EINVAL);
 	ck_assert_ptr_nonnull(strstr(message.text, "page size"));
 	ck_assert_ptr_nonnull(strstr(message.text, "65536"));
 	configuration.page_bytes = 4096;
 	configuration.chapters_per_volume = 7;
 	configuration.remapped_physical = 2;
-	ck_assert_int_eq(layout_create(io, &io->env, 0, 0, &configuration, NULL, false, &message),
+	ck_assert_int_eq(layout_create(io, &io->env, &configuration, &(struct layout_options){ 0 },
+				       &message),
 			 -EINVAL);
 	ck_assert_ptr_nonnull(strstr(message.text, "remapped_physical"));
-	ck_assert_int_eq(layout_create(io, &io->env, 77, 0, &configuration, NULL, false, &message),
+	ck_assert_int_eq(layout_create(io, &io->env, &configuration,
+				       &(struct layout_options){ .offset = 77 }, &message),
 			 -EINVAL);
 	ck_assert_int_eq(uds_io_size(io, &size), 0);
 	ck_assert_uint_eq(size, 0);
@@ -816,9 +825,9 @@ START_TEST(two_indexes_made_at_the_same_time_have_different_nonces)
 		struct uds_io *io;
 
 		ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
-		ck_assert_int_eq(
-			layout_create(io, &io->env, 0, 0, &configuration, NULL, false, &message),
-			0);
+		ck_assert_int_eq(layout_create(io, &io->env, &configuration,
+					       &(struct layout_options){ 0 }, &message),
+				 0);
 		read_ok(io, 0, &layouts[i]);
 		uds_io_close(io);
 	}

@@ -87,10 +87,11 @@ static int each_loss(void *context, const struct uds_snapshot_loss *loss)
 
 static struct uds_io
 	*index_io; /* a sparse index of 3 chapters; unsaved, with two damaged chapters */
-static struct uds_io *saved_io; /* one that is saved */
-static struct uds_io *cow_io;	/* a store with a finding of most kinds */
-static struct uds_io *good_io;	/* one without */
-static struct uds_io *long_io;	/* one of many areas */
+static struct uds_io *saved_io;	 /* one that is saved */
+static struct uds_io *format_io; /* one with extras */
+static struct uds_io *cow_io;	 /* a store with a finding of most kinds */
+static struct uds_io *good_io;	 /* one without */
+static struct uds_io *long_io;	 /* one of many areas */
 static struct uds_io *origin_io;
 
 static void fill(struct uds_io *io, bool save)
@@ -117,12 +118,17 @@ static void make_indexes(void)
 {
 	struct uds_volume_info info = UDS_VOLUME_INFO_INIT;
 	const uint8_t page[4096] = { 0 };
+	struct small_shape shape;
 	struct uds_volume *volume;
 
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &index_io), 0);
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &saved_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &format_io), 0);
 	fill(index_io, false);
 	fill(saved_io, true);
+	small_index_shape(1, 4, &shape);
+	small_index_add_extras(&shape);
+	ck_assert_int_eq(small_index_create(&shape, format_io, NULL, NULL), 0);
 	ck_assert_int_eq(uds_volume_open(saved_io, NULL, NULL, &volume), 0);
 	ck_assert_int_eq(uds_volume_get_info(volume, &info), 0);
 	uds_volume_close(volume);
@@ -212,6 +218,27 @@ static int recover(void)
 	ck_assert((r < 0) == (index == NULL));
 	if (r == 0)
 		uds_index_close(index);
+	return r;
+}
+
+/* An index that was there opens as before, at the end with the new nonce. */
+static int format(void)
+{
+	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;
+	struct uds_index_info before = UDS_INDEX_INFO_INIT, after = UDS_INDEX_INFO_INIT;
+	const uint8_t nonce_data[32] = { (uint8_t)state.stop_at, 1 };
+	struct uds_index *index;
+	int r;
+
+	ck_assert_int_eq(uds_index_read_info(format_io, NULL, NULL, &before), 0);
+	options.nonce_data = nonce_data;
+	options.progress = each_progress;
+	r = uds_index_format(format_io, &before.configuration, &options, NULL);
+	ck_assert_int_eq(uds_index_read_info(format_io, NULL, NULL, &after), 0);
+	ck_assert((r < 0) == (before.volume_nonce == after.volume_nonce));
+	ck_assert_int_eq(
+		small_index_open(format_io, NULL, 1, UDS_INDEX_LOAD_OR_RECOVER, NULL, &index), 0);
+	uds_index_close(index);
 	return r;
 }
 
@@ -392,6 +419,7 @@ static const struct {
 	{ "findings of an index", verify_findings, 2, false },
 	{ "progress of a verify", verify_progress, 1, false },
 	{ "progress of a recovery", recover, 1, false },
+	{ "progress of formatting an index", format, 2, false },
 	{ "progress of opening a volume", open_volume, 1, false },
 	{ "all records", all_records, 3 * 128, true },
 	{ "progress of a save", save, 1, false },
@@ -427,6 +455,7 @@ START_TEST(a_callback_ends_the_work_at_each_of_its_calls)
 	}
 	uds_io_close(index_io);
 	uds_io_close(saved_io);
+	uds_io_close(format_io);
 	uds_io_close(cow_io);
 	uds_io_close(good_io);
 	uds_io_close(long_io);

@@ -366,8 +366,9 @@ START_TEST(a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting)
 	struct uds_io *io;
 
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &paired.memory), 0);
-	ck_assert_int_eq(
-		layout_create(paired.memory, &env, 0, 0, &configuration, NULL, false, &message), 0);
+	ck_assert_int_eq(layout_create(paired.memory, &env, &configuration,
+				       &(struct layout_options){ 0 }, &message),
+			 0);
 	ck_assert_int_eq(layout_read(paired.memory, 0, &message, &layout), 0);
 	ops.read = paired_read;
 	ops.flush = no_flush;
@@ -424,7 +425,7 @@ static int whole_life(struct uds_io *io, const struct uds_env *given, bool slow)
 	int r;
 
 	ck_assert_int_eq(env_complete(given, &full), 0);
-	r = layout_create(io, &io->env, 0, 0, &configuration, NULL, false, &message);
+	r = layout_create(io, &io->env, &configuration, &(struct layout_options){ 0 }, &message);
 	if (r == 0)
 		r = layout_read(io, 0, &message, &layout);
 	if (r == 0)
