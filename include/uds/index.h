@@ -389,7 +389,7 @@ int uds_index_flush(struct uds_index *index);
 int uds_index_save(struct uds_index *index);
 
 /*
- * As uds_index_save(), with a report on the way; for a save of gigabytes.
+ * Saves as uds_index_save(), with a report on the way; for a save of gigabytes.
  *
  * @report: called with bytes written and bytes to write, in the calling thread; may be NULL. A value other than 0
  * stops the save: the index goes on, unsaved, and the next save writes everything.

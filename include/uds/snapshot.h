@@ -321,9 +321,14 @@ int uds_snapshot_find_data(struct uds_snapshot *snapshot, uint64_t offset, uint6
 			   uint64_t *ret_end);
 
 /*
- * The same for the origin, which during a merge reads as the snapshot that is merged.
+ * Finds the first range of the origin at or behind @offset that is not known to read as zero. During a merge the
+ * origin reads as the snapshot that is merged.
  *
- * Returns 0, UDS_ERR_OUT_OF_RANGE, or what an I/O said.
+ * @ret_begin, @ret_end: as for uds_snapshot_find_data().
+ *
+ * Returns 0, or
+ *   UDS_ERR_OUT_OF_RANGE  @offset is behind the end
+ *   -EIO, ...             what an I/O said
  *
  * Threads: any number at once; what another thread writes meanwhile may be missing. Since 0.2.
  */

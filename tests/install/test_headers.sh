@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The public headers are the reference: each function has a comment of its own, right above it, that says
-# what it returns, from which threads it may be called, and since which version. Each is exported, and
+# The public headers are the reference: each function has a comment of its own, right above it, that begins with
+# what it does, and says what it returns, which errors too, from which threads it may be called, and since which
+# version. Each is exported, and
 # named in a page of section 3; how much stack it needs is measured. A struct that callers fill in begins with
 # its size and has an INIT macro. The headers and pages use the usual words.
 set -u
@@ -35,8 +36,12 @@ inside {
 	lacks = ""
 	if (comment == "")
 		lacks = lacks ",comment"
+	else if (comment !~ /^ *\/[*]+ *[A-Z][a-z]+s[ :]/) # a verb
+		lacks = lacks ",purpose"
 	if (!/^void uds/ && comment !~ /Returns/)
 		lacks = lacks ",Returns"
+	else if (/^int uds/ && comment !~ /Returns.*(-E[A-Z]|UDS_ERR_|what |error|cannot fail)/)
+		lacks = lacks ",errors"
 	if (comment !~ /Threads: /)
 		lacks = lacks ",Threads"
 	if (comment !~ /Since [0-9]+\.[0-9]+/)
@@ -49,17 +54,23 @@ declarations() { awk -f "$work/declarations.awk" "$@"; }
 
 # The check sees what is wrong.
 cat >"$work/bad.h" <<'H'
-/* Returns 0. Threads: any. Since 0.1. */
+/* Does it. Returns 0 or -ENOMEM. Threads: any. Since 0.1. */
 int uds_good(void);
 int uds_shares_a_comment(void);
 
-/* Threads: any. Since 0.1. */
+/* Does it. Threads: any. Since 0.1. */
 int uds_no_returns(void);
 
-/* Returns 0. Since 0.1. */
+/* Does it. Returns 0. Threads: any. Since 0.1. */
+int uds_no_errors(void);
+
+/* The same. Returns true. Threads: any. Since 0.1. */
+bool uds_no_purpose(void);
+
+/* Does it. Returns 0 or -ENOMEM. Since 0.1. */
 int uds_no_threads(void);
 
-/* Threads: any. */
+/* Does it. Threads: any. */
 void uds_no_since(void);
 
 /* Returns 0. Threads: any. Since 0.1. */
@@ -69,6 +80,8 @@ H
 expected='uds_good -
 uds_shares_a_comment comment,Returns,Threads,Since
 uds_no_returns Returns
+uds_no_errors errors
+uds_no_purpose purpose
 uds_no_threads Threads
 uds_no_since Since
 uds_far_away comment,Returns,Threads,Since'
