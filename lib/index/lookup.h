@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where a name is (uds-format(5), Lookup). */
+/* Where a name is (uds-format, 17.1). */
 #ifndef INDEX_LOOKUP_H
 #define INDEX_LOOKUP_H
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What each kind of request does (uds-format(5), Requests): one row for each in request_kind.c, and no
- * other place that asks for the kind of a request. To add a kind, add it to enum uds_request_kind and
- * write its row.
+ * What each kind of request does (uds-format, 17): one row for each in request_kind.c, and no other place that
+ * asks for the kind of a caller's request. To add a kind, add it to enum uds_request_kind and write its row.
  */
 #ifndef INDEX_REQUEST_KIND_H
 #define INDEX_REQUEST_KIND_H
