@@ -272,6 +272,7 @@ void extras_end_intent(struct extras_area *area)
 
 	if (intent->slot >= EXTRAS_SAVES)
 		return;
+	/* What was announced has happened: from now on it is simply what the slot has. */
 	area->save_checksums[intent->slot] = intent->checksum;
 	area->save_journal[intent->slot] = intent->journal;
 	area->intent.slot = EXTRAS_NO_SLOT;
@@ -300,6 +301,7 @@ int extras_write(struct uds_io *io, struct extras_area *area, uint64_t open_chap
 	int r;
 
 	next.open_chapter = open_chapter;
+	/* The headers of the saves are as they are now: nothing is under way any more. */
 	next.intent.slot = EXTRAS_NO_SLOT;
 	/* The copies are durable before the header whose checksums are theirs. */
 	r = io_write(io, saves, (size_t)EXTRAS_SAVES * BLOCK_BYTES,

@@ -68,6 +68,10 @@ void journal_end_block(const struct extras_area *area, const struct journal_head
 	size_t used = AT_ENTRIES + (size_t)head->count * ENTRY_BYTES;
 
 	memset(block, 0, AT_ENTRIES);
+	/*
+	 * What a block had before is not carried to the device: the same changes give the same
+	 * bytes.
+	 */
 	memset(block + used, 0, BLOCK_BYTES - used);
 	memcpy(block, MAGIC, MAGIC_BYTES);
 	put_le32(block + AT_VERSION, BLOCK_VERSION);
@@ -112,6 +116,10 @@ bool journal_check_block(const struct extras_area *area, uint64_t place,
 	for (uint32_t i = 0; i < head.count; i++) {
 		uint8_t kind = block[AT_ENTRIES + (size_t)i * ENTRY_BYTES];
 
+		/*
+		 * An entry that is not understood cannot be skipped: what follows it may rest on
+		 * it.
+		 */
 		if (kind < JOURNAL_STORE || kind > JOURNAL_CARRIED)
 			return false;
 	}
@@ -131,6 +139,7 @@ int journal_write(struct uds_io *io, const struct extras_area *area, uint64_t fi
 	uint64_t n = count < left ? count : left;
 	int r;
 
+	/* A ring: what does not fit before the end goes to the start. */
 	r = io_write(io, blocks, (size_t)n * BLOCK_BYTES, offset_of(area, place), ret_message);
 	if (r == 0 && n < count)
 		r = io_write(io, blocks + (size_t)n * BLOCK_BYTES,
@@ -216,6 +225,10 @@ static bool is_complete(const struct journal_finder *finder, const struct journa
 {
 	const struct extras_area *area = finder->area;
 
+	/*
+	 * Only the last block of one write has its end behind itself; and what the headers call
+	 * old is not replayed.
+	 */
 	if (last->number + 1 != last->end || last->tail < area->journal_from)
 		return false;
 	for (uint64_t number = last->tail; number < last->number; number++) {
@@ -259,9 +272,11 @@ static void choose_chain(const struct journal_finder *finder, struct journal_fou
 		if (head->number == 0)
 			continue;
 		found->next = higher(found->next, head->end);
+		/* Of an earlier lap, which a save has made void; its number is used even so. */
 		if (head->number < area->journal_from)
 			continue;
 		found->durable = higher(found->durable, head->durable);
+		/* The longest chain that is whole: a longer one that was torn was never promised. */
 		if (head->end <= found->end || !is_complete(finder, head))
 			continue;
 		found->tail = head->tail;
@@ -324,6 +339,10 @@ int journal_find_headless(struct uds_io *io, const struct uds_env *env, struct e
 			break;
 		if (io_read(io, block, BLOCK_BYTES, offset_of(area, place), NULL) < 0)
 			continue;
+		/*
+		 * Without a header the id of the area is not known: each block is taken at its
+		 * word, and must be right in all else.
+		 */
 		area->id = get_le64(block + AT_ID);
 		if (!journal_check_block(area, place, block, &head))
 			continue;

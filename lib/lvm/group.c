@@ -58,6 +58,10 @@ static int read_label(struct uds_io *io, const struct uds_env *env, uint64_t *re
 static void note_wrong(struct search *s, const struct uds_io *io, int status,
 		       const struct uds_message *said)
 {
+	/*
+	 * Each is logged; the first one is kept, for when there is no good copy, and for a group
+	 * that is to be written.
+	 */
 	env_log(s->env, UDS_LOG_WARNING, "%s: %s", uds_io_name(io), said->text);
 	if (s->wrong_status != 0)
 		return;
@@ -97,6 +101,10 @@ static int parse_text(struct search *s, struct lvm_text *text, struct lvm_model 
 
 	if (r < 0)
 		return r;
+	/*
+	 * A copy counts only if all of it is right: its checksum says that LVM wrote it, not that
+	 * its numbers fit.
+	 */
 	r = lvm_model_check(&model, s->env, message);
 	if (r < 0)
 		lvm_model_free(&model, s->env);
@@ -130,6 +138,7 @@ static int read_area(struct search *s, struct uds_io *io, uint64_t bytes,
 	env_release(s->env, text.bytes);
 	if (r == 0)
 		return take_model(s, &model, io, length, checksum);
+	/* Said of the call, not of the copy: an older one must not be taken for want of memory. */
 	if (r == -ENOMEM)
 		return failure(s->message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
 	note_wrong(s, io, r, &said);
@@ -179,6 +188,7 @@ static int find_group(struct search *s, struct uds_io *const *ios, size_t count,
 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = read_pv(s, ios[i], &bytes[i], &labels[i]);
+	/* That there is a damaged copy says more than that there is no good one. */
 	if (r == 0 && s->best.text == NULL && s->wrong_status != 0)
 		return failure(s->message, s->wrong_status, "%s", s->wrong->text);
 	if (r == 0 && s->best.text == NULL)
@@ -187,6 +197,10 @@ static int find_group(struct search *s, struct uds_io *const *ios, size_t count,
 			"%s: expected the metadata of a group, found none: it is in no group, "
 			"or another physical volume has it",
 			uds_io_name(ios[0]));
+	/*
+	 * Only now: the newest text says which physical volumes there are, and it may be on the
+	 * last device.
+	 */
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = place_pv(&s->best, ios[i], bytes[i], labels[i].uuid, s->message);
 	return r;
@@ -231,6 +245,10 @@ static int check_use(struct uds_lvm_group *group, const struct search *s,
 			"group '%s': a physical volume is in use: what is read may be mixed from "
 			"several moments",
 			group->model.name);
+	/*
+	 * What is read is right with what is there: a part that is missing is refused when its
+	 * volume is opened.
+	 */
 	if (!write || options->allow_missing)
 		return 0;
 	if (missing != NULL)
@@ -240,6 +258,7 @@ static int check_use(struct uds_lvm_group *group, const struct search *s,
 			"'%.60s' (%.40s) is missing; missing=1 writes without it",
 			group->model.name, group->model.pv_count,
 			group->model.pv_count - group->missing_count, missing->name, missing->uuid);
+	/* The damaged copy may be that of a later change, which moved what is to be written. */
 	if (s->wrong_status != 0)
 		return failure(message, s->wrong_status,
 			       "group '%.60s': to write, expected whole copies of the metadata, "
@@ -276,6 +295,7 @@ static int open_group(struct uds_io *const *pvs, size_t count,
 		env_release(env, group);
 		return r;
 	}
+	/* Last, so that after an error the I/Os are still the caller's. */
 	memcpy(ios, pvs, count * sizeof(*ios));
 	group->ios = ios;
 	group->close_pvs = options->close_pvs;

@@ -26,6 +26,7 @@
 
 uint32_t lvm_checksum(const uint8_t *bytes, size_t length)
 {
+	/* zlib inverts at both ends, LVM at none. */
 	return ~crc32_add(~CHECKSUM_START, bytes, length);
 }
 
@@ -34,6 +35,10 @@ static unsigned int find_label(const uint8_t *sectors)
 {
 	unsigned int i = 0;
 
+	/*
+	 * Any of the four may have it, and the first one counts, also if it is damaged: a later
+	 * one would be what is left of an earlier use.
+	 */
 	while (i < LVM_LABEL_SECTORS && memcmp(sectors + i * LVM_SECTOR, MAGIC, MAGIC_BYTES) != 0)
 		i++;
 	return i;
@@ -51,6 +56,7 @@ static bool decode_uuid(const uint8_t *from, char *to)
 	for (unsigned int i = 0; i < UUID_CHARS; i++) {
 		if (!is_uuid_character(from[i]))
 			return false;
+		/* A hyphen before each group but the first. */
 		if (i >= 6 && i <= 26 && (i - 6) % 4 == 0)
 			*to++ = '-';
 		*to++ = (char)from[i];
@@ -68,6 +74,10 @@ static int decode_list(const uint8_t **at, const uint8_t *end, const char *what,
 	for (;; *at += PAIR_BYTES) {
 		struct lvm_area area;
 
+		/*
+		 * The pairs that end the lists are in the same sector as the header, which the
+		 * checksum covers.
+		 */
 		if (end - *at < (ptrdiff_t)PAIR_BYTES)
 			return failure(message, UDS_ERR_CORRUPT,
 				       "header: list of %s areas: expected its end in the sector, "
@@ -103,6 +113,7 @@ static int decode_header(const uint8_t *header, const uint8_t *end, struct lvm_l
 	r = decode_list(&at, end, "data", data, &data_count, message);
 	if (r == 0)
 		r = decode_list(&at, end, "metadata", label->areas, &label->area_count, message);
+	/* Only a hint: where the extents begin is said by the text of the group (pe_start). */
 	if (r == 0 && data_count > 0)
 		label->data_offset = data[0].offset;
 	return r;
@@ -114,6 +125,7 @@ static int decode_label(const uint8_t *sector, unsigned int number, struct lvm_l
 	uint32_t found = get_le32(sector + SUM_AT), at = get_le32(sector + HEADER_AT);
 	uint32_t sum = lvm_checksum(sector + SUM_FROM, LVM_SECTOR - SUM_FROM);
 
+	/* The type first: another one need not have its checksum in this place. */
 	if (memcmp(sector + TYPE_AT, TYPE, MAGIC_BYTES) != 0)
 		return failure(message, UDS_ERR_UNSUPPORTED_VERSION,
 			       "type: expected " TYPE ", found another one");
@@ -121,10 +133,12 @@ static int decode_label(const uint8_t *sector, unsigned int number, struct lvm_l
 		return failure(message, UDS_ERR_CORRUPT,
 			       "checksum: expected 0x%08" PRIx32 ", found 0x%08" PRIx32, sum,
 			       found);
+	/* A label that was copied with its sector to another place is none. */
 	if (get_le64(sector + MAGIC_BYTES) != number)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "sector number: expected %u, found %" PRIu64, number,
 			       get_le64(sector + MAGIC_BYTES));
+	/* So that the header lies in this sector, behind the label. */
 	if (at < LABEL_BYTES || at > LVM_SECTOR - HEADER_BYTES)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "place of the header: expected byte %u to %u of the sector, found "

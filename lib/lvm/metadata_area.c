@@ -33,6 +33,10 @@ static int check_header(const uint8_t *header, const struct lvm_area *area,
 	uint32_t found = get_le32(header);
 	uint32_t sum = lvm_checksum(header + MAGIC_AT, LVM_SECTOR - MAGIC_AT);
 
+	/*
+	 * The magic first, so that an area that was never written is not called one with a wrong
+	 * checksum.
+	 */
 	if (memcmp(header + MAGIC_AT, MAGIC, MAGIC_BYTES) != 0)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "header: magic: expected '%s', found other bytes", MAGIC);
@@ -44,6 +48,10 @@ static int check_header(const uint8_t *header, const struct lvm_area *area,
 		return failure(message, UDS_ERR_UNSUPPORTED_VERSION,
 			       "header: version: expected %u, found %" PRIu32, KNOWN_VERSION,
 			       get_le32(header + VERSION_AT));
+	/*
+	 * What the label says is known to be right, and a header of another place or size is one
+	 * of an earlier use.
+	 */
 	if (get_le64(header + START_AT) != area->offset)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "header: start: expected byte %" PRIu64 ", found %" PRIu64,
@@ -59,11 +67,13 @@ static int check_header(const uint8_t *header, const struct lvm_area *area,
 static int check_location(const struct location *at, const struct lvm_area *area,
 			  struct uds_message *message)
 {
+	/* Behind the header; the text may begin anywhere in the ring, and go on at its start. */
 	if (at->offset < LVM_SECTOR || at->offset >= area->size)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "place of the text: expected byte 512 to %" PRIu64
 			       " of the area, found %" PRIu64,
 			       area->size - 1, at->offset);
+	/* The second limit is ours: it bounds the memory that a device can ask for. */
 	if (at->size > area->size - LVM_SECTOR || at->size > LVM_TEXT_MAX)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "size of the text: expected at most %" PRIu64 ", found %" PRIu64,
@@ -83,11 +93,13 @@ static int read_text(struct uds_io *io, const struct uds_env *env, const struct 
 	if (first > at->size)
 		first = at->size;
 	r = bytes_read(io, env, bytes, (size_t)first, area->offset + at->offset, message);
+	/* The ring goes on behind the header. */
 	if (r == 0 && first < at->size)
 		r = bytes_read(io, env, bytes + first, (size_t)(at->size - first),
 			       area->offset + LVM_SECTOR, message);
 	if (r < 0)
 		return r;
+	/* What does not match was torn, or overwritten since the header was read. */
 	sum = lvm_checksum((const uint8_t *)bytes, (size_t)at->size);
 	if (sum != at->checksum)
 		return failure(message, UDS_ERR_CORRUPT,
@@ -105,6 +117,7 @@ static int read_header(struct uds_io *io, const struct uds_env *env, uint64_t de
 	uint8_t header[512];
 	int r;
 
+	/* By subtraction: the numbers come from the device, and their sum may wrap. */
 	if (area->size < 2 * LVM_SECTOR || area->offset > device_bytes ||
 	    area->size > device_bytes - area->offset)
 		return failure(message, UDS_ERR_CORRUPT,
@@ -120,6 +133,7 @@ static int read_header(struct uds_io *io, const struct uds_env *env, uint64_t de
 	ret_at->size = get_le64(header + LOCATION_AT + 8);
 	ret_at->checksum = get_le32(header + LOCATION_AT + 16);
 	ret_at->flags = get_le32(header + LOCATION_AT + 20);
+	/* LVM keeps no metadata in such an area: what is there is old. */
 	if ((ret_at->flags & IGNORED_FLAG) != 0)
 		ret_at->size = 0;
 	return ret_at->size == 0 ? 0 : check_location(ret_at, area, message);

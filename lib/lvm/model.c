@@ -90,6 +90,7 @@ static int read_pv(struct builder *b, const struct lvm_node *section)
 	uint64_t sectors = b->model->extent_sectors;
 	int r = read_string(b, section, "id", &pv.uuid);
 
+	/* A hint for sentences only: names of devices change. */
 	if (device != NULL && device->kind == LVM_STRING)
 		pv.device = device->string;
 	if (r == 0)
@@ -97,6 +98,10 @@ static int read_pv(struct builder *b, const struct lvm_node *section)
 	if (r == 0)
 		r = read_number(b, section, "pe_start", 0, SECTORS_MAX, &pv.first_sector);
 	if (r == 0)
+		/*
+		 * The limits keep every product of extents and sectors, and of sectors and 512,
+		 * below 2^63.
+		 */
 		r = read_number(b, section, "pe_count", 0,
 				(SECTORS_MAX - pv.first_sector) / sectors, &pv.extents);
 	if (r == 0 && pv.device_sectors > 0 &&
@@ -161,6 +166,7 @@ static int read_pvs(struct builder *b, const struct lvm_node *group)
 		if (node->kind == LVM_SECTION)
 			r = read_pv(b, node);
 	}
+	/* Before the volumes are read: each of their stripes looks one up. */
 	sort_elements(m->pvs, m->pv_count, sizeof(m->pvs[0]), compare_names);
 	return r;
 }
@@ -189,6 +195,7 @@ static int read_stripe(struct builder *b, const struct lvm_node *name, const str
 	stripe.first = first->number;
 	if (stripe.pv == m->pv_count)
 		return bad_stripe_name(b, name->string);
+	/* By subtraction, so that no sum of two numbers of the text can wrap. */
 	if (stripe.first > m->pvs[stripe.pv].extents ||
 	    extents > m->pvs[stripe.pv].extents - stripe.first)
 		return failure(b->message, UDS_ERR_CORRUPT,
@@ -213,6 +220,7 @@ static int read_stripes(struct builder *b, const struct lvm_node *section,
 	if (r == 0 && count > 1)
 		r = read_number(b, section, "stripe_size", 1, EXTENT_SECTORS_MAX,
 				&segment->stripe_sectors);
+	/* Otherwise the last row would be cut, and no rule says where its pieces are. */
 	if (r == 0 && (segment->extents % count != 0 ||
 		       (count > 1 && bytes / count % segment->stripe_sectors != 0)))
 		r = failure(b->message, UDS_ERR_CORRUPT,
@@ -221,6 +229,7 @@ static int read_stripes(struct builder *b, const struct lvm_node *section,
 			    count, segment->extents, b->model->extent_sectors);
 	if (r < 0)
 		return r;
+	/* Stripes of all segments lie in one array, which was allocated for all elements of lists. */
 	segment->first_stripe = b->model->stripe_count;
 	node = lvm_tree_first(&b->tree, list);
 	for (; r == 0 && node != NULL;) {
@@ -248,6 +257,7 @@ static int read_link(struct builder *b, const char *name, const struct lvm_node 
 	int r = read_number(b, section, "chunk_size", 1, CHUNK_SECTORS_MAX, &chunk);
 
 	link.chunk_sectors = (uint32_t)chunk;
+	/* While it merges, the store has another key, and the snapshot is no device of its own. */
 	link.merging = lvm_tree_find(&b->tree, section, "merging_store") != NULL;
 	if (r == 0)
 		r = read_string(b, section, "origin", &link.origin);
@@ -268,6 +278,7 @@ static int read_segment(struct builder *b, const struct lvm_node *section,
 	char expected[24];
 	int r;
 
+	/* In order and without a gap, so that the start of each follows from those before it. */
 	snprintf(expected, sizeof(expected), "segment%u", volume->segment_count + 1);
 	if (strcmp(section->name, expected) != 0)
 		return failure(b->message, UDS_ERR_CORRUPT, "expected %s, found %.100s", expected,
@@ -334,6 +345,7 @@ static int read_volumes(struct builder *b)
 		if (node->kind == LVM_SECTION)
 			r = read_volume(b, node);
 	}
+	/* They are looked up by name: by callers, and by the links of snapshots. */
 	sort_elements(m->volumes, m->volume_count, sizeof(m->volumes[0]), compare_names);
 	return r;
 }
@@ -386,6 +398,7 @@ static int find_group(struct builder *b, const struct lvm_node **ret_group)
 	const struct lvm_node *node, *group = NULL;
 	const struct lvm_node *version = lvm_tree_find(&b->tree, &b->tree.nodes[0], "version");
 
+	/* It stands before or behind the group. */
 	if (version != NULL && (version->kind != LVM_NUMBER || version->number != 1))
 		return failure(b->message, UDS_ERR_UNSUPPORTED_VERSION,
 			       "text: version: expected 1, found another one");
@@ -423,6 +436,7 @@ int lvm_model_parse(struct lvm_text *text, const struct uds_env *env, struct lvm
 		lvm_model_free(&model, env);
 		return r;
 	}
+	/* All names point into it, so it lives as long as the model. */
 	model.text = text->bytes;
 	text->bytes = NULL;
 	*ret_model = model;

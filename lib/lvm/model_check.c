@@ -30,6 +30,7 @@ static int tie(struct lvm_model *model, const struct lvm_link *link, struct uds_
 		r = find_linked(model, link, "COW store", link->cow, &cow, message);
 	if (r < 0)
 		return r;
+	/* Two snapshots in one store would each overwrite the other. */
 	if (model->volumes[cow].origin != LVM_NONE)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "logical volume '%.100s': COW store: expected one of its own, found "
@@ -113,6 +114,7 @@ static int check_uses(const struct lvm_model *model, const struct uds_env *env,
 	if (uses == NULL)
 		return failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	count = collect_uses(model, uses);
+	/* Sorted, only neighbours can overlap: n log n, however many extents a text claims. */
 	sort_elements(uses, count, sizeof(*uses), compare_uses);
 	for (uint32_t i = 1; r == 0 && i < count; i++) {
 		const struct use *before = &uses[i - 1], *use = &uses[i];

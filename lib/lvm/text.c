@@ -35,6 +35,7 @@ static int wrong(struct parser *p, const char *expected, const char *found)
 /* The same, with the character that is there. */
 static int wrong_here(struct parser *p, const char *expected)
 {
+	/* What cannot be printed stays a question mark. */
 	char found[] = "'?'";
 
 	if (p->at == p->end)
@@ -69,6 +70,10 @@ static bool is_name_character(char c)
 static int make_room(struct parser *p)
 {
 	struct lvm_tree *tree = &p->tree;
+	/*
+	 * Nodes are numbered, not pointed to, since they move here. Twice as many cannot overflow:
+	 * a node takes a byte of text at least, and LVM_TEXT_MAX bounds that.
+	 */
 	uint32_t room = tree->room == 0 ? FIRST_ROOM : 2 * tree->room;
 	struct lvm_node *nodes;
 
@@ -98,6 +103,7 @@ static int add_node(struct parser *p, const struct lvm_node *node)
 	p->tree.count++;
 	if (number == 0)
 		return 0;
+	/* 0 stands for none: that number has the whole text, which is the child of no node. */
 	if (p->last[p->depth] == 0)
 		p->tree.nodes[p->open[p->depth]].child = number;
 	else
@@ -175,6 +181,10 @@ static int add_string(struct parser *p, const char *name)
 	char *to = ++p->at;
 	struct lvm_node node = { .name = name, .string = to, .kind = LVM_STRING };
 
+	/*
+	 * Decoded in place: what an escape drops only makes it shorter, and names and strings need
+	 * no memory.
+	 */
 	for (; p->at < p->end && *p->at != '"'; p->at++) {
 		if (*p->at == '\\' && p->at + 1 < p->end)
 			p->at++;
@@ -206,6 +216,7 @@ static int add_number(struct parser *p, const char *name)
 	for (; is_digit(p) || (p->at < p->end && *p->at == '.'); p->at++) {
 		uint64_t digit = (uint64_t)(*p->at - '0');
 
+		/* Signed, broken and huge numbers are values, too: keys that are not used may have them. */
 		other = other || *p->at == '.' || node.number > (UINT64_MAX - digit) / 10;
 		if (!other)
 			node.number = 10 * node.number + digit;
@@ -287,6 +298,7 @@ static int parse(struct parser *p)
 			break;
 		r = *p->at == '}' ? close_section(p) : add_named(p);
 	}
+	/* A text that was cut off must not pass for a group with fewer volumes. */
 	if (r == 0 && p->depth > 0)
 		r = wrong(p, "'}'", "the end of the text: it is cut off");
 	return r < 0 ? r : check_names(p, &p->tree.nodes[0]);
@@ -298,6 +310,7 @@ int lvm_tree_parse(char *text, size_t length, const struct uds_env *env, struct 
 	struct parser parser = { .env = env, .message = message, .at = text, .line = 1 };
 	int r;
 
+	/* LVM counts the zero byte behind the text, others may not. */
 	if (length > 0 && text[length - 1] == '\0')
 		length--;
 	parser.end = text + length;

@@ -43,6 +43,10 @@ static int check_stripe(const struct uds_lvm_group *group, const struct lvm_stri
 		return failure(message, -ENODEV,
 			       "expected physical volume '%.60s' (%.40s, %.100s), found it missing",
 			       pv->name, pv->uuid, pv->device);
+	/*
+	 * The text was checked against the size that it has of the device itself: this one may be
+	 * a shorter copy.
+	 */
 	if (at > pv->io_bytes || bytes > pv->io_bytes - at)
 		return failure(message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: expected to end by byte %" PRIu64
@@ -87,6 +91,7 @@ static int check_volume(const struct uds_lvm_group *group, const struct lvm_volu
 		if (r < 0)
 			return failure_in(message, r, "segment%u", i + 1);
 		ranges += count_ranges(group, segment);
+		/* In the loop: the sum of so few that are below 2^63 cannot wrap then. */
 		if (ranges > UDS_IO_RANGES_MAX)
 			return failure(message, -EFBIG,
 				       "segment%u: expected at most %u stripes in all, found more",
@@ -176,6 +181,7 @@ int lvm_volume_open(struct uds_lvm_group *group, const char *name, const char *i
 	if (r < 0)
 		return r;
 	snprintf(own_name, sizeof(own_name), "%s/%s", group->model.name, volume->name);
+	/* All of it, before any memory is taken for its ranges. */
 	r = check_volume(group, volume, &count, message);
 	if (r == 0)
 		r = open_ranges(group, volume, io_name != NULL ? io_name : own_name, count, message,

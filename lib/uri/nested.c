@@ -43,12 +43,14 @@ static int open_all(const struct uds_io_uri *uri, const struct uds_io_value *val
 		r = uri_open_nested(uri, part, env, message, &ios[opened]);
 		if (r == 0)
 			opened++;
+		/* The list is one text after the other, each with its zero byte. */
 		part += strlen(part) + 1;
 	}
 	if (r == 0) {
 		*ret_ios = ios;
 		return 0;
 	}
+	/* The caller gets all of them or none. */
 	close_all(ios, opened);
 	env_release(env, ios);
 	return r;
@@ -66,6 +68,7 @@ static int open_concat(const struct uds_io_uri *uri, const struct uds_env *env,
 		return failure(message, -ENOMEM, "%s: no memory", uri->text);
 	for (size_t i = 0; i < count; i++)
 		ranges[i] = (struct uds_io_range){ ios[i], 0, UINT64_MAX };
+	/* Not the name of the first part: a sentence is about all of them. */
 	options.name = uri->text;
 	options.close_parts = true;
 	r = uds_io_open_ranges(ranges, count, &options, env, message, ret_io);
@@ -112,6 +115,7 @@ int vdo_scheme_open(void *context, const struct uds_io_uri *uri, const struct ud
 	r = uri_open_nested(uri, uri->path, env, ret_message, &device);
 	if (r < 0)
 		return r;
+	/* The device was opened for this I/O alone. */
 	options.close_device = true;
 	options.allow_dirty = uri->values[VDO_DIRTY].number != 0;
 	options.allow_region = uri->values[VDO_REGION].number != 0;
@@ -134,6 +138,10 @@ static int check_group(const struct uds_io_uri *uri, const struct uds_lvm_group 
 	size_t length = strcspn(uri->path, "/");
 	int r = uds_lvm_get_info(group, message, &info);
 
+	/*
+	 * A script that names a group must not write to another one because devices have changed
+	 * their names.
+	 */
 	if (r == 0 && (strlen(info.name) != length || memcmp(info.name, uri->path, length) != 0))
 		r = failure(message, UDS_ERR_MISMATCH,
 			    "%s: group: expected '%.*s', found '%s' on the physical volumes",
@@ -156,6 +164,7 @@ static int open_lvm(const struct uds_io_uri *uri, const struct uds_env *env,
 		close_all(ios, count);
 		return r;
 	}
+	/* From here on closing the group closes the physical volumes. */
 	r = check_group(uri, group, message);
 	if (r == 0)
 		r = lvm_volume_open(group, strchr(uri->path, '/') + 1, uri->text, true, message,

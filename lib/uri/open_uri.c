@@ -25,6 +25,7 @@ static int open_file(void *context, const struct uds_io_uri *uri, const struct u
 	(void)context;
 	if (*uri->path == '\0')
 		return failure(ret_message, -EINVAL, "%s: names no path", uri->text);
+	/* Only what the URI says: the rest stays as the caller has it. */
 	if (uri->values[FILE_DIRECT].text != NULL)
 		options.direct = (uint32_t)uri->values[FILE_DIRECT].number;
 	if (uri->values[FILE_URING].text != NULL)

@@ -34,6 +34,7 @@ static const struct uds_io_scheme *find_locked(const struct built_in_schemes *bu
 {
 	const struct uds_io_scheme *found = find_in(built_in->rows, built_in->count, name, length);
 
+	/* Built-in ones first; none of their names can be registered. */
 	return found != NULL ? found : find_in(registered, registered_count, name, length);
 }
 
@@ -133,6 +134,10 @@ static int check_parameter(const struct uds_io_scheme *scheme, uint32_t number,
 				       "scheme '%s': two parameters are named '%s'", scheme->name,
 				       parameter->name);
 	}
+	/*
+	 * A newer library may have more kinds: a backend that needs one is refused here, not
+	 * misread later.
+	 */
 	if (parameter->kind < UDS_IO_PARAMETER_FLAG || parameter->kind > UDS_IO_PARAMETER_TEXTS ||
 	    parameter->unused != 0)
 		return failure(
@@ -183,6 +188,7 @@ static int add_locked(const struct built_in_schemes *built_in, const struct uds_
 		return failure(message, UDS_ERR_NO_ROOM,
 			       "scheme '%s': the table of schemes is full (%u)", scheme->name,
 			       UDS_IO_SCHEMES_MAX);
+	/* The row is whole before the number counts it; both are read under the lock only. */
 	registered[registered_count++] = *scheme;
 	return 0;
 }

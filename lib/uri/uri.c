@@ -55,6 +55,7 @@ static int percent_decode(char *text, const char *uri, struct uds_message *messa
 {
 	char *to = text;
 
+	/* In place: what is decoded is never longer than what it was. */
 	for (const char *from = text; *from != '\0'; from++) {
 		int high, low;
 
@@ -84,6 +85,7 @@ static int choice_number(const char *choices, const char *word)
 	for (int i = 0;; i++) {
 		size_t n = strcspn(choices, "|");
 
+		/* The whole word: "auto" is not meant by "a". */
 		if (n == length && memcmp(choices, word, n) == 0)
 			return i;
 		if (choices[n] == '\0')
@@ -110,6 +112,7 @@ static const char *read_value(const struct uds_io_parameter *parameter, const ch
 {
 	int choice;
 
+	/* A flag is a choice of "0" and "1", whose place is its number. */
 	if (parameter->kind == UDS_IO_PARAMETER_SIZE)
 		return parse_byte_count(text, ret_number)
 			       ? NULL
@@ -179,6 +182,7 @@ static int set_parameter(const struct uds_io_scheme *scheme, const char *name, c
 			parts->values[i] = one;
 		return r;
 	}
+	/* After those of the scheme: one that has a parameter of this name keeps it. */
 	for (uint32_t i = 0; text != NULL && i < RANGE_PARAMETERS; i++) {
 		if (strcmp(range_parameters[i].name, name) == 0)
 			return set_value(scheme, &range_parameters[i], parts->uri.text, text,
@@ -245,6 +249,7 @@ static int take_range(struct parts *parts, const struct uds_env *env, struct uds
 	if (parts->range[RANGE_LENGTH].text != NULL)
 		range.length = parts->range[RANGE_LENGTH].number;
 	options.name = parts->uri.text;
+	/* The caller gets one I/O, so closing that must close both. */
 	options.close_parts = true;
 	r = uds_io_open_ranges(&range, 1, &options, env, message, io);
 	if (r < 0) {
@@ -309,6 +314,10 @@ static int open_parts(const struct uds_io_scheme *scheme, const struct built_in_
 	parts->uri.values = parts->values;
 	parts->built_in = built_in;
 	parts->depth = depth;
+	/*
+	 * A copy with all members that are known here: a backend may be older than the caller's
+	 * struct.
+	 */
 	parts->options = *options;
 	parts->copy_bytes = bytes;
 	parts->lists = parts->copy + bytes;
@@ -345,6 +354,7 @@ static int open_at_depth(const struct built_in_schemes *built_in, unsigned int d
 	/* No scheme in front: a path, with all its bytes as they are. */
 	if (length == 0 || uri[length] != ':')
 		return uds_io_open_file(uri, options, given_env, ret_message, ret_io);
+	/* Complete, so that a backend need not know which members are optional. */
 	r = env_take(given_env, ret_message, &env);
 	if (r == 0 && options != NULL)
 		r = STRUCT_IN(&own, options, uds_io_file_options, uring, ret_message);

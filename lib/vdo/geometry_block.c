@@ -48,6 +48,10 @@ static int check_header(const uint8_t *block, uint32_t *ret_version, struct uds_
 		return failure(message, UDS_ERR_UNSUPPORTED_VERSION,
 			       "version %" PRIu32 ".%" PRIu32 " is not known", major, minor);
 	expected = major == 4 ? SIZE_VERSION_4 : SIZE_VERSION_5;
+	/*
+	 * The checksum lies at the end of this many bytes: with another size it would be looked
+	 * for elsewhere.
+	 */
 	if (size != expected)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "size: expected %" PRIu64 ", found %" PRIu64, expected, size);

@@ -50,6 +50,10 @@ static int check_part(const struct known_part *part, const uint8_t *block,
 {
 	const uint8_t *at = block + part->at;
 
+	/*
+	 * Parts have fixed places in the one version that is known; the headers tell whether it is
+	 * that one.
+	 */
 	if (get_le32(at) != part->id)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "%s: id: expected %" PRIu32 ", found %" PRIu32, part->name, part->id,
@@ -91,6 +95,7 @@ static int check_slabs(const struct vdo_super_block *super, uint64_t slab_size,
 	uint64_t parts_sum;
 	int r;
 
+	/* Before any of them is added or multiplied. */
 	if (super->physical_blocks > BLOCKS_MAX || super->logical_blocks > BLOCKS_MAX ||
 	    super->slab_blocks > BLOCKS_MAX || super->data_blocks > BLOCKS_MAX ||
 	    super->reference_blocks > BLOCKS_MAX || super->journal_blocks > BLOCKS_MAX ||
@@ -101,6 +106,7 @@ static int check_slabs(const struct vdo_super_block *super, uint64_t slab_size,
 	r = check_number("slab depot: blocks of a slab", slab_size, super->slab_blocks, message);
 	if (r < 0)
 		return r;
+	/* Every block of a slab belongs to one of the three, so they add up exactly. */
 	parts_sum = super->data_blocks + super->reference_blocks + super->journal_blocks;
 	if (super->data_blocks == 0 || parts_sum != super->slab_blocks)
 		return failure(message, UDS_ERR_CORRUPT,
@@ -109,6 +115,10 @@ static int check_slabs(const struct vdo_super_block *super, uint64_t slab_size,
 			       " + %" PRIu64,
 			       super->slab_blocks, super->data_blocks, super->reference_blocks,
 			       super->journal_blocks);
+	/*
+	 * A byte for each data block; counters that have no room would be read behind their
+	 * blocks.
+	 */
 	if (super->data_blocks > super->reference_blocks * COUNTERS_BLOCK)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "slab depot: reference count blocks: expected at least %" PRIu64

@@ -52,17 +52,23 @@ static int check_volume(const struct vdo_geometry *geometry, const struct vdo_su
 {
 	uint64_t at = geometry->data_block, bio = geometry->bio_offset;
 
+	/* A geometry block that outlived its volume stands before the super block of another one. */
 	if (super->nonce != geometry->nonce)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "super block (block %" PRIu64 "): nonce: expected %" PRIu64
 			       ", which the geometry block has, found %" PRIu64,
 			       at, geometry->nonce, super->nonce);
+	/* A device that was cut short, or a copy that is not whole. */
 	if (super->physical_blocks > device_blocks)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "super block (block %" PRIu64
 			       "): physical blocks: expected at most the %" PRIu64
 			       " of the device, found %" PRIu64,
 			       at, device_blocks, super->physical_blocks);
+	/*
+	 * Block numbers of the super block include the bio offset, those of the device do not. By
+	 * comparison first, so that the difference cannot wrap.
+	 */
 	if (bio > super->first_slab_block || super->first_slab_block - bio <= at)
 		return failure(
 			message, UDS_ERR_CORRUPT,
@@ -83,6 +89,10 @@ static int read_block(struct uds_io *io, uint64_t number, uint64_t device_blocks
 {
 	int r;
 
+	/*
+	 * Numbers from the geometry block: a place behind the device is damage, not an error of
+	 * the I/O.
+	 */
 	if (number >= device_blocks)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "%s: expected at block %" PRIu64 ", but the device has only %" PRIu64
@@ -113,6 +123,10 @@ static void fill_info(const struct vdo_geometry *geometry, const struct vdo_supe
 	info->complete_recoveries = super->complete_recoveries;
 	info->read_only_recoveries = super->read_only_recoveries;
 	info->bio_offset = geometry->bio_offset;
+	/*
+	 * The caller counts blocks of the device; advice counts those of the volume, and needs the
+	 * offset.
+	 */
 	info->first_slab_block = super->first_slab_block - geometry->bio_offset;
 	info->slab_count = (super->last_slab_block - super->first_slab_block) / super->slab_blocks;
 	info->slab_blocks = super->slab_blocks;
@@ -132,6 +146,10 @@ static int read_volume(struct uds_io *io, uint64_t device_blocks, uint8_t *block
 	r = vdo_geometry_decode(block, &geometry, message);
 	if (r < 0)
 		return failure_in(message, r, "geometry block (block 0)");
+	/*
+	 * Before the second read: a sentence about this block is of more use than one about where
+	 * it points.
+	 */
 	r = check_settings(&geometry, message);
 	if (r == 0)
 		r = read_block(io, geometry.data_block, device_blocks, "super block", block,
@@ -185,6 +203,7 @@ UDS_PUBLIC int uds_vdo_read_info(struct uds_io *io, struct uds_message *ret_mess
 		return r;
 	r = read_first(io, &device_blocks, &block, ret_message);
 	assert(r < 0 || block != NULL);
+	/* Said with the bytes that are there: most often somebody has named another device. */
 	if (r == 0 && !vdo_geometry_is_there(block))
 		r = failure(
 			ret_message, UDS_ERR_NOT_AN_INDEX,
@@ -209,6 +228,10 @@ static int check_use(const struct uds_io *device, const struct uds_vdo_info *inf
 		     const struct uds_vdo_index_options *options, const struct uds_env *env,
 		     struct uds_message *message)
 {
+	/*
+	 * Reading harms nothing, and is what one does with a volume in trouble: a warning is
+	 * enough.
+	 */
 	if (uds_io_is_read_only(device)) {
 		if (info->in_use)
 			env_log(env, UDS_LOG_WARNING,
@@ -251,11 +274,16 @@ static int find_index(struct uds_io *device, const struct uds_vdo_index_options 
 		*ret_device_offset = info.index_offset;
 		return r;
 	}
+	/*
+	 * A region that was copied out begins with the super block of the index, which still has its
+	 * first block on the device. An index at block 0 is in no volume.
+	 */
 	if (get_le64(block) != INDEX_MAGIC || first == 0 || first > INDEX_FIRST_MAX)
 		return failure(message, UDS_ERR_NOT_AN_INDEX,
 			       "not a VDO volume, nor the index region of one: block 0: magic: "
 			       "expected dmvdo001, found 0x%016" PRIx64,
 			       get_be64(block));
+	/* What is written to a copy never comes back into the volume. */
 	if (!uds_io_is_read_only(device) && !options->allow_region)
 		return failure(message, UDS_ERR_READ_ONLY,
 			       "is an index region that was copied out of a VDO volume (it was at "
@@ -290,6 +318,7 @@ UDS_PUBLIC int uds_vdo_open_index(struct uds_io *device, const struct uds_vdo_in
 	env_release(&device->env, block);
 	if (r < 0)
 		return failure_in(ret_message, r, "%s", uds_io_name(device));
+	/* Only here, so that after an error the device is still the caller's. */
 	ranges.close_parts = options.close_device;
 	return uds_io_open_ranges(&range, 1, &ranges, &env, ret_message, ret_io);
 }
