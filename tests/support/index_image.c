@@ -162,15 +162,6 @@ void index_image_free(struct index_image *image)
 	image->bytes = NULL;
 }
 
-struct uds_io *bytes_io(const uint8_t *bytes, size_t size)
-{
-	struct uds_io *io;
-
-	ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, &io), 0);
-	ck_assert_int_eq(uds_io_write(io, bytes, size, 0), 0);
-	return io;
-}
-
 struct uds_io *index_image_io(const struct index_image *image)
 {
 	return bytes_io(image->bytes, image->size);

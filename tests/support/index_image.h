@@ -12,6 +12,8 @@
 #include <uds/geometry.h>
 #include <uds/io.h>
 
+#include "given_io.h"
+
 #define IMAGE_SLOTS 2
 
 /* What NAME.json tells of a save slot. */
@@ -53,8 +55,5 @@ void assert_same_configuration(const struct uds_configuration *found,
 
 /* A fresh I/O in memory with the content of the image. */
 struct uds_io *index_image_io(const struct index_image *image);
-
-/* An I/O in memory with other bytes. */
-struct uds_io *bytes_io(const uint8_t *bytes, size_t size);
 
 #endif

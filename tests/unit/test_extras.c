@@ -13,6 +13,7 @@
 #include <uds/index.h>
 
 #include "check_main.h"
+#include "given_io.h"
 #include "base/crc32.h"
 #include "extras/area.h"
 #include "extras/checksums.h"
@@ -1014,11 +1015,9 @@ END_TEST
 static bool live_with(struct fault_plan *plan, const uint8_t *bytes, uint64_t size,
 		      unsigned int kind, uint64_t nth, uint64_t *ret_count)
 {
-	struct uds_io *memory;
+	struct uds_io *memory = bytes_io(bytes, size);
 	bool good;
 
-	ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, &memory), 0);
-	ck_assert_int_eq(uds_io_write(memory, bytes, size, 0), 0);
 	fault_plan_start(plan);
 	ck_assert_int_eq(fault_io_open(plan, memory, NULL, &f.io), 0);
 	fault_plan_fail(plan, kind, nth, -EIO, false);

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
+#include "given_io.h"
 #include "names.h"
 #include "volume/layout.h"
 
@@ -98,29 +99,6 @@ static void end(struct fixture *f)
 {
 	ck_assert_int_eq(uds_index_close(f->index), 0);
 	ck_assert_int_eq(uds_io_close(f->io), 0);
-}
-
-/* Everything of an I/O. Freed by the caller. */
-static uint8_t *content_of(struct uds_io *io, uint64_t *ret_bytes)
-{
-	uint8_t *memory;
-
-	ck_assert_int_eq(uds_io_size(io, ret_bytes), 0);
-	memory = malloc(*ret_bytes);
-	ck_assert_int_eq(uds_io_read(io, memory, *ret_bytes, 0), 0);
-	return memory;
-}
-
-static struct uds_io *copy_of(struct uds_io *io)
-{
-	struct uds_io *copy;
-	uint64_t bytes;
-	uint8_t *memory = content_of(io, &bytes);
-
-	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, &copy), 0);
-	ck_assert_int_eq(uds_io_write(copy, memory, bytes, 0), 0);
-	free(memory);
-	return copy;
 }
 
 static uint64_t roll(struct fixture *f, uint64_t below)
@@ -419,7 +397,7 @@ static uint8_t *recover_and_save(struct fixture *f, unsigned int with, enum uds_
 	open_as(f, copy, mode, zones);
 	ck_assert_int_eq(uds_index_save(f->index), 0);
 	ck_assert_int_eq(uds_index_close(f->index), 0);
-	content = content_of(copy, ret_bytes);
+	content = bytes_of(copy, ret_bytes);
 	ck_assert_int_eq(uds_io_close(copy), 0);
 	return content;
 }

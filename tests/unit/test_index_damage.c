@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
+#include "given_io.h"
 #include "crash.h"
 #include "fault_io.h"
 #include "index_damage.h"

@@ -13,6 +13,7 @@
 #include <uds/index.h>
 
 #include "check_main.h"
+#include "given_io.h"
 #include "extras/journal.h"
 #include "fault_io.h"
 #include "names.h"
@@ -174,22 +175,6 @@ static void check(struct uds_index *index, const struct expected *expected, size
 		ck_assert_msg(!found || memcmp(&data, &right, sizeof(data)) == 0,
 			      "%s: name %u: other data", how, (unsigned int)expected[i].name);
 	}
-}
-
-static struct uds_io *copy_of(struct uds_io *io)
-{
-	struct uds_io *copy;
-	uint8_t *bytes;
-	uint64_t size;
-
-	ck_assert_int_eq(uds_io_size(io, &size), 0);
-	bytes = malloc(size);
-	ck_assert_ptr_nonnull(bytes);
-	ck_assert_int_eq(uds_io_read(io, bytes, size, 0), 0);
-	ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, &copy), 0);
-	ck_assert_int_eq(uds_io_write(copy, bytes, size, 0), 0);
-	free(bytes);
-	return copy;
 }
 
 static struct uds_io *copy_device(void)
@@ -619,8 +604,7 @@ static void live_without_extras(uint64_t name, uint32_t version, bool saves)
 
 	ck_assert_ptr_nonnull(bytes);
 	ck_assert_int_eq(uds_io_read(f.io, bytes, f.geometry.index_bytes, 0), 0);
-	ck_assert_int_eq(uds_io_open_memory(f.geometry.index_bytes, 1, NULL, &narrow), 0);
-	ck_assert_int_eq(uds_io_write(narrow, bytes, f.geometry.index_bytes, 0), 0);
+	narrow = bytes_io(bytes, f.geometry.index_bytes);
 	ck_assert_int_eq(open_on(narrow, 1, UDS_INDEX_LOAD_OR_RECOVER, false, &index), 0);
 	make_name(SEED, name, &n);
 	make_data('n', name, version, &data);

@@ -11,28 +11,18 @@
 #include "base/bytes.h"
 #include "check_main.h"
 #include "fault_io.h"
+#include "given_io.h"
 #include "lvm_image.h"
 #include "torture_env.h"
 
 #define EXTENT LVM_IMAGE_EXTENT
 
 static struct uds_message message;
-static char logged[600];
-
-static void keep_log(void *context, enum uds_log_level level, const char *sentence)
-{
-	(void)context;
-	if (level <= UDS_LOG_WARNING)
-		snprintf(logged, sizeof(logged), "%s", sentence);
-}
+static struct kept_log logged;
 
 static struct uds_io *open_image(const uint8_t *image)
 {
-	struct uds_io *io;
-
-	ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, &io), 0);
-	ck_assert_int_eq(uds_io_write(io, image, LVM_IMAGE_BYTES, 0), 0);
-	return io;
+	return bytes_io(image, LVM_IMAGE_BYTES);
 }
 
 static struct uds_io *open_pv(char letter, const char *text)
@@ -52,8 +42,9 @@ static int open_group(struct uds_io *a, struct uds_io *b, struct uds_lvm_group *
 	struct uds_io *pvs[] = { a, b };
 	int r;
 
-	logged[0] = '\0';
+	logged.text[0] = '\0';
 	message.text[0] = '\0';
+	env.context = &logged;
 	env.log = keep_log;
 	options.close_pvs = true;
 	options.allow_missing = true;
@@ -71,7 +62,7 @@ static struct uds_lvm_group *whole_group(void)
 
 	ck_assert_int_eq(
 		open_group(open_pv('b', lvm_image_text), open_pv('a', lvm_image_text), &group), 0);
-	ck_assert_str_eq(logged, "");
+	ck_assert_str_eq(logged.text, "");
 	return group;
 }
 
@@ -395,7 +386,7 @@ START_TEST(a_whole_copy_stands_in_for_a_damaged_one)
 
 	damaged[4700] ^= 1;
 	ck_assert_int_eq(open_group(open_image(damaged), open_pv('b', lvm_image_text), &group), 0);
-	ck_assert_ptr_nonnull(strstr(logged, "text at byte 512 of the area: checksum"));
+	ck_assert_ptr_nonnull(strstr(logged.text, "text at byte 512 of the area: checksum"));
 	uds_lvm_close_group(group);
 	/* But the damaged one may have been newer. */
 	pvs[0] = open_image(damaged);

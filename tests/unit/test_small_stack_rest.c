@@ -11,6 +11,7 @@
 #include <uds/testing.h>
 
 #include "check_main.h"
+#include "given_io.h"
 #include "small_stack.h"
 #include "lvm_image.h"
 #include "vdo_image.h"
@@ -309,10 +310,8 @@ static void use_vdo(void *context)
 START_TEST(vdo_volumes)
 {
 	uint8_t *image = vdo_image_make(5);
-	struct uds_io *io;
+	struct uds_io *io = bytes_io(image, VDO_BLOCKS * 4096);
 
-	ck_assert_int_eq(uds_io_open_memory(VDO_BLOCKS * 4096, 1, NULL, &io), 0);
-	ck_assert_int_eq(uds_io_write(io, image, VDO_BLOCKS * 4096, 0), 0);
 	free(image);
 	on_small_stack(use_vdo, io);
 	ck_assert_int_eq(uds_io_close(io), 0);

@@ -15,6 +15,7 @@
 #include <uds/testing.h>
 
 #include "check_main.h"
+#include "given_io.h"
 #include "lvm_image.h"
 #include "vdo_image.h"
 
@@ -211,10 +212,8 @@ static int take_ranges_options(const void *given)
 static struct uds_io *open_vdo(void)
 {
 	uint8_t *image = vdo_image_make(5);
-	struct uds_io *made;
+	struct uds_io *made = bytes_io(image, VDO_BLOCKS * UINT64_C(4096));
 
-	ck_assert_int_eq(uds_io_open_memory(VDO_BLOCKS * UINT64_C(4096), 1, NULL, &made), 0);
-	ck_assert_int_eq(uds_io_write(made, image, VDO_BLOCKS * (size_t)4096, 0), 0);
 	free(image);
 	return made;
 }
@@ -243,10 +242,8 @@ static int fill_vdo_info(void *given)
 static struct uds_io *open_pv(void)
 {
 	uint8_t *image = lvm_image_make('a', lvm_image_text);
-	struct uds_io *made;
+	struct uds_io *made = bytes_io(image, LVM_IMAGE_BYTES);
 
-	ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, &made), 0);
-	ck_assert_int_eq(uds_io_write(made, image, LVM_IMAGE_BYTES, 0), 0);
 	free(image);
 	return made;
 }

@@ -10,34 +10,19 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
+#include "given_io.h"
 #include "io/io.h"
 #include "vdo_image.h"
 
 #define BLOCK UINT64_C(4096)
 
 static struct uds_message message;
-static char logged[600];
-
-static void keep_log(void *context, enum uds_log_level level, const char *sentence)
-{
-	(void)context;
-	if (level <= UDS_LOG_WARNING)
-		snprintf(logged, sizeof(logged), "%s", sentence);
-}
-
-static struct uds_io *memory_of(const uint8_t *bytes, uint64_t length)
-{
-	struct uds_io *io;
-
-	ck_assert_int_eq(uds_io_open_memory(length, 1, NULL, &io), 0);
-	ck_assert_int_eq(uds_io_write(io, bytes, (size_t)length, 0), 0);
-	return io;
-}
+static struct kept_log logged;
 
 static struct uds_io *volume(unsigned int version)
 {
 	uint8_t *image = vdo_image_make(version);
-	struct uds_io *io = memory_of(image, VDO_BLOCKS * BLOCK);
+	struct uds_io *io = bytes_io(image, VDO_BLOCKS * BLOCK);
 
 	free(image);
 	return io;
@@ -106,7 +91,7 @@ START_TEST(each_memory_setting_is_known)
 		put_le32(image + 88, memories[i].number);
 		image[96] = 1;
 		vdo_image_seal_geometry(image, 5);
-		io = memory_of(image, VDO_BLOCKS * BLOCK);
+		io = bytes_io(image, VDO_BLOCKS * BLOCK);
 		ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), 0);
 		ck_assert_uint_eq(info.index_memory_bytes, memories[i].bytes);
 		ck_assert(info.index_is_sparse);
@@ -236,7 +221,7 @@ START_TEST(damage_is_named_and_nothing_is_written)
 {
 	struct uds_vdo_info info = UDS_VDO_INFO_INIT;
 	uint8_t *image = damaged((size_t)_i);
-	struct uds_io *io = memory_of(image, VDO_BLOCKS * BLOCK), *index = NULL;
+	struct uds_io *io = bytes_io(image, VDO_BLOCKS * BLOCK), *index = NULL;
 
 	message.text[0] = '\0';
 	ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), damages[_i].status);
@@ -263,7 +248,7 @@ START_TEST(reference_counts_for_each_data_block_are_wanted)
 	put_le64(super + 325, 0);
 	put_le64(super + 333, 8);
 	vdo_image_seal_super(super);
-	io = memory_of(image, VDO_BLOCKS * BLOCK);
+	io = bytes_io(image, VDO_BLOCKS * BLOCK);
 	ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), UDS_ERR_CORRUPT);
 	ck_assert_ptr_nonnull(strstr(message.text,
 				     "reference count blocks: expected at least 1 for "
@@ -277,14 +262,14 @@ START_TEST(a_device_that_is_too_short_is_refused)
 {
 	struct uds_vdo_info info = UDS_VDO_INFO_INIT;
 	uint8_t *image = vdo_image_make(5);
-	struct uds_io *io = memory_of(image, 100);
+	struct uds_io *io = bytes_io(image, 100);
 
 	ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), UDS_ERR_NOT_AN_INDEX);
 	ck_assert_msg(
 		strstr(message.text, "not a VDO volume: expected at least 4096 bytes, found 100"),
 		"%s", message.text);
 	ck_assert_int_eq(uds_io_close(io), 0);
-	io = memory_of(image, VDO_DATA_AT * BLOCK);
+	io = bytes_io(image, VDO_DATA_AT * BLOCK);
 	ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), UDS_ERR_CORRUPT);
 	ck_assert_msg(strstr(message.text, "super block: expected at block 101, but the device has "
 					   "only 101 blocks"),
@@ -355,7 +340,7 @@ START_TEST(the_index_of_a_volume_is_an_io)
 	struct uds_index_format_options format = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_configuration configuration = small();
 	uint8_t *image = vdo_image_make(5), *after = malloc(VDO_BLOCKS * BLOCK);
-	struct uds_io *device = memory_of(image, VDO_BLOCKS * BLOCK), *io, *copy;
+	struct uds_io *device = bytes_io(image, VDO_BLOCKS * BLOCK), *io, *copy;
 	struct uds_vdo_index_options options = UDS_VDO_INDEX_OPTIONS_INIT;
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
 	uint64_t bytes;
@@ -382,7 +367,7 @@ START_TEST(the_index_of_a_volume_is_an_io)
 			 0);
 
 	/* Copied out of it: it says block 1, and is at block 0. */
-	copy = memory_of(after + BLOCK, 100 * BLOCK);
+	copy = bytes_io(after + BLOCK, 100 * BLOCK);
 	ck_assert_int_eq(uds_vdo_open_index(copy, NULL, NULL, &message, &io), UDS_ERR_READ_ONLY);
 	ck_assert_msg(strstr(message.text,
 			     "is an index region that was copied out of a VDO volume "
@@ -412,6 +397,7 @@ START_TEST(a_volume_that_is_not_stopped_is_not_written)
 	struct uds_vdo_index_options options = UDS_VDO_INDEX_OPTIONS_INIT;
 	struct uds_env env = UDS_ENV_INIT;
 
+	env.context = &logged;
 	env.log = keep_log;
 	for (uint32_t state = 0; state < 9; state++) {
 		bool stopped = state == UDS_VDO_NEW || state == UDS_VDO_CLEAN;
@@ -421,7 +407,7 @@ START_TEST(a_volume_that_is_not_stopped_is_not_written)
 
 		put_le32(image + VDO_DATA_AT * BLOCK + 40, state);
 		vdo_image_seal_super(image + VDO_DATA_AT * BLOCK);
-		device = memory_of(image, VDO_BLOCKS * BLOCK);
+		device = bytes_io(image, VDO_BLOCKS * BLOCK);
 		options.allow_dirty = false;
 		ck_assert_int_eq(uds_vdo_open_index(device, &options, &env, &message, &io),
 				 stopped ? 0 : UDS_ERR_IN_USE);
@@ -439,17 +425,17 @@ START_TEST(a_volume_that_is_not_stopped_is_not_written)
 		/* Reading is always allowed, and says what may be wrong with it. */
 		options.allow_dirty = false;
 		device->read_only = true;
-		logged[0] = '\0';
+		logged.text[0] = '\0';
 		ck_assert_int_eq(uds_vdo_open_index(device, &options, &env, &message, &io), 0);
 		ck_assert(uds_io_is_read_only(io));
 		ck_assert_int_eq(uds_io_close(io), 0);
-		ck_assert_msg((logged[0] == '\0') == stopped, "%s", logged);
+		ck_assert_msg((logged.text[0] == '\0') == stopped, "%s", logged.text);
 		device->in_use = true;
 		ck_assert_int_eq(uds_vdo_open_index(device, &options, &env, &message, &io), 0);
 		ck_assert(uds_io_is_in_use(io));
-		ck_assert_msg(strstr(logged, "the volume is in use: what is read may be mixed") !=
-				      NULL,
-			      "%s", logged);
+		ck_assert_msg(strstr(logged.text,
+				     "the volume is in use: what is read may be mixed") != NULL,
+			      "%s", logged.text);
 		ck_assert_int_eq(uds_io_close(io), 0);
 		ck_unchanged(device, image);
 		ck_assert_int_eq(uds_io_close(device), 0);
