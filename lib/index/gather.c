@@ -14,7 +14,7 @@
 struct gathering;
 
 /* What one member does with a chapter. */
-struct gather_share {
+struct gather_job {
 	struct crew_job job;
 	const struct gathered_chapter *chapter;
 	unsigned int member;
@@ -27,7 +27,7 @@ struct gathered_chapter {
 	uint64_t vcn;
 	bool is_sparse;
 	const uint8_t *pages;
-	struct gather_share shares[CREW_MOST];
+	struct gather_job jobs[CREW_MOST];
 };
 
 struct gathering {
@@ -46,27 +46,27 @@ static uint32_t most_chapters(const struct geometry *geometry)
 	return geometry->chapters_per_volume / 8 + 2;
 }
 
-static void do_share(struct crew_job *job)
+static void run_job(struct crew_job *job)
 {
-	struct gather_share *share = (struct gather_share *)job;
-	const struct gathered_chapter *chapter = share->chapter;
+	struct gather_job *own = (struct gather_job *)job;
+	const struct gathered_chapter *chapter = own->chapter;
 	const struct gathering *gathering = chapter->gathering;
 	const struct uds_index *index = gathering->index;
 	const struct geometry *geometry = &index->geometry;
 	const unsigned int members = crew_members(index->crew);
 	const uint32_t pages = geometry->record_pages_per_chapter;
-	const uint32_t first = (uint32_t)((uint64_t)pages * share->member / members);
-	const uint32_t end = (uint32_t)((uint64_t)pages * (share->member + 1) / members);
+	const uint32_t first = (uint32_t)((uint64_t)pages * own->member / members);
+	const uint32_t end = (uint32_t)((uint64_t)pages * (own->member + 1) / members);
 
-	share->damaged = false;
+	own->damaged = false;
 	for (uint32_t page = first; page < end; page++) {
 		const uint8_t *records = chapter->pages + (size_t)page * geometry->page_bytes;
 
 		/* Page by page, so that it is in the processor's cache when its names are read. */
-		share->damaged |= volume_has_damage(
+		own->damaged |= volume_has_damage(
 			index->volume, geometry_physical_chapter(geometry, chapter->vcn),
 			chapter->vcn, geometry->index_pages_per_chapter + page, 1, records);
-		additions_add_page(gathering->gathered.additions, share->member, chapter->vcn, page,
+		additions_add_page(gathering->gathered.additions, own->member, chapter->vcn, page,
 				   records, chapter->is_sparse);
 	}
 }
@@ -82,7 +82,7 @@ static void give(struct gathering *gathering, struct gathered_chapter *chapter, 
 							gathering->found->newest, vcn);
 	chapter->given = true;
 	for (unsigned int i = 0; i < crew_members(index->crew); i++)
-		crew_give(index->crew, i, &chapter->shares[i].job);
+		crew_give(index->crew, i, &chapter->jobs[i].job);
 }
 
 static void finish(struct gathering *gathering, struct gathered_chapter *chapter)
@@ -91,8 +91,8 @@ static void finish(struct gathering *gathering, struct gathered_chapter *chapter
 	struct gathered *gathered = &gathering->gathered;
 
 	for (unsigned int i = 0; chapter->given && i < crew_members(crew); i++) {
-		crew_wait(crew, &chapter->shares[i].job);
-		gathered->has_damage[chapter->vcn - gathered->from] |= chapter->shares[i].damaged;
+		crew_wait(crew, &chapter->jobs[i].job);
+		gathered->has_damage[chapter->vcn - gathered->from] |= chapter->jobs[i].damaged;
 	}
 	chapter->given = false;
 }
@@ -113,11 +113,11 @@ static int start(struct gathering *gathering)
 	for (unsigned int n = 0; n < HELD; n++) {
 		gathering->chapters[n].gathering = gathering;
 		for (unsigned int i = 0; i < CREW_MOST; i++) {
-			struct gather_share *share = &gathering->chapters[n].shares[i];
+			struct gather_job *own = &gathering->chapters[n].jobs[i];
 
-			share->job.run = do_share;
-			share->chapter = &gathering->chapters[n];
-			share->member = i;
+			own->job.run = run_job;
+			own->chapter = &gathering->chapters[n];
+			own->member = i;
 		}
 	}
 	gathered->additions = additions_make(&index->env, &index->geometry,

@@ -6,19 +6,19 @@
 
 #include "index/replay.h"
 
-struct chapter_work;
+struct held_chapter;
 
 /* What one member does with a chapter. */
-struct share {
+struct replay_job {
 	struct crew_job job;
-	struct chapter_work *work;
+	struct held_chapter *chapter;
 	unsigned int member;
 	int status;
 	bool damaged; /* there is damage among the pages that this member looked at */
 	bool gone;    /* after an undo */
 };
 
-struct chapter_work {
+struct held_chapter {
 	struct replay_crew *crew;
 	bool given; /* and not finished yet */
 	bool undo;
@@ -27,7 +27,7 @@ struct chapter_work {
 	uint32_t slot;
 	const uint8_t *pages;
 	const struct additions *additions;
-	struct share shares[CREW_MOST];
+	struct replay_job jobs[CREW_MOST];
 };
 
 struct replay_crew {
@@ -35,37 +35,38 @@ struct replay_crew {
 	unsigned int members;
 	unsigned int turn;
 	struct replay *replays[CREW_MOST];
-	struct chapter_work works[REPLAY_HELD];
+	struct held_chapter held[REPLAY_HELD];
 };
 
 /* Each member looks at as many pages. */
-static bool is_damaged(const struct chapter_work *work, unsigned int member)
+static bool is_damaged(const struct held_chapter *chapter, unsigned int member)
 {
-	const struct uds_index *index = work->crew->index;
+	const struct uds_index *index = chapter->crew->index;
 	const struct geometry *geometry = &index->geometry;
 	const uint32_t pages = geometry->record_pages_per_chapter;
-	const uint32_t first = (uint32_t)((uint64_t)pages * member / work->crew->members);
-	const uint32_t end = (uint32_t)((uint64_t)pages * (member + 1) / work->crew->members);
+	const uint32_t first = (uint32_t)((uint64_t)pages * member / chapter->crew->members);
+	const uint32_t end = (uint32_t)((uint64_t)pages * (member + 1) / chapter->crew->members);
 
 	return end > first &&
-	       volume_has_damage(index->volume, work->slot, work->vcn,
+	       volume_has_damage(index->volume, chapter->slot, chapter->vcn,
 				 geometry->index_pages_per_chapter + first, end - first,
-				 work->pages + (size_t)first * geometry->page_bytes);
+				 chapter->pages + (size_t)first * geometry->page_bytes);
 }
 
-static void do_share(struct crew_job *job)
+static void run_job(struct crew_job *job)
 {
-	struct share *share = (struct share *)job;
-	const struct chapter_work *work = share->work;
-	struct replay *replay = work->crew->replays[share->member];
+	struct replay_job *own = (struct replay_job *)job;
+	const struct held_chapter *chapter = own->chapter;
+	struct replay *replay = chapter->crew->replays[own->member];
 
-	if (work->undo) {
-		share->gone = replay_undo_chapter(replay, work->vcn, work->low_of, work->pages);
+	if (chapter->undo) {
+		own->gone =
+			replay_undo_chapter(replay, chapter->vcn, chapter->low_of, chapter->pages);
 		return;
 	}
-	share->damaged = is_damaged(work, share->member);
-	share->status =
-		replay_chapter(replay, work->vcn, work->low_of, work->pages, work->additions);
+	own->damaged = is_damaged(chapter, own->member);
+	own->status = replay_chapter(replay, chapter->vcn, chapter->low_of, chapter->pages,
+				     chapter->additions);
 }
 
 int replay_crew_make(struct uds_index *index, bool skip_unreadable, struct replay_crew **ret_crew)
@@ -84,13 +85,13 @@ int replay_crew_make(struct uds_index *index, bool skip_unreadable, struct repla
 		return r;
 	}
 	for (unsigned int n = 0; n < REPLAY_HELD; n++) {
-		crew->works[n].crew = crew;
+		crew->held[n].crew = crew;
 		for (unsigned int i = 0; i < crew->members; i++) {
-			struct share *share = &crew->works[n].shares[i];
+			struct replay_job *own = &crew->held[n].jobs[i];
 
-			share->job.run = do_share;
-			share->work = &crew->works[n];
-			share->member = i;
+			own->job.run = run_job;
+			own->chapter = &crew->held[n];
+			own->member = i;
 		}
 	}
 	*ret_crew = crew;
@@ -106,56 +107,56 @@ void replay_crew_free(struct replay_crew *crew)
 	env_release(&crew->index->env, crew);
 }
 
-/* Waits for a chapter, if one is worked on. */
-static int finish(struct replay_crew *crew, struct chapter_work *work)
+/* Waits for a chapter, if one was given. */
+static int finish(struct replay_crew *crew, struct held_chapter *chapter)
 {
 	struct uds_index *index = crew->index;
 	bool damaged = false;
 	int r = 0;
 
-	if (!work->given)
+	if (!chapter->given)
 		return 0;
 	for (unsigned int i = 0; i < crew->members; i++) {
-		struct share *share = &work->shares[i];
+		struct replay_job *own = &chapter->jobs[i];
 
-		crew_wait(index->crew, &share->job);
-		damaged = damaged || share->damaged;
-		r = r < 0 ? r : share->status;
+		crew_wait(index->crew, &own->job);
+		damaged = damaged || own->damaged;
+		r = r < 0 ? r : own->status;
 	}
-	work->given = false;
+	chapter->given = false;
 	if (r < 0 || !damaged)
 		return r;
 	/* Here, so that one thread logs, chapter after chapter. */
-	return volume_log_damage(index->volume, work->slot, work->vcn,
+	return volume_log_damage(index->volume, chapter->slot, chapter->vcn,
 				 index->geometry.index_pages_per_chapter,
-				 index->geometry.record_pages_per_chapter, work->pages);
+				 index->geometry.record_pages_per_chapter, chapter->pages);
 }
 
-static void give(struct replay_crew *crew, struct chapter_work *work)
+static void give(struct replay_crew *crew, struct held_chapter *chapter)
 {
-	work->given = true;
+	chapter->given = true;
 	for (unsigned int i = 0; i < crew->members; i++)
-		crew_give(crew->index->crew, i, &work->shares[i].job);
+		crew_give(crew->index->crew, i, &chapter->jobs[i].job);
 }
 
 int replay_crew_make_room(struct replay_crew *crew)
 {
-	return finish(crew, &crew->works[crew->turn]);
+	return finish(crew, &crew->held[crew->turn]);
 }
 
 void replay_crew_give(struct replay_crew *crew, uint64_t vcn, uint64_t low_of, uint32_t slot,
 		      const uint8_t *record_pages, const struct additions *additions)
 {
-	struct chapter_work *work = &crew->works[crew->turn];
+	struct held_chapter *chapter = &crew->held[crew->turn];
 
-	work->vcn = vcn;
-	work->low_of = low_of;
-	work->slot = slot;
-	work->pages = record_pages;
-	work->additions = additions;
-	work->undo = false;
+	chapter->vcn = vcn;
+	chapter->low_of = low_of;
+	chapter->slot = slot;
+	chapter->pages = record_pages;
+	chapter->additions = additions;
+	chapter->undo = false;
 	crew->turn = (crew->turn + 1) % REPLAY_HELD;
-	give(crew, work);
+	give(crew, chapter);
 }
 
 int replay_crew_wait(struct replay_crew *crew)
@@ -164,7 +165,7 @@ int replay_crew_wait(struct replay_crew *crew)
 
 	for (unsigned int n = 0; n < REPLAY_HELD; n++) {
 		/* Oldest first. */
-		int last = finish(crew, &crew->works[(crew->turn + n) % REPLAY_HELD]);
+		int last = finish(crew, &crew->held[(crew->turn + n) % REPLAY_HELD]);
 
 		r = r < 0 ? r : last;
 	}
@@ -174,18 +175,18 @@ int replay_crew_wait(struct replay_crew *crew)
 bool replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
 		      const uint8_t *record_pages)
 {
-	struct chapter_work *work = &crew->works[crew->turn];
+	struct held_chapter *chapter = &crew->held[crew->turn];
 	bool gone = true;
 
-	work->vcn = vcn;
-	work->low_of = low_of;
-	work->pages = record_pages;
-	work->undo = true;
-	give(crew, work);
+	chapter->vcn = vcn;
+	chapter->low_of = low_of;
+	chapter->pages = record_pages;
+	chapter->undo = true;
+	give(crew, chapter);
 	for (unsigned int i = 0; i < crew->members; i++) {
-		crew_wait(crew->index->crew, &work->shares[i].job);
-		gone = gone && work->shares[i].gone;
+		crew_wait(crew->index->crew, &chapter->jobs[i].job);
+		gone = gone && chapter->jobs[i].gone;
 	}
-	work->given = false;
+	chapter->given = false;
 	return gone;
 }
