@@ -499,9 +499,11 @@ enum uds_exception_finding_kind {
 };
 
 struct uds_exception_finding {
-	uint32_t kind;	/* enum uds_exception_finding_kind */
-	uint64_t area;	/* where; 0 for findings of the header */
-	uint64_t index; /* entry in the area */
+	uint64_t size;	 /* of this struct: set by the library */
+	uint32_t kind;	 /* enum uds_exception_finding_kind */
+	uint32_t unused; /* 0 */
+	uint64_t area;	 /* where; 0 for findings of the header */
+	uint64_t index;	 /* entry in the area */
 	uint64_t old_chunk;
 	uint64_t new_chunk;
 	const char *sentence; /* names all of it; valid during the call */

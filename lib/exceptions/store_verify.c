@@ -56,6 +56,7 @@ static int report(struct store_check *v, const struct uds_exception_finding *whe
 			 finding.new_chunk, reason);
 	else
 		snprintf(sentence, sizeof(sentence), "%s", reason);
+	finding.size = sizeof(finding);
 	finding.kind = kind;
 	finding.sentence = sentence;
 	return v->found(v->context, &finding) != 0 ? UDS_ERR_STOPPED : 0;

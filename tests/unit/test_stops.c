@@ -54,6 +54,7 @@ static int each_record(void *context, const struct uds_record_name *name,
 static int each_finding(void *context, const struct uds_exception_finding *finding)
 {
 	(void)context;
+	ck_assert_uint_eq(finding->size, sizeof(*finding));
 	ck_assert_int_ne(finding->sentence[0], '\0');
 	return called();
 }

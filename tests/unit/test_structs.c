@@ -956,7 +956,8 @@ END_TEST
 /* Those that the library makes and hands to a callback: their size says how much of them there is. */
 static bool is_for_callbacks(const char *name)
 {
-	return strcmp(name, "uds_snapshot_loss") == 0 || strcmp(name, "uds_io_uri") == 0;
+	return strcmp(name, "uds_snapshot_loss") == 0 || strcmp(name, "uds_io_uri") == 0 ||
+	       strcmp(name, "uds_exception_finding") == 0;
 }
 
 static bool in_table(const char *name)
