@@ -43,6 +43,7 @@ pretend gcc <<-'END'
 END
 pretend apt-get <<-'END'
 	echo "apt-get $*" >>"$PRETEND_LOG"
+	case " $* " in *" ${PRETEND_UNKNOWN:-none} "*) exit 100 ;; esac
 	[ "${PRETEND_OFFLINE:-no}" = no ]
 END
 
@@ -97,6 +98,18 @@ a_failing_installation_ends_with_the_line() {
 	fresh_tree offline || return 1
 	! PRETEND_OFFLINE=yes PRETEND_MISSING=libtool quick build || return 1
 	said 'apt-get install --no-install-recommends libtool$'
+}
+
+a_package_that_does_not_exist_keeps_none_away() {
+	fresh_tree odd || return 1
+	PRETEND_UNKNOWN=libnbd-bin PRETEND_MISSING="libnbd-bin python3 mandoc" quick check build ||
+		{ cat "$scratch/said"; return 1; }
+	grep -q 'apt-get install .* python3$' "$scratch/log" && grep -q 'apt-get install .* mandoc$' "$scratch/log" &&
+		[ "$(grep -c 'apt-get update' "$scratch/log")" = 1 ] && said 'without .*libnbd-bin.*: what needs' || return 1
+	# Nothing is tried one by one where nothing can be had.
+	fresh_tree alone || return 1
+	PRETEND_OFFLINE=yes PRETEND_MISSING="python3 mandoc" quick check build || { cat "$scratch/said"; return 1; }
+	[ "$(grep -c apt-get "$scratch/log")" = 1 ] && said 'going on without python3 mandoc: what needs'
 }
 
 scan_asks_for_no_test_packages() {
@@ -168,7 +181,8 @@ an_unknown_stage_is_refused() {
 }
 
 for test in a_path_with_a_space_is_refused_in_a_sentence a_user_without_root_and_sudo_gets_the_line \
-	a_failing_installation_ends_with_the_line scan_asks_for_no_test_packages paths_are_those_of_the_caller \
+	a_failing_installation_ends_with_the_line a_package_that_does_not_exist_keeps_none_away \
+	scan_asks_for_no_test_packages paths_are_those_of_the_caller \
 	packages_that_arrive_are_found \
 	check_says_stage_and_count_and_counts_the_examples a_test_without_a_result_is_a_failure \
 	a_stage_that_cannot_run_is_a_skip_with_its_reason models_without_spin_are_a_skip an_unknown_stage_is_refused; do
