@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The completions offer what the command has: all of it, and nothing else. So does the manual."""
+import functools
 import os
 import re
 import shutil
@@ -13,11 +14,13 @@ SOURCE = os.environ.get("UDS_SRCDIR") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
+@functools.lru_cache(maxsize=None)
 def commands():
     """All commands, from the help."""
     return re.findall(r"^  ([a-z]+(?: [a-z-]+)?)  ", uds("help").out, re.MULTILINE)
 
 
+@functools.lru_cache(maxsize=None)
 def options(command):
     return sorted(set(re.findall(r"^  (--[a-z-]+)", uds("help", *command.split()).out,
                                  re.MULTILINE)))
