@@ -618,13 +618,14 @@ int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
  * Repairs what uds_index_verify() finds in the chapters, the saves and the extras, durably. Damaged
  * record pages are dropped: their records are not found afterwards, and cause no error. Damaged index
  * pages are made again from the records, without loss; a chapter is dropped as a whole when nothing says
- * that its records are not those of another one. A damaged config block is made again if the rest of the
- * index leaves one answer. Everything else is found as before. A repair ends with a save;
+ * that its records are not those of another one. A damaged super block or config block is made again if
+ * the rest of the index leaves one answer. Everything else is found as before. A repair ends with a save;
  * libuds_index(3), Repair, has the details.
  *
  * @options: as for uds_index_open(), may be NULL; mode and skip_unreadable are ignored. Without
- *     lose_records nothing is written when records would be lost. Progress is in chapters. A config block is
- *     made again only with check_nonce, since nothing else has the user nonce, or with configuration.
+ *     lose_records nothing is written when records would be lost. Progress is in chapters, and
+ *     before that in parts of the search for lost seed data, if there is one. A config block is made again only
+ *     with check_nonce, since nothing else has the user nonce, or with configuration.
  * @found: may be NULL; called before anything is written, once for each damage, with a sentence that
  *     says what is lost by it. A value other than 0 refuses: nothing is written.
  * @ret_findings: may be NULL; how many of these there were. 0: nothing was damaged, nothing was written.
@@ -635,7 +636,7 @@ int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
  *   UDS_ERR_WOULD_LOSE_RECORDS   lose_records is not set, and records would be lost
  *   UDS_ERR_STOPPED              a callback refused, or ended it
  *   UDS_ERR_CORRUPT, UDS_ERR_NOT_AN_INDEX, UDS_ERR_UNSUPPORTED_VERSION
- *                                the super block is damaged, or the config block, and the rest leaves no
+ *                                the super block or the config block is damaged, and the rest leaves no
  *                                answer, or several; the sentence says what is missing
  *   UDS_ERR_MISMATCH, UDS_ERR_NONCE_MISMATCH, UDS_ERR_READ_ONLY, UDS_ERR_UNALIGNED, -EINVAL, -E2BIG
  *                                as uds_index_open()

@@ -5,34 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-
-#define C1 UINT64_C(0x87c37b91114253d5)
-#define C2 UINT64_C(0x4cf5ad432745937f)
-
-static inline uint64_t rotl(uint64_t x, unsigned int n)
-{
-	return x << n | x >> (64 - n);
-}
-
-static inline uint64_t scramble1(uint64_t k)
-{
-	return rotl(k * C1, 31) * C2;
-}
-
-static inline uint64_t scramble2(uint64_t k)
-{
-	return rotl(k * C2, 33) * C1;
-}
-
-static inline uint64_t finish(uint64_t k)
-{
-	k ^= k >> 33;
-	k *= UINT64_C(0xff51afd7ed558ccd);
-	k ^= k >> 33;
-	k *= UINT64_C(0xc4ceb9fe1a85ec53);
-	k ^= k >> 33;
-	return k;
-}
+#include "base/murmur3_mix.h"
 
 void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_hash[16])
 {
@@ -46,10 +19,10 @@ void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_ha
 	 * everywhere (3.2).
 	 */
 	for (; left >= 16; left -= 16, p += 16) {
-		h1 ^= scramble1(get_le64(p));
-		h1 = (rotl(h1, 27) + h2) * 5 + 0x52dce729;
-		h2 ^= scramble2(get_le64(p + 8));
-		h2 = (rotl(h2, 31) + h1) * 5 + 0x38495ab5;
+		h1 ^= murmur3_scramble1(get_le64(p));
+		h1 = (murmur3_rotl(h1, 27) + h2) * 5 + MURMUR3_ADD1;
+		h2 ^= murmur3_scramble2(get_le64(p + 8));
+		h2 = (murmur3_rotl(h2, 31) + h1) * 5 + MURMUR3_ADD2;
 	}
 	if (left > 0) {
 		/*
@@ -59,15 +32,15 @@ void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_ha
 		uint8_t tail[16] = { 0 };
 
 		memcpy(tail, p, left);
-		h1 ^= scramble1(get_le64(tail));
-		h2 ^= scramble2(get_le64(tail + 8));
+		h1 ^= murmur3_scramble1(get_le64(tail));
+		h2 ^= murmur3_scramble2(get_le64(tail + 8));
 	}
 	h1 ^= length;
 	h2 ^= length;
 	h1 += h2;
 	h2 += h1;
-	h1 = finish(h1);
-	h2 = finish(h2);
+	h1 = murmur3_finish(h1);
+	h2 = murmur3_finish(h2);
 	h1 += h2;
 	h2 += h1;
 	put_le64(ret_hash, h1);
@@ -82,6 +55,6 @@ uint64_t nonce_hash(uint64_t start, const void *bytes, size_t length)
 	 * Bytes 4 to 11 of the hash, as the format has it: the high half of one word and the low
 	 * half of the other (3.2).
 	 */
-	murmur3_128(bytes, length, (uint32_t)(start ^ start >> 27), hash);
+	murmur3_128(bytes, length, nonce_hash_seed(start), hash);
 	return get_le64(hash + 4);
 }

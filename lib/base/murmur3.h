@@ -15,4 +15,10 @@ void murmur3_128(const void *bytes, size_t length, uint32_t seed, uint8_t ret_ha
 /* How the format derives one nonce from another: bytes 4 to 11 of a hash with seed @start. */
 uint64_t nonce_hash(uint64_t start, const void *bytes, size_t length);
 
+/* All of @start that counts. */
+static inline uint32_t nonce_hash_seed(uint64_t start)
+{
+	return (uint32_t)(start ^ start >> 27);
+}
+
 #endif

@@ -13,6 +13,7 @@
 #include "index/index.h"
 #include "volume/config_block.h"
 #include "volume/config_restore.h"
+#include "volume/super_restore.h"
 
 struct lost_search {
 	struct uds_io *io;
@@ -20,19 +21,22 @@ struct lost_search {
 	const struct uds_env *env;
 	struct uds_configuration given;
 	bool has_given;
-	uint8_t *found; /* the block as it is on the device */
-	uint8_t *block; /* as it should be */
+	uint8_t *found; /* super block and config block as they are on the device */
+	uint8_t *block; /* as they should be */
 	struct super_block super;
 	struct config_candidates candidates;
 	struct layout layout;
+	struct uds_message why;	    /* what opening said */
+	struct uds_message reason;  /* why nothing is made again */
 	struct uds_message scratch; /* why a try failed */
 };
 
-/* The device with @block at byte @at. */
+/* The device with @length bytes of @block at byte @at. */
 static int put_in_place(struct uds_io *io, const struct uds_env *env, const uint8_t *block,
-			uint64_t at, struct uds_message *message, struct lost_block *ret_lost)
+			uint64_t at, uint64_t length, struct uds_message *message,
+			struct lost_block *ret_lost)
 {
-	struct lost_block lost = { .device = io, .at = at, .env = *env };
+	struct lost_block lost = { .device = io, .at = at, .length = length, .env = *env };
 	struct uds_io_ranges_options options = UDS_IO_RANGES_OPTIONS_INIT;
 	struct uds_io_range ranges[3];
 	uint64_t bytes = 0;
@@ -43,16 +47,16 @@ static int put_in_place(struct uds_io *io, const struct uds_env *env, const uint
 	options.device_offset = uds_io_device_offset(io);
 	r = uds_io_size(io, &bytes);
 	if (r == 0)
-		r = uds_io_open_memory(BLOCK_BYTES, 1, env, &lost.memory);
+		r = uds_io_open_memory(length, 1, env, &lost.memory);
 	if (r == 0)
-		r = uds_io_write(lost.memory, block, BLOCK_BYTES, 0);
+		r = uds_io_write(lost.memory, block, length, 0);
 	if (r == 0) {
 		if (at > 0)
 			ranges[count++] = (struct uds_io_range){ io, 0, at };
-		ranges[count++] = (struct uds_io_range){ lost.memory, 0, BLOCK_BYTES };
-		if (at + BLOCK_BYTES < bytes)
-			ranges[count++] = (struct uds_io_range){ io, at + BLOCK_BYTES,
-								 bytes - at - BLOCK_BYTES };
+		ranges[count++] = (struct uds_io_range){ lost.memory, 0, length };
+		if (at + length < bytes)
+			ranges[count++] =
+				(struct uds_io_range){ io, at + length, bytes - at - length };
 		r = uds_io_open_ranges(ranges, count, &options, env, message, &lost.whole);
 	} else {
 		failure(message, r, "%s", uds_strerror(r));
@@ -81,12 +85,12 @@ int lost_block_write(const struct lost_block *lost, struct uds_message *message)
 
 	if (lost->memory == NULL)
 		return 0;
-	block = io_allocate_buffer(lost->device, &lost->env, BLOCK_BYTES);
+	block = io_allocate_buffer(lost->device, &lost->env, lost->length);
 	if (block == NULL)
 		return -ENOMEM;
-	r = io_read(lost->memory, block, BLOCK_BYTES, 0, message);
+	r = io_read(lost->memory, block, lost->length, 0, message);
 	if (r == 0)
-		r = io_write(lost->device, block, BLOCK_BYTES, lost->at, message);
+		r = io_write(lost->device, block, lost->length, lost->at, message);
 	if (r == 0)
 		r = io_flush(lost->device, message);
 	env_release(&lost->env, block);
@@ -101,7 +105,8 @@ static int save_loads(struct lost_search *search, const struct uds_configuration
 	int r;
 
 	config_block_encode(configuration, version, search->block);
-	r = put_in_place(search->io, search->env, search->block, at, &search->scratch, &lost);
+	r = put_in_place(search->io, search->env, search->block, at, BLOCK_BYTES, &search->scratch,
+			 &lost);
 	if (r < 0)
 		return r;
 	r = layout_read(lost.whole, search->options->offset, &search->scratch, &search->layout);
@@ -158,14 +163,13 @@ static int take_nonce(struct lost_search *search, const uint8_t *config,
 static void describe(const struct lost_search *search, struct uds_message *message)
 {
 	const struct uds_configuration *c = &search->candidates.list[0];
-	struct uds_message why = *message;
 	const char *usual = search->has_given ? "as given" : "which nothing else has, as is usual";
 
 	failure(message, 0,
 		"%.230s; it is made again: %" PRIu32 " chapters (%" PRIu32 " sparse, sample rate "
 		"%" PRIu32 ") of %" PRIu32 " record pages of %" PRIu32 " bytes, nonce %" PRIu64
 		", and, %s, cache chapters %" PRIu32 ", mean delta %" PRIu32,
-		why.text, c->chapters_per_volume, c->sparse_chapters_per_volume,
+		search->why.text, c->chapters_per_volume, c->sparse_chapters_per_volume,
 		c->sparse_sample_rate, c->record_pages_per_chapter, c->page_bytes, c->nonce, usual,
 		c->cache_chapters, c->volume_index_mean_delta);
 }
@@ -194,10 +198,123 @@ static int find_config(struct lost_search *search, struct uds_message *message,
 	config_block_encode(&search->candidates.list[0], version, search->block);
 	if (memcmp(search->block, search->found, BLOCK_BYTES) == 0)
 		return failure(reason, UDS_ERR_CORRUPT, "the config block is not what is damaged");
-	r = put_in_place(search->io, search->env, search->block, at, reason, ret_lost);
+	r = put_in_place(search->io, search->env, search->block, at, BLOCK_BYTES, reason, ret_lost);
 	if (r == 0)
 		describe(search, message);
 	return r;
+}
+
+static void describe_super(const struct lost_search *search, bool same_seed, bool config_lost,
+			   struct uds_message *message)
+{
+	const struct super_block *super = &search->super;
+	const char *seed = same_seed ? "its seed data are as they were"
+				     : "its seed data are lost, and others with the same volume "
+				       "nonce are in their place";
+
+	failure(message, 0,
+		"%.230s; the super block is made again%s: version %" PRIu32 ", %" PRIu64
+		" blocks, volume nonce 0x%" PRIx64 "; %s",
+		search->why.text, config_lost ? ", and the config block as given" : "",
+		super->version, super->total_blocks, super->volume_nonce, seed);
+}
+
+/* The configuration that the super block follows from. Returns 1 when it is not on the device, 0, or an error. */
+static int take_configuration(struct lost_search *search, uint32_t *ret_version,
+			      struct uds_configuration *ret_configuration,
+			      struct uds_message *reason)
+{
+	struct geometry geometry;
+	int r;
+
+	r = config_block_decode(search->found + BLOCK_BYTES, ret_version, ret_configuration, NULL);
+	if (r == 0)
+		r = geometry_make(ret_configuration, &geometry, NULL);
+	if (r == 0)
+		return 0;
+	if (!search->has_given)
+		return failure(reason, UDS_ERR_CORRUPT,
+			       "there is no good config block either, and no configuration is "
+			       "given");
+	*ret_configuration = search->given;
+	if (search->options->check_nonce)
+		ret_configuration->nonce = search->options->nonce;
+	*ret_version =
+		search->given.chapters_per_volume % 2 != 0 && search->given.remapped_virtual > 0
+			? CONFIG_VERSION_CONVERTED
+			: CONFIG_VERSION_PLAIN;
+	return 1;
+}
+
+/* With a config block that is good, or a configuration that is given. */
+static int find_super(struct lost_search *search, struct uds_message *message,
+		      struct uds_message *reason, struct lost_block *ret_lost)
+{
+	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
+	struct super_clues clues = {
+		.configuration = &configuration,
+		.at = search->options->offset / BLOCK_BYTES,
+		.found = search->found,
+		.progress = search->options->progress,
+		.progress_context = search->options->progress_context,
+	};
+	uint32_t version = 0;
+	bool same_seed = false;
+	int r, config_lost;
+
+	r = io_read(search->io, search->found, (uint64_t)2 * BLOCK_BYTES, search->options->offset,
+		    reason);
+	config_lost = r < 0 ? r : take_configuration(search, &version, &configuration, reason);
+	if (config_lost < 0)
+		return config_lost;
+	clues.converted = version == CONFIG_VERSION_CONVERTED;
+	r = super_restore(search->io, search->env, &clues, reason, &search->super, &same_seed);
+	if (r < 0)
+		return r;
+	super_block_encode(&search->super, search->block);
+	memcpy(search->block + BLOCK_BYTES, search->found + BLOCK_BYTES, BLOCK_BYTES);
+	if (config_lost == 1)
+		config_block_encode(&configuration, version, search->block + BLOCK_BYTES);
+	if (memcmp(search->block, search->found, (size_t)2 * BLOCK_BYTES) == 0)
+		return failure(reason, UDS_ERR_CORRUPT, "neither block is what is damaged");
+	r = put_in_place(search->io, search->env, search->block, search->options->offset,
+			 config_lost == 1 ? (uint64_t)2 * BLOCK_BYTES : BLOCK_BYTES, reason,
+			 ret_lost);
+	if (r == 0)
+		describe_super(search, same_seed, config_lost == 1, message);
+	return r;
+}
+
+/* Statuses that say what the bytes are, and not that they could not be read. */
+static bool is_damage(int status)
+{
+	return status == UDS_ERR_CORRUPT || status == UDS_ERR_NOT_AN_INDEX ||
+	       status == UDS_ERR_UNSUPPORTED_VERSION;
+}
+
+/*
+ * Where both blocks are good by themselves and contradict each other, the rest agrees with one of them; that of a super
+ * block has to be found in the saves.
+ */
+static int find_either(struct lost_search *search, struct uds_message *message,
+		       struct uds_message *reason, struct lost_block *ret_lost)
+{
+	struct uds_message *other = &search->scratch;
+	int r, found;
+
+	r = layout_read_super_block(search->io, search->options->offset, search->found,
+				    &search->super, reason);
+	if (r < 0 && !is_damage(r))
+		return r;
+	if (r < 0)
+		return find_super(search, message, reason, ret_lost);
+	r = find_config(search, message, reason, ret_lost);
+	if (r >= 0 || !is_damage(r))
+		return r;
+	found = find_super(search, message, other, ret_lost);
+	if (found < 0 && !is_damage(found))
+		*reason = *other;
+	return found < 0 && is_damage(found) ? r : found;
 }
 
 static int find(struct lost_search *search, struct uds_message *message, struct uds_message *reason,
@@ -212,20 +329,17 @@ static int find(struct lost_search *search, struct uds_message *message, struct 
 		r = STRUCT_IN(&search->given, given, uds_configuration, remapped_physical, reason);
 	if (r < 0)
 		return r;
-	search->found = io_allocate_buffer(search->io, search->env, BLOCK_BYTES);
-	search->block = io_allocate_buffer(search->io, search->env, BLOCK_BYTES);
+	search->found = io_allocate_buffer(search->io, search->env, (uint64_t)2 * BLOCK_BYTES);
+	search->block = io_allocate_buffer(search->io, search->env, (uint64_t)2 * BLOCK_BYTES);
 	if (search->found == NULL || search->block == NULL)
 		return failure(reason, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	r = layout_read_super_block(search->io, search->options->offset, search->found,
-				    &search->super, reason);
-	return r < 0 ? r : find_config(search, message, reason, ret_lost);
+	return find_either(search, message, reason, ret_lost);
 }
 
 int lost_block_find(struct uds_io *io, const struct uds_index_options *options,
 		    const struct uds_env *env, int status, struct uds_message *message,
 		    struct lost_block *ret_lost)
 {
-	struct uds_message reason = { "" }, why = *message;
 	struct lost_search *search = env_allocate_zeroed(env, 1, sizeof(*search));
 	int r;
 
@@ -234,12 +348,15 @@ int lost_block_find(struct uds_io *io, const struct uds_index_options *options,
 	search->io = io;
 	search->options = options;
 	search->env = env;
-	r = find(search, message, &reason, ret_lost);
+	search->why = *message;
+	r = find(search, message, &search->reason, ret_lost);
+	if (is_damage(r))
+		r = failure(message, status, "%.300s; it is not made again: %.180s",
+			    search->why.text, search->reason.text);
+	else if (r < 0)
+		r = failure(message, r, "%s: %.400s", uds_io_name(io), search->reason.text);
 	env_release(env, search->found);
 	env_release(env, search->block);
 	env_release(env, search);
-	if (r == UDS_ERR_CORRUPT || r == UDS_ERR_NOT_AN_INDEX || r == UDS_ERR_UNSUPPORTED_VERSION)
-		return failure(message, status, "%.300s; it is not made again: %.180s", why.text,
-			       reason.text);
-	return r < 0 ? failure(message, r, "%s: %.400s", uds_io_name(io), reason.text) : 0;
+	return r;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A block that an index cannot be opened without, the config block, made again where it is damaged: from
- * what the rest of the index says, and only if that leaves a single answer.
+ * The blocks that an index cannot be opened without, super block and config block, made again where they are damaged:
+ * from what the rest of the index says, and only if that leaves a single answer.
  *
- * The index is looked at through an I/O that has the block in its place, in memory. So everything is known, and has
- * been reported, before the block is written.
+ * The index is looked at through an I/O that has them in their place, in memory. So everything is known, and has
+ * been reported, before they are written.
  *
  * Threads: one at a time.
  */
@@ -15,9 +15,10 @@
 
 struct lost_block {
 	struct uds_io *device;
-	struct uds_io *memory; /* the block alone */
-	struct uds_io *whole;  /* the device, with the block in place */
+	struct uds_io *memory; /* the block alone, or both */
+	struct uds_io *whole;  /* the device, with that in place */
 	uint64_t at;	       /* bytes of the device */
+	uint64_t length;
 	struct uds_env env;
 };
 
@@ -28,13 +29,14 @@ struct lost_block {
  * @message: what opening said; afterwards what is wrong with which block and what it is made from, or why it is not
  *     made again.
  *
- * Returns 0, and the index can be opened on @ret_lost->whole; @status; -ENOMEM; or what the I/O said.
+ * Returns 0, and the index can be opened on @ret_lost->whole; @status; UDS_ERR_STOPPED by the progress callback; -ENOMEM;
+ * or what the I/O said.
  */
 int lost_block_find(struct uds_io *io, const struct uds_index_options *options,
 		    const struct uds_env *env, int status, struct uds_message *message,
 		    struct lost_block *ret_lost);
 
-/* Writes the block to the device, durably. Does nothing if there is none. Returns 0, -ENOMEM or what the I/O said. */
+/* Writes what was lost to the device, durably. Does nothing if nothing was. Returns 0, -ENOMEM or what the I/O said. */
 int lost_block_write(const struct lost_block *lost, struct uds_message *message);
 
 void lost_block_free(struct lost_block *lost);

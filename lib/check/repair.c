@@ -229,7 +229,9 @@ static int mend(struct repair *repair, struct uds_message *message)
 	return r;
 }
 
-static int repair_index(struct repair *repair, struct uds_message *message)
+/* Not inline: its sentences are not on the stack while the index is opened. */
+static __attribute__((noinline)) int repair_index(struct repair *repair,
+						  struct uds_message *message)
 {
 	struct uds_index *index = repair->verify.index;
 	uint64_t chapters = index->newest - index->oldest;

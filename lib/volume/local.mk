@@ -26,6 +26,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume/saves.c lib/volume/saves.h \
 	lib/volume/slot_table.c lib/volume/slot_table.h \
 	lib/volume/super_block.c lib/volume/super_block.h \
+	lib/volume/super_restore.c lib/volume/super_restore.h \
 	lib/volume/volume.c lib/volume/volume.h \
 	lib/volume/volume_private.h \
 	lib/volume/volume_search.c lib/volume/volume_search.h \

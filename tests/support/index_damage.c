@@ -127,11 +127,8 @@ void index_damage_place(const struct layout *layout, const struct index_damage *
 
 	*ret_length = 8;
 	switch (damage->structure) {
-	case SUPER_BLOCK_MAGIC:
-		*ret_offset = super->first * BLOCK_BYTES;
-		break;
 	case SUPER_BLOCK_REGIONS:
-		*ret_offset = super->first * BLOCK_BYTES + 160;
+		*ret_offset = (super_block_config_at(super) - 1) * BLOCK_BYTES + 160;
 		break;
 	case CONFIG_BLOCK:
 		*ret_offset = super_block_config_at(super) * BLOCK_BYTES;

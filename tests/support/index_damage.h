@@ -12,7 +12,6 @@
 #include "volume/layout.h"
 
 enum index_structure {
-	SUPER_BLOCK_MAGIC,
 	SUPER_BLOCK_REGIONS,
 	CONFIG_BLOCK,
 	SAVE_HEADER,	    /* of save @number */

@@ -286,6 +286,28 @@ def a_damaged_config_block_is_made_again_with_the_nonce():
         equal(len(uds("dump", path).out.splitlines()), 3000)
 
 
+def a_damaged_super_block_is_made_again():
+    with Folder() as folder:
+        path = os.path.join(folder, "x.uds")
+        # Seed data that are found early when they are lost.
+        uds("create", *SMALL, "--nonce-data", "85a7000000000000000000000000000000000000000000000000000000000000", path)
+        uds("post", path, stdin=records(0, 3000))
+        before = content(path)
+        for start, length, lost in ((0, 8, False), (224, 40, True), (0, 4096, True)):
+            damage(path, start, bytes(length))
+            found = uds("verify", "--repair", "--json", path).json
+            equal(found["findings_count"], 1)
+            equal("seed data are lost" in found["findings"][0], lost)
+            after = content(path)
+            equal(after[:224] + after[264:8192], before[:224] + before[264:8192])
+            equal(uds("verify", "--json", path).json,
+                  {"damaged": False, "findings": [], "findings_count": 0})
+            checked = subprocess.run([sys.executable, CHECKER, path], capture_output=True,
+                                     text=True, check=False)
+            equal(checked.returncode, 0, checked.stdout + checked.stderr)
+            equal(len(uds("dump", path).out.splitlines()), 3000)
+
+
 def a_damaged_save_is_not_called_clean_and_recover_saves_anew():
     with Folder() as folder:
         path = os.path.join(folder, "x")
@@ -541,6 +563,7 @@ if __name__ == "__main__":
         verify_names_what_is_damaged,
         a_repair_says_what_is_lost_and_drops_it_when_told_so,
         a_damaged_config_block_is_made_again_with_the_nonce,
+        a_damaged_super_block_is_made_again,
         a_damaged_save_is_not_called_clean_and_recover_saves_anew,
         a_save_of_another_configuration_is_refused_until_told_to_ignore_it,
         records_that_only_a_damaged_save_has_are_kept_or_given_up_on_request,

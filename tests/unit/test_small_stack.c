@@ -113,6 +113,18 @@ static void live_of_index(void *context)
 	(void)MEASURE(uds_index_run(index, &request, 1));
 	good(MEASURE(uds_index_close(index)));
 
+	options.mode = UDS_INDEX_LOAD_OR_RECOVER;
+	options.check_nonce = true;
+	for (uint64_t at = 0; at <= sizeof(junk); at += sizeof(junk)) {
+		good(uds_io_read(io, junk, sizeof(junk), at));
+		memset(junk, 0xa5,
+		       8); /* the magic of the super block, and that of the config block */
+		good(uds_io_write(io, junk, sizeof(junk), at));
+		good(MEASURE(
+			uds_index_repair(io, &options, ignore_finding, NULL, &message, &findings)));
+	}
+	options.check_nonce = false;
+
 	good(uds_io_size(io, &bytes));
 	memset(junk, 0xa5, sizeof(junk));
 	options.mode = UDS_INDEX_LOAD_OR_RECOVER;
