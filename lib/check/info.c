@@ -92,6 +92,8 @@ static void look_for_checkpoint(const struct layout *layout, struct uds_index_in
 {
 	const struct save *save = layout_checkpoint(layout);
 
+	/* A save that cannot be loaded is not begun with. */
+	info->saved_zones = 0;
 	info->recovery_chapters = info->open_chapter - info->oldest_chapter;
 	/* One of chapter numbers that the volume does not have is of no use (index/rebuild.h). */
 	if (save == NULL || save->newest < info->oldest_chapter ||

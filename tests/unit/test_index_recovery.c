@@ -191,6 +191,9 @@ START_TEST(a_damaged_save_does_not_take_its_open_chapter_with_it)
 	ck_assert_int_eq(uds_index_read_info(f.io, &options, &f.message, &info), 0);
 	ck_assert_int_eq(info.state, UDS_INDEX_NEEDS_RECOVERY);
 	ck_assert_uint_eq(info.saved_records, OPEN);
+	ck_assert_uint_eq(info.saved_zones, 0);
+	ck_assert_uint_gt(info.recovery_chapters, 0);
+	ck_assert_uint_eq(info.recovery_chapters, info.open_chapter - info.oldest_chapter);
 	ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, zones, false), UDS_ERR_NEEDS_RECOVERY);
 	for (int mode = UDS_INDEX_READ_ONLY; mode >= UDS_INDEX_LOAD_OR_RECOVER; mode -= 2) {
 		int r = reopen(&f, (enum uds_index_mode)mode, zones, false);
