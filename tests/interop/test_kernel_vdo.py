@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""dm-vdo of the real kernel writes to an index that has extras, which it does not know.
+"""dm-vdo of the real kernel writes to an index that has extras, which it does not know; and opens one whose super block
+and config block were lost and made again.
 
 A VDO volume has no room behind its index, so the index with extras lies in a file of its own, with the nonces of the
 volume; what is in front of the extras goes into the volume, the kernel continues it, and it comes back. The kernel runs
@@ -124,6 +125,41 @@ def kernel_writes_in_front_of_extras(folder):
         flip(index, at)
 
 
+def kernel_opens_an_index_whose_first_blocks_were_made_again(folder):
+    volume = os.path.join(folder, "v.img")
+    with open(volume, "wb") as file:
+        file.truncate(6 << 30)
+    guest("vdoformat --logical-size=2G --slab-bits=13 /dev/disk >/dev/null && "
+          "vdo v0 /dev/disk 4194304 && waitindex v0 && "
+          "dd if=/dev/urandom of=/dev/mapper/v0 bs=4096 count=%d oflag=direct 2>/dev/null && "
+          "dmsetup remove v0" % BLOCKS, volume)
+    with open(volume, "rb") as file:
+        nonce = struct.unpack("<Q", file.read(40)[32:])[0]
+        file.seek(AT)
+        before = file.read(8192)
+    # The kernel's seed data are as they are, so they are searched for among all.
+    for at, options in ((AT + 4096, ["--nonce", nonce]), (AT, [])):
+        with open(volume, "r+b") as file:
+            file.seek(at)
+            file.write(bytes(4096))
+        uds("verify", "--repair", "--offset", AT, *options, volume)
+    with open(volume, "rb") as file:
+        file.seek(AT)
+        after = file.read(8192)
+    equal(after[:224] + after[264:312] + after[4096:4096 + 66],
+          before[:224] + before[264:312] + before[4096:4096 + 66])
+    equal(after[224:264] != before[224:264], True, "other seed data")
+    uds("verify", "--offset", AT, volume)
+    # What was written before is found: the same blocks once more.
+    out = guest("vdo v0 /dev/disk 4194304 && waitindex v0 && "
+                "dd if=/dev/mapper/v0 of=/tmp/b bs=4096 count=%d 2>/dev/null && "
+                "dd if=/tmp/b of=/dev/mapper/v0 bs=4096 seek=%d oflag=direct 2>/dev/null && "
+                "vdostats v0 | grep 'index.entriesIndexed\\|index.postsFound'; "
+                "dmsetup remove v0" % (BLOCKS, BLOCKS), volume)
+    equal(sorted(out.split()), sorted(["index.entriesIndexed", str(BLOCKS),
+                                       "index.postsFound", str(BLOCKS)]))
+
+
 def run_with_guest(*tests):
     """Runs each with a folder of its own, where there is a guest. Returns the exit status."""
     results = Results()
@@ -140,7 +176,8 @@ def run_with_guest(*tests):
 
 
 def main():
-    return run_with_guest(kernel_writes_in_front_of_extras)
+    return run_with_guest(kernel_writes_in_front_of_extras,
+                          kernel_opens_an_index_whose_first_blocks_were_made_again)
 
 
 if __name__ == "__main__":
