@@ -14,6 +14,7 @@ tool_tests = \
 	tests/tool/test_tool_quiet.py \
 	tests/tool/test_tool_recover.py \
 	tests/tool/test_tool_requests.py \
+	tests/tool/test_tool_rescue.py \
 	tests/tool/test_tool_salvage.py \
 	tests/tool/test_tool_scan.py \
 	tests/tool/test_tool_scan_shared.py \
