@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "volume/config_moved.h"
 #include "volume/page_reader.h"
 #include "volume/saves.h"
 #include "volume/whole_chapter.h"
@@ -306,14 +307,27 @@ static int check_given(struct config_search *search, const struct uds_configurat
 	return 0;
 }
 
+/* Only the chapters tell which one a conversion has moved. */
+static int find_moved(struct config_search *search, struct uds_message *message)
+{
+	const struct save_slot *latest = saves_find_latest(&search->saves);
+	uint64_t open_chapter = latest != NULL ? latest->save.newest : 0;
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < search->found.count; i++)
+		r = config_find_moved(search->io, search->env, search->super,
+				      open_chapter < CHAPTER_LIMIT ? open_chapter : 0,
+				      &search->found.list[i], message);
+	return r;
+}
+
 static int find(struct config_search *search, struct uds_message *message)
 {
+	int r = 0;
+
 	if (!search->kind_known)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "only a save says whether the index is sparse, and there is none");
-	if (search->super->version == SUPER_VERSION_CONVERTED)
-		return failure(message, UDS_ERR_CORRUPT,
-			       "nothing else says which chapter the conversion moved");
 	try_all(search);
 	if (search->too_many)
 		return failure(message, UDS_ERR_CORRUPT,
@@ -323,7 +337,9 @@ static int find(struct config_search *search, struct uds_message *message)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "no configuration with 7 cache chapters and mean delta 4096 agrees "
 			       "with the rest of the index");
-	return ask_volume(search, message);
+	if (search->super->version == SUPER_VERSION_CONVERTED)
+		r = find_moved(search, message);
+	return r < 0 ? r : ask_volume(search, message);
 }
 
 int config_restore(struct uds_io *io, const struct uds_env *env, const struct super_block *super,

@@ -8,6 +8,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume/chapter_stream.c lib/volume/chapter_stream.h \
 	lib/volume/chapter_writer.c lib/volume/chapter_writer.h \
 	lib/volume/config_block.c lib/volume/config_block.h \
+	lib/volume/config_moved.c lib/volume/config_moved.h \
 	lib/volume/config_restore.c lib/volume/config_restore.h \
 	lib/volume/region_stream.c lib/volume/region_stream.h \
 	lib/volume/find_chapters.c lib/volume/find_chapters.h \

@@ -772,9 +772,7 @@ START_TEST(damage_of_a_converted_volume_is_confined)
 			c.damage.number = 1 - c.damage.number;
 			c.finding = c.damage.number == 0 ? "save 0" : "save 1";
 		}
-		/* Which chapter it moved, only its config block says. */
-		if (c.damage.structure != CONFIG_BLOCK)
-			one_case(&c);
+		one_case(&c);
 	}
 	free_image();
 }
