@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A VDO volume on an I/O: its two blocks checked against each other and the device, and its index. */
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -176,16 +175,21 @@ static int read_first(struct uds_io *io, uint64_t *ret_blocks, uint8_t **ret_blo
 	int r = uds_io_size(io, &bytes);
 
 	*ret_block = NULL;
-	if (r < 0)
-		return failure(message, r, "asking for its size: %s", uds_strerror(r));
-	if (bytes < VDO_BLOCK_BYTES)
-		return failure(message, UDS_ERR_NOT_AN_INDEX,
-			       "not a VDO volume: expected at least %" PRIu64
-			       " bytes, found %" PRIu64,
-			       VDO_BLOCK_BYTES, bytes);
+	if (r < 0) {
+		failure(message, r, "asking for its size: %s", uds_strerror(r));
+		return r;
+	}
+	if (bytes < VDO_BLOCK_BYTES) {
+		failure(message, UDS_ERR_NOT_AN_INDEX,
+			"not a VDO volume: expected at least %" PRIu64 " bytes, found %" PRIu64,
+			VDO_BLOCK_BYTES, bytes);
+		return UDS_ERR_NOT_AN_INDEX;
+	}
 	*ret_block = io_allocate_buffer(io, &io->env, VDO_BLOCK_BYTES);
-	if (*ret_block == NULL)
-		return failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	if (*ret_block == NULL) {
+		failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+		return -ENOMEM;
+	}
 	*ret_blocks = bytes / VDO_BLOCK_BYTES;
 	return read_block(io, 0, *ret_blocks, "geometry block", *ret_block, message);
 }
@@ -202,7 +206,6 @@ UDS_PUBLIC int uds_vdo_read_info(struct uds_io *io, struct uds_message *ret_mess
 	if (r < 0)
 		return r;
 	r = read_first(io, &device_blocks, &block, ret_message);
-	assert(r < 0 || block != NULL);
 	/* Said with the bytes that are there: most often somebody has named another device. */
 	if (r == 0 && !vdo_geometry_is_there(block))
 		r = failure(
@@ -311,7 +314,6 @@ UDS_PUBLIC int uds_vdo_open_index(struct uds_io *device, const struct uds_vdo_in
 	if (r < 0)
 		return r;
 	r = read_first(device, &device_blocks, &block, ret_message);
-	assert(r < 0 || block != NULL);
 	if (r == 0)
 		r = find_index(device, &options, &env, device_blocks, block, &range,
 			       &ranges.device_offset, ret_message);

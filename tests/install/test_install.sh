@@ -87,6 +87,12 @@ static_library_shows_only_the_promised_names() {
 	diff <(promised) <(nm -g --defined-only "$(static_library)" | awk 'NF == 3 { print $3 }' | sort)
 }
 
+# What a library must not do to the program that links it: end it, or write to its output.
+library_neither_ends_nor_prints() {
+	! nm -u "$(static_library)" |
+		grep -E ' (abort|_?exit|_Exit|quick_exit|__assert_fail|perror|puts|putchar|(v|f|vf)?printf|__(v|f|vf)?printf_chk|std(in|out|err)|raise|kill)$'
+}
+
 # The names that the parts of the library have for each other.
 inner_names() {
 	nm -g --defined-only "$builddir/lib/.libs/libcore.a" | awk 'NF == 3 { print $3 }' | sort -u |
@@ -387,6 +393,7 @@ if [ "$failed" = 0 ]; then
 		if [ -f "$(static_library)" ]; then
 			check static_library_shows_only_the_promised_names \
 				static_library_shows_only_the_promised_names
+			check library_neither_ends_nor_prints library_neither_ends_nor_prints
 			mkdir -p "$scratch/bin"
 			for compiler in gcc clang; do
 				if have $compiler; then
@@ -398,6 +405,7 @@ if [ "$failed" = 0 ]; then
 			done
 		else
 			skip static_library_shows_only_the_promised_names "only a shared library is built"
+			skip library_neither_ends_nor_prints "only a shared library is built"
 		fi
 		check versions_agree versions_agree
 		if [ -x "$builddir/uds" ]; then

@@ -187,6 +187,12 @@ static const char *judge_missed(const struct model *model, const struct model_na
 {
 	if (!name->there || name->uncertain || name->count == 0)
 		return NULL;
+	/*
+	 * Its twin may have been deleted, found again through the entry of this name, in the same chapter, and
+	 * promoted: the entry went with it (libuds_index(3), CAVEATS).
+	 */
+	if (name->twin)
+		return NULL;
 	return must_be_found(model, &name->copies[name->count - 1], &request->name, time)
 		       ? "not found, but must be there"
 		       : NULL;
