@@ -33,10 +33,20 @@ static struct piece find_piece(struct origin *origin, struct uds_snapshot *s, ui
 		piece.bytes = run.count * s->chunk_bytes - in_chunk;
 	if (!copied)
 		return piece;
+	/* What follows is as in reading: where that ends with an error, nothing is known to be zero. */
 	s->store->ops->get_data(s->store, run.new_chunk, &good, &end);
-	/* A damaged entry may name any chunk: its place must not overflow. */
-	piece.io = good == 0 || run.new_chunk >= ceil_div(end, s->chunk_bytes) ? NULL : s->cow;
+	if (good <= (in_chunk + piece.bytes - 1) / s->chunk_bytes)
+		piece.bytes = (good == 0 ? 1 : good) * s->chunk_bytes - in_chunk;
+	end &= ~((uint64_t)uds_io_block_bytes(s->cow) - 1);
 	piece.at = run.new_chunk * s->chunk_bytes + in_chunk;
+	/* A damaged entry may name any chunk: its place must not overflow. */
+	if (good == 0 || run.new_chunk >= ceil_div(end, s->chunk_bytes) || piece.at >= end) {
+		piece.io = NULL;
+		return piece;
+	}
+	piece.io = s->cow;
+	if (piece.bytes > end - piece.at)
+		piece.bytes = end - piece.at;
 	return piece;
 }
 

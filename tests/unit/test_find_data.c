@@ -194,24 +194,70 @@ START_TEST(a_snapshot_has_the_holes_of_its_devices)
 }
 END_TEST
 
+/* A store on @cow whose first @count entries are for the chunks from 9 on, kept in those from @new_chunk on. */
+static void make_store(struct uds_io *cow, uint64_t new_chunk, unsigned int count)
+{
+	struct uds_exception_store_format_options format = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
+
+	format.chunk_bytes = 4096;
+	ck_assert_int_eq(uds_exception_store_format(cow, &format, NULL), 0);
+	for (unsigned int i = 0; i < count; i++) {
+		uint8_t entry[16] = { (uint8_t)(9 + i) };
+
+		for (unsigned int b = 0; b < 8; b++)
+			entry[8 + b] = (uint8_t)((new_chunk + i) >> 8 * b);
+		ck_assert_int_eq(uds_io_write(cow, entry, sizeof(entry), 4096 + 16 * i), 0);
+	}
+}
+
+/* A run of chunks that goes on behind the end of the device, or over a place of metadata: no hole from there on. */
+START_TEST(what_is_lost_of_a_run_is_no_hole)
+{
+	static const struct {
+		uint64_t cow_bytes, new_chunk, begin, end; /* the latter in the snapshot */
+	} cases[] = {
+		{ SIZE, SIZE / 4096 - 2, 11 * 4096, 13 * 4096 },
+		{ SIZE + 512, SIZE / 4096 - 2, 11 * 4096 + 512, 13 * 4096 },
+		{ SIZE, 257, 10 * 4096, 11 * 4096 },
+		{ SIZE, 300, SIZE, SIZE },
+	};
+
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct uds_io *origin = new_io(1, SIZE), *cow = new_io(1, cases[i].cow_bytes);
+		uint64_t begin, end = 0, at;
+		struct uds_snapshot *s;
+
+		make_store(cow, cases[i].new_chunk, 4);
+		ck_assert_int_eq(uds_snapshot_open(origin, cow, NULL, NULL, &s), 0);
+		ck_assert_int_eq(uds_snapshot_find_data(s, 0, &begin, &at), 0);
+		ck_assert_uint_eq(begin, cases[i].begin);
+		/* Maybe in several pieces. */
+		for (end = at; end < SIZE; end = at) {
+			uint64_t next;
+
+			ck_assert_int_eq(uds_snapshot_find_data(s, end, &next, &at), 0);
+			if (next > end)
+				break;
+		}
+		ck_assert_uint_eq(end, cases[i].end);
+		uds_snapshot_close(s);
+		uds_io_close(origin);
+		uds_io_close(cow);
+	}
+}
+END_TEST
+
 /* A store whose first entry leads to a chunk far behind the end: reading says so, and it is no hole. */
 START_TEST(what_is_lost_is_no_hole)
 {
 	static const uint64_t places[] = { UINT64_C(1) << 40, UINT64_MAX / 4096 - 1, 1 };
-	struct uds_exception_store_format_options format = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
 
 	for (unsigned int i = 0; i < 3; i++) {
 		struct uds_io *origin = new_io(1, SIZE), *cow = new_io(1, SIZE);
 		struct uds_snapshot *s;
 		uint64_t begin, end;
-		uint8_t entry[16] = { 0 };
 
-		format.chunk_bytes = 4096;
-		ck_assert_int_eq(uds_exception_store_format(cow, &format, NULL), 0);
-		entry[0] = 9; /* old chunk */
-		for (unsigned int b = 0; b < 8; b++)
-			entry[8 + b] = (uint8_t)(places[i] >> 8 * b);
-		ck_assert_int_eq(uds_io_write(cow, entry, sizeof(entry), 4096), 0);
+		make_store(cow, places[i], 1);
 		ck_assert_int_eq(uds_snapshot_open(origin, cow, NULL, NULL, &s), 0);
 		ck_assert_int_eq(uds_snapshot_find_data(s, 0, &begin, &end), 0);
 		ck_assert_uint_eq(begin, 9 * 4096);
@@ -314,6 +360,7 @@ int main(void)
 	tcase_add_test(tc, ranges_pass_on_what_their_parts_know);
 	tcase_add_test(tc, a_snapshot_has_the_holes_of_its_devices);
 	tcase_add_test(tc, what_is_lost_is_no_hole);
+	tcase_add_test(tc, what_is_lost_of_a_run_is_no_hole);
 	tcase_add_test(tc, what_a_backend_says_is_checked);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
