@@ -15,6 +15,43 @@
 
 #define STEP_BYTES (UINT64_C(4) << 20)
 
+/* Shorter holes are read with what lies around them: one read of it all is faster than many short ones. */
+#define SHORTEST_HOLE (UINT64_C(64) << 10)
+
+/*
+ * What to do next with the @left bytes at @offset: pass over a hole, then read a step, which may be 0 bytes. Where
+ * the snapshot cannot say, everything is read, and reading says what is wrong.
+ */
+static uint64_t find_hole(struct uds_snapshot *snapshot, uint64_t offset, uint64_t left,
+			  size_t *ret_step)
+{
+	uint64_t limit = offset + left, begin, end, at;
+
+	*ret_step = left < STEP_BYTES ? (size_t)left : STEP_BYTES;
+	if (uds_snapshot_find_data(snapshot, offset, &begin, &end) < 0)
+		return 0;
+	if (begin - offset < SHORTEST_HOLE)
+		begin = offset;
+	if (begin >= limit) {
+		*ret_step = 0;
+		return left;
+	}
+	if (limit > begin + STEP_BYTES)
+		limit = begin + STEP_BYTES;
+	at = end;
+	while (at < limit) {
+		uint64_t next;
+
+		if (uds_snapshot_find_data(snapshot, at, &next, &end) < 0)
+			end = limit;
+		else if (next - at >= SHORTEST_HOLE)
+			break;
+		at = end;
+	}
+	*ret_step = (size_t)((at < limit ? at : limit) - begin);
+	return begin - offset;
+}
+
 /* Reads a step; what can be read of it goes out. @ret_done: that much. */
 static int read_step(struct snapshot_target *target, struct sink *sink, struct missing *missing,
 		     uint8_t *buffer, size_t step, uint64_t offset, size_t *ret_done)
@@ -52,10 +89,16 @@ static int read_range(struct snapshot_target *target, struct sink *sink, struct 
 		return failed(target->command, target->cow_uri, -ENOMEM, NULL);
 	progress_start(&progress, target->quiet, "reading", NULL);
 	while (status == EXIT_GOOD && *ret_done < length) {
-		uint64_t left = length - *ret_done;
-		size_t step = left < STEP_BYTES ? (size_t)left : STEP_BYTES, done;
+		uint64_t left = length - *ret_done, hole = 0;
+		size_t step = left < STEP_BYTES ? (size_t)left : STEP_BYTES, done = 0;
 
-		status = read_step(target, sink, missing, buffer, step, offset + *ret_done, &done);
+		if (sink->sparse)
+			hole = find_hole(target->snapshot, offset + *ret_done, left, &step);
+		*ret_done += hole;
+		sink->taken += hole;
+		if (step > 0)
+			status = read_step(target, sink, missing, buffer, step, offset + *ret_done,
+					   &done);
 		*ret_done += done;
 		if (progress_report(&progress, *ret_done, length) != 0 && *ret_done < length) {
 			complain(target->command,

@@ -5,10 +5,12 @@ much of it went there is told exactly."""
 import fcntl
 import json
 import os
+import random
 import subprocess
 import sys
 
-from tool_support import DAMAGE, FAILED, GOOD, Folder, Skip, content, equal, has, main, uds
+from tool_support import (DAMAGE, FAILED, GOOD, Folder, Skip, content, equal, has, main, plain, uds,
+                          with_bad_sectors)
 
 SIZE, CHUNK = 1 << 20, 4096
 
@@ -158,8 +160,60 @@ def a_reader_that_goes_leaves_a_document():
         equal(json.loads(ran.err)["bytes"], SIZE)
 
 
+def data_ranges(path):
+    """[(first, end)] of what is no hole."""
+    ranges, at = [], 0
+    with open(path, "rb") as file:
+        while at < os.fstat(file.fileno()).st_size:
+            try:
+                start = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break
+            at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            ranges.append((start, at))
+    return ranges
+
+
+def holes_of_the_devices_are_not_read():
+    k = 1024
+    # Data of the origin; between them holes of 4 KiB, 60 KiB, 64 KiB, 1 MiB and 12 MiB, and one at the end.
+    data = [(0, 64 * k), (68 * k, 132 * k), (192 * k, 196 * k), (260 * k, 320 * k), (1344 * k, 1348 * k),
+            (14 << 20, 20 << 20)]
+    size = (24 << 20) + 512
+    with Folder() as folder:
+        origin, cow, out = (os.path.join(folder, name) for name in ("origin", "cow", "out"))
+        with open(origin, "wb") as file:
+            file.truncate(size)
+            for first, end in data:
+                file.seek(first)
+                file.write(random.Random(first).randbytes(end - first))
+        if data_ranges(origin) != data:
+            raise Skip("a file system with other holes")
+        uds("snapshot", "create", "--chunk-size", CHUNK, "--size", "8M", cow)
+        for chunk in (3, 5, 40, 1000, 1001, 4000):
+            uds("snapshot", "write", "--origin", origin, "--offset", chunk * CHUNK, cow, stdin="z" * CHUNK)
+        whole = uds("snapshot", "read", "--origin", origin, cow, stdin=b"", binary=True).out
+        # What is long enough to be passed over cannot be read: reading it fails.
+        holes = [(196 * k, 64 * k), (320 * k, 1024 * k), (1348 * k, (14 << 20) - 1348 * k), (20 << 20, (4 << 20) + 512)]
+        env = with_bad_sectors(folder, *((origin, *hole) for hole in holes))
+        words = ["snapshot", "read", "--origin", plain(origin), "--output", out, plain(cow)]
+        uds(*words, status=FAILED, env=env, says="Input/output error")
+        for more in ([], ["--salvage"]):
+            os.remove(out)
+            document = uds(*words, "--sparse", "--json", *more, env=env).json
+            equal((document["bytes"], document["missing_bytes"]), (size, 0))
+            equal(content(out) == whole, True)
+            equal([end - first for first, end in data_ranges(out)][-2:], [2 * CHUNK, 6 << 20])
+        # Parts that begin and end in holes, and that are nothing else.
+        for offset, length in ((400 * k + 7, 15 << 20), (2 << 20, 1 << 20), (size - 70000, 70000)):
+            os.remove(out)
+            uds(*words, "--sparse", "--offset", offset, "--length", length, env=env)
+            equal(content(out) == whole[offset:offset + length], True)
+
+
 if __name__ == "__main__":
     sys.exit(main([
         an_output_is_never_an_input, neither_is_a_device_on_an_input_nor_the_file_below_one,
         what_somebody_uses_is_not_written, what_another_process_has_locked_is_not_emptied,
-        what_went_out_is_told_exactly, a_reader_that_goes_leaves_a_document]))
+        what_went_out_is_told_exactly, holes_of_the_devices_are_not_read,
+        a_reader_that_goes_leaves_a_document]))
