@@ -9,6 +9,8 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/message.h"
@@ -113,17 +115,34 @@ static int survey_chapter(struct repair *repair, uint64_t vcn)
 	return repair->verify.stopped ? UDS_ERR_STOPPED : 0;
 }
 
-static void report_forgotten_deletions(struct repair *repair)
+/* A sentence that is no finding of its own: it says what a finding leads to. */
+static __attribute__((format(printf, 2, 3))) void say(struct repair *repair, const char *format,
+						      ...)
 {
-	struct uds_message sentence;
+	struct index_verify *verify = &repair->verify;
+	struct uds_message rest, sentence;
+	va_list arguments;
 
-	failure(&sentence, 0,
-		"%s: the volume index is made again from the chapters; names that were deleted "
-		"may be found again",
-		uds_io_name(repair->verify.io));
-	if (!repair->verify.stopped && repair->verify.found != NULL)
-		repair->verify.stopped =
-			repair->verify.found(repair->verify.found_context, sentence.text) != 0;
+	va_start(arguments, format);
+	vsnprintf(rest.text, sizeof(rest.text), format, arguments);
+	va_end(arguments);
+	failure(&sentence, 0, "%s: %.400s", uds_io_name(verify->io), rest.text);
+	if (!verify->stopped && verify->found != NULL)
+		verify->stopped = verify->found(verify->found_context, sentence.text) != 0;
+}
+
+/* The index goes on without them, and the save that a repair ends with is written over one of them. */
+static void report_unreadable_saves(struct repair *repair)
+{
+	const struct uds_index *index = repair->verify.index;
+
+	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
+		if (index->layout.saves.slots[i].state != SLOT_UNKNOWN)
+			continue;
+		repair->loses = true;
+		say(repair, "what only save %u has, at most %" PRIu32 " records, is lost", i,
+		    index->geometry.records_per_chapter);
+	}
 }
 
 /* Reports everything that is damaged, and writes nothing. */
@@ -137,6 +156,7 @@ static int survey(struct repair *repair)
 
 	repair->loses |= index->lost_changes.text[0] != '\0';
 	r = verify_check_saves(verify);
+	report_unreadable_saves(repair);
 	before = verify->findings;
 	verify_check_open_chapter(verify);
 	repair->renews_index = verify->findings > before;
@@ -145,7 +165,9 @@ static int survey(struct repair *repair)
 	for (uint64_t vcn = index->oldest; r == 0 && vcn < index->newest; vcn++)
 		r = survey_chapter(repair, vcn);
 	if (r == 0 && verify->findings > 0 && (repair->renews_index || recovered))
-		report_forgotten_deletions(repair);
+		say(repair,
+		    "the volume index is made again from the chapters; names that were deleted "
+		    "may be found again");
 	/* Chapters that were lost to the recovery are there after it. */
 	repair->renews_index |= recovered;
 	if (r == 0 && verify->stopped)

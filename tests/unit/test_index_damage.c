@@ -835,6 +835,38 @@ START_TEST(a_page_that_cannot_be_read_is_a_damaged_one)
 }
 END_TEST
 
+/* The header may be readable the next time, and only that save may have the open chapter. */
+START_TEST(a_save_that_cannot_be_read_is_not_given_up_without_being_asked)
+{
+	struct uds_message message;
+	struct uds_io *io, *before;
+	struct fault_plan plan;
+	unsigned int latest;
+
+	make_image(_i == 0 ? WITH_EXTRAS : WITHOUT_EXTRAS);
+	latest = saves_find_latest(&image.layout.saves)->save.slot;
+	before = bytes_io(image.bytes, image.shape.bytes);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, bytes_io(image.bytes, image.shape.bytes), NULL, &io),
+			 0);
+	fault_plan_spoil(&plan, FAULT_READ,
+			 super_block_save_at(&image.layout.super, latest) * BLOCK_BYTES,
+			 BLOCK_BYTES);
+	ck_assert_int_eq(repair(io, false, false, &message, NULL), UDS_ERR_WOULD_LOSE_RECORDS);
+	ck_assert_msg(strstr(words.text, "what only save") != NULL, "%s", words.text);
+	fault_plan_spoil(&plan, FAULT_READ, 0, 0);
+	ck_assert(same_bytes(io, before));
+	fault_plan_spoil(&plan, FAULT_READ,
+			 super_block_save_at(&image.layout.super, latest) * BLOCK_BYTES,
+			 BLOCK_BYTES);
+	ck_assert_int_eq(repair(io, true, false, &message, NULL), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(uds_io_close(before), 0);
+	fault_plan_end(&plan);
+	free_image();
+}
+END_TEST
+
 /* Two pages, a chapter's index, a save and the extras at once, and a power cut at any write of the repair. */
 START_TEST(a_repair_that_is_interrupted_can_be_done_again)
 {
@@ -1097,6 +1129,8 @@ int main(void)
 	tcase_add_test(tcase, damage_of_a_converted_volume_is_confined);
 	tcase_add_loop_test(tcase, a_good_index_is_left_alone, 0, 2);
 	tcase_add_test(tcase, a_page_that_cannot_be_read_is_a_damaged_one);
+	tcase_add_loop_test(tcase, a_save_that_cannot_be_read_is_not_given_up_without_being_asked,
+			    0, 2);
 	tcase_add_loop_test(tcase, a_repair_that_is_interrupted_can_be_done_again, 0, 2);
 	tcase_add_test(tcase, a_repair_that_fails_can_be_done_again);
 	tcase_add_loop_test(tcase, sparse_indexes_and_those_of_several_zones_are_repaired, 0, 4);
