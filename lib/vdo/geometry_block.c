@@ -46,7 +46,8 @@ static int check_header(const uint8_t *block, uint32_t *ret_version, struct uds_
 			       GEOMETRY_ID, id);
 	if ((major != 4 && major != 5) || minor != 0)
 		return failure(message, UDS_ERR_UNSUPPORTED_VERSION,
-			       "version %" PRIu32 ".%" PRIu32 " is not known", major, minor);
+			       "version: expected 4.0 or 5.0, found %" PRIu32 ".%" PRIu32, major,
+			       minor);
 	expected = major == 4 ? SIZE_VERSION_4 : SIZE_VERSION_5;
 	/*
 	 * The checksum lies at the end of this many bytes: with another size it would be looked
@@ -56,6 +57,27 @@ static int check_header(const uint8_t *block, uint32_t *ret_version, struct uds_
 		return failure(message, UDS_ERR_CORRUPT,
 			       "size: expected %" PRIu64 ", found %" PRIu64, expected, size);
 	*ret_version = major;
+	return 0;
+}
+
+static int check_regions(const struct vdo_geometry *g, uint32_t first_id, uint32_t second_id,
+			 struct uds_message *message)
+{
+	if (first_id != INDEX_REGION || second_id != DATA_REGION)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "regions: expected %d and %d, found %" PRIu32 " and %" PRIu32,
+			       INDEX_REGION, DATA_REGION, first_id, second_id);
+	/*
+	 * Unsigned: an offset larger than the region makes it huge, and is refused by the order of
+	 * the two.
+	 */
+	if (g->index_block == 0 || g->index_block >= g->data_block ||
+	    g->data_block > INT64_MAX / VDO_BLOCK_BYTES)
+		return failure(
+			message, UDS_ERR_CORRUPT,
+			"regions: expected the index behind block 0, and the data behind it and by "
+			"block %" PRId64 ", found blocks %" PRIu64 " and %" PRIu64,
+			INT64_MAX / VDO_BLOCK_BYTES, g->index_block, g->data_block);
 	return 0;
 }
 
@@ -69,7 +91,8 @@ int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 	int r;
 
 	if (!vdo_geometry_is_there(block))
-		return failure(message, UDS_ERR_CORRUPT, "no magic");
+		return failure(message, UDS_ERR_CORRUPT,
+			       "magic: expected " MAGIC ", found 0x%016" PRIx64, get_be64(block));
 	r = check_header(block, &g.version, message);
 	if (r < 0)
 		return r;
@@ -93,14 +116,9 @@ int vdo_geometry_decode(const uint8_t *block, struct vdo_geometry *ret_geometry,
 	memcpy(g.uuid, block + OFFSET_UUID, sizeof(g.uuid));
 	g.memory = get_le32(regions + 2 * (size_t)REGION_BYTES);
 	g.sparse = regions[2 * (size_t)REGION_BYTES + 8];
-	/*
-	 * Unsigned: an offset larger than the region makes it huge, and is refused by the order of
-	 * the two.
-	 */
-	if (get_le32(regions) != INDEX_REGION || get_le32(regions + REGION_BYTES) != DATA_REGION ||
-	    g.index_block == 0 || g.index_block >= g.data_block ||
-	    g.data_block > INT64_MAX / VDO_BLOCK_BYTES)
-		return failure(message, UDS_ERR_CORRUPT, "its regions make no sense");
+	r = check_regions(&g, get_le32(regions), get_le32(regions + REGION_BYTES), message);
+	if (r < 0)
+		return r;
 	*ret_geometry = g;
 	return 0;
 }

@@ -4,10 +4,13 @@
 
 Skipped where nbdkit or the client is not there.
 """
+import errno
 import os
 import random
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -172,18 +175,69 @@ def a_client_that_disappears_harms_nobody(w):
     equal(got[:MIB] == bytes(w.view[:MIB]) and got[21 * MIB:] == bytes(w.view[21 * MIB:]), True, "the rest")
 
 
-def served(words, socket, act):
+def served(words, path, act):
     """Runs @act while `uds snapshot serve` serves."""
-    server = subprocess.Popen([TOOL, "snapshot", "serve", *words, "--socket", socket, "--plugin", PLUGIN])
+    server = subprocess.Popen([TOOL, "snapshot", "serve", *words, "--socket", path, "--plugin", PLUGIN])
     try:
         for _ in range(200):
-            if os.path.exists(socket):
+            if os.path.exists(path):
                 break
             time.sleep(0.05)
-        act("nbd+unix:///?socket=" + socket)
+        act("nbd+unix:///?socket=" + path)
     finally:
         server.send_signal(signal.SIGTERM)
         equal(server.wait(30), 0, "its end")
+
+
+class RawClient:
+    """An NBD client that asks for whatever it likes; the clients of others check it first."""
+    READ, WRITE, TRIM, ZEROES, MAGIC = 0, 1, 4, 6, 0x25609513
+
+    def __init__(self, uri):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(uri.split("socket=")[1])
+        equal(self.get(16), b"NBDMAGICIHAVEOPT")
+        self.get(2)
+        self.socket.sendall(struct.pack(">I8sII", 3, b"IHAVEOPT", 1, 0))
+        self.size = struct.unpack(">QH", self.get(10))[0]
+
+    def get(self, count):
+        data = b""
+        while len(data) < count:
+            data += self.socket.recv(count - len(data)) or self.gone()
+        return data
+
+    @staticmethod
+    def gone():
+        raise AssertionError("the server hung up")
+
+    def ask(self, kind, offset, length):
+        """Returns the error, and what was read."""
+        self.socket.sendall(struct.pack(">IHHQQI", self.MAGIC, 0, kind, 7, offset, length) +
+                            (b"x" * length if kind == self.WRITE else b""))
+        magic, error, cookie = struct.unpack(">IIQ", self.get(16))
+        equal((magic, cookie), (0x67446698, 7))
+        return error, self.get(length) if error == 0 and kind == self.READ else b""
+
+
+def requests_beyond_the_end_are_errors(w):
+    need()
+    before = w.shows()
+
+    def act(uri):
+        client = RawClient(uri)
+        equal(client.size, SIZE)
+        for kind in client.READ, client.WRITE, client.TRIM, client.ZEROES:
+            for offset, length in ((SIZE, 1), (SIZE - 4096, 4097), (SIZE + MIB, 4096), (1 << 63, 512), ((1 << 64) - 512, 512)):
+                error = client.ask(kind, offset, length)[0]
+                equal(error in (errno.EINVAL, errno.ENOSPC), True, "%d at %d: %d" % (kind, offset, error))
+        # The connection and what is served are as before.
+        equal(client.ask(client.READ, SIZE - 4096, 4096) == (0, bytes(w.view[-4096:])), True)
+        client.socket.close()
+
+    served(["--write", "--origin", w.origin, w.cow], w.path("socket"), act)
+    equal(w.shows() == before, True, "nothing was written")
 
 
 def serve_runs_it(w):
@@ -224,7 +278,7 @@ def volumes_of_a_group_are_served(w):
 def main():
     results = Results()
     for test in (copies_are_equal, qemu_sees_the_same, what_is_read_only_is_not_written, a_full_store_says_so,
-                 wrong_uses_are_refused, a_client_that_disappears_harms_nobody, serve_runs_it,
+                 wrong_uses_are_refused, a_client_that_disappears_harms_nobody, requests_beyond_the_end_are_errors, serve_runs_it,
                  volumes_of_a_group_are_served):
         results.run(test.__name__, in_world, test)
     for show in ("snapshot", "origin"):

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 
-from lvm_image import EXTENT, VOLUMES, Group, snapshot, uuid
+from lvm_image import EXTENT, VOLUMES, Group, group_text, linear, pv_head, snapshot, uuid
 from tool_support import DAMAGE, FAILED, USAGE, Folder, Results, equal, has, uds
 
 ORIGIN_BYTES = 24 * EXTENT
@@ -273,6 +273,60 @@ def find_says_what_is_wrong_with_a_physical_volume():
             "  wrong          ", "label (sector 1): checksum: expected 0x")
 
 
+def write_texts(group, *texts):
+    for path, letter, text in zip(group.paths, "ab", texts):
+        with open(path, "r+b") as file:
+            file.write(pv_head(letter, text))
+
+
+def what_is_wrong_with_a_group_is_said_and_nothing_written():
+    good = group_text(VOLUMES)
+    deep = "x {" * 20 + "}" * 20
+
+    def text_with(**volumes):
+        return group_text(dict(VOLUMES, **volumes))
+
+    cases = (
+        (good[:len(good) // 2],) * 2 + ("line ",),
+        (good.replace("physical_volumes {", deep + "\nphysical_volumes {"),) * 2
+        + ("expected at most 16 sections in each other, found more",),
+        (text_with(snapshot0=snapshot("snap", "snap")),) * 2
+        + ("origin: expected a volume that is no snapshot, found 'snap', which is one",),
+        (text_with(snapshot1=snapshot("origin", "snap")),) * 2
+        + ("COW store: expected one of its own, found 'snap', which another snapshot has",),
+        (good.replace("segment_count = 3", "segment_count = 4294967295"),) * 2
+        + ("segment_count: expected 3, as many as there are, found 4294967295",),
+        (good.replace("extent_count = 10", "extent_count = 18446744073709551615", 1),) * 2
+        + ("found 18446744073709551615",),
+        (good.replace("plain {", "origin {"),) * 2 + ("expected each name once, found 'origin' twice",),
+        (text_with(plain=linear(("pv0", 99, 2))),) * 2
+        + ("expected to end by extent 100 of 'pv0', found 2 extents from 99 on",),
+        (text_with(plain=linear(("pv0", 5, 2))),) * 2 + ("extent 5: expected in one segment, found in one of logical volume",),
+        (good, good.replace(uuid("g"), uuid("h")), "group: expected 'vg' (%s)" % uuid("g")),
+    )
+    with Folder() as folder:
+        group = Filled(folder)
+        for first, second, sentence in cases:
+            write_texts(group, first, second)
+            before = group.bytes()
+            for words in (("info",), ("read",), ("merge",), ("write-origin", "--offset", 0)):
+                ran = uds("snapshot", *words, group.uri("snap"), status=None, stdin="x")
+                equal(ran.status in (FAILED, DAMAGE), True, ran)
+                has(ran.err, sentence, "uds snapshot %s: " % words[0])
+                equal(group.paths[0] in ran.err or group.paths[1] in ran.err, True, ran)
+            equal(group.bytes() == before, True, sentence)
+        # The same physical volume twice, by two names.
+        write_texts(group, good, good)
+        other = os.path.join(folder, "again")
+        os.symlink(group.paths[0], other)
+        for again in (group.paths[0], other):
+            uri = "%s&pv=%s" % (group.uri("snap"), again)
+            for words in ("read",), ("merge",):
+                ran = uds("snapshot", *words, uri, status=FAILED)
+                equal(again in ran.err, True, ran)
+            uds("snapshot", "read", uri, status=FAILED, says="physical volume %s: expected once, found on" % uuid("a"))
+
+
 def main():
     results = Results()
     for test in (a_snapshot_finds_its_origin, a_merge_keeps_the_other_snapshots_of_the_origin,
@@ -280,7 +334,8 @@ def main():
                  a_volume_without_origin_is_said_to_have_none, what_lvm_is_merging_comes_first,
                  nothing_is_written_unless_all_is_there_and_free, what_is_served_has_its_origin,
                  find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart, what_is_in_a_volume_is_opened_by_what_find_says,
-                 find_says_what_is_wrong_with_a_physical_volume):
+                 find_says_what_is_wrong_with_a_physical_volume,
+                 what_is_wrong_with_a_group_is_said_and_nothing_written):
         results.run(test.__name__, test)
     return results.finish()
 

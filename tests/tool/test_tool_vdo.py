@@ -248,7 +248,7 @@ def info_shows_the_volume_and_its_index():
 def what_is_wrong_with_a_volume_is_said_and_nothing_written():
     damages = (
         ("geometry", 33, b"\0", False, "geometry block (block 0): checksum: expected 0x", DAMAGE),
-        ("geometry", 12, le(6, 4), True, "geometry block (block 0): version 6.0 is not known", FAILED),
+        ("geometry", 12, le(6, 4), True, "geometry block (block 0): version: expected 4.0 or 5.0, found 6.0", FAILED),
         ("geometry", 80, le(BLOCKS + 7, 8), True,
          "super block: expected at block %d, but the device has only %d blocks" % (BLOCKS + 7, BLOCKS), DAMAGE),
         ("super", 61, b"\7", False, "super block (block %d): checksum: expected 0x" % DATA_AT, DAMAGE),

@@ -10,6 +10,7 @@
 
 #include "check_main.h"
 #include "io/io.h"
+#include "vdo_image.h"
 
 static struct uds_message message;
 
@@ -236,6 +237,53 @@ START_TEST(uris_name_ranges)
 }
 END_TEST
 
+static void ck_range(const char *whole, const char *part, uint64_t offset, size_t length)
+{
+	struct uds_io *io = open_uri(whole, false);
+	uint8_t expected[64], found[64];
+	uint64_t bytes;
+
+	ck_assert_int_eq(uds_io_read(io, expected, length, offset), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	io = open_uri(part, false);
+	ck_assert_int_eq(uds_io_size(io, &bytes), 0);
+	ck_assert_uint_eq(bytes, length);
+	ck_assert_int_eq(uds_io_read(io, found, length, 0), 0);
+	ck_assert_mem_eq(found, expected, length);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+
+/* lvm: is in test_lvm, a registered scheme in test_io_schemes. */
+START_TEST(a_range_of_each_scheme_opens)
+{
+	uint8_t *image = vdo_image_make(5);
+	FILE *file;
+
+	memset(image + 4096 + 700, 'x', 30);
+	ck_assert_int_eq(chdir(scratch_dir()), 0);
+	make_file("one", "0123456789");
+	file = fopen("v", "w");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_eq(fwrite(image, 4096, VDO_BLOCKS, file), VDO_BLOCKS);
+	ck_assert_int_eq(fclose(file), 0);
+	ck_range("file:one", "file:one?offset=4&length=5", 4, 5);
+	ck_range("mem:?size=100", "mem:?size=100&offset=90&length=7", 90, 7);
+	ck_range("concat:?part=one&part=one", "concat:?part=one&part=one&offset=8&length=4", 8, 4);
+	ck_range("vdo:v", "vdo:v?offset=699&length=32", 699, 32);
+	ck_range("vdo:v?offset=690", "concat:?part=vdo:v?offset=699%26length=32", 9, 32);
+	/* What is no range of it is refused with its name. */
+	ck_refused("vdo:v?offset=409601", UDS_ERR_OUT_OF_RANGE, "vdo:v?offset=409601: ");
+	ck_refused("mem:?size=10&offset=11", UDS_ERR_OUT_OF_RANGE, "mem:?size=10&offset=11: ");
+	ck_refused("concat:?part=one&offset=4&length=7", UDS_ERR_OUT_OF_RANGE,
+		   "expected to end by byte 10, found 7 bytes from 4 on");
+	free(image);
+	unlink("one");
+	unlink("v");
+	ck_assert_int_eq(chdir("/"), 0);
+	rmdir(scratch_dir());
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("io ranges");
@@ -245,6 +293,7 @@ int main(void)
 	tcase_add_test(tc, what_ranges_cannot_be_is_said);
 	tcase_add_test(tc, limits_are_those_of_all_parts);
 	tcase_add_test(tc, uris_name_ranges);
+	tcase_add_test(tc, a_range_of_each_scheme_opens);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

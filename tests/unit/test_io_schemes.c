@@ -191,6 +191,26 @@ START_TEST(a_registered_scheme_gets_the_uri_taken_apart)
 }
 END_TEST
 
+/* offset= and length= are never the scheme's: it gets a URI without them. */
+START_TEST(a_range_of_a_registered_scheme_opens)
+{
+	struct uds_io *io;
+	uint64_t size;
+
+	register_rom();
+	io = open_good("rom:a?bytes=4K&offset=4000&length=90&label=x", NULL);
+	ck_assert_uint_eq(rom.numbers[ROM_BYTES], 4096);
+	ck_assert_str_eq(rom.label, "x");
+	ck_assert_int_eq(uds_io_size(io, &size), 0);
+	ck_assert_uint_eq(size, 90);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(rom.opened, 0);
+	open_refused("rom:a?bytes=4K&offset=4000&length=97", UDS_ERR_OUT_OF_RANGE,
+		     "expected to end by byte 4096, found 97 bytes from 4000 on");
+	ck_assert_int_eq(rom.opened, 0);
+}
+END_TEST
+
 START_TEST(what_a_uri_does_not_have_is_not_given)
 {
 	struct uds_io *io;
@@ -498,6 +518,7 @@ int main(void)
 	TCase *tc = tcase_create("schemes");
 
 	tcase_add_test(tc, a_registered_scheme_gets_the_uri_taken_apart);
+	tcase_add_test(tc, a_range_of_a_registered_scheme_opens);
 	tcase_add_test(tc, what_a_uri_does_not_have_is_not_given);
 	tcase_add_test(tc, bad_parameters_of_a_registered_scheme_are_named);
 	tcase_add_test(tc, a_failure_of_a_registered_open_reaches_the_caller);

@@ -78,24 +78,28 @@ static const struct {
 	int status;
 	const char *says;
 } fields[] = {
-	{ 0, 1, 'D', UDS_ERR_CORRUPT, "no magic" },
-	{ 7, 1, '2', UDS_ERR_CORRUPT, "no magic" },
+	{ 0, 1, 'D', UDS_ERR_CORRUPT, "magic: expected dmvdo001, found 0x" },
+	{ 7, 1, '2', UDS_ERR_CORRUPT, "magic: expected dmvdo001, found 0x" },
 	{ 8, 4, 4, UDS_ERR_CORRUPT, "header id: expected 5, found 4" },
-	{ 12, 4, 3, UDS_ERR_UNSUPPORTED_VERSION, "version 3.0 is not known" },
-	{ 12, 4, 6, UDS_ERR_UNSUPPORTED_VERSION, "version 6.0 is not known" },
-	{ 16, 4, 1, UDS_ERR_UNSUPPORTED_VERSION, ".1 is not known" },
+	{ 12, 4, 3, UDS_ERR_UNSUPPORTED_VERSION, "version: expected 4.0 or 5.0, found 3.0" },
+	{ 12, 4, 6, UDS_ERR_UNSUPPORTED_VERSION, "version: expected 4.0 or 5.0, found 6.0" },
+	{ 16, 4, 1, UDS_ERR_UNSUPPORTED_VERSION, "version: expected 4.0 or 5.0, found" },
 	{ 20, 8, 94, UDS_ERR_CORRUPT, "size: expected" },
 	{ 20, 8, 0, UDS_ERR_CORRUPT, "size: expected" },
-	{ REGIONS, 4, 1, UDS_ERR_CORRUPT, "its regions make no sense" },
-	{ REGIONS + 12, 4, 0, UDS_ERR_CORRUPT, "its regions make no sense" },
-	{ REGIONS + 4, 8, 0, UDS_ERR_CORRUPT, "its regions make no sense" },
+	{ REGIONS, 4, 1, UDS_ERR_CORRUPT, "regions: expected 0 and 1, found 1 and 1" },
+	{ REGIONS + 12, 4, 0, UDS_ERR_CORRUPT, "regions: expected 0 and 1, found 0 and 0" },
+	{ REGIONS + 4, 8, 0, UDS_ERR_CORRUPT,
+	  "regions: expected the index behind block 0, and the data behind it and by block "
+	  "2251799813685247, found blocks 0 and 1001" },
 	{ REGIONS + 4, 8, 1000, 0, "" },
-	{ REGIONS + 4, 8, 1001, UDS_ERR_CORRUPT, "its regions make no sense" },
-	{ REGIONS + 4, 8, UINT64_MAX, UDS_ERR_CORRUPT, "its regions make no sense" },
+	{ REGIONS + 4, 8, 1001, UDS_ERR_CORRUPT, "found blocks 1001 and 1001" },
+	{ REGIONS + 4, 8, UINT64_MAX, UDS_ERR_CORRUPT,
+	  "found blocks 18446744073709551615 and 1001" },
 	{ REGIONS + 16, 8, 2, 0, "" },
-	{ REGIONS + 16, 8, 1, UDS_ERR_CORRUPT, "its regions make no sense" },
+	{ REGIONS + 16, 8, 1, UDS_ERR_CORRUPT, "found blocks 1 and 1" },
 	{ REGIONS + 16, 8, INT64_MAX / 4096, 0, "" },
-	{ REGIONS + 16, 8, INT64_MAX / 4096 + 1, UDS_ERR_CORRUPT, "its regions make no sense" },
+	{ REGIONS + 16, 8, INT64_MAX / 4096 + 1, UDS_ERR_CORRUPT,
+	  "found blocks 1 and 2251799813685248" },
 };
 
 static void set_field(unsigned int version, size_t at, unsigned int bytes, uint64_t value)
