@@ -134,10 +134,9 @@ def records_come_from_a_dump_or_another_scan():
             file.write(random.Random(3).randbytes(40 * 4096))
         page = Section("Another index is lost", folder)
         page.run("uds dump")
-        # The super block is gone, and with it the index.
         with open(path, "r+b") as file:
-            file.write(bytes(4096))
-        uds("dump", path, status=FAILED, says="not a UDS index")
+            file.write(bytes(2 * 4096))
+        uds("verify", "--repair", "--nonce", 0, path, status=FAILED, says="it is not made again")
         page.run("uds create new.uds")
         page.run("uds load new.uds")
         equal(known(os.path.join(folder, "new.uds")), COUNT)
@@ -161,15 +160,21 @@ def pages_are_repaired_and_records_lost_only_when_told():
         uds("verify", path)
 
 
-def a_config_block_is_made_again():
+def the_first_blocks_are_made_again():
     with Folder() as folder:
         path = make_index(folder)
-        page = Section("The config block of an index is damaged", folder)
+        page = Section("The first blocks of an index are damaged", folder)
+        flip(path, b"10ngRblA")
+        page.run("uds verify index.uds", FAILED, "not a UDS index")
+        page.run("uds verify --repair index.uds")
+        equal(known(path), COUNT)
         flip(path, b"ALBIC")
-        page.run("uds verify index.uds", DAMAGE, "config block: magic")
+        uds("verify", path, status=DAMAGE, says="config block: magic")
+        uds("verify", "--repair", path, status=DAMAGE, says="has to be given")
         page.run("uds verify --repair --nonce 0")
         page.end()
         equal(known(path), COUNT)
+        uds("verify", path)
 
 
 def a_save_is_made_again_from_the_chapters():
@@ -345,7 +350,7 @@ def no_section_of_the_page_is_without_a_test():
 if __name__ == "__main__":
     sys.exit(main([what_is_there_is_seen_and_copied_first, a_vdo_volume_that_lost_its_index_gets_it_again,
                    records_come_from_a_dump_or_another_scan, pages_are_repaired_and_records_lost_only_when_told,
-                   a_config_block_is_made_again, a_save_is_made_again_from_the_chapters,
+                   the_first_blocks_are_made_again, a_save_is_made_again_from_the_chapters,
                    unreadable_sectors_cost_their_chapter, an_invalid_snapshot_is_read_as_far_as_it_is_known,
                    of_a_cut_cow_device_the_rest_is_read_and_merged, of_chunks_that_cannot_be_read_the_rest_is_kept,
                    an_interrupted_merge_goes_on, with_a_missing_physical_volume_the_rest_is_read,
