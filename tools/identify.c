@@ -80,8 +80,10 @@ static bool is_vdo(struct uds_io *io, struct identity *identity)
 
 	identity->vdo = empty;
 	r = uds_vdo_read_info(io, &identity->wrong, &identity->vdo);
-	if (r == UDS_ERR_NOT_AN_INDEX)
+	if (r == UDS_ERR_NOT_AN_INDEX) {
+		identity->wrong.text[0] = '\0';
 		return false;
+	}
 	identity->thing = THING_VDO;
 	identity->damaged = r < 0;
 	if (r == 0)

@@ -169,6 +169,7 @@ def find_names_what_it_sees_and_how_to_open_it():
               [("vdo", "uds info vdo:" + volume.path), ("index", "uds info " + index),
                ("vdo-index-region", "uds info vdo:" + region), ("exception-store", "uds snapshot info " + store),
                ("lvm-pv", None)])
+        equal([item["path"] for item in found if "wrong" in item], [])
         for item in found[:4]:
             uds(*item["opened_by"].split()[1:])
         vdo = found[0]["vdo"]
