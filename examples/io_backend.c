@@ -58,11 +58,10 @@ static int array_open(void *context, const struct uds_io_uri *uri, const struct 
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
 	struct array *array = context;
 
-	(void)ret_message; /* left empty: uds_io_open_uri() describes the status */
 	limits.name = uri->text;
 	if (uri->values[0].text != NULL && uri->values[0].number < array->size)
 		array->size = uri->values[0].number;
-	return uds_io_open_ops(&ops, array, &limits, env, ret_io);
+	return uds_io_open_ops(&ops, array, &limits, env, ret_message, ret_io);
 }
 
 int main(void)

@@ -136,8 +136,8 @@ static int open_own_io(struct target *target, uint64_t bytes)
 	int descriptor, r;
 
 	if (bytes <= MEMORY_BYTES) {
-		r = uds_io_open_memory(bytes, 1, &target->env, &target->io);
-		return r < 0 ? failed(target->command, target->uri, r, NULL) : EXIT_GOOD;
+		r = uds_io_open_memory(bytes, 1, &target->env, &message, &target->io);
+		return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
 	}
 	if (directory == NULL || *directory == '\0')
 		directory = "/var/tmp";

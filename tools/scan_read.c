@@ -89,7 +89,7 @@ static int open_by_descriptor(struct uds_io **ret_io)
 	ops.get_size = no_size;
 	ops.close = nothing;
 	ops.submit = submit_reads;
-	return uds_io_open_ops(&ops, NULL, NULL, NULL, ret_io);
+	return uds_io_open_ops(&ops, NULL, NULL, NULL, NULL, ret_io);
 }
 
 /* ---- batches ---- */

@@ -432,14 +432,15 @@ uint32_t uds_chapter_index_list_of(const struct uds_page_format *format,
  * @ret_page: 32 bytes for each record.
  *
  * Returns 0, or
- *   -EINVAL          another count
+ *   -EINVAL          another count, which the sentence names
  *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
  *   -ENOMEM
  *
  * Threads: any. Since 0.1.
  */
 int uds_record_page_encode(const struct uds_record *records, uint32_t count,
-			   const struct uds_env *env, void *ret_page);
+			   const struct uds_env *env, struct uds_message *ret_message,
+			   void *ret_page);
 
 /*
  * Looks a name up in a record page.
@@ -461,12 +462,13 @@ bool uds_record_page_search(const void *page, uint32_t count, const struct uds_r
  * @count: page_bytes / 32.
  * @ret_bad_record: may be NULL; the place, from 0, of a record that is out of order.
  *
- * Returns 0 or UDS_ERR_CORRUPT. Record pages have no checksum: damage that keeps the order is not
- * seen.
+ * Returns 0, or UDS_ERR_CORRUPT; the sentence names the record. Record pages have no checksum: damage that
+ * keeps the order is not seen.
  *
  * Threads: any. Since 0.1.
  */
-int uds_record_page_check(const void *page, uint32_t count, uint32_t *ret_bad_record);
+int uds_record_page_check(const void *page, uint32_t count, struct uds_message *ret_message,
+			  uint32_t *ret_bad_record);
 
 #ifdef __cplusplus
 }

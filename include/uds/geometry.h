@@ -112,7 +112,8 @@ int uds_geometry_compute(const struct uds_configuration *configuration,
  * Threads: any. Since 0.1.
  */
 int uds_geometry_physical_chapter(const struct uds_configuration *configuration,
-				  uint64_t virtual_chapter, uint32_t *ret_physical_chapter);
+				  uint64_t virtual_chapter, struct uds_message *ret_message,
+				  uint32_t *ret_physical_chapter);
 
 #ifdef __cplusplus
 }

@@ -166,14 +166,15 @@ struct uds_io_limits {
  *
  * Returns 0, or
  *   -EINVAL          a vtable without read, flush or get_size, or with a reap but no submit; limits
- *                    that are not powers of two
+ *                    that are not powers of two, or without a name; the sentence says which
  *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
  *   -ENOMEM
  *
  * Threads: any. Since 0.2 (in 0.1 uds_io_create()).
  */
 int uds_io_open_ops(const struct uds_io_ops *ops, void *context, const struct uds_io_limits *limits,
-		    const struct uds_env *env, struct uds_io **ret_io);
+		    const struct uds_env *env, struct uds_message *ret_message,
+		    struct uds_io **ret_io);
 
 /*
  * Closes an I/O and frees its memory, also when it returns an error. Nothing is flushed: writes
@@ -499,7 +500,7 @@ int uds_io_open_descriptor(int descriptor, const char *name,
  * Threads: any. Since 0.1.
  */
 int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes, const struct uds_env *env,
-		       struct uds_io **ret_io);
+		       struct uds_message *ret_message, struct uds_io **ret_io);
 
 /* A range of bytes of an I/O. */
 struct uds_io_range {

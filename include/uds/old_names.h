@@ -20,7 +20,10 @@
 #define uds_exception_store_ranges		uds_exception_store_for_each_range
 #define uds_exception_store_drop		uds_exception_store_invalidate
 #define uds_snapshot_changed_ranges		uds_snapshot_for_each_changed_range
-#define uds_io_create				uds_io_open_ops
+
+/* In 0.1 it had no ret_message. */
+#define uds_io_create(ops, context, limits, env, ret_io) \
+	uds_io_open_ops(ops, context, limits, env, NULL, ret_io)
 
 /* Statuses that no call has ever returned. */
 #define UDS_ERR_NOT_SUPPORTED_YET (-4101)

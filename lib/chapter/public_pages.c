@@ -297,18 +297,24 @@ UDS_PUBLIC uint32_t uds_chapter_index_list_of(const struct uds_page_format *form
 }
 
 UDS_PUBLIC int uds_record_page_encode(const struct uds_record *records, uint32_t count,
-				      const struct uds_env *env, void *ret_page)
+				      const struct uds_env *env, struct uds_message *ret_message,
+				      void *ret_page)
 {
 	struct record_page_encoder *encoder = NULL;
 	const struct uds_record **pointers;
 	struct uds_env full_env;
-	int r;
+	int r = env_take(env, ret_message, &full_env);
 
-	r = env_complete(env, &full_env);
-	if (r == 0)
-		r = record_page_encoder_make(&full_env, count, &encoder);
 	if (r < 0)
 		return r;
+	r = record_page_encoder_make(&full_env, count, &encoder);
+	if (r == -EINVAL)
+		return failure(ret_message, r,
+			       "record page: expected 1 to %u records, found %" PRIu32,
+			       RECORD_PAGE_MAXIMUM_RECORDS, count);
+	if (r < 0)
+		return failure(ret_message, r, "record page of %" PRIu32 " records: %s", count,
+			       uds_strerror(r));
 	/* Pointers, since sorting moves them and not the records. */
 	pointers = record_page_encoder_layout(encoder)->records;
 	for (uint32_t i = 0; i < count; i++)
@@ -331,7 +337,26 @@ UDS_PUBLIC bool uds_record_page_search(const void *page, uint32_t count,
 	return true;
 }
 
-UDS_PUBLIC int uds_record_page_check(const void *page, uint32_t count, uint32_t *ret_bad_record)
+static int out_of_order(const uint8_t *page, uint32_t count, uint32_t bad,
+			struct uds_message *message)
+{
+	uint32_t previous = record_page_previous(bad, count);
+
+	if (memcmp(page + (size_t)bad * UDS_RECORD_BYTES,
+		   page + (size_t)previous * UDS_RECORD_BYTES, UDS_NAME_BYTES) == 0)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "record page: record %" PRIu32 " of %" PRIu32
+			       " has the name of record %" PRIu32 ", and other data",
+			       bad, count, previous);
+	return failure(message, UDS_ERR_CORRUPT,
+		       "record page: record %" PRIu32 " of %" PRIu32
+		       " is out of order: expected a name behind that of record %" PRIu32
+		       ", found one before it",
+		       bad, count, previous);
+}
+
+UDS_PUBLIC int uds_record_page_check(const void *page, uint32_t count,
+				     struct uds_message *ret_message, uint32_t *ret_bad_record)
 {
 	uint32_t bad;
 
@@ -340,5 +365,5 @@ UDS_PUBLIC int uds_record_page_check(const void *page, uint32_t count, uint32_t 
 		return 0;
 	if (ret_bad_record != NULL)
 		*ret_bad_record = bad;
-	return UDS_ERR_CORRUPT;
+	return out_of_order(page, count, bad, ret_message);
 }

@@ -238,6 +238,19 @@ static uint32_t next_in_order(uint32_t node, uint32_t count)
 	return node == 0 ? count : (node - 1) / 2;
 }
 
+uint32_t record_page_previous(uint32_t node, uint32_t records_per_page)
+{
+	if (2 * node + 1 < records_per_page) {
+		node = 2 * node + 1;
+		while (2 * node + 2 < records_per_page)
+			node = 2 * node + 2;
+		return node;
+	}
+	while (node % 2 == 1)
+		node = (node - 1) / 2; /* up from a left child */
+	return (node - 2) / 2;
+}
+
 bool record_page_check(const uint8_t *page, uint32_t records_per_page, uint32_t *ret_bad_record)
 {
 	/*

@@ -73,4 +73,7 @@ static inline uint32_t find_in_page(const uint8_t *page, uint32_t count,
  */
 bool record_page_check(const uint8_t *page, uint32_t records_per_page, uint32_t *ret_bad_record);
 
+/* The place of the record before that at @node in the order of names; there must be one. */
+uint32_t record_page_previous(uint32_t node, uint32_t records_per_page);
+
 #endif

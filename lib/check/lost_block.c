@@ -47,7 +47,7 @@ static int put_in_place(struct uds_io *io, const struct uds_env *env, const uint
 	options.device_offset = uds_io_device_offset(io);
 	r = uds_io_size(io, &bytes);
 	if (r == 0)
-		r = uds_io_open_memory(length, 1, env, &lost.memory);
+		r = uds_io_open_memory(length, 1, env, NULL, &lost.memory);
 	if (r == 0)
 		r = uds_io_write(lost.memory, block, length, 0);
 	if (r == 0) {

@@ -110,10 +110,11 @@ UDS_PUBLIC int uds_geometry_compute(const struct uds_configuration *configuratio
 
 UDS_PUBLIC int uds_geometry_physical_chapter(const struct uds_configuration *configuration,
 					     uint64_t virtual_chapter,
+					     struct uds_message *ret_message,
 					     uint32_t *ret_physical_chapter)
 {
 	struct geometry g;
-	int r = geometry_make(configuration, &g, NULL);
+	int r = geometry_make(configuration, &g, ret_message);
 
 	if (r == 0)
 		*ret_physical_chapter = geometry_physical_chapter(&g, virtual_chapter);

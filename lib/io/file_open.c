@@ -317,13 +317,11 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 		failure(message, r, "%s: asking for its size: %s", path, uds_strerror(r));
 	if (r == 0) {
 		ops.identity = file_identity;
-		r = uds_io_open_ops(&ops, file, &limits, env, ret_io);
-		if (r < 0)
-			failure(message, r, "%s: %s", path, uds_strerror(r));
-		else if (options->uring)
-			(*ret_io)->ring_file = file;
-		if (r == 0)
-			(*ret_io)->in_use = in_use;
+		r = uds_io_open_ops(&ops, file, &limits, env, message, ret_io);
+	}
+	if (r == 0) {
+		(*ret_io)->ring_file = options->uring ? file : NULL;
+		(*ret_io)->in_use = in_use;
 	}
 	if (r < 0) {
 		ring_slots_end(&file->slots);

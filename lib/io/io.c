@@ -17,40 +17,66 @@
 #include "base/struct_size.h"
 #include "base/visibility.h"
 
-static bool ops_complete(const struct uds_io_ops *ops)
+static int check_ops(const struct uds_io_ops *ops, const char *name, struct uds_message *message)
 {
-	return ops->read != NULL && ops->flush != NULL && ops->get_size != NULL &&
-	       (ops->submit != NULL || ops->reap == NULL);
+	const char *missing = NULL;
+
+	if (ops->read == NULL)
+		missing = "read";
+	else if (ops->flush == NULL)
+		missing = "flush";
+	else if (ops->get_size == NULL)
+		missing = "get_size";
+	if (missing != NULL)
+		return failure(message, -EINVAL, "%s: the backend has no %s", name, missing);
+	if (ops->reap != NULL && ops->submit == NULL)
+		return failure(message, -EINVAL, "%s: the backend has a reap, and no submit", name);
+	return 0;
+}
+
+/* Powers of two: everything in the library computes with masks. */
+static int check_limits(const struct uds_io_limits *limits, struct uds_message *message)
+{
+	if (limits->name == NULL)
+		return failure(message, -EINVAL,
+			       "struct uds_io_limits: expected a name, found NULL");
+	if (!is_power_of_two(limits->block_bytes))
+		return failure(message, -EINVAL,
+			       "%s: block_bytes: expected a power of two, found %" PRIu32,
+			       limits->name, limits->block_bytes);
+	if (!is_power_of_two(limits->memory_alignment))
+		return failure(message, -EINVAL,
+			       "%s: memory_alignment: expected a power of two, found %" PRIu32,
+			       limits->name, limits->memory_alignment);
+	return 0;
 }
 
 UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 			       const struct uds_io_limits *limits, const struct uds_env *given_env,
-			       struct uds_io **ret_io)
+			       struct uds_message *ret_message, struct uds_io **ret_io)
 {
 	struct uds_io_limits known = UDS_IO_LIMITS_INIT;
 	struct uds_io *io;
 	struct uds_env env;
 	size_t name_bytes;
-	int r;
+	int r = env_take(given_env, ret_message, &env);
 
-	r = env_complete(given_env, &env);
+	if (r == 0 && limits != NULL)
+		r = STRUCT_IN(&known, limits, uds_io_limits, name, ret_message);
+	if (r == 0)
+		r = check_limits(&known, ret_message);
 	if (r < 0)
 		return r;
-	if (limits != NULL)
-		r = STRUCT_IN(&known, limits, uds_io_limits, name, NULL);
-	if (r < 0)
-		return r;
-	/* Powers of two: everything in the library computes with masks. */
-	if (ops == NULL || known.name == NULL || !is_power_of_two(known.block_bytes) ||
-	    !is_power_of_two(known.memory_alignment))
-		return -EINVAL;
+	if (ops == NULL)
+		return failure(ret_message, -EINVAL, "%s: expected a struct uds_io_ops, found NULL",
+			       known.name);
 	io = env_allocate_zeroed(&env, 1, sizeof(*io));
 	if (io == NULL)
-		return -ENOMEM;
+		return failure(ret_message, -ENOMEM, "%s: %s", known.name, uds_strerror(-ENOMEM));
 	/* Taken after the allocation, into the handle itself: the caller's struct need not stay. */
-	r = STRUCT_IN(&io->ops, ops, uds_io_ops, reap, NULL);
-	if (r == 0 && !ops_complete(&io->ops))
-		r = -EINVAL;
+	r = STRUCT_IN(&io->ops, ops, uds_io_ops, reap, ret_message);
+	if (r == 0)
+		r = check_ops(&io->ops, known.name, ret_message);
 	if (r < 0) {
 		env_release(&env, io);
 		return r;
@@ -60,7 +86,7 @@ UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 	if (io->name == NULL || failures_make(&env, &io->failures) < 0) {
 		env_release(&env, io->name);
 		env_release(&env, io);
-		return -ENOMEM;
+		return failure(ret_message, -ENOMEM, "%s: %s", known.name, uds_strerror(-ENOMEM));
 	}
 	memcpy(io->name, known.name, name_bytes);
 	io->env = env;

@@ -12,12 +12,14 @@
  * the I/O is closed or made shorter.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/env.h"
+#include "base/message.h"
 #include "base/visibility.h"
 #include "io/io.h"
 
@@ -311,29 +313,36 @@ static const struct uds_io_ops memory_ops = {
 };
 
 UDS_PUBLIC int uds_io_open_memory(uint64_t bytes, uint32_t block_bytes,
-				  const struct uds_env *given_env, struct uds_io **ret_io)
+				  const struct uds_env *given_env, struct uds_message *ret_message,
+				  struct uds_io **ret_io)
 {
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
 	struct memory_io *memory;
 	struct uds_env env;
-	int r;
+	int r = env_take(given_env, ret_message, &env);
 
-	r = env_complete(given_env, &env);
 	if (r < 0)
 		return r;
 	if (!is_power_of_two(block_bytes))
-		return -EINVAL;
-	memory = env_allocate_zeroed(&env, 1, sizeof(*memory));
-	if (memory == NULL)
-		return -ENOMEM;
-	memory->env = env;
-	pthread_rwlock_init(&memory->lock, NULL);
-	r = memory_resize(memory, bytes);
+		return failure(ret_message, -EINVAL,
+			       "mem:: block_bytes: expected a power of two, found %" PRIu32,
+			       block_bytes);
 	limits.block_bytes = block_bytes;
 	limits.name = "mem:";
 	limits.quick = true;
-	if (r == 0)
-		r = uds_io_open_ops(&memory_ops, memory, &limits, &env, ret_io);
+	memory = env_allocate_zeroed(&env, 1, sizeof(*memory));
+	if (memory == NULL)
+		return failure(ret_message, -ENOMEM, "%s: %s", limits.name, uds_strerror(-ENOMEM));
+	memory->env = env;
+	pthread_rwlock_init(&memory->lock, NULL);
+	r = memory_resize(memory, bytes);
+	if (r == -EFBIG)
+		failure(ret_message, r, "%s: expected at most %" PRIu64 " bytes, found %" PRIu64,
+			limits.name, UDS_IO_MEMORY_BYTES_MAX, bytes);
+	else if (r < 0)
+		failure(ret_message, r, "%s: %s", limits.name, uds_strerror(r));
+	else
+		r = uds_io_open_ops(&memory_ops, memory, &limits, &env, ret_message, ret_io);
 	if (r < 0)
 		memory_close(memory);
 	return r;

@@ -408,11 +408,8 @@ static int open_ranges(const struct uds_io_range *given, size_t count,
 	/* One range of a device is a piece of it, and knows where. */
 	if (count == 1 && given[0].io != NULL && options->device_offset == 0)
 		limits.device_offset = given[0].io->device_offset + given[0].offset;
-	if (r == 0) {
-		r = uds_io_open_ops(&ranges_ops, ranges, &limits, env, ret_io);
-		if (r < 0)
-			failure(message, r, "%s: %s", limits.name, uds_strerror(r));
-	}
+	if (r == 0)
+		r = uds_io_open_ops(&ranges_ops, ranges, &limits, env, message, ret_io);
 	if (r < 0)
 		release(ranges);
 	for (size_t i = 0; r == 0 && i < count; i++)

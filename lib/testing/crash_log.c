@@ -490,7 +490,6 @@ UDS_PUBLIC int uds_crash_log_open(struct uds_crash_log *log, uint32_t number,
 	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
 	struct crash_device *device;
 	char name[20];
-	int r;
 
 	if (number >= log->device_count)
 		return no_device(log, number, ret_message);
@@ -501,6 +500,5 @@ UDS_PUBLIC int uds_crash_log_open(struct uds_crash_log *log, uint32_t number,
 	limits.block_bytes = device->block_bytes;
 	limits.read_only = device->base != NULL && uds_io_is_read_only(device->base);
 	limits.memory_alignment = device->base == NULL ? 1 : uds_io_memory_alignment(device->base);
-	r = uds_io_open_ops(&crash_ops, device, &limits, &log->env, ret_io);
-	return r < 0 ? failure(ret_message, r, "%s: %s", name, uds_strerror(r)) : 0;
+	return uds_io_open_ops(&crash_ops, device, &limits, &log->env, ret_message, ret_io);
 }

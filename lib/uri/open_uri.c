@@ -49,7 +49,8 @@ static int open_memory(void *context, const struct uds_io_uri *uri, const struct
 	if (bytes > UDS_IO_MEMORY_BYTES_MAX)
 		return failure(ret_message, -EFBIG, "%s: more than memory is made for (%llu bytes)",
 			       uri->text, (unsigned long long)UDS_IO_MEMORY_BYTES_MAX);
-	return uds_io_open_memory(bytes, 1, env, ret_io);
+	/* Without its sentence, which cannot name the URI. */
+	return uds_io_open_memory(bytes, 1, env, NULL, ret_io);
 }
 
 #define ROW(scheme, open_function, table)                                                    \

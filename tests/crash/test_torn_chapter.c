@@ -34,7 +34,7 @@ static struct uds_io *io_of(const uint8_t *bytes, size_t size)
 {
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(size, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(size, 512, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_write(io, bytes, size, 0), 0);
 	return io;
 }
@@ -101,7 +101,7 @@ static void make_image(struct image *image, uint32_t page_bytes, uint32_t record
 	c.page_bytes = page_bytes;
 	c.record_pages_per_chapter = record_pages;
 	c.chapters_per_volume = 4;
-	ck_assert_int_eq(uds_io_open_memory(0, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 512, NULL, NULL, &io), 0);
 	options.no_extras = !extras;
 	ck_assert_int_eq(uds_index_format(io, &c, &options, &message), 0);
 	ck_assert_int_eq(uds_io_size(io, &size), 0);

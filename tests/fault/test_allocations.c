@@ -91,7 +91,7 @@ static void make_world(const struct kind *kind)
 	c.chapters_per_volume = CHAPTERS;
 	c.sparse_chapters_per_volume = kind->sparse ? CHAPTERS - 3 : 0;
 	c.sparse_sample_rate = kind->sparse ? SAMPLE_RATE : 0;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_index_format(io, &c, NULL, NULL), 0);
 	ck_assert_int_eq(open_index(io, NULL, 1, UDS_INDEX_LOAD, &index), 0);
 	for (uint64_t i = 0; i < RECORDS; i++) {
@@ -272,7 +272,7 @@ static int use_volume(const struct uds_env *env, void *context)
 	format.env = env;
 	options.env = env;
 	options.skip_unreadable = context != NULL;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &io), 0);
 	r = uds_index_format(io, &c, &format, NULL);
 	if (r == 0)
 		r = uds_volume_open(io, &options, NULL, &volume);

@@ -125,7 +125,8 @@ static void start(struct world *w, bool queues)
 	fill_pattern(w->old, 0, ORIGIN, 0);
 	memcpy(w->view, w->old, SIZE);
 	w->origin_below = image_io(&(struct image){ w->old, SIZE }, 512);
-	ck_assert_int_eq(uds_io_open_memory(w->cow_chunks * CHUNK, 512, NULL, &w->cow_below), 0);
+	ck_assert_int_eq(uds_io_open_memory(w->cow_chunks * CHUNK, 512, NULL, NULL, &w->cow_below),
+			 0);
 	ck_assert_int_eq(fault_io_open(&w->plan, w->origin_below, NULL, &w->origin), 0);
 	ck_assert_int_eq(fault_io_open(&w->plan, w->cow_below, NULL, &w->cow), 0);
 	create.chunk_bytes = CHUNK;

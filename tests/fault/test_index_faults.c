@@ -66,7 +66,7 @@ static void begin_life(void)
 	life.torture.env.log = note_words;
 	fault_plan_start(&life.plan);
 	small_index_shape(1, 8, &life.shape);
-	ck_assert_int_eq(uds_io_open_memory(life.shape.bytes, 4096, NULL, &below), 0);
+	ck_assert_int_eq(uds_io_open_memory(life.shape.bytes, 4096, NULL, NULL, &below), 0);
 	life.memory = below;
 	ck_assert_int_eq(fault_io_open(&life.plan, below, NULL, &life.io), 0);
 	history_start(&life.history, life.shape.chapters, NAMES, 12345);

@@ -84,7 +84,7 @@ static void start(struct fixture *f)
 	c.sparse_chapters_per_volume = CHAPTERS - 4;
 	c.sparse_sample_rate = SAMPLE_RATE;
 	fault_plan_start(&f->plan);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &memory), 0);
 	ck_assert_int_eq(fault_io_open(&f->plan, memory, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &f->message), 0);
 	open_as(f, UDS_INDEX_LOAD);

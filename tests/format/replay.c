@@ -22,7 +22,7 @@ static bool start(struct replay *replay, uint64_t bytes)
 	replay->env = (struct uds_env)UDS_ENV_INIT;
 	replay->env.context = replay;
 	replay->env.now_ms = replay_now;
-	return uds_io_open_memory(bytes, 1, &replay->env, &replay->io) == 0;
+	return uds_io_open_memory(bytes, 1, &replay->env, NULL, &replay->io) == 0;
 }
 
 bool replay_start(struct replay *replay, const char *name)

@@ -180,7 +180,7 @@ static void put_other_extras_behind(struct replay *replay)
 	uint8_t *bytes;
 
 	ck_assert_int_eq(uds_geometry_compute(&replay->info.configuration, NULL, &geometry), 0);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &io), 0);
 	make_another_life(replay, io);
 	at = replay->offset + geometry.index_bytes;
 	ck_assert_int_eq(uds_io_size(replay->io, &size), 0);

@@ -179,7 +179,7 @@ void fuzz_vdo_volume(const uint8_t *bytes, size_t size)
 
 	set_checksum(geometry, geometry[12] == 4 ? 89 : 97);
 	set_checksum(super, 434);
-	FUZZ_REQUIRE(uds_io_open_memory(blocks * VDO_BLOCK_BYTES, 1, env, &device) == 0);
+	FUZZ_REQUIRE(uds_io_open_memory(blocks * VDO_BLOCK_BYTES, 1, env, NULL, &device) == 0);
 	FUZZ_REQUIRE(uds_io_write(device, geometry, 120, 0) == 0);
 	FUZZ_REQUIRE(uds_io_write(device, super, 512, 2 * VDO_BLOCK_BYTES) == 0);
 	r = uds_vdo_read_info(device, &message, &info);

@@ -143,7 +143,7 @@ struct uds_io *fuzz_io(const uint8_t *bytes, size_t size)
 {
 	struct uds_io *io;
 
-	FUZZ_REQUIRE(uds_io_open_memory(size, 1, NULL, &io) == 0);
+	FUZZ_REQUIRE(uds_io_open_memory(size, 1, NULL, NULL, &io) == 0);
 	FUZZ_REQUIRE(uds_io_write(io, bytes, size, 0) == 0);
 	return io;
 }

@@ -173,7 +173,7 @@ static void start(struct run *run, uint8_t shape)
 	run->model->sample_rate = c.sparse_sample_rate;
 	format.env = run->env;
 	format.nonce_data = nonce_data;
-	FUZZ_REQUIRE(uds_io_open_memory(0, 1, NULL, &run->io) == 0);
+	FUZZ_REQUIRE(uds_io_open_memory(0, 1, NULL, NULL, &run->io) == 0);
 	FUZZ_REQUIRE(uds_index_format(run->io, &c, &format, NULL) == 0);
 	open_index(run);
 }

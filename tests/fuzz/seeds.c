@@ -53,7 +53,7 @@ static void make(unsigned int which, struct seed_image *ret_image)
 	format.no_extras = which != 4;
 	options.env = env;
 	options.zones = which == 2 ? 2 : 1;
-	FUZZ_REQUIRE(uds_io_open_memory(0, 1, NULL, &io) == 0);
+	FUZZ_REQUIRE(uds_io_open_memory(0, 1, NULL, NULL, &io) == 0);
 	FUZZ_REQUIRE(uds_index_format(io, &configuration, &format, NULL) == 0);
 	FUZZ_REQUIRE(uds_index_open(io, &options, NULL, &index) == 0);
 	post(index, 0, 300);

@@ -227,7 +227,8 @@ void fuzz_snapshot_operations(const uint8_t *bytes, size_t size)
 		w.origin[i] = (uint8_t)(i * 13 + i / 512);
 	w.origin_io = fuzz_io(w.origin, SIZE);
 	/* Room for all chunks and the areas between them, or for some. */
-	FUZZ_REQUIRE(uds_io_open_memory((shape & 2 ? 20 : 90) * CHUNK, 1, NULL, &w.cow_io) == 0);
+	FUZZ_REQUIRE(uds_io_open_memory((shape & 2 ? 20 : 90) * CHUNK, 1, NULL, NULL, &w.cow_io) ==
+		     0);
 	new_snapshot(&w);
 	while (input.left > 0)
 		step(&w, &input);

@@ -16,13 +16,12 @@ static int fuzz_open(void *context, const struct uds_io_uri *uri, const struct u
 		     struct uds_message *ret_message, struct uds_io **ret_io)
 {
 	(void)context;
-	(void)ret_message;
 	FUZZ_REQUIRE(uri->path != NULL && uri->values[0].number <= 1 && uri->values[1].number <= 2);
 	for (unsigned int i = 0; i < 4; i++)
 		FUZZ_REQUIRE(uri->values[i].text != NULL || uri->values[i].number == 0);
 	FUZZ_REQUIRE(uri->values[3].text == NULL ||
 		     strlen(uri->values[3].text) <= strlen(uri->text));
-	return uds_io_open_memory(strlen(uri->path), 1, env, ret_io);
+	return uds_io_open_memory(strlen(uri->path), 1, env, ret_message, ret_io);
 }
 
 static void register_scheme(void)

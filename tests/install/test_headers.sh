@@ -124,6 +124,22 @@ while read -r function; do
 		fail "$function: test_failures.c does not make it fail"
 done <"$work/failing"
 
+# A function without such a handle has a message of the caller's. Those of a group of LVM fail only with what an
+# I/O says in closing, or because the caller stopped them.
+silent='uds_lvm_close_group uds_lvm_for_each_pv uds_lvm_for_each_volume'
+withhandle=$(echo "$handles" | tr ' ' '|')
+# Each declaration in one line.
+awk '/^int uds_/ { all = "" }
+	/^int uds_/, /;/ { gsub(/[ \t]+/, " "); all = all $0; if (/;/) print all }' "$src"/include/uds/*.h |
+	grep -vE "\((const )?struct uds_($withhandle) \*" >"$work/without"
+grep -q '^int uds_io_open_memory(' "$work/without" && pass || fail "the list of functions without a handle is wrong"
+while read -r declaration; do
+	function=${declaration#int }
+	function=${function%%(*}
+	case " $silent " in *" $function "*) continue ;; esac
+	case $declaration in *"struct uds_message *ret_message"*) pass ;; *) fail "$function: no sentence of it can be read" ;; esac
+done <"$work/without"
+
 # A caller starts each struct that begins with its size from an INIT macro with the struct's name, unless
 # only the library makes it.
 awk '/^struct uds_[a-z_]* [{]/ { name = $2 }

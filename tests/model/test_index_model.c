@@ -347,7 +347,7 @@ static void convert(struct run *run)
 	clock_gettime(CLOCK_REALTIME, &now);
 	run->offset = convert_image(image, 0, cut, (uint64_t)now.tv_sec * 1000 + 2000);
 	ck_assert_int_eq(uds_io_close(run->io), 0);
-	ck_assert_int_eq(uds_io_open_memory(size - cut, 1, NULL, &run->io), 0);
+	ck_assert_int_eq(uds_io_open_memory(size - cut, 1, NULL, NULL, &run->io), 0);
 	ck_assert_int_eq(uds_io_write(run->io, image + cut, (size_t)(size - cut), 0), 0);
 	free(image);
 	run->journal = false;
@@ -381,7 +381,7 @@ static void start_run(struct run *run, bool sparse, uint64_t seed)
 	run->model->sparse = sparse;
 	run->model->dense_chapters = c.chapters_per_volume - c.sparse_chapters_per_volume;
 	run->model->sample_rate = c.sparse_sample_rate;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &run->io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &run->io), 0);
 	r = uds_index_format(run->io, &c, NULL, &message);
 	ck_assert_msg(r == 0, "%s", message.text);
 	run->journal = true;

@@ -330,7 +330,7 @@ int fault_io_open(struct fault_plan *plan, struct uds_io *below, const struct ud
 	limits.read_only = uds_io_is_read_only(below);
 	limits.name = uds_io_name(below);
 	limits.quick = true;
-	r = uds_io_open_ops(&fault_ops, fault, &limits, env, ret_io);
+	r = uds_io_open_ops(&fault_ops, fault, &limits, env, NULL, ret_io);
 	if (r < 0)
 		free(fault);
 	return r;

@@ -15,7 +15,7 @@ static inline struct uds_io *bytes_io(const uint8_t *bytes, uint64_t length)
 {
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(length, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(length, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_write(io, bytes, (size_t)length, 0), 0);
 	return io;
 }

@@ -802,7 +802,7 @@ static uint8_t *make_converted(struct index_world *w, uint64_t *ret_size)
 	struct uds_io *memory;
 
 	ck_assert_ptr_nonnull(bytes);
-	ck_assert_int_eq(uds_io_open_memory(size, 4096, NULL, &memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(size, 4096, NULL, NULL, &memory), 0);
 	ck_assert_int_eq(small_index_create(&w->shape, memory, &w->base.env, NULL), 0);
 	open_on(w, memory, UDS_INDEX_LOAD);
 	steps(w, 16 + (uint32_t)world_random(&w->base, 32) * 16);

@@ -97,7 +97,7 @@ struct uds_io *narrow_io(struct uds_io *below, uint64_t size, const bool *drop_f
 	narrow->drop_flush = drop_flush;
 	limits.block_bytes = uds_io_block_bytes(below);
 	limits.quick = true;
-	ck_assert_int_eq(uds_io_open_ops(&ops, narrow, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, narrow, &limits, NULL, NULL, &io), 0);
 	return io;
 }
 

@@ -75,7 +75,7 @@ struct uds_io *image_io(const struct image *image, uint32_t block_bytes)
 	struct uds_io *io;
 	uint8_t *copy;
 
-	ck_assert_int_eq(uds_io_open_memory(image->size, block_bytes, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(image->size, block_bytes, NULL, NULL, &io), 0);
 	copy = aligned_alloc(4096, (image->size + 4095) / 4096 * 4096);
 	memcpy(copy, image->bytes, image->size);
 	ck_assert_int_eq(uds_io_write(io, copy, image->size, 0), 0);

@@ -174,6 +174,6 @@ struct uds_io *trace_io(struct trace *trace, char letter, struct uds_io *below)
 	limits.block_bytes = uds_io_block_bytes(below);
 	limits.memory_alignment = uds_io_memory_alignment(below);
 	limits.name = letter == 'o' ? "origin" : "cow";
-	ck_assert_int_eq(uds_io_open_ops(&ops, traced, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, traced, &limits, NULL, NULL, &io), 0);
 	return io;
 }

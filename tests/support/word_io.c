@@ -137,7 +137,7 @@ void word_io_open(struct word_io *w, uint64_t sectors, uint64_t chunk_bytes, uin
 	limits.block_bytes = SECTOR;
 	limits.quick = true;
 	limits.name = chunk_bytes == 0 ? "origin" : "cow";
-	ck_assert_int_eq(uds_io_open_ops(&word_ops, w, &limits, NULL, &w->io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&word_ops, w, &limits, NULL, NULL, &w->io), 0);
 }
 
 void word_io_close(struct word_io *w)

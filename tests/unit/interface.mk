@@ -20,3 +20,9 @@ tests_unit_test_failures_SOURCES = tests/unit/test_failures.c
 tests_unit_test_failures_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_failures_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_failures_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_own_message
+tests_unit_test_own_message_SOURCES = tests/unit/test_own_message.c
+tests_unit_test_own_message_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_own_message_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_own_message_LDADD = $(TEST_LDADD)

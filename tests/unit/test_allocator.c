@@ -256,7 +256,7 @@ START_TEST(an_index_takes_memory_from_the_callers_allocator_only)
 	configuration.sparse_sample_rate = _i == 0 ? 0 : 4;
 	format.env = &env;
 	start();
-	CALL(uds_io_open_memory(0, 1, &env, &io));
+	CALL(uds_io_open_memory(0, 1, &env, NULL, &io));
 	CALL(uds_index_format(io, &configuration, &format, &message));
 	open_index(io, UDS_INDEX_LOAD_OR_RECOVER, &index);
 	post_many(index, 0, 6000);
@@ -292,8 +292,8 @@ START_TEST(a_snapshot_takes_memory_from_the_callers_allocator_only)
 	format.env = &env;
 	options.env = &env;
 	start();
-	CALL(uds_io_open_memory(4 << 20, 512, &env, &origin));
-	CALL(uds_io_open_memory(8 << 20, 512, &env, &cow));
+	CALL(uds_io_open_memory(4 << 20, 512, &env, NULL, &origin));
+	CALL(uds_io_open_memory(8 << 20, 512, &env, NULL, &cow));
 	CALL(uds_exception_store_format(cow, &format, &message));
 	CALL(uds_snapshot_open(origin, cow, &options, &message, &snapshot));
 	for (uint64_t i = 0; i < 60; i++)

@@ -101,7 +101,7 @@ static uint8_t *make_index(struct uds_io **ret_io, uint64_t *ret_bytes)
 	c.page_bytes = BLOCK;
 	c.record_pages_per_chapter = 4;
 	c.chapters_per_volume = 8;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, ret_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, ret_io), 0);
 	ck_assert_msg(uds_index_format(*ret_io, &c, NULL, &message) == 0, "%s", message.text);
 	ck_assert_int_eq(uds_index_open(*ret_io, NULL, &message, &index), 0);
 	for (uint64_t i = 0; i < 700; i++) {
@@ -206,7 +206,7 @@ static struct uds_io *make_store(void)
 	struct uds_io *io;
 
 	format.chunk_bytes = COW_CHUNK;
-	ck_assert_int_eq(uds_io_open_memory(2 * COW_BYTES, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(2 * COW_BYTES, 1, NULL, NULL, &io), 0);
 	ck_assert_msg(uds_exception_store_format(io, &format, &message) == 0, "%s", message.text);
 	ck_assert_int_eq(uds_exception_store_open(io, NULL, &message, &store), 0);
 	for (uint64_t i = 0; i < EXCEPTIONS; i++) {
@@ -282,7 +282,7 @@ static void check_lvm(const uint8_t *image)
 	struct uds_io *io;
 
 	options.allow_missing = true;
-	ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_write(io, image, LVM_IMAGE_BYTES, 0), 0);
 	if (uds_lvm_open_group(&io, 1, &options, &counting, NULL, &group) == 0)
 		(void)uds_lvm_for_each_volume(group, open_volume, group);

@@ -219,7 +219,7 @@ static struct uds_io *strict_io(uint32_t block, uint32_t memory)
 	limits.block_bytes = block;
 	limits.memory_alignment = memory;
 	memset(&strict, 0, sizeof(strict));
-	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, &limits, &torture.env, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, &limits, &torture.env, NULL, &io), 0);
 	return io;
 }
 

@@ -114,8 +114,8 @@ START_TEST(closed_chapter_is_found_by_its_pages)
 	ck_assert_int_eq(uds_open_chapter_close(chapter, index, record_pages, sizeof(record_pages)),
 			 0);
 	for (uint32_t p = 0; p < 8; p++)
-		ck_assert_int_eq(uds_record_page_check(record_pages + 4096 * (size_t)p, 128, &bad),
-				 0);
+		ck_assert_int_eq(
+			uds_record_page_check(record_pages + 4096 * (size_t)p, 128, NULL, &bad), 0);
 	for (uint32_t p = 0; p < g.index_pages_per_chapter; p++) {
 		ck_assert_int_eq(uds_chapter_index_pack_page(index, first,
 							     p + 1 == g.index_pages_per_chapter,
@@ -239,7 +239,7 @@ START_TEST(bad_arguments_are_refused_with_a_sentence)
 	ck_assert_int_eq(uds_open_chapter_make(&c, 1, &half, &message, &chapter), -EINVAL);
 	ck_assert_int_eq(uds_chapter_index_make(&c, 1, &half, &message, &index), -EINVAL);
 	ck_assert_int_eq(uds_page_format_make(&c, 1, &half, &message, &format), -EINVAL);
-	ck_assert_int_eq(uds_record_page_encode(&r, 1, &half, bytes), -EINVAL);
+	ck_assert_int_eq(uds_record_page_encode(&r, 1, &half, NULL, bytes), -EINVAL);
 	ck_assert_int_eq(uds_page_format_make(&c, 1, NULL, &message, &format), 0);
 	ck_assert_int_eq(uds_chapter_index_initialize_page(format, bytes, &message, &page),
 			 -EINVAL);
@@ -257,9 +257,9 @@ START_TEST(bad_arguments_are_refused_with_a_sentence)
 	ck_assert_int_eq(uds_chapter_index_make(&c, 1, NULL, NULL, &index), -EINVAL);
 	ck_assert_int_eq(uds_page_format_make(&c, 1, NULL, NULL, &format), -EINVAL);
 	ck_assert(chapter == NULL && index == NULL && format == NULL);
-	ck_assert_int_eq(uds_record_page_encode(&r, 0, NULL, bytes), -EINVAL);
-	ck_assert_int_eq(uds_record_page_encode(&r, 2049, NULL, bytes), -EINVAL);
-	ck_assert_int_eq(uds_record_page_check(bytes, 0, &bad), 0);
+	ck_assert_int_eq(uds_record_page_encode(&r, 0, NULL, NULL, bytes), -EINVAL);
+	ck_assert_int_eq(uds_record_page_encode(&r, 2049, NULL, NULL, bytes), -EINVAL);
+	ck_assert_int_eq(uds_record_page_check(bytes, 0, NULL, &bad), 0);
 	ck_assert(!uds_record_page_search(bytes, 0, &r.name, NULL));
 	uds_open_chapter_free(NULL);
 	uds_chapter_index_free(NULL);
@@ -276,16 +276,16 @@ START_TEST(record_pages_are_encoded_searched_and_checked)
 
 	for (uint64_t i = 0; i < 128; i++)
 		records[i] = record_of(i);
-	ck_assert_int_eq(uds_record_page_encode(records, 128, NULL, page), 0);
-	ck_assert_int_eq(uds_record_page_check(page, 128, &bad), 0);
+	ck_assert_int_eq(uds_record_page_encode(records, 128, NULL, NULL, page), 0);
+	ck_assert_int_eq(uds_record_page_check(page, 128, NULL, &bad), 0);
 	for (uint64_t i = 0; i < 128; i++) {
 		ck_assert(uds_record_page_search(page, 128, &records[i].name, &data));
 		ck_assert_mem_eq(&data, &records[i].data, 16);
 		ck_assert(uds_record_page_search(page, 128, &records[i].name, NULL));
 	}
 	memset(page, 0xff, 16); /* the root is now behind all others */
-	ck_assert_int_eq(uds_record_page_check(page, 128, NULL), UDS_ERR_CORRUPT);
-	ck_assert_int_eq(uds_record_page_check(page, 128, &bad), UDS_ERR_CORRUPT);
+	ck_assert_int_eq(uds_record_page_check(page, 128, NULL, NULL), UDS_ERR_CORRUPT);
+	ck_assert_int_eq(uds_record_page_check(page, 128, NULL, &bad), UDS_ERR_CORRUPT);
 	ck_assert_uint_lt(bad, 128);
 }
 END_TEST
@@ -362,7 +362,7 @@ START_TEST(every_failing_allocation_is_survived)
 		if (r == 0)
 			r = uds_chapter_index_pack_page(index, 0, true, page, &count, NULL);
 		if (r == 0)
-			r = uds_record_page_encode(&record, 1, &env, page);
+			r = uds_record_page_encode(&record, 1, &env, NULL, page);
 		ck_assert(r == 0 || r == -ENOMEM);
 		fails += r != 0;
 		uds_open_chapter_free(chapter);

@@ -176,7 +176,7 @@ static struct uds_io *memory_io(uint32_t block_bytes)
 {
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(0, block_bytes, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, block_bytes, NULL, NULL, &io), 0);
 	return io;
 }
 

@@ -78,7 +78,7 @@ static void start(bool extras)
 	c.chapters_per_volume = 64;
 	options.no_extras = !extras;
 	fault_plan_start(&f.plan);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &memory), 0);
 	ck_assert_int_eq(fault_io_open(&f.plan, memory, NULL, &f.io), 0);
 	ck_assert_int_eq(uds_index_format(f.io, &c, &options, &f.message), 0);
 }

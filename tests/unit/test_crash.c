@@ -204,7 +204,7 @@ static struct uds_io *open_base(char byte)
 	char bytes[4096];
 
 	memset(bytes, byte, sizeof(bytes));
-	ck_assert_int_eq(uds_io_open_memory(sizeof(bytes), 512, NULL, &base), 0);
+	ck_assert_int_eq(uds_io_open_memory(sizeof(bytes), 512, NULL, NULL, &base), 0);
 	ck_assert_int_eq(uds_io_write(base, bytes, sizeof(bytes), 0), 0);
 	return base;
 }

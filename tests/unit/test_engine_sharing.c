@@ -114,14 +114,14 @@ static void device_open(struct device *d, uint64_t bytes)
 	memset(d, 0, sizeof(*d));
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->changed, NULL);
-	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, &d->memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, NULL, &d->memory), 0);
 	ops.read = device_read;
 	ops.write = device_write;
 	ops.flush = device_flush;
 	ops.get_size = device_get_size;
 	ops.resize = device_resize;
 	ops.close = device_close;
-	ck_assert_int_eq(uds_io_open_ops(&ops, d, NULL, NULL, &d->io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, d, NULL, NULL, NULL, &d->io), 0);
 }
 
 static void device_end(struct device *d)

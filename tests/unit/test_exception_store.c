@@ -21,7 +21,7 @@ static struct uds_io *make_cow(uint64_t chunks)
 	struct uds_io *cow;
 
 	options.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_io_open_memory(chunks * CHUNK, 1, NULL, &cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(chunks * CHUNK, 1, NULL, NULL, &cow), 0);
 	ck_assert_int_eq(uds_exception_store_format(cow, &options, NULL), 0);
 	return cow;
 }
@@ -339,7 +339,7 @@ START_TEST(invalid_stores_are_read_only_when_salvaged)
 	ck_assert_int_eq(uds_exception_store_status_line(store, line, 3), -ERANGE);
 	uds_exception_store_close(store);
 
-	ck_assert_int_eq(uds_io_open_memory(50 * CHUNK, 1, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(50 * CHUNK, 1, NULL, NULL, &origin), 0);
 	ck_assert_int_eq(uds_snapshot_open(origin, cow, NULL, &message, &s), 0);
 	ck_assert_int_eq(uds_snapshot_read(s, bytes, CHUNK, 0), UDS_ERR_INVALID_SNAPSHOT);
 	ck_assert_int_eq(uds_snapshot_write(s, bytes, CHUNK, 0), UDS_ERR_INVALID_SNAPSHOT);
@@ -425,7 +425,7 @@ START_TEST(ranges_are_in_order_and_joined)
 	struct uds_snapshot *s;
 	uint64_t new_chunk, count;
 
-	ck_assert_int_eq(uds_io_open_memory(49 * CHUNK + 20, 1, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(49 * CHUNK + 20, 1, NULL, NULL, &origin), 0);
 	ck_assert_int_eq(uds_snapshot_open(origin, cow, NULL, &message, &s), 0);
 	store = uds_snapshot_store(s);
 	for (size_t i = 0; i < 8; i++) {
@@ -514,7 +514,7 @@ START_TEST(dry_run_says_what_a_merge_would_do)
 	struct uds_message message;
 	struct uds_snapshot *s;
 
-	ck_assert_int_eq(uds_io_open_memory(40 * CHUNK + 10, 1, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(40 * CHUNK + 10, 1, NULL, NULL, &origin), 0);
 	for (uint64_t i = 0; i < 35; i++)
 		plant(cow, i, i + 6, i < 32 ? 2 + i : 3 + i);
 	plant(cow, 35, 6, 50);
@@ -572,7 +572,7 @@ START_TEST(a_stopped_dry_run_says_so)
 	struct uds_snapshot *s;
 	bool stopped = false;
 
-	ck_assert_int_eq(uds_io_open_memory(80 * CHUNK, 1, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(80 * CHUNK, 1, NULL, NULL, &origin), 0);
 	for (uint64_t i = 0; i < 30; i++)
 		plant(cow, i, 2 * i, 2 + i);
 	ck_assert_int_eq(uds_snapshot_open(origin, cow, NULL, &message, &s), 0);
@@ -598,7 +598,7 @@ START_TEST(equal_chunks_are_left_out_when_asked)
 	struct uds_snapshot *s;
 	uint8_t bytes[20 * CHUNK] = { 0 };
 
-	ck_assert_int_eq(uds_io_open_memory(40 * CHUNK, 1, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(40 * CHUNK, 1, NULL, NULL, &origin), 0);
 	ck_assert_int_eq(uds_snapshot_open(origin, cow, NULL, &message, &s), 0);
 	for (unsigned int c = 0; c < 20; c += 3)
 		bytes[c * CHUNK + 9] = 1;

@@ -76,7 +76,7 @@ static void shape(uint32_t page_bytes, uint32_t record_pages, uint32_t chapters)
 	f.configuration.chapters_per_volume = chapters;
 	ck_assert_int_eq(uds_geometry_compute(&f.configuration, NULL, &f.geometry), 0);
 	ck_assert_uint_gt(f.geometry.extras_bytes, 0);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f.io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f.io), 0);
 }
 
 static int format(bool extras)
@@ -263,7 +263,7 @@ START_TEST(the_journal_of_a_new_index_is_written)
 	shape(4096, 4, 6);
 	ck_assert_int_eq(uds_io_close(f.io), 0);
 	ck_assert_int_eq(uds_io_open_memory(f.geometry.index_bytes + f.geometry.extras_bytes, 1,
-					    NULL, &f.io),
+					    NULL, NULL, &f.io),
 			 0);
 	f.io = trace_io(&trace, 'i', f.io);
 	ck_assert_int_eq(format(true), 0);
@@ -430,7 +430,7 @@ START_TEST(an_area_that_was_cut_off_is_not_needed)
 	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
 		ck_assert_int_eq(uds_io_close(f.io), 0);
 		ck_assert_int_eq(uds_io_open_memory(f.geometry.index_bytes + blocks[i] * 4096, 1,
-						    NULL, &f.io),
+						    NULL, NULL, &f.io),
 				 0);
 		ck_assert_int_eq(
 			uds_io_write(f.io, bytes, f.geometry.index_bytes + blocks[i] * 4096, 0), 0);
@@ -577,7 +577,7 @@ START_TEST(damage_that_comes_later_is_found_where_reads_are_from_a_device)
 	count = make_chapters(true, 2, 1);
 	bytes = copy_device(&size);
 	/* Like O_DIRECT: blocks of 512 bytes. */
-	ck_assert_int_eq(uds_io_open_memory(0, 512, NULL, &direct), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 512, NULL, NULL, &direct), 0);
 	ck_assert_int_eq(uds_io_resize(direct, size), 0);
 	for (uint64_t at = 0; at < size; at += 4096) {
 		uint8_t *block = aligned_alloc(4096, 4096);

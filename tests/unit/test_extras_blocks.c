@@ -103,7 +103,7 @@ START_TEST(an_area_of_another_shape_does_not_count)
 	other.journal = 4 + (uint64_t)other.slots * other.parts;
 	other.blocks = other.journal + other.journal_blocks;
 	extras_encode_header(&other, block);
-	ck_assert_int_eq(uds_io_open_memory(other.blocks * BLOCK_BYTES, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(other.blocks * BLOCK_BYTES, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_write(io, block, sizeof(block), 0), 0);
 	extras_read(io, &geometry, 0, (other.blocks - shapes[_i].missing) * BLOCK_BYTES, NONCE,
 		    block, &found);
@@ -172,7 +172,7 @@ START_TEST(each_field_of_a_checksum_block_is_checked)
 	chapter_bytes = (uint64_t)geometry_chapter_blocks(&geometry) * BLOCK_BYTES;
 	pages = calloc(1, chapter_bytes);
 	ck_assert_ptr_nonnull(pages);
-	ck_assert_int_eq(uds_io_open_memory(area.blocks * BLOCK_BYTES, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(area.blocks * BLOCK_BYTES, 1, NULL, NULL, &io), 0);
 	c = read_checksums(io);
 	ck_assert(!checksums_know(NULL, 1, 9) && !checksums_know(c, 1, NO_CHAPTER));
 	checksums_set(c, 1, 9, pages);
@@ -296,7 +296,7 @@ static struct uds_io *journal_io(struct fault_plan *plan)
 	struct uds_io *memory, *io;
 
 	make_journal_area();
-	ck_assert_int_eq(uds_io_open_memory(area.blocks * BLOCK_BYTES, 1, NULL, &memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(area.blocks * BLOCK_BYTES, 1, NULL, NULL, &memory), 0);
 	fault_plan_start(plan);
 	ck_assert_int_eq(fault_io_open(plan, memory, NULL, &io), 0);
 	return io;

@@ -35,7 +35,7 @@ static struct uds_io *memory(uint64_t bytes)
 {
 	struct uds_io *made;
 
-	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, &made), 0);
+	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, NULL, &made), 0);
 	return made;
 }
 
@@ -113,7 +113,7 @@ static void open_parts(void)
 	ops.close = sealed_close;
 	limits.block_bytes = 512;
 	limits.name = "sealed";
-	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, &limits, NULL, &sealed), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, &limits, NULL, NULL, &sealed), 0);
 	c.page_bytes = 4096;
 	c.record_pages_per_chapter = 2;
 	c.chapters_per_volume = 4;

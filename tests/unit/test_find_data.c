@@ -96,7 +96,7 @@ static struct uds_io *new_io(int kind, size_t size)
 
 	if (kind == 0)
 		return new_file(size);
-	ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, NULL, &io), 0);
 	return io;
 }
 
@@ -330,7 +330,7 @@ START_TEST(what_a_backend_says_is_checked)
 	ops.get_size = any_size;
 	ops.close = any_flush;
 	ops.find_data = any_find;
-	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, NULL, NULL, NULL, &io), 0);
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t begin = 1, end = 2;
 

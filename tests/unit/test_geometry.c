@@ -438,14 +438,14 @@ START_TEST(structs_smaller_than_in_any_version_are_refused)
 	out.size = offsetof(struct uds_geometry, records_per_volume);
 	ck_assert_int_eq(uds_geometry_compute(&c, NULL, &out), -EINVAL);
 	ck_assert_uint_eq(out.records_per_chapter, 0xeeeeeeee);
-	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2049, &slot), 0);
+	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2049, NULL, &slot), 0);
 	ck_assert_uint_eq(slot, 1);
 	c.page_bytes = 1;
-	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2050, &slot), -EINVAL);
+	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2050, NULL, &slot), -EINVAL);
 	ck_assert_uint_eq(slot, 1);
 	c.page_bytes = 4096;
 	c.size = offsetof(struct uds_configuration, nonce);
-	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2050, &slot), -EINVAL);
+	ck_assert_int_eq(uds_geometry_physical_chapter(&c, 2050, NULL, &slot), -EINVAL);
 	ck_assert_uint_eq(slot, 1);
 }
 END_TEST

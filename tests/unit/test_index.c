@@ -72,7 +72,7 @@ static void start_with(struct fixture *f, uint32_t chapters)
 	f->env.context = f;
 	f->env.now_ms = fixture_now;
 	fault_plan_start(&f->plan);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &memory), 0);
 	ck_assert_int_eq(fault_io_open(&f->plan, memory, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &f->message), 0);
 	reopen(f, 1);

@@ -54,7 +54,7 @@ static void start_with(struct fixture *f, unsigned int zones, uint32_t sparse_ch
 	c.sparse_chapters_per_volume = sparse_chapters;
 	c.sparse_sample_rate = sparse_chapters > 0 ? RATE : 0;
 	fault_plan_start(&f->plan);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &memory), 0);
 	ck_assert_int_eq(fault_io_open(&f->plan, memory, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &message), 0);
 	open_as(f, UDS_INDEX_LOAD);

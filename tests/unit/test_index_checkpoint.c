@@ -82,7 +82,7 @@ static void start(struct fixture *f, bool sparse, unsigned int zones)
 		c.sparse_chapters_per_volume = 5;
 		c.sparse_sample_rate = 4;
 	}
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &f->message), 0);
 	open_as(f, f->io, UDS_INDEX_LOAD_OR_RECOVER, zones);
 }

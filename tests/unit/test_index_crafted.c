@@ -45,7 +45,7 @@ static void start(struct fixture *f, uint32_t sparse_chapters)
 	c.chapters_per_volume = 8;
 	c.sparse_chapters_per_volume = sparse_chapters;
 	c.sparse_sample_rate = sparse_chapters > 0 ? 4 : 0;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &message), 0);
 	open_with(f, 1);
 }
@@ -278,7 +278,7 @@ static void start_crowded(struct fixture *f, bool no_extras, uint32_t record_pag
 	c.record_pages_per_chapter = record_pages;
 	c.chapters_per_volume = 8;
 	options.no_extras = no_extras;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, &options, &message), 0);
 	open_with(f, 1);
 	/* From here on nothing is lost, also in later lives of the index. */

@@ -208,7 +208,7 @@ static void make_image(enum kind kind)
 	image.there = calloc(image.names, 1);
 	image.pages = calloc(image.names, 1);
 	image.chapters = calloc(image.names, sizeof(uint64_t));
-	ck_assert_int_eq(uds_io_open_memory(image.shape.bytes, 4096, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(image.shape.bytes, 4096, NULL, NULL, &io), 0);
 	ck_assert_int_eq(small_index_create(&image.shape, io, &env, &message), 0);
 	index = open_on(io);
 	fill(index);
@@ -980,7 +980,7 @@ static struct uds_io *small_damaged(bool sparse, unsigned int zones, struct layo
 		shape.configuration.sparse_sample_rate = 4;
 	}
 	small_index_add_extras(&shape);
-	ck_assert_int_eq(uds_io_open_memory(0, 4096, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 4096, NULL, NULL, &io), 0);
 	ck_assert_int_eq(small_index_create(&shape, io, &env, &message), 0);
 	ck_assert_int_eq(small_index_open(io, &env, zones, UDS_INDEX_LOAD, &message, &index), 0);
 	for (uint64_t i = 0; small_index_open_chapter(index, NULL) < WRITTEN; i++) {

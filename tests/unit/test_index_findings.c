@@ -80,7 +80,7 @@ START_TEST(verify_ends_where_its_callback_wants)
 	unsigned int told = 0;
 
 	small_index_shape(1, 4, &shape);
-	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(small_index_create(&shape, io, NULL, NULL), 0);
 	ck_assert_int_eq(small_index_open(io, NULL, 1, UDS_INDEX_LOAD, NULL, &index), 0);
 	fill(index, 3 * shape.records + 20);
@@ -118,7 +118,7 @@ START_TEST(verify_names_each_page_that_the_page_map_is_wrong_about)
 
 	small_index_shape(16, 3, &shape);
 	ck_assert_uint_ge(shape.index_pages, 2);
-	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(small_index_create(&shape, io, NULL, NULL), 0);
 	ck_assert_int_eq(small_index_open(io, NULL, 1, UDS_INDEX_LOAD, NULL, &index), 0);
 	fill(index, shape.records + 20);
@@ -146,7 +146,7 @@ START_TEST(verify_finds_whatever_keeps_a_save_from_loading)
 	uint8_t byte;
 
 	small_index_shape(1, 4, &shape);
-	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(small_index_create(&shape, io, NULL, NULL), 0);
 	ck_assert_int_eq(small_index_open(io, NULL, 1, UDS_INDEX_LOAD, NULL, &index), 0);
 	fill(index, 2 * shape.records + 20);
@@ -195,7 +195,7 @@ START_TEST(a_lookup_that_cannot_read_says_which_page)
 		shape.bytes = geometry.index_bytes;
 	}
 	fault_plan_start(&plan);
-	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(shape.bytes, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&plan, io, NULL, &io), 0);
 	ck_assert_int_eq(small_index_create(&shape, io, NULL, NULL), 0);
 	ck_assert_int_eq(small_index_open(io, NULL, 1, UDS_INDEX_LOAD, NULL, &index), 0);

@@ -128,7 +128,7 @@ static void start(struct fixture *f, uint32_t dense, unsigned int zones, enum pa
 	c.sparse_chapters_per_volume = CHAPTERS - dense;
 	c.sparse_sample_rate = RATE;
 	c.cache_chapters = 3;
-	ck_assert_int_eq(uds_io_open_ops(&ops, &f->device, &limits, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, &f->device, &limits, NULL, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &message), 0);
 	f->device.delay_us = pace == SLOW ? 500 : 0;
 	open_with(f, zones, UDS_INDEX_LOAD);

@@ -38,7 +38,7 @@ static void start(struct fixture *f, bool sparse, uint32_t chapters)
 		c.sparse_chapters_per_volume = 5;
 		c.sparse_sample_rate = 4;
 	}
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &f->message), 0);
 	ck_assert_int_eq(uds_index_open(f->io, NULL, &f->message, &f->index), 0);
 }

@@ -73,7 +73,7 @@ static void start(struct fixture *f, unsigned int zones)
 	c.chapters_per_volume = CHAPTERS;
 	c.sparse_chapters_per_volume = CHAPTERS - DENSE;
 	c.sparse_sample_rate = RATE;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, NULL, &message), 0);
 	open_index(f, zones);
 	for (uint64_t i = 0; i < NAMES; i += BATCH) {

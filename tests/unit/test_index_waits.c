@@ -91,7 +91,7 @@ static void begin(struct fixture *f)
 	ops.flush = device_flush;
 	ops.get_size = device_size;
 	ops.close = device_flush; /* nothing to do */
-	ck_assert_int_eq(uds_io_open_ops(&ops, &f->device, &limits, NULL, &f->io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, &f->device, &limits, NULL, NULL, &f->io), 0);
 	small_index_shape(1, 8, &shape);
 	ck_assert_int_eq(small_index_create(&shape, f->io, NULL, NULL), 0);
 	ck_assert_int_eq(

@@ -73,7 +73,7 @@ static void create_refused(const struct uds_io_ops *ops, const struct uds_io_lim
 	struct uds_io *io = (struct uds_io *)1;
 	int closed = 0;
 
-	ck_assert_int_eq(uds_io_open_ops(ops, &closed, limits, NULL, &io), -EINVAL);
+	ck_assert_int_eq(uds_io_open_ops(ops, &closed, limits, NULL, NULL, &io), -EINVAL);
 	ck_assert_ptr_eq(io, (struct uds_io *)1);
 	ck_assert_int_eq(closed, 0); /* the context stays the caller's */
 }
@@ -136,7 +136,7 @@ START_TEST(a_vtable_may_leave_out_what_is_optional)
 	struct uds_io *io;
 	int closed = 0;
 
-	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, NULL, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_discard(io, 0, 1), -EOPNOTSUPP);
 	ck_assert_int_eq(uds_io_resize(io, 1), -EOPNOTSUPP);
 	ck_assert_int_eq(uds_io_map(io, 0, 1, &view), -EOPNOTSUPP);
@@ -154,7 +154,7 @@ START_TEST(reading_writing_flushing_and_a_size_are_enough)
 	ops.write = fake_write;
 	ops.flush = fake_flush;
 	ops.get_size = fake_size;
-	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, NULL, NULL, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_write(io, "x", 1, 0), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 }
@@ -171,7 +171,7 @@ START_TEST(a_backend_sees_only_what_its_limits_allow)
 	limits.block_bytes = 512;
 	limits.memory_alignment = 64;
 	limits.name = "here";
-	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, &limits, NULL, NULL, &io), 0);
 	ck_assert_uint_eq(uds_io_block_bytes(io), 512);
 	ck_assert_uint_eq(uds_io_memory_alignment(io), 64);
 	ck_assert_str_eq(uds_io_name(io), "here");
@@ -204,13 +204,13 @@ START_TEST(a_backend_that_cannot_write_is_read_only)
 	char byte = 0;
 
 	ops.write = NULL;
-	ck_assert_int_eq(uds_io_open_ops(&ops, &closed, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, &closed, NULL, NULL, NULL, &io), 0);
 	ck_assert(uds_io_is_read_only(io));
 	ck_assert_int_eq(uds_io_write(io, &byte, 1, 0), UDS_ERR_READ_ONLY);
 	uds_io_close(io);
 	limits.read_only = true;
 	calls = 0;
-	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, &limits, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_write(io, &byte, 1, 0), UDS_ERR_READ_ONLY);
 	ck_assert_int_eq(calls, 0);
 	uds_io_close(io);
@@ -223,9 +223,9 @@ START_TEST(memory_begins_as_zeroes_and_ends_where_it_ends)
 	uint64_t size;
 	char bytes[16] = "0123456789abcde", read[16];
 
-	ck_assert_int_eq(uds_io_open_memory(100, 3, NULL, &io), -EINVAL);
-	ck_assert_int_eq(uds_io_open_memory(UINT64_MAX, 1, NULL, &io), -EFBIG);
-	ck_assert_int_eq(uds_io_open_memory(100, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(100, 3, NULL, NULL, &io), -EINVAL);
+	ck_assert_int_eq(uds_io_open_memory(UINT64_MAX, 1, NULL, NULL, &io), -EFBIG);
+	ck_assert_int_eq(uds_io_open_memory(100, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_read(io, read, 16, 84), 0);
 	for (int i = 0; i < 16; i++)
 		ck_assert_int_eq(read[i], 0);
@@ -253,7 +253,7 @@ START_TEST(failures_are_told_with_name_place_and_reason)
 	char byte = 0;
 
 	fault_plan_start(&plan);
-	ck_assert_int_eq(uds_io_open_memory(100, 1, NULL, &below), 0);
+	ck_assert_int_eq(uds_io_open_memory(100, 1, NULL, NULL, &below), 0);
 	ck_assert_int_eq(fault_io_open(&plan, below, NULL, &io), 0);
 	ck_assert_int_eq(io_read(io, &byte, 1, 0, &message), 0);
 	fault_plan_fail(&plan, FAULT_ANY, 1, -EIO, true);
@@ -363,11 +363,11 @@ START_TEST(half_an_environment_is_refused_by_every_open)
 	struct uds_io *io;
 
 	env.size = 0;
-	ck_assert_int_eq(uds_io_open_memory(1, 1, &env, &io), -EINVAL);
+	ck_assert_int_eq(uds_io_open_memory(1, 1, &env, NULL, &io), -EINVAL);
 	ck_assert_int_eq(uds_io_open_file("/dev/null", NULL, &env, &message, &io), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(message.text, "struct uds_env"));
 	ck_assert_int_eq(uds_io_open_uri("mem:", NULL, &env, &message, &io), -EINVAL);
-	ck_assert_int_eq(uds_io_open_ops(&fake_ops, NULL, NULL, &env, &io), -EINVAL);
+	ck_assert_int_eq(uds_io_open_ops(&fake_ops, NULL, NULL, &env, NULL, &io), -EINVAL);
 }
 END_TEST
 
@@ -440,7 +440,7 @@ START_TEST(what_no_backend_may_return_is_an_io_error)
 			if (kind == FAULT_DISCARD && answers[i].said == 0)
 				continue; /* memory has none */
 			fault_plan_start(&plan);
-			ck_assert_int_eq(uds_io_open_memory(10, 1, NULL, &memory), 0);
+			ck_assert_int_eq(uds_io_open_memory(10, 1, NULL, NULL, &memory), 0);
 			ck_assert_int_eq(fault_io_open(&plan, memory, &env, &io), 0);
 			if (answers[i].said != 0)
 				fault_plan_fail(&plan, kind, 1, answers[i].said, false);
@@ -472,7 +472,7 @@ START_TEST(an_engine_survives_what_a_backend_should_not_say)
 			request.buffer = &byte;
 			fault_plan_start(&plan);
 			plan.queues = true;
-			ck_assert_int_eq(uds_io_open_memory(10, 1, NULL, &memory), 0);
+			ck_assert_int_eq(uds_io_open_memory(10, 1, NULL, NULL, &memory), 0);
 			ck_assert_int_eq(fault_io_open(&plan, memory, NULL, &io), 0);
 			request.io = io;
 			ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);

@@ -222,10 +222,10 @@ static struct uds_io *open_own(bool push, bool more)
 	ops.write_zeroes = more ? own_write_zeroes : NULL;
 	limits.name = "own";
 	limits.block_bytes = 512;
-	ck_assert_int_eq(uds_io_open_memory(FILE_BYTES, 512, NULL, &own->below), 0);
+	ck_assert_int_eq(uds_io_open_memory(FILE_BYTES, 512, NULL, NULL, &own->below), 0);
 	pthread_mutex_init(&own->lock, NULL);
 	pthread_cond_init(&own->changed, NULL);
-	ck_assert_int_eq(uds_io_open_ops(&ops, own, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, own, &limits, NULL, NULL, &io), 0);
 	if (push)
 		ck_assert_int_eq(pthread_create(&own->thread, NULL, own_thread, own), 0);
 	last_own = own;
@@ -240,7 +240,7 @@ static struct uds_io *open_pull(void)
 
 	fault_plan_start(&plan);
 	plan.queues = true;
-	ck_assert_int_eq(uds_io_open_memory(FILE_BYTES, 512, NULL, &memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(FILE_BYTES, 512, NULL, NULL, &memory), 0);
 	ck_assert_int_eq(fault_io_open(&plan, memory, NULL, &io), 0);
 	return io;
 }
@@ -262,7 +262,7 @@ static struct uds_io *open_backend(enum backend backend)
 	if (backend == PULL)
 		return open_pull();
 	if (backend == MEMORY)
-		r = uds_io_open_memory(0, 512, NULL, &io);
+		r = uds_io_open_memory(0, 512, NULL, NULL, &io);
 	else
 		r = uds_io_open_file(path, &options, NULL, &message, &io);
 	ck_assert_msg(r == 0, "%s", message.text);
@@ -1154,7 +1154,7 @@ START_TEST(a_request_is_completed_once)
 	ops.submit = odd_submit;
 	pthread_mutex_init(&own->lock, NULL);
 	pthread_cond_init(&own->changed, NULL);
-	ck_assert_int_eq(uds_io_open_ops(&ops, own, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, own, &limits, NULL, NULL, &io), 0);
 	request = make_request(io, UDS_IO_READ, &byte, 1, 0);
 	ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
 	ck_assert_int_eq(uds_io_engine_reap(engine, done, 2, 2, -1), 1);

@@ -23,7 +23,7 @@ static struct uds_io *open_counted(uint64_t bytes)
 	struct uds_io *io = NULL;
 
 	torture_env_start(&torture);
-	ck_assert_int_eq(uds_io_open_memory(bytes, 1, &torture.env, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(bytes, 1, &torture.env, NULL, &io), 0);
 	return io;
 }
 
@@ -80,7 +80,8 @@ START_TEST(sizes_beyond_the_largest_are_refused_before_anything_is_allocated)
 		struct uds_io *other = (struct uds_io *)1;
 
 		torture.peak = torture.bytes;
-		ck_assert_int_eq(uds_io_open_memory(sizes[i], 1, &torture.env, &other), -EFBIG);
+		ck_assert_int_eq(uds_io_open_memory(sizes[i], 1, &torture.env, NULL, &other),
+				 -EFBIG);
 		ck_assert_ptr_eq(other, (struct uds_io *)1);
 		ck_assert_int_eq(uds_io_resize(io, sizes[i]), -EFBIG);
 		ck_assert_uint_lt(torture.peak, torture.bytes + 4096);
@@ -147,7 +148,7 @@ static int use_memory(const struct uds_env *env, void *context)
 	struct uds_io *io;
 	int r;
 
-	r = uds_io_open_memory(1000, 1, env, &io);
+	r = uds_io_open_memory(1000, 1, env, NULL, &io);
 	if (r < 0)
 		return r;
 	r = uds_io_write(io, bytes, 1000, 0);
@@ -247,7 +248,7 @@ START_TEST(threads_that_meet_in_a_chunk_lose_nothing)
 	pthread_t threads[THREADS];
 	uint8_t bytes[64];
 
-	ck_assert_int_eq(uds_io_open_memory(40 * CHUNK, 1, NULL, &shared), 0);
+	ck_assert_int_eq(uds_io_open_memory(40 * CHUNK, 1, NULL, NULL, &shared), 0);
 	for (uintptr_t i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_own, (void *)i), 0);
 	for (int i = 0; i < THREADS; i++) {

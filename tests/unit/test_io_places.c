@@ -151,7 +151,7 @@ static struct uds_io *backend(void *context, bool identified, bool failing)
 	ops.close = do_nothing;
 	if (identified)
 		ops.identity = failing ? fail_places : say_places;
-	ck_assert_int_eq(uds_io_open_ops(&ops, context, NULL, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, context, NULL, NULL, NULL, &io), 0);
 	return io;
 }
 

@@ -21,7 +21,7 @@ static struct uds_io *filled(uint64_t bytes, uint32_t block, char with)
 
 	ck_assert_ptr_nonnull(text);
 	memset(text, with, (size_t)bytes);
-	ck_assert_int_eq(uds_io_open_memory(bytes, block, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(bytes, block, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_write(io, text, (size_t)bytes, 0), 0);
 	free(text);
 	return io;

@@ -436,7 +436,7 @@ START_TEST(a_buffer_in_use_is_not_removed)
 	if (_i == 0)
 		io = open_number(1);
 	else
-		ck_assert_int_eq(uds_io_open_memory(FILE_BYTES, 1, NULL, &io), 0);
+		ck_assert_int_eq(uds_io_open_memory(FILE_BYTES, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_io_engine_add_buffer(engine, buffer, 2 * PAGE), 0);
 	requests[0] = request_of(io, UDS_IO_WRITE, buffer, 0);
 	requests[1] = request_of(io, UDS_IO_WRITE, buffer + PAGE, PAGE);

@@ -92,7 +92,7 @@ static int make_rom(struct rom *given_rom, const char *name, const struct uds_en
 	ops.close = rom_close;
 	limits.name = name;
 	limits.read_only = true;
-	return uds_io_open_ops(&ops, given_rom, &limits, env, ret_io);
+	return uds_io_open_ops(&ops, given_rom, &limits, env, NULL, ret_io);
 }
 
 static int rom_open(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
@@ -429,7 +429,7 @@ static int race_open(void *context, const struct uds_io_uri *uri, const struct u
 	(void)ret_message;
 	if (strncmp(uri->text, context, strlen(context)) != 0)
 		return -ENXIO;
-	return uds_io_open_memory(uri->values[0].number, 1, env, ret_io);
+	return uds_io_open_memory(uri->values[0].number, 1, env, NULL, ret_io);
 }
 
 static void race_for(int i)

@@ -66,7 +66,7 @@ static void begin_with(uint32_t chapters, bool extras)
 	f.configuration.record_pages_per_chapter = 2;
 	f.configuration.chapters_per_volume = chapters;
 	ck_assert_int_eq(uds_geometry_compute(&f.configuration, NULL, &f.geometry), 0);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &f.io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f.io), 0);
 	options.env = &f.env;
 	options.no_extras = !extras;
 	ck_assert_int_eq(uds_index_format(f.io, &f.configuration, &options, &f.message), 0);

@@ -151,7 +151,7 @@ START_TEST(an_index_created_and_saved_again_has_the_recorded_bytes)
 		int r;
 
 		index_image_load(*names, &image);
-		ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
+		ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &io), 0);
 		if (image.super_version != 3) { /* only a conversion makes those */
 			uds_io_close(io);
 			index_image_free(&image);
@@ -194,7 +194,7 @@ static struct uds_io *small_index(uint64_t offset)
 	configuration.page_bytes = 4096;
 	configuration.record_pages_per_chapter = 4;
 	configuration.chapters_per_volume = 8;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &io), 0);
 	r = layout_create(io, &io->env, &configuration,
 			  &(struct layout_options){ .offset = offset, .nonce_data = nonce_data },
 			  &message);
@@ -409,7 +409,7 @@ START_TEST(places_that_cannot_hold_an_index_are_refused)
 	ck_assert_int_eq(layout_read(io, UINT64_MAX - 4095, &message, &layout),
 			 UDS_ERR_NOT_AN_INDEX);
 	uds_io_close(io);
-	ck_assert_int_eq(uds_io_open_memory(1 << 20, 8192, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(1 << 20, 8192, NULL, NULL, &io), 0);
 	ck_assert_int_eq(layout_read(io, 0, &message, &layout), UDS_ERR_UNALIGNED);
 	uds_io_close(io);
 }
@@ -750,7 +750,7 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	configuration.page_bytes = 4096;
 	configuration.record_pages_per_chapter = 4;
 	configuration.chapters_per_volume = 8;
-	ck_assert_int_eq(uds_io_open_memory(126 * 4096, 1, NULL, &memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(126 * 4096, 1, NULL, NULL, &memory), 0);
 	ck_assert_int_eq(layout_create(memory, &memory->env, &configuration,
 				       &(struct layout_options){ .size_limit = 125 * 4096 },
 				       &message),
@@ -764,7 +764,7 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 	 */
 	ops = memory->ops;
 	ops.resize = NULL;
-	ck_assert_int_eq(uds_io_open_ops(&ops, memory->context, &limits, NULL, &fixed), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, memory->context, &limits, NULL, NULL, &fixed), 0);
 	ck_assert_int_eq(layout_create(fixed, &fixed->env, &configuration,
 				       &(struct layout_options){ .offset = 4096 }, &message),
 			 UDS_ERR_NO_ROOM);
@@ -789,7 +789,7 @@ START_TEST(impossible_geometries_are_refused_with_the_allowed_range)
 	uint64_t size;
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &io), 0);
 	configuration.page_bytes = 1000;
 	ck_assert_int_eq(layout_create(io, &io->env, &configuration, &(struct layout_options){ 0 },
 				       &message),
@@ -824,7 +824,7 @@ START_TEST(two_indexes_made_at_the_same_time_have_different_nonces)
 	for (int i = 0; i < 2; i++) {
 		struct uds_io *io;
 
-		ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
+		ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &io), 0);
 		ck_assert_int_eq(layout_create(io, &io->env, &configuration,
 					       &(struct layout_options){ 0 }, &message),
 				 0);

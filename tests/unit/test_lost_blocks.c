@@ -226,7 +226,7 @@ static void make_image(const struct subject *s)
 
 	start_image(s);
 	image.there = calloc(200000, 1);
-	ck_assert_int_eq(uds_io_open_memory(0, BLOCK, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, BLOCK, NULL, NULL, &io), 0);
 	format(s, io);
 	/* Again where it is a part of a device, since the super block has its place there. */
 	if (s->device_offset > 0) {

@@ -169,7 +169,7 @@ START_TEST(a_label_is_read)
 	ck_assert_uint_eq(pv.data_offset, LVM_IMAGE_DATA_AT);
 	ck_assert_ptr_eq(pv.io, io);
 	uds_io_close(io);
-	ck_assert_int_eq(uds_io_open_memory(2047, 1, NULL, &small), 0);
+	ck_assert_int_eq(uds_io_open_memory(2047, 1, NULL, NULL, &small), 0);
 	ck_assert_int_eq(uds_lvm_read_pv(small, NULL, &message, &pv), -EINVAL);
 	ck_sentence_has("expected at least 2048 bytes, found 2047");
 	uds_io_close(small);

@@ -100,7 +100,7 @@ static void start(struct world *w, const struct setting *set)
 	fault_plan_start(&w->cow_plan);
 	io = image_io(&(struct image){ w->old, w->size }, 1);
 	ck_assert_int_eq(fault_io_open(&w->origin_plan, io, NULL, &w->origin), 0);
-	ck_assert_int_eq(uds_io_open_memory(COW_CHUNKS * w->chunk_bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(COW_CHUNKS * w->chunk_bytes, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->cow_plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = w->chunk_bytes;
 	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);

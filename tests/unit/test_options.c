@@ -25,7 +25,7 @@ static struct uds_io *memory(uint64_t bytes)
 {
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(bytes, 1, NULL, NULL, &io), 0);
 	return io;
 }
 
@@ -193,14 +193,14 @@ static void encode_page(const struct uds_env *env)
 	memset(records, 0, sizeof(records));
 	for (uint8_t i = 0; i < 128; i++)
 		records[i].name.bytes[0] = i;
-	ck_assert_int_eq(uds_record_page_encode(records, 128, env, page), 0);
+	ck_assert_int_eq(uds_record_page_encode(records, 128, env, NULL, page), 0);
 }
 
 static void open_memory(const struct uds_env *env)
 {
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(4096, 1, env, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(4096, 1, env, NULL, &io), 0);
 	uds_io_close(io);
 }
 

@@ -78,7 +78,7 @@ static struct uds_io *device_open(struct device *device)
 	struct uds_io *io;
 
 	memset(device, 0, sizeof(*device));
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &device->memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &device->memory), 0);
 	limits.name = "device";
 	ops.read = device_read;
 	ops.write = device_write;
@@ -86,7 +86,7 @@ static struct uds_io *device_open(struct device *device)
 	ops.get_size = device_get_size;
 	ops.resize = device_resize;
 	ops.close = device_close;
-	ck_assert_int_eq(uds_io_open_ops(&ops, device, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, device, &limits, NULL, NULL, &io), 0);
 	return io;
 }
 

@@ -235,6 +235,29 @@ START_TEST(records_out_of_order_are_noticed)
 }
 END_TEST
 
+/* Appends the places of the tree below @node in order. */
+static uint32_t list_in_order(uint32_t *list, uint32_t listed, uint32_t node, uint32_t count)
+{
+	if (node >= count)
+		return listed;
+	listed = list_in_order(list, listed, 2 * node + 1, count);
+	list[listed] = node;
+	return list_in_order(list, listed + 1, 2 * node + 2, count);
+}
+
+START_TEST(the_record_before_another_is_found)
+{
+	static uint32_t list[RECORD_PAGE_MAXIMUM_RECORDS];
+
+	for (uint32_t count = 1; count <= RECORD_PAGE_MAXIMUM_RECORDS;
+	     count = count < 70 ? count + 1 : 2 * count) {
+		ck_assert_uint_eq(list_in_order(list, 0, 0, count), count);
+		for (uint32_t i = 1; i < count; i++)
+			ck_assert_uint_eq(record_page_previous(list[i], count), list[i - 1]);
+	}
+}
+END_TEST
+
 START_TEST(any_bytes_are_searched_within_the_page)
 {
 	struct uds_record_data data;
@@ -282,6 +305,7 @@ int main(void)
 	tcase_add_test(tc, biased_names_are_sorted_too);
 	tcase_add_test(tc, names_that_are_not_there_are_not_found);
 	tcase_add_test(tc, records_out_of_order_are_noticed);
+	tcase_add_test(tc, the_record_before_another_is_found);
 	tcase_add_test(tc, any_bytes_are_searched_within_the_page);
 	tcase_add_test(tc, impossible_page_sizes_are_refused);
 	suite_add_tcase(suite, tc);

@@ -181,7 +181,7 @@ START_TEST(index_in_memory)
 {
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(8 << 20, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(8 << 20, 1, NULL, NULL, &io), 0);
 	try_index(io);
 }
 END_TEST
@@ -301,7 +301,7 @@ static void use_io(void *context)
 	good(MEASURE(uds_io_engine_event_descriptor(engine, &descriptor)));
 	MEASURE_VOID(uds_io_engine_error_message(engine, &message));
 	MEASURE_VOID(uds_io_engine_close(engine));
-	good(MEASURE(uds_io_open_memory(65536, 512, NULL, &other)));
+	good(MEASURE(uds_io_open_memory(65536, 512, NULL, NULL, &other)));
 	(void)MEASURE(uds_io_overlap(o->io, other));
 	(void)MEASURE(uds_io_overlap(other, o->io));
 	good(MEASURE(uds_io_close(other)));
@@ -464,7 +464,7 @@ START_TEST(exception_store)
 {
 	struct pair pair;
 
-	ck_assert_int_eq(uds_io_open_memory(2 << 20, 1, NULL, &pair.cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(2 << 20, 1, NULL, NULL, &pair.cow), 0);
 	on_small_stack(use_store, &pair);
 	ck_assert_int_eq(uds_io_close(pair.cow), 0);
 }
@@ -474,8 +474,8 @@ START_TEST(snapshot)
 {
 	struct pair pair;
 
-	ck_assert_int_eq(uds_io_open_memory(2 << 20, 1, NULL, &pair.cow), 0);
-	ck_assert_int_eq(uds_io_open_memory(1 << 20, 1, NULL, &pair.origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(2 << 20, 1, NULL, NULL, &pair.cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(1 << 20, 1, NULL, NULL, &pair.origin), 0);
 	on_small_stack(use_snapshot, &pair);
 	ck_assert_int_eq(uds_io_close(pair.origin), 0);
 	ck_assert_int_eq(uds_io_close(pair.cow), 0);
@@ -520,14 +520,14 @@ static void use_chapters(void *context)
 	good(MEASURE(uds_chapter_index_validate_page(format, &page, &message)));
 	good(MEASURE(uds_chapter_index_search_page(format, &page, &name, &found, &at)));
 	(void)MEASURE(uds_record_page_search(pages, 128, &name, &data));
-	(void)MEASURE(uds_record_page_check(pages, 128, &at));
+	(void)MEASURE(uds_record_page_check(pages, 128, NULL, &at));
 	good(MEASURE(uds_open_chapter_save(chapter, saved, sizeof(saved))));
 	MEASURE_VOID(uds_open_chapter_reset(chapter));
 	good(MEASURE(uds_open_chapter_load(chapter, saved, sizeof(saved), NULL, NULL, &dropped,
 					   &message)));
 	for (uint64_t i = 0; i < 128; i++)
 		records[i].name = name_of(i);
-	good(MEASURE(uds_record_page_encode(records, 128, NULL, pages)));
+	good(MEASURE(uds_record_page_encode(records, 128, NULL, NULL, pages)));
 	good(MEASURE(uds_volume_open(context, NULL, &message, &volume)));
 	good(MEASURE(uds_volume_write_chapter(volume, chapter, &vcn, &message)));
 	good(MEASURE(uds_volume_write_records(volume, records, 128, &vcn, &message)));
@@ -544,7 +544,7 @@ START_TEST(chapters_and_volume)
 {
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(8 << 20, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(8 << 20, 1, NULL, NULL, &io), 0);
 	on_small_stack(format_index, io);
 	on_small_stack(use_chapters, io);
 	ck_assert_int_eq(uds_io_close(io), 0);

@@ -102,7 +102,7 @@ static void use_ios(void *context)
 	ops.get_size = backend_size;
 	ops.submit = backend_submit;
 	ops.close = backend_flush;
-	good(MEASURE(uds_io_open_ops(&ops, NULL, NULL, NULL, &io)));
+	good(MEASURE(uds_io_open_ops(&ops, NULL, NULL, NULL, NULL, &io)));
 	use_engine(io);
 	look_at(io);
 	memset(ranges, 0, sizeof(ranges));
@@ -191,9 +191,9 @@ START_TEST(snapshots)
 {
 	struct devices d;
 
-	ck_assert_int_eq(uds_io_open_memory(1 << 20, 1, NULL, &d.origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(1 << 20, 1, NULL, NULL, &d.origin), 0);
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(uds_io_open_memory(IO_BYTES, 1, NULL, &d.cow[i]), 0);
+		ck_assert_int_eq(uds_io_open_memory(IO_BYTES, 1, NULL, NULL, &d.cow[i]), 0);
 	on_small_stack(use_two_snapshots, &d);
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(uds_io_close(d.cow[i]), 0);
@@ -219,7 +219,7 @@ static void use_chapters(void *context)
 	(void)context;
 	good(MEASURE(uds_configuration_for_memory("256M", true, &message, &configuration)));
 	good(MEASURE(uds_geometry_compute(&configuration, &message, &geometry)));
-	good(MEASURE(uds_geometry_physical_chapter(&configuration, 1000, &number)));
+	good(MEASURE(uds_geometry_physical_chapter(&configuration, 1000, NULL, &number)));
 	good(uds_open_chapter_make(&configuration, 2, NULL, &message, &chapter));
 	good(uds_chapter_index_make(&configuration, 7, NULL, &message, &index));
 	good(uds_page_format_make(&configuration, 7, NULL, &message, &format));
@@ -282,7 +282,7 @@ START_TEST(chapters_and_volumes)
 {
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(8 << 20, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(8 << 20, 1, NULL, NULL, &io), 0);
 	on_small_stack(use_chapters, NULL);
 	on_small_stack(use_volume, io);
 	ck_assert_int_eq(uds_io_close(io), 0);
@@ -360,7 +360,7 @@ START_TEST(lvm_groups)
 	for (int i = 0; i < 2; i++) {
 		uint8_t *image = lvm_image_make((char)('a' + i), lvm_image_text);
 
-		ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, &pvs[i]), 0);
+		ck_assert_int_eq(uds_io_open_memory(LVM_IMAGE_BYTES, 1, NULL, NULL, &pvs[i]), 0);
 		ck_assert_int_eq(uds_io_write(pvs[i], image, LVM_IMAGE_BYTES, 0), 0);
 		free(image);
 	}

@@ -94,8 +94,8 @@ static void make_world(struct world *w, uint64_t seed, uint64_t cow_bytes)
 	w->origin_io = image_io(&(struct image){ w->origin, SIZE }, 512);
 	for (unsigned int i = 0; i < MEMBERS; i++) {
 		w->members[i].chunk_bytes = chunk_sizes[i];
-		ck_assert_int_eq(uds_io_open_memory(cow_bytes, 512, NULL, &w->members[i].cow_io),
-				 0);
+		ck_assert_int_eq(
+			uds_io_open_memory(cow_bytes, 512, NULL, NULL, &w->members[i].cow_io), 0);
 	}
 }
 
@@ -342,7 +342,7 @@ START_TEST(what_cannot_be_is_refused)
 		uds_snapshot_open_beside(a->s, w->members[2].cow_io, NULL, &message, &again), 0);
 	ck_assert_ptr_null(again);
 	/* What is compared has one origin; two of different ones have nothing in common. */
-	ck_assert_int_eq(uds_io_open_memory(SIZE, 512, NULL, &other_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(SIZE, 512, NULL, NULL, &other_io), 0);
 	ck_assert_int_eq(uds_snapshot_close(b->s), 0);
 	ck_assert_int_eq(uds_snapshot_open(other_io, b->cow_io, NULL, &message, &b->s), 0);
 	ck_assert_int_eq(

@@ -73,7 +73,7 @@ static void start(struct world *w, const struct setting *setting)
 	fault_plan_start(&w->plan);
 	io = image_io(&(struct image){ w->old, w->size }, 1);
 	ck_assert_int_eq(fault_io_open(&w->plan, io, NULL, &w->origin), 0);
-	ck_assert_int_eq(uds_io_open_memory(COW_CHUNKS * w->chunk_bytes, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(COW_CHUNKS * w->chunk_bytes, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = w->chunk_bytes;
 	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
@@ -244,7 +244,7 @@ START_TEST(an_origin_below_a_chunk_is_refused_also_with_force)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint64_t size = sizes[i];
 
-		ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, &shorter), 0);
+		ck_assert_int_eq(uds_io_open_memory(size, 1, NULL, NULL, &shorter), 0);
 		ck_assert_int_eq(uds_snapshot_open(shorter, w.cow, NULL, NULL, &s), 0);
 		options.allow_cut = true;
 		options.dry_run = true;

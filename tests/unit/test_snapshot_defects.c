@@ -50,7 +50,7 @@ static struct uds_io *make_origin(void)
 {
 	struct uds_io *origin;
 
-	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, NULL, &origin), 0);
 	for (uint64_t c = 0; c < ORIGIN; c++)
 		write_chunk(origin, c, 1);
 	return origin;
@@ -62,7 +62,7 @@ static struct uds_io *make_cow(uint64_t chunks)
 	struct uds_io *cow;
 
 	options.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_io_open_memory(chunks * CHUNK, 1, NULL, &cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(chunks * CHUNK, 1, NULL, NULL, &cow), 0);
 	ck_assert_int_eq(uds_exception_store_format(cow, &options, NULL), 0);
 	return cow;
 }
@@ -742,7 +742,7 @@ START_TEST(d20_new_store_writes_area_flush_header_flush)
 	struct uds_io *cow;
 
 	trace_start(trace);
-	ck_assert_int_eq(uds_io_open_memory(10 * CHUNK, 1, NULL, &cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(10 * CHUNK, 1, NULL, NULL, &cow), 0);
 	cow = trace_io(trace, 'c', cow);
 	options.chunk_bytes = CHUNK;
 	ck_assert_int_eq(uds_exception_store_format(cow, &options, NULL), 0);

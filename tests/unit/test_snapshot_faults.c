@@ -42,7 +42,7 @@ static void start(struct world *w, const struct uds_env *env)
 	fault_plan_start(&w->plan);
 	io = image_io(&(struct image){ w->view, SIZE }, 512);
 	ck_assert_int_eq(fault_io_open(&w->plan, io, NULL, &w->origin), 0);
-	ck_assert_int_eq(uds_io_open_memory(200 * CHUNK, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(200 * CHUNK, 512, NULL, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = CHUNK;
 	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);

@@ -291,7 +291,7 @@ START_TEST(device_is_what_two_arrays_would_be)
 		w.origin[i] = (uint8_t)next_random(&w.random);
 	w.origin_io = image_io(&(struct image){ w.origin, size }, w.setting->block_bytes);
 	ck_assert_int_eq(uds_io_open_memory(w.setting->cow_chunks * w.setting->chunk_bytes,
-					    w.setting->block_bytes, NULL, &w.cow_io),
+					    w.setting->block_bytes, NULL, NULL, &w.cow_io),
 			 0);
 	new_snapshot(&w);
 	for (int step = 0; step < steps; step++) {

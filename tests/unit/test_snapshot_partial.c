@@ -76,8 +76,9 @@ static struct world *start(const struct setting *set, size_t cow_chunks, uint64_
 		w->view[i] = (uint8_t)next_random(&w->random);
 	io = image_io(&(struct image){ w->view, set->size }, set->block_bytes);
 	ck_assert_int_eq(fault_io_open(&w->origin_plan, io, NULL, &w->origin), 0);
-	ck_assert_int_eq(
-		uds_io_open_memory(cow_chunks * set->chunk_bytes, set->block_bytes, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(cow_chunks * set->chunk_bytes, set->block_bytes, NULL,
+					    NULL, &io),
+			 0);
 	ck_assert_int_eq(fault_io_open(&w->cow_plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = set->chunk_bytes;
 	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
@@ -522,9 +523,9 @@ START_TEST(windows_before_the_one_that_fails_count)
 	memset(bytes, 1, size);
 	uds_io_close(w->origin);
 	uds_io_close(w->cow);
-	ck_assert_int_eq(uds_io_open_memory(size, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(size, 512, NULL, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->origin_plan, io, NULL, &w->origin), 0);
-	ck_assert_int_eq(uds_io_open_memory((room + 2) * 65536, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory((room + 2) * 65536, 512, NULL, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&w->cow_plan, io, NULL, &w->cow), 0);
 	create.chunk_bytes = set.chunk_bytes;
 	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);

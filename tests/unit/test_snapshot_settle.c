@@ -44,8 +44,8 @@ static void setup_sized(struct fixture *f, bool transient, uint64_t cow_bytes)
 	trace_start(f->trace);
 	fault_plan_start(&f->plan);
 	create.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, &f->origin), 0);
-	ck_assert_int_eq(uds_io_open_memory(cow_bytes, 1, NULL, &f->cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, NULL, &f->origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(cow_bytes, 1, NULL, NULL, &f->cow), 0);
 	f->origin = trace_io(f->trace, 'o', f->origin);
 	f->cow = trace_io(f->trace, 'c', f->cow);
 	ck_assert_int_eq(fault_io_open(&f->plan, f->cow, NULL, &f->cow), 0);

@@ -29,8 +29,8 @@ static void setup(struct fixture *f, bool transient)
 
 	create.chunk_bytes = CHUNK;
 	options.transient_chunk_bytes = transient ? CHUNK : 0;
-	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 1, NULL, &f->origin), 0);
-	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK + 100, 1, NULL, &f->cow), 0);
+	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 1, NULL, NULL, &f->origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK + 100, 1, NULL, NULL, &f->cow), 0);
 	if (!transient)
 		ck_assert_int_eq(uds_exception_store_format(f->cow, &create, NULL), 0);
 	ck_assert_int_eq(uds_snapshot_open(f->origin, f->cow, &options, NULL, &f->s), 0);

@@ -51,8 +51,9 @@ static void setup(struct shared *shared, uint64_t cow_chunks, uint32_t block_byt
 		shared->first[i] = (uint8_t)next_random(&random) | 0x80; /* no stamp is */
 	image.bytes = shared->first;
 	shared->origin_io = image_io(&image, block_bytes);
-	ck_assert_int_eq(uds_io_open_memory(cow_chunks * CHUNK, block_bytes, NULL, &shared->cow_io),
-			 0);
+	ck_assert_int_eq(
+		uds_io_open_memory(cow_chunks * CHUNK, block_bytes, NULL, NULL, &shared->cow_io),
+		0);
 	create.chunk_bytes = CHUNK;
 	ck_assert_int_eq(uds_exception_store_format(shared->cow_io, &create, NULL), 0);
 	ck_assert_int_eq(

@@ -122,9 +122,9 @@ static void make_indexes(void)
 	struct small_shape shape;
 	struct uds_volume *volume;
 
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &index_io), 0);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &saved_io), 0);
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &format_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &index_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &saved_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &format_io), 0);
 	fill(index_io, false);
 	fill(saved_io, true);
 	small_index_shape(1, 4, &shape);
@@ -164,10 +164,10 @@ static void make_stores(void)
 		    { UINT64_MAX, UINT64_MAX } };
 
 	format.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_io_open_memory(300 * CHUNK, 1, NULL, &origin_io), 0);
-	ck_assert_int_eq(uds_io_open_memory(800 * CHUNK, 1, NULL, &cow_io), 0);
-	ck_assert_int_eq(uds_io_open_memory(800 * CHUNK, 1, NULL, &good_io), 0);
-	ck_assert_int_eq(uds_io_open_memory(33 * 140 * CHUNK, 1, NULL, &long_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(300 * CHUNK, 1, NULL, NULL, &origin_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(800 * CHUNK, 1, NULL, NULL, &cow_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(800 * CHUNK, 1, NULL, NULL, &good_io), 0);
+	ck_assert_int_eq(uds_io_open_memory(33 * 140 * CHUNK, 1, NULL, NULL, &long_io), 0);
 	ck_assert_int_eq(uds_exception_store_format(cow_io, &format, NULL), 0);
 	ck_assert_int_eq(uds_exception_store_format(long_io, &format, NULL), 0);
 	ck_assert_int_eq(uds_exception_store_format(good_io, &format, NULL), 0);

@@ -258,12 +258,12 @@ static void setup(struct fixture *f)
 	f->env.context = f;
 	f->env.log = count_words;
 	fault_plan_start(&f->plan);
-	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, &f->origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, NULL, &f->origin), 0);
 	for (uint64_t c = 0; c < ORIGIN; c++) {
 		fill_pattern(bytes, c, 1, BEFORE);
 		ck_assert_int_eq(uds_io_write(f->origin, bytes, CHUNK, c * CHUNK), 0);
 	}
-	ck_assert_int_eq(uds_io_open_memory(COW * CHUNK, 1, NULL, &f->below), 0);
+	ck_assert_int_eq(uds_io_open_memory(COW * CHUNK, 1, NULL, NULL, &f->below), 0);
 	ck_assert_int_eq(fault_io_open(&f->plan, f->below, NULL, &f->cow), 0);
 	format.chunk_bytes = CHUNK;
 	ck_assert_int_eq(uds_exception_store_format(f->cow, &format, NULL), 0);

@@ -38,7 +38,7 @@ static void setup(struct fixture *f)
 
 	fault_plan_start(&f->plan);
 	create.chunk_bytes = CHUNK;
-	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(CHUNKS * CHUNK, 512, NULL, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&f->plan, io, NULL, &f->cow), 0);
 	ck_assert_int_eq(uds_exception_store_format(f->cow, &create, NULL), 0);
 	open_store(f);
@@ -169,7 +169,7 @@ START_TEST(a_large_header_chunk_is_not_written_on_after_a_failure)
 	/* In pieces of a MiB. */
 	create.chunk_bytes = 4 << 20;
 	fault_plan_start(&plan);
-	ck_assert_int_eq(uds_io_open_memory(UINT64_C(16) << 20, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(UINT64_C(16) << 20, 512, NULL, NULL, &io), 0);
 	ck_assert_int_eq(fault_io_open(&plan, io, NULL, &cow), 0);
 	fault_plan_fail(&plan, FAULT_WRITE, 2, -EIO, false);
 	ck_assert_int_eq(uds_exception_store_format(cow, &create, NULL), -EIO);
@@ -424,7 +424,7 @@ static struct uds_io *noted_io(struct noted *noted)
 	ops.close = noted_close;
 	ops.submit = noted_submit;
 	ops.reap = noted_reap;
-	ck_assert_int_eq(uds_io_open_ops(&ops, noted, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, noted, &limits, NULL, NULL, &io), 0);
 	return io;
 }
 
@@ -437,7 +437,7 @@ static struct uds_io *long_store(void)
 	struct uds_io *io;
 
 	format.chunk_bytes = 512;
-	ck_assert_int_eq(uds_io_open_memory(300 * 33 * 512, 512, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(300 * 33 * 512, 512, NULL, NULL, &io), 0);
 	ck_assert_int_eq(uds_exception_store_format(io, &format, NULL), 0);
 	ck_assert_int_eq(uds_exception_store_open(io, NULL, NULL, &store), 0);
 	for (uint64_t i = 0; i < 330; i++) {
@@ -456,7 +456,7 @@ START_TEST(a_snapshot_reads_its_areas_with_the_depth_that_was_asked_for)
 	struct uds_io *cow = noted_io(&noted), *origin;
 	struct uds_snapshot *s;
 
-	ck_assert_int_eq(uds_io_open_memory(1000 * 512, 1, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(1000 * 512, 1, NULL, NULL, &origin), 0);
 	options.read_only = true;
 	for (size_t i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
 		noted.most = 0;

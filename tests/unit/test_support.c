@@ -22,7 +22,7 @@ static struct uds_io *open_faulty(uint64_t bytes, uint32_t block_bytes)
 	struct uds_io *below, *io;
 
 	fault_plan_start(&plan);
-	ck_assert_int_eq(uds_io_open_memory(bytes, block_bytes, NULL, &below), 0);
+	ck_assert_int_eq(uds_io_open_memory(bytes, block_bytes, NULL, NULL, &below), 0);
 	ck_assert_int_eq(fault_io_open(&plan, below, NULL, &io), 0);
 	return io;
 }
@@ -93,7 +93,7 @@ START_TEST(fault_io_counts_over_all_devices_of_a_plan)
 	struct uds_io *first = open_faulty(512, 1), *below, *second;
 	char byte = 0;
 
-	ck_assert_int_eq(uds_io_open_memory(512, 1, NULL, &below), 0);
+	ck_assert_int_eq(uds_io_open_memory(512, 1, NULL, NULL, &below), 0);
 	ck_assert_int_eq(fault_io_open(&plan, below, NULL, &second), 0);
 	fault_plan_fail(&plan, FAULT_CHANGE, 2, -ENXIO, false);
 	ck_assert_int_eq(uds_io_write(first, &byte, 1, 0), 0);

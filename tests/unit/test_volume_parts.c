@@ -46,7 +46,7 @@ START_TEST(a_stream_is_read_as_it_was_written_in_any_pieces)
 
 	for (size_t i = 0; i < total; i++)
 		bytes[i] = (uint8_t)splitmix(5, i);
-	ck_assert_int_eq(uds_io_open_memory(1000 * 4096, 4096, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(1000 * 4096, 4096, NULL, NULL, &io), 0);
 	ck_assert_int_eq(region_writer_open(&writer, io, region, "part"), 0);
 	sink = region_writer_sink(&writer);
 	for (size_t at = 0; at < total; at += piece)
@@ -83,7 +83,7 @@ START_TEST(a_stream_never_leaves_its_region)
 	struct uds_io *io;
 
 	memset(bytes, 0xee, sizeof(bytes));
-	ck_assert_int_eq(uds_io_open_memory(4 * 4096, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(4 * 4096, 1, NULL, NULL, &io), 0);
 	ck_assert_int_eq(region_writer_open(&writer, io, region, "save 1: volume index 0"), 0);
 	ck_assert_int_eq(region_writer_append(&writer, bytes, 8193), UDS_ERR_OUT_OF_RANGE);
 	ck_assert_str_eq(
@@ -365,7 +365,7 @@ START_TEST(a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting)
 	struct layout layout;
 	struct uds_io *io;
 
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &paired.memory), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &paired.memory), 0);
 	ck_assert_int_eq(layout_create(paired.memory, &env, &configuration,
 				       &(struct layout_options){ 0 }, &message),
 			 0);
@@ -375,7 +375,7 @@ START_TEST(a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting)
 	ops.get_size = paired_size;
 	ops.close = paired_close;
 	limits.read_only = true;
-	ck_assert_int_eq(uds_io_open_ops(&ops, &paired, &limits, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_ops(&ops, &paired, &limits, NULL, NULL, &io), 0);
 	ck_assert_int_eq(volume_open(io, &layout, 0, NULL, &env, &volume), 0);
 
 	ck_assert_int_eq(chapter_stream_open(volume, CHAPTER_ALL_PAGES, slots, 6, 1, &stream), 0);
@@ -481,7 +481,7 @@ static int whole_life_in_memory(const struct uds_env *env, void *context)
 	struct uds_io *io;
 	int r;
 
-	r = uds_io_open_memory(0, 1, env, &io);
+	r = uds_io_open_memory(0, 1, env, NULL, &io);
 	if (r < 0)
 		return r;
 	r = whole_life(io, env, context != NULL);
@@ -506,7 +506,7 @@ START_TEST(every_operation_of_the_io_may_fail)
 		struct uds_io *memory, *io;
 		int r;
 
-		ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &memory), 0);
+		ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &memory), 0);
 		fault_plan_start(&plan);
 		ck_assert_int_eq(fault_io_open(&plan, memory, NULL, &io), 0);
 		plan.partial_bytes = 700;

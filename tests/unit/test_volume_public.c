@@ -64,7 +64,7 @@ static void read_chapter(struct uds_volume *volume, const struct uds_configurati
 	for (uint32_t i = 0; i < c->record_pages_per_chapter; i++) {
 		r = uds_volume_read_record_page(volume, vcn, i, page, &message);
 		ck_assert_msg(r == 0, "%s", message.text);
-		ck_assert_int_eq(uds_record_page_check(page, c->page_bytes / 32, NULL), 0);
+		ck_assert_int_eq(uds_record_page_check(page, c->page_bytes / 32, NULL, NULL), 0);
 		for (uint32_t n = 0; n < c->page_bytes / 32; n++) {
 			struct uds_record_name name;
 			struct uds_record_data data;
@@ -126,7 +126,7 @@ static struct uds_io *new_index(struct uds_configuration *ret_configuration)
 	c.page_bytes = 4096;
 	c.record_pages_per_chapter = 4;
 	c.chapters_per_volume = 6;
-	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, &io), 0);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &io), 0);
 	r = uds_index_format(io, &c, &options, &message);
 	ck_assert_msg(r == 0, "%s", message.text);
 	*ret_configuration = c;
