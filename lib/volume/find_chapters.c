@@ -172,6 +172,36 @@ static int check_newest(struct finder *finder)
 	return 0; /* the reader of its records says that they cannot be read */
 }
 
+/*
+ * In a converted volume the slot of the open chapter may hold one that is not a whole round older: the one that left
+ * together with the moved chapter (11.4). It is still found, unless some of the open chapter was written over it
+ * before the power failed.
+ */
+static int check_open_slot(struct finder *finder)
+{
+	struct volume *volume = finder->volume;
+	struct found_chapters *found = &finder->found;
+	uint32_t slot = geometry_physical_chapter(&volume->geometry, found->newest);
+	uint64_t vcn = found->vcns[slot];
+	int r;
+
+	if (vcn >= found->newest || found->newest - vcn >= volume->geometry.chapters_per_volume)
+		return 0;
+	r = chapter_read_whole(&volume->reader, slot, &vcn, &finder->message);
+	if (r == UDS_ERR_CORRUPT) {
+		env_log(&volume->env, UDS_LOG_NOTICE,
+			"%s: chapter %" PRIu64 " (slot %" PRIu32
+			") has left, and was being overwritten: %.400s",
+			uds_io_name(volume->io), vcn, slot, finder->message.text);
+		found->vcns[slot] = NO_CHAPTER;
+		return 0;
+	}
+	if (r == -ENOMEM || (r < 0 && !finder->options->skip_unreadable))
+		return failure_in(&finder->message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")",
+				  vcn, slot);
+	return 0;
+}
+
 /* The oldest valid chapter; and which are strays. */
 static void set_oldest(struct finder *finder)
 {
@@ -481,6 +511,9 @@ static int find_all(struct finder *finder)
 	if (r < 0)
 		return r;
 	pass_over_unreadable(&finder->volume->geometry, finder->unreadable, &finder->found);
+	r = check_open_slot(finder);
+	if (r < 0)
+		return r;
 	set_oldest(finder);
 	return settle(finder);
 }

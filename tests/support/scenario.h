@@ -58,6 +58,8 @@ struct scenario {
 	uint32_t zones; /* 0: 1 */
 	bool extras;
 	bool converted;
+	uint32_t
+		before; /* so many steps more before the conversion, which decide where the moved chapter is */
 	uint8_t crowd;		       /* struct history */
 	uint32_t page_bytes;	       /* 0: 4096 */
 	const struct history_mix *mix; /* NULL: the usual one */
