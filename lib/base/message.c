@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int failure(struct uds_message *message, int status, const char *format, ...)
+int(failure)(struct uds_message *message, int status, const char *format, ...)
 {
 	va_list args;
 
@@ -18,8 +18,8 @@ int failure(struct uds_message *message, int status, const char *format, ...)
 	return status;
 }
 
-int failure_or(struct uds_message *message, const struct uds_message *said, int status,
-	       const char *format, ...)
+int(failure_or)(struct uds_message *message, const struct uds_message *said, int status,
+		const char *format, ...)
 {
 	va_list args;
 
@@ -35,7 +35,7 @@ int failure_or(struct uds_message *message, const struct uds_message *said, int 
 	return status;
 }
 
-int failure_in(struct uds_message *message, int status, const char *format, ...)
+int(failure_in)(struct uds_message *message, int status, const char *format, ...)
 {
 	char place[256];
 	size_t n, room;

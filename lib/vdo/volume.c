@@ -175,21 +175,16 @@ static int read_first(struct uds_io *io, uint64_t *ret_blocks, uint8_t **ret_blo
 	int r = uds_io_size(io, &bytes);
 
 	*ret_block = NULL;
-	if (r < 0) {
-		failure(message, r, "asking for its size: %s", uds_strerror(r));
-		return r;
-	}
-	if (bytes < VDO_BLOCK_BYTES) {
-		failure(message, UDS_ERR_NOT_AN_INDEX,
-			"not a VDO volume: expected at least %" PRIu64 " bytes, found %" PRIu64,
-			VDO_BLOCK_BYTES, bytes);
-		return UDS_ERR_NOT_AN_INDEX;
-	}
+	if (r < 0)
+		return failure(message, r, "asking for its size: %s", uds_strerror(r));
+	if (bytes < VDO_BLOCK_BYTES)
+		return failure(message, UDS_ERR_NOT_AN_INDEX,
+			       "not a VDO volume: expected at least %" PRIu64
+			       " bytes, found %" PRIu64,
+			       VDO_BLOCK_BYTES, bytes);
 	*ret_block = io_allocate_buffer(io, &io->env, VDO_BLOCK_BYTES);
-	if (*ret_block == NULL) {
-		failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-		return -ENOMEM;
-	}
+	if (*ret_block == NULL)
+		return failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	*ret_blocks = bytes / VDO_BLOCK_BYTES;
 	return read_block(io, 0, *ret_blocks, "geometry block", *ret_block, message);
 }

@@ -139,8 +139,8 @@ static void try_configuration(struct config_search *search,
 	struct geometry geometry;
 	uint64_t moved = 0;
 
-	if (geometry_make(configuration, &geometry, NULL) < 0 ||
-	    original_sizes(super, configuration, &sizes) < 0)
+	if (geometry_make(configuration, &geometry, NULL) != 0 ||
+	    original_sizes(super, configuration, &sizes) != 0)
 		return;
 	if (super->version == SUPER_VERSION_CONVERTED)
 		moved = geometry_chapter_blocks(&geometry);
