@@ -270,7 +270,7 @@ START_TEST(newest_data_is_found_before_that_of_cached_chapters)
 }
 END_TEST
 
-#define REQUESTS ((uint32_t)(12000 / test_step()))
+#define REQUESTS 12000
 
 /* The same random requests, one after the other. */
 static void random_requests(struct fixture *f, struct uds_request *ret_results)
@@ -308,6 +308,11 @@ START_TEST(answers_do_not_depend_on_the_writer)
 	uint32_t dense = 1 + (uint32_t)_i / 2;
 	unsigned int zones = _i % 2 == 0 ? 1 : 3;
 
+	/* A short run takes one dense chapter with three zones, and three with one. */
+	if (test_step() > 1 && _i % 3 != 1) {
+		free(expected);
+		return;
+	}
 	ck_assert(expected != NULL);
 	for (enum pace p = AT_ONCE; p <= HELD; p++) {
 		struct fixture f;

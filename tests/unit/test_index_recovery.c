@@ -330,7 +330,7 @@ static void check_after_cut(struct uds_crash_log *after, const char *text)
 	ck_assert_msg(r == 0, "%s: %s", text, f.message.text);
 	ck_assert_msg(count_version(&f, 2000, 2050, 1) + count_version(&f, 2000, 2001, 2) == 50,
 		      "%s", text);
-	ck_assert_int_eq(uds_index_close(f.index), 0);
+	end(&f);
 	uds_crash_log_free(after);
 }
 
@@ -365,7 +365,7 @@ START_TEST(a_save_that_has_all_of_a_damaged_one_asks_nothing_after_a_cut)
 	ck_assert_int_eq(uds_index_open(f.io, NULL, &f.message, &f.index), 0);
 	store(&f, 2000, 2001, 2);
 	ck_assert_int_eq(uds_index_save(f.index), 0);
-	ck_assert_int_eq(uds_index_close(f.index), 0);
+	end(&f);
 	crash_start(&cuts, log, 1);
 	while ((after = crash_next(&cuts)) != NULL) {
 		const uint8_t *cut = crash_bytes(after, 0);
