@@ -49,7 +49,7 @@ static int put_in_place(struct uds_io *io, const struct uds_env *env, const uint
 	if (r == 0)
 		r = uds_io_open_memory(length, 1, env, NULL, &lost.memory);
 	if (r == 0)
-		r = uds_io_write(lost.memory, block, length, 0);
+		r = uds_io_write(lost.memory, block, (size_t)length, 0);
 	if (r == 0) {
 		if (at > 0)
 			ranges[count++] = (struct uds_io_range){ io, 0, at };
@@ -88,9 +88,9 @@ int lost_block_write(const struct lost_block *lost, struct uds_message *message)
 	block = io_allocate_buffer(lost->device, &lost->env, lost->length);
 	if (block == NULL)
 		return -ENOMEM;
-	r = io_read(lost->memory, block, lost->length, 0, message);
+	r = io_read(lost->memory, block, (size_t)lost->length, 0, message);
 	if (r == 0)
-		r = io_write(lost->device, block, lost->length, lost->at, message);
+		r = io_write(lost->device, block, (size_t)lost->length, lost->at, message);
 	if (r == 0)
 		r = io_flush(lost->device, message);
 	env_release(&lost->env, block);

@@ -224,7 +224,9 @@ static int open_store(struct uds_exception_store *store,
 	 */
 	if (!store->valid && !store->salvage)
 		return 0;
-	if (store->geometry.device_chunks < 2 && !store->salvage)
+	/* Salvage wants what there is of the first area; where there is nothing, no memory is taken for a chunk. */
+	if (store->geometry.device_chunks < 2 &&
+	    (!store->salvage || device_bytes <= store->geometry.chunk_bytes))
 		return area_cut_short(store->io, &store->geometry, 0, message);
 	store->area = io_allocate_buffer(store->io, &store->env, store->geometry.chunk_bytes);
 	if (store->area == NULL)
