@@ -16,6 +16,9 @@
 
 #define PIECE_BYTES (UINT64_C(1) << 20)
 
+/* Of memory that a store may take beyond the size of its device. */
+#define SPARE_BYTES (UINT64_C(1) << 16)
+
 UDS_PUBLIC void uds_exception_store_error_message(const struct uds_exception_store *store,
 						  struct uds_message *ret_message)
 {
@@ -224,9 +227,9 @@ static int open_store(struct uds_exception_store *store,
 	 */
 	if (!store->valid && !store->salvage)
 		return 0;
-	/* Salvage wants what there is of the first area; where there is nothing, no memory is taken for a chunk. */
+	/* Salvage wants what there is of the first area, but takes no gigabyte for a chunk that is not there. */
 	if (store->geometry.device_chunks < 2 &&
-	    (!store->salvage || device_bytes <= store->geometry.chunk_bytes))
+	    (!store->salvage || store->geometry.chunk_bytes > device_bytes + SPARE_BYTES))
 		return area_cut_short(store->io, &store->geometry, 0, message);
 	store->area = io_allocate_buffer(store->io, &store->env, store->geometry.chunk_bytes);
 	if (store->area == NULL)
