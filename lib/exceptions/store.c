@@ -17,7 +17,7 @@
 #define PIECE_BYTES (UINT64_C(1) << 20)
 
 /* Of memory that a store may take beyond the size of its device. */
-#define SPARE_BYTES (UINT64_C(1) << 16)
+#define SPARE_BYTES (UINT64_C(1) << 12)
 
 UDS_PUBLIC void uds_exception_store_error_message(const struct uds_exception_store *store,
 						  struct uds_message *ret_message)
