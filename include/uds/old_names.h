@@ -25,6 +25,23 @@
 #define uds_io_create(ops, context, limits, env, ret_io) \
 	uds_io_open_ops(ops, context, limits, env, NULL, ret_io)
 
+/* These had none either: a call with one argument less passes NULL. */
+#define UDS_OLD_NINTH(a, b, c, d, e, f, g, h, i, ...) i
+#define UDS_OLD_OPEN_MEMORY(bytes, block_bytes, env, ret_io) \
+	uds_io_open_memory(bytes, block_bytes, env, NULL, ret_io)
+#define UDS_OLD_OPEN_OPS(ops, context, limits, env, ret_io) \
+	uds_io_open_ops(ops, context, limits, env, NULL, ret_io)
+#define uds_io_open_memory(...)                                                                \
+	UDS_OLD_NINTH(__VA_ARGS__, uds_io_open_memory, uds_io_open_memory, uds_io_open_memory, \
+		      uds_io_open_memory, UDS_OLD_OPEN_MEMORY, uds_io_open_memory,             \
+		      uds_io_open_memory, uds_io_open_memory, 0)                               \
+	(__VA_ARGS__)
+#define uds_io_open_ops(...)                                                               \
+	UDS_OLD_NINTH(__VA_ARGS__, uds_io_open_ops, uds_io_open_ops, uds_io_open_ops,      \
+		      UDS_OLD_OPEN_OPS, uds_io_open_ops, uds_io_open_ops, uds_io_open_ops, \
+		      uds_io_open_ops, 0)                                                  \
+	(__VA_ARGS__)
+
 /* Statuses that no call has ever returned. */
 #define UDS_ERR_NOT_SUPPORTED_YET (-4101)
 #define UDS_ERR_MERGE_FAILED	  (-4111)
