@@ -130,6 +130,18 @@ static void set_range(struct finder *finder)
 }
 
 /*
+ * What reading a whole chapter came to, and was not damage. Where it may be passed over, the reader of its records
+ * says that they cannot be read.
+ */
+static int pass_over(struct finder *finder, uint64_t vcn, uint32_t slot, int status)
+{
+	if (status == 0 || (status != -ENOMEM && finder->options->skip_unreadable))
+		return 0;
+	return failure_in(&finder->message, status, "chapter %" PRIu64 " (slot %" PRIu32 ")", vcn,
+			  slot);
+}
+
+/*
  * The newest chapter may have been on its way to the device when the power failed. The one before it was
  * durable by then.
  */
@@ -166,10 +178,7 @@ static int check_newest(struct finder *finder)
 		set_range(finder);
 		return 0;
 	}
-	if (r == -ENOMEM || (r < 0 && !finder->options->skip_unreadable))
-		return failure_in(&finder->message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")",
-				  vcn, slot);
-	return 0; /* the reader of its records says that they cannot be read */
+	return pass_over(finder, vcn, slot, r);
 }
 
 /*
@@ -196,10 +205,7 @@ static int check_open_slot(struct finder *finder)
 		found->vcns[slot] = NO_CHAPTER;
 		return 0;
 	}
-	if (r == -ENOMEM || (r < 0 && !finder->options->skip_unreadable))
-		return failure_in(&finder->message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")",
-				  vcn, slot);
-	return 0;
+	return pass_over(finder, vcn, slot, r);
 }
 
 /* The oldest valid chapter; and which are strays. */

@@ -12,6 +12,7 @@
 
 #include "check_main.h"
 #include "crash.h"
+#include "given_io.h"
 #include "names.h"
 #include "volume/layout.h"
 
@@ -306,18 +307,6 @@ START_TEST(a_save_without_its_header_is_not_passed_over_for_an_older_one)
 	end(&f);
 }
 END_TEST
-
-/* All of an I/O as it is. The caller frees it. */
-static uint8_t *bytes_of(struct uds_io *io, uint64_t *ret_size)
-{
-	uint8_t *bytes;
-
-	ck_assert_int_eq(uds_io_size(io, ret_size), 0);
-	bytes = malloc((size_t)*ret_size);
-	ck_assert_ptr_nonnull(bytes);
-	ck_assert_int_eq(uds_io_read(io, bytes, (size_t)*ret_size, 0), 0);
-	return bytes;
-}
 
 /* The records of the save that lost its header, of which the first was updated since. */
 static void check_after_cut(struct uds_crash_log *after, const char *text)

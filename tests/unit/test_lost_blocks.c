@@ -723,6 +723,20 @@ static bool is_ambiguous(const struct index_image *vector)
 	       strcmp(vector->name, "sparse-crash") == 0;
 }
 
+/* The vector that the subject is named after becomes the image. */
+static void start_vector(struct subject *subject, struct index_image *ret_vector)
+{
+	index_image_load(subject->name, ret_vector);
+	subject->offset = ret_vector->offset;
+	start_image(subject);
+	image.bytes = ret_vector->bytes;
+	image.size = ret_vector->size;
+	image.configuration = ret_vector->configuration;
+	image.super_at = ret_vector->offset;
+	image.config_at = ret_vector->offset + BLOCK;
+	now = UINT64_C(1) << 45;
+}
+
 /* Those that the reference implementation made, too. */
 START_TEST(config_blocks_of_the_vectors_are_made_again)
 {
@@ -737,14 +751,7 @@ START_TEST(config_blocks_of_the_vectors_are_made_again)
 		uint8_t *bytes;
 		int r;
 
-		index_image_load(*names, &vector);
-		subject.offset = vector.offset;
-		start_image(&subject);
-		image.bytes = vector.bytes;
-		image.size = vector.size;
-		image.configuration = vector.configuration;
-		image.config_at = vector.offset + BLOCK;
-		now = UINT64_C(1) << 45;
+		start_vector(&subject, &vector);
 		bytes = damaged_bytes(image.config_at, &zeroes);
 		io = bytes_io(bytes, image.size);
 		r = repair(io, (struct told){ .nonce = true, .lose = true }, &message);
@@ -961,13 +968,7 @@ START_TEST(super_blocks_of_the_vectors_are_made_again)
 		uint8_t *bytes;
 		int r;
 
-		index_image_load(*names, &vector);
-		subject.offset = vector.offset;
-		start_image(&subject);
-		image.bytes = vector.bytes;
-		image.size = vector.size;
-		image.super_at = vector.offset;
-		now = UINT64_C(1) << 45;
+		start_vector(&subject, &vector);
 		bytes = damaged_bytes(image.super_at, &damages[_i]);
 		io = bytes_io(bytes, image.size);
 		r = repair(io, (struct told){ .lose = true }, &message);
