@@ -39,8 +39,8 @@ static void mark_twins(struct model *model)
 	for (uint32_t i = 1; i < model->names; i++) {
 		if (places[i].bits != places[i - 1].bits)
 			continue;
-		model->name[places[i].name].twin = true;
-		model->name[places[i - 1].name].twin = true;
+		model->name[places[i].name].twin = places[i - 1].name + 1;
+		model->name[places[i - 1].name].twin = places[i].name + 1;
 	}
 	free(places);
 }
@@ -164,7 +164,7 @@ static const char *judge_found(const struct model *model, struct model_name *nam
 	make_data('n', i, version, &data);
 	if (memcmp(&data, &request->old_data, sizeof(data)) != 0)
 		return "data that was never stored";
-	if (name->uncertain || model->sparse || name->twin) {
+	if (name->uncertain || model->sparse || name->twin != 0) {
 		if (!has_version(name, version))
 			return "found a version that cannot be on the volume";
 	} else if (!name->there) {
@@ -187,15 +187,24 @@ static const char *judge_missed(const struct model *model, const struct model_na
 {
 	if (!name->there || name->uncertain || name->count == 0)
 		return NULL;
-	/*
-	 * Its twin may have been deleted, found again through the entry of this name, in the same chapter, and
-	 * promoted: the entry went with it (libuds_index(3), CAVEATS).
-	 */
-	if (name->twin)
+	if (name->taken)
 		return NULL;
 	return must_be_found(model, &name->copies[name->count - 1], &request->name, time)
 		       ? "not found, but must be there"
 		       : NULL;
+}
+
+/*
+ * A name that is not there is found if the entry of its twin leads to the same chapter; deleted, updated or promoted
+ * then, it takes that entry along, and the twin is not found any more (libuds_index(3), CAVEATS).
+ */
+static void take_entry(struct model *model, const struct model_name *name,
+		       const struct uds_request *request)
+{
+	if (name->twin == 0 || !request->found || request->kind == UDS_PEEK ||
+	    request->location == UDS_LOCATION_OPEN_CHAPTER || (name->there && !name->uncertain))
+		return;
+	model->name[name->twin - 1].taken = true;
 }
 
 /* What the request changed. */
@@ -222,6 +231,7 @@ static void learn(struct model_name *name, const struct uds_request *request, ui
 		return;
 	name->there = true;
 	name->uncertain = false;
+	name->taken = false;
 	name->version = stores_new ? version : get_le32(request->old_data.bytes + 8);
 	add_copy(name, name->version, time);
 }
@@ -238,6 +248,7 @@ const char *model_judge(struct model *model, uint32_t i, const struct uds_reques
 		return "found and location contradict";
 	wrong = request->found ? judge_found(model, name, i, request)
 			       : judge_missed(model, name, request, time);
+	take_entry(model, name, request);
 	learn(name, request, version, time);
 	prune(name, time->oldest_before);
 	return wrong;

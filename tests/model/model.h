@@ -9,6 +9,7 @@
 #ifndef TESTS_MODEL_MODEL_H
 #define TESTS_MODEL_MODEL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,9 +26,11 @@ struct model_copy {
 };
 
 struct model_name {
-	bool there;	/* stored and not deleted since; perhaps evicted */
-	bool twin;	/* another name has the same place in the volume index */
-	bool uncertain; /* any copy, or none, may be found: until it is */
+	bool there; /* stored and not deleted since; perhaps evicted */
+	uint32_t
+		twin; /* another name with the same place in the volume index, plus 1; 0: there is none */
+	atomic_bool taken; /* its twin took the entry: other threads have that one */
+	bool uncertain;	   /* any copy, or none, may be found: until it is */
 	uint32_t version;
 	uint32_t count;
 	struct model_copy
