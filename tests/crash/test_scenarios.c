@@ -46,11 +46,7 @@ static uint64_t sweep(struct world *world, uint64_t pass, uint64_t seed, uint64_
 	crash_start(&cuts, world->log, seed + pass * UINT64_C(0x9e3779b97f4a7c15));
 	cuts.options.first = world->first_cut;
 	cuts.options.variants = pass == 0 ? all : coins;
-	/*
-	 * In a converted index a save may have to be wiped before a chapter is written; without checksums, garbage behind
-	 * the first sector of its open chapter is not told from records.
-	 */
-	if (world->scenario->kind->survives_garbage && !world->scenario->converted)
+	if (world->scenario->kind->survives_garbage)
 		cuts.options.variants |= garbage;
 	/* The first pass is whole: no cut is left out. */
 	while ((pass == 0 || number < wanted) && (after = crash_next(&cuts)) != NULL) {

@@ -149,6 +149,14 @@ static uint32_t judge_data(const struct history *history, uint32_t name,
 	return (uint32_t)step;
 }
 
+/* Whether a chapter has not left when @open is the open one. */
+static bool is_valid(const struct history *history, uint64_t chapter, uint64_t open)
+{
+	bool one_less = open >= history->one_less_from && open < history->one_less_end;
+
+	return chapter + history->chapters - one_less > open;
+}
+
 /* An answer of an index that met no failure. */
 static void judge_answer(const struct history *history, const struct uds_request *request,
 			 const struct history_step *record, uint32_t step)
@@ -165,7 +173,7 @@ static void judge_answer(const struct history *history, const struct uds_request
 		return;
 	}
 	last = &history->steps[history->last[record->name] - 1];
-	recent = last->chapter_least + history->chapters > record->chapter_most;
+	recent = is_valid(history, last->chapter_least, record->chapter_most);
 	/* A deletion takes nothing out of sparse chapters. */
 	if (!last->certain || (history->sparse && (!recent || !last->puts)))
 		return;
@@ -278,7 +286,7 @@ static struct demand *make_demands(const struct history *history, uint32_t issue
 			demand->there = 0;
 			demand->age = is_gone(step, i, newest, promise) && !history->sparse ? i : 0;
 		} else if (is_promised(step, i, promise) &&
-			   step->chapter_least + history->chapters > newest) {
+			   is_valid(history, step->chapter_least, newest)) {
 			demand->there = i + 1;
 			demand->age = step->data;
 		}

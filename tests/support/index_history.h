@@ -48,8 +48,10 @@ struct history_mix {
 
 struct history {
 	uint64_t chapters; /* of the volume; of a sparse index those that are dense */
-	bool sparse;	   /* older chapters may answer, or not, and with data that were replaced */
-	uint32_t names;	   /* how many there are to choose from */
+	/* Open chapters with which a converted volume has one chapter less (uds-format, 11.4); end: exclusive. */
+	uint64_t one_less_from, one_less_end;
+	bool sparse;	/* older chapters may answer, or not, and with data that were replaced */
+	uint32_t names; /* how many there are to choose from */
 	struct history_mix mix;
 	uint8_t crowd; /* of 100 names so many have one place in the indexes of chapters */
 	uint32_t
