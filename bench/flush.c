@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Flushes a second of an index, with 1, 8 and 32 callers, each of which posts a new name and flushes; beside as
- * many callers that write a block of 4096 bytes, as a flush does, over a part of a file and call fdatasync(). Then, how
- * long requests take while saves run, and while none does (latency.h). bench/README.md says more.
+ * Flushes a second of an index, with 1, 8 and 32 callers, each of which posts a new name and
+ * flushes; beside as many callers that write a block of 4096 bytes, as a flush does, over a part of
+ * a file and call fdatasync(). Then, how long requests take while saves run, and while none does
+ * (latency.h). bench/README.md says more.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How fast an index is: filling, going on when it is full, names that are not there, names that are,
- * saving, loading, recovering. Prints the median of some runs of each. bench/README.md says more.
+ * How fast an index is: filling, going on when it is full, names that are not there, names
+ * that are, saving, loading, recovering. Prints the median of some runs of each.
+ * bench/README.md says more.
  */
 #include <getopt.h>
 #include <inttypes.h>

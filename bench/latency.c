@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How long single requests take while saves run, and while none does: the median, the 99th and the 99.9th percentile
- * and the longest one.
+ * How long single requests take while saves run, and while none does: the median, the 99th and the
+ * 99.9th percentile and the longest one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -63,7 +63,10 @@ static uint64_t ns_of(unsigned int step)
 	return step < 24 ? step : (UINT64_C(8) + step % 8) << (step / 8 - 3);
 }
 
-/* Half of the requests store a new name, half look an old one up, as a program does that deduplicates. */
+/*
+ * Half of the requests store a new name, half look an old one up, as a program does that
+ * deduplicates.
+ */
 static void *work(void *context)
 {
 	struct worker *worker = context;
@@ -123,7 +126,10 @@ static void print(const char *what, const struct worker *workers, unsigned int t
 	       percentile_ms(steps, all, 99.9), (double)longest / 1e6);
 }
 
-/* Requests of all threads for so many seconds; with @saving one save after the other runs beside them. */
+/*
+ * Requests of all threads for so many seconds; with @saving one save after the other
+ * runs beside them.
+ */
 static void measure(struct worker *workers, unsigned int threads, double seconds, bool saving)
 {
 	const uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);

@@ -7,7 +7,10 @@
 
 #define LATENCY_MOST_THREADS 64u
 
-/* Makes an index, which is left there, and prints. @seconds: in all. Ends the program when something fails. */
+/*
+ * Makes an index, which is left there, and prints. @seconds: in all. Ends the program
+ * when something fails.
+ */
 void measure_latency(const char *path, uint32_t chapters, unsigned int threads, unsigned int zones,
 		     double seconds);
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How fast a snapshot merges, beside a plain copy of the same bytes between the same two files with the
- * same block size and queue depth, and beside `qemu-img commit` of an equivalent overlay.
+ * How fast a snapshot merges, beside a plain copy of the same bytes between the same two files with
+ * the same block size and queue depth, and beside `qemu-img commit` of an equivalent overlay.
  *
- *	bench/merge [--dir DIR] [--mib N] [--chunk BYTES] [--scattered] [--runs N] [--depth N] [--no-uring]
- *	            [--no-qemu]
+ *	bench/merge [--dir DIR] [--mib N] [--chunk BYTES] [--scattered] [--runs N] [--depth N]
+ *	            [--no-uring] [--no-qemu]
  *
- * Makes files in DIR (default /tmp): an origin, a COW device whose exceptions cover all of it, in ascending or
- * in random order, and a qcow2 overlay with the same clusters written in the same order. All with O_DIRECT, all
- * blocks written before. Then, for each run:
+ * Makes files in DIR (default /tmp): an origin, a COW device whose exceptions cover all of it, in
+ * ascending or in random order, and a qcow2 overlay with the same clusters written in the same
+ * order. All with O_DIRECT, all blocks written before. Then, for each run:
  *
- *	copy    each run of chunks (sequential: the stripes; scattered: each chunk, in random order) is read
- *	        from the COW device and written to the origin, and both are flushed at the end;
+ *	copy    each run of chunks (sequential: the stripes; scattered: each chunk, in random order)
+ *	        is read from the COW device and written to the origin, and both are flushed at the
+ *	        end;
  *	merge   uds_snapshot_merge(), with all its flushes;
  *	qemu    qemu-img commit -d -t none, the time of the process.
  *

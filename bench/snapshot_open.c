@@ -4,9 +4,9 @@
  *
  *	bench/snapshot_open [--dir DIR] [--millions N] [--no-uring]
  *
- * Makes a sparse COW file in DIR (default /tmp) with only the areas written: N million exceptions (10) of 4 KiB,
- * old chunks in random order. Opens it five times with O_DIRECT and prints each time and the median, and beside it
- * how long reading the areas alone takes.
+ * Makes a sparse COW file in DIR (default /tmp) with only the areas written: N million exceptions
+ * (10) of 4 KiB, old chunks in random order. Opens it five times with O_DIRECT and prints each time
+ * and the median, and beside it how long reading the areas alone takes.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* chapter_pages [COUNT]: stores COUNT records, closes their chapter, and finds each on its pages. */
+/* chapter_pages [COUNT]: stores COUNT records, closes the chapter, finds each on its pages. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 /*
  * Tests a tiny log for power cuts: crash_test [nobug|bug].
  *
- * The log appends blocks and keeps their number in a header block. An append must flush the new block before
- * the header counts it; with "bug" it does not, and the test finds a cut after which the header counts a block
- * that is not there.
+ * The log appends blocks and keeps their number in a header block. An append must flush the new
+ * block before the header counts it; with "bug" it does not, and the test finds a cut after which
+ * the header counts a block that is not there.
  */
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * incremental_backup make ORIGIN OLDER NEWER INCREMENT: what the snapshot on the COW device NEWER has, and OLDER
- * has not. incremental_backup apply INCREMENT COPY: makes a copy of the older one a copy of the newer one.
+ * incremental_backup make ORIGIN OLDER NEWER INCREMENT: what the snapshot on the COW device NEWER
+ * has, and OLDER has not. incremental_backup apply INCREMENT COPY: makes a copy of the older one a
+ * copy of the newer one.
  *
  * An increment is a sequence of ranges, each a line "OFFSET LENGTH" and the bytes.
  */

@@ -12,7 +12,7 @@ static int create(struct uds_io *io, struct uds_message *message)
 {
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
 
-	/* A small one. uds_configuration_for_memory("256M", false, ...) makes one for 67 million. */
+	/* A small one. uds_configuration_for_memory("256M", false, ...): 67 million records. */
 	configuration.record_pages_per_chapter = 1;
 	configuration.chapters_per_volume = 64;
 	return uds_index_format(io, &configuration, NULL, message);

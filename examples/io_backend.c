@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * io_backend: an I/O backend of one's own. It keeps a fixed array, read-only, that answers each
- * read and counts them; everything in the library that takes a struct uds_io would work on it. It is
- * opened by URI: array:, a scheme that is registered first.
+ * read and counts them; everything in the library that takes a struct uds_io would work on it. It
+ * is opened by URI: array:, a scheme that is registered first.
  */
 #include <stdatomic.h>
 #include <stdio.h>

@@ -16,8 +16,8 @@ static int complain(const char *what, int status)
 }
 
 /*
- * Copies up to PARTS parts at @offset, all at once: each is written as soon as it was read. Waits for
- * all of them.
+ * Copies up to PARTS parts at @offset, all at once: each is written as soon as it was read. Waits
+ * for all of them.
  */
 static int copy_parts(struct uds_io_engine *engine, struct uds_io *source, struct uds_io *target,
 		      char *memory, uint64_t offset, uint64_t size)

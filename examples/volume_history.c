@@ -18,7 +18,10 @@ static int parse_name(const char *hex, struct uds_record_name *ret_name)
 	return 0;
 }
 
-/* A record that is used again is copied to a new chapter; the old copies stay until their turn comes. */
+/*
+ * A record that is used again is copied to a new chapter; the old copies stay until
+ * their turn comes.
+ */
 static int print_copies(struct uds_volume *volume, const struct uds_record_name *name,
 			struct uds_message *message)
 {

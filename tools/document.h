@@ -28,8 +28,8 @@ void document_note(const char *sentence);
 void document_set_result(json_t *result);
 
 /*
- * Text for people that is the result, such as help: written to what begin returns, which is standard
- * output, or memory whose content becomes @key of the document.
+ * Text for people that is the result, such as help: written to what begin returns, which is
+ * standard output, or memory whose content becomes @key of the document.
  */
 FILE *document_begin_text(void);
 void document_end_text(FILE *out, const char *key);

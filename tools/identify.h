@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What lies on a file or device, and with which command it is opened. The one place that knows: `uds find`
- * shows it, and a command that was given the wrong thing says it.
+ * What lies on a file or device, and with which command it is opened. The one place that knows:
+ * `uds find` shows it, and a command that was given the wrong thing says it.
  */
 #ifndef TOOLS_IDENTIFY_H
 #define TOOLS_IDENTIFY_H
@@ -44,8 +44,8 @@ const char *thing_name(enum thing thing);
 void vdo_uri(const char *uri, char *ret_uri, size_t room);
 
 /*
- * Looks at what a URI names, without a lock, and writes nothing. Returns 0, or what opening or reading it said,
- * with a sentence.
+ * Looks at what a URI names, without a lock, and writes nothing. Returns 0, or what opening or
+ * reading it said, with a sentence.
  */
 int identify(const char *uri, struct uds_message *message, struct identity *ret_identity);
 
@@ -53,8 +53,8 @@ int identify(const char *uri, struct uds_message *message, struct identity *ret_
 void opening_command(const struct identity *identity, const char *uri, char *ret_text, size_t room);
 
 /*
- * After a command has failed with @status on @uri: a sentence with what that is and what to type. False when there
- * is nothing to add. @command: its name.
+ * After a command has failed with @status on @uri: a sentence with what that is and what to type.
+ * False when there is nothing to add. @command: its name.
  */
 bool explain_failure(const char *command, const char *uri, int status, char *ret_text, size_t room);
 

@@ -59,7 +59,9 @@ static const char *state_sentence(enum uds_index_state state)
 	return "it was not saved after its last change (`uds recover` opens and saves it)";
 }
 
-/* What opening does with an index that was not saved after its last change, and what is lost by it. */
+/*
+ * What opening does with an index that was not saved after its last change, and what is lost by it.
+ */
 static void print_recovery(const struct uds_index_info *info)
 {
 	const unsigned long long there = info->open_chapter - info->oldest_chapter;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Libraries that are used where they are there, and that nothing is linked with: they are looked for when they
- * are needed first. Threads: one.
+ * Libraries that are used where they are there, and that nothing is linked with: they are looked
+ * for when they are needed first. Threads: one.
  */
 #ifndef TOOLS_OPTIONAL_H
 #define TOOLS_OPTIONAL_H
@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What libblkid calls the content of a device or file: "ext4". False: it is not there, or knows no word. */
+/*
+ * What libblkid calls the content of a device or file: "ext4". False: it is not there, or
+ * knows no word.
+ */
 bool blkid_word(const char *path, char *ret_word, size_t room);
 
 /* Decompresses an LZ4 block; how many bytes came of it, negative for damage. */

@@ -16,7 +16,9 @@
 #include "output.h"
 #include "text.h"
 
-/* A signal handler has nothing but globals to speak through. Atomic: any thread may get the signal. */
+/*
+ * A signal handler has nothing but globals to speak through. Atomic: any thread may get the signal.
+ */
 static atomic_int interrupted;
 
 static void interrupt(int number)

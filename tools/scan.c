@@ -42,8 +42,8 @@ static int met_before(struct scan *scan, const struct block_place *place, bool *
 }
 
 /*
- * Counts a block that the index knew, or did not. What was met in the same place is a duplicate even
- * if its name has left the index. What a known one shares its place with is not known: that
+ * Counts a block that the index knew, or did not. What was met in the same place is a duplicate
+ * even if its name has left the index. What a known one shares its place with is not known: that
  * counts as the one that was known, so as not to promise too much.
  */
 static int count_block(struct scan *scan, const struct scan_batch *batch,

@@ -3,8 +3,9 @@
  * What the parts of `uds scan` pass to each other.
  *
  * One thread walks and cuts files into batches of blocks, in order. Reader threads take batches,
- * have several of them read at once, and name the blocks of those that are. The main thread takes the batches back in the order they were
- * cut, posts the names to the index and counts. So the result does not depend on who was faster.
+ * have several of them read at once, and name the blocks of those that are. The main thread takes
+ * the batches back in the order they were cut, posts the names to the index and counts. So the
+ * result does not depend on who was faster.
  */
 #ifndef TOOLS_SCAN_H
 #define TOOLS_SCAN_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the blocks of a file lie on its device, as far as the file system says that others have them
- * too (reflinks, snapshots of btrfs). Two blocks in the same place are stored once already.
+ * Where the blocks of a file lie on its device, as far as the file system says that others have
+ * them too (reflinks, snapshots of btrfs). Two blocks in the same place are stored once already.
  *
  * Threads: any, each with a cursor of its own.
  */

@@ -13,8 +13,8 @@
 #define LARGE_FILE_BYTES (UINT64_C(256) << 10)
 
 /*
- * A small file has none: making it takes as long as reading some blocks from the page cache. Nor has one in
- * memory, where io_uring gives each read to a thread although none has to wait.
+ * A small file has none: making it takes as long as reading some blocks from the page cache. Nor
+ * has one in memory, where io_uring gives each read to a thread although none has to wait.
  */
 static int open_io(const struct walked_file *walked, const struct scan_device *device,
 		   struct uds_io **ret_io)

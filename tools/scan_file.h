@@ -20,7 +20,8 @@ struct scan_device {
 };
 
 /*
- * Takes over the descriptor of what was walked, also when it fails; a large file gets an I/O. One user.
+ * Takes over the descriptor of what was walked, also when it fails; a large file gets an
+ * I/O. One user.
  * @number: of the device. Returns 0 or a negative status.
  */
 int scan_file_make(const struct walked_file *walked, const struct scan_device *device,

@@ -7,8 +7,9 @@
 #include "target.h"
 
 /*
- * Walks ahead and adds up what there is to read; an interruption ends it early. Errors are left to the
- * scan to tell. On a terminal the line of progress has the path that the walk is at, unless @quiet.
+ * Walks ahead and adds up what there is to read; an interruption ends it early. Errors are
+ * left to the scan to tell. On a terminal the line of progress has the path that the walk is
+ * at, unless @quiet.
  *
  * @ret_blocks: only data, no holes.
  * Returns 0 or a negated errno.

@@ -103,9 +103,9 @@ static struct scan_batch *take_cut(struct scan_pipe *pipe, bool wait)
 }
 
 /*
- * A batch that is read. What is there already is named first, while the processor has it at hand; only
- * then more is submitted, and only when there is nothing to submit either does the thread wait: for
- * data if some is in flight, else for the walk. NULL: no more.
+ * A batch that is read. What is there already is named first, while the processor has it at hand;
+ * only then more is submitted, and only when there is nothing to submit either does the thread
+ * wait: for data if some is in flight, else for the walk. NULL: no more.
  */
 static struct scan_batch *next_batch(struct scan_pipe *pipe, struct batch_reader *reader)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One engine for each thread that hashes, with all files that are read for it: what lies in the page
- * cache is then copied by the processor that hashes it next, and no lock is shared.
+ * One engine for each thread that hashes, with all files that are read for it: what lies in the
+ * page cache is then copied by the processor that hashes it next, and no lock is shared.
  *
- * Large files have an I/O each and go through io_uring. All others go through one I/O of the reader, which
- * reads them by their descriptors when they are submitted: making an I/O takes longer than reading a
- * small file from the page cache. The system fetches them ahead even so, as it was told of each piece
- * when that was cut. In the same way large files are read where the kernel has no io_uring.
+ * Large files have an I/O each and go through io_uring. All others go through one I/O of the
+ * reader, which reads them by their descriptors when they are submitted: making an I/O takes
+ * longer than reading a small file from the page cache. The system fetches them ahead even so, as
+ * it was told of each piece when that was cut. In the same way large files are read where the
+ * kernel has no io_uring.
  */
 #include "scan_read.h"
 

@@ -32,8 +32,8 @@ void batch_reader_submit(struct batch_reader *reader, const struct scan_options 
 struct scan_batch *batch_reader_take(struct batch_reader *reader, bool wait);
 
 /*
- * Looks at how reading a piece ended, and fills in piece->read_bytes. A file that cannot be read gets
- * a message. Returns 1 when a message was given, else 0.
+ * Looks at how reading a piece ended, and fills in piece->read_bytes. A file that cannot be read
+ * gets a message. Returns 1 when a message was given, else 0.
  */
 uint64_t piece_settle(const struct scan_options *options, struct scan_piece *piece);
 

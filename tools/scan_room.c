@@ -20,7 +20,10 @@ static int count_record(void *context, const struct uds_record_name *name,
 	return 0;
 }
 
-/* How many chapters are needed for none to leave; an odd number would be that of a converted volume. */
+/*
+ * How many chapters are needed for none to leave; an odd number would be that of a converted
+ * volume.
+ */
 static uint64_t needed_chapters(const struct uds_index_statistics *before,
 				const struct uds_index_statistics *after)
 {

@@ -18,14 +18,16 @@ struct scan_room {
 };
 
 /*
- * To be called before the scan. @ret_before: all of the statistics; entries are those that lead to a record.
+ * To be called before the scan. @ret_before: all of the statistics; entries are those that lead
+ * to a record.
  * Returns 0 or a negated errno.
  */
 int scan_room_start(struct uds_index *index, struct uds_index_statistics *ret_before);
 
 /*
- * What became of the index since. In a dense index up to 256 MiB names_left is exact; in a larger one
- * the records of a few chapters may be missing from it, and of a sparse one whole chapters are counted.
+ * What became of the index since. In a dense index up to 256 MiB names_left is exact; in a
+ * larger one the records of a few chapters may be missing from it, and of a sparse one whole
+ * chapters are counted.
  * Returns 0 or a negated errno.
  */
 int scan_room_look(struct uds_index *index, const struct uds_index_statistics *before,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A set of pairs of numbers, for many pairs whose second numbers lie close together: inode numbers
- * of a file system, blocks of a device. 64 neighbours share a place, so that a pair takes less than a
- * byte where they are dense, and 48 bytes where each one is alone.
+ * of a file system, blocks of a device. 64 neighbours share a place, so that a pair takes less than
+ * a byte where they are dense, and 48 bytes where each one is alone.
  *
  * Threads: one at a time.
  */

@@ -30,7 +30,10 @@ void format_time_range(char *ret_text, size_t room)
 	snprintf(ret_text, room, "from %s to %s", first, last);
 }
 
-/* The clock, in milliseconds since 1970. Returns an exit status, after a message if it is of no use. */
+/*
+ * The clock, in milliseconds since 1970. Returns an exit status, after a message if it
+ * is of no use.
+ */
 static int read_clock(const struct command *command, uint64_t *ret_ms)
 {
 	struct timespec now;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The time that a scan stores with its records, to tell them from those of earlier scans: milliseconds
- * since SCAN_EPOCH_MS (scan_data.h). A time that does not fit is refused.
+ * The time that a scan stores with its records, to tell them from those of earlier scans:
+ * milliseconds since SCAN_EPOCH_MS (scan_data.h). A time that does not fit is refused.
  */
 #ifndef TOOLS_SCAN_TIME_H
 #define TOOLS_SCAN_TIME_H

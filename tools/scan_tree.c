@@ -272,7 +272,9 @@ int open_start_of_path(const char *path, int *ret_descriptor, const char **ret_n
 		path += bytes;
 	}
 	*ret_descriptor = descriptor;
-	/* A path of no bytes is none; what ends in slashes leads to the directory that is open now. */
+	/*
+	 * A path of no bytes is none; what ends in slashes leads to the directory that is open now.
+	 */
 	*ret_name = *path == '\0' && descriptor != AT_FDCWD ? "." : path;
 	return 0;
 }

@@ -3,8 +3,8 @@
  * The directories that a walk is in: from the top of a tree down to the one that is being walked,
  * each with the names that are still to be visited, in order.
  *
- * Everything is opened from the descriptor of its directory, so a path may be longer than the system
- * takes at once, and a tree as deep as memory allows: of the directories above only the top
+ * Everything is opened from the descriptor of its directory, so a path may be longer than the
+ * system takes at once, and a tree as deep as memory allows: of the directories above only the top
  * and the nearest few stay open, and the others are opened again on the way back, through "..".
  *
  * Threads: one at a time.

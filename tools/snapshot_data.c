@@ -15,12 +15,15 @@
 
 #define STEP_BYTES (UINT64_C(4) << 20)
 
-/* Shorter holes are read with what lies around them: one read of it all is faster than many short ones. */
+/*
+ * Shorter holes are read with what lies around them: one read of it all is faster than
+ * many short ones.
+ */
 #define SHORTEST_HOLE (UINT64_C(64) << 10)
 
 /*
- * What to do next with the @left bytes at @offset: pass over a hole, then read a step, which may be 0 bytes. Where
- * the snapshot cannot say, everything is read, and reading says what is wrong.
+ * What to do next with the @left bytes at @offset: pass over a hole, then read a step, which may be
+ * 0 bytes. Where the snapshot cannot say, everything is read, and reading says what is wrong.
  */
 static uint64_t find_hole(struct uds_snapshot *snapshot, uint64_t offset, uint64_t left,
 			  size_t *ret_step)

@@ -13,8 +13,9 @@
 #define STEP_BYTES (UINT64_C(4) << 20)
 
 /*
- * What a file system keeps apart from holes, at least. Output is rounded out to it, with the content that
- * belongs there, so that a program that copies the data of the file never copies zeros of a half-filled block.
+ * What a file system keeps apart from holes, at least. Output is rounded out to it, with the
+ * content that belongs there, so that a program that copies the data of the file never copies zeros
+ * of a half-filled block.
  */
 #define OUTPUT_UNIT UINT64_C(4096)
 

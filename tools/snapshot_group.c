@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The origin of a snapshot of an LVM volume group, and its other snapshots, as the group's metadata name them. */
+/*
+ * The origin of a snapshot of an LVM volume group, and its other snapshots, as the group's
+ * metadata name them.
+ */
 #include "snapshot_group.h"
 
 #include <errno.h>
@@ -24,7 +27,9 @@ static size_t group_part(const char *uri)
 	return (size_t)(slash - uri) + 1;
 }
 
-/* Whether each parameter of a URI is one of another URI, too. @at, @all: from the question mark on. */
+/*
+ * Whether each parameter of a URI is one of another URI, too. @at, @all: from the question mark on.
+ */
 static bool has_parameters(const char *at, const char *all)
 {
 	while (*at != '\0') {
@@ -45,7 +50,9 @@ static bool has_parameters(const char *at, const char *all)
 	return true;
 }
 
-/* The volume that a URI names, if it is of the group of another URI, on the same physical volumes. */
+/*
+ * The volume that a URI names, if it is of the group of another URI, on the same physical volumes.
+ */
 static bool volume_of(const char *cow_uri, const char *uri, char ret_name[NAME_BYTES])
 {
 	size_t part = group_part(cow_uri), length;
@@ -205,7 +212,9 @@ static int add_others(struct others *others)
 	return others->status;
 }
 
-/* Whether the origin is the one that the group names: by itself, or because --origin says the same. */
+/*
+ * Whether the origin is the one that the group names: by itself, or because --origin says the same.
+ */
 static bool is_of_group(const struct snapshot_target *target, const char *origin)
 {
 	char name[NAME_BYTES];

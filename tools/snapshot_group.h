@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * COW devices that are snapshots of an LVM volume group, named by lvm: URIs: the group knows their origin, and which
- * other snapshots that has. All volumes of a group are opened on the same physical volumes, those of the COW device.
+ * COW devices that are snapshots of an LVM volume group, named by lvm: URIs: the group knows their
+ * origin, and which other snapshots that has. All volumes of a group are opened on the same
+ * physical volumes, those of the COW device.
  */
 #ifndef TOOLS_SNAPSHOT_GROUP_H
 #define TOOLS_SNAPSHOT_GROUP_H
@@ -14,9 +15,10 @@
 bool group_has(const char *uri);
 
 /*
- * Sets origin_uri, unless --origin was given, to that of the origin which the group names for the COW device; that it
- * names none is an error where the command needs one. With @write_origin adds the other snapshots of that origin that are not named yet, except invalid ones. Does nothing
- * when the COW device is of no group. What it makes is released by group_release().
+ * Sets origin_uri, unless --origin was given, to that of the origin which the group names for the
+ * COW device; that it names none is an error where the command needs one. With @write_origin adds
+ * the other snapshots of that origin that are not named yet, except invalid ones. Does nothing when
+ * the COW device is of no group. What it makes is released by group_release().
  *
  * Returns EXIT_GOOD, or an exit status after a message.
  */
@@ -25,8 +27,8 @@ int group_complete(struct snapshot_target *target, bool write_origin);
 void group_release(struct snapshot_target *target);
 
 /*
- * Opens a volume on the physical volumes of the COW device, which is open. False, and nothing is done, when @uri is
- * of no volume of the same group on the same physical volumes.
+ * Opens a volume on the physical volumes of the COW device, which is open. False, and nothing is
+ * done, when @uri is of no volume of the same group on the same physical volumes.
  *
  * @ret_status: EXIT_GOOD, or an exit status after a message.
  */

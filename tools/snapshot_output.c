@@ -76,8 +76,9 @@ int sink_write(struct sink *sink, const uint8_t *buffer, size_t length)
 }
 
 /*
- * An output that is there is taken as it is. One that is not is made for its owner alone, as it gets what a
- * device has that others may not read; never through a symbolic link, whose target somebody else has chosen.
+ * An output that is there is taken as it is. One that is not is made for its owner alone, as it
+ * gets what a device has that others may not read; never through a symbolic link, whose target
+ * somebody else has chosen.
  */
 static int open_output(const char *path)
 {
@@ -89,9 +90,9 @@ static int open_output(const char *path)
 }
 
 /*
- * Whether the output is the origin or a COW device: the same file, under any name and through any URI, or
- * a device on it. The descriptor may not be one to read, so it is opened once more, and by its number: what
- * standard output is has no other name.
+ * Whether the output is the origin or a COW device: the same file, under any name and through any
+ * URI, or a device on it. The descriptor may not be one to read, so it is opened once more, and by
+ * its number: what standard output is has no other name.
  */
 static bool is_input(const struct sink *sink, const struct snapshot_target *target)
 {

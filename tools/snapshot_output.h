@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where `uds snapshot read` and `diff` put content: standard output, or a file or device of its own. */
+/*
+ * Where `uds snapshot read` and `diff` put content: standard output, or a file or
+ * device of its own.
+ */
 #ifndef TOOLS_SNAPSHOT_OUTPUT_H
 #define TOOLS_SNAPSHOT_OUTPUT_H
 
@@ -23,13 +26,19 @@ struct sink {
  */
 int sink_open(struct sink *sink, const struct snapshot_target *target);
 
-/* Returns an exit status, after a message; EXIT_NO_READER without one. `taken` says how much went. */
+/*
+ * Returns an exit status, after a message; EXIT_NO_READER without one. `taken` says how much went.
+ */
 int sink_write(struct sink *sink, const uint8_t *buffer, size_t length);
 
-/* The same at a place of the content at or behind what is taken; what lies between becomes a hole. */
+/*
+ * The same at a place of the content at or behind what is taken; what lies between becomes a hole.
+ */
 int sink_write_at(struct sink *sink, const uint8_t *buffer, size_t length, uint64_t offset);
 
-/* Ends the output where the content ends, also behind a hole. Returns @status, or what failed now. */
+/*
+ * Ends the output where the content ends, also behind a hole. Returns @status, or what failed now.
+ */
 int sink_close(struct sink *sink, int status);
 
 #endif

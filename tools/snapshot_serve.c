@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `uds snapshot serve`: becomes nbdkit with the plugin of plugins/nbdkit, for NBD clients on a socket. */
+/*
+ * `uds snapshot serve`: becomes nbdkit with the plugin of plugins/nbdkit, for NBD clients
+ * on a socket.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -48,8 +48,8 @@ void snapshot_other_options(struct snapshot_target *target, struct options *opti
 void snapshot_options(struct snapshot_target *target, struct options *options, bool salvage);
 
 /*
- * After parsing. @needs_origin: it is a wrong use not to name one, unless the COW device is a volume of a group that
- * knows it (snapshot_group.h). Returns an exit status.
+ * After parsing. @needs_origin: it is a wrong use not to name one, unless the COW device is a
+ * volume of a group that knows it (snapshot_group.h). Returns an exit status.
  */
 int snapshot_set(struct snapshot_target *target, const struct options *options, const char *cow,
 		 bool needs_origin);
@@ -58,15 +58,18 @@ int snapshot_set(struct snapshot_target *target, const struct options *options, 
 int snapshot_open_io(struct snapshot_target *target, const char *uri, bool write,
 		     struct uds_io **ret_io);
 
-/* Opens the origin, when the COW device is open. Returns EXIT_GOOD, or an exit status after a message. */
+/*
+ * Opens the origin, when the COW device is open. Returns EXIT_GOOD, or an exit status
+ * after a message.
+ */
 int snapshot_open_origin(struct snapshot_target *target, bool write);
 
 /* Opens the COW device and the store on it, to look at: nothing is written. */
 int snapshot_open_store(struct snapshot_target *target);
 
 /*
- * Opens both devices, the snapshot, and the others, which are written when the origin is. What is not
- * written is opened to read.
+ * Opens both devices, the snapshot, and the others, which are written when the origin is. What is
+ * not written is opened to read.
  * Returns EXIT_GOOD, or an exit status after a message.
  */
 int snapshot_open(struct snapshot_target *target, bool write_cow, bool write_origin);
@@ -77,7 +80,10 @@ int snapshot_close(struct snapshot_target *target, int status);
 /* A message about what the snapshot, or the store, said last. Returns the exit status for it. */
 int snapshot_failed(struct snapshot_target *target, int status);
 
-/* After the origin was written: EXIT_FAILED, with a message, when snapshots had to be given up for it. */
+/*
+ * After the origin was written: EXIT_FAILED, with a message, when snapshots had to be
+ * given up for it.
+ */
 int snapshot_check_valid(struct snapshot_target *target, int status);
 
 /* Their bodies are in snapshot_*.c, named after the commands. */

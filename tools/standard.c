@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 /*
- * The wrong way round: to read from what takes the place of standard input fails, and so does to write
- * to the others. A command that needs one of them says so instead of losing its result.
+ * The wrong way round: to read from what takes the place of standard input fails, and so does to
+ * write to the others. A command that needs one of them says so instead of losing its result.
  */
 static int open_place_holder(int number)
 {

@@ -40,13 +40,16 @@ extern const struct command snapshot_commands[];
 extern const struct command vdo_commands[];
 
 /*
- * Prints "uds NAME: sentence" on standard error; @command NULL: "uds: sentence". Whatever the sentence
- * is made of, no control character of it gets there (text.h).
+ * Prints "uds NAME: sentence" on standard error; @command NULL: "uds: sentence". Whatever the
+ * sentence is made of, no control character of it gets there (text.h).
  */
 void complain(const struct command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* The same about a file: "uds NAME: PATH: sentence", with the path shown such that it is the only one. */
+/*
+ * The same about a file: "uds NAME: PATH: sentence", with the path shown such that it is
+ * the only one.
+ */
 void complain_path(const struct command *command, const char *path, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -62,8 +65,8 @@ int failed(const struct command *command, const char *subject, int status,
 	   const struct uds_message *message);
 
 /*
- * After @status of an open: if @subject is something else than what the command works on, a message with what
- * it is and what to type.
+ * After @status of an open: if @subject is something else than what the command works on, a message
+ * with what it is and what to type.
  */
 void say_what_it_is(const struct command *command, const char *subject, int status);
 
@@ -78,7 +81,10 @@ void print_help(const struct command *command);
 /* Whether something could not be written to standard output; to be asked right after writing. */
 bool output_failed(void);
 
-/* Flushes standard output; that it is not read is no message. Returns @status, or EXIT_FAILED after a message when that failed. */
+/*
+ * Flushes standard output; that it is not read is no message. Returns @status, or EXIT_FAILED after
+ * a message when that failed.
+ */
 int finish_output(const struct command *command, int status);
 
 #endif

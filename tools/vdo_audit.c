@@ -2,8 +2,8 @@
 /*
  * `uds vdo audit`: each record of the index of a volume against the block that it points to.
  *
- * First the data blocks are read in their order, and 8 bytes of each block's name are kept; then each record is
- * compared with those of its block. So the device is read once, from front to end.
+ * First the data blocks are read in their order, and 8 bytes of each block's name are kept; then
+ * each record is compared with those of its block. So the device is read once, from front to end.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
 /*
  * The data blocks of a VDO volume, in the order in which they lie, with their names.
  *
- * A thread reads and hashes ahead of the one that takes what it made. Where the reference counters can be
- * trusted, blocks that they say are free are not read.
+ * A thread reads and hashes ahead of the one that takes what it made. Where the reference counters
+ * can be trusted, blocks that they say are free are not read.
  */
 #ifndef TOOLS_VDO_BLOCKS_H
 #define TOOLS_VDO_BLOCKS_H
@@ -72,14 +72,14 @@ uint64_t vdo_data_block_of(const struct uds_vdo_info *info, uint64_t block);
 uint64_t vdo_advice_block(const struct uds_vdo_info *info, uint64_t device_block);
 
 /*
- * Walks over all data blocks. Returns 0, what @take returned, or what the I/O said, with a sentence that has the
- * block.
+ * Walks over all data blocks. Returns 0, what @take returned, or what the I/O said, with a sentence
+ * that has the block.
  */
 int vdo_walk(const struct vdo_walk *walk, struct uds_message *message);
 
 /*
- * Counts the blocks that hold data by the reference counters: free ones and pages of the block map are not among
- * them, as far as the counters tell. Returns 0 or what the I/O said.
+ * Counts the blocks that hold data by the reference counters: free ones and pages of the block map
+ * are not among them, as far as the counters tell. Returns 0 or what the I/O said.
  */
 int vdo_count_used(struct uds_io *io, const struct uds_vdo_info *info, uint64_t *ret_used,
 		   struct uds_message *message);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The volume that `uds vdo ...` works on: the device, what it says, and its index, each opened once. */
+/*
+ * The volume that `uds vdo ...` works on: the device, what it says, and its index,
+ * each opened once.
+ */
 #ifndef TOOLS_VDO_TARGET_H
 #define TOOLS_VDO_TARGET_H
 
@@ -24,7 +27,9 @@ struct vdo_target {
 
 void vdo_set(struct vdo_target *target, const struct options *options, const char *uri);
 
-/* Opens the device and the region of its index. An exit status after a message when it cannot be. */
+/*
+ * Opens the device and the region of its index. An exit status after a message when it cannot be.
+ */
 int vdo_open(struct vdo_target *target, bool write);
 
 /* Opens the index in the region, which must be the volume's. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a chapter costs, step by step, in ns per record: putting records in the open chapter, laying out
- * and encoding record pages, entering names in the chapter index, sorting it, packing it, searching it.
- * And what qsort() takes for the same names, for comparison.
+ * What a chapter costs, step by step, in ns per record: putting records in the open chapter, laying
+ * out and encoding record pages, entering names in the chapter index, sorting it, packing it,
+ * searching it. And what qsort() takes for the same names, for comparison.
  *
  * usage: chapter [RECORD_PAGES [ZONES [ROUNDS]]]   (64, 1 and 20)
  * Prints the median of the rounds of each step.

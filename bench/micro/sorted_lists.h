@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The other candidate for the volume index's lists, to measure against: each list a sorted array of
- * 32-bit words, key above chapter. Simple, and a third larger. It has less to do than the real one: no
- * collision entries, and no counting of coded sizes.
+ * 32-bit words, key above chapter. Simple, and a third larger. It has less to do than the real one:
+ * no collision entries, and no counting of coded sizes.
  */
 #ifndef BENCH_SORTED_LISTS_H
 #define BENCH_SORTED_LISTS_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How fast and how small the volume index is by itself, and beside another form of its lists: sorted
- * arrays of whole keys and chapters (sorted_lists.c). Same names, same batches, one thread.
+ * How fast and how small the volume index is by itself, and beside another form of its lists:
+ * sorted arrays of whole keys and chapters (sorted_lists.c). Same names, same batches, one thread.
  *
  *	bench/micro/volume_index [--full] [--form NAME]
  *
- * The index is the dense one of 256 MB: 262144 lists of about 256 entries when full. Without --full only
- * an eighth of the lists is used, which is quick; caches then hold more of the memory than in life.
- * --form takes one form of the list operations (portable, avx2) instead of the best.
+ * The index is the dense one of 256 MB: 262144 lists of about 256 entries when full. Without --full
+ * only an eighth of the lists is used, which is quick; caches then hold more of the memory than in
+ * life. --form takes one form of the list operations (portable, avx2) instead of the best.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -64,8 +64,8 @@ int uds_open_chapter_make(const struct uds_configuration *configuration, unsigne
 void uds_open_chapter_free(struct uds_open_chapter *chapter);
 
 /*
- * Copies the sentence about the calling thread's last call on this chapter that returns a status, if
- * that failed; empty when it did not (libuds(3), Errors).
+ * Copies the sentence about the calling thread's last call on this chapter that returns a status,
+ * if that failed; empty when it did not (libuds(3), Errors).
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -167,8 +167,8 @@ size_t uds_open_chapter_saved_bytes(const struct uds_open_chapter *chapter);
  *
  * @room: size of @memory in bytes.
  *
- * Returns 0, or UDS_ERR_OVERFLOW when @room is less than uds_open_chapter_saved_bytes(); nothing was
- * written.
+ * Returns 0, or UDS_ERR_OVERFLOW when @room is less than uds_open_chapter_saved_bytes();
+ * nothing was written.
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -186,9 +186,9 @@ typedef void (*uds_dropped_record_fn)(void *context, const struct uds_record *re
  * @dropped: may be NULL; called for each dropped record, in the order of the save.
  * @ret_dropped: may be NULL; the number of dropped records.
  *
- * Returns 0, or UDS_ERR_CORRUPT for memory that is no such save, is shorter than its count says, has
- * more records than a chapter, or a name twice. Then the chapter is empty, though @dropped may have
- * been called.
+ * Returns 0, or UDS_ERR_CORRUPT for memory that is no such save, is shorter than its count says,
+ * has more records than a chapter, or a name twice. Then the chapter is empty, though @dropped may
+ * have been called.
  *
  * Threads: one. Since 0.1.
  */
@@ -197,8 +197,8 @@ int uds_open_chapter_load(struct uds_open_chapter *chapter, const void *memory, 
 			  uint64_t *ret_dropped, struct uds_message *ret_message);
 
 /*
- * The chapter index under construction (uds-format, 8): collects names with their record pages, then
- * packs them into index pages.
+ * The chapter index under construction (uds-format, 8): collects names with their record pages,
+ * then packs them into index pages.
  *
  * Threads: one thread at a time uses a chapter index ("Threads: one").
  */
@@ -265,9 +265,9 @@ int uds_chapter_index_put(struct uds_chapter_index *index, const struct uds_reco
 /*
  * Packs as many lists as fit into one index page.
  *
- * The first call sorts the names. After that the lists change only when they must be emptied: a list
- * that does not fit on a page by itself, and lists on the last page until the rest fits. Records in
- * emptied lists cannot be found any more (uds-format, 8.2).
+ * The first call sorts the names. After that the lists change only when they must be emptied: a
+ * list that does not fit on a page by itself, and lists on the last page until the rest fits.
+ * Records in emptied lists cannot be found any more (uds-format, 8.2).
  *
  * @first_list: 0 for the first page, then the sum of the lists on the pages before.
  * @last_page: whether this is the last of index_pages_per_chapter.
@@ -290,8 +290,8 @@ struct uds_chapter_index_statistics {
 	uint64_t size;	     /* of this struct: set by UDS_CHAPTER_INDEX_STATISTICS_INIT */
 	uint32_t entries;    /* names that can be found */
 	uint32_t collisions; /* of these, stored with the full name */
-	uint32_t
-		overflows; /* names left out because a list, or the format's memory for it, was full */
+	/* names left out because a list, or the format's memory for it, was full */
+	uint32_t overflows;
 	uint32_t removed; /* names lost with lists that were emptied in packing */
 };
 
@@ -462,8 +462,8 @@ bool uds_record_page_search(const void *page, uint32_t count, const struct uds_r
  * @count: page_bytes / 32.
  * @ret_bad_record: may be NULL; the place, from 0, of a record that is out of order.
  *
- * Returns 0, or UDS_ERR_CORRUPT; the sentence names the record. Record pages have no checksum: damage that
- * keeps the order is not seen.
+ * Returns 0, or UDS_ERR_CORRUPT; the sentence names the record. Record pages have no checksum:
+ * damage that keeps the order is not seen.
  *
  * Threads: any. Since 0.1.
  */

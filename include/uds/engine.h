@@ -82,8 +82,8 @@ struct uds_io_engine_options {
 
 	/*
 	 * May be NULL. An engine whose threads this one uses too, instead of having its own. Either
-	 * may be closed first; the environment of the engine that had the threads first is used until
-	 * all of them are.
+	 * may be closed first; the environment of the engine that had the threads first is used
+	 * until all of them are.
 	 */
 	struct uds_io_engine *share;
 };
@@ -155,10 +155,10 @@ int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_request **ret
 unsigned int uds_io_engine_in_flight(const struct uds_io_engine *engine);
 
 /*
- * Announces memory that many requests will use, so that the kernel pins its pages once instead of for each
- * request: io_uring's registered buffers. Requests need not say anything: those whose memory lies wholly in
- * it profit. Where the kernel refuses (RLIMIT_MEMLOCK, more than 1 GB), or no request goes through
- * io_uring, everything works as without. An engine closes with buffers in it.
+ * Announces memory that many requests will use, so that the kernel pins its pages once instead of
+ * for each request: io_uring's registered buffers. Requests need not say anything: those whose
+ * memory lies wholly in it profit. Where the kernel refuses (RLIMIT_MEMLOCK, more than 1 GB), or no
+ * request goes through io_uring, everything works as without. An engine closes with buffers in it.
  *
  * The memory must stay mapped until it is removed or the engine is closed.
  *
@@ -207,7 +207,8 @@ struct uds_io_engine_statistics {
 	}
 
 /*
- * Counts what an engine has done, such as how many of its requests use registered files and buffers.
+ * Counts what an engine has done, such as how many of its requests use registered
+ * files and buffers.
  *
  * Returns 0, or
  *   -EINVAL, -E2BIG  the size member (libuds(3), Structs)

@@ -24,8 +24,8 @@ enum uds_log_level {
 };
 
 /*
- * Members other than size may be zero, for the default. The struct is copied; what context points to
- * must outlive every handle made with it.
+ * Members other than size may be zero, for the default. The struct is copied; what context points
+ * to must outlive every handle made with it.
  *
  * Threads: the functions are called from any thread, several at once.
  */

@@ -306,8 +306,8 @@ typedef int (*uds_exception_range_fn)(void *context, uint64_t old_chunk, uint64_
 
 /*
  * Calls @each for the exceptions of the old chunks from @first_old to @first_old + @count,
- * exclusive, in order of old chunks. Consecutive ones are joined. Hidden exceptions are left out. The
- * callback must not call the store.
+ * exclusive, in order of old chunks. Consecutive ones are joined. Hidden exceptions are left out.
+ * The callback must not call the store.
  *
  * Returns 0, or UDS_ERR_STOPPED when @each ended it.
  *
@@ -346,14 +346,15 @@ int uds_exception_store_for_each_entry(struct uds_exception_store *store,
  * Returns 0, or
  *   UDS_ERR_EXISTS            the old chunk has an exception, or one is being made
  *   UDS_ERR_OVERFLOW          @old_chunk is out of range
- *   UDS_ERR_NO_ROOM           no room for the data, or for the area after the one that it would fill
+ *   UDS_ERR_NO_ROOM           no room for the data, or for the area after the one that
+ *                             it would fill
  *   UDS_ERR_INVALID_SNAPSHOT  the store is marked invalid
  *   UDS_ERR_READ_ONLY         opened with read_only or salvage
  *   UDS_ERR_CORRUPT           the store is damaged
  *   UDS_ERR_BAD_STATE         a merge has begun and not ended
  *   -ENOMEM, -EIO, ...        no memory; what the I/O said about its size, which may have grown
- * After an error nothing was allocated. An errno is what the allocator or the I/O said, never what the
- * store itself found.
+ * After an error nothing was allocated. An errno is what the allocator or the I/O said, never what
+ * the store itself found.
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -371,7 +372,8 @@ int uds_exception_store_prepare(struct uds_exception_store *store, uint64_t old_
  * in one write.
  *
  * Returns 0, or
- *   UDS_ERR_BAD_STATE  an exception that was not prepared, or is committed already; nothing was done
+ *   UDS_ERR_BAD_STATE  an exception that was not prepared, or is committed already;
+ *                      nothing was done
  *   -ENOMEM            no memory to keep them; they are abandoned
  *   -EIO, ...          what the I/O said to a flush or to the write of the area. Every thread that
  *                      waits for this write gets the error, and its exceptions are abandoned.
@@ -458,8 +460,8 @@ int uds_exception_store_prepare_merge_batch(struct uds_exception_store *store,
 int uds_exception_store_commit_merge(struct uds_exception_store *store, uint64_t count);
 
 /*
- * Ends a merge: exceptions can be prepared again, and take the place of those that were merged. Does
- * nothing when no merge has begun.
+ * Ends a merge: exceptions can be prepared again, and take the place of those that were merged.
+ * Does nothing when no merge has begun.
  *
  * Returns 0, or what the I/O said when it rewrote an area whose last write had failed: then the
  * merge has not ended.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The shape of an index: the configuration that a user chooses, and the numbers that follow from it.
+ * The shape of an index: the configuration that a user chooses, and the numbers that
+ * follow from it.
  *
  * Everything here is computed from the configuration alone (uds-format, 4). Nothing is read or
  * written.

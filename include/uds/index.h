@@ -69,8 +69,8 @@ enum uds_index_mode {
 	UDS_INDEX_LOAD_OR_RECOVER = 0, /* load the save; recover when there is none that is valid */
 	UDS_INDEX_LOAD = 1,	       /* load the save or fail with UDS_ERR_NEEDS_RECOVERY */
 	UDS_INDEX_READ_ONLY = 2,       /* as LOAD_OR_RECOVER, but nothing is ever written */
-	UDS_INDEX_RECOVER =
-		3, /* read all chapters: ignore the save, lose records that only it has */
+	/* read all chapters: ignore the save, lose records that only it has */
+	UDS_INDEX_RECOVER = 3,
 };
 
 struct uds_index_options {
@@ -85,15 +85,15 @@ struct uds_index_options {
 	uint64_t nonce;
 
 	/*
-	 * Memory for what lookups have read of the volume, in bytes; 0: as much as cache_chapters chapters take.
-	 * libuds_index(3), Caching, says what is cached when.
+	 * Memory for what lookups have read of the volume, in bytes; 0: as much as cache_chapters
+	 * chapters take. libuds_index(3), Caching, says what is cached when.
 	 */
 	uint64_t cache_bytes;
 
 	/*
-	 * Reports recovery (chapters read, chapters to read) and verifying (chapters checked, all). A value other
-	 * than 0 ends either with UDS_ERR_STOPPED. Not called any more once the call that takes the options has
-	 * returned.
+	 * Reports recovery (chapters read, chapters to read) and verifying (chapters checked, all).
+	 * A value other than 0 ends either with UDS_ERR_STOPPED. Not called any more once the call
+	 * that takes the options has returned.
 	 */
 	uds_progress_fn progress;
 	void *progress_context;
@@ -112,30 +112,32 @@ struct uds_index_options {
 	bool skip_unreadable;
 
 	/*
-	 * How many threads load or recover, beside the caller's, and end before the call returns: 1 for none; more
-	 * than 8 count as 8; 0: one for each processor where the chapters of the volume have 4 MiB or more, and none
-	 * where they have less.
+	 * How many threads load or recover, beside the caller's, and end before the call returns: 1
+	 * for none; more than 8 count as 8; 0: one for each processor where the chapters of the
+	 * volume have 4 MiB or more, and none where they have less.
 	 */
 	uint8_t threads;
 	uint8_t unused; /* ignored */
 
 	/*
-	 * Saves in the background, by a thread of the index, when so many chapters were closed since the latest save;
-	 * 0: only uds_index_save() saves. Each writes the whole volume index, so many chapters are worth it: a recovery
-	 * has at most about so many to replay. Ignored where there are no extras (uds-extras(5)), since a recovery cannot
-	 * use a save there that chapters follow, and read-only. Since 0.2.
+	 * Saves in the background, by a thread of the index, when so many chapters were closed
+	 * since the latest save; 0: only uds_index_save() saves. Each writes the whole volume
+	 * index, so many chapters are worth it: a recovery has at most about so many to replay.
+	 * Ignored where there are no extras (uds-extras(5)), since a recovery cannot use a save
+	 * there that chapters follow, and read-only. Since 0.2.
 	 */
 	uint32_t checkpoint_interval;
 
 	/*
-	 * May be NULL. An engine (uds/engine.h) whose threads do what is read at once, instead of threads of
-	 * the index's own; libuds_engine(3), Sharing. It may be closed first. Since 0.2.
+	 * May be NULL. An engine (uds/engine.h) whose threads do what is read at once, instead of
+	 * threads of the index's own; libuds_engine(3), Sharing. It may be closed first. Since 0.2.
 	 */
 	struct uds_io_engine *engine;
 
 	/*
-	 * May be NULL. For uds_index_repair(): what the index was formatted with, if its config block is
-	 * damaged and has to be told; ignored by all else, and where the config block is good. Since 0.2.
+	 * May be NULL. For uds_index_repair(): what the index was formatted with, if its config
+	 * block is damaged and has to be told; ignored by all else, and where the config block is
+	 * good. Since 0.2.
 	 */
 	const struct uds_configuration *configuration;
 };
@@ -154,15 +156,15 @@ struct uds_index_format_options {
 	const uint8_t *nonce_data; /* 32 bytes, unique; NULL: made from time and random bytes */
 
 	/*
-	 * Leave out the extras (uds-extras(5)): checksums of all chapters, and a journal, behind the index. The
-	 * index is the same without them, and as other implementations make it.
+	 * Leave out the extras (uds-extras(5)): checksums of all chapters, and a journal, behind
+	 * the index. The index is the same without them, and as other implementations make it.
 	 */
 	bool no_extras;
 	uint8_t unused[7]; /* ignored */
 
 	/*
-	 * Reports the writing of the extras, which is most of the work (bytes written, bytes to write). A value other
-	 * than 0 ends it with UDS_ERR_STOPPED.
+	 * Reports the writing of the extras, which is most of the work (bytes written, bytes to
+	 * write). A value other than 0 ends it with UDS_ERR_STOPPED.
 	 */
 	uds_progress_fn progress;
 	void *progress_context;
@@ -189,8 +191,8 @@ struct uds_index_format_options {
  *   UDS_ERR_READ_ONLY   the I/O cannot be written
  *   UDS_ERR_STOPPED     the progress callback asked to stop
  *   -ENOMEM, -EIO, ...  no memory; what the I/O said
- * After an error that is not one of the first four there is no new index yet, and one that was there
- * before may have lost its saves.
+ * After an error that is not one of the first four there is no new index yet, and one that was
+ * there before may have lost its saves.
  *
  * Threads: any, on different I/Os. Since 0.2 (in 0.1 uds_index_create()).
  */
@@ -202,14 +204,14 @@ int uds_index_format(struct uds_io *io, const struct uds_configuration *configur
  * Opens an index. The I/O is borrowed: close it after the index. The configuration is read from it.
  * Nothing is written before the first chapter closes, or a save.
  *
- * Then what the journal has is brought in, in every mode but LOAD. In memory only: a save makes the next
- * open quick again.
+ * Then what the journal has is brought in, in every mode but LOAD. In memory only: a save makes the
+ * next open quick again.
  *
- * A recovery happens when there is no save, when chapters were written after it, or when it is damaged.
- * With extras it begins with the latest save and reads the chapters that were written since, where it can;
- * otherwise it reads all of them. Of a damaged save the records of the open chapter are kept if they are
- * intact; otherwise opening fails with UDS_ERR_WOULD_LOSE_RECORDS. A read error is not damage: an
- * error of the I/O, or no memory, fails the open in every mode.
+ * A recovery happens when there is no save, when chapters were written after it, or when it is
+ * damaged. With extras it begins with the latest save and reads the chapters that were written
+ * since, where it can; otherwise it reads all of them. Of a damaged save the records of the open
+ * chapter are kept if they are intact; otherwise opening fails with UDS_ERR_WOULD_LOSE_RECORDS. A
+ * read error is not damage: an error of the I/O, or no memory, fails the open in every mode.
  *
  * @options: may be NULL.
  *
@@ -223,8 +225,8 @@ int uds_index_format(struct uds_io *io, const struct uds_configuration *configur
  *                                on the sample rate. A recovery would trust the config block; to
  *                                ask for that, open with mode RECOVER
  *   UDS_ERR_WOULD_LOSE_RECORDS   the save or the journal is damaged, and so are records that only
- *                                it has; the sentence says how many. To lose them, set lose_records or open
- *                                with mode RECOVER
+ *                                it has; the sentence says how many. To lose them, set lose_records
+ *                                or open with mode RECOVER
  *   UDS_ERR_READ_ONLY            the I/O is read-only, and the mode is not
  *   UDS_ERR_UNALIGNED            the I/O's blocks are larger than 4096 bytes
  *   UDS_ERR_STOPPED              the progress callback ended the recovery
@@ -240,17 +242,17 @@ int uds_index_open(struct uds_io *io, const struct uds_index_options *options,
 
 /*
  * Closes an index and frees its memory, also when it returns an error. Nothing is saved or flushed:
- * records of the open chapter, and deletions, are lost that came after the last uds_index_flush() or
- * uds_index_save(), as after a crash.
+ * records of the open chapter, and deletions, are lost that came after the last uds_index_flush()
+ * or uds_index_save(), as after a crash.
  *
  * @index: may be NULL.
  *
  * A save in the background is stopped, as if it had not begun (checkpoint_interval).
  *
  * A chapter that could not be written is tried once more. If that fails, its records are lost; the
- * log says how many. If the index was flushed and nothing on the device says so yet, the header of the
- * extras is written; when only that fails, no record is lost, but later chapters may lose records that
- * find no room in their index until the index is flushed again.
+ * log says how many. If the index was flushed and nothing on the device says so yet, the header of
+ * the extras is written; when only that fails, no record is lost, but later chapters may lose
+ * records that find no room in their index until the index is flushed again.
  *
  * Returns 0, the error of writing a chapter, or else that of writing the header of the extras.
  *
@@ -271,11 +273,12 @@ int uds_index_close(struct uds_index *index);
  *   -EINVAL             an unknown kind
  *   UDS_ERR_READ_ONLY   a request other than peek on an index opened read-only
  *   UDS_ERR_CORRUPT     a page did not verify; the sentence names it
- *   -ENOMEM             no memory for what a request reads, or for one more thread's requests at once
- *   -EIO, -ENOSPC, ...  what the I/O said, to this request, which changed nothing, or to the writing
- *                       of an earlier chapter. That one is tried again by each call that needs room
- *                       in the open chapter when this is full; until it is written, requests that
- *                       would add a record to the full chapter end with this error
+ *   -ENOMEM             no memory for what a request reads, or for one more thread's
+ *                       requests at once
+ *   -EIO, -ENOSPC, ...  what the I/O said, to this request, which changed nothing, or to the
+ *                       writing of an earlier chapter. That one is tried again by each call that
+ *                       needs room in the open chapter when this is full; until it is written,
+ *                       requests that would add a record to the full chapter end with this error
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -348,20 +351,21 @@ int uds_index_peek(struct uds_index *index, const struct uds_record_name *name,
 int uds_index_delete(struct uds_index *index, const struct uds_record_name *name, bool *ret_found);
 
 /*
- * Makes durable what was done before: all requests that had completed when it was called, with one
- * write to the journal and one flush of the I/O. Calls of several threads at once share them. From
- * time to time it saves instead, when the journal is full. Returns at once when nothing has changed.
+ * Makes durable what was done before: all requests that had completed when it was called, with
+ * one write to the journal and one flush of the I/O. Calls of several threads at once share
+ * them. From time to time it saves instead, when the journal is full. Returns at once when
+ * nothing has changed.
  *
- * An index without a journal (uds_index_info.journal_bytes is 0) makes the chapters durable that were
- * closed before the call, and no more: records in the open chapter, and deletions, become durable with
- * uds_index_save().
+ * An index without a journal (uds_index_info.journal_bytes is 0) makes the chapters durable that
+ * were closed before the call, and no more: records in the open chapter, and deletions, become
+ * durable with uds_index_save().
  *
  * A chapter that could not be written (no room, an error of the device) is tried again; its records
  * stay in memory, and are found, until it is.
  *
- * Returns 0, or what the I/O said, to this or to the writing of a chapter (then the sentence says how
- * many records are not durable), or -ENOMEM. After an error nothing is promised of what was done since
- * the last flush; the next one does all of it again.
+ * Returns 0, or what the I/O said, to this or to the writing of a chapter (then the sentence says
+ * how many records are not durable), or -ENOMEM. After an error nothing is promised of what was
+ * done since the last flush; the next one does all of it again.
  *
  * Threads: any number at once. Since 0.1.
  */
@@ -373,16 +377,17 @@ int uds_index_flush(struct uds_index *index);
  * removed anything since the last save or load: for example after peeks, or after posts of names
  * that were in the open chapter.
  *
- * What is saved is the index at one moment after the call began, at which requests of other threads wait for as long
- * as the open chapter, and 16 bytes for each list of the volume index, take to be copied. They go on while it is
- * written: libuds_index(3), Saves and requests, has the memory that takes.
+ * What is saved is the index at one moment after the call began, at which requests of other
+ * threads wait for as long as the open chapter, and 16 bytes for each list of the volume index,
+ * take to be copied. They go on while it is written: libuds_index(3), Saves and requests, has the
+ * memory that takes.
  *
  * Returns 0, or
  *   UDS_ERR_READ_ONLY   the index was opened read-only
  *   UDS_ERR_STOPPED     the progress callback asked to stop; the index is as before the call
- *   -ENOMEM, -EIO, ...  no memory, also for what a request changed meanwhile; what the I/O said, to the save
- *                       or to the writing of a chapter before or meanwhile, which is tried again first.
- *                       The other save slot still has what it had
+ *   -ENOMEM, -EIO, ...  no memory, also for what a request changed meanwhile; what the I/O said, to
+ *                       the save or to the writing of a chapter before or meanwhile, which is tried
+ *                       again first. The other save slot still has what it had
  *
  * Threads: any number at once; one save waits for the other. Since 0.1.
  */
@@ -391,13 +396,14 @@ int uds_index_save(struct uds_index *index);
 /*
  * Saves as uds_index_save(), with a report on the way; for a save of gigabytes.
  *
- * @report: called with bytes written and bytes to write, in the calling thread; may be NULL. A value other than 0
- * stops the save: the index goes on, unsaved, and the next save writes everything.
+ * @report: called with bytes written and bytes to write, in the calling thread; may be
+ * NULL. A value other than 0 stops the save: the index goes on, unsaved, and the next
+ * save writes everything.
  *
  * Returns as uds_index_save(), or UDS_ERR_STOPPED.
  *
- * Threads: any number at once; @report may carry out requests, but must not flush or close; a save in it ends with
- * -EDEADLK. Since 0.2.
+ * Threads: any number at once; @report may carry out requests, but must not flush or close; a save
+ * in it ends with -EDEADLK. Since 0.2.
  */
 int uds_index_save_reporting(struct uds_index *index, uds_progress_fn report, void *context);
 
@@ -430,10 +436,10 @@ struct uds_index_statistics {
 	uint64_t queries_not_found;
 	uint64_t pages_read;
 	uint64_t chapters_written;
-	uint64_t
-		damaged_reads; /* reads of pages that did not verify: each was an error of a request */
-	uint64_t
-		unwritten_records; /* of a closed chapter that could not be written yet: only in memory */
+	/* reads of pages that did not verify: each was an error of a request */
+	uint64_t damaged_reads;
+	/* of a closed chapter that could not be written yet: only in memory */
+	uint64_t unwritten_records;
 	uint64_t checkpoints;	      /* saves that were made in the background */
 	uint64_t checkpoint_failures; /* and those that failed */
 };
@@ -537,11 +543,11 @@ struct uds_index_info {
 	uint32_t extras;	 /* enum uds_extras */
 	uint32_t unused;	 /* 0 */
 	uint64_t extras_bytes;	 /* behind size_bytes; 0 without extras */
-	uint64_t
-		journal_bytes; /* of these; 0: uds_index_flush() makes closed chapters durable only */
+	/* of these; 0: uds_index_flush() makes closed chapters durable only */
+	uint64_t journal_bytes;
 	uint64_t journal_records; /* changes that no save and no chapter has, an upper bound */
-	uint64_t
-		recovery_chapters; /* that opening has to read if the save that it begins with is good */
+	/* that opening has to read if the save that it begins with is good */
+	uint64_t recovery_chapters;
 };
 
 #define UDS_INDEX_INFO_INIT                                                                       \
@@ -616,19 +622,21 @@ int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
 
 /*
  * Repairs what uds_index_verify() finds in the chapters, the saves and the extras, durably. Damaged
- * record pages are dropped: their records are not found afterwards, and cause no error. Damaged index
- * pages are made again from the records, without loss; a chapter is dropped as a whole when nothing says
- * that its records are not those of another one. A damaged super block or config block is made again if
- * the rest of the index leaves one answer. Everything else is found as before. A repair ends with a save;
- * libuds_index(3), Repair, has the details.
+ * record pages are dropped: their records are not found afterwards, and cause no error. Damaged
+ * index pages are made again from the records, without loss; a chapter is dropped as a whole when
+ * nothing says that its records are not those of another one. A damaged super block or config block
+ * is made again if the rest of the index leaves one answer. Everything else is found as before. A
+ * repair ends with a save; libuds_index(3), Repair, has the details.
  *
- * @options: as for uds_index_open(), may be NULL; mode and skip_unreadable are ignored. Without
- *     lose_records nothing is written when records would be lost. Progress is in chapters, and
- *     before that in parts of the search for lost seed data, if there is one. A config block is made again only
- *     with check_nonce, since nothing else has the user nonce, or with configuration.
- * @found: may be NULL; called before anything is written, once for each damage, with a sentence that
- *     says what is lost by it. A value other than 0 refuses: nothing is written.
- * @ret_findings: may be NULL; how many of these there were. 0: nothing was damaged, nothing was written.
+ * @options: as for uds_index_open(), may be NULL; mode and skip_unreadable are ignored.
+ *     Without lose_records nothing is written when records would be lost. Progress is in
+ *     chapters, and before that in parts of the search for lost seed data, if there is one. A
+ *     config block is made again only with check_nonce, since nothing else has the user nonce,
+ *     or with configuration.
+ * @found: may be NULL; called before anything is written, once for each damage, with a sentence
+ *     that says what is lost by it. A value other than 0 refuses: nothing is written.
+ * @ret_findings: may be NULL; how many of these there were. 0: nothing was damaged,
+ *     nothing was written.
  *
  * After a power cut or an error a repair can be done again, and then has the same result.
  *
@@ -636,8 +644,8 @@ int uds_index_verify(struct uds_io *io, const struct uds_index_options *options,
  *   UDS_ERR_WOULD_LOSE_RECORDS   lose_records is not set, and records would be lost
  *   UDS_ERR_STOPPED              a callback refused, or ended it
  *   UDS_ERR_CORRUPT, UDS_ERR_NOT_AN_INDEX, UDS_ERR_UNSUPPORTED_VERSION
- *                                the super block or the config block is damaged, and the rest leaves no
- *                                answer, or several; the sentence says what is missing
+ *                                the super block or the config block is damaged, and the rest
+ *                                leaves no answer, or several; the sentence says what is missing
  *   UDS_ERR_MISMATCH, UDS_ERR_NONCE_MISMATCH, UDS_ERR_READ_ONLY, UDS_ERR_UNALIGNED, -EINVAL, -E2BIG
  *                                as uds_index_open()
  *   -ENOMEM, -EIO, ...           no memory; what the I/O said to a write

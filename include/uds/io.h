@@ -90,7 +90,9 @@ struct uds_io_ops {
 	int (*identity)(void *context, struct uds_io_place *ret_places, size_t room,
 			size_t *ret_count);
 
-	/* The range reads as zero afterwards. Without it, or with -EOPNOTSUPP, zeroes are written. */
+	/*
+	 * The range reads as zero afterwards. Without it, or with -EOPNOTSUPP, zeroes are written.
+	 */
 	int (*write_zeroes)(void *context, uint64_t offset, uint64_t length);
 
 	/* A write that is durable when it returns, for UDS_IO_FUA. Without it: write and flush. */
@@ -115,9 +117,9 @@ struct uds_io_ops {
 	int (*reap)(void *context, struct uds_io_engine *engine, int timeout_ms);
 
 	/*
-	 * Where the first bytes at or behind @offset are that may be other than zero, and where they
-	 * end; both the size when there are none. Everything before them reads as zero. Without it, or
-	 * with -EOPNOTSUPP, all bytes may.
+	 * Where the first bytes at or behind @offset are that may be other than zero, and where
+	 * they end; both the size when there are none. Everything before them reads as zero.
+	 * Without it, or with -EOPNOTSUPP, all bytes may.
 	 */
 	int (*find_data)(void *context, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end);
 };
@@ -130,8 +132,8 @@ struct uds_io_ops {
 /* What a backend needs, and its name. */
 struct uds_io_limits {
 	uint64_t size; /* of this struct: set by UDS_IO_LIMITS_INIT */
-	uint32_t
-		block_bytes; /* offsets and lengths are multiples of it; a power of two; 1: anything */
+	/* offsets and lengths are multiples of it; a power of two; 1: anything */
+	uint32_t block_bytes;
 	uint32_t memory_alignment; /* of buffers; a power of two; 1: anything */
 	bool read_only;
 	const char *name; /* for messages: a path or the like; copied */
@@ -145,8 +147,8 @@ struct uds_io_limits {
 	uint8_t unused[7]; /* ignored */
 
 	/*
-	 * Where byte 0 is on the device that this I/O is a part of; 0: it is the whole of one. An index
-	 * says in its super block where on the device it begins.
+	 * Where byte 0 is on the device that this I/O is a part of; 0: it is the whole of one. An
+	 * index says in its super block where on the device it begins.
 	 */
 	uint64_t device_offset;
 };
@@ -255,11 +257,11 @@ int uds_io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length);
 int uds_io_size(const struct uds_io *io, uint64_t *ret_bytes);
 
 /*
- * Finds the first range of bytes at or behind @offset that is not known to read as zero: what there is to
- * read. A hole of a sparse file is passed over; zeroes that were written are not.
+ * Finds the first range of bytes at or behind @offset that is not known to read as zero: what there
+ * is to read. A hole of a sparse file is passed over; zeroes that were written are not.
  *
- * @ret_begin, @ret_end: the range, not empty; both the size of the I/O when everything from @offset on is
- *     known to read as zero.
+ * @ret_begin, @ret_end: the range, not empty; both the size of the I/O when everything from @offset
+ *     on is known to read as zero.
  *
  * Returns 0, or
  *   UDS_ERR_OUT_OF_RANGE  @offset is behind the end
@@ -364,15 +366,16 @@ int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places, size_t roo
 bool uds_io_overlap(struct uds_io *a, struct uds_io *b);
 
 /*
- * Returns where byte 0 of the I/O is on the device that it is a part of, in bytes; 0 for a whole one.
+ * Returns where byte 0 of the I/O is on the device that it is a part of, in bytes; 0 for
+ * a whole one.
  *
  * Threads: any number at once. Since 0.2.
  */
 uint64_t uds_io_device_offset(const struct uds_io *io);
 
 /*
- * Returns whether the system was using the device when the I/O was opened to read: it was mounted, swapped
- * to, or held by device-mapper or the like. Then two reads may see two moments.
+ * Returns whether the system was using the device when the I/O was opened to read: it was mounted,
+ * swapped to, or held by device-mapper or the like. Then two reads may see two moments.
  *
  * Threads: any number at once. Since 0.2.
  */
@@ -453,11 +456,11 @@ int uds_io_open_file(const char *path, const struct uds_io_file_options *options
  * this is also the cheapest way to many small files.
  *
  * @descriptor: 3 or higher, open to read, and with write also to write. When this succeeds it
- *	belongs to the I/O, and uds_io_close() closes it. It keeps its close-on-exec flag; O_NONBLOCK,
- *	O_APPEND and O_DIRECT of it become what the options say.
+ *	belongs to the I/O, and uds_io_close() closes it. It keeps its close-on-exec flag;
+ *	O_NONBLOCK, O_APPEND and O_DIRECT of it become what the options say.
  * @name: for messages; copied.
- * @options: may be NULL: as for uds_io_open_file(), but create is not possible, and neither is write
- *	for a block device.
+ * @options: may be NULL: as for uds_io_open_file(), but create is not possible, and neither is
+ *	write for a block device.
  * @env: memory and log; may be NULL.
  *
  * Returns 0, or
@@ -515,8 +518,8 @@ struct uds_io_range {
 struct uds_io_ranges_options {
 	uint64_t size;	  /* of this struct: set by UDS_IO_RANGES_OPTIONS_INIT */
 	const char *name; /* for messages; copied; NULL: that of the first I/O */
-	uint64_t
-		device_offset; /* as in struct uds_io_limits; 0: that of the range, if there is one only */
+	/* as in struct uds_io_limits; 0: that of the range, if there is one only */
+	uint64_t device_offset;
 	bool close_parts;  /* the I/Os belong to the new one, which closes each of them once */
 	uint8_t unused[7]; /* ignored */
 };
@@ -530,9 +533,9 @@ struct uds_io_ranges_options {
 	}
 
 /*
- * Makes an I/O of ranges of others, one behind the other: a part of a device, or a volume whose extents
- * lie on several. It has the largest block and alignment of its parts, and is read-only if one of them is.
- * Its size is fixed.
+ * Makes an I/O of ranges of others, one behind the other: a part of a device, or a volume whose
+ * extents lie on several. It has the largest block and alignment of its parts, and is read-only if
+ * one of them is. Its size is fixed.
  *
  * @ranges, @count: 1 to UDS_IO_RANGES_MAX; copied. One I/O may be in several.
  * @options: may be NULL: the I/Os are borrowed, and stay open until the new one is closed.
@@ -560,21 +563,21 @@ int uds_io_open_ranges(const struct uds_io_range *ranges, size_t count,
  *	PATH                            a plain path, taken as it is
  *	file:PATH?direct=1&uring=1      direct: 0, 1 or auto; uring: 0 or 1
  *	mem:?size=BYTES                 memory, zero at first; without a size 0 bytes; BYTES is a
- *	                                number, also with 0x, that may end in K, M, G or T, or in KiB,
- *	                                MiB, GiB or TiB (powers of 1024)
- *	concat:?part=URI&part=URI       the parts, one behind the other; an ampersand or percent sign in
- *	                                one is written as %26 or %25
+ *	                                number, also with 0x, that may end in K, M, G or T, or in
+ *	                                KiB, MiB, GiB or TiB (powers of 1024)
+ *	concat:?part=URI&part=URI       the parts, one behind the other; an ampersand or percent
+ *	                                sign in one is written as %26 or %25
  *	vdo:PATH                        the index of a VDO volume, see uds/vdo.h; PATH may be a URI
- *	lvm:GROUP/VOLUME?pv=URI&pv=URI  an LVM logical volume, from its physical volumes, see uds/lvm.h;
- *	                                missing=1 writes although one is missing
+ *	lvm:GROUP/VOLUME?pv=URI&pv=URI  an LVM logical volume, from its physical volumes, see
+ *	                                uds/lvm.h; missing=1 writes although one is missing
  *
- * Every scheme takes offset=BYTES and length=BYTES (without it: up to the end) for a range of what it
- * opens. URIs may stand in each other UDS_IO_NESTING_MAX deep.
+ * Every scheme takes offset=BYTES and length=BYTES (without it: up to the end) for a range of what
+ * it opens. URIs may stand in each other UDS_IO_NESTING_MAX deep.
  *
- * In a URI with a scheme %XX (two hex digits) in the path stands for a byte, so that a path may hold
- * a question mark. A plain path that has a colon before its first slash is written as ./PATH or
- * file:PATH. Of a parameter that is repeated the last value counts. uds_io_register_scheme() adds
- * schemes.
+ * In a URI with a scheme %XX (two hex digits) in the path stands for a byte, so that a path may
+ * hold a question mark. A plain path that has a colon before its first slash is written as
+ * ./PATH or file:PATH. Of a parameter that is repeated the last value counts.
+ * uds_io_register_scheme() adds schemes.
  *
  * @options: as for uds_io_open_file(), may be NULL; what the URI says overrides them.
  * @env: memory and log; may be NULL.
@@ -611,8 +614,8 @@ struct uds_io_parameter {
 struct uds_io_value {
 	const char *text; /* as it is in the URI, a text decoded; NULL: the URI does not have it. Of
 			     texts all of them, in order, each ended by a zero byte */
-	uint64_t
-		number; /* a flag; the place of a choice, from 0; a size in bytes; how many texts; else 0 */
+	/* a flag; the place of a choice, from 0; a size in bytes; how many texts; else 0 */
+	uint64_t number;
 };
 
 /* A URI taken apart, as the open function of its scheme gets it. Valid during that call. */
@@ -630,14 +633,15 @@ struct uds_io_scheme {
 	const char *name; /* a letter, then letters, digits, + - .; case counts */
 
 	/*
-	 * Opens what @uri names, usually with uds_io_open_ops(). @env has all its members set; pass it on or
-	 * copy it.
+	 * Opens what @uri names, usually with uds_io_open_ops(). @env has all its members set; pass
+	 * it on or copy it.
 	 *
 	 * Obey those of @uri->options that apply: without write, set read_only in the limits.
 	 *
-	 * Returns 0 with *@ret_io; or a negated errno or UDS_ERR_..., with a sentence in @ret_message that
-	 * names the URI (never NULL, empty at first; left empty, uds_strerror()'s text is used). May be
-	 * called from several threads at once, and may open URIs and register schemes itself.
+	 * Returns 0 with *@ret_io; or a negated errno or UDS_ERR_..., with a sentence in
+	 * @ret_message that names the URI (never NULL, empty at first; left empty,
+	 * uds_strerror()'s text is used). May be called from several threads at once, and may open
+	 * URIs and register schemes itself.
 	 */
 	int (*open)(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
 		    struct uds_message *ret_message, struct uds_io **ret_io);
@@ -653,7 +657,10 @@ struct uds_io_scheme {
 		sizeof(struct uds_io_scheme), 0, 0, 0, 0, 0, 0 \
 	}
 
-/* The most characters of a scheme's name, parameters of a scheme, and schemes with the built-in ones. */
+/*
+ * The most characters of a scheme's name, parameters of a scheme, and schemes with
+ * the built-in ones.
+ */
 #define UDS_IO_SCHEME_NAME_MAX 31u
 #define UDS_IO_PARAMETERS_MAX  16u
 #define UDS_IO_SCHEMES_MAX     32u
@@ -666,14 +673,15 @@ struct uds_io_scheme {
  * backend in another library calls it once, before its URIs are opened. There is no way to take one
  * out, so that library is not unloaded.
  *
- * @scheme: the struct is copied. Its name, its table of parameters, their names and choices, and its
- * context are not: they must stay valid and unchanged.
+ * @scheme: the struct is copied. Its name, its table of parameters, their names and choices, and
+ * its context are not: they must stay valid and unchanged.
  *
  * Returns 0, or
  *   UDS_ERR_EXISTS   a scheme of that name is there, built in or registered; nothing has changed
  *   UDS_ERR_NO_ROOM  UDS_IO_SCHEMES_MAX schemes are there
- *   -EINVAL          a name or parameter's name with other characters, too long, or missing; no open;
- *                    too many parameters, two of one name, an unknown kind, a choice without words
+ *   -EINVAL          a name or parameter's name with other characters, too long, or missing;
+ *                    no open; too many parameters, two of one name, an unknown kind, a
+ *                    choice without words
  *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
  *
  * Threads: any. Since 0.2.

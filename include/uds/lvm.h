@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LVM volume groups without LVM and without the kernel: which ranges of which physical volumes make up a logical
- * volume, and which logical volumes are a snapshot's origin and COW store (text format, label LVM2 001).
+ * LVM volume groups without LVM and without the kernel: which ranges of which physical volumes make
+ * up a logical volume, and which logical volumes are a snapshot's origin and COW store (text
+ * format, label LVM2 001).
  *
- * Linear and striped segments are read; a volume with segments of another type is listed, and refused with the
- * name of the type when it is opened. Nothing here writes metadata.
+ * Linear and striped segments are read; a volume with segments of another type is listed, and
+ * refused with the name of the type when it is opened. Nothing here writes metadata.
  */
 #ifndef UDS_LVM_H
 #define UDS_LVM_H
@@ -62,7 +63,8 @@ int uds_lvm_read_pv(struct uds_io *io, const struct uds_env *env, struct uds_mes
 struct uds_lvm_options {
 	uint64_t size;	/* of this struct: set by UDS_LVM_OPTIONS_INIT */
 	bool close_pvs; /* the I/Os belong to the group, and are closed with it */
-	bool allow_missing; /* to write, also when a physical volume or a copy of the metadata is missing */
+	/* to write, also when a physical volume or a copy of the metadata is missing */
+	bool allow_missing;
 	uint8_t unused[6]; /* ignored */
 };
 
@@ -75,21 +77,26 @@ struct uds_lvm_options {
 	}
 
 /*
- * Opens a volume group: reads the labels and the metadata of its physical volumes, and takes the newest copy whose
- * checksums hold. What the copy says is checked: every extent lies on its physical volume and is used once, each
- * name and each physical volume is there once, a snapshot's origin is no snapshot.
+ * Opens a volume group: reads the labels and the metadata of its physical volumes, and takes the
+ * newest copy whose checksums hold. What the copy says is checked: every extent lies on its
+ * physical volume and is used once, each name and each physical volume is there once, a snapshot's
+ * origin is no snapshot.
  *
- * I/Os that are read-only give volumes that are. With I/Os that can be written all physical volumes of the group are
- * needed. That nothing else uses them is seen to by uds_io_open_file(). If one that is read is in use, a warning is
- * logged: what is read may be mixed from several moments.
+ * I/Os that are read-only give volumes that are. With I/Os that can be written all physical volumes
+ * of the group are needed. That nothing else uses them is seen to by uds_io_open_file(). If one
+ * that is read is in use, a warning is logged: what is read may be mixed from several moments.
  *
- * @pvs, @count: the physical volumes, in any order, 1 to UDS_LVM_PVS_MAX; those that are missing may be left out.
+ * @pvs, @count: the physical volumes, in any order, 1 to UDS_LVM_PVS_MAX; those that are missing
+ *     may be left out.
  * @options: may be NULL.
  * @env: memory and log; may be NULL.
  *
- * Returns 0, or, with a sentence that names the device, the place, the expected and the found value:
- *   -EINVAL                      no label; no metadata on any of them; a physical volume given twice; @count
- *   UDS_ERR_CORRUPT              a checksum is wrong on every copy, or the metadata contradict themselves
+ * Returns 0, or, with a sentence that names the device, the place, the expected and
+ * the found value:
+ *   -EINVAL                      no label; no metadata on any of them; a physical volume
+ *                                given twice; @count
+ *   UDS_ERR_CORRUPT              a checksum is wrong on every copy, or the metadata contradict
+ *                                themselves
  *   UDS_ERR_UNSUPPORTED_VERSION  of one of the parts
  *   UDS_ERR_MISMATCH             physical volumes of two groups
  *   -ENODEV                      to be written, and a physical volume is missing
@@ -141,8 +148,8 @@ int uds_lvm_get_info(const struct uds_lvm_group *group, struct uds_message *ret_
 		     struct uds_lvm_info *ret_info);
 
 /*
- * Called for each physical volume; the struct is valid during the call. A value other than 0 ends the calls, with
- * UDS_ERR_STOPPED.
+ * Called for each physical volume; the struct is valid during the call. A value other than 0 ends
+ * the calls, with UDS_ERR_STOPPED.
  */
 typedef int (*uds_lvm_pv_fn)(void *context, const struct uds_lvm_pv *pv);
 
@@ -155,7 +162,10 @@ typedef int (*uds_lvm_pv_fn)(void *context, const struct uds_lvm_pv *pv);
  */
 int uds_lvm_for_each_pv(const struct uds_lvm_group *group, uds_lvm_pv_fn each, void *context);
 
-/* A logical volume. A snapshot is the one that is its COW store, whose name it has. Strings are valid until the group is closed. */
+/*
+ * A logical volume. A snapshot is the one that is its COW store, whose name it has. Strings are
+ * valid until the group is closed.
+ */
 struct uds_lvm_volume {
 	uint64_t size; /* of this struct: set by UDS_LVM_VOLUME_INIT */
 	const char *name;
@@ -182,8 +192,8 @@ struct uds_lvm_volume {
 	}
 
 /*
- * Called for each logical volume; the struct is valid during the call. A value other than 0 ends the calls, with
- * UDS_ERR_STOPPED.
+ * Called for each logical volume; the struct is valid during the call. A value other than 0 ends
+ * the calls, with UDS_ERR_STOPPED.
  */
 typedef int (*uds_lvm_volume_fn)(void *context, const struct uds_lvm_volume *volume);
 
@@ -200,7 +210,8 @@ int uds_lvm_for_each_volume(const struct uds_lvm_group *group, uds_lvm_volume_fn
 /*
  * Finds one logical volume.
  *
- * Returns 0; -ENOENT when there is none of that name; -EINVAL or -E2BIG for a size member (libuds(3), Structs).
+ * Returns 0; -ENOENT when there is none of that name; -EINVAL or -E2BIG for a size
+ * member (libuds(3), Structs).
  *
  * Threads: any number at once. Since 0.2.
  */
@@ -208,8 +219,9 @@ int uds_lvm_lookup_volume(const struct uds_lvm_group *group, const char *name,
 			  struct uds_message *ret_message, struct uds_lvm_volume *ret_volume);
 
 /*
- * Makes an I/O of a logical volume, from the ranges of the physical volumes that make it up. Of a snapshot this is the
- * COW store, which uds_snapshot_open() takes together with the I/O of its origin. Several volumes may be open at once.
+ * Makes an I/O of a logical volume, from the ranges of the physical volumes that make it up. Of a
+ * snapshot this is the COW store, which uds_snapshot_open() takes together with the I/O of its
+ * origin. Several volumes may be open at once.
  *
  * @name: of the volume, without that of the group.
  *
@@ -228,9 +240,9 @@ int uds_lvm_open_volume(struct uds_lvm_group *group, const char *name,
 			struct uds_message *ret_message, struct uds_io **ret_io);
 
 /*
- * Returns the group of an I/O that was opened by the URI lvm:GROUP/VOLUME?pv=URI, which owns it: to open the origin of
- * a snapshot on the same physical volumes, for instance, since a second open to write would find them in use. NULL for
- * every other I/O, also for a range of such a one.
+ * Returns the group of an I/O that was opened by the URI lvm:GROUP/VOLUME?pv=URI, which owns it: to
+ * open the origin of a snapshot on the same physical volumes, for instance, since a second open to
+ * write would find them in use. NULL for every other I/O, also for a range of such a one.
  *
  * I/Os of other volumes of the group are closed before this one.
  *

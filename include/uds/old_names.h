@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The names that functions, their options and statuses had in 0.1, so that programs written for it still
- * compile. Each of the headers includes this one. Define UDS_NO_OLD_NAMES to find what is left of
- * them in a program.
+ * The names that functions, their options and statuses had in 0.1, so that programs written for it
+ * still compile. Each of the headers includes this one. Define UDS_NO_OLD_NAMES to find what is
+ * left of them in a program.
  */
 #ifndef UDS_OLD_NAMES_H
 #define UDS_OLD_NAMES_H

@@ -90,8 +90,8 @@ struct uds_snapshot_options {
 	uint64_t transient_chunk_bytes;
 
 	/*
-	 * How many transfers of one request or merge are in flight; 0: 32. Opening reads so many areas
-	 * at once; 0: 64.
+	 * How many transfers of one request or merge are in flight; 0: 32. Opening reads so many
+	 * areas at once; 0: 64.
 	 */
 	uint32_t queue_depth;
 
@@ -100,8 +100,8 @@ struct uds_snapshot_options {
 	void *progress_context;
 
 	/*
-	 * May be NULL. An engine (uds/engine.h) whose threads do the transfers that are in flight together,
-	 * those of a merge too, instead of threads of the snapshot's own, or of @beside;
+	 * May be NULL. An engine (uds/engine.h) whose threads do the transfers that are in flight
+	 * together, those of a merge too, instead of threads of the snapshot's own, or of @beside;
 	 * libuds_engine(3), Sharing. It may be closed first. Since 0.2.
 	 */
 	struct uds_io_engine *engine;
@@ -135,18 +135,18 @@ int uds_snapshot_open(struct uds_io *origin, struct uds_io *cow,
 		      struct uds_snapshot **ret_snapshot);
 
 /*
- * Opens another snapshot of the same origin, with a COW device of its own. The snapshots of an origin
- * are equals: any of them can be opened first, closed first, written and merged. They may have chunks
- * of different sizes.
+ * Opens another snapshot of the same origin, with a COW device of its own. The snapshots of an
+ * origin are equals: any of them can be opened first, closed first, written and merged. They may
+ * have chunks of different sizes.
  *
- * A write to the origin through any of them, and a merge of one of them, first copies the old content
- * out to every other one that lacks it, to all at the same time. A snapshot that has no room for it
- * becomes invalid; the others go on. When a copy or a commit fails for another reason, the origin is
- * not written: invalidate that snapshot (the sentence names it), or try again. A snapshot that is
- * opened read-only keeps the others from writing the origin and from merging.
+ * A write to the origin through any of them, and a merge of one of them, first copies the old
+ * content out to every other one that lacks it, to all at the same time. A snapshot that has no
+ * room for it becomes invalid; the others go on. When a copy or a commit fails for another reason,
+ * the origin is not written: invalidate that snapshot (the sentence names it), or try again. A
+ * snapshot that is opened read-only keeps the others from writing the origin and from merging.
  *
- * While one is merged, the origin reads as that one, and the others still show what they were made of.
- * Only one can be merged at a time.
+ * While one is merged, the origin reads as that one, and the others still show what they were made
+ * of. Only one can be merged at a time.
  *
  * @beside: an open snapshot of the origin. Its environment stays the origin's.
  * @options: may be NULL.
@@ -213,8 +213,8 @@ int uds_snapshot_get_status(const struct uds_snapshot *snapshot,
 			    struct uds_snapshot_status *ret_status);
 
 /*
- * Writes the information part of the `dmsetup status` line, as a string: "5608/12288 32", "Invalid",
- * "Overflow" or "Merge failed".
+ * Writes the information part of the `dmsetup status` line, as a string: "5608/12288 32",
+ * "Invalid", "Overflow" or "Merge failed".
  *
  * @room: of @ret_line in bytes; 80 is always enough.
  *
@@ -307,8 +307,8 @@ int uds_snapshot_salvage(struct uds_snapshot *snapshot, void *buffer, size_t len
  * Finds the first range of the snapshot at or behind @offset that is not known to read as zero, as
  * uds_io_find_data() does: content is looked for where it lies, on the COW device or the origin.
  *
- * @ret_begin, @ret_end: the range, not empty, and maybe not to the end of the data; both the size of the
- *     snapshot when everything from @offset on is known to read as zero.
+ * @ret_begin, @ret_end: the range, not empty, and maybe not to the end of the data; both the size
+ *     of the snapshot when everything from @offset on is known to read as zero.
  *
  * Returns 0, or
  *   UDS_ERR_OUT_OF_RANGE      @offset is behind the end
@@ -321,8 +321,8 @@ int uds_snapshot_find_data(struct uds_snapshot *snapshot, uint64_t offset, uint6
 			   uint64_t *ret_end);
 
 /*
- * Finds the first range of the origin at or behind @offset that is not known to read as zero. During a merge the
- * origin reads as the snapshot that is merged.
+ * Finds the first range of the origin at or behind @offset that is not known to read as zero.
+ * During a merge the origin reads as the snapshot that is merged.
  *
  * @ret_begin, @ret_end: as for uds_snapshot_find_data().
  *
@@ -341,10 +341,11 @@ int uds_snapshot_origin_find_data(struct uds_snapshot *snapshot, uint64_t offset
  *
  * Returns 0, or
  *   UDS_ERR_OUT_OF_RANGE       the range goes past the end; nothing was written
- *   UDS_ERR_READ_ONLY          opened with read_only or salvage, or the COW device cannot be written
+ *   UDS_ERR_READ_ONLY          opened with read_only or salvage, or the COW device
+ *                              cannot be written
  *   UDS_ERR_INVALID_SNAPSHOT   the snapshot is invalid, or has become so because there was no room
- *   UDS_ERR_SNAPSHOT_OVERFLOW  no room now or earlier, with keep_on_overflow. Chunks of this request
- *                              before the first one without room may have been written
+ *   UDS_ERR_SNAPSHOT_OVERFLOW  no room now or earlier, with keep_on_overflow. Chunks of this
+ *                              request before the first one without room may have been written
  *   UDS_ERR_BAD_STATE          a merge has begun: write to the origin, which has the snapshot's
  *                              content
  *   UDS_ERR_CORRUPT            the store is damaged: a write could make it worse
@@ -401,13 +402,13 @@ int uds_snapshot_origin_read_partial(struct uds_snapshot *snapshot, void *buffer
  * chunks that have an exception are written in their new chunks, others on the origin; a chunk that
  * is being copied is written after that.
  *
- * When there is no room for the old content the snapshot becomes invalid, durably, before the origin
- * changes. The write then succeeds, and later ones do too.
+ * When there is no room for the old content the snapshot becomes invalid, durably, before the
+ * origin changes. The write then succeeds, and later ones do too.
  *
  * Returns 0, or
  *   UDS_ERR_OUT_OF_RANGE      the range goes past the end; nothing was written
- *   UDS_ERR_READ_ONLY         opened with read_only or salvage, or an I/O cannot be written; or another
- *                             snapshot of the origin was opened read-only
+ *   UDS_ERR_READ_ONLY         opened with read_only or salvage, or an I/O cannot be written; or
+ *                             another snapshot of the origin was opened read-only
  *   UDS_ERR_INVALID_SNAPSHOT  marked invalid, and opened with salvage
  *   UDS_ERR_CORRUPT           the store is damaged; to give the snapshot up, call
  *                             uds_snapshot_invalidate()
@@ -476,25 +477,28 @@ int uds_snapshot_for_each_changed_range(struct uds_snapshot *snapshot, uint64_t 
 					uint64_t length, uds_snapshot_range_fn each, void *context);
 
 /*
- * Calls @each for the ranges where a snapshot may differ from the origin or from another snapshot of it, in
- * ascending order; adjacent ranges are joined. With the content of @to in these ranges, a copy of @from becomes
- * one of @to: an incremental backup.
+ * Calls @each for the ranges where a snapshot may differ from the origin or from another snapshot
+ * of it, in ascending order; adjacent ranges are joined. With the content of @to in these ranges, a
+ * copy of @from becomes one of @to: an incremental backup.
  *
  * @to: a snapshot that was opened beside @from; NULL: the origin.
  * @offset, @length: only what lies in these bytes.
- * @compare: read both, and leave out blocks (of 4096 bytes, cut to the chunks) whose content is equal.
- *     Without it nothing is read, and ranges are whole chunks of either, cut to the origin's end.
+ * @compare: read both, and leave out blocks (of 4096 bytes, cut to the chunks) whose content
+ *     is equal. Without it nothing is read, and ranges are whole chunks of either, cut to
+ *     the origin's end.
  * @each: must not call the snapshots.
  *
  * Returns 0, or
  *   UDS_ERR_STOPPED           @each ended it
  *   -EINVAL                   @to has another origin
  *   UDS_ERR_INVALID_SNAPSHOT  the content of one of them is lost
- *   -ENOMEM, -EIO, ...        with @compare: no memory; what uds_snapshot_read() returns for @from or @to.
- *                             Ranges before the failure were reported, but maybe not the last one
+ *   -ENOMEM, -EIO, ...        with @compare: no memory; what uds_snapshot_read() returns for
+ *                             @from or @to. Ranges before the failure were reported, but maybe
+ *                             not the last one
  * The sentence is that of @from.
  *
- * Threads: any number at once; a range that another thread changes meanwhile may be missing. Since 0.2.
+ * Threads: any number at once; a range that another thread changes meanwhile may be
+ * missing. Since 0.2.
  */
 int uds_snapshot_for_each_difference(struct uds_snapshot *from, struct uds_snapshot *to,
 				     uint64_t offset, uint64_t length, bool compare,
@@ -587,8 +591,8 @@ struct uds_merge_result {
 
 	/*
 	 * How many bytes of a chunk that has an exception are behind the origin's end: a merge
-	 * drops them. Known before anything is written, also when the merge is refused for it. 0 when
-	 * it is refused because whole chunks are behind that end.
+	 * drops them. Known before anything is written, also when the merge is refused for it. 0
+	 * when it is refused because whole chunks are behind that end.
 	 */
 	uint64_t bytes_cut;
 
@@ -617,8 +621,8 @@ struct uds_merge_result {
  *   UDS_ERR_OUT_OF_RANGE      the origin is too small for the exceptions; or it ends inside a chunk
  *                             that has an exception, at a length that is no multiple of 512 (see
  *                             allow_cut)
- *   UDS_ERR_READ_ONLY         the origin or the COW device cannot be written, or another snapshot of
- *                             the origin was opened read-only
+ *   UDS_ERR_READ_ONLY         the origin or the COW device cannot be written, or another snapshot
+ *                             of the origin was opened read-only
  *   UDS_ERR_BAD_STATE         a transient store; or another snapshot of the origin is being merged
  *   -ENOMEM, -EIO, ...        no memory; what an I/O said
  * After an error nothing was written.

@@ -35,12 +35,12 @@ enum uds_status {
 	UDS_ERR_NOT_EMPTY = -4114,	   /* foreign content is in the way; force is needed */
 	UDS_ERR_OUT_OF_RANGE = -4115,	   /* behind the end of the device or region */
 	UDS_ERR_UNALIGNED = -4116,	   /* offset, length or memory off the I/O's alignment */
-	UDS_ERR_MISMATCH =
-		-4118, /* two parts contradict each other, and neither is known to be right */
-	UDS_ERR_NO_ROOM =
-		-4119, /* the store, or a table of the library, is full; a device says -ENOSPC */
-	UDS_ERR_WOULD_LOSE_RECORDS =
-		-4120, /* opening would lose records that a damaged save has; it must be asked for */
+	/* two parts contradict each other, and neither is known to be right */
+	UDS_ERR_MISMATCH = -4118,
+	/* the store, or a table of the library, is full; a device says -ENOSPC */
+	UDS_ERR_NO_ROOM = -4119,
+	/* opening would lose records that a damaged save has; it must be asked for */
+	UDS_ERR_WOULD_LOSE_RECORDS = -4120,
 	UDS_ERR_EXISTS = -4121, /* what was to be made is there already */
 };
 

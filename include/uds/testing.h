@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Power cuts, for tests of programs that promise to survive them: devices that record every write and flush in
- * one common order, and that can tell what could be on them had the power gone at any point of it.
+ * Power cuts, for tests of programs that promise to survive them: devices that record every write
+ * and flush in one common order, and that can tell what could be on them had the power gone at any
+ * point of it.
  *
- * 1. Record. Make a log, add the devices, run the program on their I/Os. Marks put what it has promised into
- *    the same order.
+ * 1. Record. Make a log, add the devices, run the program on their I/Os. Marks put what it has
+ *    promised into the same order.
  *
  *	uds_crash_log_make(NULL, &message, &log);
  *	uds_crash_log_add(log, &device, &message, &number);
  *	uds_crash_log_open(log, number, &message, &io);
  *	...; store_flush(store); uds_crash_log_mark(log, 500, &message); ...
  *
- * 2. Sweep. Each step gives a new log whose devices hold what a cut left: open, recover and check it like any
- *    other. It records too, so that what goes on from there can be cut again.
+ * 2. Sweep. Each step gives a new log whose devices hold what a cut left: open, recover and check
+ *    it like any other. It records too, so that what goes on from there can be cut again.
  *
  *	uds_crash_sweep_make(log, &options, &message, &sweep);
  *	while (uds_crash_sweep_next(sweep, &state, &message, &after) > 0) {
@@ -21,10 +22,10 @@
  *		uds_crash_log_free(after);
  *	}
  *
- * What a device promises: what was written before a flush of that device began is there, and a write with
- * UDS_IO_FUA when it is done. Of what came later, each sector of 512 bytes holds either its old bytes or
- * those of any of the later writes, whatever their order; the variants say which. A discarded range holds
- * garbage. A resize counts as a write.
+ * What a device promises: what was written before a flush of that device began is there, and a
+ * write with UDS_IO_FUA when it is done. Of what came later, each sector of 512 bytes holds either
+ * its old bytes or those of any of the later writes, whatever their order; the variants say which.
+ * A discarded range holds garbage. A resize counts as a write.
  *
  * The same log, cut, variant and seed give the same bytes, on every machine.
  *
@@ -70,15 +71,16 @@ enum uds_crash_variant {
 	UDS_CRASH_TORN_BLOCKS = 8, /* as TORN, cut between two blocks of 4 KiB */
 
 	/*
-	 * For each sector of each write its old bytes, its new ones, or garbage. A device that writes
-	 * sectors as a whole never does that, and few formats survive it: a sweep has it only when it
-	 * is asked for.
+	 * For each sector of each write its old bytes, its new ones, or garbage. A device that
+	 * writes sectors as a whole never does that, and few formats survive it: a sweep has it
+	 * only when it is asked for.
 	 */
 	UDS_CRASH_GARBAGE = 9,
 
 	/*
-	 * Each write on its own: all of it, nothing, some first sectors or blocks, or a coin for each sector
-	 * or block; and the writes in any order, so that of two to the same place either may be there.
+	 * Each write on its own: all of it, nothing, some first sectors or blocks, or a coin for
+	 * each sector or block; and the writes in any order, so that of two to the same place
+	 * either may be there.
 	 */
 	UDS_CRASH_ANY = 10,
 
@@ -91,8 +93,8 @@ struct uds_crash_device {
 	uint64_t size; /* of this struct: set by UDS_CRASH_DEVICE_INIT */
 
 	/*
-	 * May be NULL: the device is memory alone. An I/O that stays the caller's: reads come from it,
-	 * everything else is recorded and passed on. What is on it when it is added is what the
+	 * May be NULL: the device is memory alone. An I/O that stays the caller's: reads come from
+	 * it, everything else is recorded and passed on. What is on it when it is added is what the
 	 * device held at first. Nothing else may write to it.
 	 */
 	struct uds_io *base;
@@ -101,8 +103,8 @@ struct uds_crash_device {
 	const void *bytes;
 
 	uint64_t size_bytes; /* without base */
-	uint32_t
-		block_bytes; /* what the device demands; a power of two. With base: at least its own */
+	/* what the device demands; a power of two. With base: at least its own */
+	uint32_t block_bytes;
 	uint8_t unused[4]; /* ignored */
 };
 
@@ -194,9 +196,9 @@ int uds_crash_log_add(struct uds_crash_log *log, const struct uds_crash_device *
 		      struct uds_message *ret_message, uint32_t *ret_number);
 
 /*
- * Opens a device of the log. Closing the I/O leaves the device as it is, so that it can be opened again, which
- * is no crash: everything that was written is seen. Writes fail with -ENOMEM, and change nothing, when they
- * cannot be recorded.
+ * Opens a device of the log. Closing the I/O leaves the device as it is, so that it can be opened
+ * again, which is no crash: everything that was written is seen. Writes fail with -ENOMEM, and
+ * change nothing, when they cannot be recorded.
  *
  * Returns 0, or
  *   -EINVAL  there is no such device
@@ -223,8 +225,8 @@ int uds_crash_log_bytes(struct uds_crash_log *log, uint32_t number, struct uds_m
 			const uint8_t **ret_bytes, uint64_t *ret_size_bytes);
 
 /*
- * Puts a mark into the order of events, such as a number of records that are promised from now on. Values
- * should never decrease.
+ * Puts a mark into the order of events, such as a number of records that are promised from now on.
+ * Values should never decrease.
  *
  * Returns 0 or -ENOMEM.
  *
@@ -242,8 +244,8 @@ int uds_crash_log_mark(struct uds_crash_log *log, uint64_t value, struct uds_mes
 uint64_t uds_crash_log_mark_at(const struct uds_crash_log *log, uint64_t cut);
 
 /*
- * Counts the events so far: writes, flushes, discards, resizes and marks. A write with UDS_IO_FUA is two, so
- * that a cut may come between.
+ * Counts the events so far: writes, flushes, discards, resizes and marks. A write with UDS_IO_FUA
+ * is two, so that a cut may come between.
  *
  * Returns the number.
  *
@@ -252,8 +254,8 @@ uint64_t uds_crash_log_mark_at(const struct uds_crash_log *log, uint64_t cut);
 uint64_t uds_crash_log_events(const struct uds_crash_log *log);
 
 /*
- * Makes what a cut leaves: a new log of as many devices, all in memory, with nothing recorded. Going through
- * cuts in ascending order is quick.
+ * Makes what a cut leaves: a new log of as many devices, all in memory, with nothing recorded.
+ * Going through cuts in ascending order is quick.
  *
  * @cut: after so many events.
  * @variant: enum uds_crash_variant.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VDO volumes: what a volume says about itself, and the deduplication index in it (dm-vdo of Linux 6.9 and
- * later, and kvdo before it: geometry version 4.0 or 5.0, super block version 12.0).
+ * VDO volumes: what a volume says about itself, and the deduplication index in it (dm-vdo of Linux
+ * 6.9 and later, and kvdo before it: geometry version 4.0 or 5.0, super block version 12.0).
  *
- * A volume begins with a geometry block, which says where its index and its data are; the data begin with a
- * super block, which has the state and the sizes. The two are checked against each other and against the
- * size of the device. Nothing here writes.
+ * A volume begins with a geometry block, which says where its index and its data are; the data
+ * begin with a super block, which has the state and the sizes. The two are checked against each
+ * other and against the size of the device. Nothing here writes.
  */
 #ifndef UDS_VDO_H
 #define UDS_VDO_H
@@ -36,9 +36,9 @@ enum uds_vdo_state {
 };
 
 /*
- * What a volume says about itself. Blocks have UDS_VDO_BLOCK_BYTES; their numbers count from the start of the
- * device. Slab i begins at first_slab_block + i * slab_blocks: data blocks, then reference count blocks,
- * then the slab journal.
+ * What a volume says about itself. Blocks have UDS_VDO_BLOCK_BYTES; their numbers count from the
+ * start of the device. Slab i begins at first_slab_block + i * slab_blocks: data blocks, then
+ * reference count blocks, then the slab journal.
  */
 struct uds_vdo_info {
 	uint64_t size;		   /* of this struct: set by UDS_VDO_INFO_INIT */
@@ -48,8 +48,8 @@ struct uds_vdo_info {
 	uint8_t uuid[16];
 	uint64_t index_offset;	     /* bytes, where the index begins on the device */
 	uint64_t index_region_bytes; /* from there up to the data */
-	uint64_t
-		index_memory_bytes; /* the memory setting of the index: 256 MiB, or 1 GiB to 1024 GiB ... */
+	/* the memory setting of the index: 256 MiB, or 1 GiB to 1024 GiB ... */
+	uint64_t index_memory_bytes;
 	uint64_t logical_blocks;
 	uint64_t physical_blocks;
 	uint64_t logical_blocks_used; /* when the volume was last stopped */
@@ -62,8 +62,8 @@ struct uds_vdo_info {
 	uint64_t slab_data_blocks;
 	uint64_t slab_reference_blocks;
 	uint64_t slab_journal_blocks;
-	uint64_t
-		bio_offset; /* blocks; numbers of blocks in the volume are larger than on the device by so many */
+	/* blocks; numbers of blocks in the volume are larger than on the device by so many */
+	uint64_t bio_offset;
 	bool index_is_sparse;
 	bool in_use; /* uds_io_is_in_use(): what was read may be of several moments */
 
@@ -80,11 +80,12 @@ struct uds_vdo_info {
 	}
 
 /*
- * Reads the geometry block and the super block of the volume that begins at byte 0 of an I/O, and checks
- * them: magic, versions, checksums, nonces, that the regions and slabs lie in the device in their order, and
- * that slabs divide the depot.
+ * Reads the geometry block and the super block of the volume that begins at byte 0 of an I/O, and
+ * checks them: magic, versions, checksums, nonces, that the regions and slabs lie in the device in
+ * their order, and that slabs divide the depot.
  *
- * Returns 0, or, with a sentence that names the I/O, the block, the field, the expected and the found value:
+ * Returns 0, or, with a sentence that names the I/O, the block, the field, the expected and
+ * the found value:
  *   UDS_ERR_NOT_AN_INDEX         no geometry block there
  *   UDS_ERR_UNSUPPORTED_VERSION  of one of the parts; the sentence has it
  *   UDS_ERR_CORRUPT              a checksum is wrong, a number is impossible, or two do not agree
@@ -97,7 +98,8 @@ int uds_vdo_read_info(struct uds_io *io, struct uds_message *ret_message,
 		      struct uds_vdo_info *ret_info);
 
 /*
- * Returns the name of a state, "clean" for instance; "unknown" for a number that is none. Never NULL.
+ * Returns the name of a state, "clean" for instance; "unknown" for a number that is
+ * none. Never NULL.
  *
  * Threads: any. Since 0.2.
  */
@@ -106,7 +108,8 @@ const char *uds_vdo_state_name(uint32_t state);
 struct uds_vdo_index_options {
 	uint64_t size;	   /* of this struct: set by UDS_VDO_INDEX_OPTIONS_INIT */
 	bool close_device; /* the device belongs to the new I/O, which closes it */
-	bool allow_dirty; /* to write, also when the volume was not stopped. Only if it does not run anywhere */
+	/* to write, also when the volume was not stopped. Only if it does not run anywhere */
+	bool allow_dirty;
 	bool allow_region; /* to write, also when there is a copy of the index region alone */
 	uint8_t unused[5]; /* ignored */
 };
@@ -120,16 +123,16 @@ struct uds_vdo_index_options {
 	}
 
 /*
- * Makes an I/O of the index of a VDO volume: the region between the geometry block and the data, so that the
- * index begins at byte 0 of it. This is what the URI vdo:PATH opens (dirty=1 and region=1 are allow_dirty and
- * allow_region).
+ * Makes an I/O of the index of a VDO volume: the region between the geometry block and the data, so
+ * that the index begins at byte 0 of it. This is what the URI vdo:PATH opens (dirty=1 and region=1
+ * are allow_dirty and allow_region).
  *
  * A file that has nothing but that region, copied out of a volume, is taken too.
  *
- * An I/O that is read-only gives one that is read-only, whatever the state of the volume. If the volume is in
- * use, or was not stopped, a warning is logged: what is read may be mixed from several moments. An I/O that
- * can be written gives one that can be written, if the volume is stopped (state clean or new). That no
- * device-mapper holds the device is seen to by uds_io_open_file().
+ * An I/O that is read-only gives one that is read-only, whatever the state of the volume. If the
+ * volume is in use, or was not stopped, a warning is logged: what is read may be mixed from several
+ * moments. An I/O that can be written gives one that can be written, if the volume is stopped
+ * (state clean or new). That no device-mapper holds the device is seen to by uds_io_open_file().
  *
  * @device: read-only or writable; stays open until the new I/O is closed.
  * @options: may be NULL.
@@ -162,8 +165,8 @@ struct uds_vdo_advice {
 /*
  * Takes the data of a record apart.
  *
- * Returns 0, or UDS_ERR_CORRUPT for data that VDO does not write: another version than 2, an unknown mapping
- * state, or something in the unused bytes; the sentence says which.
+ * Returns 0, or UDS_ERR_CORRUPT for data that VDO does not write: another version than 2, an
+ * unknown mapping state, or something in the unused bytes; the sentence says which.
  *
  * Threads: any. Since 0.2.
  */

@@ -14,7 +14,8 @@ extern "C" {
 
 /* To compare with: a later version has a larger number. */
 #define UDS_VERSION_NUMBER(major, minor, patch) ((major)*1000000 + (minor)*1000 + (patch))
-#define UDS_VERSION				UDS_VERSION_NUMBER(UDS_VERSION_MAJOR, UDS_VERSION_MINOR, UDS_VERSION_PATCH)
+
+#define UDS_VERSION UDS_VERSION_NUMBER(UDS_VERSION_MAJOR, UDS_VERSION_MINOR, UDS_VERSION_PATCH)
 
 /*
  * Returns the version of the library that the program runs with, as in UDS_VERSION_STRING of its

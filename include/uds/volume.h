@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The volume of an index: its closed chapters on an I/O. For programs that inspect an
- * index, check it, copy from it, or fill it. To look names up across the whole volume, open it as an
- * index (uds/index.h).
+ * The volume of an index: its closed chapters on an I/O. For programs that inspect an index,
+ * check it, copy from it, or fill it. To look names up across the whole volume, open it as
+ * an index (uds/index.h).
  *
  * A volume is a ring of slots, one for each chapter (uds-format, 11). A chapter has a virtual
  * number, which counts from 0 and is never used again. It stays in one slot until a later chapter
@@ -40,7 +40,10 @@ struct uds_volume_options {
 	uint64_t offset;      /* where the index begins on the I/O, bytes, a multiple of 4096 */
 	uint64_t cache_bytes; /* as in struct uds_index_options */
 
-	/* Opening reports (slots read, total slots). A value other than 0 ends it with UDS_ERR_STOPPED. */
+	/*
+	 * Opening reports (slots read, total slots). A value other than 0 ends it with
+	 * UDS_ERR_STOPPED.
+	 */
 	uds_progress_fn progress;
 	void *progress_context;
 
@@ -110,10 +113,10 @@ int uds_volume_get_configuration(const struct uds_volume *volume,
 struct uds_volume_info {
 	uint64_t size;		 /* of this struct: set by UDS_VOLUME_INFO_INIT */
 	uint64_t oldest_chapter; /* virtual; equal to open_chapter: the volume is empty */
-	uint64_t
-		open_chapter; /* virtual; the one that is written next, so itself not on the volume */
-	uint64_t
-		lost_chapters; /* from oldest_chapter to open_chapter - 1, damaged or unreadable at open */
+	/* virtual; the one that is written next, so itself not on the volume */
+	uint64_t open_chapter;
+	/* from oldest_chapter to open_chapter - 1, damaged or unreadable at open */
+	uint64_t lost_chapters;
 	uint64_t volume_nonce; /* in every index page of this index */
 	uint64_t start;	       /* of the volume region, bytes of the I/O */
 };

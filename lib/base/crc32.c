@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CRC-32 by zlib, and 64 bytes at a time by carry-less multiplication where the processor has it: there it is about six
- * times as fast as zlib, which random queries of stored names would notice.
+ * CRC-32 by zlib, and 64 bytes at a time by carry-less multiplication where the processor has it:
+ * there it is about six times as fast as zlib, which random queries of stored names would notice.
  */
 #include "base/crc32.h"
 
@@ -19,9 +19,9 @@ static uint32_t add_by_zlib(uint32_t crc, const uint8_t *bytes, size_t length)
 #define CLMUL __attribute__((target("pclmul,sse4.1")))
 
 /*
- * The register is a polynomial over GF(2), lowest bit first. These are x^n modulo the polynomial, one place up, as a
- * carry-less product of two such numbers wants it. To pass over d bits, the halves of 128 bits are multiplied by
- * x^(d + 32) and x^(d - 32).
+ * The register is a polynomial over GF(2), lowest bit first. These are x^n modulo the polynomial,
+ * one place up, as a carry-less product of two such numbers wants it. To pass over d bits, the
+ * halves of 128 bits are multiplied by x^(d + 32) and x^(d - 32).
  */
 #define X_544 0x154442bd4
 #define X_480 0x1c6e41596
@@ -42,7 +42,10 @@ static inline __m128i load(const uint8_t *bytes)
 	return _mm_loadu_si128((const __m128i *)(const void *)bytes);
 }
 
-/* @length: at least 64. zlib does what is left over, and the 16 bytes that all others were folded into. */
+/*
+ * @length: at least 64. zlib does what is left over, and the 16 bytes that all others
+ *     were folded into.
+ */
 CLMUL static uint32_t add_by_products(uint32_t crc, const uint8_t *bytes, size_t length)
 {
 	const __m128i far = _mm_set_epi64x(X_480, X_544), near = _mm_set_epi64x(X_96, X_160);

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /*
- * The checksum of what @crc is the checksum of (0: of nothing), and @length bytes behind it: zlib's crc32().
+ * The checksum of what @crc is the checksum of (0: of nothing), and @length bytes behind
+ * it: zlib's crc32().
  * @bytes: not NULL.
  */
 uint32_t crc32_add(uint32_t crc, const uint8_t *bytes, size_t length);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A few threads for one long piece of work, such as opening an index. The work is split into shares, one for
- * each member of the crew; the jobs of a member are carried out in the order in which it got them, and one at a
- * time. So what a member alone changes needs no lock, and does not depend on how many threads there are.
+ * A few threads for one long piece of work, such as opening an index. The work is split into
+ * shares, one for each member of the crew; the jobs of a member are carried out in the order in
+ * which it got them, and one at a time. So what a member alone changes needs no lock, and does not
+ * depend on how many threads there are.
  *
  * A member without a thread is no failure: its jobs are carried out by the thread that gives them.
  *
@@ -47,7 +48,10 @@ unsigned int crew_members(const struct crew *crew);
 /* Gives a job to a member. Everything that was written before is seen by the job. */
 void crew_give(struct crew *crew, unsigned int member, struct crew_job *job);
 
-/* Waits until a job is done, and sees everything that it wrote. Returns at once when it was not given. */
+/*
+ * Waits until a job is done, and sees everything that it wrote. Returns at once when it
+ * was not given.
+ */
 void crew_wait(struct crew *crew, struct crew_job *job);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * struct uds_env inside the library: filling in its defaults, and allocating and logging through it.
- * Each object keeps a completed copy.
+ * struct uds_env inside the library: filling in its defaults, and allocating and logging through
+ * it. Each object keeps a completed copy.
  */
 #ifndef BASE_ENV_H
 #define BASE_ENV_H
@@ -20,8 +20,9 @@ int env_take(const struct uds_env *given, struct uds_message *message, struct ud
 int env_complete(const struct uds_env *given, struct uds_env *ret_env);
 
 /*
- * Memory aligned for any object, not cleared; NULL when there is none or the product overflows. Counts and
- * sizes are 64 bits wide here, so that what a 32-bit machine cannot address fails instead of wrapping.
+ * Memory aligned for any object, not cleared; NULL when there is none or the product overflows.
+ * Counts and sizes are 64 bits wide here, so that what a 32-bit machine cannot address fails
+ * instead of wrapping.
  */
 void *env_allocate(const struct uds_env *env, uint64_t count, size_t bytes_each);
 
@@ -32,9 +33,10 @@ void *env_allocate_zeroed(const struct uds_env *env, uint64_t count, size_t byte
 void *env_allocate_aligned(const struct uds_env *env, uint64_t bytes, size_t alignment);
 
 /*
- * Memory that is used at random places: aligned to cache lines, and, where it is large enough, made of huge
- * pages, because with small ones each access would also miss the TLB. Not cleared. Only memory that the
- * library maps itself is given such advice; a caller's allocator decides for its own.
+ * Memory that is used at random places: aligned to cache lines, and, where it is large enough,
+ * made of huge pages, because with small ones each access would also miss the TLB. Not cleared.
+ * Only memory that the library maps itself is given such advice; a caller's allocator decides
+ * for its own.
  */
 void *env_allocate_large(const struct uds_env *env, uint64_t bytes);
 

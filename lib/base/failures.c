@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads get numbers of our own: the system reuses the ids of threads that have ended, and a new thread
- * would find the message of a dead one.
+ * Threads get numbers of our own: the system reuses the ids of threads that have ended, and a new
+ * thread would find the message of a dead one.
  */
 #include "base/failures.h"
 

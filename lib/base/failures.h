@@ -7,14 +7,15 @@
  *
  *	1. begins with failures_begin(), which forgets what the thread's call before left;
  *	2. keeps the sentence of a failure where it is found: failures_keep(), failures_say();
- *	3. ends with failures_end(), which forgets the sentence when the call succeeded after all, and
- *	   gives it a general one when it failed without any. So no failing call is without a sentence.
+ *	3. ends with failures_end(), which forgets the sentence when the call succeeded after all,
+ *	   and gives it a general one when it failed without any. So no failing call is without a
+ *	   sentence.
  *
- * Bounded: sentences of at most FAILURES_MAX threads are kept; one more takes the place of the oldest.
- * Without memory for a sentence, the status's own text stands in for it.
+ * Bounded: sentences of at most FAILURES_MAX threads are kept; one more takes the place of the
+ * oldest. Without memory for a sentence, the status's own text stands in for it.
  *
- * Threads: everything may be called by any number of threads at once, under any locks. While no thread
- * has a sentence, failures_begin() and failures_end() of a success cost one load each.
+ * Threads: everything may be called by any number of threads at once, under any locks. While no
+ * thread has a sentence, failures_begin() and failures_end() of a success cost one load each.
  */
 #ifndef BASE_FAILURES_H
 #define BASE_FAILURES_H
@@ -29,7 +30,9 @@
 #define FAILURES_MAX 64
 
 struct failures {
-	/* Bit n % 64 for each thread number n that has a sentence; written under the table's lock. */
+	/*
+	 * Bit n % 64 for each thread number n that has a sentence; written under the table's lock.
+	 */
 	_Atomic uint64_t threads;
 };
 
@@ -56,15 +59,16 @@ int failures_say(struct failures *failures, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * Of a piece of work that goes on after a failure: whatever the thread keeps until its next
- * failures_begin(), the sentence that it has now stays. If it has none for @status, it gets this one.
+ * Of a piece of work that goes on after a failure: whatever the thread keeps until its
+ * next failures_begin(), the sentence that it has now stays. If it has none for @status,
+ * it gets this one.
  */
 void failures_hold(struct failures *failures, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * Ends a call. @what: names the handle and what was asked for; ": " and the status's own text come behind
- * it. Only used when the call failed without a sentence. Returns @status.
+ * Ends a call. @what: names the handle and what was asked for; ": " and the status's own text come
+ * behind it. Only used when the call failed without a sentence. Returns @status.
  */
 int failures_end_slowly(struct failures *failures, int status, const char *what, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -86,8 +90,9 @@ static inline bool failures_quiet(const struct failures *failures, int status)
 	})
 
 /*
- * Ends a call that has found its sentence itself, and gives it to the caller, too. An empty one becomes
- * the status's own text. @ret_message: may be NULL; untouched by a success. Returns @status.
+ * Ends a call that has found its sentence itself, and gives it to the caller, too. An
+ * empty one becomes the status's own text. @ret_message: may be NULL; untouched by a
+ * success. Returns @status.
  */
 int failures_give(struct failures *failures, int status, struct uds_message *message,
 		  struct uds_message *ret_message);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hashing for tables in memory whose keys others choose: record names, inode numbers. Each table has its
- * own random key, so no one can craft names that collide in it.
+ * Hashing for tables in memory whose keys others choose: record names, inode numbers. Each table
+ * has its own random key, so no one can craft names that collide in it.
  *
  * The sum of products is strongly universal: two different inputs agree in the upper 32 bits with a
  * probability of 2^-32, whatever they are. The final mixing spreads this to all bits and breaks up

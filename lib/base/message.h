@@ -13,7 +13,8 @@ int failure(struct uds_message *message, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * Hands a sentence on: @said to @message, or what @format says where @said is empty. Returns @status.
+ * Hands a sentence on: @said to @message, or what @format says where @said is empty. Returns
+ * @status.
  */
 int failure_or(struct uds_message *message, const struct uds_message *said, int status,
 	       const char *format, ...) __attribute__((format(printf, 4, 5)));

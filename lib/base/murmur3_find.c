@@ -34,7 +34,10 @@ int nonce_find_seed(uint64_t nonce, uint64_t first, unsigned int part, uint32_t 
 	const uint64_t mixed = murmur3_scramble1(first);
 	const uint64_t seeds = (UINT64_C(1) << 32) / NONCE_SEED_PARTS;
 
-	/* The hash of one block whose second half is zero, and the 8 bytes of it that are the nonce. */
+	/*
+	 * The hash of one block whose second half is zero, and the 8 bytes of it that
+	 * are the nonce.
+	 */
 	for (uint64_t seed = part * seeds; seed < (part + 1) * seeds; seed++) {
 		uint64_t h1 = (murmur3_rotl(seed ^ mixed, 27) + seed) * 5 + MURMUR3_ADD1;
 		uint64_t h2 = (murmur3_rotl(seed, 31) + h1) * 5 + MURMUR3_ADD2;
@@ -71,7 +74,10 @@ void nonce_bytes_for(uint64_t start, uint64_t nonce, uint8_t bytes[32])
 	h1 = (murmur3_rotl(h1, 27) + h2) * 5 + MURMUR3_ADD1;
 	h2 ^= murmur3_scramble2(get_le64(bytes + 8));
 	h2 = (murmur3_rotl(h2, 31) + h1) * 5 + MURMUR3_ADD2;
-	/* Back from the result, whose other 8 bytes are zero, to what the second block has to lead to. */
+	/*
+	 * Back from the result, whose other 8 bytes are zero, to what the second block
+	 * has to lead to.
+	 */
 	end1 = nonce << 32;
 	end2 = nonce >> 32;
 	end2 -= end1;

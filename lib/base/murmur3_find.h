@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ways back from nonce_hash(): to the seed, which has 32 bits and is found by trying all, and to bytes, which
- * are computed. Pure functions.
+ * The ways back from nonce_hash(): to the seed, which has 32 bits and is found by trying all, and
+ * to bytes, which are computed. Pure functions.
  */
 #ifndef BASE_MURMUR3_FIND_H
 #define BASE_MURMUR3_FIND_H
@@ -12,7 +12,8 @@
 #define NONCE_SEED_PARTS 256u
 
 /*
- * Looks for a seed in part @part of all: for 16 bytes, @first little-endian and 8 of zero, that hash to @nonce.
+ * Looks for a seed in part @part of all: for 16 bytes, @first little-endian and 8 of zero, that
+ * hash to @nonce.
  * Returns 1 and the seed, or 0. The parts come in the order of the seeds.
  */
 int nonce_find_seed(uint64_t nonce, uint64_t first, unsigned int part, uint32_t *ret_seed);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The chapter index as a whole: states, and packing lists into pages (uds-format, 7.1, 7.2 and 8.2). */
+/*
+ * The chapter index as a whole: states, and packing lists into pages (uds-format, 7.1,
+ * 7.2 and 8.2).
+ */
 #include "chapter/chapter_index.h"
 
 #include <errno.h>
@@ -119,8 +122,8 @@ static uint32_t count_fitting_lists(const struct chapter_index *index, uint32_t 
 }
 
 /*
- * Chooses how many lists go on the page; empties lists, whole, where the format says so (8.2): one that
- * no page can hold, and on the last page those that do not fit any more.
+ * Chooses how many lists go on the page; empties lists, whole, where the format says so (8.2): one
+ * that no page can hold, and on the last page those that do not fit any more.
  */
 static int choose_lists(struct chapter_index *index, uint32_t first, bool last_page,
 			uint32_t *ret_count)
@@ -139,7 +142,9 @@ static int choose_lists(struct chapter_index *index, uint32_t first, bool last_p
 			*ret_count = count;
 			return 0;
 		}
-		/* An empty list still takes a table entry, so a list before it has to be emptied. */
+		/*
+		 * An empty list still takes a table entry, so a list before it has to be emptied.
+		 */
 		while (lists->lengths[victim] == 0) {
 			if (victim == first)
 				return UDS_ERR_OVERFLOW;

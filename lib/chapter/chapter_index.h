@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chapter index (uds-format, 8): where in a chapter a name is. It is collected from the records in
- * layout order, sorted once, and packed into index pages list by list.
+ * The chapter index (uds-format, 8): where in a chapter a name is. It is collected from the records
+ * in layout order, sorted once, and packed into index pages list by list.
  *
- * The result equals inserting the records one by one into delta lists: of names with the same address, the
- * first has the ordinary entry and later ones follow it, newest first. A record that does not fit into its
- * list (65535 bits) or the format's memory limit is left out.
+ * The result equals inserting the records one by one into delta lists: of names with the same
+ * address, the first has the ordinary entry and later ones follow it, newest first. A record that
+ * does not fit into its list (65535 bits) or the format's memory limit is left out.
  *
  * Threads: a chapter index is used by one thread at a time.
  */
@@ -40,8 +40,8 @@ void chapter_index_reset(struct chapter_index *index, uint64_t vcn);
 /*
  * Enters a name; the name is copied.
  *
- * Returns 0; UDS_ERR_OVERFLOW when there are as many as a chapter has records; UDS_ERR_BAD_STATE after
- * packing has begun; -EINVAL for a record page that a chapter does not have.
+ * Returns 0; UDS_ERR_OVERFLOW when there are as many as a chapter has records; UDS_ERR_BAD_STATE
+ * after packing has begun; -EINVAL for a record page that a chapter does not have.
  */
 int chapter_index_put(struct chapter_index *index, const struct uds_record_name *name,
 		      uint32_t record_page);
@@ -54,11 +54,12 @@ int chapter_index_put(struct chapter_index *index, const struct uds_record_name 
 int chapter_index_finish(struct chapter_index *index, struct uds_message *message);
 
 /*
- * Packs lists from @first_list on into a page of page_bytes; every byte of it is written. On the last page
- * all lists that are left must go in: those that do not fit are emptied first, as is a list that does
- * not fit on an empty page.
+ * Packs lists from @first_list on into a page of page_bytes; every byte of it is written. On the
+ * last page all lists that are left must go in: those that do not fit are emptied first, as is a
+ * list that does not fit on an empty page.
  *
- * @first_list: the sum of what earlier pages took; at most the number of lists, then the page is empty.
+ * @first_list: the sum of what earlier pages took; at most the number of lists, then the
+ *     page is empty.
  * @ret_lists: how many lists the page holds.
  *
  * Returns 0; what chapter_index_finish() returns; -EINVAL for a first list that does not exist; or

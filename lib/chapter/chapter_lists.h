@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The lists of a chapter index before they are written: all entries in one array, sorted by list, and
- * within a list in the order in which they will be written; and the coded size of each list.
+ * The lists of a chapter index before they are written: all entries in one array, sorted by list,
+ * and within a list in the order in which they will be written; and the coded size of each list.
  *
- * An entry is one number: list and address of the name (as they stand in the name's chapter bits), then
- * the number under which name and record page are found.
+ * An entry is one number: list and address of the name (as they stand in the name's chapter bits),
+ * then the number under which name and record page are found.
  *
- * Three files, each above the one before: chapter_lists.c collects and writes; chapter_replay.c computes the
- * exact result when lists or the format's memory run full, which never happens with random names;
- * chapter_sort.c sorts, and decides whether the replay is needed.
+ * Three files, each above the one before: chapter_lists.c collects and writes; chapter_replay.c
+ * computes the exact result when lists or the format's memory run full, which never happens with
+ * random names; chapter_sort.c sorts, and decides whether the replay is needed.
  */
 #ifndef CHAPTER_CHAPTER_LISTS_H
 #define CHAPTER_CHAPTER_LISTS_H
@@ -72,8 +72,8 @@ static inline uint32_t entry_list(const struct chapter_lists *lists, uint64_t en
 }
 
 /*
- * @lists: all zeroes. Returns 0 or -ENOMEM; what was made is released by chapter_lists_destroy() in both
- * cases.
+ * @lists: all zeroes. Returns 0 or -ENOMEM; what was made is released by chapter_lists_destroy()
+ * in both cases.
  */
 int chapter_lists_init(struct chapter_lists *lists, const struct uds_env *env,
 		       const struct geometry *geometry);

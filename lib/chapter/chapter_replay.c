@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which entries a chapter index leaves out when lists or memory run full: the names are inserted one by
- * one in layout order, each into a sorted array, with the sizes that the coded list would have.
+ * Which entries a chapter index leaves out when lists or memory run full: the names are
+ * inserted one by one in layout order, each into a sorted array, with the sizes that the coded
+ * list would have.
  *
  * Slow; only runs for chapters full of names crafted to collide.
  */
@@ -148,7 +149,9 @@ int chapter_lists_replay(struct chapter_lists *lists)
 
 	if (r < 0)
 		return r;
-	/* Back to layout order. The starts leave room for the most entries that each list can get. */
+	/*
+	 * Back to layout order. The starts leave room for the most entries that each list can get.
+	 */
 	for (uint32_t i = 0; i < lists->count; i++)
 		lists->scratch[entry_number(lists->entries[i])] = lists->entries[i];
 	for (uint32_t list = 0; list < lists->list_count; list++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sorting and measuring the lists of a chapter index: by list and address, then each list's collision
- * entries, and the coded size of each. Hands lists that might not fit to chapter_replay.c.
+ * Sorting and measuring the lists of a chapter index: by list and address, then each
+ * list's collision entries, and the coded size of each. Hands lists that might not
+ * fit to chapter_replay.c.
  */
 #include "chapter/chapter_lists.h"
 
@@ -28,8 +29,8 @@ static void distribute(struct chapter_lists *lists, uint32_t *histogram, unsigne
 }
 
 /*
- * Sorts by list and address, least significant digits first. Entries were put in layout order and the
- * sort keeps that order among equals, so their numbers need not be sorted by.
+ * Sorts by list and address, least significant digits first. Entries were put in layout order and
+ * the sort keeps that order among equals, so their numbers need not be sorted by.
  */
 static void sort_entries(struct chapter_lists *lists)
 {
@@ -92,8 +93,8 @@ static void reverse(uint64_t *entries, uint32_t count)
 }
 
 /*
- * Orders the collision entries of a list and adds up its size. Returns the size, or UINT64_MAX for a name
- * that occurs twice. Skips groups too large for any list: the replay handles them.
+ * Orders the collision entries of a list and adds up its size. Returns the size, or UINT64_MAX for
+ * a name that occurs twice. Skips groups too large for any list: the replay handles them.
  */
 static uint64_t measure_list(struct chapter_lists *lists, uint32_t list)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Verifying and searching index pages. Every number that comes from the page is checked before use. */
+/*
+ * Verifying and searching index pages. Every number that comes from the page is checked before use.
+ */
 #include "chapter/index_page.h"
 
 #include <inttypes.h>
@@ -58,7 +60,10 @@ static int check_head(const struct index_page_code *code, const uint8_t *page, u
 		return failure(message, UDS_ERR_CORRUPT,
 			       "the first list begins at bit %" PRIu32 ", not at %" PRIu32,
 			       table_entry(page, 0), table_end(head->list_count));
-	/* The largest allowed count would put the table's end past the page, with no room for a list. */
+	/*
+	 * The largest allowed count would put the table's end past the page, with no
+	 * room for a list.
+	 */
 	if (table_end(head->list_count) > lists_end(code))
 		return failure(message, UDS_ERR_CORRUPT,
 			       "%" PRIu32 " lists leave no room for the end of the page",

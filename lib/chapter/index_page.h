@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Index pages, the read side (uds-format, 7 and 8): verifying a page and searching it, as a whole or from
- * the few bytes that a search needs.
+ * Index pages, the read side (uds-format, 7 and 8): verifying a page and searching it, as a whole
+ * or from the few bytes that a search needs.
  *
  * To search without the whole page: read INDEX_PAGE_HEAD_BYTES, index_page_read_head(); read up to
- * index_page_table_bytes(), index_page_find_list(); read the bytes of the list, index_page_search_list().
- * All three verify what they look at; the guard at the end of the page is seen by index_page_open() only.
+ * index_page_table_bytes(), index_page_find_list(); read the bytes of the list,
+ * index_page_search_list(). All three verify what they look at; the guard at the end of the page is
+ * seen by index_page_open() only.
  *
  * The bytes may be anything. Pure functions; any thread.
  */
@@ -101,8 +102,8 @@ int index_page_validate(const struct index_page_code *code, const struct index_p
 			const uint8_t *page, struct uds_message *message);
 
 /*
- * Searches a page that was opened. Returns what index_page_search_list() does; UDS_ERR_OUT_OF_RANGE when
- * the name's list is not on this page.
+ * Searches a page that was opened. Returns what index_page_search_list() does; UDS_ERR_OUT_OF_RANGE
+ * when the name's list is not on this page.
  */
 int index_page_search(const struct geometry *geometry, const struct index_page_code *code,
 		      const struct index_page_head *head, const uint8_t *page,

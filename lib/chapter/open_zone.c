@@ -2,9 +2,9 @@
 /*
  * The hash table of an open chapter zone.
  *
- * Slots are probed at triangular distances, which visits every slot of a table whose size is a power of
- * two. Each record number takes one slot for good, and there are at least twice as many slots as
- * numbers, so every probe ends at an empty slot.
+ * Slots are probed at triangular distances, which visits every slot of a table whose size is a
+ * power of two. Each record number takes one slot for good, and there are at least twice as many
+ * slots as numbers, so every probe ends at an empty slot.
  */
 #include "chapter/open_zone.h"
 
@@ -101,7 +101,10 @@ static inline bool same_name(const struct uds_record_name *a, const struct uds_r
 	return memcmp(a->bytes, b->bytes, UDS_NAME_BYTES) == 0;
 }
 
-/* Finds the live record with a name. Returns its number, or 0 and the empty slot where the search ended. */
+/*
+ * Finds the live record with a name. Returns its number, or 0 and the empty slot where
+ * the search ended.
+ */
 static inline uint32_t probe_hash(const struct open_zone *zone, const struct uds_record_name *name,
 				  uint64_t hash, uint32_t *ret_slot)
 {
@@ -116,8 +119,9 @@ static inline uint32_t probe_hash(const struct open_zone *zone, const struct uds
 		if (number == 0)
 			return 0;
 		/*
-		 * The tag first: it saves the look at the record for nearly all other names. A removed
-		 * record of this name is stepped over; the live one, if any, is further on (10.1).
+		 * The tag first: it saves the look at the record for nearly all other names. A
+		 * removed record of this name is stepped over; the live one, if any, is
+		 * further on (10.1).
 		 */
 		if ((content & ~OPEN_ZONE_NUMBER_MASK) == tag &&
 		    same_name(&zone->records[number - 1].name, name) &&

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One zone's share of the open chapter: records in the order of their arrival, and a hash table that
- * finds them (uds-format, 10.1 and 10.2).
+ * One zone's share of the open chapter: records in the order of their arrival, and a hash table
+ * that finds them (uds-format, 10.1 and 10.2).
  *
- * The hash table is seeded with a random key, so that no one can craft names that collide in it. What goes
- * to disk depends on the order of arrival only, never on the table.
+ * The hash table is seeded with a random key, so that no one can craft names that collide in it.
+ * What goes to disk depends on the order of arrival only, never on the table.
  *
- * Record numbers start at 1 and are not reused until the next reset: a removed record keeps its number,
- * because the layout of the chapter on the volume follows from the numbers.
+ * Record numbers start at 1 and are not reused until the next reset: a removed record keeps its
+ * number, because the layout of the chapter on the volume follows from the numbers.
  *
- * Threads: a zone is used by one thread at a time; searches, and everything else that takes a const zone,
- * may run beside each other while it is not changed.
+ * Threads: a zone is used by one thread at a time; searches, and everything else that takes a const
+ * zone, may run beside each other while it is not changed.
  */
 #ifndef CHAPTER_OPEN_ZONE_H
 #define CHAPTER_OPEN_ZONE_H
@@ -26,8 +26,8 @@
 #include "base/hash_key.h"
 
 /*
- * A slot of the hash table holds a record number (0: never used) and some more bits of the hash as a tag, so
- * that most probes need not read a record.
+ * A slot of the hash table holds a record number (0: never used) and some more bits of the hash as
+ * a tag, so that most probes need not read a record.
  */
 #define OPEN_ZONE_NUMBER_BITS 22
 #define OPEN_ZONE_NUMBER_MASK ((UINT32_C(1) << OPEN_ZONE_NUMBER_BITS) - 1)
@@ -60,7 +60,10 @@ void open_zone_reset(struct open_zone *zone);
 /* Memory of a zone of this capacity. */
 uint64_t open_zone_bytes(uint32_t capacity);
 
-/* The data of a live record, or NULL. It may be overwritten in place: that keeps the record's number. */
+/*
+ * The data of a live record, or NULL. It may be overwritten in place: that keeps the record's
+ * number.
+ */
 struct uds_record_data *open_zone_search(const struct open_zone *zone,
 					 const struct uds_record_name *name);
 
@@ -70,11 +73,11 @@ uint32_t open_zone_number(const struct open_zone *zone, const struct uds_record_
 /*
  * Stores a record: in place if the name is there, else under the next number.
  *
- * @ret_room: how many more numbers are free afterwards. 0: the zone is full, and its chapter is to be
- * closed.
+ * @ret_room: how many more numbers are free afterwards. 0: the zone is full, and its chapter is
+ * to be closed.
  *
- * Returns 0, or UDS_ERR_OVERFLOW when the name is not there and the zone was full already: nothing is
- * stored then.
+ * Returns 0, or UDS_ERR_OVERFLOW when the name is not there and the zone was full already: nothing
+ * is stored then.
  */
 int open_zone_put(struct open_zone *zone, const struct uds_record_name *name,
 		  const struct uds_record_data *data, uint32_t *ret_room);
@@ -105,8 +108,8 @@ static inline uint64_t open_zone_hash(const struct open_zone *zone,
 }
 
 /*
- * The slot that a search or put of the name begins with, for the caller to prefetch. (Not done here: a
- * compiler may drop the call of a function that only prefetches.)
+ * The slot that a search or put of the name begins with, for the caller to prefetch. (Not done
+ * here: a compiler may drop the call of a function that only prefetches.)
  */
 static inline const uint32_t *open_zone_first_slot(const struct open_zone *zone,
 						   const struct uds_record_name *name)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The inside of a public chapter index: what closing an open chapter into it needs to know of it. */
+/*
+ * The inside of a public chapter index: what closing an open chapter into it needs to know of it.
+ */
 #ifndef CHAPTER_PUBLIC_PAGES_H
 #define CHAPTER_PUBLIC_PAGES_H
 

@@ -2,8 +2,8 @@
 /*
  * Record pages: sorting and laying out, searching, checking.
  *
- * Names are usually random, so the sort first distributes them into buckets by their leading bits, then
- * sorts each bucket by comparing. So biased names still sort correctly, at a bounded cost.
+ * Names are usually random, so the sort first distributes them into buckets by their leading bits,
+ * then sorts each bucket by comparing. So biased names still sort correctly, at a bounded cost.
  */
 #include "chapter/record_page.h"
 
@@ -26,8 +26,8 @@ struct record_page_encoder {
 	uint32_t count;
 	unsigned int bucket_shift; /* of a key to its bucket number */
 	uint32_t bucket_count;
-	uint16_t place
-		[RECORD_PAGE_MAXIMUM_RECORDS]; /* in heap order, of the n-th record in sorted order */
+	/* in heap order, of the n-th record in sorted order */
+	uint16_t place[RECORD_PAGE_MAXIMUM_RECORDS];
 	uint16_t ends[RECORD_PAGE_MAXIMUM_RECORDS]; /* of the buckets */
 	uint64_t keys[RECORD_PAGE_MAXIMUM_RECORDS];
 	uint64_t sorted[RECORD_PAGE_MAXIMUM_RECORDS];

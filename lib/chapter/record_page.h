@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Record pages (uds-format, 9): the records of a page sorted by name and stored as a binary search tree in
- * heap order, without header or checksum.
+ * Record pages (uds-format, 9): the records of a page sorted by name and stored as a binary search
+ * tree in heap order, without header or checksum.
  */
 #ifndef CHAPTER_RECORD_PAGE_H
 #define CHAPTER_RECORD_PAGE_H
@@ -66,8 +66,8 @@ static inline uint32_t find_in_page(const uint8_t *page, uint32_t count,
 }
 
 /*
- * Checks that a search finds every record of the page: names do not decrease, and equal names have equal
- * data.
+ * Checks that a search finds every record of the page: names do not decrease, and equal names
+ * have equal data.
  *
  * Returns true, or false and the place (in heap order) of a record that is out of order.
  */

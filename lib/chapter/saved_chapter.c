@@ -93,7 +93,10 @@ static int load_record(const struct zone_chooser *chooser, struct open_zone *con
 	/* Two records of one name are never written. Taking the second one would hide damage. */
 	if (open_zone_search(zone, &record->name) != NULL)
 		return UDS_ERR_DUPLICATE_NAME;
-	/* Keep one number free: the put that fills a zone closes the chapter, so a full zone cannot exist. */
+	/*
+	 * Keep one number free: the put that fills a zone closes the chapter, so a full
+	 * zone cannot exist.
+	 */
 	if (zone->size > 0 && zone->capacity - zone->size <= 1)
 		return 1;
 	return open_zone_put(zone, &record->name, &record->data, &room);

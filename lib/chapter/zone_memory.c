@@ -56,7 +56,10 @@ static uint64_t byte_size(const struct zone_memory *m, uint32_t list)
 	return (m->starts[list] % 8 + m->bits[list] + 7) / 8;
 }
 
-/* Moves all lists apart, with @extra more bytes in front of list @grows (the guard: in front of that). */
+/*
+ * Moves all lists apart, with @extra more bytes in front of list @grows (the guard: in
+ * front of that).
+ */
 static int rebalance(struct zone_memory *m, uint32_t grows, uint64_t extra)
 {
 	uint64_t used = GUARD_BYTES + extra;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tells whether the reference implementation would have had room: where its lists lie in their memory, and
- * when that runs out (uds-format, 6.2 and 6.3). Keeps places and sizes only, no entries.
+ * Tells whether the reference implementation would have had room: where its lists lie in
+ * their memory, and when that runs out (uds-format, 6.2 and 6.3). Keeps places and sizes
+ * only, no entries.
  *
- * Lists start evenly spaced. A growing list takes space from the gaps beside it. When neither gap is large
- * enough, all lists are spaced evenly again; when that does not help, the entry is refused.
+ * Lists start evenly spaced. A growing list takes space from the gaps beside it. When
+ * neither gap is large enough, all lists are spaced evenly again; when that does not help,
+ * the entry is refused.
  *
- * A bound that needs no simulation: there is room as long as 7, plus the largest growth in bytes, plus
- * ceil((7 + bits) / 8) of every list together do not exceed the memory.
+ * A bound that needs no simulation: there is room as long as 7, plus the largest growth in bytes,
+ * plus ceil((7 + bits) / 8) of every list together do not exceed the memory.
  */
 #ifndef CHAPTER_ZONE_MEMORY_H
 #define CHAPTER_ZONE_MEMORY_H

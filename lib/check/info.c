@@ -22,8 +22,8 @@ _Static_assert(sizeof(struct uds_configuration) ==
 	       "new members go to a struct of their own");
 
 /*
- * Whether another program has written chapters. The newest one alone tells nothing: a power cut may have come between
- * it and its checksums.
+ * Whether another program has written chapters. The newest one alone tells nothing: a power cut may
+ * have come between it and its checksums.
  */
 static bool is_left_behind(struct volume *volume, const struct layout *layout,
 			   const struct found_chapters *found)
@@ -87,7 +87,10 @@ static int look_at_volume(struct uds_io *io, const struct layout *layout, const 
 	return r;
 }
 
-/* How many chapters a recovery has to read: with a save to begin with, those that were written after it. */
+/*
+ * How many chapters a recovery has to read: with a save to begin with, those that were
+ * written after it.
+ */
 static void look_for_checkpoint(const struct layout *layout, struct uds_index_info *info)
 {
 	const struct save *save = layout_checkpoint(layout);
@@ -104,8 +107,8 @@ static void look_for_checkpoint(const struct layout *layout, struct uds_index_in
 }
 
 /*
- * A save that can be loaded, or whose open chapter would be kept. Without @check_save its headers decide
- * whether it can.
+ * A save that can be loaded, or whose open chapter would be kept. Without @check_save its headers
+ * decide whether it can.
  */
 static int look_at_saves(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
 			 bool check_save, struct uds_message *message, struct uds_index_info *info)

@@ -2,12 +2,12 @@
 /*
  * Walking over all live records, oldest chapter first.
  *
- * A record of a chapter is live when a lookup of its name would lead to this very place: the volume index
- * names the chapter, the chapter's index the page, and a search of the page this record. So records that
- * were stored again or deleted, and copies of the fill record, are passed over.
+ * A record of a chapter is live when a lookup of its name would lead to this very place: the volume
+ * index names the chapter, the chapter's index the page, and a search of the page this record. So
+ * records that were stored again or deleted, and copies of the fill record, are passed over.
  *
- * The volume index does not know most names of sparse chapters. Those count as live when it does not lead
- * to the name at all; a name that several such chapters have comes once for each.
+ * The volume index does not know most names of sparse chapters. Those count as live when it does
+ * not lead to the name at all; a name that several such chapters have comes once for each.
  */
 #include "index/close_chapter.h"
 #include "index/index.h"
@@ -87,7 +87,10 @@ static int check_page(struct uds_index *index, const struct chapter_view *view, 
 	return index_failure(index, r, &message);
 }
 
-/* A chapter that cannot be read is left out, and said in the log; so is a record page that is damaged. */
+/*
+ * A chapter that cannot be read is left out, and said in the log; so is a record page
+ * that is damaged.
+ */
 static int walk_chapter(struct walk *walk, struct chapter_view *view, uint64_t vcn,
 			const struct streamed_chapter *streamed)
 {
@@ -121,8 +124,8 @@ static int walk_chapter(struct walk *walk, struct chapter_view *view, uint64_t v
 }
 
 /*
- * The @count oldest chapters, at least one. Returns UDS_ERR_STOPPED, or the first error that a chapter met,
- * or 0.
+ * The @count oldest chapters, at least one. Returns UDS_ERR_STOPPED, or the first error that a
+ * chapter met, or 0.
  */
 static int walk_volume(struct walk *walk, uint32_t count)
 {
@@ -168,8 +171,8 @@ static int walk_zone(struct walk *walk, const struct open_zone *zone, uint64_t v
 		const struct uds_record *record = &zone->records[n - 1];
 
 		/*
-		 * A record whose entry is missing or overflowed cannot be looked up, so it does not count as
-		 * live either.
+		 * A record whose entry is missing or overflowed cannot be looked up, so it does not
+		 * count as live either.
 		 */
 		if (!open_zone_is_removed(zone, n) &&
 		    leads_to_chapter(walk->index, &record->name, vcn))
@@ -230,7 +233,10 @@ UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, v
 	 * never.
 	 */
 	index_lock_all(index);
-	/* The closing chapter is on the volume after this, where the walk finds it, or stays in memory. */
+	/*
+	 * The closing chapter is on the volume after this, where the walk finds it, or
+	 * stays in memory.
+	 */
 	if (index->writer != NULL)
 		(void)chapter_writer_wait(index->writer, NULL);
 	r = walk_all(&walk);

@@ -33,7 +33,10 @@ void led_entries_free(struct led_entries *led)
 		env_release(&led->index->env, led->ids);
 }
 
-/* The entry of a place; NULL @name: the ordinary one. That two ids are equal by chance does not matter. */
+/*
+ * The entry of a place; NULL @name: the ordinary one. That two ids are equal by chance
+ * does not matter.
+ */
 static uint64_t entry_id(const struct name_place *place, const struct uds_record_name *name)
 {
 	/*

@@ -2,9 +2,10 @@
 /*
  * Which volume index entries lead to a record of one chapter, each counted once: for verify.
  *
- * An ordinary entry is about any record of its place, a collision entry about the one name it has. A record
- * may have two entries: one that its chapter's index could not keep is stored again under a collision
- * entry, and the entry of the old place stays. Both lead to records, so neither is an error.
+ * An ordinary entry is about any record of its place, a collision entry about the one name it
+ * has. A record may have two entries: one that its chapter's index could not keep is stored again
+ * under a collision entry, and the entry of the old place stays. Both lead to records, so neither
+ * is an error.
  */
 #ifndef CHECK_LED_ENTRIES_H
 #define CHECK_LED_ENTRIES_H
@@ -34,8 +35,8 @@ void led_entries_add(struct led_entries *led, uint64_t vcn, const struct uds_rec
 uint64_t led_entries_take(struct led_entries *led);
 
 /*
- * Removes all entries of chapter @vcn from the volume index that lead to none of the records that were added since
- * led_entries_take().
+ * Removes all entries of chapter @vcn from the volume index that lead to none of the records that
+ * were added since led_entries_take().
  */
 void led_entries_keep_only(struct led_entries *led, uint64_t vcn);
 

@@ -116,7 +116,10 @@ static int save_loads(struct lost_search *search, const struct uds_configuration
 	return r == -ENOMEM ? r : r == 0;
 }
 
-/* Where several configurations have the same sizes, the lists of a save can be decoded with one only. */
+/*
+ * Where several configurations have the same sizes, the lists of a save can be decoded
+ * with one only.
+ */
 static int choose_configuration(struct lost_search *search, uint32_t version, uint64_t at,
 				struct uds_message *message)
 {
@@ -219,7 +222,10 @@ static void describe_super(const struct lost_search *search, bool same_seed, boo
 		super->version, super->total_blocks, super->volume_nonce, seed);
 }
 
-/* The configuration that the super block follows from. Returns 1 when it is not on the device, 0, or an error. */
+/*
+ * The configuration that the super block follows from. Returns 1 when it is not on the device, 0,
+ * or an error.
+ */
 static int take_configuration(struct lost_search *search, uint32_t *ret_version,
 			      struct uds_configuration *ret_configuration,
 			      struct uds_message *reason)
@@ -293,8 +299,8 @@ static bool is_damage(int status)
 }
 
 /*
- * Where both blocks are good by themselves and contradict each other, the rest agrees with one of them; that of a super
- * block has to be found in the saves.
+ * Where both blocks are good by themselves and contradict each other, the rest agrees with one of
+ * them; that of a super block has to be found in the saves.
  */
 static int find_either(struct lost_search *search, struct uds_message *message,
 		       struct uds_message *reason, struct lost_block *ret_lost)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Repairing an index: what is damaged is found, reported together with what is lost by it, and then, if no callback
- * objects, mended: the config block (lost_block.h), chapters page by page (volume/chapter_mend.h), everything else by
- * a new save.
+ * Repairing an index: what is damaged is found, reported together with what is lost by it, and
+ * then, if no callback objects, mended: the config block (lost_block.h), chapters page by page
+ * (volume/chapter_mend.h), everything else by a new save.
  *
- * Every step can be repeated. Until the new save is durable the one before is loaded, and chapters that were mended
- * by then are good for it as well.
+ * Every step can be repeated. Until the new save is durable the one before is loaded, and chapters
+ * that were mended by then are good for it as well.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -131,7 +131,9 @@ static __attribute__((format(printf, 2, 3))) void say(struct repair *repair, con
 		verify->stopped = verify->found(verify->found_context, sentence.text) != 0;
 }
 
-/* The index goes on without them, and the save that a repair ends with is written over one of them. */
+/*
+ * The index goes on without them, and the save that a repair ends with is written over one of them.
+ */
 static void report_unreadable_saves(struct repair *repair)
 {
 	const struct uds_index *index = repair->verify.index;
@@ -239,7 +241,10 @@ static int mend(struct repair *repair, struct uds_message *message)
 	}
 	if (r == 0 && repair->renews_index && index->newest > index->oldest)
 		r = renew_volume_index(repair, message);
-	/* The map has the chapter that was set last; what it should have is the one that was closed last (12.1). */
+	/*
+	 * The map has the chapter that was set last; what it should have is the one that was
+	 * closed last (12.1).
+	 */
 	if (r == 0 && index->newest > 0)
 		page_map_set_last_update(volume_page_map(index->volume), index->newest - 1);
 	if (r < 0)

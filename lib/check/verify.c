@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checking everything that the format allows to check, without changing anything: the layout and the
- * saves, then chapter by chapter the pages, and whether index and records agree.
+ * Checking everything that the format allows to check, without changing anything: the layout and
+ * the saves, then chapter by chapter the pages, and whether index and records agree.
  *
- * An index that has to be recovered is not damaged by that alone. It is recovered in memory, and its
- * chapters are checked all the same.
+ * An index that has to be recovered is not damaged by that alone. It is recovered in memory, and
+ * its chapters are checked all the same.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -149,7 +149,8 @@ bool verify_check_hints(struct index_verify *verify, uint64_t vcn)
 }
 
 /*
- * What makes a chapter whole (whole_chapter.h), place by place; and whether the volume index agrees.
+ * What makes a chapter whole (whole_chapter.h), place by place; and whether the
+ * volume index agrees.
  */
 static int check_records(struct index_verify *verify, const struct chapter_view *view)
 {

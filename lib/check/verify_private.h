@@ -23,7 +23,10 @@ struct index_verify {
 /* Reports a sentence that names the I/O itself. */
 void verify_found(struct index_verify *verify, const struct uds_message *message);
 
-/* Slots that contradict the format, and a save that counts but cannot be loaded. Returns 0 or -ENOMEM. */
+/*
+ * Slots that contradict the format, and a save that counts but cannot be loaded. Returns
+ * 0 or -ENOMEM.
+ */
 int verify_check_saves(struct index_verify *verify);
 
 /* Every live record of the open chapter has an entry that names this chapter. */
@@ -35,7 +38,10 @@ int verify_count_hints(struct index_verify *verify);
 /* Of a record page of chapter @vcn: which entries of the volume index lead to it. */
 void verify_note_led_to(struct index_verify *verify, uint64_t vcn, const uint8_t *records);
 
-/* When all pages of the chapter were noted. Returns false when there are too many entries that lead nowhere. */
+/*
+ * When all pages of the chapter were noted. Returns false when there are too many entries
+ * that lead nowhere.
+ */
 bool verify_check_hints(struct index_verify *verify, uint64_t vcn);
 
 /* A log for opening: what it would have is found again by the checks, and reported by them. */

@@ -42,8 +42,8 @@ static inline void bit_writer_put(struct bit_writer *w, uint32_t value, unsigned
 }
 
 /*
- * Stores all whole bytes, so that there is room for 56 bits in the word; the 7 bytes behind them are
- * written, too.
+ * Stores all whole bytes, so that there is room for 56 bits in the word; the 7 bytes behind them
+ * are written, too.
  */
 static inline void bit_writer_settle(struct bit_writer *w)
 {

@@ -3,11 +3,11 @@
  * The delta code: how the format writes a sorted list of (key, value) pairs as a bit string
  * (uds-format, 5), and how many bits that takes.
  *
- * Delta lists are a form of storage here: a whole sorted list is written by a delta_writer, and read
- * entry by entry by a delta_reader. Nothing inserts into a written list or removes from it.
+ * Delta lists are a form of storage here: a whole sorted list is written by a delta_writer, and
+ * read entry by entry by a delta_reader. Nothing inserts into a written list or removes from it.
  *
- * An ordinary entry is a key and a value. Names with the same key follow it as collision entries, the
- * newest first, each with the full name.
+ * An ordinary entry is a key and a value. Names with the same key follow it as collision entries,
+ * the newest first, each with the full name.
  *
  * Everything here is a pure function over the caller's memory. Any thread.
  */
@@ -38,12 +38,16 @@ struct delta_code {
 	uint64_t inverse; /* 2^32 / incr_keys, rounded down: for dividing without dividing */
 };
 
-/* The code that follows from the mean; not checked for whether the reference implementation keeps to it. */
+/*
+ * The code that follows from the mean; not checked for whether the reference implementation
+ * keeps to it.
+ */
 void delta_code_parameters(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
 
 /*
- * Returns 0, or -EINVAL for a mean of 0, a payload wider than 32 bits, or a mean for which the
- * reference implementation computes wrong sizes (those whose incr_keys is 2^k - 1; uds-format, 20.2, R2).
+ * Returns 0, or -EINVAL for a mean of 0, a payload wider than 32 bits, or a mean for which
+ * the reference implementation computes wrong sizes (those whose incr_keys is 2^k - 1;
+ * uds-format, 20.2, R2).
  */
 int delta_code_make(uint32_t mean, unsigned int payload_bits, struct delta_code *ret_code);
 
@@ -58,7 +62,9 @@ static inline uint32_t delta_code_steps(const struct delta_code *code, uint32_t 
 /* How many bits the code of a delta takes. */
 static inline uint64_t delta_code_bits(const struct delta_code *code, uint32_t delta)
 {
-	/* Computed in any case: a branch on the delta would be mispredicted at every third entry. */
+	/*
+	 * Computed in any case: a branch on the delta would be mispredicted at every third entry.
+	 */
 	uint32_t steps = delta_code_steps(code, delta - code->min_keys);
 
 	return code->min_bits + (delta < code->min_keys ? 0 : UINT64_C(1) + steps);
@@ -122,8 +128,8 @@ struct delta_entry {
 };
 
 /*
- * Writes one sorted list. Sizes are checked before anything is written, so a failed append leaves the
- * list as it was and ready to be finished.
+ * Writes one sorted list. Sizes are checked before anything is written, so a failed append leaves
+ * the list as it was and ready to be finished.
  */
 struct delta_writer {
 	const struct delta_code *code;
@@ -141,19 +147,19 @@ void delta_writer_start(struct delta_writer *writer, const struct delta_code *co
 			uint64_t at, uint64_t room_bits);
 
 /*
- * Appends an entry. @name: NULL for an ordinary entry, whose key must be greater than the one before
- * (the first one may be 0); the 16 bytes of the name for a collision entry, whose key must be that of
- * the entry before.
+ * Appends an entry. @name: NULL for an ordinary entry, whose key must be greater than the one
+ * before (the first one may be 0); the 16 bytes of the name for a collision entry, whose key must
+ * be that of the entry before.
  *
- * Returns 0; UDS_ERR_OVERFLOW when it does not fit; -EINVAL for a key out of order or a value that is
- * wider than the payload.
+ * Returns 0; UDS_ERR_OVERFLOW when it does not fit; -EINVAL for a key out of order or a value that
+ * is wider than the payload.
  */
 int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t value,
 			const uint8_t *name);
 
 /*
- * Appends @count ordinary entries with ascending keys, whose sizes together were found to fit into the
- * room. At least 8 bytes behind the end of the list belong to the caller, and may be written.
+ * Appends @count ordinary entries with ascending keys, whose sizes together were found to fit into
+ * the room. At least 8 bytes behind the end of the list belong to the caller, and may be written.
  */
 void delta_writer_append_many(struct delta_writer *writer, const uint32_t *keys,
 			      const uint32_t *values, uint32_t count);
@@ -178,14 +184,14 @@ void delta_reader_start(struct delta_reader *reader, const struct delta_code *co
 			const uint8_t *memory, uint64_t at, uint64_t bits);
 
 /*
- * Returns 1 and the next entry, 0 at the end of the list, or UDS_ERR_CORRUPT when an entry goes past the
- * end of the list or its key past 32 bits.
+ * Returns 1 and the next entry, 0 at the end of the list, or UDS_ERR_CORRUPT when an entry goes
+ * past the end of the list or its key past 32 bits.
  */
 int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry);
 
 /*
- * The keys and values of the next entries, as long as they are ordinary ones that are quick to read, and
- * @most of them. Returns how many; delta_reader_next() goes on from there.
+ * The keys and values of the next entries, as long as they are ordinary ones that are quick to
+ * read, and @most of them. Returns how many; delta_reader_next() goes on from there.
  */
 uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
 			   uint32_t most);
@@ -195,11 +201,11 @@ uint32_t delta_reader_take_portably(struct delta_reader *reader, uint32_t *ret_k
 				    uint32_t *ret_values, uint32_t most);
 
 /*
- * Searches a list (uds-format, 5, Search): the collision entry with that name if there is one, else the
- * ordinary entry with that key, which is a hint only.
+ * Searches a list (uds-format, 5, Search): the collision entry with that name if there is one, else
+ * the ordinary entry with that key, which is a hint only.
  *
- * Returns 1 and the value, 0 when there is no entry with that key, or UDS_ERR_CORRUPT when the list does
- * not decode up to the place that decides.
+ * Returns 1 and the value, 0 when there is no entry with that key, or UDS_ERR_CORRUPT when the list
+ * does not decode up to the place that decides.
  */
 int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint64_t at,
 		      uint64_t bits, uint32_t key, const uint8_t *name, uint32_t *ret_value);

@@ -188,7 +188,8 @@ static bool take_slowly(struct delta_reader *reader, uint32_t *ret_value, uint64
 }
 
 /*
- * Takes one value and delta at reader->at and steps behind them. False: past the end, or no 32-bit key.
+ * Takes one value and delta at reader->at and steps behind them. False: past the end, or
+ * no 32-bit key.
  *
  * Nearly all entries lie within the 57 bits that one load is sure to give. They are taken without a
  * branch on the delta, which would be mispredicted at every third entry.
@@ -257,8 +258,8 @@ int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry
 }
 
 /*
- * Two entries from one load, with everything in registers: the bits of an entry say where the next one begins, so
- * reading is a chain of which every step counts.
+ * Two entries from one load, with everything in registers: the bits of an entry say where the next
+ * one begins, so reading is a chain of which every step counts.
  */
 static inline __attribute__((always_inline)) uint32_t
 take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values, uint32_t most)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Metadata on the COW device: header and areas, read and written in blocks of the I/O. Many areas at
- * once: area_reader.h.
+ * Metadata on the COW device: header and areas, read and written in blocks of the I/O. Many areas
+ * at once: area_reader.h.
  */
 #ifndef EXCEPTIONS_AREA_H
 #define EXCEPTIONS_AREA_H
@@ -49,7 +49,10 @@ int area_cut_short(struct uds_io *cow, const struct cow_geometry *g, uint64_t ar
 int area_check_full(struct uds_io *cow, const struct cow_geometry *g, uint64_t area,
 		    const uint8_t *bytes, struct uds_message *message);
 
-/* Whether chunks to be written lie on a device of so many: 0, or UDS_ERR_CORRUPT. @name: of the I/O. */
+/*
+ * Whether chunks to be written lie on a device of so many: 0, or
+ * UDS_ERR_CORRUPT. @name: of the I/O.
+ */
 int cow_check_device_end(const char *name, uint64_t device_chunks, uint64_t new_chunk,
 			 uint64_t count, struct uds_message *message);
 

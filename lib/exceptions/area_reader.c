@@ -124,8 +124,8 @@ static int ask(struct area_reader *reader)
 		int r;
 
 		/*
-		 * Nothing to read ahead any more; whether that is damage is decided by the call that takes
-		 * it.
+		 * Nothing to read ahead any more; whether that is damage is decided by the call
+		 * that takes it.
 		 */
 		if (!area_of(reader, reader->asked, &area))
 			return 0;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A store as a snapshot sees it: which old chunks have a new one, and the making of more. Each kind of
- * store is a file with one table of operations, and a line in the list of store_kinds.c.
+ * A store as a snapshot sees it: which old chunks have a new one, and the making of more. Each kind
+ * of store is a file with one table of operations, and a line in the list of store_kinds.c.
  *
  *	persistent.c  the exception store, in the format of uds-cow(5)
  *	transient.c   exceptions in memory, for throw-away snapshots
  *
- * A store is open when a snapshot has it, and is used by any number of threads; only close has it alone.
- * An operation that can fail leaves its sentence in @message, and changes nothing when it fails unless
- * it says so.
+ * A store is open when a snapshot has it, and is used by any number of threads; only close has it
+ * alone. An operation that can fail leaves its sentence in @message, and changes nothing when it
+ * fails unless it says so.
  */
 #ifndef EXCEPTIONS_CHUNK_STORE_H
 #define EXCEPTIONS_CHUNK_STORE_H
@@ -57,22 +57,27 @@ struct chunk_store_ops {
 			size_t count);
 
 	/*
-	 * The last guard before data goes to the COW device: whether the chunks [new_chunk, new_chunk +
-	 * count) lie on it and hold no metadata. Every new chunk has been chosen by the store or checked
-	 * when it was read; this looks once more, because data in the place of metadata destroys the
-	 * snapshot. Returns 0, UDS_ERR_CORRUPT, or what asking for the device's size said.
+	 * The last guard before data goes to the COW device: whether the chunks [new_chunk,
+	 * new_chunk + count) lie on it and hold no metadata. Every new chunk has been chosen by the
+	 * store or checked when it was read; this looks once more, because data in the place of
+	 * metadata destroys the snapshot. Returns 0, UDS_ERR_CORRUPT, or what asking for the
+	 * device's size said.
 	 */
 	int (*check_target)(struct chunk_store *store, uint64_t new_chunk, uint64_t count,
 			    struct uds_message *message);
 
 	/*
-	 * What of the COW device can be read as data: @ret_chunks, how many chunks from @new_chunk on
-	 * come before the next place of metadata (0: it is one), and @ret_end, where the device ends.
+	 * What of the COW device can be read as data: @ret_chunks, how many chunks from
+	 * @new_chunk on come before the next place of metadata (0: it is one), and @ret_end,
+	 * where the device ends.
 	 */
 	void (*get_data)(struct chunk_store *store, uint64_t new_chunk, uint64_t *ret_chunks,
 			 uint64_t *ret_end);
 
-	/* UDS_ERR_CORRUPT when entries contradict the format, so that no data is written for the snapshot. */
+	/*
+	 * UDS_ERR_CORRUPT when entries contradict the format, so that no data is written
+	 * for the snapshot.
+	 */
 	int (*check_damage)(struct chunk_store *store, struct uds_message *message);
 
 	/* Whether two old chunks share a new one, so that none is written in place. */
@@ -91,7 +96,10 @@ struct chunk_store_ops {
 	void (*get_status)(struct chunk_store *store,
 			   struct uds_exception_store_status *ret_status);
 
-	/* The list that can be walked and merged; NULL: this kind has none, and is gone when closed. */
+	/*
+	 * The list that can be walked and merged; NULL: this kind has none, and is
+	 * gone when closed.
+	 */
 	struct uds_exception_store *(*get_list)(struct chunk_store *store);
 };
 

@@ -10,8 +10,8 @@
 
 struct exception_map {
 	struct exception_tree tree;
-	struct chunk_extent
-		merged[LEAF_MAX]; /* what becomes of a leaf, while runs are added to it */
+	/* what becomes of a leaf, while runs are added to it */
+	struct chunk_extent merged[LEAF_MAX];
 };
 
 int map_make(const struct uds_env *env, struct exception_map **ret_map)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The nodes of an exception map: a tree of fixed height: a sorted array of branches, each a sorted array of
- * leaves, each a sorted array of extents. Leaves are allocated in small steps as they fill, so
- * little is wasted.
+ * The nodes of an exception map: a tree of fixed height: a sorted array of branches, each a sorted
+ * array of leaves, each a sorted array of extents. Leaves are allocated in small steps as they
+ * fill, so little is wasted.
  *
  * Invariants: no leaf and no branch is empty; extents ascend and do not overlap; `first` of a leaf
  * or branch is not above its first extent, above all extents to its left, and 0 at the very left.

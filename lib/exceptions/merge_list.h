@@ -51,7 +51,9 @@ bool store_is_hidden(struct uds_exception_store *store, const struct uds_excepti
  */
 int store_forget_runs(struct uds_exception_store *store, const struct map_run *runs, size_t count);
 
-/* The list backwards: the area that the cursor stands in, with the entries [0, left) still to come. */
+/*
+ * The list backwards: the area that the cursor stands in, with the entries [0, left) still to come.
+ */
 struct list_cursor {
 	struct uds_exception_store *store;
 	struct cow_geometry geometry;
@@ -84,7 +86,8 @@ uint64_t store_areas_at_once(uint64_t chunk_bytes);
  * chunks and flushed the origin.
  *
  * @engine: with room for store_areas_at_once(); no other thread uses it meanwhile.
- * @ret_entries, @ret_rounds: what was taken off, and with how many writes; also when it fails half way.
+ * @ret_entries, @ret_rounds: what was taken off, and with how many writes; also when it
+ *     fails half way.
  */
 int store_take_off_cuts(struct uds_exception_store *store, struct uds_io_engine *engine,
 			struct area_cut *cuts, size_t count, uint64_t *ret_entries,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A radix sort: stable, and of the same speed for any order. Digits of 8 bits are as fast as longer ones,
- * whose places are too many for the nearest cache, and need little stack.
+ * A radix sort: stable, and of the same speed for any order. Digits of 8 bits are as fast as longer
+ * ones, whose places are too many for the nearest cache, and need little stack.
  */
 #include "exceptions/run_sort.h"
 

@@ -10,7 +10,8 @@
 /*
  * Sorts by old chunk and keeps the order of equal ones.
  *
- * @count: below 2^32. @scratch: as long as @runs. Returns the array that holds the result: @runs or @scratch.
+ * @count: below 2^32. @scratch: as long as @runs. Returns the array that holds the result:
+ *     @runs or @scratch.
  */
 struct map_run *runs_sort(struct map_run *runs, struct map_run *scratch, size_t count);
 

@@ -227,7 +227,10 @@ static int open_store(struct uds_exception_store *store,
 	 */
 	if (!store->valid && !store->salvage)
 		return 0;
-	/* Salvage wants what there is of the first area, but takes no gigabyte for a chunk that is not there. */
+	/*
+	 * Salvage wants what there is of the first area, but takes no gigabyte for a chunk that
+	 * is not there.
+	 */
 	if (store->geometry.device_chunks < 2 &&
 	    (!store->salvage || store->geometry.chunk_bytes > device_bytes + SPARE_BYTES))
 		return area_cut_short(store->io, &store->geometry, 0, message);

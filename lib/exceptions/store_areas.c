@@ -14,9 +14,10 @@
  *    until a writer fills its last sector himself, and before that he clears the area behind.
  * 2. The rest is cleared.
  *
- * At every moment the list is a prefix of the old one: it ends at the lowest area that is touched.
- * What a power cut leaves in areas above is out of reach, and is cleared when the store is opened
- * for writing. Contents that are taken back after a failure go the same way in reverse (store_settle.c).
+ * At every moment the list is a prefix of the old one: it ends at the lowest area that is
+ * touched. What a power cut leaves in areas above is out of reach, and is cleared when the
+ * store is opened for writing. Contents that are taken back after a failure go the same way
+ * in reverse (store_settle.c).
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -3,9 +3,9 @@
  * Making exceptions: giving out new chunks, and putting the finished ones on the device.
  *
  * What was given out stands in a ring in order of allocation. A thread that commits marks its own
- * as finished and waits; the thread that finds the baton free takes all finished ones from the front of the
- * ring and writes them for everybody (the order of writes and flushes is in write_part()). The
- * others sleep.
+ * as finished and waits; the thread that finds the baton free takes all finished ones from the
+ * front of the ring and writes them for everybody (the order of writes and flushes is in
+ * write_part()). The others sleep.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -242,7 +242,8 @@ static size_t finished_ones(struct uds_exception_store *store, struct uds_except
 }
 
 /*
- * Reports @status to the threads that committed the first @count finished ones, and drops these. With the lock.
+ * Reports @status to the threads that committed the first @count finished ones, and drops these.
+ * With the lock.
  */
 static void retire(struct uds_exception_store *store, size_t count, int status,
 		   const struct uds_message *message)

@@ -308,7 +308,8 @@ static int next_area(struct uds_exception_store *store)
 }
 
 /*
- * Reads an area that could not be read as a whole up to the first of its blocks that cannot be; zeroes follow.
+ * Reads an area that could not be read as a whole up to the first of its blocks that cannot
+ * be; zeroes follow.
  * Returns how many entries are known: less than all, whatever can be read by now.
  */
 static uint64_t read_head(struct uds_exception_store *store)

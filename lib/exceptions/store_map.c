@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Everything that touches the map of a store, under its lock. What is removed has been cut before, so
- * that it cannot fail when the list on the device has changed already.
+ * Everything that touches the map of a store, under its lock. What is removed has been cut before,
+ * so that it cannot fail when the list on the device has changed already.
  */
 #include "exceptions/store_private.h"
 

@@ -129,7 +129,8 @@ int store_begin_merge(struct uds_exception_store *store, bool salvage, struct ud
 }
 
 /*
- * What allocation goes on from: behind the highest new chunk that is left, as when it is opened again.
+ * What allocation goes on from: behind the highest new chunk that is left, as when it
+ * is opened again.
  */
 static uint64_t highest_left(const struct uds_exception_store *store)
 {
@@ -149,8 +150,8 @@ static int end_merge(struct uds_exception_store *store, struct uds_message *mess
 	if (!store->merging)
 		return 0;
 	/*
-	 * While this fails the merge stays begun: nothing may be allocated behind entries that may still
-	 * be on the device.
+	 * While this fails the merge stays begun: nothing may be allocated behind entries that may
+	 * still be on the device.
 	 */
 	r = store_settle(store, message);
 	if (r < 0)

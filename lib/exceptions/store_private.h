@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The persistent store from inside: its state, and the functions that the files of this folder share.
- * Nothing outside includes this header; the others use exceptions/chunk_store.h and exceptions/merge_list.h.
+ * The persistent store from inside: its state, and the functions that the files of this
+ * folder share. Nothing outside includes this header; the others use
+ * exceptions/chunk_store.h and exceptions/merge_list.h.
  *
  * Locks, in the order in which they are taken:
  *
- * - `busy`, the baton: held by the one thread that reads or writes metadata on the device, or relies
- *   on the area in memory. It is the only one that is held during I/O. Its holder may read all
- *   members but the map and the ring without `lock`, because no other thread changes them.
+ * - `busy`, the baton: held by the one thread that reads or writes metadata on the device, or
+ *   relies on the area in memory. It is the only one that is held during I/O. Its holder may read
+ *   all members but the map and the ring without `lock`, because no other thread changes them.
  * - `lock`: all members but the map, never held during I/O. Members change only under it, and those
  *   that the holder of the baton reads change only by that thread.
  * - `map_lock`: the map and the repeated entries. Taken last, and for moments only.
@@ -152,9 +153,9 @@ void store_acquire(struct uds_exception_store *store);
 void store_release(struct uds_exception_store *store);
 
 /*
- * Every public call on a store begins with failures_begin(store->failures) and ends with store_end():
- * it keeps the sentence of a failure for the calling thread. A failure without one gets a general
- * sentence about @what was to be done. Returns @status.
+ * Every public call on a store begins with failures_begin(store->failures) and ends with
+ * store_end(): it keeps the sentence of a failure for the calling thread. A failure without one
+ * gets a general sentence about @what was to be done. Returns @status.
  */
 int store_end(struct uds_exception_store *store, int status, const struct uds_message *message,
 	      const char *what);
@@ -224,22 +225,29 @@ void store_unmap(struct uds_exception_store *store, const uint8_t *area, uint64_
 int store_flush_metadata(struct uds_exception_store *store, struct uds_message *message);
 
 /*
- * Settles when there is need, and takes the baton for it: before anything is written in place, or past
- * the list.
+ * Settles when there is need, and takes the baton for it: before anything is written in place, or
+ * past the list.
  */
 int store_repair(struct uds_exception_store *store, struct uds_message *message);
 
-/* For the owner of the snapshot: settles, flushes, and reports a flush error since the last call. */
+/*
+ * For the owner of the snapshot: settles, flushes, and reports a flush error since the last call.
+ */
 int store_flush(struct uds_exception_store *store, struct uds_message *message);
 
-/* Writes the area, and those below whose clearing failed, again after a failed write. With the baton. */
+/*
+ * Writes the area, and those below whose clearing failed, again after a failed write.
+ * With the baton.
+ */
 int store_settle(struct uds_exception_store *store, struct uds_message *message);
 
 /* store_load.c: parses all areas into the map. The store is not shared yet. */
 int store_load(struct uds_exception_store *store, const struct uds_exception_store_options *options,
 	       struct uds_message *message);
 
-/* store_list.c: goes through the list as uds_exception_store_for_each_entry() does. With the baton. */
+/*
+ * store_list.c: goes through the list as uds_exception_store_for_each_entry() does. With the baton.
+ */
 int store_for_each_entry(struct uds_exception_store *store, uds_exception_entry_fn each,
 			 void *context, struct uds_message *message);
 
@@ -261,9 +269,10 @@ void store_count_off(struct uds_exception_store *store, uint64_t count);
 /* store_areas.c */
 
 /*
- * Takes all entries off the current area and those before it, but for the last of the @count areas,
- * of which only the newest may go: with two flushes, however many they are. @engine: no other thread uses it; of the COW
- * device. On failure some of the contents may have been taken over. With the baton.
+ * Takes all entries off the current area and those before it, but for the last of the @count
+ * areas, of which only the newest may go: with two flushes, however many they are. @engine: no
+ * other thread uses it; of the COW device. On failure some of the contents may have been taken
+ * over. With the baton.
  */
 int store_take_off_areas(struct uds_exception_store *store, struct uds_io_engine *engine,
 			 struct area_cut *cuts, size_t count, struct uds_message *message);

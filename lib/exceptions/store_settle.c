@@ -2,8 +2,8 @@
 /*
  * Repairing what a failed write left on the device, before anything relies on it; and flushing.
  *
- * Memory has what the list is; an area that was not written whole, or areas whose clearing failed half
- * way, are written again.
+ * Memory has what the list is; an area that was not written whole, or areas whose clearing failed
+ * half way, are written again.
  */
 #include "exceptions/store_private.h"
 
@@ -125,8 +125,8 @@ int store_flush(struct uds_exception_store *store, struct uds_message *message)
 		r = io_flush(store->io, message);
 	pthread_mutex_lock(&store->lock);
 	/*
-	 * Reported once: what an earlier flush failed for may be lost, and a second one would say that
-	 * all is well (12).
+	 * Reported once: what an earlier flush failed for may be lost, and a second one would say
+	 * that all is well (12).
 	 */
 	earlier = store->flush_error;
 	store->flush_error = 0;

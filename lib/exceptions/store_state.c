@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the other files of the store ask of its state: the baton, sentences, whether it can be used. */
+/*
+ * What the other files of the store ask of its state: the baton, sentences, whether it can be used.
+ */
 #include "exceptions/store_private.h"
 
 #include <errno.h>
@@ -75,7 +77,9 @@ bool store_is_damaged(const struct uds_exception_store *store)
 	       d->old_twice != 0 || d->old_behind_origin != 0;
 }
 
-/* The first kind of damage is named: a sentence has room for one, and the status counts them all. */
+/*
+ * The first kind of damage is named: a sentence has room for one, and the status counts them all.
+ */
 int store_check_damage(const struct uds_exception_store *store, struct uds_message *message)
 {
 	const struct store_damage *d = &store->damage;

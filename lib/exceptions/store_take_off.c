@@ -2,8 +2,8 @@
 /*
  * Taking entries off the end of the list, an area at a time or several areas together.
  *
- * Nothing in memory changes before the write that it stands for is durable: a failed read leaves the
- * place where it was, a failed write the entries and the map.
+ * Nothing in memory changes before the write that it stands for is durable: a failed read leaves
+ * the place where it was, a failed write the entries and the map.
  */
 #include "exceptions/store_private.h"
 
@@ -66,7 +66,9 @@ int store_take_off(struct uds_exception_store *store, uint64_t count, struct uds
 		return failure(message, r, "%s: no memory to take off %" PRIu64 " exceptions",
 			       uds_io_name(store->io), count);
 	}
-	/* Only for the write: until it is durable, memory must say what the device may still say. */
+	/*
+	 * Only for the write: until it is durable, memory must say what the device may still say.
+	 */
 	memcpy(kept, at, bytes);
 	memset(at, 0, bytes);
 	r = area_write(store->io, g, store->current_area, store->area, first, count, message);

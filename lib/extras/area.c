@@ -113,7 +113,9 @@ void extras_encode_header(const struct extras_area *area, uint8_t block[BLOCK_BY
 	put_le32(block + AT_HEADER_CHECKSUM, crc32_add(0, block, AT_HEADER_CHECKSUM));
 }
 
-/* A version 1 has its parts in fixed places: other numbers are damage that the checksum let pass. */
+/*
+ * A version 1 has its parts in fixed places: other numbers are damage that the checksum let pass.
+ */
 static int check_places(const uint8_t *block, const struct extras_area *area,
 			struct uds_message *ret_message)
 {
@@ -172,8 +174,8 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
 }
 
 /*
- * Reads one header, which may be better than that in @area. What was there once and is no good is said in
- * @area->why; bytes without the magic number are another program's, and no fault.
+ * Reads one header, which may be better than that in @area. What was there once and is no good is
+ * said in @area->why; bytes without the magic number are another program's, and no fault.
  */
 static void read_header(struct uds_io *io, unsigned int i, uint64_t nonce, uint8_t *block,
 			struct extras_area *area, struct uds_message *unreadable, int *status)
@@ -219,8 +221,8 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
 	if (!area->present)
 		return;
 	/*
-	 * A power cut may have left one header damaged; the other one is enough. One that cannot be read was
-	 * perhaps the later: that is said.
+	 * A power cut may have left one header damaged; the other one is enough. One that cannot be
+	 * read was perhaps the later: that is said.
 	 */
 	area->why = unreadable;
 	area->present = false;

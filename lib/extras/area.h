@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The extras area behind the format's own end (uds-extras): its layout, its headers, and the copies of the
- * save headers. What the checksums in it are of is in checksums.h, the journal's blocks in journal.h.
+ * The extras area behind the format's own end (uds-extras): its layout, its headers, and the
+ * copies of the save headers. What the checksums in it are of is in checksums.h, the journal's
+ * blocks in journal.h.
  *
- * A header knows the saves, by the checksums of their headers, so that one that another program made is
- * noticed: the journal is older than it then. Before a save of this library touches its slot, the checksum
- * that its header will have is in the header of the area, durably: the intent.
+ * A header knows the saves, by the checksums of their headers, so that one that another program
+ * made is noticed: the journal is older than it then. Before a save of this library touches its
+ * slot, the checksum that its header will have is in the header of the area, durably: the intent.
  *
- * The area is never needed to use an index. One that is not there, cut off, damaged or of another index only
- * means that nothing is known; other implementations do not even know that there is one.
+ * The area is never needed to use an index. One that is not there, cut off, damaged or of another
+ * index only means that nothing is known; other implementations do not even know that there is one.
  *
  * Threads: pure functions, but for those that take an I/O: one at a time for each area.
  */
@@ -52,8 +53,8 @@ struct extras_area {
 	struct extras_intent intent;
 
 	/*
-	 * The journal's blocks of lower numbers than the first of these count as if the second had been their
-	 * open chapter. 0: none do.
+	 * The journal's blocks of lower numbers than the first of these count as if the second had
+	 * been their open chapter. 0: none do.
 	 */
 	uint64_t again_end;
 	uint64_t again_chapter;
@@ -63,11 +64,13 @@ struct extras_area {
 	int unreadable; /* why a header could not be read; 0: both could */
 	bool due;	/* in memory only: the header on the device does not say all of this yet */
 
-	struct uds_message
-		why; /* when it is not present but should be, or a header cannot be read */
+	/* when it is not present but should be, or a header cannot be read */
+	struct uds_message why;
 };
 
-/* Fill and read one header. Decoding returns 0, or UDS_ERR_CORRUPT or UDS_ERR_UNSUPPORTED_VERSION. */
+/*
+ * Fill and read one header. Decoding returns 0, or UDS_ERR_CORRUPT or UDS_ERR_UNSUPPORTED_VERSION.
+ */
 void extras_encode_header(const struct extras_area *area, uint8_t block[BLOCK_BYTES]);
 int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *area,
 			 struct uds_message *ret_message);
@@ -77,9 +80,10 @@ void extras_make(const struct geometry *geometry, uint64_t start, uint64_t nonce
 		 struct extras_area *ret_area);
 
 /*
- * Reads the newer of the headers that are good. Never fails: without one that belongs to the index the area is
- * not present, and where there is a damaged one, or something that cannot be read, @ret_area->why says so. (A
- * read error must not keep anybody from an index without extras that has other things behind it.)
+ * Reads the newer of the headers that are good. Never fails: without one that belongs to the index
+ * the area is not present, and where there is a damaged one, or something that cannot be read,
+ * @ret_area->why says so. (A read error must not keep anybody from an index without extras that has
+ * other things behind it.)
  *
  * @start: where an area would begin. @end: bytes of the I/O. @block: scratch that the I/O accepts.
  */
@@ -91,23 +95,29 @@ void extras_read(struct uds_io *io, const struct geometry *geometry, uint64_t st
  *
  * @next: what it is to say; its generation is set. @block: scratch that the I/O accepts.
  *
- * Returns 0, and @area is @next, and not due; or what the I/O said: the header before counts then, or this one.
+ * Returns 0, and @area is @next, and not due; or what the I/O said: the header before counts then,
+ * or this one.
  */
 int extras_write_header(struct uds_io *io, struct extras_area *area, struct extras_area *next,
 			uint8_t *block, struct uds_message *ret_message);
 
-/* When the save of the intent is committed: its slot is known, in memory, and no save is pending. */
+/*
+ * When the save of the intent is committed: its slot is known, in memory, and no save is pending.
+ */
 void extras_end_intent(struct extras_area *area);
 
-/* Whether a save header that says it holds a save is one that the area knows, or the one of the intent. */
+/*
+ * Whether a save header that says it holds a save is one that the area knows, or the one
+ * of the intent.
+ */
 bool extras_know_save(const struct extras_area *area, unsigned int slot, uint32_t checksum);
 
 /* The first number of the journal that a save which is known does not cover. */
 uint64_t extras_save_journal(const struct extras_area *area, unsigned int slot, uint32_t checksum);
 
 /*
- * Writes copies of both save headers, and then, when they are durable, a header of the next generation, over
- * the older one. There is no intent in it, and the checksums that are known.
+ * Writes copies of both save headers, and then, when they are durable, a header of the next
+ * generation, over the older one. There is no intent in it, and the checksums that are known.
  *
  * @saves: EXTRAS_SAVES blocks, in memory that the I/O accepts; changed.
  *

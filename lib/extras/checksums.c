@@ -170,7 +170,10 @@ static bool decode_part(const struct checksums *c, uint32_t slot, uint32_t part,
 	return true;
 }
 
-/* @blocks: all parts of a slot. A power cut may have left parts of two chapters: both are unknown then. */
+/*
+ * @blocks: all parts of a slot. A power cut may have left parts of two chapters: both
+ *     are unknown then.
+ */
 static void take_slot(struct checksums *c, uint32_t slot, const uint8_t *blocks)
 {
 	uint64_t vcn = NO_CHAPTER, other;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checksums of the chapters of a volume: one for each 4096 bytes of every page, in memory, and in the
- * checksum blocks of the extras area (uds-extras).
+ * Checksums of the chapters of a volume: one for each 4096 bytes of every page, in memory, and in
+ * the checksum blocks of the extras area (uds-extras).
  *
- * The checksums of a slot count for the chapter whose number they have; for any other one, written by a
- * program that does not know the area, nothing is known.
+ * The checksums of a slot count for the chapter whose number they have; for any other one, written
+ * by a program that does not know the area, nothing is known.
  *
- * All checksums are in memory: 4 bytes for each 4096, which is 0.035 bytes a record, one hundredth of what the
- * volume index takes. Besides there is a bit for each block that was checked since it was written or the
- * volume was opened.
+ * All checksums are in memory: 4 bytes for each 4096, which is 0.035 bytes a record, one hundredth
+ * of what the volume index takes. Besides there is a bit for each block that was checked since it
+ * was written or the volume was opened.
  *
- * Threads: a slot's checksums are changed by one thread, while no reader is in the slot (slot_table.h), and
- * written by the same; checking and forgetting is for any threads that are in the slot.
+ * Threads: a slot's checksums are changed by one thread, while no reader is in the slot
+ * (slot_table.h), and written by the same; checking and forgetting is for any threads that are
+ * in the slot.
  */
 #ifndef EXTRAS_CHECKSUMS_H
 #define EXTRAS_CHECKSUMS_H
@@ -37,8 +38,8 @@ int checksums_make(const struct uds_env *env, struct uds_io *io, const struct ge
 void checksums_free(struct checksums *checksums);
 
 /*
- * Reads all checksum blocks. Slots whose blocks are damaged, of another area or not to be read stay unknown.
- * No other thread uses the checksums.
+ * Reads all checksum blocks. Slots whose blocks are damaged, of another area or not to be read stay
+ * unknown. No other thread uses the checksums.
  *
  * @ret_unreadable: how many slots could not be read; @ret_message: the first reason.
  *
@@ -54,8 +55,8 @@ bool checksums_know(const struct checksums *checksums, uint32_t slot, uint64_t v
 bool checksums_are_written(const struct checksums *checksums, uint32_t slot, uint64_t vcn);
 
 /*
- * Whether the device has checksums of chapter @vcn, and it was found that another program has written a chapter of
- * this number since: see checksums_forget(). Only until checksums are written.
+ * Whether the device has checksums of chapter @vcn, and it was found that another program has
+ * written a chapter of this number since: see checksums_forget(). Only until checksums are written.
  */
 bool checksums_are_of_another(const struct checksums *checksums, uint32_t slot, uint64_t vcn);
 
@@ -70,8 +71,8 @@ struct checksum_damage {
 };
 
 /*
- * Compares @count blocks of a slot, from block @first on, with the checksums, and takes note of those that are
- * right. Returns whether all are; if not, @ret_damage has the first that is not.
+ * Compares @count blocks of a slot, from block @first on, with the checksums, and takes note of
+ * those that are right. Returns whether all are; if not, @ret_damage has the first that is not.
  */
 bool checksums_check(struct checksums *checksums, uint32_t slot, uint32_t first,
 		     const uint8_t *bytes, uint32_t count, struct checksum_damage *ret_damage);
@@ -87,8 +88,9 @@ void checksums_set(struct checksums *checksums, uint32_t slot, uint64_t vcn, con
 void checksums_forget(struct checksums *checksums, uint32_t slot);
 
 /*
- * Before chapter @vcn is written: if the device may have checksums of a chapter with this very number, which
- * was given up since, they are made void, durably. They say that the chapter was durable once.
+ * Before chapter @vcn is written: if the device may have checksums of a chapter with this
+ * very number, which was given up since, they are made void, durably. They say that the
+ * chapter was durable once.
  *
  * Returns 0, or what the I/O said.
  */
@@ -96,8 +98,8 @@ int checksums_begin_chapter(struct checksums *checksums, uint32_t slot, uint64_t
 			    struct uds_message *ret_message);
 
 /*
- * Writes the blocks of all slots that were set and are not written yet. The chapters are durable by now; that
- * their checksums become so is up to the next flush.
+ * Writes the blocks of all slots that were set and are not written yet. The chapters are durable by
+ * now; that their checksums become so is up to the next flush.
  *
  * Returns 0, or what the I/O said: the next call tries again.
  */

@@ -276,7 +276,9 @@ static void choose_chain(const struct journal_finder *finder, struct journal_fou
 		if (head->number < area->journal_from)
 			continue;
 		found->durable = higher(found->durable, head->durable);
-		/* The longest chain that is whole: a longer one that was torn was never promised. */
+		/*
+		 * The longest chain that is whole: a longer one that was torn was never promised.
+		 */
 		if (head->end <= found->end || !is_complete(finder, head))
 			continue;
 		found->tail = head->tail;

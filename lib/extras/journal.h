@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The journal's blocks, as they lie in the extras area (uds-extras(5)): encoding, writing, and finding out
- * after a power cut how far the journal goes.
+ * The journal's blocks, as they lie in the extras area (uds-extras(5)): encoding, writing, and
+ * finding out after a power cut how far the journal goes.
  *
- * Blocks are numbered from 1 on, and a number is never used again; block n lies at place n mod blocks. What is
- * written together is a flush: it counts as a whole or not at all. Each block names the first one that is
- * needed to understand it, its tail; the blocks from there to the end of a flush are a chain.
+ * Blocks are numbered from 1 on, and a number is never used again; block n lies at place n mod
+ * blocks. What is written together is a flush: it counts as a whole or not at all. Each block names
+ * the first one that is needed to understand it, its tail; the blocks from there to the end of a
+ * flush are a chain.
  *
  * Threads: pure functions, but for those that take an I/O: one at a time for each area.
  */
@@ -43,8 +44,8 @@ struct journal_head {
 	uint64_t number; /* 0: none */
 	uint64_t tail;	 /* the first block of its chain */
 	uint64_t end;	 /* the number behind the last block of its flush */
-	uint64_t
-		durable; /* all flushes that end at or before this were durable when it was written */
+	/* all flushes that end at or before this were durable when it was written */
+	uint64_t durable;
 	uint64_t chapter; /* the open one */
 	uint32_t count;	  /* entries */
 };
@@ -54,17 +55,22 @@ void journal_put_entry(uint8_t block[BLOCK_BYTES], uint32_t i, const struct jour
 void journal_get_entry(const uint8_t block[BLOCK_BYTES], uint32_t i,
 		       struct journal_entry *ret_entry);
 
-/* Fills in everything but the entries, and clears what is behind them. Last: there is a checksum in it. */
+/*
+ * Fills in everything but the entries, and clears what is behind them. Last: there is a
+ * checksum in it.
+ */
 void journal_end_block(const struct extras_area *area, const struct journal_head *head,
 		       uint8_t block[BLOCK_BYTES]);
 
-/* Whether a block is one of this journal, at its place, and undamaged. Changes @ret_head only then. */
+/*
+ * Whether a block is one of this journal, at its place, and undamaged. Changes @ret_head only then.
+ */
 bool journal_check_block(const struct extras_area *area, uint64_t place,
 			 const uint8_t block[BLOCK_BYTES], struct journal_head *ret_head);
 
 /*
- * Writes blocks @first and on, in order, where they belong: with one write, or two where the journal wraps.
- * No flush. Returns 0 or what the I/O said.
+ * Writes blocks @first and on, in order, where they belong: with one write, or two where the
+ * journal wraps. No flush. Returns 0 or what the I/O said.
  */
 int journal_write(struct uds_io *io, const struct extras_area *area, uint64_t first,
 		  const uint8_t *blocks, uint64_t count, struct uds_message *ret_message);
@@ -94,9 +100,9 @@ int journal_find(struct uds_io *io, const struct uds_env *env, const struct extr
 		 struct journal_found *ret_found);
 
 /*
- * What there is when no header is left that says which blocks count: reports how many blocks have a place in a
- * journal there, of whatever id, and the latest chapter that was open when one was written. Blocks that cannot be
- * read, or lie behind the end of the I/O, are passed over.
+ * What there is when no header is left that says which blocks count: reports how many blocks have a
+ * place in a journal there, of whatever id, and the latest chapter that was open when one was
+ * written. Blocks that cannot be read, or lie behind the end of the I/O, are passed over.
  *
  * @area: from extras_make(), with any id.
  *

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which slot of the volume holds which chapter, when chapters expire, and which are sparse (uds-format,
- * 11.2 to 11.5).
+ * Which slot of the volume holds which chapter, when chapters expire, and which are sparse
+ * (uds-format, 11.2 to 11.5).
  *
- * A plain volume is a ring. A reduced one has lost its first slot in a conversion: the chapter that was
- * there lies in another slot, and the ring goes on from there.
+ * A plain volume is a ring. A reduced one has lost its first slot in a conversion: the chapter that
+ * was there lies in another slot, and the ring goes on from there.
  */
 #include "geometry/geometry.h"
 
@@ -41,7 +41,10 @@ unsigned int geometry_chapters_to_expire(const struct geometry *g, uint64_t newe
 	leaving = newest - g->chapters_per_volume;
 	/* Without a moved chapter, a reduced volume is a plain ring of one slot less. */
 	if (g->remapped_physical > 0) {
-		/* The next chapter overwrites the slot of the moved one, so that one expires as well. */
+		/*
+		 * The next chapter overwrites the slot of the moved one, so that one
+		 * expires as well.
+		 */
 		if (leaving == g->remapped_virtual)
 			return 2;
 		/* Its slot was freed by the close that expired two (11.4). */

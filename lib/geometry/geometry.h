@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The numbers that follow from a configuration, inside the library: computed once by geometry_make(),
- * read-only from then on, copied freely.
+ * The numbers that follow from a configuration, inside the library: computed once by
+ * geometry_make(), read-only from then on, copied freely.
  *
  * geometry_make() checks all limits, so the format's products and shifts of these numbers cannot
  * overflow.
@@ -20,7 +20,10 @@
 /* In place of a chapter number: no chapter. */
 #define NO_CHAPTER UINT64_MAX
 
-/* No index ever reaches this number. Higher ones come from damage, and sums with them could overflow. */
+/*
+ * No index ever reaches this number. Higher ones come from damage, and sums with
+ * them could overflow.
+ */
 #define CHAPTER_LIMIT (UINT64_C(1) << 54)
 
 struct geometry {
@@ -53,7 +56,8 @@ struct geometry {
 };
 
 /*
- * Checks a configuration and computes everything. The message has the parameter and its allowed range.
+ * Checks a configuration and computes everything. The message has the parameter and
+ * its allowed range.
  *
  * Returns 0, or -EINVAL as uds_geometry_compute() says.
  */
@@ -79,7 +83,10 @@ unsigned int geometry_chapters_to_expire(const struct geometry *geometry, uint64
 bool geometry_is_chapter_sparse(const struct geometry *geometry, uint64_t oldest, uint64_t newest,
 				uint64_t vcn);
 
-/* Number of page @page of a physical chapter in the volume region, whose page 0 is the header page (11.1). */
+/*
+ * Number of page @page of a physical chapter in the volume region, whose page 0 is the
+ * header page (11.1).
+ */
 static inline uint64_t geometry_physical_page(const struct geometry *geometry, uint32_t chapter,
 					      uint32_t page)
 {
@@ -123,7 +130,10 @@ int volume_index_parameters_try(const struct geometry *geometry, enum sub_index 
 uint64_t volume_index_zone_bytes(const struct volume_index_parameters *parameters,
 				 unsigned int zones);
 
-/* The number of used bits above which a zone expires chapters early (13.5), and its bits for one chapter. */
+/*
+ * The number of used bits above which a zone expires chapters early (13.5), and its bits
+ * for one chapter.
+ */
 uint64_t volume_index_max_zone_bits(const struct volume_index_parameters *parameters,
 				    unsigned int zones);
 uint64_t volume_index_chapter_zone_bits(const struct volume_index_parameters *parameters,
@@ -147,7 +157,10 @@ struct geometry_sizes {
 	uint64_t total_blocks;
 };
 
-/* The extras area (uds-extras): what it has besides checksums, and how many of these fit into a block. */
+/*
+ * The extras area (uds-extras): what it has besides checksums, and how many of these fit
+ * into a block.
+ */
 #define EXTRAS_FIRST_BLOCKS 4u
 #define CHECKSUMS_PER_BLOCK 1013u
 
@@ -163,7 +176,9 @@ static inline uint32_t geometry_checksum_blocks(const struct geometry *geometry)
 	return (geometry_chapter_blocks(geometry) + CHECKSUMS_PER_BLOCK - 1) / CHECKSUMS_PER_BLOCK;
 }
 
-/* Entries of a block of the journal, and how many open chapters' records the journal has room for. */
+/*
+ * Entries of a block of the journal, and how many open chapters' records the journal has room for.
+ */
 #define JOURNAL_BLOCK_ENTRIES 122u
 #define JOURNAL_CHAPTERS      8u
 
@@ -174,8 +189,8 @@ static inline uint64_t geometry_journal_chapter_blocks(const struct geometry *ge
 }
 
 /*
- * Blocks of the journal. A reduced volume has none: its chapters may overwrite what the latest save needs
- * before they are durable, and then no save has the deletions that the journal left to it.
+ * Blocks of the journal. A reduced volume has none: its chapters may overwrite what the latest save
+ * needs before they are durable, and then no save has the deletions that the journal left to it.
  */
 static inline uint64_t geometry_journal_blocks(const struct geometry *geometry)
 {

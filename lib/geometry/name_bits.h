@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which bits of a record name decide what (uds-format, 3). Names are read big-endian: bytes 0 to 7
- * place a name in the volume index, 8 to 13 in a chapter, 14 and 15 choose the sample of a sparse index.
+ * Which bits of a record name decide what (uds-format, 3). Names are read big-endian: bytes 0
+ * to 7 place a name in the volume index, 8 to 13 in a chapter, 14 and 15 choose the sample of
+ * a sparse index.
  */
 #ifndef GEOMETRY_NAME_BITS_H
 #define GEOMETRY_NAME_BITS_H

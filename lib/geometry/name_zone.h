@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which zone a name belongs to (uds-format, 3): the zone that owns the name's list in its sub-index of
- * the volume index. It is a function of the name, the geometry and the number of zones.
+ * Which zone a name belongs to (uds-format, 3): the zone that owns the name's list in its sub-index
+ * of the volume index. It is a function of the name, the geometry and the number of zones.
  */
 #ifndef GEOMETRY_NAME_ZONE_H
 #define GEOMETRY_NAME_ZONE_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The shape and the memory of the volume index, and the sizes of an index's regions (uds-format, 4.3 and 4.4). */
+/*
+ * The shape and the memory of the volume index, and the sizes of an index's regions (uds-format,
+ * 4.3 and 4.4).
+ */
 #include "geometry/geometry.h"
 
 #include <errno.h>

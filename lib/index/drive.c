@@ -2,9 +2,9 @@
 /*
  * Driving operations: the only place where the steps of a request meet with what they wait for.
  *
- * A batch goes through the memory that its requests will touch ahead of them, so that their cache misses
- * overlap: list heads when they are submitted, then, some operations ahead, the lists and the places in the
- * open chapter.
+ * A batch goes through the memory that its requests will touch ahead of them, so that their cache
+ * misses overlap: list heads when they are submitted, then, some operations ahead, the lists and
+ * the places in the open chapter.
  */
 #include "index/drive.h"
 

@@ -6,15 +6,16 @@
 #include "index/batch.h"
 
 /*
- * Takes the steps of all operations of a batch, in order, and gets in between what they want. Each request
- * has its status afterwards.
+ * Takes the steps of all operations of a batch, in order, and gets in between what they want. Each
+ * request has its status afterwards.
  *
  * Returns 0 or the first error, whose sentence is held for the thread.
  */
 int batch_drive(struct batch *batch);
 
 /*
- * Holds the sentence about a request that failed for the calling thread: it is the first one of the call.
+ * Holds the sentence about a request that failed for the calling thread: it is the first one
+ * of the call.
  */
 void request_failed(struct uds_index *index, const struct uds_request *request, int status);
 

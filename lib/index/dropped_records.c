@@ -72,7 +72,9 @@ static struct dropped_name *find_place(const struct dropped_records *dropped,
 		       : NULL;
 }
 
-/* A record that was loaded takes the ordinary entry of its place, unless it has a collision entry. */
+/*
+ * A record that was loaded takes the ordinary entry of its place, unless it has a collision entry.
+ */
 static void take_place(struct dropped_records *dropped, struct uds_index *index,
 		       const struct uds_record_name *name)
 {
@@ -110,8 +112,8 @@ static void find_taken_places(struct dropped_records *dropped, struct uds_index 
 }
 
 /*
- * A stale collision entry would give a wrong "found", and a stale ordinary entry a lookup for nothing. But
- * an ordinary entry may be that of a record which was loaded.
+ * A stale collision entry would give a wrong "found", and a stale ordinary entry a lookup for
+ * nothing. But an ordinary entry may be that of a record which was loaded.
  */
 static void forget(const struct dropped_name *dropped, struct uds_index *index)
 {

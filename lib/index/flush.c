@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Flushing an index: what was done before is made durable, with one write to the journal and one flush.
+ * Flushing an index: what was done before is made durable, with one write to the journal
+ * and one flush.
  *
- * Of the threads that ask at once one leads: it writes for all that asked before it began. The others wait, and
- * one of them leads next. Without a journal a flush waits for the chapter that is being written, and no more.
+ * Of the threads that ask at once one leads: it writes for all that asked before it began. The
+ * others wait, and one of them leads next. Without a journal a flush waits for the chapter that is
+ * being written, and no more.
  */
 #include "index/journal.h"
 
@@ -18,8 +20,9 @@
 #include "index/save.h"
 
 /*
- * A call that waits for a leader. Each has a semaphore of its own: of many that were woken by one condition, each would
- * take the lock in turn, and those that wait for the next leader would have been woken in vain.
+ * A call that waits for a leader. Each has a semaphore of its own: of many that were woken by one
+ * condition, each would take the lock in turn, and those that wait for the next leader would have
+ * been woken in vain.
  */
 struct flush_waiter {
 	sem_t woken;
@@ -193,7 +196,10 @@ static int encode(struct flush *flush)
 	flush->head.end = journal->next + flush->count;
 	flush->head.durable = journal->durable;
 	flush->head.chapter = index->newest;
-	/* Numbers are used up even if the write fails: what of it reached the device must never count. */
+	/*
+	 * Numbers are used up even if the write fails: what of it reached the device
+	 * must never count.
+	 */
 	journal->next += flush->count;
 	journal->full = false;
 	journal->must_tell = false;
@@ -213,7 +219,10 @@ static int prepare(struct flush *flush)
 	}
 	left_out_begin(index);
 	r = left_out_settle(index, &over);
-	/* The flush is theirs, too: they say that the chapter before is the one that the journal continues. */
+	/*
+	 * The flush is theirs, too: they say that the chapter before is the one that
+	 * the journal continues.
+	 */
 	volume_write_checksums(index->volume);
 	choose(flush);
 	flush->save |= over > 0;
@@ -346,7 +355,10 @@ static int lead_for_all(struct uds_index *index, struct uds_message *message)
 	return r;
 }
 
-/* Returns whether the caller is to lead. If not, a leader's flush has begun after the call, and has ended. */
+/*
+ * Returns whether the caller is to lead. If not, a leader's flush has begun after the call,
+ * and has ended.
+ */
 static bool wait_or_lead(struct index_journal *journal, struct flush_waiter *waiter)
 {
 	bool leads;
@@ -396,7 +408,10 @@ int journal_settle(struct uds_index *index, struct uds_message *message)
 UDS_PUBLIC int uds_index_flush(struct uds_index *index)
 {
 	failures_begin(index->failures);
-	/* There is a journal, and its header could not be read, or is damaged: a save keeps the promise. */
+	/*
+	 * There is a journal, and its header could not be read, or is damaged: a save
+	 * keeps the promise.
+	 */
 	if (index->journal == NULL && !index->read_only && !index->layout.extras.present &&
 	    index->layout.extras.why.text[0] != '\0')
 		return index_end(index, index_save(index, NULL, NULL), "flushing");

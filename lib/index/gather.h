@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading the chapters that were written since a save before its volume index is loaded, so that most of their
- * records are put into its lists while they are made.
+ * Reading the chapters that were written since a save before its volume index is loaded, so that
+ * most of their records are put into its lists while they are made.
  */
 #ifndef INDEX_GATHER_H
 #define INDEX_GATHER_H
@@ -17,8 +17,8 @@ struct gathered {
 };
 
 /*
- * Reads chapters from @from on, but no more than a part of the volume; at least that one, to see that it can be read. A
- * later one that cannot be read is the end, and no error.
+ * Reads chapters from @from on, but no more than a part of the volume; at least that one, to see
+ * that it can be read. A later one that cannot be read is the end, and no error.
  *
  * @progress: told how many were read.
  *

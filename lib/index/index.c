@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What all of lib/index needs of an open index: the zones' locks, and the sentences about failures. */
+/*
+ * What all of lib/index needs of an open index: the zones' locks, and the sentences about failures.
+ */
 #include "index/index.h"
 
 #include "base/visibility.h"

@@ -3,16 +3,17 @@
  * The inside of a struct uds_index, for the files of lib/index: the layers below tied together.
  *
  * Names are split over zones. Each zone has an open chapter zone, a closing one, its share of the
- * volume index and a lock around them. There are no threads but the callers', the chapter
- * writer's and the checkpointer's: the thread that holds a zone's lock does that zone's work. While the index is opened there is
- * also a crew; no zone is locked then.
+ * volume index and a lock around them. There are no threads but the callers', the chapter writer's
+ * and the checkpointer's: the thread that holds a zone's lock does that zone's work. While the
+ * index is opened there is also a crew; no zone is locked then.
  *
  * Locks, in the order in which they are taken:
  *   that of the saver (save.h), for as long as a save takes
  *   zones[0].lock .. zones[Z-1].lock   all of them in this order, or one of them alone
  *   those of the journal (journal.h), and that of the checkpointer (checkpoint.h)
- * newest, saved_chapter, oldest and what the volume index calls its windows change only under all zone locks, so
- * they can be read under any of them. The chapter writer's thread takes no zone lock.
+ * newest, saved_chapter, oldest and what the volume index calls its windows change only
+ * under all zone locks, so they can be read under any of them. The chapter writer's thread
+ * takes no zone lock.
  */
 #ifndef INDEX_INDEX_H
 #define INDEX_INDEX_H
@@ -55,14 +56,15 @@ struct index_zone {
 	unsigned int number;
 
 	/*
-	 * Something that a save would keep was stored or removed since the last save or load. Requests that
-	 * only look, and those that find nothing to do, leave it alone: a save after them writes nothing.
+	 * Something that a save would keep was stored or removed since the last save or load.
+	 * Requests that only look, and those that find nothing to do, leave it alone: a save after
+	 * them writes nothing.
 	 */
 	bool changed;
 
 	/*
-	 * The records of chapter newest - 1 are still in @closing: from the moment it is closed until
-	 * the next one is, so also after it was written.
+	 * The records of chapter newest - 1 are still in @closing: from the moment it is closed
+	 * until the next one is, so also after it was written.
 	 */
 	bool has_closing;
 	struct open_zone *open;
@@ -92,8 +94,8 @@ struct uds_index {
 	uint64_t newest; /* the open chapter */
 	uint64_t oldest;
 	struct index_journal *journal; /* NULL: the index has none, or is read-only */
-	uint64_t
-		base_journal; /* what was loaded has the journal up to this number; 0: nothing of it */
+	/* what was loaded has the journal up to this number; 0: nothing of it */
+	uint64_t base_journal;
 	bool began_with_save;	/* the recovery did */
 	bool flushed;		/* uds_index_flush() was called once, and there is a journal */
 	uint64_t left_out_from; /* chapters below have no records that wait for left_out.h */
@@ -105,12 +107,15 @@ struct uds_index {
 	/* NULL: saves are made when asked for only. */
 	struct index_checkpointer *checkpointer;
 	/*
-	 * May be NULL. Called under all zone locks, whenever a chapter was closed. A pointer, because the checkpointer
-	 * stands on saving, and that on closing chapters.
+	 * May be NULL. Called under all zone locks, whenever a chapter was closed. A pointer,
+	 * because the checkpointer stands on saving, and that on closing chapters.
 	 */
 	void (*chapter_closed)(struct uds_index *index);
 
-	/* While the index is opened; NULL later. The volume index may be in parts as long as this is there. */
+	/*
+	 * While the index is opened; NULL later. The volume index may be in parts as long as
+	 * this is there.
+	 */
 	struct crew *crew;
 
 	uint64_t dropped_at_load;
@@ -126,20 +131,24 @@ void index_lock_all(const struct uds_index *index);
 void index_unlock_all(const struct uds_index *index);
 
 /*
- * From the lock of one zone to those of all and back. What was read under the lock before is no longer
- * known after the first of these when there are several zones: it lets go in between.
+ * From the lock of one zone to those of all and back. What was read under the lock before is no
+ * longer known after the first of these when there are several zones: it lets go in between.
  */
 void index_lock_others(struct uds_index *index, struct index_zone *zone);
 void index_unlock_others(struct uds_index *index, struct index_zone *zone);
 
-/* The lowest chapter that the volume index may name. All zone locks are held, or no other thread uses the index. */
+/*
+ * The lowest chapter that the volume index may name. All zone locks are held, or no other thread
+ * uses the index.
+ */
 uint64_t index_lowest_named(const struct uds_index *index);
 
 /*
- * Every public call on an index begins with failures_begin(index->failures) and ends with index_end().
+ * Every public call on an index begins with failures_begin(index->failures) and ends with
+ * index_end().
  *
- * Keeps the calling thread's sentence about a failure, if there is one. Any locks may be held. Returns
- * @status.
+ * Keeps the calling thread's sentence about a failure, if there is one. Any locks may be
+ * held. Returns @status.
  */
 int index_failure(const struct uds_index *index, int status, const struct uds_message *message);
 
@@ -147,15 +156,16 @@ int index_failure(const struct uds_index *index, int status, const struct uds_me
 int index_end(const struct uds_index *index, int status, const char *what);
 
 /*
- * What a caller gave for options, which may be NULL, over the default ones that @ret_options has, and the
- * environment in them. Returns 0, or what a size member or an incomplete environment came to.
+ * What a caller gave for options, which may be NULL, over the default ones that @ret_options
+ * has, and the environment in them. Returns 0, or what a size member or an incomplete
+ * environment came to.
  */
 int index_take_options(const struct uds_index_options *given, struct uds_index_options *ret_options,
 		       struct uds_env *ret_env, struct uds_message *ret_message);
 
 /*
- * Loads the latest save, as opening does, and gives everything back. Returns what index_load() returns:
- * 0 when the index opens without recovery.
+ * Loads the latest save, as opening does, and gives everything back. Returns what index_load()
+ * returns: 0 when the index opens without recovery.
  */
 int index_try_load(struct uds_io *io, const struct layout *layout, const struct uds_env *env,
 		   struct uds_message *message);
@@ -171,9 +181,9 @@ static inline enum uds_location index_location(const struct uds_index *index, ui
 }
 
 /*
- * Whether chapter @vcn is one of the RECENT_CHAPTERS newest closed ones and sparse already, as it is in an
- * index with one or two dense chapters. The volume index has forgotten most of its names then; lookups
- * find them all the same (sparse_cache.h). A zone lock is held.
+ * Whether chapter @vcn is one of the RECENT_CHAPTERS newest closed ones and sparse already, as it
+ * is in an index with one or two dense chapters. The volume index has forgotten most of its names
+ * then; lookups find them all the same (sparse_cache.h). A zone lock is held.
  */
 static inline bool index_is_recent(const struct uds_index *index, uint64_t vcn)
 {

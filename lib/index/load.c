@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loading what an index keeps in memory from a save: the newer one, as a whole or not at all; and the parts of it
- * that help a recovery.
+ * Loading what an index keeps in memory from a save: the newer one, as a whole or not at all; and
+ * the parts of it that help a recovery.
  */
 #include "index/load.h"
 
@@ -263,7 +263,10 @@ int index_load(struct uds_index *index, struct uds_message *message)
 	return judge_failed_load(index, save, r, message);
 }
 
-/* What does not load is no help for a recovery, unless it is for want of memory or because of the I/O. */
+/*
+ * What does not load is no help for a recovery, unless it is for want of memory or
+ * because of the I/O.
+ */
 static int judge_checkpoint(struct uds_index *index, const struct save *save, int status,
 			    struct uds_message *message)
 {

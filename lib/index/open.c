@@ -183,8 +183,8 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 }
 
 /*
- * The index goes on without the latest save. The chapter that this has open will be another one than the save knows
- * of, so no later recovery may begin with it.
+ * The index goes on without the latest save. The chapter that this has open will be another one
+ * than the save knows of, so no later recovery may begin with it.
  */
 static void abandon_save(struct uds_index *index)
 {
@@ -230,7 +230,9 @@ static int recover(struct uds_index *index, const struct uds_index_options *opti
 	return r;
 }
 
-/* An error ends the load; with skip_unreadable a save that cannot be read counts as a damaged one. */
+/*
+ * An error ends the load; with skip_unreadable a save that cannot be read counts as a damaged one.
+ */
 static int load(struct uds_index *index, const struct uds_index_options *options,
 		struct uds_message *message)
 {
@@ -453,8 +455,9 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	env = index->env;
 	checkpointer_free(index);
 	/*
-	 * The writer goes first: its thread uses the volume and the closed chapter of each zone. Its status is
-	 * the worse one: a chapter that still cannot be written is lost with the index.
+	 * The writer goes first: its thread uses the volume and the closed chapter of each
+	 * zone. Its status is the worse one: a chapter that still cannot be written is lost
+	 * with the index.
 	 */
 	r = index_write_chapter(index);
 	told = journal_tell(index, &message);

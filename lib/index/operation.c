@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a request does (uds-format, 17.2 and 17.3), once it is known where its name is. The row of its kind
- * says which of the functions here are for it.
+ * What a request does (uds-format, 17.2 and 17.3), once it is known where its name is. The row of
+ * its kind says which of the functions here are for it.
  *
- * The lock is held throughout a step, so what the lookup said is still true when the record is stored.
+ * The lock is held throughout a step, so what the lookup said is still true when the
+ * record is stored.
  */
 #include "index/operation.h"
 
@@ -38,7 +39,10 @@ static int store_in_open_chapter(struct batch *batch, struct operation *operatio
 		return r;
 	journal_note_put(batch->index, zone, &operation->request->name, size);
 	zone->changed = true;
-	/* A chapter that is full already cannot be closed now, or another thread is just about to do it. */
+	/*
+	 * A chapter that is full already cannot be closed now, or another thread is just
+	 * about to do it.
+	 */
 	if (room == 0 && !was_full)
 		operation->state = OPERATION_FILLED_CHAPTER;
 	return 0;
@@ -56,8 +60,8 @@ static int store_in_index(struct batch *batch, struct operation *operation,
 	int r;
 
 	/*
-	 * An ordinary entry may be that of another name. It is this record's only if its chapter has the
-	 * record; a record that the sparse cache alone has found has no entry.
+	 * An ordinary entry may be that of another name. It is this record's only if its chapter
+	 * has the record; a record that the sparse cache alone has found has no entry.
 	 */
 	if (hint->found && (hint->collision || (record->found && !record->only_cached)))
 		r = volume_index_set(index->volume_index, hint, index->newest);
@@ -75,9 +79,10 @@ static int store_in_index(struct batch *batch, struct operation *operation,
 }
 
 /*
- * A collision entry whose chapter does not have the record is a record that was lost (its chapter's index
- * or a loaded open chapter had no room for it): it counts as not found, so post and update store it again,
- * also where the reference implementation does not: when the entry names the open chapter.
+ * A collision entry whose chapter does not have the record is a record that was lost (its
+ * chapter's index or a loaded open chapter had no room for it): it counts as not found, so post
+ * and update store it again, also where the reference implementation does not: when the entry
+ * names the open chapter.
  */
 static int store(struct batch *batch, struct operation *operation, struct located_record *record)
 {
@@ -99,8 +104,8 @@ static int store(struct batch *batch, struct operation *operation, struct locate
 }
 
 /*
- * A collision entry is removed without a look at its chapter: it has the whole name. Records in closed
- * chapters stay there, without an entry that leads to them.
+ * A collision entry is removed without a look at its chapter: it has the whole name. Records in
+ * closed chapters stay there, without an entry that leads to them.
  */
 static void remove_entry(struct batch *batch, struct operation *operation,
 			 struct located_record *record)
@@ -149,8 +154,8 @@ static bool adds_record(const struct operation *operation, const struct located_
 }
 
 /*
- * From the start to the results. Until the name is found nothing of the request is done, so all of this can
- * be repeated after the lock was released to get what it wanted.
+ * From the start to the results. Until the name is found nothing of the request is done, so all of
+ * this can be repeated after the lock was released to get what it wanted.
  *
  * Returns 0, what the operation wants, or an error.
  */
@@ -166,8 +171,8 @@ static int carry_out(struct batch *batch, struct operation *operation)
 	if (r != 0)
 		return r;
 	/*
-	 * The open chapter is full when the chapter before could not be written, and when another thread has
-	 * filled the zone and is just gathering all locks to close it.
+	 * The open chapter is full when the chapter before could not be written, and when another
+	 * thread has filled the zone and is just gathering all locks to close it.
 	 */
 	full = operation->kind->needs_room && open_zone_is_full(batch->zone->open);
 	if (full && !index_has_unwritten_chapter(batch->index))
@@ -199,8 +204,8 @@ enum step operation_step(struct batch *batch, struct operation *operation)
 	if (r > 0)
 		return (enum step)r;
 	/*
-	 * The record is stored. The request that fills a chapter closes it before the request is done
-	 * (19.1).
+	 * The record is stored. The request that fills a chapter closes it before the request
+	 * is done (19.1).
 	 */
 	if (operation->state == OPERATION_FILLED_CHAPTER)
 		return STEP_WANTS_CHAPTER_CLOSED;
@@ -210,7 +215,10 @@ enum step operation_step(struct batch *batch, struct operation *operation)
 
 void operation_chapter_closed(struct operation *operation, int status)
 {
-	/* One that filled the chapter has stored its record. The next one that needs room gets the error. */
+	/*
+	 * One that filled the chapter has stored its record. The next one that needs room
+	 * gets the error.
+	 */
 	if (operation->state == OPERATION_FILLED_CHAPTER)
 		finish(operation, 0);
 	else if (status < 0)

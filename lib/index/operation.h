@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One request as a state machine. A step never reads the volume and never waits for a chapter to be
- * written: it says what it wants, and the driver of the operation gets that and takes the next step.
+ * One request as a state machine. A step never reads the volume and never waits for a chapter
+ * to be written: it says what it wants, and the driver of the operation gets that and takes
+ * the next step.
  */
 #ifndef INDEX_OPERATION_H
 #define INDEX_OPERATION_H
@@ -22,7 +23,10 @@ static inline int operation_check(const struct uds_index *index, const struct op
 	return index->read_only && !operation->kind->works_on_read_only ? UDS_ERR_READ_ONLY : 0;
 }
 
-/* Whether a deletion is about a name whose entry leads to chapter @vcn: see keeps_range in request_kind.h. */
+/*
+ * Whether a deletion is about a name whose entry leads to chapter @vcn: see
+ * keeps_range in request_kind.h.
+ */
 static inline bool operation_may_remove(const struct operation *operation, uint64_t vcn)
 {
 	const uint8_t *range = operation->request->new_data.bytes;
@@ -34,7 +38,8 @@ static inline bool operation_may_remove(const struct operation *operation, uint6
  * Takes the next step. The request has its status and its results when that is STEP_DONE.
  *
  * STEP_WANTS_PAGES: read what it wants (batch_read_pages()), then call this again.
- * STEP_WANTS_CHAPTER_CLOSED: close the open chapter, call operation_chapter_closed(), then this again.
+ * STEP_WANTS_CHAPTER_CLOSED: close the open chapter, call operation_chapter_closed(),
+ * then this again.
  */
 enum step operation_step(struct batch *batch, struct operation *operation);
 

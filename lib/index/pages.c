@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pages for a batch: what every operation that is not done wants is found out under the lock, then all of it
- * is read without it.
+ * Pages for a batch: what every operation that is not done wants is found out under the lock, then
+ * all of it is read without it.
  */
 #include "index/pages.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rebuilding the volume index from the chapters on the volume: first the index pages of all slots are
- * read, which finds the chapters and fills the page map; then the record pages, oldest chapter first.
+ * Rebuilding the volume index from the chapters on the volume: first the index pages of all
+ * slots are read, which finds the chapters and fills the page map; then the record pages,
+ * oldest chapter first.
  */
 #include "index/rebuild.h"
 
@@ -82,8 +83,9 @@ static int lose_chapter(struct rebuild *rebuild, uint64_t vcn,
 /*
  * A chapter that is not there is passed over; its loss is in the log.
  *
- * The window of the volume index moves on chapter by chapter, as it did when they were written. What a save has
- * beyond the window that there will be in the end is left out at once, and not list by list with every chapter.
+ * The window of the volume index moves on chapter by chapter, as it did when they were written.
+ * What a save has beyond the window that there will be in the end is left out at once, and not list
+ * by list with every chapter.
  */
 static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 			   const struct streamed_chapter *chapter, struct uds_message *message)
@@ -99,7 +101,10 @@ static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
 	return 0;
 }
 
-/* Before a chapter is entered. Those that were read before the volume index was loaded have been reported. */
+/*
+ * Before a chapter is entered. Those that were read before the volume index was loaded
+ * have been reported.
+ */
 static uint64_t chapters_done(const struct rebuild *rebuild, uint64_t vcn)
 {
 	return (vcn > rebuild->gathered.end ? vcn : rebuild->gathered.end) - rebuild->from;
@@ -196,7 +201,10 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 	return r;
 }
 
-/* Reads the records of the open chapter of the save and takes their entries out of the volume index. */
+/*
+ * Reads the records of the open chapter of the save and takes their entries out of
+ * the volume index.
+ */
 static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_is_same)
 {
 	struct uds_index *index = rebuild->index;
@@ -218,7 +226,10 @@ static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_i
 	return r;
 }
 
-/* Without the entries of that chapter, which come in again with its records; and with what chapters since have. */
+/*
+ * Without the entries of that chapter, which come in again with its records; and with what
+ * chapters since have.
+ */
 static int load_known_save(struct rebuild *rebuild, struct uds_message *message)
 {
 	struct uds_index *index = rebuild->index;
@@ -238,7 +249,10 @@ static int load_known_save(struct rebuild *rebuild, struct uds_message *message)
 	return r;
 }
 
-/* The chapter on the volume may be another one than the save has open: only if its records are the same it is not. */
+/*
+ * The chapter on the volume may be another one than the save has open: only if its records are the
+ * same it is not.
+ */
 static int load_and_compare(struct rebuild *rebuild, uint32_t slot, struct uds_message *message)
 {
 	struct uds_index *index = rebuild->index;
@@ -258,15 +272,17 @@ static int load_and_compare(struct rebuild *rebuild, uint32_t slot, struct uds_m
 }
 
 /*
- * Whether the volume goes on where the save ends. Names that were promoted into the open chapter of the save
- * had their entries moved there: if that chapter is not on the volume, or another one of the same number,
- * they would be lost, although an older chapter has them.
+ * Whether the volume goes on where the save ends. Names that were promoted into the open chapter of
+ * the save had their entries moved there: if that chapter is not on the volume, or another one of
+ * the same number, they would be lost, although an older chapter has them.
  *
- * Names that the save has in its open chapter and the volume does not have in it were deleted in between, if the
- * chapter is known to be this library's: one that goes on without a save makes it unusable (abandoned). Of the
- * newest chapter that is not known when the power failed before its checksums were durable.
+ * Names that the save has in its open chapter and the volume does not have in it were deleted in
+ * between, if the chapter is known to be this library's: one that goes on without a save makes it
+ * unusable (abandoned). Of the newest chapter that is not known when the power failed before its
+ * checksums were durable.
  *
- * Returns 1 when it does: the volume index is that of the save then, without the entries of that chapter.
+ * Returns 1 when it does: the volume index is that of the save then, without the entries
+ * of that chapter.
  */
 static int continue_save(struct rebuild *rebuild, struct uds_message *message)
 {
@@ -282,7 +298,9 @@ static int continue_save(struct rebuild *rebuild, struct uds_message *message)
 	return load_and_compare(rebuild, slot, message);
 }
 
-/* A save that cannot be read is as good as none for those who ask to pass over what cannot be read. */
+/*
+ * A save that cannot be read is as good as none for those who ask to pass over what cannot be read.
+ */
 static int accept_loss(const struct rebuild *rebuild, int r, const struct uds_message *message)
 {
 	if (r >= 0 || r == -ENOMEM || r == -EINVAL || r == UDS_ERR_STOPPED ||

@@ -8,7 +8,8 @@
 #include "index/index.h"
 
 /*
- * Whether an index was never saved and has no chapter on the volume. Returns 1, 0, or what the I/O said.
+ * Whether an index was never saved and has no chapter on the volume. Returns 1, 0, or what
+ * the I/O said.
  */
 int index_is_empty(struct uds_index *index, struct uds_message *message);
 
@@ -23,9 +24,9 @@ struct rebuild_options {
 /*
  * Fills an index that has empty zones and no volume index. Writes nothing.
  *
- * A save that later chapters made invalid still has a volume index and a page map: with them, only the
- * chapters since are read. Names that were deleted before that save stay deleted, which the volume alone
- * does not tell.
+ * A save that later chapters made invalid still has a volume index and a page map: with them, only
+ * the chapters since are read. Names that were deleted before that save stay deleted, which the
+ * volume alone does not tell.
  *
  * Returns 0, UDS_ERR_STOPPED, UDS_ERR_CORRUPT, -ENOMEM, -EIO, ...
  */
@@ -33,8 +34,8 @@ int index_rebuild(struct uds_index *index, const struct rebuild_options *options
 		  struct uds_message *message);
 
 /*
- * After a rebuild: enters the records that were put into the zones' open chapter, newer than all others,
- * into the volume index. Those for which it has no room are removed.
+ * After a rebuild: enters the records that were put into the zones' open chapter, newer than all
+ * others, into the volume index. Those for which it has no room are removed.
  *
  * Returns 0, -ENOMEM, or what the I/O said.
  */

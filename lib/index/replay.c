@@ -2,9 +2,9 @@
 /*
  * Entering records into the volume index during a rebuild.
  *
- * A record whose place in the volume index is taken by an ordinary entry of another chapter may be a newer
- * copy of that record, or another name: only that chapter can tell. Such questions are asked for all
- * the rest of a page at once, when the first comes up.
+ * A record whose place in the volume index is taken by an ordinary entry of another chapter may be
+ * a newer copy of that record, or another name: only that chapter can tell. Such questions are
+ * asked for all the rest of a page at once, when the first comes up.
  */
 #include "index/replay.h"
 
@@ -133,8 +133,8 @@ static bool is_question(const struct hint *record, uint64_t vcn)
 }
 
 /*
- * Asks all questions that records from @i on have at this moment. What is damaged, or may be passed over,
- * stays with its search; any other error is returned.
+ * Asks all questions that records from @i on have at this moment. What is damaged, or may be passed
+ * over, stays with its search; any other error is returned.
  */
 static int ask(struct replay *replay, uint32_t i)
 {
@@ -168,9 +168,10 @@ static int ask(struct replay *replay, uint32_t i)
 }
 
 /*
- * The answer for record @i, asking if need be. A damaged chapter, and one that cannot be read and is to be
- * passed over, is taken to have it: another name at the same place is one in a million, and could not be read either; but a second entry for this
- * name would come to light when the chapter can be read again, and give an old answer.
+ * The answer for record @i, asking if need be. A damaged chapter, and one that cannot be read and
+ * is to be passed over, is taken to have it: another name at the same place is one in a million,
+ * and could not be read either; but a second entry for this name would come to light when the
+ * chapter can be read again, and give an old answer.
  */
 static int is_copy(struct replay *replay, uint32_t i, const struct hint *record, bool *ret_copy)
 {
@@ -188,8 +189,8 @@ static int is_copy(struct replay *replay, uint32_t i, const struct hint *record,
 }
 
 /*
- * Whether the name of record @i came before, in this chapter: if so, this is a copy of the fill record. On
- * its page the first of several is the one that a search finds.
+ * Whether the name of record @i came before, in this chapter: if so, this is a copy of the fill
+ * record. On its page the first of several is the one that a search finds.
  */
 static bool came_before(const struct replay *replay, uint32_t i)
 {
@@ -217,9 +218,9 @@ static void drop_open_record(struct replay *replay, uint32_t i)
 }
 
 /*
- * Enters record @i. The reference implementation takes every ordinary entry of this same chapter for
- * another name's, and so gives copies of the fill record a collision entry that they do not need: when the
- * name is deleted later, the other entry would bring it back. Not here.
+ * Enters record @i. The reference implementation takes every ordinary entry of this same chapter
+ * for another name's, and so gives copies of the fill record a collision entry that they do not
+ * need: when the name is deleted later, the other entry would bring it back. Not here.
  */
 static int enter(struct replay *replay, uint32_t i)
 {
@@ -291,7 +292,10 @@ int replay_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
 	return r;
 }
 
-/* Any entry of the chapter at the place of a name counts as its own: entries have no more of a name. */
+/*
+ * Any entry of the chapter at the place of a name counts as its own: entries have no
+ * more of a name.
+ */
 static void undo_page(struct replay *replay)
 {
 	struct volume_index *vi = replay->index->volume_index;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Entering chapters into the volume index by all members of the index's crew: each takes the names that belong to
- * its parts, chapter after chapter in order, so what comes of it is the same for any number of threads.
+ * Entering chapters into the volume index by all members of the index's crew: each takes the names
+ * that belong to its parts, chapter after chapter in order, so what comes of it is the same for any
+ * number of threads.
  */
 #ifndef INDEX_REPLAY_CREW_H
 #define INDEX_REPLAY_CREW_H
@@ -19,14 +20,16 @@ int replay_crew_make(struct uds_index *index, bool skip_unreadable, struct repla
 /* After replay_crew_wait(). @crew may be NULL. */
 void replay_crew_free(struct replay_crew *crew);
 
-/* Until one more chapter can be given. Returns what replay_chapter() and volume_log_damage() said. */
+/*
+ * Until one more chapter can be given. Returns what replay_chapter() and volume_log_damage() said.
+ */
 int replay_crew_make_room(struct replay_crew *crew);
 
 /*
  * Gives a chapter, after replay_crew_make_room(). Its damage is logged.
  *
- * @vcn, @low_of, @additions: as for replay_chapter(). @record_pages: stay valid until there is room for REPLAY_HELD
- * more.
+ * @vcn, @low_of, @additions: as for replay_chapter(). @record_pages: stay valid until there is room
+ * for REPLAY_HELD more.
  */
 void replay_crew_give(struct replay_crew *crew, uint64_t vcn, uint64_t low_of, uint32_t slot,
 		      const uint8_t *record_pages, const struct additions *additions);

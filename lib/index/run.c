@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The calls that carry requests out: each request is submitted to a batch of its zone, and the batches are
- * driven, zone after zone.
+ * The calls that carry requests out: each request is submitted to a batch of its zone, and the
+ * batches are driven, zone after zone.
  */
 #include <errno.h>
 
@@ -49,9 +49,10 @@ static int submit(struct uds_index *index, struct batch **batches, struct uds_re
 }
 
 /*
- * At most BATCH_MAX requests, all zones together. One zone after the other is driven to its end, and the first that
- * is full closes the open chapter for all: were each given BATCH_MAX, the first would get so many requests ahead
- * of the last, and chapters would be closed with that much room in them.
+ * At most BATCH_MAX requests, all zones together. One zone after the other is driven to its end,
+ * and the first that is full closes the open chapter for all: were each given BATCH_MAX, the
+ * first would get so many requests ahead of the last, and chapters would be closed with that much
+ * room in them.
  */
 static int run_many(struct uds_index *index, struct uds_request *requests, size_t count)
 {

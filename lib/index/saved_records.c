@@ -70,7 +70,10 @@ struct stream_head {
 	uint32_t zones;
 };
 
-/* Reads on to the header of the first delta index. Returns 1, 0 when it is no such stream, or an error. */
+/*
+ * Reads on to the header of the first delta index. Returns 1, 0 when it is no such stream,
+ * or an error.
+ */
 static int read_stream_head(struct region_reader *reader, const struct layout *layout,
 			    struct stream_head *ret_head)
 {
@@ -91,8 +94,8 @@ static int read_stream_head(struct region_reader *reader, const struct layout *l
 	ret_head->newest = get_le64(bytes + 24);
 	lists = get_le32(bytes + 36);
 	/*
-	 * The flush_from table (13.6): only its length matters here. However many lists it claims, reading ends
-	 * with the region.
+	 * The flush_from table (13.6): only its length matters here. However many lists it claims,
+	 * reading ends with the region.
 	 */
 	for (uint32_t i = 0; i < lists && r == 0; i++)
 		r = region_reader_take(reader, entry, sizeof(entry));
@@ -106,8 +109,8 @@ static int read_stream_head(struct region_reader *reader, const struct layout *l
 }
 
 /*
- * The first stream begins at the same place for any number of zones, and says how many there are: so where
- * everything else of the save is follows from it.
+ * The first stream begins at the same place for any number of zones, and says how many there are:
+ * so where everything else of the save is follows from it.
  */
 static int plan_from_stream(struct uds_io *io, const struct layout *layout, unsigned int slot,
 			    struct save *save, struct uds_message *message)

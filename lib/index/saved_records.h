@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The records that only a save has: those of the open chapter of the save that counts. When that save
- * cannot be loaded, a recovery from the volume has to keep them, or to say that it loses them.
+ * The records that only a save has: those of the open chapter of the save that counts. When that
+ * save cannot be loaded, a recovery from the volume has to keep them, or to say that it loses them.
  */
 #ifndef INDEX_SAVED_RECORDS_H
 #define INDEX_SAVED_RECORDS_H
@@ -27,8 +27,8 @@ int saved_records_find(struct uds_io *io, const struct layout *layout, const str
 		       struct saved_records *ret_records);
 
 /*
- * After a load: whether a save whose header is damaged may have been made later than the one that was
- * loaded, because it has records in the same open chapter that were not loaded.
+ * After a load: whether a save whose header is damaged may have been made later than the one that
+ * was loaded, because it has records in the same open chapter that were not loaded.
  *
  * Returns 0; UDS_ERR_WOULD_LOSE_RECORDS and how many; -ENOMEM; or what the I/O said.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The requests that Linux takes about block devices, from whichever header this system has them in: a C library
- * of its own, such as musl, may come without the kernel's headers.
+ * The requests that Linux takes about block devices, from whichever header this system has them in:
+ * a C library of its own, such as musl, may come without the kernel's headers.
  */
 #ifndef IO_BLOCK_DEVICE_H
 #define IO_BLOCK_DEVICE_H

@@ -119,7 +119,8 @@ int bytes_write(struct uds_io *io, const struct uds_env *env, const void *buffer
 		uint64_t end = round_up(offset + part, block);
 
 		/*
-		 * What stands in the same blocks beside the data is written back as it is. Nothing else may be written there meanwhile: callers hold the chunk.
+		 * What stands in the same blocks beside the data is written back as it is. Nothing
+		 * else may be written there meanwhile: callers hold the chunk.
 		 */
 		r = read_edges(io, window, part, offset, message);
 		memcpy(window + (offset - begin), from, part);

@@ -12,8 +12,8 @@ static int open_retrying(const char *path, int flags)
 	int fd;
 
 	/*
-	 * The owner's alone: an index says which blocks its owner has, and a store has blocks of a device that
-	 * others may not read. To share one, change its mode.
+	 * The owner's alone: an index says which blocks its owner has, and a store has blocks of a
+	 * device that others may not read. To share one, change its mode.
 	 */
 	do
 		fd = open(path, flags | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);

@@ -2,9 +2,10 @@
 /*
  * Descriptors that are never 0, 1 or 2.
  *
- * A program may run with some of its standard descriptors closed. The system gives the lowest free number
- * to the next open; a store that became number 1 would take what the program prints, and as number 0 it
- * would be read as the program's input. So everything that the library opens is opened here.
+ * A program may run with some of its standard descriptors closed. The system gives the lowest
+ * free number to the next open; a store that became number 1 would take what the program prints,
+ * and as number 0 it would be read as the program's input. So everything that the library opens
+ * is opened here.
  */
 #ifndef IO_DESCRIPTOR_H
 #define IO_DESCRIPTOR_H
@@ -26,7 +27,8 @@ int descriptor_hold_standard(struct standard_hold *ret_hold);
 void descriptor_release_standard(struct standard_hold *hold);
 
 /*
- * open(2) with O_CLOEXEC and O_NOCTTY, again after EINTR; a file that is made gets the mode 0600 less the umask.
+ * open(2) with O_CLOEXEC and O_NOCTTY, again after EINTR; a file that is made gets the mode 0600
+ * less the umask.
  * Returns 3 or more, or a negated errno.
  */
 int descriptor_open(const char *path, int flags);

@@ -23,13 +23,14 @@ struct dm_linear {
 /*
  * @ret_targets: to be released by the caller.
  *
- * Returns how many there are; 0 when it is no such device, has another kind of target or too many, or
- * asking takes root; or -ENOMEM.
+ * Returns how many there are; 0 when it is no such device, has another kind of target or too many,
+ * or asking takes root; or -ENOMEM.
  */
 int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **ret_targets);
 
 /*
- * The same from what the kernel answered: its header, then a target after the other, each with its words.
+ * The same from what the kernel answered: its header, then a target after the other, each
+ * with its words.
  * @length: of all of it; its last byte is 0. @ret_targets: room for DM_LINEAR_MAX.
  *
  * Returns how many there are; 0 when one is of another kind, or they are too many or cut short.
@@ -37,8 +38,8 @@ int dm_read_linear(const struct uds_env *env, dev_t device, struct dm_linear **r
 int dm_parse_linear(const void *answer, size_t length, struct dm_linear *ret_targets);
 
 /*
- * The part of the device's bytes from @offset on, @length of them (UINT64_MAX: all), that a target holds,
- * as a range of the device that it leads to.
+ * The part of the device's bytes from @offset on, @length of them (UINT64_MAX: all), that a target
+ * holds, as a range of the device that it leads to.
  *
  * Returns whether there is any.
  */

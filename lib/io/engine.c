@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The engine's front: opening, taking requests in and sending each where it belongs, and handing out those
- * that are done. Waiting is in engine_wait.c.
+ * The engine's front: opening, taking requests in and sending each where it belongs, and handing
+ * out those that are done. Waiting is in engine_wait.c.
  */
 #include "io/engine_private.h"
 
@@ -169,7 +169,10 @@ UDS_PUBLIC void uds_io_engine_error_message(const struct uds_io_engine *engine,
 
 /* ---- taking requests in ---- */
 
-/* Puts a request into the ring, which is made for the first: 0, -EOPNOTSUPP: there is none, or -ENOMEM. */
+/*
+ * Puts a request into the ring, which is made for the first: 0, -EOPNOTSUPP: there is
+ * none, or -ENOMEM.
+ */
 static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
 {
 	int r = engine->no_ring ? -EOPNOTSUPP : 0;
@@ -192,7 +195,10 @@ static int to_ring(struct uds_io_engine *engine, struct uds_io_request *request)
 		if (r == 0)
 			engine_register_buffers(engine);
 	}
-	/* What was being handed over when it broke came back with the error; all else is for threads. */
+	/*
+	 * What was being handed over when it broke came back with the error; all else
+	 * is for threads.
+	 */
 	if (r == 0 && ring_status(engine->ring) < 0)
 		r = -EOPNOTSUPP;
 	if (r == 0) {

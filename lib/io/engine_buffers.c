@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory that callers have announced. A request in flight counts for the buffer that it lies in, whether the
- * kernel has the buffer or not, so that taking one back has the same rule everywhere.
+ * Memory that callers have announced. A request in flight counts for the buffer that it lies in,
+ * whether the kernel has the buffer or not, so that taking one back has the same rule everywhere.
  */
 #include <errno.h>
 
@@ -46,7 +46,9 @@ void engine_register_buffers(struct uds_io_engine *engine)
 	}
 }
 
-/* The place of the buffer that begins there; NULL @memory: a free place, perhaps behind the last. */
+/*
+ * The place of the buffer that begins there; NULL @memory: a free place, perhaps behind the last.
+ */
 static unsigned int find(const struct uds_io_engine *engine, const void *memory)
 {
 	unsigned int i = 0;

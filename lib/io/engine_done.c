@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end of a request: the list of those that are done, the list of those whose backend has to be reaped, and
- * the eventfd that says there is something to reap.
+ * The end of a request: the list of those that are done, the list of those whose backend has to be
+ * reaped, and the eventfd that says there is something to reap.
  */
 #include <unistd.h>
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The inner side of an engine, for its parts only, from the top: engine.c (what callers see), engine_wait.c
- * (waiting), ring.c (io_uring) and workers.c (threads), engine_done.c (the end of a request), engine_buffers.c
- * (memory that callers have announced).
+ * The inner side of an engine, for its parts only, from the top: engine.c (what callers see),
+ * engine_wait.c (waiting), ring.c (io_uring) and workers.c (threads), engine_done.c (the end of a
+ * request), engine_buffers.c (memory that callers have announced).
  *
- * A request in flight is in one place: with the workers or a backend (STAGE_AWAY), with a backend that has to
- * be reaped (STAGE_DRIVEN, on a list), in the ring (STAGE_RING, on the ring's list), or done and not
- * handed out yet (STAGE_DONE, on a list). in_flight counts all of them.
+ * A request in flight is in one place: with the workers or a backend (STAGE_AWAY), with a backend
+ * that has to be reaped (STAGE_DRIVEN, on a list), in the ring (STAGE_RING, on the ring's list), or
+ * done and not handed out yet (STAGE_DONE, on a list). in_flight counts all of them.
  */
 #ifndef IO_ENGINE_PRIVATE_H
 #define IO_ENGINE_PRIVATE_H
@@ -60,8 +60,8 @@ struct uds_io_engine {
 	bool polling;		   /* a thread waits for it, and is the only one to clear it */
 	unsigned int waiters;	   /* threads that wait for changed */
 	unsigned int least_wanted; /* by any of them */
-	unsigned int
-		in_ring_wait; /* how many completions a thread in ring_wait() waits for; 0: no thread waits */
+	/* how many completions a thread in ring_wait() waits for; 0: no thread waits */
+	unsigned int in_ring_wait;
 };
 
 /* ---- engine_buffers.c; all with the lock ---- */
@@ -110,12 +110,15 @@ void engine_wake(struct uds_io_engine *engine);
 /* Ends the requests that the ring has done. */
 void engine_collect(struct uds_io_engine *engine);
 
-/* Lets a backend that has to be reaped go on, for at most so many milliseconds; the lock is let go meanwhile. */
+/*
+ * Lets a backend that has to be reaped go on, for at most so many milliseconds; the lock is
+ * let go meanwhile.
+ */
 void engine_drive(struct uds_io_engine *engine, int timeout_ms);
 
 /*
- * Waits until something has changed: at best, until @wanted are done, and at most until the deadline. The
- * lock is let go meanwhile.
+ * Waits until something has changed: at best, until @wanted are done, and at most until the
+ * deadline. The lock is let go meanwhile.
  */
 void engine_wait(struct uds_io_engine *engine, unsigned int wanted,
 		 const struct deadline *deadline);

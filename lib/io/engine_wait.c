@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One place to wait for requests that are in several: with workers and backends, which wake waiting threads by the
- * condition and the eventfd; in the ring, which the kernel wakes from; and with backends that
- * have to be reaped.
+ * One place to wait for requests that are in several: with workers and backends, which wake waiting
+ * threads by the condition and the eventfd; in the ring, which the kernel wakes from; and with
+ * backends that have to be reaped.
  *
  * While all that is in flight is in the ring, a thread waits in the ring itself, without an
- * eventfd. Should something else come in meanwhile, it is called back (engine_wake()). Of several threads
- * one waits there or for the eventfd, the others by the condition.
+ * eventfd. Should something else come in meanwhile, it is called back (engine_wake()). Of several
+ * threads one waits there or for the eventfd, the others by the condition.
  */
 #include <errno.h>
 #include <limits.h>
@@ -144,7 +144,10 @@ void engine_collect(struct uds_io_engine *engine)
 		ring_collect(engine->ring);
 }
 
-/* Requests of the backend that is about to be reaped go to the end: the next time it is another one's turn. */
+/*
+ * Requests of the backend that is about to be reaped go to the end: the next time it is
+ * another one's turn.
+ */
 static unsigned int rotate_driven(struct uds_io_engine *engine, const struct uds_io *io)
 {
 	struct uds_io_request *moved = NULL, *last = NULL, *request = engine->driven;

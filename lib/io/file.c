@@ -72,8 +72,8 @@ static size_t progress_of(const struct file_io *file, size_t done, size_t asked)
 }
 
 /*
- * What a read that brought nothing comes to: UDS_ERR_OUT_OF_RANGE when the file has become shorter, -EIO when
- * the range is inside of it, or what asking for the size said.
+ * What a read that brought nothing comes to: UDS_ERR_OUT_OF_RANGE when the file has become shorter,
+ * -EIO when the range is inside of it, or what asking for the size said.
  */
 static int read_ended(struct file_io *file, uint64_t offset, uint64_t length)
 {
@@ -87,7 +87,10 @@ static int read_ended(struct file_io *file, uint64_t offset, uint64_t length)
 	return offset <= size && length <= size - offset ? -EIO : UDS_ERR_OUT_OF_RANGE;
 }
 
-/* So many reads in a row that bring nothing, inside of the file, are a device that gives up without a word. */
+/*
+ * So many reads in a row that bring nothing, inside of the file, are a device that gives up
+ * without a word.
+ */
 #define EMPTY_READS 3u
 
 static int read_whole(struct file_io *file, void *buffer, size_t length, uint64_t offset)
@@ -294,8 +297,8 @@ static int file_write_zeroes(void *context, uint64_t offset, uint64_t length)
 }
 
 /*
- * The position of the descriptor moves, which nothing else uses: transfers say where they are. A file that
- * becomes shorter meanwhile has no data there.
+ * The position of the descriptor moves, which nothing else uses: transfers say where they are. A
+ * file that becomes shorter meanwhile has no data there.
  */
 static int file_find_data(void *context, uint64_t offset, uint64_t *ret_begin, uint64_t *ret_end)
 {

@@ -9,8 +9,8 @@
  *   file_direct.c  O_DIRECT and the alignment that it needs
  *   file.c         transfers, size, discard
  *
- * The descriptor and the kind never change after the open; size_seen and slots are the only state that
- * threads share.
+ * The descriptor and the kind never change after the open; size_seen and slots are the only state
+ * that threads share.
  */
 #ifndef IO_FILE_H
 #define IO_FILE_H
@@ -28,8 +28,8 @@ struct file_io {
 	uint32_t block_bytes; /* what O_DIRECT demands of offsets and lengths; 1 without it */
 
 	/*
-	 * O_DIRECT that the caller did not ask for, to read what others change (0: no). What is not a multiple
-	 * of it, in offset, length or memory, is read by way of a buffer.
+	 * O_DIRECT that the caller did not ask for, to read what others change (0: no). What is not
+	 * a multiple of it, in offset, length or memory, is read by way of a buffer.
 	 */
 	uint32_t hidden_alignment;
 
@@ -60,12 +60,15 @@ int file_lock(int fd, const struct stat *st, bool write, const char *path,
 	      struct uds_message *message);
 
 /*
- * A regular file that a loop device, a mount or swapping uses must not be written beside them: 0, or
- * UDS_ERR_IN_USE and what uses it.
+ * A regular file that a loop device, a mount or swapping uses must not be written beside them: 0,
+ * or UDS_ERR_IN_USE and what uses it.
  */
 int file_check_image(const struct stat *st, const char *path, struct uds_message *message);
 
-/* Whether the device, or what contains it or is contained in it, is mounted, stacked upon or swapped to. */
+/*
+ * Whether the device, or what contains it or is contained in it, is mounted, stacked upon
+ * or swapped to.
+ */
 bool file_device_has_user(dev_t device);
 
 /* Whether a read has to go by way of a buffer. */

@@ -3,8 +3,8 @@
  * O_DIRECT: turning it on, and finding out what it demands of offsets, lengths and memory.
  *
  * A block device says its logical sector size. For a regular file newer kernels tell (statx,
- * STATX_DIOALIGN); older ones are asked by reading. Where even that says nothing, because the file is
- * empty, 4096 serves: every sector size in use divides it.
+ * STATX_DIOALIGN); older ones are asked by reading. Where even that says nothing, because the file
+ * is empty, 4096 serves: every sector size in use divides it.
  */
 #include "io/file.h"
 
@@ -39,7 +39,9 @@ static int device_alignment(int fd, struct alignment *ret_alignment)
 	return 0;
 }
 
-/* What the kernel says. 0, -ENODATA when it says nothing, -EINVAL when it says "not for this file". */
+/*
+ * What the kernel says. 0, -ENODATA when it says nothing, -EINVAL when it says "not for this file".
+ */
 static int told_alignment(int fd, struct alignment *ret_alignment)
 {
 #ifdef STATX_DIOALIGN
@@ -74,7 +76,9 @@ static int probed_alignment(int fd, const struct stat *st, const struct uds_env 
 	memory = env_allocate_aligned(env, (size_t)2 * SAFE_BLOCK, SAFE_BLOCK);
 	if (memory == NULL)
 		return -ENOMEM;
-	/* A read at the end looks at no alignment, so a file too short for the step is read whole. */
+	/*
+	 * A read at the end looks at no alignment, so a file too short for the step is read whole.
+	 */
 	for (block = st->st_size > SMALLEST_BLOCK ? SMALLEST_BLOCK : SAFE_BLOCK;
 	     block <= SAFE_BLOCK && r == -EINVAL; block *= SAFE_BLOCK / SMALLEST_BLOCK) {
 		uint64_t offset = block == SMALLEST_BLOCK ? SMALLEST_BLOCK : 0;
@@ -122,7 +126,9 @@ int file_make_direct(int fd, const struct stat *st, const struct uds_env *env, c
 	r = find_alignment(fd, st, env, &alignment);
 	if (r == 0) {
 		*ret_block_bytes = alignment.block;
-		/* Stricter than some kernels say: sector alignment has been enough for every one. */
+		/*
+		 * Stricter than some kernels say: sector alignment has been enough for every one.
+		 */
 		*ret_memory_alignment =
 			alignment.memory > SMALLEST_BLOCK ? alignment.memory : SMALLEST_BLOCK;
 		return 0;

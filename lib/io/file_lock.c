@@ -29,7 +29,10 @@ static int lock_regular(int fd, bool write, const char *path, struct uds_message
 	/* Only these two mean that somebody else has it. */
 	if (errno != EAGAIN && errno != EACCES)
 		return failure(message, -errno, "%s: locking it: %s", path, uds_strerror(-errno));
-	/* Asked for its process, for the sentence. By now the lock may be gone; then no process is named. */
+	/*
+	 * Asked for its process, for the sentence. By now the lock may be gone; then no
+	 * process is named.
+	 */
 	lock.l_pid = 0;
 	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
 		return failure(message, UDS_ERR_IN_USE, "%s: locked by process %ld", path,

@@ -52,8 +52,8 @@ static int check_kind(const char *path, const struct stat *st, struct uds_messag
 }
 
 /*
- * What is at the path may have changed since it was looked at, into @was; from here on it stays what it is. A file
- * in place of a device was perhaps come to by a link that is not to be followed.
+ * What is at the path may have changed since it was looked at, into @was; from here on it stays
+ * what it is. A file in place of a device was perhaps come to by a link that is not to be followed.
  */
 static int settle(int fd, const struct stat *was, const char *path, struct uds_message *message)
 {
@@ -95,8 +95,8 @@ static int wait_for_lease(const char *path, int flags, struct uds_message *messa
 }
 
 /*
- * What is there is looked at before it is opened: opening some devices already does something. Should
- * a FIFO take its place meanwhile, O_NONBLOCK keeps the open from waiting for the other end.
+ * What is there is looked at before it is opened: opening some devices already does something.
+ * Should a FIFO take its place meanwhile, O_NONBLOCK keeps the open from waiting for the other end.
  *
  * @no_link: a symbolic link is followed to a device only.
  */
@@ -131,9 +131,9 @@ static int open_existing(const char *path, bool write, bool no_link, struct uds_
 }
 
 /*
- * A user who may make names in the folder could lead what is created over any file that its user may write. So it is
- * not written through a symbolic link, whether that leads to a file or nowhere; only to a device, as those in
- * /dev/mapper do, which take rights to be made.
+ * A user who may make names in the folder could lead what is created over any file that its user
+ * may write. So it is not written through a symbolic link, whether that leads to a file or nowhere;
+ * only to a device, as those in /dev/mapper do, which take rights to be made.
  */
 static int refuse_link(const char *path, struct uds_message *message)
 {
@@ -199,7 +199,9 @@ static int flush_directory(const char *path, const struct uds_env *env, struct u
 	return r;
 }
 
-/* Some kernels open a read-only device to write and refuse each write later: too late for a user. */
+/*
+ * Some kernels open a read-only device to write and refuse each write later: too late for a user.
+ */
 static int check_writable(int fd, const char *path, struct uds_message *message)
 {
 	int read_only;
@@ -212,10 +214,10 @@ static int check_writable(int fd, const char *path, struct uds_message *message)
 }
 
 /*
- * Others that have a device write to it past its page cache: device-mapper to what it lies on, a disk to its
- * partitions and the reverse, and the cache is kept for as long as anyone has the device open. So what
- * is in it is dropped first (what is not written back yet is the newest there is, and stays), and a
- * device that somebody uses now is read with O_DIRECT.
+ * Others that have a device write to it past its page cache: device-mapper to what it lies on, a
+ * disk to its partitions and the reverse, and the cache is kept for as long as anyone has the
+ * device open. So what is in it is dropped first (what is not written back yet is the newest there
+ * is, and stays), and a device that somebody uses now is read with O_DIRECT.
  */
 static int refresh_device(int fd, const struct stat *st, const struct uds_io_file_options *options,
 			  const struct uds_env *env, const char *path, uint32_t *ret_alignment,
@@ -262,7 +264,10 @@ static int learn_size(struct file_io *file, const struct uds_io_file_options *op
 {
 	uint64_t bytes;
 
-	/* With a lock the size counts from when it was taken: until then a writer may have been there. */
+	/*
+	 * With a lock the size counts from when it was taken: until then a writer may
+	 * have been there.
+	 */
 	if (!options->no_lock || file->block_device)
 		return file_get_size(file, &bytes);
 	atomic_store(&file->size_seen, (uint64_t)st->st_size);
@@ -370,7 +375,9 @@ out:
 	return r;
 }
 
-/* Whether the descriptor is one that the options can be kept with; takes off what they do not say. */
+/*
+ * Whether the descriptor is one that the options can be kept with; takes off what they do not say.
+ */
 static int settle_descriptor(int descriptor, const char *name,
 			     const struct uds_io_file_options *options, struct uds_message *message)
 {

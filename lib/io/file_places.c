@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The identity of a file or block device: every place where its bytes are known to lie, from the thing
- * itself down to what it stands on.
+ * The identity of a file or block device: every place where its bytes are known to lie, from the
+ * thing itself down to what it stands on.
  *
  *	a file		   somewhere on the device of its file system
  *	a loop device	   a range of its file, and what is below that
@@ -29,8 +29,8 @@
 #define TO_THE_END UINT64_MAX
 
 /*
- * What follows a stack of devices calls itself: what such a function needs more than a few words of memory
- * for must not become part of it.
+ * What follows a stack of devices calls itself: what such a function needs more than a few words of
+ * memory for must not become part of it.
  */
 #define LEAF __attribute__((noinline))
 
@@ -72,8 +72,8 @@ static void add(struct collector *c, uint32_t kind, uint64_t device, uint64_t ob
 }
 
 /*
- * What a file system was mounted from, when its number is not the device's. @mount: which mount it is,
- * where that is known (a file system may give each of its parts a number of its own); else 0.
+ * What a file system was mounted from, when its number is not the device's. @mount: which mount it
+ * is, where that is known (a file system may give each of its parts a number of its own); else 0.
  */
 static LEAF bool mount_source(dev_t device, int mount, struct stat *ret_st)
 {
@@ -192,8 +192,8 @@ static int mount_of(int fd)
 }
 
 /*
- * The mount that the file of a loop device belongs to, where its file system has numbers of its own; 0: not
- * known, since the file's name leads elsewhere by now.
+ * The mount that the file of a loop device belongs to, where its file system has numbers of its
+ * own; 0: not known, since the file's name leads elsewhere by now.
  */
 static LEAF int mount_of_loop(const struct loop_backing *loop)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The users of a block device, or of a file as the image of one: mounts, swap space, device-mapper and the
- * like, loop devices. For the sentence that names them, and to tell what others may change.
+ * The users of a block device, or of a file as the image of one: mounts, swap space, device-mapper
+ * and the like, loop devices. For the sentence that names them, and to tell what others may change.
  */
 #include <errno.h>
 #include <limits.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The front of the I/O layer: checks what a caller asks against the limits of the backend and
- * hands it on. Writing zeroes is in zeroes.c, requests of engines are in request.c and engine.c, backends in
- * files of their own.
+ * The front of the I/O layer: checks what a caller asks against the limits of the backend and hands
+ * it on. Writing zeroes is in zeroes.c, requests of engines are in request.c and engine.c, backends
+ * in files of their own.
  */
 #include "io/io.h"
 
@@ -227,8 +227,8 @@ static int find_data(struct uds_io *io, uint64_t offset, uint64_t *begin, uint64
 		return 0;
 	}
 	/*
-	 * A backend that goes back, or finds nothing before the end, would keep its caller going round. (It may
-	 * have become shorter or longer since it was asked.)
+	 * A backend that goes back, or finds nothing before the end, would keep its caller going
+	 * round. (It may have become shorter or longer since it was asked.)
 	 */
 	if (r == 0 && (*begin < offset || *begin > *end || (*begin == *end && *begin < bytes)))
 		return -EIO;

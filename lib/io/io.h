@@ -2,8 +2,8 @@
 /*
  * The inner side of an I/O, and helpers that all stores share.
  *
- * A struct uds_io may be used by any number of threads; but for the sentences of failures nothing in it
- * changes after it was made.
+ * A struct uds_io may be used by any number of threads; but for the sentences of failures nothing
+ * in it changes after it was made.
  */
 #ifndef IO_IO_H
 #define IO_IO_H
@@ -52,7 +52,10 @@ int io_check_request(const struct uds_io_request *request);
 /* Whether there is nothing to do for it. */
 bool io_is_empty_request(const struct uds_io_request *request);
 
-/* Carries out a request that was checked, by the plain functions of its backend. Returns its status. */
+/*
+ * Carries out a request that was checked, by the plain functions of its backend.
+ * Returns its status.
+ */
 int io_carry_out(const struct uds_io_request *request);
 
 /* uds_io_discard() and uds_io_write_zeroes() without sentences. */
@@ -68,8 +71,9 @@ int io_write_zeroes(struct uds_io *io, uint64_t offset, uint64_t length);
 int io_status(const struct uds_io *io, const char *operation, int said);
 
 /*
- * Opens an engine for up to @depth requests that uses the threads of @share; NULL: it has some of its own.
- * Every part of the library that has many requests in flight gets its engine here. Returns 0 or -ENOMEM.
+ * Opens an engine for up to @depth requests that uses the threads of @share; NULL: it has some of
+ * its own. Every part of the library that has many requests in flight gets its engine here. Returns
+ * 0 or -ENOMEM.
  */
 int engine_open(struct uds_io_engine *share, unsigned int depth, const struct uds_env *env,
 		struct uds_io_engine **ret_engine);

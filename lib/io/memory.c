@@ -8,8 +8,8 @@
  *
  *	leaves[offset / LEAF_BYTES] -> chunks[offset % LEAF_BYTES / CHUNK_BYTES] -> bytes
  *
- * A missing one reads as zeros. A thread that makes one puts it in by compare and exchange; it stays until
- * the I/O is closed or made shorter.
+ * A missing one reads as zeros. A thread that makes one puts it in by compare and exchange; it
+ * stays until the I/O is closed or made shorter.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An I/O that is made of ranges of others, one behind the other: a part of a device, or a volume whose
- * extents lie on several. A range without an I/O reads as zeroes.
+ * An I/O that is made of ranges of others, one behind the other: a part of a device, or a volume
+ * whose extents lie on several. A range without an I/O reads as zeroes.
  *
  * The list of ranges does not change after the open, so any thread may read it.
  */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lines of a text file and names in a directory, for /proc and /sys, without memory from any allocator: streams
- * and DIR of the C library take some behind the caller's.
+ * Lines of a text file and names in a directory, for /proc and /sys, without memory from any
+ * allocator: streams and DIR of the C library take some behind the caller's.
  *
- * A reader is kept on the stack of the function that reads, but not while functions are called that need much of it.
+ * A reader is kept on the stack of the function that reads, but not while functions are called that
+ * need much of it.
  */
 #ifndef IO_READERS_H
 #define IO_READERS_H

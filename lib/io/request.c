@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One request of an engine: whether it may be handed on, and carrying it out by the plain functions of its
- * backend, which is how all requests go that neither io_uring nor the backend's submit takes.
+ * One request of an engine: whether it may be handed on, and carrying it out by the plain
+ * functions of its backend, which is how all requests go that neither io_uring nor the
+ * backend's submit takes.
  */
 #include <errno.h>
 

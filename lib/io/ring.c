@@ -173,8 +173,8 @@ static void prepare_transfer(struct io_ring *ring, const struct uds_io_request *
 }
 
 /*
- * Puts what is left of a transfer into the ring. There is an entry for each request, unless the kernel did not
- * even take the interrupts of an earlier wait.
+ * Puts what is left of a transfer into the ring. There is an entry for each request, unless the
+ * kernel did not even take the interrupts of an earlier wait.
  */
 static void prepare(struct io_ring *ring, struct uds_io_request *request)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An engine's io_uring: one ring for all its files. A transfer that came back short or interrupted goes in
- * again with what is left. When the kernel refuses to take entries at all the ring is given up: what it
- * took before is still waited for, everything else fails with that error.
+ * An engine's io_uring: one ring for all its files. A transfer that came back short or interrupted
+ * goes in again with what is left. When the kernel refuses to take entries at all the ring is given
+ * up: what it took before is still waited for, everything else fails with that error.
  *
- * Everything is called with the engine's lock, but for ring_wait(). Where the library was built without
- * liburing there never is a ring.
+ * Everything is called with the engine's lock, but for ring_wait(). Where the library was built
+ * without liburing there never is a ring.
  */
 #ifndef IO_RING_H
 #define IO_RING_H
@@ -22,7 +22,10 @@ typedef void ring_finish(struct uds_io_engine *engine, struct uds_io_request *re
 
 #ifdef HAVE_LIBURING
 
-/* For at most @depth requests. @counts: goes on being counted in. Returns 0, -ENOMEM, or -EOPNOTSUPP where the kernel refuses it, with a log line. */
+/*
+ * For at most @depth requests. @counts: goes on being counted in. Returns 0, -ENOMEM, or
+ * -EOPNOTSUPP where the kernel refuses it, with a log line.
+ */
 int ring_open(struct uds_io_engine *engine, ring_finish *finish, const struct uds_env *env,
 	      unsigned int depth, struct uds_io_engine_statistics *counts,
 	      struct io_ring **ret_ring);
@@ -34,8 +37,8 @@ void ring_close(struct io_ring *ring);
 int ring_register_event(struct io_ring *ring, int event);
 
 /*
- * Gives the kernel a buffer, and takes it back while no request in the ring lies in it. Where the kernel does
- * not want it, requests for it go as others do.
+ * Gives the kernel a buffer, and takes it back while no request in the ring lies in it. Where the
+ * kernel does not want it, requests for it go as others do.
  */
 void ring_add_buffer(struct io_ring *ring, unsigned int place, void *memory, size_t bytes);
 void ring_remove_buffer(struct io_ring *ring, unsigned int place);
@@ -56,8 +59,8 @@ void ring_collect(struct io_ring *ring);
 unsigned int ring_in_flight(const struct io_ring *ring);
 
 /*
- * Without the lock, by one thread at a time: waits until @count are done, at most as many as are in it.
- * Nothing is collected meanwhile. Returns 0, or an error other than being interrupted.
+ * Without the lock, by one thread at a time: waits until @count are done, at most as many as are in
+ * it. Nothing is collected meanwhile. Returns 0, or an error other than being interrupted.
  */
 int ring_wait(struct io_ring *ring, unsigned int count);
 

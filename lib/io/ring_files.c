@@ -38,8 +38,8 @@ void ring_slots_init(struct ring_slots *slots)
 }
 
 /*
- * Linux lets go of a file that is taken out of a ring at once since 6.13. Before, it may stay open, with its
- * locks, until other requests of the ring are done, or for a second.
+ * Linux lets go of a file that is taken out of a ring at once since 6.13. Before, it may stay open,
+ * with its locks, until other requests of the ring are done, or for a second.
  */
 static bool kernel_lets_go(void)
 {
@@ -70,8 +70,8 @@ int ring_files_make(const struct uds_env *env, struct io_uring *ring, struct rin
 }
 
 /*
- * With the table's lock: takes a slot off its owner's list. False when it is not there: its owner is closing and
- * waits for the lock.
+ * With the table's lock: takes a slot off its owner's list. False when it is not there: its owner
+ * is closing and waits for the lock.
  */
 static bool unlink_slot(struct ring_slots *owner, const struct ring_slot *slot)
 {

@@ -70,7 +70,8 @@ bool sysfs_is_partition(dev_t device, dev_t *ret_disk)
 /*
  * The file by the device itself, which knows it whatever became of its name.
  *
- * The ways to find the file of a loop device are not inlined, so that their buffers share the stack.
+ * The ways to find the file of a loop device are not inlined, so that their buffers
+ * share the stack.
  */
 static __attribute__((noinline)) bool ask_loop(dev_t device, const char *name,
 					       struct loop_backing *info)
@@ -111,8 +112,8 @@ static bool ask_loop(dev_t device, const char *name, struct loop_backing *info)
 #endif
 
 /*
- * The file by its name, where the device may not be opened. A name of several thousand bytes is not looked
- * for: it would need too much stack.
+ * The file by its name, where the device may not be opened. A name of several thousand bytes is not
+ * looked for: it would need too much stack.
  */
 static __attribute__((noinline)) bool look_up_loop(dev_t device, struct loop_backing *info)
 {
@@ -190,7 +191,10 @@ bool mounts_open(struct reader *mounts)
 	return reader_open(mounts, "/proc/self/mountinfo");
 }
 
-/* The next word of a line, cut to fit. Returns what is behind it: a blank, a newline, or -1 at the end. */
+/*
+ * The next word of a line, cut to fit. Returns what is behind it: a blank, a newline, or
+ * -1 at the end.
+ */
 static int read_word(struct reader *reader, char *word, size_t room)
 {
 	size_t length = 0;
@@ -205,8 +209,8 @@ static int read_word(struct reader *reader, char *word, size_t room)
 }
 
 /*
- * One line: "id parent major:minor root place options... - type source options". Read word by word, because a
- * line may have several thousand bytes. False when it is not such a line.
+ * One line: "id parent major:minor root place options... - type source options". Read word by word,
+ * because a line may have several thousand bytes. False when it is not such a line.
  */
 static bool read_mount(struct reader *mounts, int *end, struct mount_line *ret_line)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the system says about block devices: /sys, the list of mounts, and the ioctls of loop devices and
- * device-mapper. All of it is optional: where something cannot be read it is not known.
+ * What the system says about block devices: /sys, the list of mounts, and the ioctls of loop
+ * devices and device-mapper. All of it is optional: where something cannot be read it is not known.
  */
 #ifndef IO_SYSFS_H
 #define IO_SYSFS_H

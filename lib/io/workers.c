@@ -115,7 +115,10 @@ static void *work(void *argument)
 	return NULL;
 }
 
-/* With the lock: starts as many threads as there is work for. Signals are for the program's own threads. */
+/*
+ * With the lock: starts as many threads as there is work for. Signals are for the
+ * program's own threads.
+ */
 static void start_threads(struct io_workers *workers)
 {
 	sigset_t all, before;

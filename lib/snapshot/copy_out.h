@@ -5,7 +5,9 @@
 
 #include "snapshot/new_exceptions.h"
 
-/* All of these, whole, wherever the window begins and ends. Not durable before they are committed. */
+/*
+ * All of these, whole, wherever the window begins and ends. Not durable before they are committed.
+ */
 int copy_out(struct uds_snapshot *s, const struct new_exceptions *fresh,
 	     struct uds_message *message);
 

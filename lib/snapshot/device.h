@@ -61,8 +61,8 @@ struct uds_snapshot {
 	struct copier *to_cow; /* one idle copier, kept for the next copy-out */
 
 	/*
-	 * Exceptions that a merge leaves out, because their chunks are lost (loss_list.h): in order of old
-	 * chunks, and no longer in the map. Changes with everything held.
+	 * Exceptions that a merge leaves out, because their chunks are lost (loss_list.h): in order
+	 * of old chunks, and no longer in the map. Changes with everything held.
 	 */
 	struct lost_chunks lost;
 };
@@ -76,13 +76,16 @@ struct device_state {
 
 struct device_state device_get_state(struct uds_snapshot *s);
 
-/* The snapshot that is being merged into the origin, NULL: none. The caller holds a part of the origin. */
+/*
+ * The snapshot that is being merged into the origin, NULL: none. The caller holds a part
+ * of the origin.
+ */
 struct uds_snapshot *device_that_merges(const struct origin *origin);
 
 /*
- * Every public call on a snapshot begins with failures_begin(s->failures) and ends with device_end():
- * it keeps the sentence of a failure for the calling thread. A failure without one gets a general
- * sentence about @what was to be done. Returns @status.
+ * Every public call on a snapshot begins with failures_begin(s->failures) and ends with
+ * device_end(): it keeps the sentence of a failure for the calling thread. A failure without one
+ * gets a general sentence about @what was to be done. Returns @status.
  */
 int device_end(struct uds_snapshot *s, int status, const struct uds_message *message,
 	       const char *what);

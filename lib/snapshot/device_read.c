@@ -189,8 +189,8 @@ static int read_window(struct reading *rd, bool view)
 }
 
 /*
- * @rd->left: how much to read; @ret_done: how much of it is in the buffer, also after a failure. May be
- * NULL. The sentence is that of a failure of this call.
+ * @rd->left: how much to read; @ret_done: how much of it is in the buffer, also after a failure.
+ * May be NULL. The sentence is that of a failure of this call.
  */
 static int read_range(struct reading *rd, bool view, uint64_t window, size_t *ret_done)
 {

@@ -114,7 +114,10 @@ static int flush_both(struct uds_snapshot *s, struct uds_message *message)
 
 	if (r == 0 && !device_get_state(s).given_up)
 		r = s->store->ops->flush(s->store, message);
-	/* Reported by this flush, or not at all: a caller that sees any error knows no more than that. */
+	/*
+	 * Reported by this flush, or not at all: a caller that sees any error knows no
+	 * more than that.
+	 */
 	earlier = origin_take_flush_error(s->origin, &about_earlier);
 	if (r == 0 && earlier < 0) {
 		*message = about_earlier;
@@ -142,14 +145,19 @@ static int invalidate(struct uds_snapshot *s, struct uds_message *message)
 	if (s->read_only || s->salvage)
 		return failure(message, UDS_ERR_READ_ONLY, "%s: opened to read only",
 			       uds_io_name(s->cow));
-	/* Looked at first, because a merge may take its time; and again, because one may have begun. */
+	/*
+	 * Looked at first, because a merge may take its time; and again, because one
+	 * may have begun.
+	 */
 	if (device_merge_runs(s, message))
 		return r;
 	/* With everything held no request is between looking at the state and using it. */
 	origin_hold_all(s->origin, &all);
 	if (!device_merge_runs(s, message)) {
 		r = device_give_up(s, message);
-		/* Asked for by name: the origin goes on, even when the COW device cannot be marked. */
+		/*
+		 * Asked for by name: the origin goes on, even when the COW device cannot be marked.
+		 */
 		pthread_mutex_lock(&s->lock);
 		s->given_up = true;
 		pthread_mutex_unlock(&s->lock);

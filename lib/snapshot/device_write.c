@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writing the snapshot. A chunk without exception gets one: its new chunk is filled from the origin
- * where the write does not cover it, then with the data, and committed with its neighbours. One that
- * has an exception is written in place.
+ * where the write does not cover it, then with the data, and committed with its neighbours. One
+ * that has an exception is written in place.
  */
 #include <inttypes.h>
 
@@ -33,7 +33,9 @@ static bool find_new(const struct write_window *w, const struct new_exceptions *
 	return true;
 }
 
-/* How many chunks from @chunk on, up to @end, have consecutive new chunks, and the first of these. */
+/*
+ * How many chunks from @chunk on, up to @end, have consecutive new chunks, and the first of these.
+ */
 static uint64_t new_run(const struct write_window *w, const struct new_exceptions *fresh,
 			uint64_t chunk, uint64_t end, size_t *at, uint64_t *ret_new)
 {
@@ -82,7 +84,10 @@ static int write_new(struct write_window *w, const struct new_exceptions *fresh)
 	return r;
 }
 
-/* Data in new chunks that no exception names is not in the snapshot: what was done ends before them. */
+/*
+ * Data in new chunks that no exception names is not in the snapshot: what was done
+ * ends before them.
+ */
 static void forget_new(struct write_window *w, uint64_t first_new)
 {
 	if (w->offset + w->done > first_new)

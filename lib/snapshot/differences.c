@@ -108,7 +108,9 @@ static int go_through(struct differences *d, uint64_t offset, uint64_t end)
 	while (at < end && r == 0) {
 		bool found = next_run(d->from, at, end, &begin, &stop);
 
-		/* Of the runs of both the one that begins first; the rest of the other comes next. */
+		/*
+		 * Of the runs of both the one that begins first; the rest of the other comes next.
+		 */
 		if (next_run(d->to, at, end, &other_begin, &other_stop) &&
 		    (!found || other_begin < begin)) {
 			found = true;

@@ -33,7 +33,10 @@ static struct piece find_piece(struct origin *origin, struct uds_snapshot *s, ui
 		piece.bytes = run.count * s->chunk_bytes - in_chunk;
 	if (!copied)
 		return piece;
-	/* What follows is as in reading: where that ends with an error, nothing is known to be zero. */
+	/*
+	 * What follows is as in reading: where that ends with an error, nothing is
+	 * known to be zero.
+	 */
 	s->store->ops->get_data(s->store, run.new_chunk, &good, &end);
 	if (good <= (in_chunk + piece.bytes - 1) / s->chunk_bytes)
 		piece.bytes = (good == 0 ? 1 : good) * s->chunk_bytes - in_chunk;

@@ -84,8 +84,8 @@ static int keep_pieces(struct keeper *k)
 }
 
 /*
- * A snapshot that has no room, or has become invalid, is given up: the origin goes on, but not before that
- * is durable.
+ * A snapshot that has no room, or has become invalid, is given up: the origin goes on, but not
+ * before that is durable.
  */
 static int keep(struct keeper *k)
 {
@@ -135,8 +135,8 @@ static bool lacks(const struct keeper *k)
 }
 
 /*
- * One thread for each that copies, but the last, which is the caller's: what takes time are the flushes of the
- * COW devices. Where no thread can be started the caller's does all.
+ * One thread for each that copies, but the last, which is the caller's: what takes time are the
+ * flushes of the COW devices. Where no thread can be started the caller's does all.
  */
 static void run_all(struct keeper *keepers, size_t count)
 {
@@ -228,8 +228,8 @@ int keep_old_for_merge(const struct uds_snapshot *merging, const struct range_cl
 		return 0;
 	r = keep_all(origin, merging, &none, pieces, count);
 	/*
-	 * A reader that looked for an exception before there was one reads the origin: not when it is
-	 * overwritten.
+	 * A reader that looked for an exception before there was one reads the origin: not when
+	 * it is overwritten.
 	 */
 	if (r == 0)
 		origin_wait_for_readers(origin, claim);

@@ -2,8 +2,8 @@
 /*
  * Lost ranges of a snapshot, as they are reported to a caller: those that touch are one.
  *
- * Bytes of a snapshot are lost when their new chunk is not on the COW device, is the place of metadata, or
- * cannot be read.
+ * Bytes of a snapshot are lost when their new chunk is not on the COW device, is the place of
+ * metadata, or cannot be read.
  */
 #ifndef SNAPSHOT_LOSS_LIST_H
 #define SNAPSHOT_LOSS_LIST_H

@@ -88,8 +88,8 @@ static int commit(struct merge_run *m, struct merge_group *group)
 	int r;
 
 	/*
-	 * Not for a merge of one group: there is nothing to copy beside its commit. Where no thread can be
-	 * had, the groups are committed here, one after the other.
+	 * Not for a merge of one group: there is nothing to copy beside its commit. Where no thread
+	 * can be had, the groups are committed here, one after the other.
 	 */
 	if (m->committer == NULL && m->gathered < m->wanted)
 		(void)merge_committer_start(m->s, m->areas, &m->committer);
@@ -288,7 +288,9 @@ static int check_and_merge(struct merge_run *m)
 
 	if (device_list(s) != NULL) {
 		s->store->ops->get_status(s->store, &status);
-		/* An origin that is smaller still is refused, forced or not: then nothing is cut. */
+		/*
+		 * An origin that is smaller still is refused, forced or not: then nothing is cut.
+		 */
 		if (status.old_behind_origin == 0)
 			m->result.bytes_cut = merge_bytes_cut(s);
 		m->wanted = status.exceptions;

@@ -10,8 +10,9 @@ int merge_check(struct uds_snapshot *s, const struct uds_merge_options *options,
 		struct uds_message *message);
 
 /*
- * Whether the other snapshots of the origin let it be written by this merge: 0, UDS_ERR_BAD_STATE when one is
- * being merged, or UDS_ERR_READ_ONLY when one cannot keep what the origin has. The caller holds a part of it.
+ * Whether the other snapshots of the origin let it be written by this merge: 0, UDS_ERR_BAD_STATE
+ * when one is being merged, or UDS_ERR_READ_ONLY when one cannot keep what the origin has. The
+ * caller holds a part of it.
  */
 int merge_check_others(struct uds_snapshot *s, struct uds_message *message);
 

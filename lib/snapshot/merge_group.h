@@ -34,7 +34,8 @@ struct merge_cursor {
 	struct uds_snapshot *s;
 	const struct lost_chunks *lost; /* left out, besides those of the snapshot */
 	struct list_cursor list;
-	bool entered; /* no part has the area's content yet, and it is not the store's current one */
+	/* no part has the area's content yet, and it is not the store's current one */
+	bool entered;
 };
 
 /* How many chunks of a group are copied. */
@@ -60,7 +61,8 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 void merge_group_release(struct merge_group *group, const struct uds_env *env);
 
 /*
- * Makes the copies of a group durable and takes its entries off. @engine: for the areas of the COW device; no other thread uses it meanwhile.
+ * Makes the copies of a group durable and takes its entries off. @engine: for the areas of the COW
+ * device; no other thread uses it meanwhile.
  * @ret_entries, @ret_rounds: what was taken off, also when it fails half way.
  */
 int merge_group_commit(struct merge_group *group, struct uds_snapshot *s,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The role of the kernel's snapshot-merge: while a snapshot has it, the origin reads as the snapshot,
- * and the snapshot is not written. Taken and left with everything held, so that no request sees it
- * change.
+ * The role of the kernel's snapshot-merge: while a snapshot has it, the origin reads as the
+ * snapshot, and the snapshot is not written. Taken and left with everything held, so that no
+ * request sees it change.
  */
 #include "snapshot/merge_role.h"
 
@@ -97,7 +97,10 @@ static int end_merge(struct uds_snapshot *s, struct uds_message *message)
 	struct range_hold all;
 	int r = UDS_ERR_BAD_STATE;
 
-	/* Looked at first, because a merge may take its time; and again, because one may have begun. */
+	/*
+	 * Looked at first, because a merge may take its time; and again, because one
+	 * may have begun.
+	 */
 	if (device_merge_runs(s, message))
 		return r;
 	origin_hold_all(s->origin, &all);

@@ -12,7 +12,9 @@
 int merge_role_take(struct uds_snapshot *s, bool salvage, const struct lost_chunks *lost,
 		    struct uds_message *message);
 
-/* Begins the work of one merge: 0, or UDS_ERR_BAD_STATE when another thread is at it; and ends it. */
+/*
+ * Begins the work of one merge: 0, or UDS_ERR_BAD_STATE when another thread is at it; and ends it.
+ */
 int merge_role_enter(struct uds_snapshot *s, struct uds_message *message);
 void merge_role_leave(struct uds_snapshot *s, bool dry_run, int status);
 

@@ -43,8 +43,8 @@ bool merge_asked_to_stop(struct merge_run *m);
 int merge_stopped(struct merge_run *m);
 
 /*
- * A copier_tick_fn, called between transfers. A stop does not end a copy: what is copied would be lost,
- * and a merge that is stopped often would never get on.
+ * A copier_tick_fn, called between transfers. A stop does not end a copy: what is copied would be
+ * lost, and a merge that is stopped often would never get on.
  */
 int merge_tick(void *merge);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Exceptions that a write makes for the chunks of its window that have none, in the only safe order: new
- * chunks for all of them are given out; what must be copied is copied; all are committed at once; and
- * only then is written what the exceptions protect.
+ * Exceptions that a write makes for the chunks of its window that have none, in the only safe
+ * order: new chunks for all of them are given out; what must be copied is copied; all are committed
+ * at once; and only then is written what the exceptions protect.
  */
 #ifndef SNAPSHOT_NEW_EXCEPTIONS_H
 #define SNAPSHOT_NEW_EXCEPTIONS_H
@@ -13,12 +13,14 @@
 struct new_exceptions {
 	struct uds_exception *all; /* in ascending order of old chunks */
 	size_t count;
-	bool full; /* the store had no room for more: the window ends before the first chunk without */
+	/* the store had no room for more: the window ends before the first chunk without */
+	bool full;
 };
 
 /*
- * Gives out new chunks of the snapshot @s for the window's chunks. When the store has no room for all
- * of them, the window becomes shorter; it may be empty then. After an error nothing is given out.
+ * Gives out new chunks of the snapshot @s for the window's chunks. When the store has no room
+ * for all of them, the window becomes shorter; it may be empty then. After an error nothing
+ * is given out.
  *
  * Only the store can say that it is full: no status of an I/O is ever taken for that.
  */
@@ -33,7 +35,8 @@ struct piece_cursor {
 };
 
 /*
- * The same for the next pieces, until there are @most exceptions or no more pieces; the cursor moves on.
+ * The same for the next pieces, until there are @most exceptions or no more pieces; the
+ * cursor moves on.
  * Returns UDS_ERR_NO_ROOM, with nothing given out, when there is no room for all of these.
  */
 int new_exceptions_prepare_pieces(struct uds_snapshot *s, struct piece_cursor *cursor, size_t most,

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The origin: its I/O, which parts of it are in use, and the snapshots on it. Each of them shares it.
+ * The origin: its I/O, which parts of it are in use, and the snapshots on it. Each of
+ * them shares it.
  *
- * Before it changes, every snapshot on it has the old content (keep_old.c). Writes of requests are in
- * origin_write.c; those of a merge go through a copier from origin_open_copier().
+ * Before it changes, every snapshot on it has the old content (keep_old.c). Writes of requests are
+ * in origin_write.c; those of a merge go through a copier from origin_open_copier().
  *
  * Locks, in the order in which they are taken:
  *
- * - `ranges`. Every request, to the origin or to a snapshot on it, holds the bytes that it touches while
- *   it works (shared to read, exclusively to write), rounded out to whole chunks of every snapshot, and
- *   looks at the state of the snapshots only then. So of two writers to a chunk the second finds the
- *   exceptions that the first has made. What changes the state for all (a snapshot becomes invalid on
- *   demand, a merge begins or ends) holds everything, and so does a change of `members`.
+ * - `ranges`. Every request, to the origin or to a snapshot on it, holds the bytes that it touches
+ *   while it works (shared to read, exclusively to write), rounded out to whole chunks of every
+ *   snapshot, and looks at the state of the snapshots only then. So of two writers to a chunk the
+ *   second finds the exceptions that the first has made. What changes the state for all (a
+ *   snapshot becomes invalid on demand, a merge begins or ends) holds everything, and so does a
+ *   change of `members`.
  * - the `lock` of each snapshot, one at a time, and then the locks of its store (exceptions/).
  * - `lock`: users and flush_error, for moments only, never while another one is taken.
  */
@@ -44,7 +46,9 @@ struct origin {
 	struct uds_io *io;
 	uint64_t size_bytes;
 
-	/* The largest chunk of a member: holds are rounded out to it. Changes with everything held. */
+	/*
+	 * The largest chunk of a member: holds are rounded out to it. Changes with everything held.
+	 */
 	_Atomic uint64_t unit_bytes;
 
 	struct range_lock ranges;
@@ -64,17 +68,28 @@ struct origin *origin_share(struct origin *origin);
 /* The last user's closes it. May be NULL. */
 void origin_close(struct origin *origin);
 
-/* Whether @io has bytes in common with the origin, or with the COW device of a snapshot on it: that one's name. */
+/*
+ * Whether @io has bytes in common with the origin, or with the COW device of a snapshot on it:
+ * that one's name.
+ */
 bool origin_overlaps(struct origin *origin, struct uds_io *io, const char **ret_name);
 
-/* Whether there are snapshots on it besides @s. The caller holds a part of the origin, or claims one. */
+/*
+ * Whether there are snapshots on it besides @s. The caller holds a part of the origin,
+ * or claims one.
+ */
 bool origin_has_others(const struct origin *origin, const struct uds_snapshot *s);
 
-/* Puts a snapshot on the origin: 0, or UDS_ERR_UNALIGNED when its chunks do not go with the blocks. */
+/*
+ * Puts a snapshot on the origin: 0, or UDS_ERR_UNALIGNED when its chunks do not go with the blocks.
+ */
 int origin_attach(struct origin *origin, struct origin_member *member, struct uds_message *message);
 void origin_detach(struct origin *origin, struct origin_member *member);
 
-/* Waits for the bytes [offset, offset + length), at least one, or for everything; origin_let_go() ends it. */
+/*
+ * Waits for the bytes [offset, offset + length), at least one, or for everything;
+ * origin_let_go() ends it.
+ */
 void origin_hold(struct origin *origin, struct range_hold *hold, uint64_t offset, uint64_t length,
 		 bool exclusive);
 void origin_hold_all(struct origin *origin, struct range_hold *hold);

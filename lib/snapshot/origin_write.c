@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing the origin: before its content changes, every snapshot on it has a copy (keep_old.c), durably. While a snapshot is merged, a chunk is written where it lives.
+ * Writing the origin: before its content changes, every snapshot on it has a copy (keep_old.c),
+ * durably. While a snapshot is merged, a chunk is written where it lives.
  */
 #include <inttypes.h>
 
@@ -31,7 +32,10 @@ static int write_unmerged(struct uds_snapshot *s, struct write_window *w, uint64
 		     : window_write(w, s->cow, run->new_chunk * s->chunk_bytes + in_chunk, length);
 }
 
-/* A part that lives on the origin. The snapshot that is merged reads as the origin there, and keeps nothing. */
+/*
+ * A part that lives on the origin. The snapshot that is merged reads as the origin there,
+ * and keeps nothing.
+ */
 static int write_merged(struct uds_snapshot *merging, struct write_window *w, uint64_t offset,
 			uint64_t length)
 {

@@ -25,8 +25,8 @@ static bool overlap(const struct range_hold *a, const struct range_hold *b)
 }
 
 /*
- * Whether one of the claim's runs has a byte of [first, last]. Chunks that a merge copies lie on the
- * origin, so their places in bytes do not overflow.
+ * Whether one of the claim's runs has a byte of [first, last]. Chunks that a merge copies lie on
+ * the origin, so their places in bytes do not overflow.
  */
 static bool claimed(const struct range_claim *claim, uint64_t first, uint64_t last)
 {
@@ -70,7 +70,8 @@ static bool blocked_by_hold(const struct range_lock *lock, const struct range_ho
 		if (!overlap(h, hold) || (!h->exclusive && !hold->exclusive))
 			continue;
 		/*
-		 * Of those that wait, only earlier ones count, so that no request overtakes and none starves.
+		 * Of those that wait, only earlier ones count, so that no request overtakes
+		 * and none starves.
 		 */
 		if (h->granted)
 			return true;

@@ -29,7 +29,8 @@ int window_write(struct write_window *w, struct uds_io *io, uint64_t at, uint64_
 			continue;
 		}
 		/*
-		 * Data up to the first block that cannot be written is written, and the caller learns how much.
+		 * Data up to the first block that cannot be written is written, and the caller
+		 * learns how much.
 		 */
 		if (r < 0)
 			return r;

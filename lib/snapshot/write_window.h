@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A write in windows of some megabytes, each of which holds its chunks exclusively from the look at the
- * state to the end of its last write.
+ * A write in windows of some megabytes, each of which holds its chunks exclusively from the look at
+ * the state to the end of its last write.
  */
 #ifndef SNAPSHOT_WRITE_WINDOW_H
 #define SNAPSHOT_WRITE_WINDOW_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The whole chapter index of one chapter in memory, for the sparse cache: all its index pages, and a
- * Bloom filter with one hash over its names, which answers most searches with one read.
+ * The whole chapter index of one chapter in memory, for the sparse cache: all its index pages, and
+ * a Bloom filter with one hash over its names, which answers most searches with one read.
  *
  * A copy does not change after it was read; any thread may search it then.
  */

@@ -2,10 +2,10 @@
 /*
  * The sparse cache.
  *
- * The reference implementation keeps an LRU list for each zone. Here each use takes the next value of a
- * counter instead: uses by all zones are stored in the entry, uses by one zone in that zone's view. The
- * order of a zone is by the larger of the two, most recent first. So no zone has to touch another zone's
- * list: it sorts its own again when it sees that there was a use by all.
+ * The reference implementation keeps an LRU list for each zone. Here each use takes the next value
+ * of a counter instead: uses by all zones are stored in the entry, uses by one zone in that zone's
+ * view. The order of a zone is by the larger of the two, most recent first. So no zone has to touch
+ * another zone's list: it sorts its own again when it sees that there was a use by all.
  */
 #include "sparse/sparse_cache.h"
 
@@ -173,7 +173,9 @@ static uint64_t last_use(const struct sparse_cache *cache, const struct view *vi
 	return touched > view->used[i] ? touched : view->used[i];
 }
 
-/* Sorts a zone's order again if all zones used an entry since. Insertion sort: it is nearly sorted. */
+/*
+ * Sorts a zone's order again if all zones used an entry since. Insertion sort: it is nearly sorted.
+ */
 static struct view *refresh(struct sparse_cache *cache, unsigned int zone)
 {
 	struct view *view = &cache->views[zone];
@@ -210,8 +212,8 @@ static int rank(const struct entry *entry, uint64_t oldest)
 }
 
 /*
- * Renumbers all entries, so that every zone gets zone 0's order, with skipped entries behind it and empty
- * or expired ones last. Returns the last entry: the one to evict.
+ * Renumbers all entries, so that every zone gets zone 0's order, with skipped entries behind it and
+ * empty or expired ones last. Returns the last entry: the one to evict.
  */
 static struct entry *reorder(struct sparse_cache *cache, uint64_t oldest)
 {
@@ -318,7 +320,10 @@ static void count_misses(struct sparse_cache *cache, const struct view *view, ui
 
 		if (rank(entry, oldest) != 0)
 			continue;
-		/* Only this thread counts up. A reset by another may get lost, which only delays a skip. */
+		/*
+		 * Only this thread counts up. A reset by another may get lost, which only
+		 * delays a skip.
+		 */
 		misses = atomic_load_explicit(&entry->misses, memory_order_relaxed) + 1;
 		atomic_store_explicit(&entry->misses, misses, memory_order_relaxed);
 		if (misses > cache->miss_limit)

@@ -102,7 +102,8 @@ int crash_image_resize(struct crash_image *image, const struct uds_env *env, uin
 }
 
 /*
- * Replayed without the resize in front of it, a write may reach over the end: the part that has a place stays.
+ * Replayed without the resize in front of it, a write may reach over the end: the part that has
+ * a place stays.
  */
 static uint64_t inside(const struct crash_image *image, uint64_t length, uint64_t offset)
 {

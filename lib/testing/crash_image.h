@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The bytes of a device, in memory. Copies share their blocks until one of them is written, so a state of a
- * device costs what it differs in. What fails for lack of memory changes nothing that is seen.
+ * The bytes of a device, in memory. Copies share their blocks until one of them is written, so
+ * a state of a device costs what it differs in. What fails for lack of memory changes nothing
+ * that is seen.
  */
 #ifndef TESTING_CRASH_IMAGE_H
 #define TESTING_CRASH_IMAGE_H

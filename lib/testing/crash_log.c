@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Recording: the log, its devices, and the I/Os on them. Each change is recorded before it is made, so that what
- * cannot be recorded does not happen; one that fails below is on the device or not, like one that was cut off.
+ * Recording: the log, its devices, and the I/Os on them. Each change is recorded before it is made,
+ * so that what cannot be recorded does not happen; one that fails below is on the device or not,
+ * like one that was cut off.
  */
 #include "testing/crash_log.h"
 

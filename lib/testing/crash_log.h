@@ -35,12 +35,12 @@ struct crash_device {
 	uint32_t block_bytes;
 	struct uds_io *base; /* NULL: memory alone */
 	struct crash_image first, now;
-	uint8_t *
-		flat; /* the bytes of now in one piece, when somebody asked for them; NULL: not made */
+	/* the bytes of now in one piece, when somebody asked for them; NULL: not made */
+	uint8_t *flat;
 
 	/*
-	 * The bytes that were certain at one cut: everything up to the last flush before it. They move
-	 * forward in the log, and start over when an earlier cut is asked for.
+	 * The bytes that were certain at one cut: everything up to the last flush before it. They
+	 * move forward in the log, and start over when an earlier cut is asked for.
 	 */
 	struct crash_image certain;
 	uint64_t certain_events; /* they hold the events before this one */

@@ -228,8 +228,8 @@ static int apply_pending(const struct image_maker *maker, const struct crash_eve
 }
 
 /*
- * The write and the event that seals it are two: a cut between them leaves the write uncertain, like one that
- * was cut before it returned.
+ * The write and the event that seals it are two: a cut between them leaves the write uncertain,
+ * like one that was cut before it returned.
  */
 static bool is_sealed(const struct crash_event *event, uint64_t cut)
 {
@@ -237,8 +237,8 @@ static bool is_sealed(const struct crash_event *event, uint64_t cut)
 }
 
 /*
- * Puts changes in any order. Not past one that is sealed: what came before it does not cover it, and what came
- * after it is not covered.
+ * Puts changes in any order. Not past one that is sealed: what came before it does not cover it,
+ * and what came after it is not covered.
  */
 static void shuffle(const struct uds_crash_log *log, uint64_t cut, uint64_t *numbers,
 		    uint64_t count, uint64_t *random)

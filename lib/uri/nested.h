@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Schemes whose URIs have other URIs in them. Each open function is that of a struct uds_io_scheme. */
+/*
+ * Schemes whose URIs have other URIs in them. Each open function is that of a struct uds_io_scheme.
+ */
 #ifndef URI_NESTED_H
 #define URI_NESTED_H
 

@@ -2,8 +2,8 @@
 /*
  * The tables of URI schemes. uri.c takes URIs apart by them.
  *
- * That of registered schemes is the one table that all users of the library in a process share, for a
- * backend registers itself once and everybody can open its URIs.
+ * That of registered schemes is the one table that all users of the library in a process share, for
+ * a backend registers itself once and everybody can open its URIs.
  */
 #include "uri/schemes.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The tables of URI schemes: the built-in ones, a constant table that the caller hands in, and those that
- * programs register. Rows are only ever added, and never change afterwards.
+ * The tables of URI schemes: the built-in ones, a constant table that the caller hands in, and
+ * those that programs register. Rows are only ever added, and never change afterwards.
  */
 #ifndef URI_SCHEMES_H
 #define URI_SCHEMES_H
@@ -24,7 +24,10 @@ int scheme_register(const struct built_in_schemes *built_in, const struct uds_io
 /* "file, mem" and what was registered, cut to the @room. */
 void scheme_names(const struct built_in_schemes *built_in, char *ret_text, size_t room);
 
-/* "direct=0|1|auto, uring=0|1": what the scheme takes, cut to the @room; "none" when it takes nothing. */
+/*
+ * "direct=0|1|auto, uring=0|1": what the scheme takes, cut to the @room; "none" when
+ * it takes nothing.
+ */
 void scheme_parameters(const struct uds_io_scheme *scheme, char *ret_text, size_t room);
 
 /* What a value of the parameter looks like: "BYTES", "0|1". */

@@ -24,7 +24,10 @@ static const struct uds_io_parameter range_parameters[RANGE_PARAMETERS] = {
 	[RANGE_LENGTH] = { .name = "length", .kind = UDS_IO_PARAMETER_SIZE },
 };
 
-/* A URI that is taken apart. Not for the stack: opening a file below it needs what there is of that. */
+/*
+ * A URI that is taken apart. Not for the stack: opening a file below it needs what
+ * there is of that.
+ */
 struct parts {
 	struct uds_io_uri uri; /* first, so that a nested open finds the rest */
 	const struct built_in_schemes *built_in;
@@ -35,7 +38,8 @@ struct parts {
 	struct uds_message said; /* by the backend */
 	size_t copy_bytes;
 	size_t used[UDS_IO_PARAMETERS_MAX]; /* of the lists of texts */
-	char *lists; /* of each parameter that may be repeated, copy_bytes each; NULL: there is none */
+	/* of each parameter that may be repeated, copy_bytes each; NULL: there is none */
+	char *lists;
 	char copy[]; /* of what follows the scheme's name, to be cut up */
 };
 
@@ -285,7 +289,9 @@ static int open_copy(const struct uds_io_scheme *scheme, char *copy, struct part
 	return r;
 }
 
-/* How many lists of texts there has to be room for: up to the last parameter that may be repeated. */
+/*
+ * How many lists of texts there has to be room for: up to the last parameter that may be repeated.
+ */
 static size_t list_count(const struct uds_io_scheme *scheme)
 {
 	size_t count = scheme->parameter_count;
@@ -321,7 +327,9 @@ static int open_parts(const struct uds_io_scheme *scheme, const struct built_in_
 	parts->options = *options;
 	parts->copy_bytes = bytes;
 	parts->lists = parts->copy + bytes;
-	/* A copy, since taking it apart puts zeros into it. The text as given stays for sentences. */
+	/*
+	 * A copy, since taking it apart puts zeros into it. The text as given stays for sentences.
+	 */
 	memcpy(parts->copy, rest, bytes);
 	r = open_copy(scheme, parts->copy, parts, env, message, ret_io);
 	env_release(env, parts);

@@ -11,7 +11,8 @@ int uri_open(const struct built_in_schemes *built_in, const char *uri,
 	     struct uds_message *ret_message, struct uds_io **ret_io);
 
 /*
- * Opens a URI or path that stands in @outer, which a scheme's open function got, with the same options.
+ * Opens a URI or path that stands in @outer, which a scheme's open function got, with
+ * the same options.
  *
  * Returns what uri_open() returns; -EINVAL for one that stands too deep.
  */

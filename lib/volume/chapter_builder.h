@@ -27,8 +27,8 @@ struct chapter_builder {
 
 	/* The result: all pages of a chapter, index pages first, in memory that the I/O accepts. */
 	uint8_t *pages;
-	uint16_t *
-		last_lists; /* for the page map: the highest list on each index page but the last */
+	/* for the page map: the highest list on each index page but the last */
+	uint16_t *last_lists;
 	struct chapter_index_statistics statistics;
 };
 

@@ -156,8 +156,8 @@ static int check_sums(struct chapter_mend *mend)
 }
 
 /*
- * Each index page by itself. Returns whether one of them names the chapter: its head is enough for that, which lies
- * in one sector.
+ * Each index page by itself. Returns whether one of them names the chapter: its head is enough for
+ * that, which lies in one sector.
  */
 static bool check_index_pages(struct chapter_mend *mend)
 {
@@ -222,9 +222,9 @@ static void check_index(struct chapter_mend *mend)
 }
 
 /*
- * What the index pages say of the record pages, where no checksums are known. A record page of an earlier round of
- * the volume has hardly any record that the index leads to; where few entries of many lead nowhere, it is the index
- * that is damaged, or a single record. Returns 0 or -ENOMEM.
+ * What the index pages say of the record pages, where no checksums are known. A record page of an
+ * earlier round of the volume has hardly any record that the index leads to; where few entries of
+ * many lead nowhere, it is the index that is damaged, or a single record. Returns 0 or -ENOMEM.
  */
 static int compare_with_index(struct chapter_mend *mend)
 {
@@ -285,8 +285,8 @@ int chapter_mend_judge(struct chapter_mend *mend, uint64_t vcn, struct chapter_v
 	check_index(mend);
 	named = check_index_pages(mend);
 	/*
-	 * Nothing says that the record pages are this chapter's: those of another one would bring old data
-	 * back.
+	 * Nothing says that the record pages are this chapter's: those of another one would bring
+	 * old data back.
 	 */
 	if (!named && !knows_sums(mend))
 		memset(mend->bad + geometry->index_pages_per_chapter, true,
@@ -302,8 +302,8 @@ int chapter_mend_judge(struct chapter_mend *mend, uint64_t vcn, struct chapter_v
 }
 
 /*
- * The record whose copies take the places of those that are dropped: from as far behind as possible, where chapters
- * have it that were closed before they were full (10.4).
+ * The record whose copies take the places of those that are dropped: from as far behind as
+ * possible, where chapters have it that were closed before they were full (10.4).
  */
 static struct uds_record find_fill(const struct chapter_mend *mend,
 				   const struct uds_record *instead)
@@ -391,8 +391,8 @@ static int write_page(struct chapter_mend *mend, uint32_t page, uint32_t count,
 }
 
 /*
- * The record pages are durable before the index pages, as when a chapter is written: what is left of an index page
- * that was torn names the chapter, and its records are all there.
+ * The record pages are durable before the index pages, as when a chapter is written: what is left
+ * of an index page that was torn names the chapter, and its records are all there.
  */
 static int write_pages(struct chapter_mend *mend, struct uds_message *ret_message)
 {

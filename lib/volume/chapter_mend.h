@@ -2,13 +2,14 @@
 /*
  * Mending a damaged chapter of the volume in place, for repairs.
  *
- * What can be trusted stays where it is, bit for bit: a record page that matches its checksums, or, where these are not
- * known, one whose records are in order, and to which most entries of the chapter index lead rightly. Any other record page
- * is dropped: it is overwritten with copies of one record of the chapter, which the format has anyway where a chapter
- * has room to spare (uds-format, 10.4). The index pages are made again from the records.
+ * What can be trusted stays where it is, bit for bit: a record page that matches its checksums, or,
+ * where these are not known, one whose records are in order, and to which most entries of the
+ * chapter index lead rightly. Any other record page is dropped: it is overwritten with copies of
+ * one record of the chapter, which the format has anyway where a chapter has room to spare
+ * (uds-format, 10.4). The index pages are made again from the records.
  *
- * So a repair that is interrupted can be done again, with the same result: records that are kept are never moved,
- * and checksums stay until all pages are durable.
+ * So a repair that is interrupted can be done again, with the same result: records that are kept
+ * are never moved, and checksums stay until all pages are durable.
  *
  * Threads: no other thread uses the volume.
  */
@@ -63,7 +64,8 @@ const uint8_t *chapter_mend_records(const struct chapter_mend *mend, uint32_t pa
 /*
  * Mends the chapter that was judged last, durably, and sets its row of the page map.
  *
- * @instead: the record that a chapter gets of which none is left; its format has no chapters without.
+ * @instead: the record that a chapter gets of which none is left; its format has no chapters
+ *     without.
  *
  * Returns 0, -ENOMEM, or what the I/O said.
  */

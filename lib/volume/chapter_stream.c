@@ -2,8 +2,8 @@
 /*
  * Chapters read ahead into a ring of buffers by an engine, while the caller works on what was read.
  *
- * Chapters [taken, asked) are in the ring, in flight or done; the buffers of those that were handed out last
- * stay the caller's until it asks for the next.
+ * Chapters [taken, asked) are in the ring, in flight or done; the buffers of those that were handed
+ * out last stay the caller's until it asks for the next.
  */
 #include "volume/chapter_stream.h"
 
@@ -77,8 +77,8 @@ static void read_ahead(struct chapter_stream *stream)
 }
 
 /*
- * No reader stays in a slot while its read is in flight: the caller may be the one that a writer waits for. What
- * was read while the slot was written is of two chapters, and does not count.
+ * No reader stays in a slot while its read is in flight: the caller may be the one that a writer
+ * waits for. What was read while the slot was written is of two chapters, and does not count.
  */
 static int read_status(struct chapter_stream *stream, uint32_t slot, const struct ahead *ahead)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading chapters one after the other, for rebuild, iterate and verify: an engine reads ahead, each
- * chapter's part with one large read.
+ * Reading chapters one after the other, for rebuild, iterate and verify: an engine reads ahead,
+ * each chapter's part with one large read.
  *
  * Threads: a stream is used by one thread at a time.
  */
@@ -33,7 +33,8 @@ struct streamed_chapter {
 
 /*
  * @slots: in the order in which they are read; borrowed until the stream is closed.
- * @held: so many chapters stay in memory, at least 1: the one that was handed out last, and those before it.
+ * @held: so many chapters stay in memory, at least 1: the one that was handed out last, and
+ *     those before it.
  *
  * Returns 0 or -ENOMEM.
  */

@@ -35,8 +35,9 @@ int chapter_view_set(struct chapter_view *view, uint64_t vcn, const uint8_t *pag
 		     struct uds_message *message);
 
 /*
- * Compares page @page of the chapter, counted through index pages and record pages, with its checksums, if they
- * are known. Also for a view whose chapter_view_set() failed. No thread writes to the volume meanwhile.
+ * Compares page @page of the chapter, counted through index pages and record pages, with its
+ * checksums, if they are known. Also for a view whose chapter_view_set() failed. No thread writes
+ * to the volume meanwhile.
  *
  * Returns 0, UDS_ERR_CORRUPT with I/O, chapter, page and reason, or as chapter_check_sums().
  */
@@ -55,15 +56,17 @@ static inline const uint8_t *chapter_view_record_page(const struct chapter_view 
 }
 
 /*
- * Whether a search of the chapter for the name of record @i of a record page ends at this very record:
- * false for copies of the fill record and for what the chapter index does not have.
+ * Whether a search of the chapter for the name of record @i of a record page ends at this very
+ * record: false for copies of the fill record and for what the chapter index does not have.
  */
 bool chapter_view_leads_to(const struct chapter_view *view, uint32_t record_page, uint32_t i);
 
 /* Whether a search of the chapter finds the name. */
 bool chapter_view_has(const struct chapter_view *view, const struct uds_record_name *name);
 
-/* Counts the entries of the chapter index, and those that lead to no record. Returns 0 or -ENOMEM. */
+/*
+ * Counts the entries of the chapter index, and those that lead to no record. Returns 0 or -ENOMEM.
+ */
 int chapter_view_count_astray(const struct chapter_view *view, uint64_t *ret_entries,
 			      uint64_t *ret_astray);
 

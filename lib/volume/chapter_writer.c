@@ -14,9 +14,10 @@
 #include "volume/volume_private.h"
 
 /*
- * What is done for a chapter, in this order. A step that fails is done again, from its start, by the next
- * attempt, and those before it are not: what they wrote is durable. Pages that are durable must not be written
- * again when the save that had the chapter open may be invalid already: a power cut could damage them.
+ * What is done for a chapter, in this order. A step that fails is done again, from its start, by
+ * the next attempt, and those before it are not: what they wrote is durable. Pages that are durable
+ * must not be written again when the save that had the chapter open may be invalid already: a power
+ * cut could damage them.
  */
 enum chapter_step {
 	STEP_BUILD,
@@ -37,7 +38,10 @@ struct chapter_writer {
 	struct chapter_builder *builder; /* the thread's */
 	pthread_t thread;
 
-	/* The chapter that was submitted last. Set while the thread is idle, and the thread's while @busy. */
+	/*
+	 * The chapter that was submitted last. Set while the thread is idle, and the
+	 * thread's while @busy.
+	 */
 	uint64_t vcn;
 	unsigned int zone_count;
 	struct open_zone *zones[MAXIMUM_ZONES];
@@ -50,7 +54,8 @@ struct chapter_writer {
 	bool busy;    /* there is a chapter to write */
 	bool working; /* the thread is writing it */
 	bool held;    /* the thread must not begin */
-	bool built; /* the builder's pages are those of @vcn, and stay so until the next is handed over */
+	/* the builder's pages are those of @vcn, and stay so until the next is handed over */
+	bool built;
 	bool stop;
 	uint64_t attempts; /* that were begun, over all chapters */
 	int status;	   /* why the chapter is not written; 0: it is, or was not tried yet */
@@ -116,9 +121,9 @@ static int build(struct chapter_writer *writer, struct uds_message *message)
 }
 
 /*
- * A save that has this chapter open is the only place of the records in it, so it stays until the chapter
- * is durable. All others go first: going on would leave a valid save that is older than the volume (15.4;
- * 20.2, R4).
+ * A save that has this chapter open is the only place of the records in it, so it stays until the
+ * chapter is durable. All others go first: going on would leave a valid save that is older than the
+ * volume (15.4; 20.2, R4).
  */
 static int invalidate_before(struct chapter_writer *writer, struct uds_message *message)
 {
@@ -127,7 +132,10 @@ static int invalidate_before(struct chapter_writer *writer, struct uds_message *
 	return r < 0 ? failure_in(message, r, "chapter %" PRIu64 ": not written", writer->vcn) : 0;
 }
 
-/* Evicts what is cached of the slot (20.2, R13) and keeps readers out: map and pages change together. */
+/*
+ * Evicts what is cached of the slot (20.2, R13) and keeps readers out: map and pages change
+ * together.
+ */
 static int take_slot(struct chapter_writer *writer, struct uds_message *message)
 {
 	(void)message;
@@ -137,8 +145,8 @@ static int take_slot(struct chapter_writer *writer, struct uds_message *message)
 }
 
 /*
- * The record pages go first, and are durable before the index pages: a chapter whose index pages are good
- * is one that a rebuild counts, and it must not count one whose records are not there.
+ * The record pages go first, and are durable before the index pages: a chapter whose index pages
+ * are good is one that a rebuild counts, and it must not count one whose records are not there.
  */
 static int write_records(struct chapter_writer *writer, struct uds_message *message)
 {
@@ -154,8 +162,8 @@ static int write_index(struct chapter_writer *writer, struct uds_message *messag
 }
 
 /*
- * When this fails the chapter is durable, but so may be the save that has it open. The next open sees that
- * and does not trust the save (find_outdated_save()).
+ * When this fails the chapter is durable, but so may be the save that has it open. The next open
+ * sees that and does not trust the save (find_outdated_save()).
  */
 static int invalidate_after(struct chapter_writer *writer, struct uds_message *message)
 {
@@ -164,7 +172,9 @@ static int invalidate_after(struct chapter_writer *writer, struct uds_message *m
 	return r < 0 ? failure_in(message, r, "chapter %" PRIu64 ": written", writer->vcn) : 0;
 }
 
-/* Not before everything is done: until then the slot's content is not known, or the saves are not. */
+/*
+ * Not before everything is done: until then the slot's content is not known, or the saves are not.
+ */
 static int give_slot(struct chapter_writer *writer, struct uds_message *message)
 {
 	(void)message;
@@ -204,7 +214,9 @@ static uint64_t unwritten_records(const struct chapter_writer *writer)
 	return records;
 }
 
-/* The lock is held. The log has the first failure of a chapter, and that it is written after all. */
+/*
+ * The lock is held. The log has the first failure of a chapter, and that it is written after all.
+ */
 static void note_failure(struct chapter_writer *writer, int status,
 			 const struct uds_message *message)
 {
@@ -233,8 +245,8 @@ static void note_success(struct chapter_writer *writer)
 	writer->statistics.unwritten_records = 0;
 	writer->statistics.chapters++;
 	/*
-	 * Records whose entries overflowed or were taken off to make a page fit: they lie on a record page and
-	 * no lookup finds them (20.1, S12).
+	 * Records whose entries overflowed or were taken off to make a page fit: they lie on a
+	 * record page and no lookup finds them (20.1, S12).
 	 */
 	writer->statistics.unreachable_records += index->overflows + index->removed;
 }
@@ -276,8 +288,8 @@ static void *run(void *argument)
 		pthread_mutex_unlock(&writer->lock);
 		r = write_chapter(writer, &message);
 		/*
-		 * Before @busy is cleared: a thread that waits for the writer finds the index's range
-		 * already moved on.
+		 * Before @busy is cleared: a thread that waits for the writer finds the index's
+		 * range already moved on.
 		 */
 		if (writer->written != NULL)
 			writer->written(writer->context, writer->vcn, r);

@@ -2,16 +2,17 @@
 /*
  * The chapter writer: a thread that brings closed chapters to the volume, one at a time.
  *
- * A chapter is submitted as the zones of the closed open chapter, which stay as they are until it is
- * written. Submitting another chapter blocks until this one is written: that keeps callers from
+ * A chapter is submitted as the zones of the closed open chapter, which stay as they are until it
+ * is written. Submitting another chapter blocks until this one is written: that keeps callers from
  * running ahead of the device.
  *
- * A save that a crash would bring back is made invalid (saves.h) when the chapter that it has open is
- * durable, and before the next one is begun. When the writer says that a chapter is written, both are done.
+ * A save that a crash would bring back is made invalid (saves.h) when the chapter that it has open
+ * is durable, and before the next one is begun. When the writer says that a chapter is written,
+ * both are done.
  *
- * A chapter that cannot be written stays submitted: its zones stay as they are, the volume stays readable but
- * for its slot, and no other chapter is taken. chapter_writer_finish() tries again, and goes on where
- * the last attempt failed: what was durable by then is not written again.
+ * A chapter that cannot be written stays submitted: its zones stay as they are, the volume stays
+ * readable but for its slot, and no other chapter is taken. chapter_writer_finish() tries again,
+ * and goes on where the last attempt failed: what was durable by then is not written again.
  *
  * Threads: submit is for one thread at a time, and so is hold; all else for any.
  */
@@ -30,9 +31,8 @@
 struct chapter_writer;
 
 /*
- * Called from the writer's thread at the end of each attempt: the chapter is written (@status 0), or is not
- * (the error).
- * Must not call the writer.
+ * Called from the writer's thread at the end of each attempt: the chapter is written (@status 0),
+ * or is not (the error). Must not call the writer.
  */
 typedef void (*chapter_written_fn)(void *context, uint64_t vcn, int status);
 
@@ -44,8 +44,8 @@ struct chapter_writer_statistics {
 };
 
 /*
- * @layout: whose saves are invalidated; outlives the writer, like @volume. Other threads may use the saves only
- * while no chapter is being written: see chapter_writer_hold().
+ * @layout: whose saves are invalidated; outlives the writer, like @volume. Other threads may use
+ * the saves only while no chapter is being written: see chapter_writer_hold().
  * @written: may be NULL.
  *
  * Returns 0, -ENOMEM, or what the system said when it has no more threads.
@@ -71,8 +71,8 @@ int chapter_writer_submit(struct chapter_writer *writer, uint64_t vcn,
 int chapter_writer_wait(struct chapter_writer *writer, struct uds_message *ret_message);
 
 /*
- * The same, but a chapter that is not written is tried once more, unless an attempt that began during the call
- * has failed.
+ * The same, but a chapter that is not written is tried once more, unless an attempt that began
+ * during the call has failed.
  */
 int chapter_writer_finish(struct chapter_writer *writer, struct uds_message *ret_message);
 
@@ -80,9 +80,9 @@ int chapter_writer_finish(struct chapter_writer *writer, struct uds_message *ret
 int chapter_writer_status(struct chapter_writer *writer, struct uds_message *ret_message);
 
 /*
- * Waits for an attempt that has begun, and lets none begin until chapter_writer_release(), so that the caller may
- * use the saves. A chapter can be submitted meanwhile, and waits. One caller at a time; it must not wait for a
- * chapter before it releases.
+ * Waits for an attempt that has begun, and lets none begin until chapter_writer_release(), so that
+ * the caller may use the saves. A chapter can be submitted meanwhile, and waits. One caller at a
+ * time; it must not wait for a chapter before it releases.
  *
  * @ret_chapters: how many were written so far.
  *
@@ -93,19 +93,19 @@ int chapter_writer_hold(struct chapter_writer *writer, struct uds_message *ret_m
 void chapter_writer_release(struct chapter_writer *writer);
 
 /*
- * Copies the index pages of chapter @vcn from memory, if it was submitted last. Waits until they are
- * made, but not for any of the writing.
+ * Copies the index pages of chapter @vcn from memory, if it was submitted last. Waits until they
+ * are made, but not for any of the writing.
  *
  * @pages: room for all index pages of a chapter.
  *
- * Returns false when the writer does not have them: another chapter was submitted since, or they could
- * not be made.
+ * Returns false when the writer does not have them: another chapter was submitted since, or they
+ * could not be made.
  */
 bool chapter_writer_copy_index(struct chapter_writer *writer, uint64_t vcn, uint8_t *pages);
 
 /*
- * All pages of chapter @vcn, in memory, if it was submitted last and is written: until the next one is submitted,
- * which is the caller's to keep from happening. Else NULL.
+ * All pages of chapter @vcn, in memory, if it was submitted last and is written: until the next one
+ * is submitted, which is the caller's to keep from happening. Else NULL.
  *
  * @ret_left_out: how many of its records are not in its index.
  */

@@ -64,7 +64,10 @@ static bool is_possible(struct moved_search *search, uint64_t moved, uint64_t sl
 
 static void try_pair(struct moved_search *search, uint64_t moved, uint64_t slot)
 {
-	/* The slots up to this one were taken before the conversion, whose open chapter was this far (19.6). */
+	/*
+	 * The slots up to this one were taken before the conversion, whose open chapter was
+	 * this far (19.6).
+	 */
 	bool gone = moved + slot + search->geometry.chapters_per_volume < search->newest;
 
 	if (moved + slot > search->newest && (slot > 0 || moved > search->newest + 1))

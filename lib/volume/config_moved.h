@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which chapter a conversion has moved, and where to, as the chapters of a converted volume tell it (uds-format, 11.3
- * and 19.6): for an index that has lost its config block.
+ * Which chapter a conversion has moved, and where to, as the chapters of a converted volume tell it
+ * (uds-format, 11.3 and 19.6): for an index that has lost its config block.
  *
  * Threads: one at a time for each I/O.
  */
@@ -15,8 +15,9 @@
 #include "volume/super_block.h"
 
 /*
- * Sets remapped_virtual and remapped_physical to the one pair that puts every chapter where it is. Pairs of a chapter
- * that has left the volume since are the same if they do that for all chapters to come.
+ * Sets remapped_virtual and remapped_physical to the one pair that puts every chapter where it
+ * is. Pairs of a chapter that has left the volume since are the same if they do that for all
+ * chapters to come.
  *
  * @open_chapter: of the latest save, 0 if there is none.
  *

@@ -67,7 +67,10 @@ static int read_stream(struct config_search *search, const struct save_region *r
 	return 0;
 }
 
-/* What a save says of the kind of index. It need not be one that counts: its volume index is still there. */
+/*
+ * What a save says of the kind of index. It need not be one that counts: its volume index
+ * is still there.
+ */
 static int ask_save(struct config_search *search, const struct save *save,
 		    struct uds_message *message)
 {
@@ -110,7 +113,10 @@ static int ask_saves(struct config_search *search, struct uds_message *message)
 	return r == UDS_ERR_CORRUPT ? 0 : r;
 }
 
-/* The sizes that the regions were made with: a conversion takes a chapter, and leaves the saves as they were. */
+/*
+ * The sizes that the regions were made with: a conversion takes a chapter, and leaves the saves
+ * as they were.
+ */
 static int original_sizes(const struct super_block *super,
 			  const struct uds_configuration *configuration,
 			  struct geometry_sizes *ret_sizes)
@@ -159,8 +165,8 @@ static void try_configuration(struct config_search *search,
 }
 
 /*
- * The numbers of dense chapters that give a sub-index so many lists: few, since the lists are made for the records
- * of so many chapters; more only where there are as few lists as there can be.
+ * The numbers of dense chapters that give a sub-index so many lists: few, since the lists are made
+ * for the records of so many chapters; more only where there are as few lists as there can be.
  */
 static void try_sparse(struct config_search *search, struct uds_configuration *configuration)
 {
@@ -178,7 +184,10 @@ static void try_sparse(struct config_search *search, struct uds_configuration *c
 	if (last >= configuration->chapters_per_volume)
 		last = configuration->chapters_per_volume - 1;
 	configuration->sparse_sample_rate = search->sample_rate;
-	/* One less for an odd number of chapters, which the volume index takes for the next even one. */
+	/*
+	 * One less for an odd number of chapters, which the volume index takes for the
+	 * next even one.
+	 */
 	for (uint64_t dense = first > 1 ? first - 1 : 1; dense <= last; dense++) {
 		configuration->sparse_chapters_per_volume =
 			configuration->chapters_per_volume - (uint32_t)dense;
@@ -204,7 +213,9 @@ static void try_page_bytes(struct config_search *search, uint32_t page_bytes)
 		return;
 	configuration.page_bytes = page_bytes;
 	configuration.record_pages_per_chapter = (uint32_t)record_pages;
-	/* An entry of a chapter's index takes less than its record: there are not more index pages. */
+	/*
+	 * An entry of a chapter's index takes less than its record: there are not more index pages.
+	 */
 	for (uint64_t one = record_pages + 1; one <= 2 * record_pages + 1; one++) {
 		if (pages % one != 0)
 			continue;

@@ -94,8 +94,8 @@ static bool is_stray(const struct geometry *geometry, const struct found_chapter
 }
 
 /*
- * A slot that could not be read may hold a newer chapter than all others. The open chapter must not be
- * written over it, since it may be readable another time: it is passed over.
+ * A slot that could not be read may hold a newer chapter than all others. The open chapter must not
+ * be written over it, since it may be readable another time: it is passed over.
  */
 static void pass_over_unreadable(const struct geometry *geometry, const bool *unreadable,
 				 struct found_chapters *found)
@@ -130,8 +130,8 @@ static void set_range(struct finder *finder)
 }
 
 /*
- * What reading a whole chapter came to, and was not damage. Where it may be passed over, the reader of its records
- * says that they cannot be read.
+ * What reading a whole chapter came to, and was not damage. Where it may be passed over, the reader
+ * of its records says that they cannot be read.
  */
 static int pass_over(struct finder *finder, uint64_t vcn, uint32_t slot, int status)
 {
@@ -142,8 +142,8 @@ static int pass_over(struct finder *finder, uint64_t vcn, uint32_t slot, int sta
 }
 
 /*
- * The newest chapter may have been on its way to the device when the power failed. The one before it was
- * durable by then.
+ * The newest chapter may have been on its way to the device when the power failed. The one before
+ * it was durable by then.
  */
 static int check_newest(struct finder *finder)
 {
@@ -182,9 +182,9 @@ static int check_newest(struct finder *finder)
 }
 
 /*
- * In a converted volume the slot of the open chapter may hold one that is not a whole round older: the one that left
- * together with the moved chapter (11.4). It is still found, unless some of the open chapter was written over it
- * before the power failed.
+ * In a converted volume the slot of the open chapter may hold one that is not a whole round older:
+ * the one that left together with the moved chapter (11.4). It is still found, unless some of the
+ * open chapter was written over it before the power failed.
  */
 static int check_open_slot(struct finder *finder)
 {
@@ -287,8 +287,8 @@ static int settle(struct finder *finder)
 }
 
 /*
- * A read error ends the search unless the caller accepts the loss: the chapter may be readable another
- * time.
+ * A read error ends the search unless the caller accepts the loss: the chapter may be
+ * readable another time.
  */
 static int check_read(struct finder *finder, const struct streamed_chapter *chapter)
 {
@@ -360,7 +360,9 @@ static bool is_mapped(struct finder *finder, const struct streamed_chapter *chap
 				chapter->pages, &head, NULL) < 0 ||
 	    head.vcn >= finder->options->mapped)
 		return false;
-	/* A chapter that was lost before the save left an older one in its slot, with other bounds. */
+	/*
+	 * A chapter that was lost before the save left an older one in its slot, with other bounds.
+	 */
 	bounds = page_map_page(volume->map, chapter->slot, 0);
 	if (head.first_list != bounds.first_list || head.list_count != bounds.list_count)
 		return false;
@@ -406,7 +408,10 @@ static int finish_work(struct finder *finder, struct slot_work *work, int status
 	return status < 0 ? status : take_slot(finder, work);
 }
 
-/* Gives every member of the crew a slot in turn, and takes note of what they find in the order of the slots. */
+/*
+ * Gives every member of the crew a slot in turn, and takes note of what they find in the order
+ * of the slots.
+ */
 static int check_slots(struct finder *finder, struct chapter_stream *stream, uint32_t done)
 {
 	const struct find_options *options = finder->options;

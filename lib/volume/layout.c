@@ -14,8 +14,8 @@
 #include "volume/whole_chapter.h"
 
 /*
- * The super block has the place of the index on its device. An I/O that is a part of one is told apart from
- * a file of its own by the place that is right.
+ * The super block has the place of the index on its device. An I/O that is a part of one is told
+ * apart from a file of its own by the place that is right.
  */
 static int decode_super_block(const uint8_t *block, uint64_t at, uint64_t front,
 			      struct super_block *ret_super, struct uds_message *ret_message)
@@ -99,9 +99,9 @@ static int read_config(struct uds_io *io, uint8_t *block, struct layout *layout,
 }
 
 /*
- * The lengths of the regions must be those that the config block asks for. One damaged field there would
- * else put chapters, and the next save, into wrong places. A conversion leaves the saves as they
- * were, somewhat larger than what its geometry asks for.
+ * The lengths of the regions must be those that the config block asks for. One damaged field there
+ * would else put chapters, and the next save, into wrong places. A conversion leaves the saves as
+ * they were, somewhat larger than what its geometry asks for.
  */
 static int check_lengths(const struct layout *layout, struct uds_message *ret_message)
 {
@@ -141,8 +141,8 @@ static int check_lengths(const struct layout *layout, struct uds_message *ret_me
 }
 
 /*
- * The chapter that a conversion moved was closed by then, or was the open one or the next. So it cannot be
- * newer than what the saves know of.
+ * The chapter that a conversion moved was closed by then, or was the open one or the next. So it
+ * cannot be newer than what the saves know of.
  */
 static int check_remapped(const struct layout *layout, struct uds_message *ret_message)
 {
@@ -169,8 +169,8 @@ static int check_remapped(const struct layout *layout, struct uds_message *ret_m
 }
 
 /*
- * Whether the volume holds chapter @vcn: whole, or with the next one behind it, which was begun only when
- * this one was durable. Returns 1, 0, or an error.
+ * Whether the volume holds chapter @vcn: whole, or with the next one behind it, which was begun
+ * only when this one was durable. Returns 1, 0, or an error.
  */
 static int has_chapter(struct page_reader *reader, uint64_t vcn, struct uds_message *ret_message)
 {
@@ -200,9 +200,10 @@ static int has_chapter(struct page_reader *reader, uint64_t vcn, struct uds_mess
 }
 
 /*
- * Finds out whether the volume has left the latest save behind: whether it holds the chapter already that
- * this save has open. That is so when the power failed between a chapter and the invalidation of the save
- * before it; and the reference does not care whether that worked (uds-format, 20.2, R4).
+ * Finds out whether the volume has left the latest save behind: whether it holds the chapter
+ * already that this save has open. That is so when the power failed between a chapter and the
+ * invalidation of the save before it; and the reference does not care whether that worked
+ * (uds-format, 20.2, R4).
  */
 static int find_outdated_save(struct uds_io *io, struct layout *layout,
 			      struct uds_message *ret_message)
@@ -230,7 +231,9 @@ static int find_outdated_save(struct uds_io *io, struct layout *layout,
 	return 0;
 }
 
-/* Fills a layout that is zero. @bytes: the size of the I/O. @block: BLOCK_BYTES for what is read. */
+/*
+ * Fills a layout that is zero. @bytes: the size of the I/O. @block: BLOCK_BYTES for what is read.
+ */
 static int read_parts(struct uds_io *io, uint64_t offset, uint64_t bytes, uint8_t *block,
 		      struct layout *layout, struct uds_message *ret_message)
 {

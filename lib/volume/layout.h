@@ -46,8 +46,9 @@ int layout_read(struct uds_io *io, uint64_t offset, struct uds_message *ret_mess
 		struct layout *ret_layout);
 
 /*
- * Reads the super block alone, of an index whose other parts may be damaged. @block: BLOCK_BYTES of memory that the I/O
- * accepts; changed. The sentence is without the name of the I/O. Returns as layout_read().
+ * Reads the super block alone, of an index whose other parts may be damaged. @block:
+ * BLOCK_BYTES of memory that the I/O accepts; changed. The sentence is without the name of the
+ * I/O. Returns as layout_read().
  */
 int layout_read_super_block(struct uds_io *io, uint64_t offset, uint8_t *block,
 			    struct super_block *ret_super, struct uds_message *ret_message);
@@ -70,8 +71,8 @@ struct layout_options {
 
 /*
  * Writes an empty index: two empty saves, the config block and the extras, then, when they are
- * durable, the super block. The volume is not touched; what lies there is distinguished from this index's
- * chapters by the nonce. An I/O that can be resized grows as far as needed.
+ * durable, the super block. The volume is not touched; what lies there is distinguished from this
+ * index's chapters by the nonce. An I/O that can be resized grows as far as needed.
  *
  * Returns 0, or
  *   -EINVAL            a configuration or offset that is not possible; nothing was written
@@ -85,8 +86,8 @@ int layout_create(struct uds_io *io, const struct uds_env *env,
 		  const struct layout_options *options, struct uds_message *ret_message);
 
 /*
- * Makes extras that cannot be used (layout->extras.why) again, empty; or, where the I/O has no room for them, makes
- * sure that there are none. Nothing is known of any chapter then.
+ * Makes extras that cannot be used (layout->extras.why) again, empty; or, where the I/O has no room
+ * for them, makes sure that there are none. Nothing is known of any chapter then.
  *
  * Returns 0, -ENOMEM, or what the I/O said.
  */
@@ -106,16 +107,17 @@ static inline uint64_t layout_bytes(const struct layout *layout)
 }
 
 /*
- * Whether the extras know all saves. If not, a program that does not know the extras has made one. A slot that has
- * no save, or a damaged one, says nothing.
+ * Whether the extras know all saves. If not, a program that does not know the extras has made one.
+ * A slot that has no save, or a damaged one, says nothing.
  */
 bool layout_extras_know_saves(const struct layout *layout);
 
 /*
  * The save that a recovery begins with when the volume goes on where it ends; NULL: none.
  *
- * The format does not promise anything about a save that was made invalid, and its recovery brings back names that
- * were deleted. So an index without extras, and one that another program has saved, is recovered as the format says.
+ * The format does not promise anything about a save that was made invalid, and its recovery brings
+ * back names that were deleted. So an index without extras, and one that another program has saved,
+ * is recovered as the format says.
  */
 static inline const struct save *layout_checkpoint(const struct layout *layout)
 {
@@ -124,17 +126,21 @@ static inline const struct save *layout_checkpoint(const struct layout *layout)
 	return saves_checkpoint(&layout->saves, &layout->geometry);
 }
 
-/* Takes a save that was announced for known, if it was committed: the next one that is announced must not hide it. */
+/*
+ * Takes a save that was announced for known, if it was committed: the next one that is announced
+ * must not hide it.
+ */
 void layout_settle_intent(struct layout *layout);
 
 /*
- * The first number of the journal that the latest save does not cover, if the extras know it; else 0.
+ * The first number of the journal that the latest save does not cover, if the extras
+ * know it; else 0.
  */
 uint64_t layout_save_journal(const struct layout *layout);
 
 /*
- * Brings the extras up to date with the save headers, as they are on the device by now. Does nothing without
- * extras.
+ * Brings the extras up to date with the save headers, as they are on the device by now. Does
+ * nothing without extras.
  *
  * @open_chapter: that of the index.
  *

@@ -13,7 +13,10 @@
 #include "volume/layout.h"
 #include "volume/save_header.h"
 
-/* How much of the extras is written at once, and between two reports: of zeroes a device often has more at once. */
+/*
+ * How much of the extras is written at once, and between two reports: of zeroes a device often has
+ * more at once.
+ */
 #define FILL_BYTES (UINT64_C(1) << 20)
 #define ZERO_BYTES (UINT64_C(1) << 26)
 
@@ -113,8 +116,8 @@ static int flush(struct uds_io *io, struct uds_message *ret_message)
 }
 
 /*
- * The journal, with zeroes that are written: where it has a hole, or blocks that were only set aside, each flush of
- * the first lap would wait for the file system to note that they are used now.
+ * The journal, with zeroes that are written: where it has a hole, or blocks that were only set
+ * aside, each flush of the first lap would wait for the file system to note that they are used now.
  */
 static int fill_journal(struct uds_io *io, const struct extras_area *area,
 			struct progress *progress, struct uds_message *ret_message)
@@ -160,9 +163,9 @@ static int clear_extras(struct uds_io *io, uint64_t at, uint64_t length, struct 
 }
 
 /*
- * The area, before the super block makes an index of what lies in front of it. What was there may be a header
- * that is newer, and checksum blocks of an area with the same id; the latter only if the caller chose the nonces,
- * from which the id is made.
+ * The area, before the super block makes an index of what lies in front of it. What was there may
+ * be a header that is newer, and checksum blocks of an area with the same id; the latter only if
+ * the caller chose the nonces, from which the id is made.
  */
 static int write_extras(struct uds_io *io, const struct super_block *super, bool clear,
 			const struct layout_options *options, struct extras_area *area,
@@ -230,8 +233,8 @@ static int write_all(struct uds_io *io, const struct super_block *super,
 	int r = 0;
 
 	/*
-	 * A device that had an index before may still have saves here. The volume needs no such care: its
-	 * chapters have another nonce (15.1).
+	 * A device that had an index before may still have saves here. The volume needs no such
+	 * care: its chapters have another nonce (15.1).
 	 */
 	for (unsigned int slot = 0; slot < SAVE_SLOTS && r == 0; slot++) {
 		save_header_encode_unsaved(super, slot, block);
@@ -290,7 +293,10 @@ static int check_place(struct uds_io *io, uint64_t offset, const struct geometry
 	return 0;
 }
 
-/* Whether the index is to be one of a VDO volume, which has its data behind it. Returns 1, 0 or an error. */
+/*
+ * Whether the index is to be one of a VDO volume, which has its data behind it. Returns 1, 0
+ * or an error.
+ */
 static int is_in_vdo(struct uds_io *io, uint64_t offset, uint8_t *block,
 		     struct uds_message *ret_message)
 {
@@ -353,8 +359,8 @@ static int create(struct uds_io *io, const struct uds_env *env,
 	if (r < 0)
 		return r;
 	/*
-	 * What makes all nonces unique: pages of an earlier index at the same place are distinguished by it
-	 * (14.5).
+	 * What makes all nonces unique: pages of an earlier index at the same place are
+	 * distinguished by it (14.5).
 	 */
 	r = nonce_data == NULL ? nonce_data_make(env_now_ms(env), made) : 0;
 	if (r < 0)

@@ -2,10 +2,11 @@
 /*
  * The steps of a lookup.
  *
- * Of the index page only the name's list is read, once the page's head is cached. Of the record page, a
- * piece of the bottom row of its search tree is read: names are uniformly distributed, so it is known about where
- * in the row a name is or would be. If it is not in the row itself, exactly one inner node lies between its
- * two neighbours there. Where reads are slow, both pages are read whole instead, and cached.
+ * Of the index page only the name's list is read, once the page's head is cached. Of the record
+ * page, a piece of the bottom row of its search tree is read: names are uniformly distributed, so
+ * it is known about where in the row a name is or would be. If it is not in the row itself, exactly
+ * one inner node lies between its two neighbours there. Where reads are slow, both pages are read
+ * whole instead, and cached.
  */
 #include "volume/lookup.h"
 
@@ -70,8 +71,8 @@ static int leave_index(struct volume *volume, struct volume_lookup *lookup, int 
 }
 
 /*
- * Finds the name's list in the table of its page. Returns 1, 0 when it is empty: the chapter does not have the
- * name; or an error.
+ * Finds the name's list in the table of its page. Returns 1, 0 when it is empty: the chapter does
+ * not have the name; or an error.
  */
 static int find_list(struct volume *volume, struct volume_lookup *lookup,
 		     const struct index_page_head *head, const uint8_t *table)
@@ -106,7 +107,10 @@ struct look {
 	struct volume_lookup *lookup;
 };
 
-/* The page was checked before it was cached, so all that can differ is the chapter that is asked for. */
+/*
+ * The page was checked before it was cached, so all that can differ is the chapter that
+ * is asked for.
+ */
 static int look_into_index_page(void *context, const uint8_t *page)
 {
 	const struct look *look = context;
@@ -127,7 +131,10 @@ static int look_into_index_page(void *context, const uint8_t *page)
 	return leave_index(volume, lookup, r);
 }
 
-/* The head of the page is cached: the whole page may be, too; otherwise its list is read, or all of it. */
+/*
+ * The head of the page is cached: the whole page may be, too; otherwise its list is read,
+ * or all of it.
+ */
 static int search_below_head(struct volume *volume, struct volume_lookup *lookup,
 			     const struct cached_head *cached)
 {
@@ -138,7 +145,9 @@ static int search_below_head(struct volume *volume, struct volume_lookup *lookup
 			    lookup->message);
 	if (r <= 0)
 		return r;
-	/* The head says that the slot holds the chapter; the rest is known from the sparse cache. */
+	/*
+	 * The head says that the slot holds the chapter; the rest is known from the sparse cache.
+	 */
 	if (lookup->knows_record_page)
 		return leave_index(volume, lookup, 1);
 	r = find_list(volume, lookup, &cached->head, cached->bytes);
@@ -171,8 +180,8 @@ static int begin(struct volume *volume, struct volume_lookup *lookup)
 	if (cached != NULL)
 		return search_below_head(volume, lookup, cached);
 	/*
-	 * Record pages have no header: where the record page is known, the head of an index page still has
-	 * to tell whether the slot has the chapter.
+	 * Record pages have no header: where the record page is known, the head of an index page
+	 * still has to tell whether the slot has the chapter.
 	 */
 	if (!lookup->knows_record_page) {
 		if (page_reader_look(&volume->reader, claim, look_into_index_page, &look, &r))
@@ -274,8 +283,8 @@ static int want_row(struct volume *volume, struct volume_lookup *lookup)
 {
 	const uint32_t row = row_nodes(volume), reach = volume->reach;
 	/*
-	 * Names are sorted by their bytes, and uniformly distributed: the upper h - 1 bits say where among
-	 * the 2^(h-1) nodes of the row the name is or would be.
+	 * Names are sorted by their bytes, and uniformly distributed: the upper h - 1 bits say
+	 * where among the 2^(h-1) nodes of the row the name is or would be.
 	 */
 	uint32_t guess =
 		(uint32_t)(get_be64(lookup->name.bytes) >> 32 >> (33 - tree_levels(volume)));
@@ -313,8 +322,8 @@ static int take_data(struct volume_lookup *lookup, const uint8_t *record)
 }
 
 /*
- * The node that lies between two neighbours of the bottom row, or in front of it. @gap: how many nodes of
- * the row are in front of the place: 0 to 2^(h-1) - 1.
+ * The node that lies between two neighbours of the bottom row, or in front of it. @gap: how many
+ * nodes of the row are in front of the place: 0 to 2^(h-1) - 1.
  */
 static uint32_t node_in_gap(unsigned int h, uint32_t gap)
 {
@@ -504,7 +513,10 @@ int volume_lookup_step(struct volume *volume, struct volume_lookup *lookup)
 	return r == WANTS ? VOLUME_WANTS_PAGE : end(volume, lookup, r);
 }
 
-/* Stays in the slot until the end: a thread that waits for its reads only does not keep a writer for long. */
+/*
+ * Stays in the slot until the end: a thread that waits for its reads only does not keep a
+ * writer for long.
+ */
 int volume_lookup_run(struct volume *volume, struct volume_lookup *lookup)
 {
 	struct slot_table *slots = volume->reader.slots;

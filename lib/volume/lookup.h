@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Looking a name up in one chapter of the volume, in steps: each step goes as far as memory and caches
- * lead, and either ends the lookup or says which page must be read next. So a caller can have many lookups
- * under way, read for all of them together, and never waits in the middle of one:
+ * Looking a name up in one chapter of the volume, in steps: each step goes as far as memory and
+ * caches lead, and either ends the lookup or says which page must be read next. So a caller can
+ * have many lookups under way, read for all of them together, and never waits in the middle of one:
  *
  *	volume_lookup_start(&lookup, vcn, &name, &message);
  *	while (volume_lookup_step(volume, &lookup) == VOLUME_WANTS_PAGE)
  *		volume_read_pages(volume, &request, 1);        with request = &lookup.request
  *
- * Between steps a lookup holds nothing but the buffer of its request: a chapter may be written over it, and
- * the next step sees that.
+ * Between steps a lookup holds nothing but the buffer of its request: a chapter may be written over
+ * it, and the next step sees that.
  *
  * volume.h has the calls that do all of this for one name or for many.
  *
@@ -74,14 +74,17 @@ struct volume_lookup {
 void volume_lookup_start(struct volume_lookup *lookup, uint64_t vcn,
 			 const struct uds_record_name *name, struct uds_message *ret_message);
 
-/* The same in one record page of the chapter, for callers that know it from a chapter index of their own. */
+/*
+ * The same in one record page of the chapter, for callers that know it from a chapter index
+ * of their own.
+ */
 void volume_lookup_start_in_page(struct volume_lookup *lookup, uint64_t vcn, uint32_t record_page,
 				 const struct uds_record_name *name,
 				 struct uds_message *ret_message);
 
 /*
- * Bring what a lookup's first step will touch into the processor's cache: the first call some lookups ahead,
- * the second one, which uses what the first has brought, some fewer.
+ * Bring what a lookup's first step will touch into the processor's cache: the first call some
+ * lookups ahead, the second one, which uses what the first has brought, some fewer.
  */
 void volume_lookup_prefetch(const struct volume *volume, uint64_t vcn,
 			    const struct uds_record_name *name);
@@ -91,11 +94,11 @@ void volume_lookup_prefetch_head(const struct volume *volume, uint64_t vcn,
 /*
  * Goes on.
  *
- * Returns VOLUME_WANTS_PAGE: have lookup->request read, then call again, since the request has memory that
- * only the end gives back. Otherwise the lookup has ended:
- * 0, and lookup->found says whether the name is there (not, too, when the chapter is no longer there); or
- * an error, which is lookup->status as well: UDS_ERR_CORRUPT and the page when something read contradicts
- * the format or the page map; -EINVAL for a record page that does not exist; -ENOMEM; what the I/O said.
+ * Returns VOLUME_WANTS_PAGE: have lookup->request read, then call again, since the request has
+ * memory that only the end gives back. Otherwise the lookup has ended: 0, and lookup->found says
+ * whether the name is there (not, too, when the chapter is no longer there); or an error, which is
+ * lookup->status as well: UDS_ERR_CORRUPT and the page when something read contradicts the format
+ * or the page map; -EINVAL for a record page that does not exist; -ENOMEM; what the I/O said.
  */
 int volume_lookup_step(struct volume *volume, struct volume_lookup *lookup);
 
@@ -103,8 +106,8 @@ int volume_lookup_step(struct volume *volume, struct volume_lookup *lookup);
 int volume_lookup_run(struct volume *volume, struct volume_lookup *lookup);
 
 /*
- * Reads what lookups want: all under way together where reads are slow, one after the other where they
- * are quick. Errors are in the requests, for the next step to see. Returns when all are done.
+ * Reads what lookups want: all under way together where reads are slow, one after the other where
+ * they are quick. Errors are in the requests, for the next step to see. Returns when all are done.
  */
 void volume_read_pages(struct volume *volume, struct page_request *const *requests, size_t count);
 

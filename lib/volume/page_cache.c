@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The page cache: shards with a lock of their own, each a few places that are searched one by one, and
- * evicted by a clock hand that passes over what was used since it came by last.
+ * The page cache: shards with a lock of their own, each a few places that are searched one by one,
+ * and evicted by a clock hand that passes over what was used since it came by last.
  *
- * How many pages there are is counted for all shards together, and a shard grows while pages are left: the
- * pages that are asked for are never spread evenly, and a limit for each shard would evict from one while
- * others are empty.
+ * How many pages there are is counted for all shards together, and a shard grows while pages are
+ * left: the pages that are asked for are never spread evenly, and a limit for each shard would
+ * evict from one while others are empty.
  */
 #include "volume/page_cache.h"
 

@@ -43,8 +43,8 @@ bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn loo
 		     int *ret_result);
 
 /*
- * Caches a copy; when the cache is full, in place of a page that was not used lately. Does nothing without
- * memory.
+ * Caches a copy; when the cache is full, in place of a page that was not used lately. Does
+ * nothing without memory.
  */
 void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *page);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What each page of the volume must pass when it comes from the device, and the only place that knows:
- * page_reader_accept() asks before a page is used or cached, and chapter_check_index() for the pages of whole
- * chapters. A new check is added here.
+ * What each page of the volume must pass when it comes from the device, and the only place that
+ * knows: page_reader_accept() asks before a page is used or cached, and chapter_check_index() for
+ * the pages of whole chapters. A new check is added here.
  *
- * Record pages have no header, so nothing about one alone can be wrong but its checksums, where the index has
- * extras. What the pages of a chapter must pass together is in whole_chapter.h.
+ * Record pages have no header, so nothing about one alone can be wrong but its checksums, where the
+ * index has extras. What the pages of a chapter must pass together is in whole_chapter.h.
  *
  * Pure functions; any thread.
  */
@@ -30,8 +30,8 @@ struct page_claim {
 };
 
 /*
- * Compares the head of an index page with chapter and page map. For a head that was cached, too: the same
- * slot is asked for different chapters.
+ * Compares the head of an index page with chapter and page map. For a head that was cached, too:
+ * the same slot is asked for different chapters.
  *
  * Returns 1; 0 when the chapter is no longer there, because a later one took its slot; or
  * UDS_ERR_CORRUPT.
@@ -40,8 +40,8 @@ int page_check_head(const struct geometry *geometry, const struct page_claim *cl
 		    const struct index_page_head *head, struct uds_message *ret_message);
 
 /*
- * Checks the first @length bytes of a page, at least INDEX_PAGE_HEAD_BYTES of them: what can be seen in so
- * many. Only a whole page shows all its damages.
+ * Checks the first @length bytes of a page, at least INDEX_PAGE_HEAD_BYTES of them: what can be
+ * seen in so many. Only a whole page shows all its damages.
  *
  * @ret_head: of an index page.
  *
@@ -63,10 +63,10 @@ int page_check_sums(const struct geometry *geometry, struct checksums *checksums
 		    struct uds_message *ret_message);
 
 /*
- * Whether a chapter that its checksums do not match is a good one all the same: one with the same number, by a
- * program that does not know the checksums, after the chapter that they are of was given up. That is so when
- * most of it is different, but the heads of all index pages are those of such a chapter. What is only damaged
- * still matches for the most part.
+ * Whether a chapter that its checksums do not match is a good one all the same: one with the same
+ * number, by a program that does not know the checksums, after the chapter that they are of was
+ * given up. That is so when most of it is different, but the heads of all index pages are those of
+ * such a chapter. What is only damaged still matches for the most part.
  *
  * @pages: all pages of the slot, of which the checksums of chapter @vcn are known.
  */

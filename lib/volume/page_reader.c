@@ -2,8 +2,8 @@
 /*
  * Reading pages: one at a time, or many through an I/O engine; and the caches around it.
  *
- * Buffers and engines are pooled: reads go on all the time, and a new engine may cost system calls. All share
- * the threads of one engine.
+ * Buffers and engines are pooled: reads go on all the time, and a new engine may cost system calls.
+ * All share the threads of one engine.
  */
 #include "volume/page_reader.h"
 
@@ -35,8 +35,8 @@ struct page_buffer {
 };
 
 /*
- * Memory of some buffers, which engines get to know as a whole. Each has twice as many as the one before, up to
- * MOST_IN_SLAB. They go when the reader ends.
+ * Memory of some buffers, which engines get to know as a whole. Each has twice as many as the one
+ * before, up to MOST_IN_SLAB. They go when the reader ends.
  */
 struct page_slab {
 	struct page_slab *next; /* an older one */
@@ -65,8 +65,8 @@ void page_reader_init(struct page_reader *reader, struct uds_io *io, const struc
 }
 
 /*
- * Heads come first, at most half of the memory: they are small, and each of them saves the read of a whole
- * page. All else is for pages.
+ * Heads come first, at most half of the memory: they are small, and each of them saves the read of
+ * a whole page. All else is for pages.
  */
 int page_reader_start(struct page_reader *reader, uint64_t cache_bytes, struct uds_io_engine *share)
 {
@@ -379,8 +379,9 @@ static void copy_same(struct page_request *const *requests, size_t count)
 }
 
 /*
- * Up to ENGINE_DEPTH requests: submits them, and waits for all. The only place that knows how many reads get
- * under way together. What several of them want is read once: copying it takes much less time.
+ * Up to ENGINE_DEPTH requests: submits them, and waits for all. The only place that knows how
+ * many reads get under way together. What several of them want is read once: copying it takes
+ * much less time.
  */
 static void read_together(struct page_reader *reader, struct page_request *const *requests,
 			  size_t count)
@@ -425,8 +426,8 @@ void page_reader_read_many(struct page_reader *reader, struct page_request *cons
 }
 
 /*
- * Whether the checksums that something of a chapter did not match are those of another chapter: forgets them
- * then. Reads the whole chapter. Returns 1, 0, or an error of finding out.
+ * Whether the checksums that something of a chapter did not match are those of another chapter:
+ * forgets them then. Reads the whole chapter. Returns 1, 0, or an error of finding out.
  */
 static int find_rewritten(struct page_reader *reader, uint32_t slot, uint64_t vcn,
 			  struct uds_message *ret_message)
@@ -566,8 +567,8 @@ void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t pa
 void page_reader_lock_slot(struct page_reader *reader, uint32_t slot)
 {
 	/*
-	 * In this order: with the slot locked no thread reads pages of it, so none comes back into the
-	 * cache.
+	 * In this order: with the slot locked no thread reads pages of it, so none comes back
+	 * into the cache.
 	 */
 	slot_lock(reader->slots, slot);
 	page_cache_drop(reader->cache, geometry_physical_page(reader->geometry, slot, 0),

@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading pages of the volume: everything that is read of it goes through here, in parts, whole, many at
- * once, or a row of pages with one transfer. What is read is counted, checked (page_check.h) and cached.
+ * Reading pages of the volume: everything that is read of it goes through here, in parts, whole,
+ * many at once, or a row of pages with one transfer. What is read is counted, checked
+ * (page_check.h) and cached.
  *
- * How it reads depends on the device, and is measured as it goes. Where a read is a copy from the system's
- * page cache, a lookup reads the few parts it needs, and only the heads of index pages are cached. Where a
- * read takes the time of a device, whole pages are read and cached, index pages as well as record pages.
+ * How it reads depends on the device, and is measured as it goes. Where a read is a copy from the
+ * system's page cache, a lookup reads the few parts it needs, and only the heads of index pages are
+ * cached. Where a read takes the time of a device, whole pages are read and cached, index pages as
+ * well as record pages.
  *
- * Where the checksums of a chapter are known, what is read of it is compared with them: whole pages always; a part
- * of a page is read in whole blocks for that the first time, and whenever it comes from the device: because
- * the I/O goes past the system's page cache, or because the read, if it was timed, took as long as that of a
- * device. What was right before and is only copied again from the system's memory is not compared again.
+ * Where the checksums of a chapter are known, what is read of it is compared with them: whole pages
+ * always; a part of a page is read in whole blocks for that the first time, and whenever it comes
+ * from the device: because the I/O goes past the system's page cache, or because the read, if it
+ * was timed, took as long as that of a device. What was right before and is only copied again from
+ * the system's memory is not compared again.
  *
  * One read takes three steps, so that no caller has to wait in the middle of something:
  *   page_reader_want()    says what is to be read, and gets a buffer for it;
  *   page_reader_read() or page_reader_read_many()  reads;
  *   page_reader_accept()  checks what came, and caches it.
- * The first and the last happen inside the slot (slot_table.h). A caller that leaves the slot in between
- * compares slot_writes(): what was read while the slot was written may be a mixture.
+ * The first and the last happen inside the slot (slot_table.h). A caller that leaves the slot in
+ * between compares slot_writes(): what was read while the slot was written may be a mixture.
  *
- * A reader without caches (page_reader_init() alone) is enough for what is read before a volume is open.
+ * A reader without caches (page_reader_init() alone) is enough for what is read before a
+ * volume is open.
  *
  * Threads: any, but for init, start and end.
  */
@@ -66,8 +70,8 @@ struct page_reader {
 };
 
 /*
- * A reader without caches. @geometry: borrowed. @start: where the volume region begins, in bytes of the
- * I/O. Needs no memory and no end.
+ * A reader without caches. @geometry: borrowed. @start: where the volume region begins, in bytes of
+ * the I/O. Needs no memory and no end.
  */
 void page_reader_init(struct page_reader *reader, struct uds_io *io, const struct uds_env *env,
 		      const struct geometry *geometry, uint64_t volume_nonce, uint64_t start);
@@ -123,15 +127,16 @@ int page_reader_want(struct page_reader *reader, struct page_request *request, u
 void page_reader_read(struct page_reader *reader, struct page_request *request);
 
 /*
- * Reads many, all under way together, and returns when all are done. Each has its own status. Of requests for
- * the same bytes one is read for all of them.
+ * Reads many, all under way together, and returns when all are done. Each has its own status. Of
+ * requests for the same bytes one is read for all of them.
  */
 void page_reader_read_many(struct page_reader *reader, struct page_request *const *requests,
 			   size_t count);
 
 /*
- * Takes in what was read, if it begins at byte 0 of its page: checks it, and caches the head of an index
- * page; a whole page, too, where reads are slow. A part from the middle of a page is taken as it is.
+ * Takes in what was read, if it begins at byte 0 of its page: checks it, and caches the head of
+ * an index page; a whole page, too, where reads are slow. A part from the middle of a page is
+ * taken as it is.
  *
  * @ret_head: of an index page.
  *
@@ -144,15 +149,16 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 void page_reader_release(struct page_reader *reader, struct page_request *request);
 
 /*
- * Calls @look for the claim's page if it is cached, and sets @ret_result to what that returned. Returns
- * whether it is. The caller is in the slot.
+ * Calls @look for the claim's page if it is cached, and sets @ret_result to what that returned.
+ * Returns whether it is. The caller is in the slot.
  */
 bool page_reader_look(struct page_reader *reader, const struct page_claim *claim, page_look_fn look,
 		      void *context, int *ret_result);
 
 /*
- * Whether an index page whose head is cached is better read whole than in part, so that it can be cached:
- * where reads are slow, if there is room for it, or if it is asked for so often that it should have some.
+ * Whether an index page whose head is cached is better read whole than in part, so that it can be
+ * cached: where reads are slow, if there is room for it, or if it is asked for so often that it
+ * should have some.
  */
 bool page_reader_prefers_page(struct page_reader *reader, const struct page_claim *claim);
 
@@ -179,24 +185,25 @@ int page_reader_read_slot(struct page_reader *reader, uint32_t slot, uint8_t **r
 			  struct uds_message *ret_message);
 
 /*
- * As page_reader_read_row(), for an engine: fills in a request, which must be all zero or done, and counts its pages as read.
+ * As page_reader_read_row(), for an engine: fills in a request, which must be all zero or done, and
+ * counts its pages as read.
  */
 void page_reader_want_row(struct page_reader *reader, uint32_t slot, uint32_t page, size_t length,
 			  uint8_t *memory, struct uds_io_request *ret_request);
 
 /*
- * Opens an engine for a caller that keeps up to @depth reads under way. It uses the threads that all reads of
- * this reader share. Returns 0 or -ENOMEM.
+ * Opens an engine for a caller that keeps up to @depth reads under way. It uses the threads that
+ * all reads of this reader share. Returns 0 or -ENOMEM.
  */
 int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
 			    struct uds_io_engine **ret_engine);
 
 /*
- * Compares bytes [@from, @from + @length) of a chapter, both multiples of BLOCK_BYTES, with the checksums of chapter
- * @vcn, if they are known. The caller is in the slot.
+ * Compares bytes [@from, @from + @length) of a chapter, both multiples of BLOCK_BYTES, with the
+ * checksums of chapter @vcn, if they are known. The caller is in the slot.
  *
- * Returns 0; UDS_ERR_CORRUPT and what is wrong; or -ENOMEM or what the I/O said, when it had to be found out
- * whether the checksums count.
+ * Returns 0; UDS_ERR_CORRUPT and what is wrong; or -ENOMEM or what the I/O said, when it had to be
+ * found out whether the checksums count.
  */
 int page_reader_check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, size_t from,
 			   const uint8_t *bytes, size_t length, struct uds_message *ret_message);

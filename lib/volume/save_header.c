@@ -20,7 +20,10 @@
 #define STATE_SIGNATURE	      (-1)
 #define STATE_VERSION	      301
 
-/* The mark: magic, nonce of the volume, time stamp, CRC-32 of these. Less than a sector, so never torn. */
+/*
+ * The mark: magic, nonce of the volume, time stamp, CRC-32 of these. Less than a sector,
+ * so never torn.
+ */
 #define MARK_MAGIC	 "UDSOLDER"
 #define MARK_MAGIC_BYTES 8u
 #define MARK_BYTES	 24u
@@ -295,7 +298,9 @@ void save_header_encode_unsaved(const struct super_block *super, unsigned int sl
 	region_table_append(&table, REGION_HEADER, REGION_NO_INSTANCE, start, 1);
 	region_table_append(&table, REGION_PAGE_MAP, REGION_NO_INSTANCE, start + 1,
 			    super->page_map_blocks);
-	/* There is room for an open chapter, and for a zone: super_block_decode() has seen to it. */
+	/*
+	 * There is room for an open chapter, and for a zone: super_block_decode() has seen to it.
+	 */
 	region_table_append(&table, REGION_FREE, REGION_NO_INSTANCE, start + used,
 			    super->save_blocks - used);
 	region_table_encode(&table, block);

@@ -72,9 +72,9 @@ void save_header_encode_unsaved(const struct super_block *super, unsigned int sl
 				uint8_t block[BLOCK_BYTES]);
 
 /*
- * The mark of libuds in place of a damaged header (uds-extras, "Damaged headers of saves"): whatever the slot
- * holds is older than a save with the time stamp @later. Where there is no such save, it says nothing. To
- * other implementations it is a damaged header as well.
+ * The mark of libuds in place of a damaged header (uds-extras, "Damaged headers of saves"):
+ * whatever the slot holds is older than a save with the time stamp @later. Where there is no such
+ * save, it says nothing. To other implementations it is a damaged header as well.
  */
 void save_header_encode_mark(const struct super_block *super, uint64_t later,
 			     uint8_t block[BLOCK_BYTES]);

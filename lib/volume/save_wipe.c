@@ -29,9 +29,9 @@ int save_write_block(struct uds_io *io, const uint8_t *block, uint64_t at, const
 }
 
 /*
- * In two steps: a power cut may tear the write of a block at a sector, and zeroes among the records behind a
- * magic that is still there would be loaded. So the sector with the magic goes first, while the others keep
- * what they have.
+ * In two steps: a power cut may tear the write of a block at a sector, and zeroes among the records
+ * behind a magic that is still there would be loaded. So the sector with the magic goes first,
+ * while the others keep what they have.
  */
 int save_wipe(struct uds_io *io, const struct save *save, uint8_t *block,
 	      struct uds_message *ret_message)

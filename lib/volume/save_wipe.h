@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Making a save invalid by wiping its open chapter, and seeing that one was (uds-format, 15.4). Both are
- * here, because both must mean the same bytes: the first sector of the open chapter, all zeroes.
+ * Making a save invalid by wiping its open chapter, and seeing that one was (uds-format,
+ * 15.4). Both are here, because both must mean the same bytes: the first sector of the open
+ * chapter, all zeroes.
  *
  * Threads: see saves.h.
  */
@@ -26,7 +27,10 @@ bool save_is_zero(const uint8_t *bytes, size_t count);
 int save_write_block(struct uds_io *io, const uint8_t *block, uint64_t at, const char *what,
 		     unsigned int slot, struct uds_message *ret_message);
 
-/* Wipes the open chapter of a save durably. @block: scratch of BLOCK_BYTES. Returns as save_write_block(). */
+/*
+ * Wipes the open chapter of a save durably. @block: scratch of BLOCK_BYTES. Returns as
+ * save_write_block().
+ */
 int save_wipe(struct uds_io *io, const struct save *save, uint8_t *block,
 	      struct uds_message *ret_message);
 

@@ -20,7 +20,9 @@ void saves_set_unreadable(struct save_slot *slot, int status)
 	slot->save.timestamp = UINT64_MAX;
 }
 
-/* A slot that is marked as older than a save that is there holds none: nothing of it is asked for. */
+/*
+ * A slot that is marked as older than a save that is there holds none: nothing of it is asked for.
+ */
 static void heed_marks(struct saves *saves)
 {
 	for (unsigned int i = 0; i < SAVE_SLOTS; i++) {
@@ -58,8 +60,8 @@ void saves_read(struct uds_io *io, const struct super_block *super, uint8_t *blo
 		if (r < 0)
 			save_header_decode_mark(block, super, &slot->older_than);
 		/*
-		 * Of what counts in a header, and not of what a torn write left behind it: that is as good as the
-		 * one that was written.
+		 * Of what counts in a header, and not of what a torn write left behind it: that is
+		 * as good as the one that was written.
 		 */
 		if (slot->state == SLOT_VALID)
 			slot->checksum = save_header_checksum(super, &slot->save, block);
@@ -197,9 +199,10 @@ const struct save *saves_checkpoint(const struct saves *saves, const struct geom
 }
 
 /*
- * Writes the header of a slot. One for many zones is longer than a sector, and a power cut may leave the
- * new bytes in one sector and the old ones in the other: a header that is damaged. So what lies behind the
- * first sector is changed only while the first one says that there is no save, which needs no more.
+ * Writes the header of a slot. One for many zones is longer than a sector, and a power cut may
+ * leave the new bytes in one sector and the old ones in the other: a header that is damaged. So
+ * what lies behind the first sector is changed only while the first one says that there is no save,
+ * which needs no more.
  *
  * @now: the save that the header is to tell, or NULL: none. @block: scratch.
  */
@@ -239,7 +242,8 @@ static int write_unsaved(struct saves *saves, struct uds_io *io, const struct su
 	r = write_header(saves, io, super, i, NULL, block, ret_message);
 	if (r < 0) {
 		/*
-		 * The write may have reached the device or not: what a reader would see is not known until it is read again.
+		 * The write may have reached the device or not: what a reader would see is not
+		 * known until it is read again.
 		 */
 		slot->state = SLOT_UNKNOWN;
 		slot->status = r;
@@ -323,8 +327,9 @@ int saves_begin(struct saves *saves, struct uds_io *io, const struct super_block
 }
 
 /*
- * A damaged header may be what is left of the latest save. Until the new save counts, that one is asked for
- * its records; from then on they may be older than those of the new one, and nothing else would tell.
+ * A damaged header may be what is left of the latest save. Until the new save counts, that one is
+ * asked for its records; from then on they may be older than those of the new one, and nothing
+ * else would tell.
  */
 static int mark_damaged(const struct saves *saves, struct uds_io *io,
 			const struct super_block *super, uint64_t later, uint8_t *block,
@@ -393,8 +398,8 @@ int saves_commit(struct saves *saves, struct uds_io *io, const struct super_bloc
 }
 
 /*
- * Whether the slot of the open chapter holds one that the save's volume index may name. Only that of a
- * converted volume reaches so far back: by as many chapters as there are slots, or one less.
+ * Whether the slot of the open chapter holds one that the save's volume index may name. Only that
+ * of a converted volume reaches so far back: by as many chapters as there are slots, or one less.
  */
 static bool uses_open_slot(const struct save *save, const struct geometry *geometry)
 {
@@ -440,7 +445,10 @@ int saves_invalidate(struct saves *saves, struct uds_io *io, const struct super_
 	block = io_allocate_buffer(io, &io->env, BLOCK_BYTES);
 	if (block == NULL)
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	/* While the save is there that a mark speaks of: without it, the records would be asked for again. */
+	/*
+	 * While the save is there that a mark speaks of: without it, the records would be
+	 * asked for again.
+	 */
 	for (unsigned int i = 0; i < SAVE_SLOTS && r == 0; i++) {
 		if (saves->slots[i].state == SLOT_UNSAVED && saves->slots[i].older_than > 0)
 			r = write_unsaved(saves, io, super, i, block, ret_message);

@@ -4,8 +4,8 @@
  *
  * The state of a slot is one word: how many readers are inside, and two flags. A reader that comes
  * while WRITING is set goes out again at once; one that comes while DROPPING is set tries again,
- * since that lasts for a few calls of free only. The thread that sets WRITING waits for the readers to be
- * gone; DROPPING is not set while there are any.
+ * since that lasts for a few calls of free only. The thread that sets WRITING waits for the readers
+ * to be gone; DROPPING is not set while there are any.
  *
  * Heads come in by compare-and-swap and go only while one of the flags keeps all readers out.
  */
@@ -23,8 +23,8 @@
 #define DROPPING UINT32_C(0x40000000)
 
 /*
- * A list takes one block of the device, a page of the usual size eight. After so many lists the page had
- * been read for the same price.
+ * A list takes one block of the device, a page of the usual size eight. After so many lists the
+ * page had been read for the same price.
  */
 #define LISTS_PER_PAGE_READ 8
 
@@ -170,7 +170,8 @@ bool slot_enter(struct slot_table *table, uint32_t slot)
 void slot_leave(struct slot_table *table, uint32_t slot)
 {
 	/*
-	 * Release: what was read of the slot is done with before a writer can see that no reader is inside.
+	 * Release: what was read of the slot is done with before a writer can see that no
+	 * reader is inside.
 	 */
 	uint32_t before = atomic_fetch_sub_explicit(&table->states[slot], 1, memory_order_release);
 
@@ -238,8 +239,8 @@ static void make_room(struct slot_table *table)
 		if (atomic_load(&table->head_bytes) <= table->budget_bytes)
 			return;
 		/*
-		 * Only from no readers and no flags: heads are read without a lock by a thread that is
-		 * inside.
+		 * Only from no readers and no flags: heads are read without a lock by a thread
+		 * that is inside.
 		 */
 		if (!atomic_compare_exchange_strong(&table->states[slot], &idle, DROPPING))
 			continue;

@@ -118,11 +118,12 @@ static int decode_payload(const uint8_t *block, const struct region_table *table
 }
 
 /*
- * Kinds, instances and start blocks; every sum here is of numbers of at most MAX_BLOCKS. Each start is
- * checked against the lengths before it, and the lengths of the whole come last.
+ * Kinds, instances and start blocks; every sum here is of numbers of at most MAX_BLOCKS. Each start
+ * is checked against the lengths before it, and the lengths of the whole come last.
  *
- * A converted index that was cut too far, or is opened at a wrong offset, would begin in front of block 0. Its
- * saves stay where they were: behind the volume as it was before the conversion (14.4).
+ * A converted index that was cut too far, or is opened at a wrong offset, would begin in
+ * front of block 0. Its saves stay where they were: behind the volume as it was before
+ * the conversion (14.4).
  */
 static int decode_regions(const struct region_table *table, uint64_t at, struct super_block *super,
 			  struct uds_message *ret_message)

@@ -26,7 +26,10 @@
 /* What starts nonce_hash() of the seed data (14.5). */
 #define PRIMARY_START UINT64_C(0xa1b1e0fc)
 
-/* In a saved volume index (13.6): the nonce of its first sub-index, and where that begins in a sparse one. */
+/*
+ * In a saved volume index (13.6): the nonce of its first sub-index, and where that begins in
+ * a sparse one.
+ */
 #define NONCE_IN_STREAM	  8u
 #define SPARSE_HEAD_BYTES 12u
 #define SPARSE_MAGIC	  "MI6-0001"
@@ -43,7 +46,9 @@ struct super_search {
 	struct uds_message scratch;
 };
 
-/* Everything that follows from the configuration, for an index whose regions begin at block @first. */
+/*
+ * Everything that follows from the configuration, for an index whose regions begin at block @first.
+ */
 static void place(struct super_search *search, uint64_t first, uint64_t save_blocks)
 {
 	struct super_block *super = &search->super;
@@ -109,7 +114,10 @@ static void ask_save(struct super_search *search, const struct region_table *tab
 		search->super.volume_nonce = nonce;
 }
 
-/* What a save header says of the place of the index, and its save of the nonce. Returns 0 or an error. */
+/*
+ * What a save header says of the place of the index, and its save of the nonce. Returns 0
+ * or an error.
+ */
 static int ask_slot(struct super_search *search, unsigned int slot, struct uds_message *message)
 {
 	struct super_block *super = &search->super;
@@ -132,7 +140,10 @@ static int ask_slot(struct super_search *search, unsigned int slot, struct uds_m
 		return 0;
 	shift = table.regions[0].start - at;
 	front = uds_io_device_offset(search->io) / BLOCK_BYTES;
-	/* A copy of a part of a device has the place of the device; one that is used as a part does not. */
+	/*
+	 * A copy of a part of a device has the place of the device; one that is used as a
+	 * part does not.
+	 */
 	if (front > shift || (!search->clues->converted && front != shift))
 		front = 0;
 	if (shift - front > super->volume_offset)
@@ -145,7 +156,10 @@ static int ask_slot(struct super_search *search, unsigned int slot, struct uds_m
 	return 0;
 }
 
-/* Where no save tells the nonce: a whole chapter, that is one whose pages have it and agree with each other. */
+/*
+ * Where no save tells the nonce: a whole chapter, that is one whose pages have it and agree
+ * with each other.
+ */
 static int ask_chapters(struct super_search *search, struct uds_message *message)
 {
 	struct page_reader reader;

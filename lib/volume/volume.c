@@ -267,8 +267,8 @@ void volume_begin_mend(struct volume *volume, uint32_t slot)
 }
 
 /*
- * Checksums on the device say that their chapter is durable, so they are written when it is. The next flush
- * will do for them: until then, a recovery computes them again.
+ * Checksums on the device say that their chapter is durable, so they are written when it is. The
+ * next flush will do for them: until then, a recovery computes them again.
  */
 void volume_end_write(struct volume *volume, uint32_t slot, uint64_t vcn, const uint8_t *pages)
 {
@@ -325,7 +325,8 @@ int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t
 			       "%s: chapter %" PRIu64 " is being overwritten",
 			       uds_io_name(volume->io), vcn);
 	/*
-	 * Asked inside the slot: a writer drops the slot's pages from the cache only when no reader is inside.
+	 * Asked inside the slot: a writer drops the slot's pages from the cache only when no
+	 * reader is inside.
 	 */
 	claim = volume_claim(volume, slot, vcn, page);
 	if (!page_reader_look(&volume->reader, &claim, copy_page, &copy, &r))

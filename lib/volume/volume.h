@@ -27,8 +27,8 @@ struct volume;
 
 /*
  * @layout: copied as far as needed. @cache_bytes: memory for what lookups have read; 0: as much as
- * cache_chapters chapters take. @engine: the one whose threads its reads use; may be NULL. The page map is empty at first: page_map_decode() or a rebuild fill
- * it.
+ * cache_chapters chapters take. @engine: the one whose threads its reads use; may be NULL. The page
+ * map is empty at first: page_map_decode() or a rebuild fill it.
  *
  * Returns 0 or -ENOMEM.
  */
@@ -37,34 +37,35 @@ int volume_open(struct uds_io *io, const struct layout *layout, uint64_t cache_b
 		struct volume **ret_volume);
 
 /*
- * Reads the checksums of the chapters, if the index has extras. What is damaged there, or cannot be read, is
- * logged and unknown. Before other threads use the volume.
+ * Reads the checksums of the chapters, if the index has extras. What is damaged there, or cannot be
+ * read, is logged and unknown. Before other threads use the volume.
  *
  * Returns 0 or -ENOMEM.
  */
 int volume_read_checksums(struct volume *volume, const struct layout *layout);
 
 /*
- * Whether the checksums of a chapter are on the device. Not while chapters are written. False for an index without
- * extras.
+ * Whether the checksums of a chapter are on the device. Not while chapters are written. False for
+ * an index without extras.
  */
 bool volume_has_checksums(struct volume *volume, uint64_t vcn);
 
 /*
- * Whether chapter @vcn was found to be one that another program has written, in place of one of the same number that
- * the extras know. As volume_has_checksums().
+ * Whether chapter @vcn was found to be one that another program has written, in place of one of the
+ * same number that the extras know. As volume_has_checksums().
  */
 bool volume_is_of_another(struct volume *volume, uint64_t vcn);
 
 /*
- * Whether volume_log_damage() would have something to log, or could not tell. Several threads may ask at once.
+ * Whether volume_log_damage() would have something to log, or could not tell. Several threads may
+ * ask at once.
  */
 bool volume_has_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32_t first,
 		       uint32_t count, const uint8_t *pages);
 
 /*
- * Compares @count pages of a chapter, from page @first on, with its checksums, if they are known, and logs those
- * that are damaged. Before other threads use the volume.
+ * Compares @count pages of a chapter, from page @first on, with its checksums, if they are known,
+ * and logs those that are damaged. Before other threads use the volume.
  *
  * Returns 0 or -ENOMEM.
  */
@@ -72,8 +73,9 @@ int volume_log_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32
 		      uint32_t count, const uint8_t *pages);
 
 /*
- * Writes checksums that are not on the device yet. They are never needed, so that a failure is logged, once, and
- * tried again with the next ones. For the thread that writes chapters, or while none are written.
+ * Writes checksums that are not on the device yet. They are never needed, so that a failure is
+ * logged, once, and tried again with the next ones. For the thread that writes chapters, or while
+ * none are written.
  */
 void volume_write_checksums(struct volume *volume);
 
@@ -100,8 +102,8 @@ uint64_t volume_page_offset(const struct volume *volume, uint32_t slot, uint32_t
  *
  * @ret_page: page_bytes.
  *
- * Returns 0; UDS_ERR_OUT_OF_RANGE when the chapter is no longer there; UDS_ERR_CORRUPT; -ENOMEM; or what
- * the I/O said.
+ * Returns 0; UDS_ERR_OUT_OF_RANGE when the chapter is no longer there; UDS_ERR_CORRUPT; -ENOMEM; or
+ * what the I/O said.
  */
 int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t *ret_page,
 		     struct uds_message *ret_message);
@@ -125,15 +127,17 @@ int volume_read_head(struct volume *volume, uint32_t slot, uint64_t *ret_vcn,
 		     struct uds_message *ret_message);
 
 /*
- * Before anything of a slot is overwritten with chapter @vcn: waits until no reader is inside, and keeps all of them out. volume_end_write() lets them in again, if the chapter was written: it is durable, and consists
- * of @pages.
+ * Before anything of a slot is overwritten with chapter @vcn: waits until no reader is inside, and
+ * keeps all of them out. volume_end_write() lets them in again, if the chapter was written: it is
+ * durable, and consists of @pages.
  */
 void volume_begin_write(struct volume *volume, uint32_t slot, uint64_t vcn);
 void volume_end_write(struct volume *volume, uint32_t slot, uint64_t vcn, const uint8_t *pages);
 
 /*
- * The same as volume_begin_write() before pages of the chapter that is in a slot are written again. Its checksums
- * stay what they are, also on the device: until volume_end_write() they tell which pages are still good.
+ * The same as volume_begin_write() before pages of the chapter that is in a slot are written again.
+ * Its checksums stay what they are, also on the device: until volume_end_write() they tell which
+ * pages are still good.
  */
 void volume_begin_mend(struct volume *volume, uint32_t slot);
 

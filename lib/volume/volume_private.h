@@ -42,8 +42,8 @@ int volume_page_failure(const struct volume *volume, const struct page_claim *cl
 			struct uds_message *ret_message);
 
 /*
- * The same for a page that was read for somebody. If it is damaged, that is counted, and logged once for each page of a
- * chapter: the others are as good as before.
+ * The same for a page that was read for somebody. If it is damaged, that is counted, and logged
+ * once for each page of a chapter: the others are as good as before.
  */
 int volume_read_failure(struct volume *volume, const struct page_claim *claim, int status,
 			struct uds_message *ret_message);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lookups that wait. Where reads are quick, one after the other is best. Where they take the time of a
- * device, all index pages of up to BATCH_LOOKUPS names are read together, then all record pages.
+ * Lookups that wait. Where reads are quick, one after the other is best. Where they take
+ * the time of a device, all index pages of up to BATCH_LOOKUPS names are read together,
+ * then all record pages.
  */
 #include "volume/volume_search.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Looking names up in chapters of the volume, waiting for what must be read. Threads: any number at once.
+ * Looking names up in chapters of the volume, waiting for what must be read. Threads: any
+ * number at once.
  */
 #ifndef VOLUME_VOLUME_SEARCH_H
 #define VOLUME_VOLUME_SEARCH_H
@@ -26,7 +27,10 @@ int volume_search_chapter(struct volume *volume, uint64_t vcn, const struct uds_
 			  bool *ret_found, struct uds_record_data *ret_data,
 			  struct uds_message *ret_message);
 
-/* One of many lookups; in one record page for callers that know it from a chapter index of their own. */
+/*
+ * One of many lookups; in one record page for callers that know it from a chapter index
+ * of their own.
+ */
 struct volume_search {
 	uint64_t vcn;
 	struct uds_record_name name;

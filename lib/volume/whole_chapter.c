@@ -166,7 +166,9 @@ static size_t first_place(const struct census *census, uint64_t key)
 	return low;
 }
 
-/* What the counts of the page are in that the key of an entry names; NULL: they are not asked for. */
+/*
+ * What the counts of the page are in that the key of an entry names; NULL: they are not asked for.
+ */
 static struct page_entries *entries_of(const struct census *census, uint64_t key)
 {
 	uint32_t page = key & UINT16_MAX; /* as place_key() has it */
@@ -186,8 +188,9 @@ static void note_astray(struct census *census, uint64_t key)
 }
 
 /*
- * An ordinary entry has no name: its record may be any at this place that is not that of a collision
- * entry. These follow it, so it is settled when the next ordinary entry, or the end of the list, comes.
+ * An ordinary entry has no name: its record may be any at this place that is not that of a
+ * collision entry. These follow it, so it is settled when the next ordinary entry, or the end of
+ * the list, comes.
  */
 static void settle_ordinary(struct census *census)
 {
@@ -231,7 +234,10 @@ static void count_page(struct census *census, const struct index_page_head *head
 		struct delta_entry entry;
 		uint32_t start, bits;
 
-		/* Damage of the offset table: chapter_check_index() has reported it before anybody counts. */
+		/*
+		 * Damage of the offset table: chapter_check_index() has reported it
+		 * before anybody counts.
+		 */
 		if (index_page_find_list(census->code, head, page, head->first_list + i, &start,
 					 &bits) < 0)
 			continue;
@@ -335,9 +341,9 @@ int chapter_check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, 
 }
 
 /*
- * Asks the checksums of the chapter that the first page is of. Where they are known they decide, since they were
- * written when the chapter was durable. Returns 1 when the chapter is whole, UDS_ERR_CORRUPT, or 0 when nothing
- * is known.
+ * Asks the checksums of the chapter that the first page is of. Where they are known they decide,
+ * since they were written when the chapter was durable. Returns 1 when the chapter is whole,
+ * UDS_ERR_CORRUPT, or 0 when nothing is known.
  */
 static int check_whole_by_sums(struct page_reader *reader, uint32_t slot, const uint8_t *pages,
 			       size_t bytes, uint64_t *ret_vcn, struct uds_message *ret_message)

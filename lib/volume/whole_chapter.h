@@ -2,23 +2,24 @@
 /*
  * Whether a slot of the volume holds a whole chapter, and which (uds-format, 16.1).
  *
- * The format has no commit mark: a chapter is whole when its pages agree with each other. The index pages
- * alone do not tell, because a power cut may leave them and lose record pages, or leave their heads and
- * lose what follows. A chapter is whole when
- *   - its index pages verify, their lists decode, and together they hold every list of one chapter that
- *     belongs into the slot;
+ * The format has no commit mark: a chapter is whole when its pages agree with each other. The index
+ * pages alone do not tell, because a power cut may leave them and lose record pages, or leave their
+ * heads and lose what follows. A chapter is whole when
+ *   - its index pages verify, their lists decode, and together they hold every list of one chapter
+ *     that belongs into the slot;
  *   - the records of each record page are in order;
  *   - each entry of the index leads to a record of its own, on the page that the entry names.
- * The last one decides: where old bytes lie among the new ones, in an index page or a record page, entries
- * lead to nothing. Records without an entry are in order: copies of the fill record, and those for which
- * the index had no room.
+ * The last one decides: where old bytes lie among the new ones, in an index page or a record page,
+ * entries lead to nothing. Records without an entry are in order: copies of the fill record, and
+ * those for which the index had no room.
  *
- * Where an index has extras, checksums that are known decide instead: they were written when the chapter was
- * durable, so a chapter that does not match them was not torn, but damaged since.
+ * Where an index has extras, checksums that are known decide instead: they were written when the
+ * chapter was durable, so a chapter that does not match them was not torn, but damaged since.
  *
  * Recovery, the choice of saves and verify all ask here.
  *
- * Threads: pure functions, but for chapter_read_whole() and chapter_read_head(), which read. Any thread.
+ * Threads: pure functions, but for chapter_read_whole() and chapter_read_head(), which
+ * read. Any thread.
  */
 #ifndef VOLUME_WHOLE_CHAPTER_H
 #define VOLUME_WHOLE_CHAPTER_H
@@ -68,16 +69,17 @@ int chapter_count_astray(const struct uds_env *env, const struct geometry *geome
 			 struct page_entries *ret_pages);
 
 /*
- * Whether @pages, all pages of a slot, are a whole chapter. Returns 0 and its number; UDS_ERR_CORRUPT and
- * what is wrong, without the slot; or -ENOMEM.
+ * Whether @pages, all pages of a slot, are a whole chapter. Returns 0 and its number;
+ * UDS_ERR_CORRUPT and what is wrong, without the slot; or -ENOMEM.
  */
 int chapter_check_whole(const struct uds_env *env, const struct geometry *geometry,
 			const struct index_page_code *code, uint32_t slot, const uint8_t *pages,
 			uint64_t *ret_vcn, struct uds_message *ret_message);
 
 /*
- * The same for a slot that is to be read. Returns also what the I/O said. Asks the checksums first, if the reader
- * has them, and computes those of a whole chapter that has none: no other thread uses the slot.
+ * The same for a slot that is to be read. Returns also what the I/O said. Asks the checksums
+ * first, if the reader has them, and computes those of a whole chapter that has none: no other
+ * thread uses the slot.
  */
 int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		       struct uds_message *ret_message);
@@ -85,7 +87,8 @@ int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_
 /*
  * What the first block of a slot says of its chapter, which need not be true.
  *
- * Returns 0; or UDS_ERR_CORRUPT when it is no head of this index, or one that does not belong into the slot.
+ * Returns 0; or UDS_ERR_CORRUPT when it is no head of this index, or one that does not belong
+ * into the slot.
  */
 int chapter_head_decode(const struct geometry *geometry, const struct index_page_code *code,
 			uint32_t slot, const uint8_t *block, struct index_page_head *ret_head,
@@ -94,17 +97,18 @@ int chapter_head_decode(const struct geometry *geometry, const struct index_page
 /*
  * Reads what the head of a slot says, which need not be true.
  *
- * Returns 0; UDS_ERR_CORRUPT when it is no head of this index, or one that does not belong into the slot;
- * -ENOMEM; or what the I/O said.
+ * Returns 0; UDS_ERR_CORRUPT when it is no head of this index, or one that does not belong into the
+ * slot; -ENOMEM; or what the I/O said.
  */
 int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		      struct uds_message *ret_message);
 
 /*
- * Compares what page_reader_read_row() read, whole pages, with the checksums of chapter @vcn, if they are known.
+ * Compares what page_reader_read_row() read, whole pages, with the checksums of chapter @vcn, if
+ * they are known.
  *
- * Returns 0; UDS_ERR_CORRUPT and what is wrong, @ret_page being the page; or -ENOMEM or what the I/O said, when
- * it had to be found out whether the checksums count.
+ * Returns 0; UDS_ERR_CORRUPT and what is wrong, @ret_page being the page; or -ENOMEM or what the
+ * I/O said, when it had to be found out whether the checksums count.
  */
 int chapter_check_sums(struct page_reader *reader, uint32_t slot, uint64_t vcn, uint32_t page,
 		       size_t length, const uint8_t *memory, uint32_t *ret_page,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Each member of the crew collects the records of its pages in the order in which they come, and counts how many each
- * list gets. From these numbers follows where in one array each list's records go, and those of each
- * member among them, so that all can be put there at once.
+ * Each member of the crew collects the records of its pages in the order in which they come, and
+ * counts how many each list gets. From these numbers follows where in one array each list's records
+ * go, and those of each member among them, so that all can be put there at once.
  */
 #include "volume_index/additions.h"
 
@@ -36,8 +36,8 @@ struct additions {
 	uint64_t first; /* chapter */
 	unsigned int chapter_bits, number_bits;
 	uint32_t lists; /* of both sub-indexes */
-	uint32_t *
-		starts; /* for each list, and one more: where its records are among the sorted ones */
+	/* for each list, and one more: where its records are among the sorted ones */
+	uint32_t *starts;
 	uint64_t *sorted;
 	uint64_t *left; /* a bit for each record number of each chapter */
 	struct collection collections[CREW_MOST];
@@ -165,7 +165,10 @@ void additions_free(struct additions *additions)
 	env_release(&env, additions);
 }
 
-/* As a volume index finds the list of a name; numbers of the second sub-index follow those of the first. */
+/*
+ * As a volume index finds the list of a name; numbers of the second sub-index follow those
+ * of the first.
+ */
 static uint32_t list_of(const struct additions *additions, const struct uds_record_name *name,
 			uint32_t *ret_address)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Records of chapters that were written after a save, on their way into the volume index that is loaded from it. A list
- * takes them while it is made: that is much cheaper than to enter them one by one afterwards, each into a list
- * that is far away in memory by then.
+ * Records of chapters that were written after a save, on their way into the volume index that is
+ * loaded from it. A list takes them while it is made: that is much cheaper than to enter them one
+ * by one afterwards, each into a list that is far away in memory by then.
  *
- * A list takes all of its records or none. Those of lists that cannot just add them are left; they are to be entered
- * in the order of the chapters once the volume index is there.
+ * A list takes all of its records or none. Those of lists that cannot just add them are left; they
+ * are to be entered in the order of the chapters once the volume index is there.
  *
  * Threads: each function says it.
  */
@@ -38,7 +38,8 @@ void additions_free(struct additions *additions);
 /*
  * Adds the records of a page. One thread for each member.
  *
- * @page: number of the page in its chapter. @samples_only: the chapter is sparse; other names are passed over.
+ * @page: number of the page in its chapter. @samples_only: the chapter is sparse; other names
+ *     are passed over.
  */
 void additions_add_page(struct additions *additions, unsigned int member, uint64_t vcn,
 			uint32_t page, const uint8_t *records, bool samples_only);
@@ -53,8 +54,8 @@ struct addition {
 };
 
 /*
- * The records of a list in the order of their addresses, then of their chapters. Different lists can be asked for by
- * several threads at once.
+ * The records of a list in the order of their addresses, then of their chapters. Different lists
+ * can be asked for by several threads at once.
  */
 const uint64_t *additions_of_list(struct additions *additions, unsigned int sub, uint32_t list,
 				  uint32_t *ret_count);
@@ -64,8 +65,8 @@ struct addition additions_read(const struct additions *additions, uint64_t recor
 void additions_leave(struct additions *additions, unsigned int sub, uint32_t list);
 
 /*
- * The first record of a chapter, from number @from on, that was left; or the number of records in a chapter. Any
- * threads, once the volume index is loaded.
+ * The first record of a chapter, from number @from on, that was left; or the number of records in a
+ * chapter. Any threads, once the volume index is loaded.
  */
 uint32_t additions_next_left(const struct additions *additions, uint64_t vcn, uint32_t from);
 bool additions_has_left(const struct additions *additions, uint64_t vcn);

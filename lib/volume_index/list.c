@@ -353,7 +353,9 @@ void list_look_past_stale(const struct list_zone *zone, const struct list_head *
 		position--;
 	found->found = false;
 	found->collision = false;
-	/* The first that stays is the ordinary one, whatever it was; of the others the name counts. */
+	/*
+	 * The first that stays is the ordinary one, whatever it was; of the others the name counts.
+	 */
 	for (uint32_t i = position; i == position || list_is_collision(&view, i); i++) {
 		uint64_t value = list_value(zone->shape, &view, i);
 		uint32_t which = list_name_from(&view, i);

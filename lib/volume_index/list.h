@@ -2,10 +2,10 @@
 /*
  * One list of the volume index in memory, and the zone that holds it.
  *
- * A list is an Elias-Fano list: the keys' high bits choose a bucket, and how many entries each bucket has
- * is written in unary, so that the place of a bucket is found by counting bits instead of walking; low
- * bits and chapters have fixed widths. With the usual 20-bit keys, 10-bit chapters and 256 entries this
- * takes 12 + 10 + 2 bits an entry.
+ * A list is an Elias-Fano list: the keys' high bits choose a bucket, and how many entries each
+ * bucket has is written in unary, so that the place of a bucket is found by counting bits instead
+ * of walking; low bits and chapters have fixed widths. With the usual 20-bit keys, 10-bit chapters
+ * and 256 entries this takes 12 + 10 + 2 bits an entry.
  *
  * A list with entries has one block of the zone's pool:
  *
@@ -13,20 +13,20 @@
  *	upper	for each bucket as many 1 bits as it has entries, then a 0 bit; whole 32-bit words
  *	rest	for each entry its key's low bits, and above them the chapter's bits from bit 8 on
  *	...	free bytes
- *	chapters  the low 8 bits of each entry's chapter, one byte each, the last entry first, so that the
- *		free bytes serve both planes; stale entries are found here with vectors
+ *	chapters  the low 8 bits of each entry's chapter, one byte each, the last entry first, so
+ *		that the free bytes serve both planes; stale entries are found here with vectors
  *	names	one for each collision entry: its number in the list (u16), then 16 bytes; in order
  *
- * Entries are in the order of the format: sorted by key; entries of equal key are an ordinary one and its
- * collision entries, newest first.
+ * Entries are in the order of the format: sorted by key; entries of equal key are an ordinary one
+ * and its collision entries, newest first.
  *
  * How large the list is in the format's delta code is kept exactly, in the head.
  *
- * Measured with bench/micro/volume_index (32768 lists of about 256 entries, one thread of a 2023 server,
- * beside other work; ns each): filling 127, lookup of a missing name 57 in batches and 150 alone, of a
- * present one 60, post with eviction 285; 3.16 bytes a record with all 262144 lists (--full), everything
- * counted. Sorted arrays of 32-bit words, in the same runs: 106, 56, 115, 58, 340; 4.18 bytes. A form with
- * AVX-512 was no faster than that with AVX2.
+ * Measured with bench/micro/volume_index (32768 lists of about 256 entries, one thread of a 2023
+ * server, beside other work; ns each): filling 127, lookup of a missing name 57 in batches and 150
+ * alone, of a present one 60, post with eviction 285; 3.16 bytes a record with all 262144 lists
+ * (--full), everything counted. Sorted arrays of 32-bit words, in the same runs: 106, 56, 115, 58,
+ * 340; 4.18 bytes. A form with AVX-512 was no faster than that with AVX2.
  */
 #ifndef VOLUME_INDEX_LIST_H
 #define VOLUME_INDEX_LIST_H
@@ -106,11 +106,16 @@ struct list_found {
 struct list_operations {
 	const char *name;
 
-	/* The entry that a lookup of @name stops at (5, Search). Nothing in the list may be stale. */
+	/*
+	 * The entry that a lookup of @name stops at (5, Search). Nothing in the list may be stale.
+	 */
 	void (*find)(const struct list_zone *zone, const struct list_head *head, uint32_t address,
 		     const uint8_t *name, struct list_found *ret_found);
 
-	/* Drops what is stale and sets flush_from (13.3). Only while flush_from is below the window. */
+	/*
+	 * Drops what is stale and sets flush_from (13.3). Only while flush_from is
+	 * below the window.
+	 */
 	void (*sweep)(struct list_zone *zone, struct list_head *head);
 
 	/*
@@ -130,7 +135,10 @@ extern const struct list_operations list_operations_avx2;
 /* The fastest ones that this processor can run. */
 const struct list_operations *list_operations_choose(void);
 
-/* NULL where the processor cannot run them; @number from 0 up to a NULL that ends the list: for tests. */
+/*
+ * NULL where the processor cannot run them; @number from 0 up to a NULL that ends the
+ * list: for tests.
+ */
 const struct list_operations *list_operations_get(unsigned int number, bool *ret_usable);
 
 /* Returns 0, or -EINVAL for a code that the reference implementation gets wrong. */
@@ -143,9 +151,9 @@ int list_zone_make(struct list_zone *zone, const struct uds_env *env,
 void list_zone_release(struct list_zone *zone);
 
 /*
- * Makes a part of an empty zone: some of its lists, with a pool and sums of their own, so that another thread
- * can fill them. Which lists is up to the caller. It shares the zone's heads, and is joined or released before
- * the zone.
+ * Makes a part of an empty zone: some of its lists, with a pool and sums of their own, so that
+ * another thread can fill them. Which lists is up to the caller. It shares the zone's heads, and is
+ * joined or released before the zone.
  */
 void list_zone_make_part(const struct list_zone *zone, struct list_zone *ret_part);
 
@@ -163,8 +171,8 @@ int list_resize(struct list_zone *zone, struct list_head *head, uint32_t bytes);
 void list_give_back(struct list_zone *zone, struct list_head *head);
 
 /*
- * Fills an empty list with sorted entries, as list_decode gives them. @names: 16 bytes for each entry
- * whose key is that of the one before. Does not change the zone's sums.
+ * Fills an empty list with sorted entries, as list_decode gives them. @names: 16 bytes for each
+ * entry whose key is that of the one before. Does not change the zone's sums.
  */
 int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *keys,
 	       const uint32_t *values, uint32_t count, const uint8_t *names, uint32_t collisions);
@@ -185,8 +193,8 @@ void list_set_value(struct list_zone *zone, struct list_head *head, uint32_t pos
 bool list_is_stale(const struct list_zone *zone, const struct list_head *head, uint64_t value);
 
 /*
- * Turns what find found in a list that may hold stale entries into what it would find after a sweep.
- * Changes nothing.
+ * Turns what find found in a list that may hold stale entries into what it would find after a
+ * sweep. Changes nothing.
  */
 void list_look_past_stale(const struct list_zone *zone, const struct list_head *head,
 			  const uint8_t *name, struct list_found *found);

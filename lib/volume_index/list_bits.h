@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bit strings with room made and closed in their middle, and bits counted: the inner loops of a list.
+ * Bit strings with room made and closed in their middle, and bits counted: the inner
+ * loops of a list.
  *
  * Included by the forms of the list operations (list_operations.h), each of which sets
  *	LIST_TARGET	the attribute that lets a function use the processor's features
@@ -165,8 +166,8 @@ LIST_INLINE unsigned int select_in_word(uint64_t word, unsigned int before)
 }
 
 /*
- * The bit where bucket @bucket begins: behind so many 0 bits. What is read behind the @bytes of the unary
- * part does not matter, here and below: the bit that is looked for comes before.
+ * The bit where bucket @bucket begins: behind so many 0 bits. What is read behind the @bytes of the
+ * unary part does not matter, here and below: the bit that is looked for comes before.
  */
 LIST_INLINE uint32_t bucket_start(const uint8_t *upper, uint32_t bytes, uint32_t bucket)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Finding, inserting, removing and sweeping in one list: the text that each form of the operations is
- * compiled from. See list_bits.h for what a form sets before it includes this; besides
+ * Finding, inserting, removing and sweeping in one list: the text that each form of the operations
+ * is compiled from. See list_bits.h for what a form sets before it includes this; besides
  *	LIST_OPERATIONS	the name of the struct list_operations that it defines
  *	LIST_FORM_NAME		the form's name, for tests and benchmarks
  *	LIST_CANDIDATES	a function: which of up to 64 bytes, minus a start, are at most a limit
@@ -68,11 +68,11 @@ LIST_TARGET static void find(const struct list_zone *zone, const struct list_hea
 }
 
 /*
- * How much an ordinary entry with @key adds to the coded size between the entries in front of it and
- * behind it: its own bits, and the change of the difference that it splits.
+ * How much an ordinary entry with @key adds to the coded size between the entries in front of it
+ * and behind it: its own bits, and the change of the difference that it splits.
  *
- * @bit: where it is, or will be; @next_bit: from where on to look for the entry behind it, which has
- * number @next of the list as it is.
+ * @bit: where it is, or will be; @next_bit: from where on to look for the entry behind it, which
+ * has number @next of the list as it is.
  */
 LIST_INLINE uint32_t ordinary_share(const struct list_shape *shape, const struct list_view *view,
 				    uint32_t key, uint32_t bit, uint32_t position,
@@ -271,11 +271,12 @@ LIST_INLINE uint64_t relative(const struct list_shape *shape, const struct list_
 }
 
 /*
- * Removes all entries less than @count above @start, given that these are less than @limit + 1 above it
- * in the low 8 bits. Returns the least distance that is left among those looked at, or the mask.
+ * Removes all entries less than @count above @start, given that these are less than @limit + 1
+ * above it in the low 8 bits. Returns the least distance that is left among those looked at,
+ * or the mask.
  *
- * The bytes are looked at from the last entry to the first, so removals change no number that is still
- * needed.
+ * The bytes are looked at from the last entry to the first, so removals change no number that
+ * is still needed.
  */
 LIST_INLINE uint64_t sweep_candidates(struct list_zone *zone, struct list_head *head,
 				      uint64_t start, uint64_t count, uint8_t limit)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading a volume index from the streams of a save (uds-format, 13.6 and 6.4), any number of zones into
- * any number. Nothing in a stream is believed before it is checked; the first thing that is wrong ends
- * the load with a sentence about it.
+ * Reading a volume index from the streams of a save (uds-format, 13.6 and 6.4), any number of zones
+ * into any number. Nothing in a stream is believed before it is checked; the first thing that is
+ * wrong ends the load with a sentence about it.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -62,9 +62,9 @@ static int read_bytes(struct stream_load *load, void *ret_bytes, size_t length, 
 }
 
 /*
- * The status of a first stream that is another kind of index's, or has another sample rate: it, or the
- * config block, is wrong. A recovery would trust the config block, so this is not left to one. Later
- * streams that differ from the first are damage.
+ * The status of a first stream that is another kind of index's, or has another sample rate: it, or
+ * the config block, is wrong. A recovery would trust the config block, so this is not left to one.
+ * Later streams that differ from the first are damage.
  */
 static int mismatch(const struct stream_load *load)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lists are collected in batches, one at a time for each member of the crew. Each member has two: one is filled
- * while the other is taken apart.
+ * Lists are collected in batches, one at a time for each member of the crew. Each member has two:
+ * one is filled while the other is taken apart.
  */
 #include "volume_index/load_lists.h"
 
@@ -13,7 +13,10 @@
 #include "volume_index/additions.h"
 #include "volume_index/stream_format.h"
 
-/* A few times as many lists as follow each other in one part; that they have usual sizes is what the bytes are for. */
+/*
+ * A few times as many lists as follow each other in one part; that they have usual sizes is what
+ * the bytes are for.
+ */
 #define BATCH_LISTS (4 * PART_LISTS)
 #define BATCH_BYTES 262144u
 
@@ -83,10 +86,11 @@ static int high_key(struct member_load *load, const struct batched_list *which, 
 }
 
 /*
- * Takes the delta code of a list apart. Returns 0, or UDS_ERR_CORRUPT when an entry goes past its end.
+ * Takes the delta code of a list apart. Returns 0, or UDS_ERR_CORRUPT when an entry goes
+ * past its end.
  *
- * An entry is at least its value and key bits, so the arrays, made for a list of the largest size, cannot
- * overflow.
+ * An entry is at least its value and key bits, so the arrays, made for a list of the largest
+ * size, cannot overflow.
  */
 static int decode(struct member_load *load, struct delta_reader *reader, uint32_t *ret_count,
 		  uint32_t *ret_collisions)
@@ -112,7 +116,9 @@ static int decode(struct member_load *load, struct delta_reader *reader, uint32_
 	return r;
 }
 
-/* How far above @from the chapters are that are too old for @low. More than the mask: all of them. */
+/*
+ * How far above @from the chapters are that are too old for @low. More than the mask: all of them.
+ */
 static uint64_t stale_distance(const struct list_zone *zone, uint64_t from, uint64_t low)
 {
 	const uint64_t mask = zone->shape->chapter_mask;
@@ -161,8 +167,9 @@ static uint32_t bits_gone(const struct member_load *load, const struct delta_cod
 }
 
 /*
- * Leaves the entries out that a sweep would drop, and sets flush_from and the list's size as it would (13.3); and
- * those of the chapter that is to be dropped. Only for lists without collision entries. Returns how many entries stay.
+ * Leaves the entries out that a sweep would drop, and sets flush_from and the list's size as it
+ * would (13.3); and those of the chapter that is to be dropped. Only for lists without collision
+ * entries. Returns how many entries stay.
  */
 static uint32_t leave_out(struct member_load *load, const struct list_zone *zone,
 			  struct list_head *head, uint32_t count, unsigned int sub)
@@ -200,7 +207,10 @@ static uint32_t leave_out(struct member_load *load, const struct list_zone *zone
 	return kept;
 }
 
-/* The same for the chapter that is to be dropped, in a list with collision entries, which is made by now. */
+/*
+ * The same for the chapter that is to be dropped, in a list with collision entries, which is
+ * made by now.
+ */
 static void drop_entries(struct member_load *load, struct list_zone *zone, struct list_head *head,
 			 unsigned int sub)
 {
@@ -224,9 +234,9 @@ static void drop_entries(struct member_load *load, struct list_zone *zone, struc
 }
 
 /*
- * Merges @count entries with the records that are to be added to the list, if it is one that takes them: no address
- * may be there twice, as only a chapter can tell then what the other entry means; and the list must not grow
- * too long for the format. It has no collision entries.
+ * Merges @count entries with the records that are to be added to the list, if it is one that takes
+ * them: no address may be there twice, as only a chapter can tell then what the other entry means;
+ * and the list must not grow too long for the format. It has no collision entries.
  *
  * Returns how many entries there are then, or 0 when the records are to be left.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The lists of a save on their way into a volume index: delta code in, lists in memory out. The members of a crew
- * take them apart, each those of its parts, while the streams are read on.
+ * The lists of a save on their way into a volume index: delta code in, lists in memory out. The
+ * members of a crew take them apart, each those of its parts, while the streams are read on.
  */
 #ifndef VOLUME_INDEX_LOAD_LISTS_H
 #define VOLUME_INDEX_LOAD_LISTS_H
@@ -14,7 +14,10 @@
 
 struct list_loads;
 
-/* @index: empty, with the sizes of lists to come in their heads. @cut: may be NULL. Returns 0 or -ENOMEM. */
+/*
+ * @index: empty, with the sizes of lists to come in their heads. @cut: may be NULL. Returns
+ *     0 or -ENOMEM.
+ */
 int list_loads_make(struct volume_index *index, struct crew *crew,
 		    const struct volume_index_cut *cut, struct list_loads **ret_loads);
 
@@ -24,7 +27,8 @@ void list_loads_free(struct list_loads *loads);
 /*
  * Gives memory for the next list: @bytes, at most STREAM_LIST_BYTES. May wait for older ones.
  *
- * Returns 0, or a negative number when an older list was wrong; list_loads_finish() has the sentence.
+ * Returns 0, or a negative number when an older list was wrong; list_loads_finish()
+ * has the sentence.
  */
 int list_loads_room(struct list_loads *loads, unsigned int sub, uint32_t list, uint32_t bytes,
 		    uint8_t **ret_memory);
@@ -36,8 +40,8 @@ void list_loads_add(struct list_loads *loads, unsigned int stream, unsigned int 
 /*
  * Waits for all lists. @status: 0, or what ended the reading, which all of them came before.
  *
- * Returns 0, or the failure of the first list that is wrong (UDS_ERR_CORRUPT, -ENOMEM) with its sentence in
- * @message, or @status.
+ * Returns 0, or the failure of the first list that is wrong (UDS_ERR_CORRUPT, -ENOMEM) with its
+ * sentence in @message, or @status.
  */
 int list_loads_finish(struct list_loads *loads, int status, struct uds_message *message);
 

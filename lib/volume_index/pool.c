@@ -22,8 +22,8 @@ struct free_block {
 };
 
 /*
- * A class is named after how many of its blocks a chunk has: any number below 64, then in steps that
- * keep five binary digits, so that sizes are never much closer than 3 %.
+ * A class is named after how many of its blocks a chunk has: any number below 64, then in steps
+ * that keep five binary digits, so that sizes are never much closer than 3 %.
  */
 static uint32_t class_of_count(uint32_t per_chunk)
 {
@@ -158,7 +158,10 @@ static int add_arena(struct list_pool *pool)
 	memory = env_allocate_large(pool->env, bytes);
 	if (memory == NULL)
 		return -ENOMEM;
-	/* Lists are read in whole words: the bits behind their ends have a value, though it never matters. */
+	/*
+	 * Lists are read in whole words: the bits behind their ends have a value, though
+	 * it never matters.
+	 */
 	memset(memory, 0, bytes);
 	pool->arenas[pool->arena_count++] = (struct list_pool_arena){ memory, bytes };
 	pool->memory_bytes += bytes;
@@ -341,7 +344,9 @@ static int make_room(struct list_pool *pool, const struct list_pool *other)
 	return r;
 }
 
-/* Takes the arenas and chunks over. Numbers of chunks become higher by those that are here already. */
+/*
+ * Takes the arenas and chunks over. Numbers of chunks become higher by those that are here already.
+ */
 static void join_chunks(struct list_pool *pool, const struct list_pool *other)
 {
 	const uint32_t before = pool->chunk_count;
@@ -367,7 +372,10 @@ static void join_class(struct list_pool *pool, struct list_pool_class *class,
 
 	if (other->chunk_count == 0)
 		return;
-	/* Chunks are filled one after the other: the rest of the last one here counts as free blocks. */
+	/*
+	 * Chunks are filled one after the other: the rest of the last one here counts
+	 * as free blocks.
+	 */
 	while (class->used < full)
 		link_free(pool, class, block_at(class, class->used++));
 	for (uint32_t i = 0; i < other->chunk_count; i++)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory for the lists of one zone of a sub-index: blocks in many sizes that stay dense although all
- * lists grow and shrink all the time.
+ * Memory for the lists of one zone of a sub-index: blocks in many sizes that stay dense although
+ * all lists grow and shrink all the time.
  *
- * Blocks of one size (a class) fill chunks one after the other; sizes are chosen so that little of a chunk
- * is left over. A freed block is kept for the next list that needs its size, because lists keep growing and
- * shrinking through the sizes. When too many blocks are free, the last block of the class moves into the
- * hole, and its owner's reference is updated: so chunks become empty from the end and go to other classes.
- * Each block begins with the number of its owner.
+ * Blocks of one size (a class) fill chunks one after the other; sizes are chosen so that little of
+ * a chunk is left over. A freed block is kept for the next list that needs its size, because lists
+ * keep growing and shrinking through the sizes. When too many blocks are free, the last block of
+ * the class moves into the hole, and its owner's reference is updated: so chunks become empty from
+ * the end and go to other classes. Each block begins with the number of its owner.
  *
- * Not thread-safe: belongs to its zone. Pools that share the heads of a zone, each for some of the lists, can be
- * used by a thread each, and joined afterwards.
+ * Not thread-safe: belongs to its zone. Pools that share the heads of a zone, each for some of the
+ * lists, can be used by a thread each, and joined afterwards.
  */
 #ifndef VOLUME_INDEX_POOL_H
 #define VOLUME_INDEX_POOL_H
@@ -35,8 +35,8 @@
 #define POOL_CLASSES 224u
 
 /*
- * What the zone keeps of each list outside of its block: the owner of a block, whose reference the pool changes
- * when it moves the block. All else is list.h's.
+ * What the zone keeps of each list outside of its block: the owner of a block, whose reference the
+ * pool changes when it moves the block. All else is list.h's.
  */
 struct list_head {
 	uint32_t block;	     /* reference into the pool; NO_BLOCK when there are no entries */
@@ -97,14 +97,14 @@ void list_pool_make(struct list_pool *pool, const struct uds_env *env, struct li
 void list_pool_release(struct list_pool *pool);
 
 /*
- * For a pool with one of @parts equal shares of what its zone is expected to take: where that ends, the pool takes
- * memory in small steps, since it cannot give the rest of an arena to the others.
+ * For a pool with one of @parts equal shares of what its zone is expected to take: where that ends,
+ * the pool takes memory in small steps, since it cannot give the rest of an arena to the others.
  */
 void list_pool_set_share(struct list_pool *pool, unsigned int parts);
 
 /*
- * Moves all blocks and all memory of another pool, with the same heads and made with the same sizes, into
- * @pool. The other one is empty then, and need not be released.
+ * Moves all blocks and all memory of another pool, with the same heads and made with the same
+ * sizes, into @pool. The other one is empty then, and need not be released.
  *
  * Returns 0, or -ENOMEM with both as they were.
  */
@@ -134,7 +134,9 @@ static inline uint32_t list_pool_smaller_bytes(const struct list_pool *pool, uin
 	return pool->classes[list_pool_chunk_of(pool, block)->class_number].smaller_bytes;
 }
 
-/* A block for @bytes or a little more. Returns 0 or -ENOMEM, with nothing changed. Moves no block. */
+/*
+ * A block for @bytes or a little more. Returns 0 or -ENOMEM, with nothing changed. Moves no block.
+ */
 int list_pool_allocate(struct list_pool *pool, uint32_t bytes, uint32_t owner, uint32_t *ret_block);
 
 /* May move one other block of the same class. */

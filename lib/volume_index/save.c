@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing a zone of the volume index as a stream of a save (uds-format, 13.6): each list is put into
- * delta code as it goes by.
+ * Writing a zone of the volume index as a stream of a save (uds-format, 13.6): each list is put
+ * into delta code as it goes by.
  */
 #include <errno.h>
 

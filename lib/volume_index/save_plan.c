@@ -2,9 +2,9 @@
 /*
  * What a save has of a zone of the volume index (uds-format, 13.6).
  *
- * The reference implementation does not check whether the lists that it loads fit into its memory (20.2,
- * R1). So this is checked here; when they do not fit, the oldest chapters are left out, as early expiry
- * would.
+ * The reference implementation does not check whether the lists that it loads fit into its memory
+ * (20.2, R1). So this is checked here; when they do not fit, the oldest chapters are left out, as
+ * early expiry would.
  */
 #include <errno.h>
 
@@ -106,8 +106,8 @@ static int leave_out(struct zone_save *save, struct part *part, uint64_t excess_
 }
 
 /*
- * Whether nothing has to be left out, by the sum of the coded sizes alone. It is so unless the lists are far longer
- * than early expiry lets them become, and costs no look at all lists.
+ * Whether nothing has to be left out, by the sum of the coded sizes alone. It is so unless the
+ * lists are far longer than early expiry lets them become, and costs no look at all lists.
  */
 static bool surely_fits(const struct zone_save *save, uint64_t limit)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The volume index: which list a name belongs to, the windows of chapters, and the requests. The lists
- * themselves are list.c's.
+ * The volume index: which list a name belongs to, the windows of chapters, and the requests. The
+ * lists themselves are list.c's.
  */
 #include "volume_index/volume_index.h"
 
@@ -124,8 +124,8 @@ void volume_index_free(struct volume_index *index)
 }
 
 /*
- * Starts to fetch a cache line. The empty statement keeps GCC from taking functions that only do this for
- * functions without effect, whose calls it then drops.
+ * Starts to fetch a cache line. The empty statement keeps GCC from taking functions that only do
+ * this for functions without effect, whose calls it then drops.
  */
 static inline __attribute__((always_inline)) void fetch(const void *place)
 {
@@ -444,7 +444,9 @@ int volume_index_join(struct volume_index *index)
 	return 0;
 }
 
-/* Early expiry: drops chapters while a zone's lists take more bits than the format allows (13.5). */
+/*
+ * Early expiry: drops chapters while a zone's lists take more bits than the format allows (13.5).
+ */
 static void expire_early(struct list_zone *zone)
 {
 	uint64_t chapters;
@@ -541,7 +543,10 @@ uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int z
 		if (list_shape_make(geometry, (enum sub_index)sub, &shape) < 0)
 			return 0;
 		entries = (uint64_t)p->records_per_chapter * p->chapter_count;
-		/* Per entry, then per list: head, unary part, owner, and the unused end of its block. */
+		/*
+		 * Per entry, then per list: head, unary part, owner, and the unused end
+		 * of its block.
+		 */
 		total += entries * (shape.rest_bits + 9) / 8;
 		total += p->list_count *
 			 (sizeof(struct list_head) + shape.buckets / 8 + 2 + POOL_BLOCK_HEAD + 11);

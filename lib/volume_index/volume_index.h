@@ -10,11 +10,11 @@
  * thread at a time (the caller locks); different zones by different threads at once. Functions
  * without a zone or place say what they need.
  *
- * Memory: about 25 bits a record in total. The format's memory limit (6.3) is not enforced here: early
- * expiry (13.5) bounds memory, and a save is made to fit its region.
+ * Memory: about 25 bits a record in total. The format's memory limit (6.3) is not enforced here:
+ * early expiry (13.5) bounds memory, and a save is made to fit its region.
  *
- * A request goes in three steps, so that a batch can let their cache misses overlap: locate all names,
- * prefetch all lists, then get (and put, set, remove) one by one.
+ * A request goes in three steps, so that a batch can let their cache misses overlap: locate all
+ * names, prefetch all lists, then get (and put, set, remove) one by one.
  */
 #ifndef VOLUME_INDEX_VOLUME_INDEX_H
 #define VOLUME_INDEX_VOLUME_INDEX_H
@@ -45,9 +45,9 @@ struct name_place {
 };
 
 /*
- * What a get found. It stays good for put, set and remove until something else is put into or removed
- * from the same list: another put or remove, or a get, which can drop stale entries. So put, set or remove
- * right after the get, or get again.
+ * What a get found. It stays good for put, set and remove until something else is put into or
+ * removed from the same list: another put or remove, or a get, which can drop stale entries. So
+ * put, set or remove right after the get, or get again.
  */
 struct hint {
 	uint64_t vcn; /* the chapter; only when found */
@@ -62,15 +62,15 @@ struct hint {
 /*
  * An empty volume index with chapter 0 open.
  *
- * @parts: 1; or more, to be filled by several threads: each zone is in so many parts, and each part may be used by
- *     one thread at a time. The lists of a part are spread over those of its zone, so all parts fill evenly.
- *     Where a name is located, place->zone is the number of a part then: those of zone 0 first. Other functions
- *     that take a zone must not be called before volume_index_join(). @zones * @parts: at most
- *     256, the numbers that place->zone has.
+ * @parts: 1; or more, to be filled by several threads: each zone is in so many parts, and each part
+ *     may be used by one thread at a time. The lists of a part are spread over those of its zone,
+ *     so all parts fill evenly. Where a name is located, place->zone is the number of a part then:
+ *     those of zone 0 first. Other functions that take a zone must not be called before
+ *     volume_index_join(). @zones * @parts: at most 256, the numbers that place->zone has.
  * @volume_nonce: goes into saves, and must be in those that are loaded.
  *
- * Returns 0; -EINVAL when there are more zones than lists for them, with the numbers in the message;
- * -ENOMEM.
+ * Returns 0; -EINVAL when there are more zones than lists for them, with the numbers in
+ * the message; -ENOMEM.
  */
 int volume_index_make(const struct uds_env *env, const struct geometry *geometry,
 		      unsigned int zones, unsigned int parts, uint64_t volume_nonce,
@@ -83,7 +83,8 @@ unsigned int volume_index_parts_for(unsigned int zones, unsigned int members);
 unsigned int volume_index_parts(const struct volume_index *index);
 
 /*
- * Makes zones of the parts again. What is in the lists stays as it is, and is the same for any number of parts.
+ * Makes zones of the parts again. What is in the lists stays as it is, and is the same for any
+ * number of parts.
  *
  * Returns 0 or -ENOMEM; the index can only be freed then.
  */
@@ -116,23 +117,23 @@ void volume_index_get(struct volume_index *index, const struct name_place *place
 		      const struct uds_record_name *name, struct hint *ret_record);
 
 /*
- * The answer that volume_index_get would give, without changing anything. The record is good for put,
- * set and remove only as long as nothing in the list is stale; so use get before those.
+ * The answer that volume_index_get would give, without changing anything. The record is good for
+ * put, set and remove only as long as nothing in the list is stale; so use get before those.
  */
 void volume_index_peek(const struct volume_index *index, const struct name_place *place,
 		       const struct uds_record_name *name, struct hint *ret_record);
 
 /*
  * The lookup that decides whether a chapter is brought into the sparse cache (18, Triage): as the
- * reference implementation does it, with entries that are stale and not yet dropped, and hits above the window
- * absent. False for names that are no hooks.
+ * reference implementation does it, with entries that are stale and not yet dropped, and hits above
+ * the window absent. False for names that are no hooks.
  */
 bool volume_index_triage(const struct volume_index *index, const struct name_place *place,
 			 const struct uds_record_name *name, uint64_t *ret_vcn);
 
 /*
- * Adds an entry for a name: an ordinary one if the record was not found, else a collision entry in front
- * of the others of that address. Afterwards @record is the new entry, found.
+ * Adds an entry for a name: an ordinary one if the record was not found, else a collision entry in
+ * front of the others of that address. Afterwards @record is the new entry, found.
  *
  * @name: the one that was looked up. @vcn: within the zone's window (13.2).
  *
@@ -149,8 +150,8 @@ int volume_index_put(struct volume_index *index, struct hint *record,
 int volume_index_set(struct volume_index *index, struct hint *record, uint64_t vcn);
 
 /*
- * Removes a found entry. If it is an ordinary one with collision entries behind it, the first of these
- * becomes the ordinary one and loses its name (5, Remove). Afterwards @record is invalid.
+ * Removes a found entry. If it is an ordinary one with collision entries behind it, the first of
+ * these becomes the ordinary one and loses its name (5, Remove). Afterwards @record is invalid.
  */
 void volume_index_remove(struct volume_index *index, struct hint *record);
 
@@ -169,8 +170,8 @@ bool volume_index_has_chapter(const struct volume_index *index, unsigned int par
 int volume_index_set_open_chapter(struct volume_index *index, unsigned int zone, uint64_t vcn);
 
 /*
- * Sets the window of a zone, or part, while it is filled: up to @high, and down to where it is when chapter
- * @low_of is open. Nothing is forgotten early. volume_index_set_open_chapter() ends that.
+ * Sets the window of a zone, or part, while it is filled: up to @high, and down to where it is when
+ * chapter @low_of is open. Nothing is forgotten early. volume_index_set_open_chapter() ends that.
  */
 void volume_index_set_part_window(struct volume_index *index, unsigned int part, uint64_t low_of,
 				  uint64_t high);
@@ -190,9 +191,9 @@ struct volume_index_statistics {
 };
 
 /*
- * Adds a zone's numbers to @statistics. Single zones may have entries and collisions "below zero" after
- * a load with another zone count (6.4); the sums over all zones, modulo 2^64, are right. What zones
- * share is counted with zone 0.
+ * Adds a zone's numbers to @statistics. Single zones may have entries and collisions "below zero"
+ * after a load with another zone count (6.4); the sums over all zones, modulo 2^64, are right. What
+ * zones share is counted with zone 0.
  */
 void volume_index_add_statistics(const struct volume_index *index, unsigned int zone,
 				 struct volume_index_statistics *statistics);
@@ -201,12 +202,12 @@ void volume_index_add_statistics(const struct volume_index *index, unsigned int 
 uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int zones);
 
 /*
- * A save of one zone (13.6), of one moment, while requests go on. It is made; frozen; started; then, in turn, some
- * lists are taken, and written; thawed; and freed. From freezing to thawing each list is copied before a request
- * changes it, if it was not taken yet.
+ * A save of one zone (13.6), of one moment, while requests go on. It is made; frozen; started;
+ * then, in turn, some lists are taken, and written; thawed; and freed. From freezing to thawing
+ * each list is copied before a request changes it, if it was not taken yet.
  *
- * Memory: 24 bytes a list, some hundreds of kilobytes, and a copy of each list that changed before its turn: never more
- * than the stream has.
+ * Memory: 24 bytes a list, some hundreds of kilobytes, and a copy of each list that changed before
+ * its turn: never more than the stream has.
  */
 struct zone_save;
 
@@ -215,12 +216,13 @@ int volume_index_save_make(struct volume_index *index, unsigned int zone,
 			   struct uds_message *message, struct zone_save **ret_save);
 
 /*
- * Notes what the zone is. Its lock is held, for as long as 16 bytes a list take to be copied; longer, when
- * something is left out (see below).
+ * Notes what the zone is. Its lock is held, for as long as 16 bytes a list take to be copied;
+ * longer, when something is left out (see below).
  *
  * @limit_bytes: the size of its region; UINT64_MAX for none.
  *
- * Returns 0; UDS_ERR_OVERFLOW when the region is too small for even empty lists; -ENOMEM. Not frozen after an error.
+ * Returns 0; UDS_ERR_OVERFLOW when the region is too small for even empty lists; -ENOMEM. Not
+ * frozen after an error.
  */
 int volume_index_save_freeze(struct zone_save *save, uint64_t limit_bytes,
 			     struct uds_message *message);
@@ -230,7 +232,8 @@ int volume_index_save_start(struct zone_save *save, const struct byte_sink *sink
 			    struct uds_message *message);
 
 /*
- * Copies the next few lists. The zone's lock is held. Each call is followed by volume_index_save_write().
+ * Copies the next few lists. The zone's lock is held. Each call is followed by
+ * volume_index_save_write().
  *
  * Returns 1 when there are more, 0, or -ENOMEM when a request had no memory for a copy.
  */
@@ -249,15 +252,15 @@ void volume_index_save_free(struct zone_save *save);
 uint64_t volume_index_save_bytes(struct zone_save *save);
 
 /*
- * How many entries are left out. 0, unless the reference implementation could not load the stream (6.4) or it does
- * not fit the region: then as many of the zone's oldest chapters as needed are not written. The lists in memory
- * stay as they are.
+ * How many entries are left out. 0, unless the reference implementation could not load the stream
+ * (6.4) or it does not fit the region: then as many of the zone's oldest chapters as needed are not
+ * written. The lists in memory stay as they are.
  */
 uint64_t volume_index_save_dropped(const struct zone_save *save);
 
 /*
- * For a load by a recovery. All that is too old by now is left out, as the lookups to come would do; and what
- * chapters since the save have is put in.
+ * For a load by a recovery. All that is too old by now is left out, as the lookups to come would
+ * do; and what chapters since the save have is put in.
  */
 struct volume_index_cut {
 	uint64_t low_of;   /* what is too old when this chapter is open */
@@ -267,15 +270,15 @@ struct volume_index_cut {
 };
 
 /*
- * Makes a volume index from the streams of a save. The number of streams and the number of zones may
- * differ. Each source is read once, front to back, up to its guard entry and no further.
+ * Makes a volume index from the streams of a save. The number of streams and the number of zones
+ * may differ. Each source is read once, front to back, up to its guard entry and no further.
  *
  * @crew: takes the lists apart; with more than one member the index is in parts then, see
  * volume_index_make(). NULL: done here. @cut: may be NULL.
  *
  * Returns 0; UDS_ERR_CORRUPT with a message that names stream, list and field, expected and found;
- * UDS_ERR_MISMATCH when the first stream is that of another kind of index or has another sample rate;
- * -EINVAL as volume_index_make; -ENOMEM; what a source returned.
+ * UDS_ERR_MISMATCH when the first stream is that of another kind of index or has another sample
+ * rate; -EINVAL as volume_index_make; -ENOMEM; what a source returned.
  */
 int volume_index_load(const struct uds_env *env, const struct geometry *geometry,
 		      unsigned int zones, uint64_t volume_nonce, struct crew *crew,
@@ -295,8 +298,8 @@ struct list_entry {
 typedef int (*list_entry_fn)(void *context, const struct list_entry *entry);
 
 /*
- * Removes the entries of a list for which @is_unwanted returns other than 0. It is asked at least once for each
- * entry, and must always answer the same. No other thread uses the index.
+ * Removes the entries of a list for which @is_unwanted returns other than 0. It is asked at least
+ * once for each entry, and must always answer the same. No other thread uses the index.
  */
 void volume_index_remove_unwanted(struct volume_index *index, enum sub_index sub, uint32_t list,
 				  list_entry_fn is_unwanted, void *context);
@@ -305,7 +308,8 @@ void volume_index_remove_unwanted(struct volume_index *index, enum sub_index sub
 uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub);
 
 /*
- * Calls @each for the entries of a list in their order. @each must not call functions that change it.
+ * Calls @each for the entries of a list in their order. @each must not call functions
+ * that change it.
  *
  * @list: its number in the whole sub-index. The caller holds the lock of the zone that owns it.
  */

@@ -64,8 +64,8 @@ void volume_index_remove_unwanted(struct volume_index *index, enum sub_index sub
 	struct unwanted unwanted = { .is_unwanted = is_unwanted, .context = context };
 
 	/*
-	 * From the end: an entry that takes the place of a removed one, a collision entry without its name from
-	 * then on, was looked at before.
+	 * From the end: an entry that takes the place of a removed one, a collision entry without
+	 * its name from then on, was looked at before.
 	 */
 	for (unwanted.end = head->entries; unwanted.end > 0; unwanted.end = unwanted.last) {
 		unwanted.position = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * nbdkit's plugin for snapshots: `nbdkit uds origin=URI cow=URI` serves what the snapshot shows, or with
- * show=origin the origin, whose writes copy what a snapshot needs out first. uds-nbdkit(1) is its page.
+ * nbdkit's plugin for snapshots: `nbdkit uds origin=URI cow=URI` serves what the snapshot shows,
+ * or with show=origin the origin, whose writes copy what a snapshot needs out first. uds-nbdkit(1)
+ * is its page.
  */
 #include <errno.h>
 #include <limits.h>
@@ -160,7 +161,10 @@ static int open_io(const char *uri, bool write, struct uds_io **ret_io)
 	return r;
 }
 
-/* The name of a volume of the group that the first store is of, on the same physical volumes. NULL: it is of none. */
+/*
+ * The name of a volume of the group that the first store is of, on the same physical volumes. NULL:
+ * it is of none.
+ */
 static char *volume_of(const char *uri)
 {
 	const char *cow = asked.cows[0], *slash = strchr(uri, '/'), *parameters = strchr(uri, '?');
@@ -172,7 +176,10 @@ static char *volume_of(const char *uri)
 	return strndup(slash + 1, (size_t)(parameters - slash) - 1);
 }
 
-/* A volume of that group, which has the physical volumes for itself where it is written; any other URI by itself. */
+/*
+ * A volume of that group, which has the physical volumes for itself where it is written; any other
+ * URI by itself.
+ */
 static int open_beside(const char *uri, bool write, struct uds_io **ret_io)
 {
 	struct uds_message message = { "" };
@@ -418,7 +425,10 @@ static int write_zeroes(uint64_t offset, uint64_t end)
 	return r;
 }
 
-/* Only where something else may be: an exception for what is zero anyway would take room for nothing. */
+/*
+ * Only where something else may be: an exception for what is zero anyway would take
+ * room for nothing.
+ */
 static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	uint64_t end = offset + count, begin, stop;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Power cuts in every scenario (tests/support/scenario.h): after each write and flush, in every variant of what
- * the devices may have kept, again and again with other coins until there are enough states. Each one opens, has
- * what was promised, gives no wrong answer, and goes on; many are cut again on the way.
+ * Power cuts in every scenario (tests/support/scenario.h): after each write and flush, in every
+ * variant of what the devices may have kept, again and again with other coins until there are
+ * enough states. Each one opens, has what was promised, gives no wrong answer, and goes on; many
+ * are cut again on the way.
  *
- * UDS_TEST_SCALE: so many times 5,000 states of each scenario. UDS_SCENARIO_STATES: another number than 5,000.
- * A failure names scenario and seed: UDS_SCENARIO='merge with writes' UDS_SCENARIO_SEED=1 runs it alone again.
+ * UDS_TEST_SCALE: so many times 5,000 states of each scenario. UDS_SCENARIO_STATES: another number
+ * than 5,000. A failure names scenario and seed: UDS_SCENARIO='merge with writes'
+ * UDS_SCENARIO_SEED=1 runs it alone again.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A chapter of which only a part got to the device, over the chapter that was in its slot before: any part,
- * in sectors of 512 bytes or blocks of 4 KiB, of index pages and record pages. Unless all of it is there it
- * is no chapter: a recovery leaves it out, what is stored and saved then is found again, and verify has no
- * finding. And it must not be forgotten that it is none, so everything is done twice.
+ * A chapter of which only a part got to the device, over the chapter that was in its slot before:
+ * any part, in sectors of 512 bytes or blocks of 4 KiB, of index pages and record pages. Unless
+ * all of it is there it is no chapter: a recovery leaves it out, what is stored and saved then is
+ * found again, and verify has no finding. And it must not be forgotten that it is none, so
+ * everything is done twice.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,7 +242,10 @@ static const struct {
 	{ "half of the units are missing", half_of_them },
 };
 
-/* One index page and two record pages; two index pages; pages larger than a block. All with and without extras. */
+/*
+ * One index page and two record pages; two index pages; pages larger than a block. All with
+ * and without extras.
+ */
 static const struct {
 	uint32_t page_bytes, record_pages;
 	bool extras;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every kind of index, with each allocation failing in turn while it is opened and used, looked at or
- * verified: the call says -ENOMEM, or everything works afterwards. Also in what is rarely reached: several
- * zones, the sparse cache, a recovery, an index that nobody saved.
+ * Every kind of index, with each allocation failing in turn while it is opened and used, looked at
+ * or verified: the call says -ENOMEM, or everything works afterwards. Also in what is rarely
+ * reached: several zones, the sparse cache, a recovery, an index that nobody saved.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -135,7 +135,10 @@ static int ask(struct uds_index *index, enum uds_request_kind kind, uint64_t *re
 	return 0;
 }
 
-/* How many of them are found when nothing fails: in sparse chapters only hooks, and what they bring in. */
+/*
+ * How many of them are found when nothing fails: in sparse chapters only hooks, and what
+ * they bring in.
+ */
 static uint64_t usually_found(void)
 {
 	struct uds_io *io = image_io(&world.device, 1);

@@ -21,7 +21,7 @@
 #define CHUNK	   512u /* 32 exceptions in an area */
 #define ORIGIN	   90u	/* chunks */
 #define COW	   100u
-#define PRESET	   40u /* chunks of the snapshot that are written before: the second area is begun */
+#define PRESET	   40u /* chunks of the snapshot written before: the second area is begun */
 #define SIZE	   (ORIGIN * CHUNK)
 #define COW_STRIDE (CHUNK / 16 + 1)
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A chapter that cannot be written: each write and each flush of its sequence fails, once, again in the next
- * attempt, or for good. The index goes on from memory, says what is not durable, and what is on the device after a
- * successful attempt is what there would have been. Power cuts on the way lose nothing that was promised.
+ * A chapter that cannot be written: each write and each flush of its sequence fails, once, again in
+ * the next attempt, or for good. The index goes on from memory, says what is not durable, and what
+ * is on the device after a successful attempt is what there would have been. Power cuts on the way
+ * lose nothing that was promised.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -151,7 +152,9 @@ static void check_sentence(const struct uds_message *message, const char *text)
 		      message->text);
 }
 
-/* Of the names in [@first, life.posted) that are not evicted each is there, or was never promised. */
+/*
+ * Of the names in [@first, life.posted) that are not evicted each is there, or was never promised.
+ */
 static uint64_t count_found(uint64_t first)
 {
 	uint64_t count = 0;
@@ -203,8 +206,8 @@ static uint8_t *reference(unsigned int shape, uint64_t *ret_operations, uint64_t
 	ck_assert_int_eq(uds_index_flush(life.index), 0);
 	*ret_operations = fault_plan_count(&life.plan, FAULT_WRITE | FAULT_FLUSH);
 	/*
-	 * What comes behind the chapter: its checksums, whose failure is no failure of the chapter, and the
-	 * journal of the flush.
+	 * What comes behind the chapter: its checksums, whose failure is no failure of the chapter,
+	 * and the journal of the flush.
 	 */
 	*ret_after = (shape & WITH_EXTRAS) != 0 ? 3 : 0;
 	bytes = malloc(life.shape.bytes);
@@ -268,8 +271,8 @@ static void cut_everywhere(uint64_t promised)
 }
 
 /*
- * The chapter fails at operation @nth and all after, then once more at number @again (0: not) of the
- * next attempt, and then no more.
+ * The chapter fails at operation @nth and all after, then once more at number @again (0: not) of
+ * the next attempt, and then no more.
  */
 static void fail_twice(unsigned int shape, uint64_t nth, uint64_t again, uint64_t operations,
 		       const uint8_t *wanted)
@@ -335,7 +338,9 @@ START_TEST(each_write_and_flush_of_a_chapter_may_fail_twice)
 }
 END_TEST
 
-/* The failed write and the failed flush are the last that the index does: then it is opened again. */
+/*
+ * The failed write and the failed flush are the last that the index does: then it is opened again.
+ */
 START_TEST(what_was_promised_is_there_after_a_failure_for_good)
 {
 	uint64_t operations, after, promised;
@@ -478,7 +483,9 @@ START_TEST(a_batch_asks_a_device_that_fails_once)
 }
 END_TEST
 
-/* A chapter whose records were all deleted is not written, and must not block the index for ever. */
+/*
+ * A chapter whose records were all deleted is not written, and must not block the index for ever.
+ */
 START_TEST(a_full_chapter_that_was_emptied_begins_anew)
 {
 	uint64_t first = life.posted, last;

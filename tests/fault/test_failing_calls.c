@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Failing calls in every scenario (tests/support/scenario.h): the k-th allocation, read, write or flush fails, once,
- * twice or for good, with -EIO, -ENOSPC or -EAGAIN in turn; for each k until a life meets no failure. Then another
- * one fails while everything is opened again.
+ * Failing calls in every scenario (tests/support/scenario.h): the k-th allocation, read, write or
+ * flush fails, once, twice or for good, with -EIO, -ENOSPC or -EAGAIN in turn; for each k until a
+ * life meets no failure. Then another one fails while everything is opened again.
  *
- * After each failure: the call that met it says so with that status and a sentence, nothing leaks, nothing hangs, what
- * is open answers right, what is opened again has what was promised, goes on, and is whole; and a power cut
- * instead leaves what was promised, too.
+ * After each failure: the call that met it says so with that status and a sentence, nothing leaks,
+ * nothing hangs, what is open answers right, what is opened again has what was promised, goes on,
+ * and is whole; and a power cut instead leaves what was promised, too.
  *
- * A quick run takes every so many k, from another one for each seed: UDS_TEST_SCALE takes so many times as many,
- * and all of them from 20 on. UDS_SCENARIO and UDS_SCENARIO_SEED run one scenario alone, and another seed.
+ * A quick run takes every so many k, from another one for each seed: UDS_TEST_SCALE takes so many
+ * times as many, and all of them from 20 on. UDS_SCENARIO and UDS_SCENARIO_SEED run one scenario
+ * alone, and another seed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -112,7 +113,10 @@ static void check_leaks(void)
 		      (uint64_t)torture.live);
 }
 
-/* Then the power goes: what was promised in spite of the failure is there, so no failed flush was taken for one. */
+/*
+ * Then the power goes: what was promised in spite of the failure is there, so no failed flush was
+ * taken for one.
+ */
 static void cut_power(struct world *world, uint64_t number)
 {
 	static const uint32_t variants[] = { UDS_CRASH_DROP, UDS_CRASH_SECTORS, UDS_CRASH_ANY };
@@ -148,7 +152,10 @@ static void recover(struct world *world, const struct fault *first)
 	arm(&second);
 	kind->reopen(world);
 	failed = disarm();
-	/* What cannot be read of an index is not done without in silence; areas are also read ahead for nothing. */
+	/*
+	 * What cannot be read of an index is not done without in silence; areas are also read
+	 * ahead for nothing.
+	 */
 	if (world->status == 0 && failed && second.call == READ && world->io[1] == NULL)
 		ck_assert_msg(words > 0, "%s: it was opened, and no word about it", place);
 	if (world->status < 0 && failed && world->status == second.status) {

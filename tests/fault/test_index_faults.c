@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Failures of the index beside those that test_failing_calls has: a life of an index (create, open, fill, flush,
- * save, reopen, crash, recover) on a device that says numbers with a meaning of their own, or runs full at any
- * block; and whatever only reads an index, with each read and allocation failing.
+ * Failures of the index beside those that test_failing_calls has: a life of an index (create,
+ * open, fill, flush, save, reopen, crash, recover) on a device that says numbers with a
+ * meaning of their own, or runs full at any block; and whatever only reads an index, with each
+ * read and allocation failing.
  *
- * There are more reads in a life than a quick test can fail, so every so many is taken. UDS_TEST_SCALE
- * makes it that many times as many, for reads and for allocations; 8 takes all.
+ * There are more reads in a life than a quick test can fail, so every so many is taken.
+ * UDS_TEST_SCALE makes it that many times as many, for reads and for allocations; 8 takes all.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -111,7 +112,10 @@ static int run_steps(uint32_t steps)
 
 	while (r == 0 && life.history.count < end) {
 		r = history_run(&life.history, life.index, 16);
-		/* What it asked for the open chapter since then has taken its sentence from the index. */
+		/*
+		 * What it asked for the open chapter since then has taken its sentence
+		 * from the index.
+		 */
 		if (r < 0)
 			life.message = life.history.message;
 	}
@@ -208,8 +212,8 @@ static void peek_all(const char *place)
 }
 
 /*
- * The failure has passed: the index may refuse to go on, but what it answers is right, and if it says
- * that it is saved it is.
+ * The failure has passed: the index may refuse to go on, but what it answers is right, and if it
+ * says that it is saved it is.
  */
 static void go_on(void)
 {
@@ -247,8 +251,8 @@ static const char *describe(const char *what, uint64_t nth, bool and_after)
 }
 
 /*
- * What the index reports when the device returns @number: the front of the I/O layer lets only errors of the
- * system pass, and the three statuses that a backend may know by itself.
+ * What the index reports when the device returns @number: the front of the I/O layer lets only
+ * errors of the system pass, and the three statuses that a backend may know by itself.
  */
 static int reported(int number)
 {
@@ -275,7 +279,10 @@ static bool fail_one(unsigned int kinds, uint64_t nth, int status, bool and_afte
 		ck_assert_msg(r == 0 && life.phase == DONE, "%s: %s", place, life.message.text);
 	if (r < 0) {
 		ck_assert_msg(failed, "%s: %d without a failure", place, r);
-		/* Inside of a save the end of the device is no end of a stream: an error like others. */
+		/*
+		 * Inside of a save the end of the device is no end of a stream: an
+		 * error like others.
+		 */
 		if (status == UDS_ERR_OUT_OF_RANGE && r == -EIO)
 			ck_assert_msg(strstr(life.message.text, ": save ") != NULL, "%s: %s", place,
 				      life.message.text);
@@ -315,8 +322,8 @@ static void fail_each(unsigned int kinds, int status, bool and_after, uint64_t t
 }
 
 /*
- * Numbers with a meaning inside the library, as the device's: none of them may be taken for a decision (no
- * room, busy, not there, damaged, to be recovered), at any operation.
+ * Numbers with a meaning inside the library, as the device's: none of them may be taken for a
+ * decision (no room, busy, not there, damaged, to be recovered), at any operation.
  */
 static const int numbers[] = {
 	-ENOSPC,
@@ -381,7 +388,10 @@ START_TEST(a_disk_that_runs_full_at_any_point)
 }
 END_TEST
 
-/* Those who look at a whole index: iterate, verify, info; on one that was saved and one that was not. */
+/*
+ * Those who look at a whole index: iterate, verify, info; on one that was saved and one
+ * that was not.
+ */
 struct looking {
 	int status;
 	uint64_t records;
@@ -475,7 +485,10 @@ static bool look_with_failure(const struct looking *expected, uint64_t nth, bool
 	} else if (!failed) {
 		ck_assert_uint_eq(looking.records, expected->records);
 	}
-	/* What cannot be read may be left out, and a save that cannot be read be done without: not in silence. */
+	/*
+	 * What cannot be read may be left out, and a save that cannot be read be done without:
+	 * not in silence.
+	 */
 	if (looking.status == 0 && looking.findings == 0 && looking.records != expected->records)
 		ck_assert_msg(life.words > expected->words,
 			      "%llu: %llu records, not %llu, and no word about it",
@@ -506,8 +519,8 @@ START_TEST(looking_at_an_index_with_each_read_and_allocation_failing)
 END_TEST
 
 /*
- * Recovers with the nth read failing and what cannot be read passed over, goes on for a chapter, and
- * recovers again without a failure.
+ * Recovers with the nth read failing and what cannot be read passed over, goes on for a chapter,
+ * and recovers again without a failure.
  */
 static bool recover_with_failure(uint64_t nth)
 {
@@ -537,7 +550,10 @@ static bool recover_with_failure(uint64_t nth)
 		ck_assert_int_eq(run_steps(160), 0);
 		ck_assert_int_eq(flush(), 0);
 		ck_assert_int_eq(close_index(), 0);
-		/* What was certain before the failure is so again. The open chapter was lost before. */
+		/*
+		 * What was certain before the failure is so again. The open chapter
+		 * was lost before.
+		 */
 		for (uint32_t i = 0; i < before.count; i++)
 			life.history.steps[i].certain =
 				life.history.steps[i].chapter_most < lost_chapter;
@@ -660,7 +676,10 @@ static bool open_with_failure(enum uds_index_mode mode, enum condition condition
 	/* Every read is tried, each with another number. */
 	int number =
 		numbers[(nth * 5 + (unsigned int)mode) % (sizeof(numbers) / sizeof(numbers[0]))];
-	/* The end of a saved stream has that number: the device's is told apart from it as an I/O error. */
+	/*
+	 * The end of a saved stream has that number: the device's is told apart from it as
+	 * an I/O error.
+	 */
 	bool past_end = !allocation && number == UDS_ERR_OUT_OF_RANGE;
 	int expected = allocation ? -ENOMEM : reported(number);
 	char place[100];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A sparse index in which memory runs out, or a read fails, while old chapters are brought into the sparse
- * cache: the requests that need it say so, the others are answered, and no chapter stays in the cache
- * as one without records.
+ * A sparse index in which memory runs out, or a read fails, while old chapters are brought into the
+ * sparse cache: the requests that need it say so, the others are answered, and no chapter stays in
+ * the cache as one without records.
  */
 #include <errno.h>
 
@@ -67,7 +67,10 @@ static uint32_t add_requests(struct fixture *f, uint32_t count, uint64_t chapter
 	return count;
 }
 
-/* An index with all chapters full, saved, and a batch: hooks of the oldest chapters, then other names. */
+/*
+ * An index with all chapters full, saved, and a batch: hooks of the oldest chapters,
+ * then other names.
+ */
 static void start(struct fixture *f)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
@@ -109,7 +112,9 @@ static void end(struct fixture *f)
 	torture_env_end(&f->torture);
 }
 
-/* Runs the batch; what is found is right. Returns how many names were found, and the call's status. */
+/*
+ * Runs the batch; what is found is right. Returns how many names were found, and the call's status.
+ */
 static uint32_t run_batch(struct fixture *f, int *ret_status)
 {
 	struct uds_record_data data;

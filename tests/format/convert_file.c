@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * convert_file FILE OFFSET: converts a cleanly saved index that begins at OFFSET of a file (uds-format,
- * 19.6), cuts the first block from the file, and prints where the index begins now.
+ * convert_file FILE OFFSET: converts a cleanly saved index that begins at OFFSET of a file
+ * (uds-format, 19.6), cuts the first block from the file, and prints where the index begins now.
  */
 #include <inttypes.h>
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Each golden image is opened, as its maker would, with the recorded number of zones; where it was not
- * saved cleanly it is recovered. Then all recorded queries must have the recorded answers, and the
- * volume index the recorded number of entries.
+ * Each golden image is opened, as its maker would, with the recorded number of zones; where it was
+ * not saved cleanly it is recovered. Then all recorded queries must have the recorded answers, and
+ * the volume index the recorded number of entries.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -38,8 +38,8 @@ static void open_as_recorded(struct replay *replay, const struct trace_line *lin
 }
 
 /*
- * The reference's rebuild gives the fill record of a chapter that has copies of it a second entry. Ours does
- * not: there may be one collision entry less for each chapter then.
+ * The reference's rebuild gives the fill record of a chapter that has copies of it a second entry.
+ * Ours does not: there may be one collision entry less for each chapter then.
  */
 static void compare_entries(const struct replay *replay, const struct trace_line *line)
 {
@@ -169,8 +169,8 @@ static void make_another_life(const struct replay *replay, struct uds_io *io)
 }
 
 /*
- * Puts the extras of another life of the index behind the image, as if the reference implementation had written
- * all of it since: its chapters have other numbers, or the very same ones.
+ * Puts the extras of another life of the index behind the image, as if the reference implementation
+ * had written all of it since: its chapters have other numbers, or the very same ones.
  */
 static void put_other_extras_behind(struct replay *replay)
 {
@@ -225,8 +225,8 @@ START_TEST(image_with_extras_that_its_maker_did_not_know_is_as_good)
 END_TEST
 
 /*
- * An image that its maker could not load again, so nothing is recorded about it: its lists need more
- * memory than the format gives. It must open here, and answer as its trace says it would.
+ * An image that its maker could not load again, so nothing is recorded about it: its lists need
+ * more memory than the format gives. It must open here, and answer as its trace says it would.
  */
 START_TEST(image_too_full_for_the_reference_opens)
 {

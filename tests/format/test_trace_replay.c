@@ -170,9 +170,9 @@ END_TEST
 
 /*
  * Where the reference ran out of list memory, an index with more room knows more names, and forgets
- * others early; from then on the answers need not be the recorded ones. But they must never be wrong: what
- * is found is what was stored last. (A deleted name can be found again, through the entry of another name
- * that shares its place in the volume index: the traces have many of those.)
+ * others early; from then on the answers need not be the recorded ones. But they must never be
+ * wrong: what is found is what was stored last. (A deleted name can be found again, through the
+ * entry of another name that shares its place in the volume index: the traces have many of those.)
  */
 struct stored {
 	bool ever;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Blocks with the structure of an index or a volume: what is decoded is encoded again, to the same. */
+/*
+ * Blocks with the structure of an index or a volume: what is decoded is encoded again, to the same.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,7 +113,9 @@ void fuzz_save_header(const uint8_t *bytes, size_t size)
 	free(block);
 }
 
-/* So that the fuzzer gets past it: the checksum of what is before its place, as the format has it. */
+/*
+ * So that the fuzzer gets past it: the checksum of what is before its place, as the format has it.
+ */
 static void set_checksum(uint8_t *block, size_t place)
 {
 	uint32_t crc = 0;
@@ -148,7 +152,9 @@ void fuzz_vdo_geometry(const uint8_t *bytes, size_t size)
 	free(block);
 }
 
-/* What a volume says agrees with the size of its device: whoever goes by it reads nothing outside. */
+/*
+ * What a volume says agrees with the size of its device: whoever goes by it reads nothing outside.
+ */
 static void check_vdo_info(const struct uds_vdo_info *info, uint64_t blocks)
 {
 	uint64_t slabs = info->slab_count * info->slab_blocks;
@@ -165,7 +171,10 @@ static void check_vdo_info(const struct uds_vdo_info *info, uint64_t blocks)
 	FUZZ_REQUIRE(info->index_memory_bytes > 0);
 }
 
-/* A device of a few blocks, whose first is a geometry block and the one that it names a super block. */
+/*
+ * A device of a few blocks, whose first is a geometry block and the one that it names
+ * a super block.
+ */
 void fuzz_vdo_volume(const uint8_t *bytes, size_t size)
 {
 	struct fuzz_input input = { bytes, size };

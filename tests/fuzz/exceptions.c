@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* COW devices of any content: the header and the areas, as a store and as a snapshot of a small origin. */
+/*
+ * COW devices of any content: the header and the areas, as a store and as a snapshot of
+ * a small origin.
+ */
 #include <stdlib.h>
 #include <string.h>
 

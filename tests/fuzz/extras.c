@@ -2,8 +2,8 @@
 /*
  * The extras area behind an index: its headers and its checksum blocks.
  *
- * Of each block the input has the front only. Its checksum is put right, for all but some, or the fuzzer
- * would never get past it.
+ * Of each block the input has the front only. Its checksum is put right, for all but some, or the
+ * fuzzer would never get past it.
  */
 #include <stdlib.h>
 #include <string.h>

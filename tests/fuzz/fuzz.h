@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What fuzz targets share: taking an input apart, an allocator that knows how much memory a decoder may
- * ask for, and I/Os in memory.
+ * What fuzz targets share: taking an input apart, an allocator that knows how much memory a decoder
+ * may ask for, and I/Os in memory.
  *
  * Threads: the environment may be used by any number; all else is one thread's.
  */
@@ -40,9 +40,9 @@ uint64_t fuzz_u64(struct fuzz_input *input);
 uint8_t *fuzz_take(struct fuzz_input *input, size_t bytes);
 
 /*
- * An environment that holds what was asked for against a bound: whoever asks for more at a time than
- * @base bytes and @factor times the size of the image ends the process. So does what is not given
- * back by fuzz_env_end(). One at a time.
+ * An environment that holds what was asked for against a bound: whoever asks for more at a time
+ * than @base bytes and @factor times the size of the image ends the process. So does what is not
+ * given back by fuzz_env_end(). One at a time.
  */
 const struct uds_env *fuzz_env_begin(uint64_t image_bytes, uint64_t base, uint64_t factor);
 void fuzz_env_end(void);
@@ -50,10 +50,15 @@ void fuzz_env_end(void);
 /* An I/O in memory that holds a copy. Its memory does not count in the environment. */
 struct uds_io *fuzz_io(const uint8_t *bytes, size_t size);
 
-/* One of the small geometries that targets work on, by any number: dense, sparse, with larger pages. */
+/*
+ * One of the small geometries that targets work on, by any number: dense, sparse,
+ * with larger pages.
+ */
 const struct geometry *fuzz_geometry(uint8_t which);
 
-/* Sequences of operations end after so many bytes: many short ones find more than a few long ones. */
+/*
+ * Sequences of operations end after so many bytes: many short ones find more than a few long ones.
+ */
 #define FUZZ_SESSION 400u
 
 #define FUZZ_NONCE UINT64_C(0x1122334455667788)

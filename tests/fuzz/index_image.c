@@ -2,8 +2,8 @@
 /*
  * A whole index that was written over.
  *
- * Even the smallest index is much larger than what a fuzzer changes well, so its input is a list of places
- * of an image that the library has made, each with the bytes that are written there.
+ * Even the smallest index is much larger than what a fuzzer changes well, so its input is a list of
+ * places of an image that the library has made, each with the bytes that are written there.
  */
 #include <errno.h>
 #include <stdlib.h>

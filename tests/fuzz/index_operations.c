@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sequences of operations on an index, against the model of tests/model: requests in batches, over chapters
- * that leave, with saves, crashes, and opening with other numbers of zones in between.
+ * Sequences of operations on an index, against the model of tests/model: requests in batches, over
+ * chapters that leave, with saves, crashes, and opening with other numbers of zones in between.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +43,10 @@ static void open_index(struct run *run)
 	FUZZ_REQUIRE(uds_index_open(run->io, &options, NULL, &run->index) == 0);
 }
 
-/* @step: how far the names of a batch are apart, so that one byte of the input is a batch of its own. */
+/*
+ * @step: how far the names of a batch are apart, so that one byte of the input is a
+ *     batch of its own.
+ */
 static void run_batch(struct run *run, uint8_t kind, uint32_t first, uint32_t step, uint32_t count)
 {
 	static const uint8_t kinds[] = { UDS_POST, UDS_UPDATE, UDS_QUERY, UDS_PEEK, UDS_DELETE };

@@ -2,8 +2,8 @@
 /*
  * The journal behind an index: which chain of its blocks counts, and what is in it.
  *
- * Of each block the input has the head and some entries. Its checksum is put right, for all but some, or the fuzzer
- * would never get past it.
+ * Of each block the input has the head and some entries. Its checksum is put right, for all but
+ * some, or the fuzzer would never get past it.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* LVM physical volumes: what a group says lies on its devices, and no byte belongs to two volumes. */
+/*
+ * LVM physical volumes: what a group says lies on its devices, and no byte belongs to two volumes.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +86,10 @@ static void open_image(uint8_t *image, const struct uds_env *env)
 	fuzz_env_end();
 }
 
-/* The sector of the label, the header of the metadata area, and the text, of which all but the last have right checksums. */
+/*
+ * The sector of the label, the header of the metadata area, and the text, of which all but the last
+ * have right checksums.
+ */
 void fuzz_lvm_pv(const uint8_t *bytes, size_t size)
 {
 	const struct uds_env *env = fuzz_env_begin(size + LVM_IMAGE_AREA, 2 << 20, 64);

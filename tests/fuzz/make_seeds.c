@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writes the inputs that the corpora begin with: what the library itself makes, for each target, and some
- * cases by hand. usage: make_seeds FOLDER
+ * Writes the inputs that the corpora begin with: what the library itself makes, for each target,
+ * and some cases by hand. usage: make_seeds FOLDER
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -290,7 +290,9 @@ static void volume_index(uint8_t shape, unsigned int zones, uint32_t records)
 		size_t start = used;
 
 		FUZZ_REQUIRE(save_zone(index, z, UINT64_MAX, &sink, NULL, &dropped) == 0);
-		/* All streams are of one length in an input; what is behind the guard is not read. */
+		/*
+		 * All streams are of one length in an input; what is behind the guard is not read.
+		 */
 		while (zones > 1 && used - start < 4096)
 			add_byte(0);
 	}
@@ -330,7 +332,10 @@ static void delta_lists(void)
 
 /* ---- extras ---- */
 
-/* Two headers, and the checksum blocks of two chapters, as the library writes them: the front of each block. */
+/*
+ * Two headers, and the checksum blocks of two chapters, as the library writes them: the front
+ * of each block.
+ */
 static void extras(uint8_t shape)
 {
 	const struct uds_env *env = fuzz_env_begin(0, 1 << 30, 0);

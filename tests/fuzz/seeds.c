@@ -49,7 +49,9 @@ static void make(unsigned int which, struct seed_image *ret_image)
 	geometry_configuration(fuzz_geometry(which == 2), &configuration);
 	format.env = env;
 	format.nonce_data = nonce_data;
-	/* Checksums would find nearly all that is written over: this is for what they do not cover. */
+	/*
+	 * Checksums would find nearly all that is written over: this is for what they do not cover.
+	 */
 	format.no_extras = which != 4;
 	options.env = env;
 	options.zones = which == 2 ? 2 : 1;

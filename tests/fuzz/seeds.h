@@ -13,7 +13,10 @@ struct seed_image {
 	size_t size;
 };
 
-/* Saved, crashed, sparse and saved by two zones, with a save that later chapters invalidated, or with extras. */
+/*
+ * Saved, crashed, sparse and saved by two zones, with a save that later chapters invalidated,
+ * or with extras.
+ */
 #define SEED_INDEXES 5
 
 /* One of the small indexes, by any number; made once. */

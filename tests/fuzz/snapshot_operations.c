@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sequences of operations on a snapshot, against two arrays, what the origin and what the snapshot should
- * read as: writes to both sides, merges that stop early, writes while merging, reopening.
+ * Sequences of operations on a snapshot, against two arrays, what the origin and what the snapshot
+ * should read as: writes to both sides, merges that stop early, writes while merging, reopening.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +95,10 @@ static void write_origin(struct world *w, struct fuzz_input *input)
 	bool to_origin[CHUNKS + 1];
 
 	pick(w, input, &offset, &length);
-	/* While it merges, a chunk with an exception is written where its content is: in the snapshot. */
+	/*
+	 * While it merges, a chunk with an exception is written where its content is:
+	 * in the snapshot.
+	 */
 	for (size_t chunk = 0; chunk <= CHUNKS; chunk++)
 		to_origin[chunk] = !w->merging || !has_exception(w, chunk);
 	FUZZ_REQUIRE(uds_snapshot_origin_write(w->s, w->buffer, length, offset) == 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The fuzz targets, by name: fuzz_NAME() takes one input. Whatever the bytes are, it returns; what must
- * not be ends the process.
+ * The fuzz targets, by name: fuzz_NAME() takes one input. Whatever the bytes are, it returns; what
+ * must not be ends the process.
  */
 #ifndef TESTS_FUZZ_TARGETS_H
 #define TESTS_FUZZ_TARGETS_H

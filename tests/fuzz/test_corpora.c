@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Runs every input of the corpora through its target, without a fuzzer: what once was found stays mended,
- * under any compiler. With arguments, TARGET FILE..., runs these.
+ * Runs every input of the corpora through its target, without a fuzzer: what once was found stays
+ * mended, under any compiler. With arguments, TARGET FILE..., runs these.
  *
- * Each input is also run cut at some places and with bytes changed, always the same ones, so that this
- * alone would find what is wrong with most inputs; UDS_TEST_SCALE makes there be more of them.
+ * Each input is also run cut at some places and with bytes changed, always the same ones, so that
+ * this alone would find what is wrong with most inputs; UDS_TEST_SCALE makes there be more of them.
  */
 #include <dirent.h>
 #include <stdio.h>

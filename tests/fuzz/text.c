@@ -51,7 +51,9 @@ void fuzz_uri(const uint8_t *bytes, size_t size)
 	struct fuzz_input input = { bytes, size };
 	const char *start = starts[fuzz_u8(&input) % 5];
 	size_t length = input.left, front = strlen(start);
-	/* The size of a mem: I/O takes no memory but a table of it, which the input cannot bound. */
+	/*
+	 * The size of a mem: I/O takes no memory but a table of it, which the input cannot bound.
+	 */
 	const struct uds_env *env = fuzz_env_begin(size, 8 << 20, 16);
 	struct uds_message message = { "" };
 	char *text = malloc(front + length + 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * open_device URI...: opens each to write and says how that went: "PATH: block N, alignment N" or the
- * sentence of the failure. Linked statically, to be run in a machine that holds nothing else.
+ * open_device URI...: opens each to write and says how that went: "PATH: block N, alignment N" or
+ * the sentence of the failure. Linked statically, to be run in a machine that holds nothing else.
  */
 #include <stdio.h>
 

@@ -47,8 +47,9 @@ void mark_place_once(const char *file, int line)
 }
 
 /*
- * Tests make and free images of some megabytes thousands of times. Giving that memory back to the system
- * each time, as the allocator does with large pieces, costs more than all that is done with it.
+ * Tests make and free images of some megabytes thousands of times. Giving that memory back to
+ * the system each time, as the allocator does with large pieces, costs more than all that is
+ * done with it.
  */
 static void keep_freed_memory(void)
 {
@@ -102,7 +103,10 @@ const char *scratch_dir(void)
 	static char dir[256];
 	const char *base = getenv("TMPDIR");
 
-	/* A test may remove it when it is done, and without processes of their own another one follows. */
+	/*
+	 * A test may remove it when it is done, and without processes of their own
+	 * another one follows.
+	 */
 	if (dir[0] == '\0' || access(dir, F_OK) != 0) {
 		snprintf(dir, sizeof(dir), "%s/uds-test-XXXXXX", base != NULL ? base : "/tmp");
 		if (mkdtemp(dir) == NULL)

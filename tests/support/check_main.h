@@ -11,7 +11,10 @@
 #include "check_places.h"
 #include "scale.h"
 
-/* Runs the suite, prints each failure, each skip with its reason, and "result: P passed, F failed, S skipped". */
+/*
+ * Runs the suite, prints each failure, each skip with its reason, and "result: P passed, F
+ * failed, S skipped".
+ */
 int run_suite(Suite *suite);
 
 /* Ends the test that runs as skipped, not as passed. */
@@ -26,7 +29,10 @@ void note_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The folder with the golden vectors, or NULL where there is none: then skip with "no vectors". */
 const char *vectors_dir(void);
 
-/* A fresh empty folder for the files of this program; removed by the caller's file names or make clean. */
+/*
+ * A fresh empty folder for the files of this program; removed by the caller's file names
+ * or make clean.
+ */
 const char *scratch_dir(void);
 
 #endif

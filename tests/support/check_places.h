@@ -2,10 +2,10 @@
 /*
  * Check's assertions, less costly in loops.
  *
- * Check writes the place of each assertion that passes to a file, and names the last one when a test
- * crashes. That is a system call each, and most of the time of tests that compare bytes one by one. So a
- * place is written only the first time: a crash is reported with the assertion that was reached last
- * among those never reached before.
+ * Check writes the place of each assertion that passes to a file, and names the last one when a
+ * test crashes. That is a system call each, and most of the time of tests that compare bytes one by
+ * one. So a place is written only the first time: a crash is reported with the assertion that was
+ * reached last among those never reached before.
  */
 #ifndef TESTS_CHECK_PLACES_H
 #define TESTS_CHECK_PLACES_H

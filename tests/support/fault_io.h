@@ -5,7 +5,7 @@
  *	struct fault_plan plan;
  *
  *	fault_plan_start(&plan);
- *	fault_io_open(&plan, memory, NULL, &io);         io now stands in front of memory and owns it
+ *	fault_io_open(&plan, memory, NULL, &io);         io now stands before memory, and owns it
  *	fault_plan_fail(&plan, FAULT_WRITE, 5, -EIO, false);
  *	...                                              the fifth write from now on fails
  *	ck_assert_uint_gt(plan.failed, 0);
@@ -16,8 +16,8 @@
  * To fail each operation of a workload in turn, run it once without a failure, read the count with
  * fault_plan_count(), and run it again for each number from 1 to that.
  *
- * The I/O does not take requests of engines by itself unless plan.queues says so, so they come as plain
- * reads and writes, in their order, and are counted too. Threads: any.
+ * The I/O does not take requests of engines by itself unless plan.queues says so, so they come as
+ * plain reads and writes, in their order, and are counted too. Threads: any.
  *
  * The status may be any number but 0: also one that no backend should return.
  */
@@ -61,7 +61,8 @@ struct fault_plan {
 	uint64_t times;	    /* without and_after: so many in a row; fault_plan_fail() sets 1 */
 
 	/*
-	 * The I/O takes requests of engines by itself, and carries them out, one by one, when it is reaped.
+	 * The I/O takes requests of engines by itself, and carries them out, one by one, when
+	 * it is reaped.
 	 */
 	bool queues;
 
@@ -85,21 +86,22 @@ void fault_plan_start(struct fault_plan *plan);
 void fault_plan_end(struct fault_plan *plan);
 
 /*
- * The @nth operation of these @kinds from now on returns @status (nth 0: none does), with @and_after
- * all later ones too. Counts begin again at 0.
+ * The @nth operation of these @kinds from now on returns @status (nth 0: none does), with
+ * @and_after all later ones too. Counts begin again at 0.
  */
 void fault_plan_fail(struct fault_plan *plan, unsigned int kinds, uint64_t nth, int status,
 		     bool and_after);
 
 /*
- * After this many more bytes writes fail with -ENOSPC, having put down what still fits (whole blocks of
- * the I/O). UINT64_MAX ends it. Rewriting counts like writing: this is a device that gives out.
+ * After this many more bytes writes fail with -ENOSPC, having put down what still fits (whole
+ * blocks of the I/O). UINT64_MAX ends it. Rewriting counts like writing: this is a device
+ * that gives out.
  */
 void fault_plan_fill_after(struct fault_plan *plan, uint64_t bytes);
 
 /*
- * From now on reads, or writes, that touch these bytes return -EIO; a write puts down what comes before
- * them. Up to 16 ranges; length 0 takes all of them back.
+ * From now on reads, or writes, that touch these bytes return -EIO; a write puts down what comes
+ * before them. Up to 16 ranges; length 0 takes all of them back.
  */
 void fault_plan_spoil(struct fault_plan *plan, unsigned int kinds, uint64_t offset,
 		      uint64_t length);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A damage generator for index images: one function that damages one structure of any kind, and knows where
- * each lies.
+ * A damage generator for index images: one function that damages one structure of any kind, and
+ * knows where each lies.
  */
 #ifndef TESTS_INDEX_DAMAGE_H
 #define TESTS_INDEX_DAMAGE_H
@@ -40,7 +40,9 @@ struct index_damage {
 	uint32_t number;
 };
 
-/* The bytes that an image has of a structure. Fails the test for one that the image does not have. */
+/*
+ * The bytes that an image has of a structure. Fails the test for one that the image does not have.
+ */
 void index_damage_place(const struct layout *layout, const struct index_damage *damage,
 			uint64_t *ret_offset, uint64_t *ret_length);
 

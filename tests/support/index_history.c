@@ -280,8 +280,8 @@ static struct demand *make_demands(const struct history *history, uint32_t issue
 
 		if (step->kind == UDS_DELETE) {
 			/*
-			 * A put that it took out of the open chapter is not in older ones; and it takes nothing
-			 * out of sparse ones.
+			 * A put that it took out of the open chapter is not in older ones; and it
+			 * takes nothing out of sparse ones.
 			 */
 			demand->there = 0;
 			demand->age = is_gone(step, i, newest, promise) && !history->sparse ? i : 0;

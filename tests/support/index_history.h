@@ -2,16 +2,16 @@
 /*
  * What an index was asked to do, and what it may answer after failures and power cuts.
  *
- * A history makes requests, deterministically from a seed, runs them on an index, and checks each answer at
- * once: an answer is right when its data are the last that were stored for the name, and a name may be
- * missing only when it was deleted or its chapter has left. The data of a record say by which
- * request they were stored, so any answer can be judged at any time.
+ * A history makes requests, deterministically from a seed, runs them on an index, and checks each
+ * answer at once: an answer is right when its data are the last that were stored for the name, and
+ * a name may be missing only when it was deleted or its chapter has left. The data of a record say
+ * by which request they were stored, so any answer can be judged at any time.
  *
  * After a failure or a power cut, history_check() asks a reopened index for every name:
  *   - data that were never stored for the name, or stored after the cut, are wrong;
- *   - a name must be there, with data no older than promised, when its record was durable (its chapter
- *     was flushed, or it was saved and the save still counts), its chapter has not left, and no delete
- *     came after.
+ *   - a name must be there, with data no older than promised, when its record was durable (its
+ *     chapter was flushed, or it was saved and the save still counts), its chapter has not left,
+ *     and no delete came after.
  *
  * Requests that ended with an error may have had their effect or not.
  */
@@ -48,14 +48,17 @@ struct history_mix {
 
 struct history {
 	uint64_t chapters; /* of the volume; of a sparse index those that are dense */
-	/* Open chapters with which a converted volume has one chapter less (uds-format, 11.4); end: exclusive. */
+	/*
+	 * Open chapters with which a converted volume has one chapter less (uds-format,
+	 * 11.4); end: exclusive.
+	 */
 	uint64_t one_less_from, one_less_end;
 	bool sparse;	/* older chapters may answer, or not, and with data that were replaced */
 	uint32_t names; /* how many there are to choose from */
 	struct history_mix mix;
 	uint8_t crowd; /* of 100 names so many have one place in the indexes of chapters */
-	uint32_t
-		look_every; /* history_check() asks for every so many names, from another one each time; 0: all */
+	/* history_check() asks for every so many names, from another one each time; 0: all */
+	uint32_t look_every;
 	uint64_t random;
 	struct history_step *steps;
 	uint32_t count, room;
@@ -75,8 +78,9 @@ struct history_promise {
 	bool any_age;	   /* but the data may be older ones of the same name */
 
 	/*
-	 * Deletions among the first @deletions steps are durable for good, those among @steps while this chapter is
-	 * the open one: without a journal, a full rebuild finds deleted records again.
+	 * Deletions among the first @deletions steps are durable for good, those among
+	 * @steps while this chapter is the open one: without a journal, a full rebuild finds
+	 * deleted records again.
 	 */
 	uint32_t deletions;
 	uint64_t saved_chapter;
@@ -86,8 +90,8 @@ void history_start(struct history *history, uint64_t chapters, uint32_t names, u
 void history_end(struct history *history);
 
 /*
- * A history that goes on after a failure: the first @issued steps, any of which may be lost that were not
- * promised. It knows which data were ever stored, and for certain what @kept promises.
+ * A history that goes on after a failure: the first @issued steps, any of which may be lost that
+ * were not promised. It knows which data were ever stored, and for certain what @kept promises.
  *
  * @kept: may be NULL: nothing is certain.
  */

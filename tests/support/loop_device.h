@@ -7,7 +7,8 @@
  *	... loop.path ...
  *	loop_detach(&loop);
  *
- * The kernel takes the device down when nobody has it open any more, so a test that dies leaves nothing.
+ * The kernel takes the device down when nobody has it open any more, so a test that
+ * dies leaves nothing.
  */
 #ifndef TESTS_LOOP_DEVICE_H
 #define TESTS_LOOP_DEVICE_H
@@ -29,8 +30,8 @@ int loop_attach(const char *file, uint64_t bytes, unsigned int sector_bytes, boo
 		struct loop_device *ret_loop, char *ret_reason, size_t room);
 
 /*
- * Over a file that is there, from @offset on (a multiple of the sector), for at most @limit bytes (0: to its
- * end). Several may lie over one file.
+ * Over a file that is there, from @offset on (a multiple of the sector), for at most @limit bytes
+ * (0: to its end). Several may lie over one file.
  */
 int loop_attach_over(const char *file, uint64_t offset, uint64_t limit,
 		     struct loop_device *ret_loop, char *ret_reason, size_t room);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How much of what is random or repeated a test does, beside what "make check" does: UDS_TEST_SCALE, which may be a
- * fraction; 1 without it.
+ * How much of what is random or repeated a test does, beside what "make check" does:
+ * UDS_TEST_SCALE, which may be a fraction; 1 without it.
  */
 #ifndef TESTS_SCALE_H
 #define TESTS_SCALE_H
@@ -25,7 +25,10 @@ static inline uint64_t test_scaled(uint64_t n)
 	return scaled < 1 ? 1 : (uint64_t)scaled;
 }
 
-/* Of a list of cases of which each is another one: how far apart those are that a run in part takes. 1 to 4. */
+/*
+ * Of a list of cases of which each is another one: how far apart those are that a run in part
+ * takes. 1 to 4.
+ */
 static inline uint64_t test_step(void)
 {
 	double step = 1 / test_scale();

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenarios: what a program may do with an index or with a snapshot, each with a model of what must be true
- * afterwards. tests/crash cuts the power in them, tests/fault makes their calls fail.
+ * Scenarios: what a program may do with an index or with a snapshot, each with a model of what must
+ * be true afterwards. tests/crash cuts the power in them, tests/fault makes their calls fail.
  *
- * A scenario lives in a world: devices that record, the library's objects on them, and the model. The
- * first failure ends the life; the model knows which requests may or may not have been carried out.
+ * A scenario lives in a world: devices that record, the library's objects on them, and the
+ * model. The first failure ends the life; the model knows which requests may or may not have
+ * been carried out.
  */
 #ifndef TESTS_SCENARIO_H
 #define TESTS_SCENARIO_H
@@ -30,16 +31,21 @@ struct world_kind {
 	void (*free)(struct world *world);
 
 	/*
-	 * What a power cut left: it opens, what was promised is there, and every answer is right; every so many
-	 * states (by their @number) it goes on, is verified and cut again.
+	 * What a power cut left: it opens, what was promised is there, and every answer is right;
+	 * every so many states (by their @number) it goes on, is verified and cut again.
 	 */
 	void (*check_cut)(struct world *world, struct uds_crash_log *after,
 			  const struct uds_crash_state *state, uint64_t number);
 
-	/* After a failure that has passed: what the open objects answer is right. Then they are closed. */
+	/*
+	 * After a failure that has passed: what the open objects answer is right. Then
+	 * they are closed.
+	 */
 	void (*check_open)(struct world *world, const char *place);
 
-	/* Opens everything again. A failure goes to world->status, and there is nothing open then. */
+	/*
+	 * Opens everything again. A failure goes to world->status, and there is nothing open then.
+	 */
 	void (*reopen)(struct world *world);
 
 	/* What was opened again has what was promised, goes on and is whole at the end. */
@@ -58,8 +64,8 @@ struct scenario {
 	uint32_t zones; /* 0: 1 */
 	bool extras;
 	bool converted;
-	uint32_t
-		before; /* so many steps more before the conversion, which decide where the moved chapter is */
+	/* so many steps more before the conversion, which decide where the moved chapter is */
+	uint32_t before;
 	uint8_t crowd;		       /* struct history */
 	uint32_t page_bytes;	       /* 0: 4096 */
 	const struct history_mix *mix; /* NULL: the usual one */
@@ -109,7 +115,10 @@ bool scenario_forgets(unsigned int device);
 void world_open_devices(struct world *world, unsigned int count, struct fault_plan *plan);
 void world_close_devices(struct world *world);
 
-/* An I/O that shows the first @size bytes of another one, which stays the caller's. @drop_flush: may be NULL. */
+/*
+ * An I/O that shows the first @size bytes of another one, which stays the caller's. @drop_flush:
+ * may be NULL.
+ */
 struct uds_io *narrow_io(struct uds_io *below, uint64_t size, const bool *drop_flush);
 
 /* Notes the first failure. Returns whether all is well. */

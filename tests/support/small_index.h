@@ -26,7 +26,10 @@ void small_index_add_extras(struct small_shape *shape);
 /* Computes the sizes again after the configuration was changed. */
 void small_index_measure(struct small_shape *shape, bool extras);
 
-/* Creates it with fixed nonce data, so that every one is the same. Returns what uds_index_format does. */
+/*
+ * Creates it with fixed nonce data, so that every one is the same. Returns what uds_index_format
+ * does.
+ */
 int small_index_create(const struct small_shape *shape, struct uds_io *io,
 		       const struct uds_env *env, struct uds_message *message);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Measuring how much stack calls need: each runs on a thread with 64 KB, and none may use more than 8 KB, whatever
- * the C library needs below it included.
+ * Measuring how much stack calls need: each runs on a thread with 64 KB, and none may use more than
+ * 8 KB, whatever the C library needs below it included.
  */
 #ifndef TESTS_SMALL_STACK_H
 #define TESTS_SMALL_STACK_H
@@ -142,8 +142,8 @@ static void good(int status)
 	})
 
 /*
- * Runs the program again with all symbols bound: what the loader needs to look up a function at its first call is
- * not the library's.
+ * Runs the program again with all symbols bound: what the loader needs to look up a function at its
+ * first call is not the library's.
  */
 static inline void bind_symbols(const char *name)
 {

@@ -2,10 +2,10 @@
 /*
  * Scenarios of a snapshot.
  *
- * Each sector of the view has the newest content that was durable, or something written later; what makes an
- * exception is durable with it, what goes in place after a flush; what is written to the origin is never seen.
- * A merge that is taken up again ends with the origin equal to that view and empty areas; used on as a
- * snapshot, nothing old comes back.
+ * Each sector of the view has the newest content that was durable, or something written later; what
+ * makes an exception is durable with it, what goes in place after a flush; what is written to the
+ * origin is never seen. A merge that is taken up again ends with the origin equal to that view and
+ * empty areas; used on as a snapshot, nothing old comes back.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -139,7 +139,10 @@ static bool has_exception(struct snapshot_world *w, uint64_t sector)
 	return uds_exception_store_lookup(uds_snapshot_store(w->s), chunk, &new_chunk, NULL) == 1;
 }
 
-/* One write of some sectors; to the view, or to the origin (which the view does not see, unless merging). */
+/*
+ * One write of some sectors; to the view, or to the origin (which the view does not
+ * see, unless merging).
+ */
 static void write_at(struct snapshot_world *w, bool to_origin, bool merging, uint64_t sector,
 		     uint64_t count)
 {
@@ -442,7 +445,10 @@ static void live_in_place(struct world *world)
 
 /* ---- the oracle ---- */
 
-/* Is this content of a sector allowed, when operations up to @mark were done, and the power went or not? */
+/*
+ * Is this content of a sector allowed, when operations up to @mark were done, and the power
+ * went or not?
+ */
 static bool is_allowed(const struct sector *s, uint64_t sector, const uint8_t *bytes, int mark,
 		       bool cut)
 {
@@ -567,8 +573,9 @@ static void use_on(struct snapshot_world *w, struct uds_io *const io[2], const c
 }
 
 /*
- * A writer that does not clean (the kernel) appends at the end of the list and may fill a gap before entries
- * of old. When these reach the end of the area, it then looks full: the next one must be clear.
+ * A writer that does not clean (the kernel) appends at the end of the list and may fill a gap
+ * before entries of old. When these reach the end of the area, it then looks full: the next one
+ * must be clear.
  */
 static void check_gap(struct snapshot_world *w, struct uds_crash_log *after, const char *place)
 {
@@ -670,7 +677,10 @@ static void check_snapshot_cut(struct world *world, struct uds_crash_log *after,
 
 /* ---- after a failure ---- */
 
-/* The same handle goes on: a write, seen by the view, and a flush; where a merge had begun, to its end. */
+/*
+ * The same handle goes on: a write, seen by the view, and a flush; where a merge had
+ * begun, to its end.
+ */
 static void go_on(struct snapshot_world *w, const char *place)
 {
 	struct uds_snapshot_status status = { .size = sizeof(status) };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The failing, counting allocator. Each piece has a small head in front that says where it began, and a tail
- * behind it that must stay as it is.
+ * The failing, counting allocator. Each piece has a small head in front that says where it began,
+ * and a tail behind it that must stay as it is.
  */
 #include "torture_env.h"
 

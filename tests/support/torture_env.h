@@ -10,9 +10,9 @@
  *	ck_assert_int_eq(r, -ENOMEM);
  *	torture_env_end(&torture);                   fails the test when anything is still allocated
  *
- * or, for all of them in turn, torture_each_allocation(). New memory is filled with a pattern, so that
- * code that takes it for zeroes is found, and is aligned as asked for and no better; releasing what did not come from here, or what was written
- * behind its end, ends the test.
+ * or, for all of them in turn, torture_each_allocation(). New memory is filled with a pattern, so
+ * that code that takes it for zeroes is found, and is aligned as asked for and no better; releasing
+ * what did not come from here, or what was written behind its end, ends the test.
  *
  * Threads: the environment may be used by any number; the control functions by one, while no other
  * allocates where the exact count matters.
@@ -41,8 +41,8 @@ struct torture_env {
 void torture_env_start(struct torture_env *torture);
 
 /*
- * One for the whole program that never fails: for tests that want what is written outside of memory to be found,
- * and nothing else.
+ * One for the whole program that never fails: for tests that want what is written outside of memory
+ * to be found, and nothing else.
  */
 const struct uds_env *guarded_env(void);
 
@@ -53,10 +53,10 @@ void torture_env_fail_at(struct torture_env *torture, uint64_t nth, bool and_aft
 void torture_env_end(struct torture_env *torture);
 
 /*
- * Runs @work again and again, each time with another allocation failing, until one run meets no failure.
- * After each run nothing may be left allocated. A run that met a failure must return -ENOMEM, or 0 where
- * @may_succeed says that the work can do without some memory; the run that met none must return 0.
- * Each is done for a single failure and for failure from then on.
+ * Runs @work again and again, each time with another allocation failing, until one run meets no
+ * failure. After each run nothing may be left allocated. A run that met a failure must return
+ * -ENOMEM, or 0 where @may_succeed says that the work can do without some memory; the run that met
+ * none must return 0. Each is done for a single failure and for failure from then on.
  *
  * @work must give all it made back before it returns, whatever it returns.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An I/O that writes down what is done to it, over any other I/O, and can be told to call a test before it
- * does it. Several may share one trace, so that the order between devices is seen.
+ * An I/O that writes down what is done to it, over any other I/O, and can be told to call a test
+ * before it does it. Several may share one trace, so that the order between devices is seen.
  *
  * As text: "cW1024+512 cF oW0+4096 oF", a letter for the device, W, F or R, offset and length.
  */
@@ -29,7 +29,10 @@ void trace_start(struct trace *trace);
 /* Forgets what is written down. */
 void trace_clear(struct trace *trace);
 
-/* @letter: names the device. Owns @below. It takes requests of engines, and does the work when reaped. */
+/*
+ * @letter: names the device. Owns @below. It takes requests of engines, and does the
+ *     work when reaped.
+ */
 struct uds_io *trace_io(struct trace *trace, char letter, struct uds_io *below);
 
 #endif

@@ -22,7 +22,9 @@ uint32_t vdo_image_sum(const uint8_t *bytes, size_t length);
 size_t vdo_image_regions_at(unsigned int version);
 size_t vdo_image_sum_at(unsigned int version);
 
-/* A geometry block of 4096 bytes with the index in blocks 1 to @data_block - 1, and its checksum. */
+/*
+ * A geometry block of 4096 bytes with the index in blocks 1 to @data_block - 1, and its checksum.
+ */
 void vdo_image_geometry(uint8_t *block, unsigned int version, uint64_t data_block);
 
 /* The super block of a clean volume of the sizes above. */

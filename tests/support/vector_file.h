@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading the golden vectors: opening them, comma separated lines by column name, hexadecimal bytes,
- * and the names and data that their tokens stand for.
+ * Reading the golden vectors: opening them, comma separated lines by column name, hexadecimal
+ * bytes, and the names and data that their tokens stand for.
  */
 #ifndef TESTS_VECTOR_FILE_H
 #define TESTS_VECTOR_FILE_H
@@ -47,8 +47,8 @@ int parse_hex(const char *text, uint8_t *ret_bytes, size_t room);
 uint64_t splitmix(uint64_t seed, uint64_t k);
 
 /*
- * What a token like n12 or x7 stands for. b tokens are made from n ones by the test. (In x tokens the
- * last byte is changed by the bitwise "or" of m[15] and 1.)
+ * What a token like n12 or x7 stands for. b tokens are made from n ones by the test. (In x tokens
+ * the last byte is changed by the bitwise "or" of m[15] and 1.)
  */
 void token_name(uint64_t seed, const char *token, struct uds_record_name *ret_name);
 void token_data(const char *token, uint32_t version, struct uds_record_data *ret_data);

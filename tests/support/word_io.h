@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A large I/O that remembers one word for each sector: gigabytes of content cost megabytes. Every
- * sector that was never written has a word of its own, so that sectors in the wrong place are found.
+ * A large I/O that remembers one word for each sector: gigabytes of content cost megabytes.
+ * Every sector that was never written has a word of its own, so that sectors in the wrong
+ * place are found.
  *
- * A transfer of a sector reads and writes its first and last four bytes, which must be equal when it
- * is written; what is between is left alone. Chunks that hold metadata are kept byte by byte.
+ * A transfer of a sector reads and writes its first and last four bytes, which must be equal when
+ * it is written; what is between is left alone. Chunks that hold metadata are kept byte by byte.
  *
  * Transfers are whole sectors. It has no queues of its own.
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A caller's allocator sees all memory: while calls of the library run, nothing takes memory from the C
- * library's allocator behind it, and everything is given back in the end.
+ * A caller's allocator sees all memory: while calls of the library run, nothing takes memory from
+ * the C library's allocator behind it, and everything is given back in the end.
  *
- * This program's malloc() and its like count who calls them. Not counted is what a loader or a library
- * below takes for its own: the thread-local memory of a new thread, liburing.
+ * This program's malloc() and its like count who calls them. Not counted is what a loader or a
+ * library below takes for its own: the thread-local memory of a new thread, liburing.
  */
 #include <link.h>
 #include <stdatomic.h>

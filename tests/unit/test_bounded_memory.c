@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How much memory an image can make the library ask for: whatever numbers stand in it, not much more than its own
- * size, and buffers of a fixed size. Each field of the heads of an index, of an exception store and of an LVM physical
- * volume is replaced by numbers that are too large, and the image is opened and checked as far as that goes.
+ * How much memory an image can make the library ask for: whatever numbers stand in it, not much
+ * more than its own size, and buffers of a fixed size. Each field of the heads of an index, of an
+ * exception store and of an LVM physical volume is replaced by numbers that are too large, and the
+ * image is opened and checked as far as that goes.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -340,7 +341,10 @@ START_TEST(numbers_in_an_lvm_text_ask_for_no_memory)
 		}
 	}
 	ck_assert_uint_ge(numbers, 100);
-	/* As many nodes of the tree as the text has room for: 48 bytes for each, twice while it grows. */
+	/*
+	 * As many nodes of the tree as the text has room for: 48 bytes for each, twice
+	 * while it grows.
+	 */
 	memset(text, ' ', LVM_IMAGE_AREA);
 	for (size_t i = 0; i + 2 < LVM_IMAGE_AREA - 600; i += 2)
 		memcpy(text + i, i == 0 ? "a=" : i == 2 ? "[1" : ",1", 2);

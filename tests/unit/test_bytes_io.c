@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Transfers of any offset and length on I/Os with blocks of any size: against the same done to plain memory. */
+/*
+ * Transfers of any offset and length on I/Os with blocks of any size: against the same done
+ * to plain memory.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,7 +133,10 @@ START_TEST(only_the_edges_of_a_write_are_read)
 }
 END_TEST
 
-/* Both offsets are whole blocks; behind the copy the rest of the target's last block becomes zeroes. */
+/*
+ * Both offsets are whole blocks; behind the copy the rest of the target's last block becomes
+ * zeroes.
+ */
 START_TEST(copies_go_between_any_blocks)
 {
 	uint32_t from_block = blocks[_i / BLOCKS], to_block = blocks[_i % BLOCKS];
@@ -166,7 +172,10 @@ START_TEST(copies_go_between_any_blocks)
 }
 END_TEST
 
-/* A backend that demands memory aligned to pages of 16 KiB, and counts; it cannot write zeroes by itself. */
+/*
+ * A backend that demands memory aligned to pages of 16 KiB, and counts; it cannot write
+ * zeroes by itself.
+ */
 #define STRICT_MEMORY 16384u
 static struct {
 	unsigned int reads, writes;
@@ -290,7 +299,10 @@ START_TEST(long_transfers_go_in_large_parts)
 }
 END_TEST
 
-/* Whatever fails is the answer, and it ends there: nothing is written after a read or write that failed. */
+/*
+ * Whatever fails is the answer, and it ends there: nothing is written after a read or
+ * write that failed.
+ */
 START_TEST(the_first_failure_is_the_answer)
 {
 	uint64_t length = 2 * WINDOW + 700;

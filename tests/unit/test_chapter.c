@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The public chapter layer: arguments, errors, small structs, failing memory; against recorded saves. */
+/*
+ * The public chapter layer: arguments, errors, small structs, failing memory;
+ * against recorded saves.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -75,7 +78,10 @@ START_TEST(recorded_saves_load_and_save_again)
 			ck_assert(uds_open_chapter_search(chapter, &r->name, &data));
 			ck_assert_mem_eq(&data, &r->data, 16);
 		}
-		/* With several zones gaps of the save close, so the order may change; the set may not. */
+		/*
+		 * With several zones gaps of the save close, so the order may change; the
+		 * set may not.
+		 */
 		ck_assert_mem_eq(again, memory, 14);
 		if (saves[i].zones == 1)
 			ck_assert_mem_eq(again, memory, length);

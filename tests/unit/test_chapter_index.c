@@ -585,7 +585,10 @@ START_TEST(name_put_twice_is_refused__S11)
 }
 END_TEST
 
-/* More names of one address than a list can hold: the name that is twice is among those that it has. */
+/*
+ * More names of one address than a list can hold: the name that is twice is among those
+ * that it has.
+ */
 START_TEST(name_put_twice_is_refused_where_lists_overflow)
 {
 	static const unsigned int twice[] = { 0, 1, 2, 7, 100 };
@@ -724,7 +727,10 @@ START_TEST(biased_names_come_out_as_if_inserted_one_by_one)
 		memset(naive_count, 0, sizeof(naive_count));
 		for (uint32_t i = 0; i < 2500; i++) {
 			uint64_t r = splitmix(seed, i);
-			/* From few addresses in few lists to random ones; keys at both ends as well. */
+			/*
+			 * From few addresses in few lists to random ones; keys at both
+			 * ends as well.
+			 */
 			uint64_t key = (r >> 8) % (UINT64_C(1) << (2 + seed % 8 * 2));
 			uint64_t list = (r >> 32) % (1 + seed / 2);
 			struct naive_entry e = { .page = i / 2048 };
@@ -783,8 +789,8 @@ START_TEST(old_bytes_never_reach_a_page__S13)
 END_TEST
 
 /*
- * 4096 names, each 16 with the same address: 618 thousand bits as lists, but the format's memory has
- * 524 thousand.
+ * 4096 names, each 16 with the same address: 618 thousand bits as lists, but the format's memory
+ * has 524 thousand.
  */
 START_TEST(memory_bound_of_the_format_is_kept)
 {

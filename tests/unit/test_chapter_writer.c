@@ -285,8 +285,8 @@ START_TEST(a_save_lasts_until_the_chapter_it_has_open_is_on_the_volume)
 	chapter_writer_free(index.writer);
 
 	/*
-	 * When the chapter is there and the save cannot be wiped, everybody is told (20.2, R4); the save
-	 * is known to be out of date all the same.
+	 * When the chapter is there and the save cannot be wiped, everybody is told (20.2, R4); the
+	 * save is known to be out of date all the same.
 	 */
 	ck_assert_int_eq(chapter_writer_make(index.volume, &index.layout, note_written, &index,
 					     &index.writer),
@@ -340,7 +340,10 @@ START_TEST(a_save_of_another_chapter_is_invalid_before_anything_is_written)
 }
 END_TEST
 
-/* The bytes of all devices after every cut of @log from event @first on, as sectors may have been torn. */
+/*
+ * The bytes of all devices after every cut of @log from event @first on, as sectors may
+ * have been torn.
+ */
 static unsigned int sweep_sectors(struct uds_crash_log *log, size_t first,
 				  void (*check)(const uint8_t *bytes, const char *text))
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Saves in the background: when they are made, that a recovery begins with the latest, and what becomes of those that
- * fail, are stopped, or cannot have a thread.
+ * Saves in the background: when they are made, that a recovery begins with the latest, and what
+ * becomes of those that fail, are stopped, or cannot have a thread.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -351,7 +351,10 @@ START_TEST(garbage_is_in_sectors_that_were_written_only)
 }
 END_TEST
 
-/* Each write has a fate of its own, and of two to the same place the earlier one may have come last. */
+/*
+ * Each write has a fate of its own, and of two to the same place the earlier one may
+ * have come last.
+ */
 START_TEST(writes_come_in_any_order_and_each_in_part)
 {
 	struct uds_crash_log *log = make_log(), *after;

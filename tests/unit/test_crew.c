@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A few threads for one long piece of work: every job once, those of a member in order, with and without threads. */
+/*
+ * A few threads for one long piece of work: every job once, those of a member in order, with
+ * and without threads.
+ */
 #ifdef __linux__
 #include <sched.h>
 #endif

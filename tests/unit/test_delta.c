@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The delta code: its numbers, whole lists written and read, damaged lists; against recorded lists. */
+/*
+ * The delta code: its numbers, whole lists written and read, damaged lists; against recorded lists.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -544,7 +546,10 @@ START_TEST(any_bytes_decode_or_are_called_corrupt)
 }
 END_TEST
 
-/* Keys beyond 32 bits: those that come at once say so before the first, those one by one at the last. */
+/*
+ * Keys beyond 32 bits: those that come at once say so before the first, those one by one
+ * at the last.
+ */
 START_TEST(keys_that_leave_32_bits_are_corrupt)
 {
 	static uint8_t bytes[8191];

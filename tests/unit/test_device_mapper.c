@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table of a device of device-mapper: reading it, and the range of what is below that a range becomes. */
+/*
+ * The table of a device of device-mapper: reading it, and the range of what is below that
+ * a range becomes.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One engine of a program for its indexes, volumes, stores and snapshots: who does the transfers, and that none of
- * them is in the way of another, or of the program's own requests.
+ * One engine of a program for its indexes, volumes, stores and snapshots: who does the transfers,
+ * and that none of them is in the way of another, or of the program's own requests.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -355,7 +355,10 @@ static unsigned int count_others(const long *threads)
 	return others;
 }
 
-/* With the engine, and to see that this tells anything, without it: then each of the three has threads of its own. */
+/*
+ * With the engine, and to see that this tells anything, without it: then each of the three has
+ * threads of its own.
+ */
 START_TEST(two_indexes_and_a_snapshot_read_with_the_engines_threads_only)
 {
 	struct uds_io_engine *engine = engine_of(2), *given = _i == 0 ? engine : NULL;
@@ -500,7 +503,10 @@ START_TEST(an_engine_may_be_closed_before_its_users)
 }
 END_TEST
 
-/* With one thread, which is held by a read of the other index, and a request of the program behind that. */
+/*
+ * With one thread, which is held by a read of the other index, and a request of the
+ * program behind that.
+ */
 START_TEST(closing_one_leaves_what_the_others_have_in_flight)
 {
 	struct uds_io_engine *engine = engine_of(1);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The lookup table against a plain array: every operation, in random order, with memory failing too. */
+/*
+ * The lookup table against a plain array: every operation, in random order, with
+ * memory failing too.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

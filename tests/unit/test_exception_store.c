@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The exception store: bad input, the check, strict and salvaged opening, figures, lookups, limits. */
+/*
+ * The exception store: bad input, the check, strict and salvaged opening, figures, lookups, limits.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,7 +186,10 @@ START_TEST(creating_refuses_foreign_content_and_bad_sizes)
 }
 END_TEST
 
-/* Each kind of bad entry: told by the check with its place, refused when strict, else readable only. */
+/*
+ * Each kind of bad entry: told by the check with its place, refused when strict,
+ * else readable only.
+ */
 START_TEST(bad_entries_are_found_refused_or_fenced)
 {
 	static const struct {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The extras behind an index: that they change nothing in front of them and are never needed, that checksums
- * find every changed bit, and that nothing good is called damaged by them: after power cuts, after other
- * programs wrote, and when the area itself is damaged, cut off or of another index.
+ * The extras behind an index: that they change nothing in front of them and are never needed,
+ * that checksums find every changed bit, and that nothing good is called damaged by them:
+ * after power cuts, after other programs wrote, and when the area itself is damaged, cut off
+ * or of another index.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -58,7 +59,9 @@ static void take_log(void *context, enum uds_log_level level, const char *senten
 		strcat(strcat(f.log, sentence), "\n");
 }
 
-/* The shape of the index that the following is about: small, or with pages that are read in parts. */
+/*
+ * The shape of the index that the following is about: small, or with pages that are read in parts.
+ */
 static void shape(uint32_t page_bytes, uint32_t record_pages, uint32_t chapters)
 {
 	const struct uds_configuration c = UDS_CONFIGURATION_INIT;
@@ -155,7 +158,10 @@ static struct answers ask(uint64_t from, uint64_t to, uint32_t version)
 	return answers;
 }
 
-/* An index with extras, of so many closed chapters, saved; closed again. Returns how many records it has. */
+/*
+ * An index with extras, of so many closed chapters, saved; closed again. Returns how many
+ * records it has.
+ */
 static uint64_t make_chapters(bool extras, uint32_t chapters, uint32_t version)
 {
 	uint64_t count = (uint64_t)chapters * f.geometry.records_per_chapter + 10;
@@ -251,7 +257,10 @@ START_TEST(the_index_is_the_same_with_and_without)
 }
 END_TEST
 
-/* A flush that overwrites allocates nothing: no block of a new journal is a hole, or zeroes that were only asked for. */
+/*
+ * A flush that overwrites allocates nothing: no block of a new journal is a hole, or zeroes that
+ * were only asked for.
+ */
 START_TEST(the_journal_of_a_new_index_is_written)
 {
 	static struct trace trace;
@@ -531,8 +540,8 @@ START_TEST(verify_names_a_flipped_bit_in_any_sector)
 END_TEST
 
 /*
- * A lookup gives the right answer or an error, wherever a bit was flipped: with small pages, that are read
- * whole, and large ones, of which parts are read, each of them for the first time.
+ * A lookup gives the right answer or an error, wherever a bit was flipped: with small pages, that
+ * are read whole, and large ones, of which parts are read, each of them for the first time.
  */
 START_TEST(no_answer_is_wrong_after_a_flipped_bit)
 {
@@ -564,7 +573,10 @@ START_TEST(no_answer_is_wrong_after_a_flipped_bit)
 }
 END_TEST
 
-/* What was right once and is read again from a device, not from the system's memory, is compared again. */
+/*
+ * What was right once and is read again from a device, not from the system's memory,
+ * is compared again.
+ */
 START_TEST(damage_that_comes_later_is_found_where_reads_are_from_a_device)
 {
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
@@ -609,7 +621,10 @@ START_TEST(damage_that_comes_later_is_found_where_reads_are_from_a_device)
 }
 END_TEST
 
-/* An error for the requests that need the page, and for no others; counted each time, and logged once. */
+/*
+ * An error for the requests that need the page, and for no others; counted each time,
+ * and logged once.
+ */
 START_TEST(a_damaged_page_is_counted_and_logged_once)
 {
 	struct uds_index_statistics statistics = UDS_INDEX_STATISTICS_INIT;
@@ -751,7 +766,10 @@ START_TEST(recovery_keeps_a_newest_chapter_that_was_damaged_later)
 }
 END_TEST
 
-/* It may be the later one of the two, behind which something was flushed: opening fails, and says why. */
+/*
+ * It may be the later one of the two, behind which something was flushed: opening fails,
+ * and says why.
+ */
 START_TEST(a_header_that_cannot_be_read_is_told)
 {
 	struct fault_plan plan;
@@ -779,7 +797,10 @@ START_TEST(a_header_that_cannot_be_read_is_told)
 }
 END_TEST
 
-/* A chapter number that is written again, after its chapter was lost, and torn: what the first one left is void. */
+/*
+ * A chapter number that is written again, after its chapter was lost, and torn: what the first one
+ * left is void.
+ */
 START_TEST(checksums_of_a_chapter_that_was_given_up_are_void_before_its_number_is_used_again)
 {
 	struct fault_plan plan;
@@ -792,7 +813,10 @@ START_TEST(checksums_of_a_chapter_that_was_given_up_are_void_before_its_number_i
 	count = 2 * (uint64_t)f.geometry.records_per_chapter;
 	store(0, count, 1);
 	close_index();
-	/* Chapter 1 has no good index page any more: it is lost, and the next one is chapter 1 again. */
+	/*
+	 * Chapter 1 has no good index page any more: it is lost, and the next one is
+	 * chapter 1 again.
+	 */
 	flip(page_at(1, 0), 1);
 	fault_plan_start(&plan);
 	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &faulty), 0);
@@ -825,7 +849,10 @@ END_TEST
 
 /* ---- orders of writes ---- */
 
-/* Each write to the area from byte @from to @to of it that is in the trace comes between two flushes. */
+/*
+ * Each write to the area from byte @from to @to of it that is in the trace comes
+ * between two flushes.
+ */
 static unsigned int check_flushed(const struct trace *trace, uint64_t from, uint64_t to)
 {
 	uint64_t area = f.geometry.index_bytes;
@@ -915,8 +942,9 @@ static void overwrite_format(const uint8_t *bytes)
 }
 
 /*
- * Another program has written chapters with the very numbers that the checksums are of, with other records, and
- * has saved or not. All its answers are right, nothing is damage, and new chapters get checksums again.
+ * Another program has written chapters with the very numbers that the checksums are of, with other
+ * records, and has saved or not. All its answers are right, nothing is damage, and new chapters
+ * get checksums again.
  */
 START_TEST(chapters_of_another_program_are_good_and_checksums_are_taken_up_again)
 {
@@ -1038,7 +1066,10 @@ static bool live_with(struct fault_plan *plan, const uint8_t *bytes, uint64_t si
 	return good;
 }
 
-/* After any transfer that failed, in the area or not, the index opens again, and checksums call nothing damaged. */
+/*
+ * After any transfer that failed, in the area or not, the index opens again, and checksums
+ * call nothing damaged.
+ */
 START_TEST(no_failed_transfer_leaves_checksums_that_are_wrong)
 {
 	static const unsigned int kinds[] = { FAULT_READ, FAULT_WRITE, FAULT_FLUSH };
@@ -1103,8 +1134,8 @@ START_TEST(each_allocation_may_fail)
 END_TEST
 
 /*
- * A record page is damaged, and records and a deletion are in the journal only: the repair loses that page's records,
- * says so, and nothing else.
+ * A record page is damaged, and records and a deletion are in the journal only: the repair loses
+ * that page's records, says so, and nothing else.
  */
 START_TEST(a_repair_keeps_what_the_journal_has)
 {

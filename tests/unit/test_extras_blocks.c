@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The blocks of the extras area, field by field: each number that no writer makes is refused although the
- * block's checksum is right, and of the journal's blocks only a whole chain counts.
+ * The blocks of the extras area, field by field: each number that no writer makes is refused
+ * although the block's checksum is right, and of the journal's blocks only a whole chain counts.
  */
 #include <errno.h>
 #include <stdlib.h>

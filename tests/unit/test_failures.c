@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sentence of a failing call: each call leaves its own, a later one never finds it, and neither does
- * another thread.
+ * The sentence of a failing call: each call leaves its own, a later one never finds it, and neither
+ * does another thread.
  */
 #include <errno.h>
 #include <pthread.h>

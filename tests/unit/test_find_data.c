@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Looking for data: what is passed over reads as zero, everything else is found, on each kind of I/O. */
+/*
+ * Looking for data: what is passed over reads as zero, everything else is found, on each
+ * kind of I/O.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +197,10 @@ START_TEST(a_snapshot_has_the_holes_of_its_devices)
 }
 END_TEST
 
-/* A store on @cow whose first @count entries are for the chunks from 9 on, kept in those from @new_chunk on. */
+/*
+ * A store on @cow whose first @count entries are for the chunks from 9 on, kept in those
+ * from @new_chunk on.
+ */
 static void make_store(struct uds_io *cow, uint64_t new_chunk, unsigned int count)
 {
 	struct uds_exception_store_format_options format = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
@@ -210,7 +216,10 @@ static void make_store(struct uds_io *cow, uint64_t new_chunk, unsigned int coun
 	}
 }
 
-/* A run of chunks that goes on behind the end of the device, or over a place of metadata: no hole from there on. */
+/*
+ * A run of chunks that goes on behind the end of the device, or over a place of metadata: no hole
+ * from there on.
+ */
 START_TEST(what_is_lost_of_a_run_is_no_hole)
 {
 	static const struct {
@@ -247,7 +256,10 @@ START_TEST(what_is_lost_of_a_run_is_no_hole)
 }
 END_TEST
 
-/* A store whose first entry leads to a chunk far behind the end: reading says so, and it is no hole. */
+/*
+ * A store whose first entry leads to a chunk far behind the end: reading says so, and
+ * it is no hole.
+ */
 START_TEST(what_is_lost_is_no_hole)
 {
 	static const uint64_t places[] = { UINT64_C(1) << 40, UINT64_MAX / 4096 - 1, 1 };

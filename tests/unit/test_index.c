@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The index as a program sees it: opening in all modes, what is refused, errors in the middle, recovery,
- * iteration, threads, and the defects of the reference implementation that it must not repeat. (What requests answer
- * is tested by the golden traces and the model.)
+ * The index as a program sees it: opening in all modes, what is refused, errors in the middle,
+ * recovery, iteration, threads, and the defects of the reference implementation that it must not
+ * repeat. (What requests answer is tested by the golden traces and the model.)
  */
 #include <errno.h>
 #include <pthread.h>
@@ -388,8 +388,9 @@ START_TEST(defect_r5_clock_that_goes_back_does_not_revive_an_old_save)
 END_TEST
 
 /*
- * Loaded with many zones, an open chapter loses what its small zones have no room for. The origin leaves the
- * volume index entries of these records behind, and a collision entry among them keeps its name out.
+ * Loaded with many zones, an open chapter loses what its small zones have no room for. The origin
+ * leaves the volume index entries of these records behind, and a collision entry among them keeps
+ * its name out.
  */
 START_TEST(defect_s7_records_dropped_at_load_can_be_stored_again)
 {
@@ -398,7 +399,10 @@ START_TEST(defect_s7_records_dropped_at_load_can_be_stored_again)
 	uint64_t missing = 0;
 
 	start(&f);
-	/* Pairs of names with the same place in the volume index: every second gets a collision entry. */
+	/*
+	 * Pairs of names with the same place in the volume index: every second gets
+	 * a collision entry.
+	 */
 	for (uint64_t i = 0; i < 500; i++) {
 		struct uds_record_name name;
 		struct uds_record_data data;
@@ -434,7 +438,9 @@ START_TEST(defect_s7_records_dropped_at_load_can_be_stored_again)
 }
 END_TEST
 
-/* A rebuild that follows on copies of the fill record must not make a name that cannot be deleted. */
+/*
+ * A rebuild that follows on copies of the fill record must not make a name that cannot be deleted.
+ */
 START_TEST(defect_r7_fill_record_is_deleted_with_one_delete)
 {
 	struct uds_record_name name;
@@ -462,8 +468,8 @@ START_TEST(defect_r7_fill_record_is_deleted_with_one_delete)
 END_TEST
 
 /*
- * With many zones a chapter can close while most of its records are still missing: its pages are full of
- * copies then, and yet they are its own.
+ * With many zones a chapter can close while most of its records are still missing: its pages are
+ * full of copies then, and yet they are its own.
  */
 START_TEST(recovery_keeps_a_newest_chapter_that_is_mostly_copies)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which requests change an index: a save after those that do not writes nothing. And what a query does
- * that a peek does not.
+ * Which requests change an index: a save after those that do not writes nothing. And what a query
+ * does that a peek does not.
  *
- * All writes, flushes and changes of size that reach the I/O are counted; nothing here goes by time.
+ * All writes, flushes and changes of size that reach the I/O are counted; nothing here
+ * goes by time.
  */
 #include <errno.h>
 #include <string.h>
@@ -121,7 +122,10 @@ static bool request(struct fixture *f, uint8_t kind, uint64_t i, bool in_batch)
 	return found;
 }
 
-/* Where the name of a request is; names 0 to 511 are in chapter 0, 512 to 611 in the open chapter 1. */
+/*
+ * Where the name of a request is; names 0 to 511 are in chapter 0, 512 to 611 in the
+ * open chapter 1.
+ */
 enum where { ABSENT, IN_OPEN_CHAPTER, IN_CLOSED_CHAPTER };
 
 static const uint64_t first_of[] = { 100000, PER_CHAPTER, 10 };
@@ -150,7 +154,10 @@ static const struct {
 
 #define ROWS ((int)(sizeof(rows) / sizeof(rows[0])))
 
-/* Every kind and place; then the same after a reopening, where the closed chapter is on the volume only. */
+/*
+ * Every kind and place; then the same after a reopening, where the closed chapter is on
+ * the volume only.
+ */
 static void try_row(struct fixture *f, int row, uint64_t i, bool in_batch)
 {
 	bool found = request(f, rows[row].kind, first_of[rows[row].where] + i, in_batch);
@@ -316,7 +323,9 @@ START_TEST(query_gives_the_data_and_leaves_outputs_alone_for_what_is_not_there)
 }
 END_TEST
 
-/* A name that is queried moves to the open chapter; one that is peeked leaves with its old chapter. */
+/*
+ * A name that is queried moves to the open chapter; one that is peeked leaves with its old chapter.
+ */
 START_TEST(query_keeps_a_name_from_leaving_and_peek_does_not)
 {
 	struct fixture f;

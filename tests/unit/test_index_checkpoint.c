@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A recovery that begins with the volume index and the page map of a save that later chapters made invalid:
- * the same answers as from the volume alone, without reading all of it; and the volume alone where the save
- * is no part of the volume's history.
+ * A recovery that begins with the volume index and the page map of a save that later chapters made
+ * invalid: the same answers as from the volume alone, without reading all of it; and the volume
+ * alone where the save is no part of the volume's history.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,8 +244,9 @@ START_TEST(a_recovery_with_the_save_answers_as_one_without_it)
 END_TEST
 
 /*
- * Nearly all names are new, so that most lists take the records of the chapters since the save while they are loaded;
- * more chapters than are read for that. @_i: bit 0 sparse; above, threads less 1.
+ * Nearly all names are new, so that most lists take the records of the chapters since the save
+ * while they are loaded; more chapters than are read for that. @_i: bit 0 sparse; above,
+ * threads less 1.
  */
 START_TEST(chapters_of_new_names_are_recovered_as_without_the_save)
 {
@@ -288,7 +289,9 @@ START_TEST(a_save_that_the_volume_has_left_behind_is_no_help)
 }
 END_TEST
 
-/* Names [0, 50) are in chapter 0; the save has them promoted into chapter 3, which is still open. */
+/*
+ * Names [0, 50) are in chapter 0; the save has them promoted into chapter 3, which is still open.
+ */
 static void promote_and_save(struct fixture *f, uint64_t *next)
 {
 	struct uds_record_data data;
@@ -332,7 +335,10 @@ START_TEST(promoted_names_are_not_lost_with_the_chapter_that_the_save_had_open)
 }
 END_TEST
 
-/* The save is put aside, and another chapter 3 is written, which has nothing of what the save has open. */
+/*
+ * The save is put aside, and another chapter 3 is written, which has nothing of what the
+ * save has open.
+ */
 START_TEST(promoted_names_are_not_lost_when_the_chapter_is_another_one)
 {
 	struct uds_record_data data;
@@ -445,7 +451,9 @@ static uint64_t place_of_delta_magic(struct fixture *f, const struct save *save,
 	return head + 40 + 8 * (uint64_t)get_le32(lists);
 }
 
-/* In the save, at all kinds of places: the volume index or page map that does not load is no help. */
+/*
+ * In the save, at all kinds of places: the volume index or page map that does not load is no help.
+ */
 START_TEST(a_damaged_save_is_no_help)
 {
 	const struct save *save;
@@ -528,8 +536,8 @@ static void remember(struct fixture *f, uint64_t names, bool *found, struct uds_
 }
 
 /*
- * No chapter is closed while it is made: it loads, and is the index as it was when it began. @_i: bit 0 sparse, bit 1
- * three zones.
+ * No chapter is closed while it is made: it loads, and is the index as it was when it began. @_i:
+ * bit 0 sparse, bit 1 three zones.
  */
 START_TEST(a_save_has_nothing_of_what_came_while_it_was_made)
 {
@@ -596,8 +604,9 @@ START_TEST(what_came_while_a_save_was_made_is_saved_by_the_next)
 END_TEST
 
 /*
- * Its open chapter is closed while it is made: it is invalid from the start, also for other implementations, and a
- * recovery begins with it. @_i: chapters that are closed; the volume has room for nine.
+ * Its open chapter is closed while it is made: it is invalid from the start, also for other
+ * implementations, and a recovery begins with it. @_i: chapters that are closed; the volume has
+ * room for nine.
  */
 START_TEST(a_save_that_is_left_behind_while_it_is_made_helps_a_recovery)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names that share their places in the volume index or in chapters: records dropped at a load, and what
- * verify says of indexes that are full of such names.
+ * Names that share their places in the volume index or in chapters: records dropped at a load, and
+ * what verify says of indexes that are full of such names.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,8 +71,8 @@ static struct uds_index_statistics statistics(struct fixture *f)
 }
 
 /*
- * Names of one class share a place in the volume index, and all places lie in the list, and so the zone,
- * of a few first bytes. In chapters they are spread evenly.
+ * Names of one class share a place in the volume index, and all places lie in the list, and so the
+ * zone, of a few first bytes. In chapters they are spread evenly.
  */
 static void same_place_name(uint64_t class, uint64_t i, struct uds_record_name *ret_name)
 {
@@ -130,8 +130,9 @@ static uint64_t findings(struct fixture *f, unsigned int zones)
 #define PAIRS 300
 
 /*
- * Two names a class: the even one in chapter 0 with the odd one; then the odd ones again, newer, in the
- * open chapter, with new names of the same classes. Three quarters find no room at a load with 4 zones.
+ * Two names a class: the even one in chapter 0 with the odd one; then the odd ones again, newer,
+ * in the open chapter, with new names of the same classes. Three quarters find no room at a load
+ * with 4 zones.
  */
 START_TEST(dropped_record_is_not_found_or_with_older_data_of_its_own)
 {
@@ -185,7 +186,9 @@ START_TEST(dropped_record_is_not_found_or_with_older_data_of_its_own)
 }
 END_TEST
 
-/* Equal in the list and address of their chapters, so that most find no room in the chapter index. */
+/*
+ * Equal in the list and address of their chapters, so that most find no room in the chapter index.
+ */
 static void same_chapter_place_name(uint64_t i, struct uds_record_name *ret_name)
 {
 	make_name(SEED, i, ret_name);
@@ -193,8 +196,8 @@ static void same_chapter_place_name(uint64_t i, struct uds_record_name *ret_name
 }
 
 /*
- * Records that their chapter cannot find are stored again, under entries of their own; the first entries
- * stay and lead to the chapter. That is how it must be, and no finding.
+ * Records that their chapter cannot find are stored again, under entries of their own; the first
+ * entries stay and lead to the chapter. That is how it must be, and no finding.
  */
 START_TEST(verify_finds_nothing_wrong_where_names_collide)
 {
@@ -290,8 +293,8 @@ static void start_crowded(struct fixture *f, bool no_extras, uint32_t record_pag
 #define CROWDED 1024u
 
 /*
- * Five of eight have one place in chapters, in which they come in pairs of one place in the volume index, so that one
- * of each pair has a collision entry there.
+ * Five of eight have one place in chapters, in which they come in pairs of one place in the volume
+ * index, so that one of each pair has a collision entry there.
  */
 static void crowded_name(uint64_t i, struct uds_record_name *ret_name)
 {
@@ -368,7 +371,10 @@ START_TEST(record_that_its_chapter_leaves_out_is_in_the_next_but_one)
 }
 END_TEST
 
-/* Bytes of the reference implementation, and what it finds. @_i: an index with a journal does so until it is flushed. */
+/*
+ * Bytes of the reference implementation, and what it finds. @_i: an index with a journal does so
+ * until it is flushed.
+ */
 START_TEST(index_without_a_flush_loses_what_its_chapters_leave_out)
 {
 	unsigned int missing;
@@ -381,7 +387,10 @@ START_TEST(index_without_a_flush_loses_what_its_chapters_leave_out)
 	missing = count_missing(&f, 4 * CROWDED);
 	ck_assert_uint_gt(missing, 100);
 	ck_assert_uint_ge(statistics(&f).unreachable_records, missing);
-	/* Those of chapters that were closed before the first flush are lost, also where they wait in memory; no more. */
+	/*
+	 * Those of chapters that were closed before the first flush are lost, also where they wait
+	 * in memory; no more.
+	 */
 	missing = (unsigned int)statistics(&f).unreachable_records;
 	ck_assert_int_eq(uds_index_flush(f.index), 0);
 	post_crowded(&f, 4 * CROWDED, CROWDED);
@@ -421,7 +430,10 @@ START_TEST(record_that_was_left_out_stays_deleted)
 }
 END_TEST
 
-/* The latest records are those of the open chapter, and a save takes none of the left-out ones for newer. */
+/*
+ * The latest records are those of the open chapter, and a save takes none of the left-out
+ * ones for newer.
+ */
 START_TEST(record_that_was_left_out_and_updated_keeps_the_update)
 {
 	struct uds_record_name name;

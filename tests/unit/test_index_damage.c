@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Damage of every structure of an index, one at a time: what opens and what is answered, that only the requests
- * concerned fail, what is counted and logged, what verify reports, and what a repair makes of it. And repairs that
- * are interrupted, refused, or not needed.
+ * Damage of every structure of an index, one at a time: what opens and what is answered, that only
+ * the requests concerned fail, what is counted and logged, what verify reports, and what a repair
+ * makes of it. And repairs that are interrupted, refused, or not needed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -556,7 +556,9 @@ static void use_damaged(const struct damage_case *c, struct uds_io *io, const bo
 		ck_assert_str_ne(message.text, "");
 		return;
 	}
-	/* The journal's deletions have looked for their names, and what they met was logged then. */
+	/*
+	 * The journal's deletions have looked for their names, and what they met was logged then.
+	 */
 	ck_assert_int_eq(uds_index_get_statistics(index, &statistics), 0);
 	ck_assert(statistics.damaged_reads == 0 || image.kind == WITH_JOURNAL);
 	damaged_reads = statistics.damaged_reads;
@@ -569,7 +571,10 @@ static void use_damaged(const struct damage_case *c, struct uds_io *io, const bo
 		      c->name, answers.missing);
 	ck_assert_msg((answers.returned > 0) == c->is_recovered, "%s: %" PRIu64 " names are back",
 		      c->name, answers.returned);
-	/* Those of the structure: a chapter's names, or the share of a page, and names that share an address. */
+	/*
+	 * Those of the structure: a chapter's names, or the share of a page, and names that
+	 * share an address.
+	 */
 	if (c->loses != NOTHING)
 		ck_assert_msg(answers.failed + answers.missing <= count(lost) + 30,
 			      "%s: %" PRIu64 " requests failed", c->name, answers.failed);
@@ -744,7 +749,10 @@ START_TEST(damage_beside_a_journal_is_confined)
 	for (size_t i = 0; i < CASES; i += test_step()) {
 		struct damage_case c = cases[i];
 
-		/* All records of the open chapter are in the journal, too; the deletions before it are not. */
+		/*
+		 * All records of the open chapter are in the journal, too; the deletions
+		 * before it are not.
+		 */
 		if (c.loses == SINCE_FIRST_SAVE || c.loses == THE_OPEN_CHAPTER)
 			c.loses = NOTHING;
 		if (c.damage.structure != EXTRAS_HEADERS)
@@ -867,7 +875,10 @@ START_TEST(a_save_that_cannot_be_read_is_not_given_up_without_being_asked)
 }
 END_TEST
 
-/* Two pages, a chapter's index, a save and the extras at once, and a power cut at any write of the repair. */
+/*
+ * Two pages, a chapter's index, a save and the extras at once, and a power cut at any write
+ * of the repair.
+ */
 START_TEST(a_repair_that_is_interrupted_can_be_done_again)
 {
 	const struct index_damage damages[] = {

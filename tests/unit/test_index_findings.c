@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What goes wrong is said: verify finds whatever keeps a save from being loaded, and a lookup that could not
- * read its page says which.
+ * What goes wrong is said: verify finds whatever keeps a save from being loaded, and a lookup that
+ * could not read its page says which.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -103,8 +103,8 @@ START_TEST(verify_ends_where_its_callback_wants)
 END_TEST
 
 /*
- * A page map that is wrong about one border is wrong about the two pages beside it, and each is named: in the
- * first only the number of lists differs.
+ * A page map that is wrong about one border is wrong about the two pages beside it, and each is
+ * named: in the first only the number of lists differs.
  */
 START_TEST(verify_names_each_page_that_the_page_map_is_wrong_about)
 {
@@ -137,7 +137,10 @@ START_TEST(verify_names_each_page_that_the_page_map_is_wrong_about)
 }
 END_TEST
 
-/* One byte changed anywhere outside the volume: where the save no longer loads, verify has a finding. */
+/*
+ * One byte changed anywhere outside the volume: where the save no longer loads, verify
+ * has a finding.
+ */
 START_TEST(verify_finds_whatever_keeps_a_save_from_loading)
 {
 	struct uds_index *index;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sparse indexes with so few dense chapters that a chapter is sparse while it is still being written.
+ * Sparse indexes with so few dense chapters that a chapter is sparse while it is
+ * still being written.
  *
- * What a request answers must not depend on how far the writer is: the same requests are given to an
- * index whose chapters are written before the next request comes, to one whose writes are slow, and to
- * one whose writes stand still as long as a chapter can be in flight.
+ * What a request answers must not depend on how far the writer is: the same requests are given to
+ * an index whose chapters are written before the next request comes, to one whose writes are slow,
+ * and to one whose writes stand still as long as a chapter can be in flight.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -152,7 +153,10 @@ static struct uds_index_statistics statistics(struct fixture *f)
 	return s;
 }
 
-/* To be called before each request. Only one that may close the next chapter needs the last one written. */
+/*
+ * To be called before each request. Only one that may close the next chapter needs the
+ * last one written.
+ */
 static void keep_pace(struct fixture *f, bool may_close)
 {
 	if (f->pace == AT_ONCE)

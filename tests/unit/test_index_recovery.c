@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a recovery keeps: the records of a damaged save's open chapter; and every record of the newest
- * chapter that can be found, also where the chapter index has no room for others. And what it does not lose
- * without being asked to.
+ * What a recovery keeps: the records of a damaged save's open chapter; and every record of the
+ * newest chapter that can be found, also where the chapter index has no room for others. And what
+ * it does not lose without being asked to.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,8 +186,8 @@ START_TEST(a_damaged_save_does_not_take_its_open_chapter_with_it)
 	fill_and_save(&f);
 	delta_magic = place_of_delta_magic(&f, sparse);
 	damage(&f, place_in_save(&f, _i / 4 < 4 ? _i / 4 : 2));
-	if (_i / 4 ==
-	    4) /* the header, and with it the head of the stream that says how many zones there are */
+	/* the header, and with it the head of the stream that says how many zones there are */
+	if (_i / 4 == 4)
 		damage(&f, delta_magic);
 	ck_assert_int_eq(uds_index_read_info(f.io, &options, &f.message, &info), 0);
 	ck_assert_int_eq(info.state, UDS_INDEX_NEEDS_RECOVERY);
@@ -324,9 +324,10 @@ static void check_after_cut(struct uds_crash_log *after, const char *text)
 }
 
 /*
- * The chapter that the first save has open is on the volume; the second save has the next one, and its header
- * is garbage. So the records of that are kept, and the next save is written over the first one. After a cut
- * between its header and the end of the damaged one, what the damaged one has is older.
+ * The chapter that the first save has open is on the volume; the second save has the next one, and
+ * its header is garbage. So the records of that are kept, and the next save is written over the
+ * first one. After a cut between its header and the end of the damaged one, what the damaged one
+ * has is older.
  */
 START_TEST(a_save_that_has_all_of_a_damaged_one_asks_nothing_after_a_cut)
 {
@@ -369,7 +370,9 @@ START_TEST(a_save_that_has_all_of_a_damaged_one_asks_nothing_after_a_cut)
 }
 END_TEST
 
-/* Names of which many are equal in the bits of the chapter index, so that a list has to be emptied. */
+/*
+ * Names of which many are equal in the bits of the chapter index, so that a list has to be emptied.
+ */
 static void make_crowded_name(int i, struct uds_record_name *ret_name)
 {
 	make_name(SEED, (uint64_t)i, ret_name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a sparse index finds and what it may miss: old names come back together with their neighbours, not
- * alone.
+ * What a sparse index finds and what it may miss: old names come back together with their
+ * neighbours, not alone.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The front of the I/O layer: what a vtable must have, what a transfer must obey, the memory backend,
- * sentences, and every allocation of every open failing in turn.
+ * The front of the I/O layer: what a vtable must have, what a transfer must obey, the memory
+ * backend, sentences, and every allocation of every open failing in turn.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Engines: over memory, plain files and plain backends (threads), io_uring, a kernel that refuses it, a backend
- * that completes requests from a thread of its own, and one that has to be reaped.
+ * Engines: over memory, plain files and plain backends (threads), io_uring, a kernel that refuses
+ * it, a backend that completes requests from a thread of its own, and one that has to be reaped.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -968,8 +968,9 @@ struct worker {
 };
 
 /*
- * Writes and reads pages of its own through an engine of its own, and flushes now and then. No ring is unmapped
- * before all are there: a thread sanitizer does not see that another one at its address is new memory.
+ * Writes and reads pages of its own through an engine of its own, and flushes now and then. No ring
+ * is unmapped before all are there: a thread sanitizer does not see that another one at its address
+ * is new memory.
  */
 static void *work(void *context)
 {
@@ -1020,8 +1021,8 @@ START_TEST(threads_share_an_io_with_an_engine_each)
 END_TEST
 
 /*
- * Each thread submits, and reaps whatever is done; the requests are numbered by their user, and each must
- * come to exactly one thread.
+ * Each thread submits, and reaps whatever is done; the requests are numbered by their user, and
+ * each must come to exactly one thread.
  */
 #define SHARED_ROUNDS 200
 static _Atomic int given_out;
@@ -1084,7 +1085,10 @@ END_TEST
 
 /* ---- faults ---- */
 
-/* A submit that fails is the status of what was submitted; a reap that fails that of what was in flight. */
+/*
+ * A submit that fails is the status of what was submitted; a reap that fails that of what
+ * was in flight.
+ */
 START_TEST(errors_of_a_backend_are_the_statuses_of_its_requests)
 {
 	struct uds_io *io = open_pull(), *good = open_backend(MEMORY);
@@ -1202,7 +1206,10 @@ START_TEST(each_allocation_may_fail)
 }
 END_TEST
 
-/* Where no thread can be had the caller does the work; where no descriptor can, one looks now and then. */
+/*
+ * Where no thread can be had the caller does the work; where no descriptor can, one looks
+ * now and then.
+ */
 START_TEST(an_engine_lives_without_threads_and_descriptors)
 {
 	struct uds_io *io = open_own(false, false), *ring = open_backend(URING);

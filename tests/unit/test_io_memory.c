@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The memory backend: sizes far beyond the memory there is, what is allocated when, giving back, many
- * threads, and a comparison with an array.
+ * The memory backend: sizes far beyond the memory there is, what is allocated when, giving back,
+ * many threads, and a comparison with an array.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What lies where: I/Os that have bytes in common, images that somebody uses, and block devices that
- * change below their page cache. What needs loop devices is skipped where there are none.
+ * What lies where: I/Os that have bytes in common, images that somebody uses, and block devices
+ * that change below their page cache. What needs loop devices is skipped where there are none.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -283,8 +283,8 @@ START_TEST(loop_devices_on_loop_devices_are_followed_down)
 END_TEST
 
 /*
- * Makes a file system in the image and mounts it; false after a note. @make: the command for that; @type,
- * @another: what it is mounted as, or what else.
+ * Makes a file system in the image and mounts it; false after a note. @make: the command for that;
+ * @type, @another: what it is mounted as, or what else.
  */
 static bool mount_as(const char *test, const char *make, const char *type, const char *another,
 		     struct loop_device *loop)

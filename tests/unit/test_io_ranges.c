@@ -202,7 +202,9 @@ START_TEST(uris_name_ranges)
 	ck_assert_int_eq(uds_io_close(other), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 
-	/* Three ranges of two files; the same file twice only to read, since a writer has it alone. */
+	/*
+	 * Three ranges of two files; the same file twice only to read, since a writer has it alone.
+	 */
 	io = open_uri("concat:?part=file:one?offset=8&part=two&part=file:one?length=1%26offset=3&"
 		      "length=13",
 		      false);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * io_uring's registered files and buffers: that requests use them, that nothing depends on them, and that
- * neither a closed file nor removed memory stays with the kernel.
+ * io_uring's registered files and buffers: that requests use them, that nothing depends on them,
+ * and that neither a closed file nor removed memory stays with the kernel.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -307,8 +307,8 @@ START_TEST(files_without_a_slot_work_too)
 END_TEST
 
 /*
- * A closed file leaves its slot to the next one, while requests for another file are in the ring: its lock is
- * gone at once, and no request goes to another one's file.
+ * A closed file leaves its slot to the next one, while requests for another file are in the ring:
+ * its lock is gone at once, and no request goes to another one's file.
  */
 START_TEST(a_closed_file_leaves_nothing_in_the_ring)
 {
@@ -348,7 +348,9 @@ START_TEST(a_closed_file_leaves_nothing_in_the_ring)
 }
 END_TEST
 
-/* The ring goes first: a file that is open keeps nothing of it, and the kernel nothing of the file. */
+/*
+ * The ring goes first: a file that is open keeps nothing of it, and the kernel nothing of the file.
+ */
 START_TEST(an_engine_closes_before_its_files)
 {
 	uint8_t *buffer = make_buffer(PAGE);
@@ -512,7 +514,9 @@ END_TEST
 
 /* ---- the library's own ---- */
 
-/* The bytes of all buffers, and the number of files, that this process has registered in its rings. */
+/*
+ * The bytes of all buffers, and the number of files, that this process has registered in its rings.
+ */
 static void count_registered(uint64_t *ret_bytes, unsigned int *ret_files)
 {
 	DIR *dir = opendir("/proc/self/fdinfo");

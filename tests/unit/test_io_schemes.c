@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* URI schemes that a program registers: what their open gets and gives back, and what is refused. */
+/*
+ * URI schemes that a program registers: what their open gets and gives back, and what is refused.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>

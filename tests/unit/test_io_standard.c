@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Programs that run with standard descriptors closed: whatever the library opens gets another number,
- * so that nothing that is printed lands in a store and no store is read as input.
+ * Programs that run with standard descriptors closed: whatever the library opens gets another
+ * number, so that nothing that is printed lands in a store and no store is read as input.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -172,8 +172,9 @@ END_TEST
 static atomic_bool over;
 
 /*
- * A thread of the program that prints and reads without looking. By bare system calls: the thread sanitizer
- * would take a number that another thread opens and closes meanwhile, which is the point here, for a race.
+ * A thread of the program that prints and reads without looking. By bare system calls: the thread
+ * sanitizer would take a number that another thread opens and closes meanwhile, which is the point
+ * here, for a race.
  */
 static void *print_and_read(void *unused)
 {

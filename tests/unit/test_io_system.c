@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the file backend asks of the system, and what it makes of a failure. This program has its own fsync()
- * and fstat(), which are taken instead of the system's where nothing stands in front of them.
+ * What the file backend asks of the system, and what it makes of a failure. This program has
+ * its own fsync() and fstat(), which are taken instead of the system's where nothing stands in
+ * front of them.
  */
 #include <dlfcn.h>
 #include <errno.h>

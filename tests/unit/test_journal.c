@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The journal: what was flushed survives a power cut. Each test lives through a case that could lose it, copies the
- * device as a power cut would leave it, and opens the copy, with one zone, several, and read-only.
+ * The journal: what was flushed survives a power cut. Each test lives through a case that could
+ * lose it, copies the device as a power cut would leave it, and opens the copy, with one zone,
+ * several, and read-only.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -286,7 +287,9 @@ START_TEST(a_record_that_was_promoted_saved_and_deleted_stays_deleted)
 }
 END_TEST
 
-/* Each order of storing, deleting and flushing, in the chapter of the record, and in a later one. */
+/*
+ * Each order of storing, deleting and flushing, in the chapter of the record, and in a later one.
+ */
 START_TEST(deleted_and_stored_again_in_every_order)
 {
 	bool later = _i % 2 == 1, flush_between = _i / 2 % 2 == 1, flush_first = _i / 4 == 1;
@@ -375,7 +378,10 @@ START_TEST(a_full_open_chapter_survives_with_other_zones)
 }
 END_TEST
 
-/* Goes on with an index until its open chapter, and the one after it, are on the volume; nothing is flushed. */
+/*
+ * Goes on with an index until its open chapter, and the one after it, are on the volume;
+ * nothing is flushed.
+ */
 static void close_two_chapters(struct uds_index *index)
 {
 	struct uds_index *other = f.index;
@@ -387,8 +393,8 @@ static void close_two_chapters(struct uds_index *index)
 }
 
 /*
- * With more zones the chapter of the journal is closed while it is replayed. Once the next one is on the volume as
- * well, the deletions of the journal must not take what was stored after them.
+ * With more zones the chapter of the journal is closed while it is replayed. Once the next one is
+ * on the volume as well, the deletions of the journal must not take what was stored after them.
  */
 START_TEST(names_stored_after_their_deletion_survive_two_cuts_with_other_zones)
 {
@@ -569,7 +575,9 @@ START_TEST(damage_of_the_journal_is_named)
 	}
 	ck_assert_int_eq(uds_index_close(f.index), 0);
 	f.index = NULL;
-	/* Five flushes of a block each. The last one alone cannot be told from one that was torn. */
+	/*
+	 * Five flushes of a block each. The last one alone cannot be told from one that was torn.
+	 */
 	flip(block_at(5) + 100);
 	ck_assert_int_eq(open_on(f.io, 1, UDS_INDEX_LOAD_OR_RECOVER, false, &f.index), 0);
 	check(f.index, (struct expected[]){ { 3, 1 }, { 4, 0 } }, 2, "torn");

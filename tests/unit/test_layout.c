@@ -555,7 +555,9 @@ START_TEST(a_save_has_a_block_for_each_zone)
 	struct save save;
 
 	read_ok(io, 0, &layout);
-	/* The header, the page map and 5 blocks of the open chapter are there whatever the zones. */
+	/*
+	 * The header, the page map and 5 blocks of the open chapter are there whatever the zones.
+	 */
 	layout.super.save_blocks = 7 + 16;
 	ck_assert_int_eq(save_header_plan(&layout.super, 0, 16, &save, &message), 0);
 	layout.super.save_blocks--;
@@ -640,7 +642,9 @@ START_TEST(the_first_chapter_has_no_last_save)
 }
 END_TEST
 
-/* Clock steps back: the reference implementation would load the older save (uds-format, 20.2, R5). */
+/*
+ * Clock steps back: the reference implementation would load the older save (uds-format, 20.2, R5).
+ */
 START_TEST(defect_R5_a_clock_that_steps_back_does_not_bring_an_older_save_back)
 {
 	struct uds_message message = { "" };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Repairs of an index whose super block or config block is damaged: from what the rest of the index says it is made
- * again, bit for bit where that can be, and everything is found; or, where the rest leaves more than one answer, nothing
- * is changed.
+ * Repairs of an index whose super block or config block is damaged: from what the rest of the index
+ * says it is made again, bit for bit where that can be, and everything is found; or, where the rest
+ * leaves more than one answer, nothing is changed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -426,8 +426,8 @@ static void go_on(struct uds_io *io, uint64_t chapters)
 }
 
 /*
- * A converted one, from the conversion on, until the moved chapter has left, and longer: the block need not be the
- * same then, but every chapter is where it says, and those to come are.
+ * A converted one, from the conversion on, until the moved chapter has left, and longer: the block
+ * need not be the same then, but every chapter is where it says, and those to come are.
  */
 START_TEST(a_config_block_of_a_converted_index_is_made_again)
 {
@@ -523,7 +523,10 @@ static bool loses_seed(const struct damage *damage)
 	return damage->at <= SEED_AT && damage->at + damage->length > SEED_AT;
 }
 
-/* All but the seed data is as it was; and the primary nonce that they lead to, if that was lost, too. */
+/*
+ * All but the seed data is as it was; and the primary nonce that they lead to, if that
+ * was lost, too.
+ */
 static void check_super(struct uds_io *io, const struct damage *damage)
 {
 	const uint64_t at = image.super_at, rest = at + SEED_AT + 40;
@@ -572,7 +575,9 @@ START_TEST(a_super_block_is_made_again)
 }
 END_TEST
 
-/* Where it was never saved, chapters tell its nonce; before there is one, the extras, or nothing. */
+/*
+ * Where it was never saved, chapters tell its nonce; before there is one, the extras, or nothing.
+ */
 START_TEST(a_super_block_of_an_index_without_a_save_is_made_again)
 {
 	static const struct subject never[] = {
@@ -837,7 +842,10 @@ static void check_whole(struct uds_io *io)
 	ck_assert_int_eq(uds_index_close(index), 0);
 }
 
-/* The power is cut at each write: the block is good, or damaged as before, or torn; and is repaired. */
+/*
+ * The power is cut at each write: the block is good, or damaged as before, or torn;
+ * and is repaired.
+ */
 START_TEST(a_power_cut_leaves_what_can_be_repaired)
 {
 	const struct told told = { .nonce = true };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* LVM volume groups: what they have, where the bytes of a volume are, and what is refused with which sentence. */
+/*
+ * LVM volume groups: what they have, where the bytes of a volume are, and what is refused
+ * with which sentence.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +37,9 @@ static struct uds_io *open_pv(char letter, const char *text)
 	return io;
 }
 
-/* Opens a group on @a and @b (NULL: one only), which it then owns; they are closed when it fails. */
+/*
+ * Opens a group on @a and @b (NULL: one only), which it then owns; they are closed when it fails.
+ */
 static int open_group(struct uds_io *a, struct uds_io *b, struct uds_lvm_group **ret_group)
 {
 	struct uds_lvm_options options = UDS_LVM_OPTIONS_INIT;

@@ -574,7 +574,10 @@ START_TEST(an_unreadable_origin_is_no_reason_to_fail_where_equal_chunks_are_skip
 }
 END_TEST
 
-/* The list cannot be read in an area, or that is not on the device any more: so many of its entries are known. */
+/*
+ * The list cannot be read in an area, or that is not on the device any more: so many of its
+ * entries are known.
+ */
 static void check_unknown_list(struct world *w, int status, uint64_t area, uint64_t known)
 {
 	struct uds_exception_store_status s = UDS_EXCEPTION_STORE_STATUS_INIT;
@@ -641,7 +644,10 @@ START_TEST(a_list_that_cannot_be_read_on_is_known_up_to_there)
 }
 END_TEST
 
-/* Of an area with a bad sector the sectors before that are known, and all of a list that ends in them. */
+/*
+ * Of an area with a bad sector the sectors before that are known, and all of a list that
+ * ends in them.
+ */
 START_TEST(a_list_is_known_up_to_the_bad_sector_of_an_area)
 {
 	struct uds_exception_store_status s = UDS_EXCEPTION_STORE_STATUS_INIT, whole = s;
@@ -676,7 +682,10 @@ START_TEST(a_list_is_known_up_to_the_bad_sector_of_an_area)
 }
 END_TEST
 
-/* The same where the device ends inside an area, the first one too; nothing is left of the data then. */
+/*
+ * The same where the device ends inside an area, the first one too; nothing is left of
+ * the data then.
+ */
 START_TEST(a_list_is_known_up_to_the_end_of_the_device)
 {
 	static const struct {

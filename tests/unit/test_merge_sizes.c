@@ -174,7 +174,9 @@ START_TEST(every_multiple_of_areas_and_rounds_merges)
 	merge_beside(chunk_bytes, at_once * per_area, most);
 	merge_beside(chunk_bytes, (at_once + 1) * per_area, most);
 	merge_beside(chunk_bytes, beyond, most);
-	/* A short run goes beyond a round with the larger chunks alone: of those there are fewer. */
+	/*
+	 * A short run goes beyond a round with the larger chunks alone: of those there are fewer.
+	 */
 	if (test_scale() < 1 && chunk_bytes < 4096)
 		return;
 	merge_all(chunk_bytes, round + per_area / 3 + 5, RANDOM);

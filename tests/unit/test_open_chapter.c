@@ -136,7 +136,10 @@ START_TEST(removed_name_comes_back_under_a_new_number__S6)
 	for (uint32_t i = 0; i < 8; i++) {
 		ck_assert(open_zone_remove(zone, &a.name));
 		ck_assert_int_eq(put(zone, &a, &room), 0);
-		/* As the reference implementation has it: each cycle takes a number, the order is that of arrival. */
+		/*
+		 * As the reference implementation has it: each cycle takes a number, the order is
+		 * that of arrival.
+		 */
 		ck_assert_uint_eq(room, 7 - i);
 		ck_assert_uint_eq(open_zone_live(zone), 2);
 	}
@@ -693,7 +696,10 @@ static void crafted_name(const unsigned int free_bytes[3], uint32_t i,
 		ret_record->name.bytes[free_bytes[b]] = (uint8_t)(i >> 8 * b);
 }
 
-/* How many slots a search looks at for a name that is not in the table: it ends at the first empty one. */
+/*
+ * How many slots a search looks at for a name that is not in the table: it ends at the
+ * first empty one.
+ */
 static uint32_t count_probes(const struct open_zone *zone, const struct uds_record_name *name)
 {
 	uint32_t slot = (uint32_t)open_zone_hash(zone, name) & zone->slot_mask, probes = 1;
@@ -726,8 +732,8 @@ static void assert_few_probes(struct open_zone *zone, const unsigned int free_by
 }
 
 /*
- * 100,000 names take three bytes to tell them apart, so names that are equal in any set of bytes are
- * equal in all but three, or in fewer. All sets with UDS_TEST_SCALE, one in 23 without.
+ * 100,000 names take three bytes to tell them apart, so names that are equal in any set of bytes
+ * are equal in all but three, or in fewer. All sets with UDS_TEST_SCALE, one in 23 without.
  */
 START_TEST(names_equal_in_all_but_three_bytes_take_few_probes)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Each option that nothing else makes visible has an effect: the environment of every call that takes
- * one, depths of queues, cache sizes.
+ * Each option that nothing else makes visible has an effect: the environment of every call that
+ * takes one, depths of queues, cache sizes.
  */
 #include <stdio.h>
 #include <string.h>
@@ -263,7 +263,9 @@ START_TEST(every_environment_is_used)
 }
 END_TEST
 
-/* Exactly the bytes that the index takes are enough; one less is not, and nothing is written then. */
+/*
+ * Exactly the bytes that the index takes are enough; one less is not, and nothing is written then.
+ */
 START_TEST(an_index_stays_within_its_size_limit)
 {
 	struct uds_index_format_options options = UDS_INDEX_FORMAT_OPTIONS_INIT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Calls without a handle write the sentence of a failure to a message of the caller's, which may be NULL: those that
- * make an I/O, record pages, and the geometry.
+ * Calls without a handle write the sentence of a failure to a message of the caller's, which may be
+ * NULL: those that make an I/O, record pages, and the geometry.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What reading pages costs: reads of a device that takes its time, and memory. And lookups in steps, whose
- * chapter may be written over while they wait.
+ * What reading pages costs: reads of a device that takes its time, and memory. And lookups in
+ * steps, whose chapter may be written over while they wait.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -514,7 +514,10 @@ START_TEST(a_read_that_fails_ends_the_lookup_with_its_status_and_the_page)
 }
 END_TEST
 
-/* Where reads are quick, a hit reads of a large page only what is near the place where its name should be. */
+/*
+ * Where reads are quick, a hit reads of a large page only what is near the place where its
+ * name should be.
+ */
 START_TEST(a_hit_reads_a_small_part_of_a_large_page)
 {
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who waits for whom on ranges of the origin: at every border of what a merge has claimed, and in which order. */
+/*
+ * Who waits for whom on ranges of the origin: at every border of what a merge has claimed, and
+ * in which order.
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -119,7 +122,10 @@ START_TEST(writers_wait_for_exactly_what_is_claimed)
 }
 END_TEST
 
-/* Two requests, one after the other: the second waits where they share a byte and one of them writes. */
+/*
+ * Two requests, one after the other: the second waits where they share a byte and one
+ * of them writes.
+ */
 START_TEST(ranges_that_meet_are_held_one_after_the_other)
 {
 	static const struct {
@@ -148,7 +154,10 @@ START_TEST(ranges_that_meet_are_held_one_after_the_other)
 }
 END_TEST
 
-/* A reader comes behind a writer that waits, so that writers get in; not behind one that a merge keeps out. */
+/*
+ * A reader comes behind a writer that waits, so that writers get in; not behind one that a
+ * merge keeps out.
+ */
 START_TEST(only_a_claim_lets_readers_overtake)
 {
 	struct range_claim claim = { runs, CLAIMED, CHUNK, NULL };

@@ -167,7 +167,10 @@ END_TEST
 
 START_TEST(biased_names_are_sorted_too)
 {
-	/* The same first eight bytes, the same first byte, only a few different ones, counting ones. */
+	/*
+	 * The same first eight bytes, the same first byte, only a few different
+	 * ones, counting ones.
+	 */
 	random_records(2, 2048);
 	for (uint32_t i = 0; i < 2048; i++)
 		memset(records[i].name.bytes, 7, 8);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every chapter of every recorded index, both ways: its pages are read, all that is in them is found, and
- * made again from their content they come out bit for bit.
+ * Every chapter of every recorded index, both ways: its pages are read, all that is in them is
+ * found, and made again from their content they come out bit for bit.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -112,7 +112,10 @@ static uint32_t rewrite_lists(void)
 	return entries;
 }
 
-/* Checks the record pages, encodes them again, and notes each name at the place that the index tells. */
+/*
+ * Checks the record pages, encodes them again, and notes each name at the place that
+ * the index tells.
+ */
 static void rewrite_record_pages(void)
 {
 	const uint32_t per_page = c.geometry.records_per_page;
@@ -169,7 +172,10 @@ static void rewrite_record_pages(void)
 	record_page_encoder_free(encoder);
 }
 
-/* A name that its list spells out has a collision entry; the one at the same address, the ordinary one. */
+/*
+ * A name that its list spells out has a collision entry; the one at the same address,
+ * the ordinary one.
+ */
 static void find_ordinary_names(void)
 {
 	for (uint32_t i = 0; i < c.names; i++) {
@@ -192,7 +198,10 @@ static void find_ordinary_names(void)
 
 static void put_all(struct chapter_index *index)
 {
-	/* Ordinary ones first; then each list's collision entries, from the back, which is from the oldest. */
+	/*
+	 * Ordinary ones first; then each list's collision entries, from the back, which is
+	 * from the oldest.
+	 */
 	for (uint32_t i = 0; i < c.names; i++) {
 		if (c.ordinary[i])
 			ck_assert_int_eq(chapter_index_put(index, &c.name[i], c.page_of[i]), 0);

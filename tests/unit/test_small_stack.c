@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How much stack the public calls need: those of the index, snapshots and what lies below. See small_stack.h. */
+/*
+ * How much stack the public calls need: those of the index, snapshots and what lies
+ * below. See small_stack.h.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

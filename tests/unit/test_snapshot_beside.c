@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Several snapshots of one origin, with chunks of different sizes, against plain arrays: what each shows is
- * never changed by what happens to the origin or to another one.
+ * Several snapshots of one origin, with chunks of different sizes, against plain arrays: what each
+ * shows is never changed by what happens to the origin or to another one.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -195,7 +195,10 @@ static int take_range(void *context, uint64_t offset, uint64_t length)
 	return 0;
 }
 
-/* Where the two differ, everything is reported; compared by content, no more than the blocks that differ. */
+/*
+ * Where the two differ, everything is reported; compared by content, no more than the
+ * blocks that differ.
+ */
 static void check_difference(struct world *w, bool compare)
 {
 	struct member *from = any_open(w), *to = pick(w, 3) == 0 ? NULL : any_open(w);
@@ -367,7 +370,9 @@ START_TEST(what_cannot_be_is_refused)
 }
 END_TEST
 
-/* A COW device that fails stops the write, with its name; once it is given up, the origin goes on. */
+/*
+ * A COW device that fails stops the write, with its name; once it is given up, the origin goes on.
+ */
 START_TEST(a_failing_one_is_named_and_can_be_given_up)
 {
 	static const unsigned int kinds[] = { FAULT_WRITE, FAULT_FLUSH };
@@ -458,7 +463,10 @@ START_TEST(each_allocation_may_fail)
 }
 END_TEST
 
-/* Threads: writers to the origin through all of them, a merge, and readers of those that must not change. */
+/*
+ * Threads: writers to the origin through all of them, a merge, and readers of those that
+ * must not change.
+ */
 
 #define ROUNDS 60
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The known defects of kernels with this format, numbered as in the description of the format: each that can
- * occur in a library has a test here that it does not. (D9, giving back the space of merged chunks, is
- * not offered.)
+ * The known defects of kernels with this format, numbered as in the description of the format: each
+ * that can occur in a library has a test here that it does not. (D9, giving back the space of
+ * merged chunks, is not offered.)
  */
 #include <errno.h>
 #include <pthread.h>
@@ -242,8 +242,10 @@ static void finish_merge(struct fixture *f, uint64_t first, uint64_t count)
 	image_free(&cow);
 }
 
-/* Each write and each flush of a merge fails once; _i: go on with the same handle, or with a new one;
- * in small rounds, or all areas at once. */
+/*
+ * Each write and each flush of a merge fails once; _i: go on with the same handle, or with a new
+ * one; in small rounds, or all areas at once.
+ */
 START_TEST(d03_failed_area_write_leaves_the_entries_in_place)
 {
 	const uint64_t first = 3, count = 2 * PER_AREA + 10;
@@ -367,7 +369,10 @@ START_TEST(d07_allocation_after_a_merge_heeds_holes)
 	struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
 	struct fixture f;
 
-	/* The first entry uses a high chunk: a number derived from the count would give it out again. */
+	/*
+	 * The first entry uses a high chunk: a number derived from the count would give
+	 * it out again.
+	 */
 	f.origin = make_origin();
 	f.cow = make_cow(100);
 	plant(f.cow, 0, 0, 10, 4);
@@ -760,7 +765,10 @@ static int note_loss(void *context, const struct uds_snapshot_loss *loss)
 	return 0;
 }
 
-/* New chunks that count up from @_i over chunk 34, which is an area: that one is lost, and no other. */
+/*
+ * New chunks that count up from @_i over chunk 34, which is an area: that one is lost,
+ * and no other.
+ */
 START_TEST(a_run_over_an_area_loses_that_chunk_alone)
 {
 	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;

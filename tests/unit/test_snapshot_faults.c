@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every operation and every allocation of a snapshot's life fails in turn: an error is told, nothing leaks,
- * and what was acknowledged is there, with the same handle and with a new one.
+ * Every operation and every allocation of a snapshot's life fails in turn: an error is told,
+ * nothing leaks, and what was acknowledged is there, with the same handle and with a new one.
  */
 #include <errno.h>
 #include <stdlib.h>

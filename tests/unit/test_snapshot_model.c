@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The snapshot device against two plain arrays, origin and view: random reads and writes of both sides
- * with merges, stops, overflows and re-opening in between.
+ * The snapshot device against two plain arrays, origin and view: random reads and writes of both
+ * sides with merges, stops, overflows and re-opening in between.
  */
 #include <errno.h>
 #include <stdio.h>

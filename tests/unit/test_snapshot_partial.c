@@ -336,7 +336,10 @@ START_TEST(salvage_can_be_stopped_and_refuses_what_it_cannot_do)
 }
 END_TEST
 
-/* One that is opened to read only, or to save what can be had, is not given up: its device stays as it is. */
+/*
+ * One that is opened to read only, or to save what can be had, is not given up: its device
+ * stays as it is.
+ */
 START_TEST(what_is_only_read_is_not_invalidated)
 {
 	static const struct setting set = { 4096, 512, 20 * 4096 };

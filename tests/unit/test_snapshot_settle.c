@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * After a failure: what a store still owes its device is made good before anything else, in the right order,
- * and tried again until it is durable.
+ * After a failure: what a store still owes its device is made good before anything else, in the
+ * right order, and tried again until it is durable.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -99,7 +99,10 @@ static uint64_t exceptions(struct fixture *f)
 	return status.exceptions;
 }
 
-/* The area of a failed commit may be on the device or not: it is put back, and stays, before a merge. */
+/*
+ * The area of a failed commit may be on the device or not: it is put back, and stays,
+ * before a merge.
+ */
 START_TEST(a_failed_commit_is_taken_back_durably_before_a_merge)
 {
 	struct fixture f;
@@ -219,7 +222,10 @@ START_TEST(the_last_area_of_a_device_is_cleaned_too)
 }
 END_TEST
 
-/* The last sector of an area says that the list goes on: it comes back when all the rest is durable. */
+/*
+ * The last sector of an area says that the list goes on: it comes back when all the
+ * rest is durable.
+ */
 START_TEST(areas_are_restored_from_the_front)
 {
 	struct fixture f;
@@ -251,7 +257,10 @@ static bool has_entries(struct fixture *f, uint64_t area)
 	return bytes[CHUNK - 1] != 0 || memcmp(bytes, bytes + 1, CHUNK - 1) != 0;
 }
 
-/* Full areas end before anything else of them or of the last one goes: no cut leaves a list with a hole. */
+/*
+ * Full areas end before anything else of them or of the last one goes: no cut leaves a list
+ * with a hole.
+ */
 START_TEST(full_areas_end_before_the_last_one_goes)
 {
 	unsigned int ended = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Many threads on one snapshot. Every thread owns slices of all chunks, so that several always write to the
- * same chunk, and knows what its slices must hold.
+ * Many threads on one snapshot. Every thread owns slices of all chunks, so that several always
+ * write to the same chunk, and knows what its slices must hold.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -81,7 +81,10 @@ static bool all_are(const uint8_t *bytes, size_t count, uint8_t value)
 	return true;
 }
 
-/* The own slice holds what was written there; what others own on the other side is as at the beginning. */
+/*
+ * The own slice holds what was written there; what others own on the other side is as
+ * at the beginning.
+ */
 static void check_slice(struct worker *w, unsigned int chunk)
 {
 	struct shared *shared = w->shared;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Damage of every structure of an exception store, one at a time: what opens, what each chunk of the snapshot then
- * reads as, that no other chunk is concerned, what the status counts, what is logged, and what verify reports. A COW
- * device has no checksums, so what contradicts nothing cannot be known to be damaged; the cases say what comes of it.
+ * Damage of every structure of an exception store, one at a time: what opens, what each chunk of
+ * the snapshot then reads as, that no other chunk is concerned, what the status counts, what is
+ * logged, and what verify reports. A COW device has no checksums, so what contradicts nothing
+ * cannot be known to be damaged; the cases say what comes of it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -316,7 +317,9 @@ static bool chunk_is(const uint8_t *bytes, uint64_t chunk, uint32_t tag)
 	return memcmp(bytes, expected, CHUNK) == 0;
 }
 
-/* Each chunk by itself: those that are concerned read as the case says, all others as they should. */
+/*
+ * Each chunk by itself: those that are concerned read as the case says, all others as they should.
+ */
 static void check_chunks(struct fixture *f, const struct damage_case *c)
 {
 	struct uds_message message;

@@ -225,7 +225,10 @@ START_TEST(the_first_of_two_entries_counts_also_against_a_run)
 }
 END_TEST
 
-/* Pairs that stand there several times, in no order: each stays in force until the last of its entries is off. */
+/*
+ * Pairs that stand there several times, in no order: each stays in force until the last of its
+ * entries is off.
+ */
 START_TEST(a_pair_is_in_force_as_long_as_one_entry_of_it_is_there)
 {
 	static const struct pair pairs[] = {
@@ -321,7 +324,9 @@ START_TEST(ending_a_merge_settles_what_failed_or_says_so)
 }
 END_TEST
 
-/* What the device says and what the store finds have different numbers, and different consequences. */
+/*
+ * What the device says and what the store finds have different numbers, and different consequences.
+ */
 START_TEST(an_errno_is_what_the_device_said)
 {
 	const int said[] = { -EINVAL, -EEXIST };
@@ -356,7 +361,10 @@ START_TEST(an_errno_is_what_the_device_said)
 }
 END_TEST
 
-/* A device that notes how many reads were under way at most; it does them in order, when it is reaped. */
+/*
+ * A device that notes how many reads were under way at most; it does them in order, when
+ * it is reaped.
+ */
 struct noted {
 	struct uds_io *below;
 	size_t count;

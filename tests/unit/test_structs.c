@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every public struct that begins with its size, handed to or filled by the calls that take it, in the
- * sizes of older and newer programs. A struct that is not in the table here fails the test.
+ * Every public struct that begins with its size, handed to or filled by the calls that take it, in
+ * the sizes of older and newer programs. A struct that is not in the table here fails the test.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -798,8 +798,8 @@ static const struct row {
 };
 
 /*
- * Of machines with other pointers the sizes in 0.2 are not written down: there those of today are tried, and
- * nothing is said about smaller ones.
+ * Of machines with other pointers the sizes in 0.2 are not written down: there those of today are
+ * tried, and nothing is said about smaller ones.
  */
 static bool first_is_known(void)
 {
@@ -836,8 +836,9 @@ static union any good(const struct row *row)
 }
 
 /*
- * Hands the struct over as a program does whose struct has @room bytes, with @size in its size member: in
- * memory of just that many bytes. Behind what is known here every byte is 0, but @set (0: none).
+ * Hands the struct over as a program does whose struct has @room bytes, with @size in its size
+ * member: in memory of just that many bytes. Behind what is known here every byte is 0, but
+ * @set (0: none).
  */
 static int take(const struct row *row, uint64_t size, size_t room, size_t set)
 {
@@ -953,7 +954,9 @@ START_TEST(no_struct_is_smaller_than_it_was)
 }
 END_TEST
 
-/* Those that the library makes and hands to a callback: their size says how much of them there is. */
+/*
+ * Those that the library makes and hands to a callback: their size says how much of them there is.
+ */
 static bool is_for_callbacks(const char *name)
 {
 	return strcmp(name, "uds_snapshot_loss") == 0 || strcmp(name, "uds_io_uri") == 0 ||

@@ -33,7 +33,9 @@ static bool is_printable_ascii(const char *text)
 	return true;
 }
 
-/* Written down a second time, from the tables of Unicode: categories Cc, Zl, Zp and Bidi_Control. */
+/*
+ * Written down a second time, from the tables of Unicode: categories Cc, Zl, Zp and Bidi_Control.
+ */
 static bool is_forbidden(uint32_t code)
 {
 	static const uint32_t others[] = { 0x61c,  0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202b,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The geometry block of a VDO volume: what each field says, and what is refused with which status. */
+/*
+ * The geometry block of a VDO volume: what each field says, and what is refused with which status.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +10,9 @@
 #include "vdo/geometry_block.h"
 #include "vdo_image.h"
 
-/* zlib's crc32(0xffffffff, ...), of the two blocks as make_block() leaves them, computed by zlib. */
+/*
+ * zlib's crc32(0xffffffff, ...), of the two blocks as make_block() leaves them, computed by zlib.
+ */
 #define ZLIB_SUM_4 UINT32_C(0xaee63322)
 #define ZLIB_SUM_5 UINT32_C(0xfa1ee022)
 
@@ -69,7 +73,9 @@ START_TEST(the_checksum_covers_every_byte_before_it)
 }
 END_TEST
 
-/* @at: from the block's start, or with REGIONS from where they begin. The checksum is right again. */
+/*
+ * @at: from the block's start, or with REGIONS from where they begin. The checksum is right again.
+ */
 #define REGIONS 1000
 static const struct {
 	size_t at;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A VDO volume: what its two blocks say together, what is refused with which sentence, and its index as an I/O. */
+/*
+ * A VDO volume: what its two blocks say together, what is refused with which sentence, and its
+ * index as an I/O.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,7 +336,10 @@ static void ck_has(struct uds_io *io, uint64_t offset, unsigned int count)
 	ck_assert_uint_eq(findings, 0);
 }
 
-/* What is written through the region is the index at byte 4096 of the device, and nothing else changes. */
+/*
+ * What is written through the region is the index at byte 4096 of the device, and
+ * nothing else changes.
+ */
 START_TEST(the_index_of_a_volume_is_an_io)
 {
 	struct uds_index_format_options format = UDS_INDEX_FORMAT_OPTIONS_INIT;

@@ -619,8 +619,8 @@ static void spoil(struct opened *o, uint32_t slot)
 }
 
 /*
- * Chapters damaged here and there (uds-format, 20.2, R6: the reference implementation's search is led astray by
- * them).
+ * Chapters damaged here and there (uds-format, 20.2, R6: the reference implementation's search is
+ * led astray by them).
  */
 START_TEST(defect_R6_several_runs_of_bad_chapters_cost_nothing_but_themselves)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Streams of the volume index: those of the reference implementation, our own, and damaged ones; from any number
- * of zones to any other.
+ * Streams of the volume index: those of the reference implementation, our own, and damaged ones;
+ * from any number of zones to any other.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -520,7 +520,10 @@ START_TEST(sparse_indexes_go_on_after_saves_with_other_zones)
 }
 END_TEST
 
-/* What the reference implementation's memory must hold to load a stream (6.4), from the sizes in the stream. */
+/*
+ * What the reference implementation's memory must hold to load a stream (6.4), from the sizes
+ * in the stream.
+ */
 static uint64_t area_needed(const uint8_t *stream, uint32_t lists)
 {
 	const uint8_t *sizes = stream + 40 + 8 * (size_t)lists + 40;

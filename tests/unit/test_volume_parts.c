@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parts of the volume layer on their own: streams over a region and of chapters, the slot table, the page
- * cache; and what becomes of all of them when memory or the I/O gives out.
+ * The parts of the volume layer on their own: streams over a region and of chapters, the slot
+ * table, the page cache; and what becomes of all of them when memory or the I/O gives out.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -180,8 +180,8 @@ struct contest {
 	_Atomic int writers;
 	_Atomic bool stop;
 	_Atomic uint64_t entered;
-	unsigned int
-		guarded; /* changed under the lock, read inside: a race unless the slot keeps it */
+	/* changed under the lock, read inside: a race unless the slot keeps it */
+	unsigned int guarded;
 };
 
 static void *contest_reader(void *argument)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* uds/volume.h: reading the volumes of the reference's images, writing chapters, and what is refused. */
+/*
+ * uds/volume.h: reading the volumes of the reference's images, writing chapters, and
+ * what is refused.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>

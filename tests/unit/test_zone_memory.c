@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The model of the memory of the reference implementation, held against saves that it made: their lists tell the
- * bit offsets at which they lay. The volume indexes of these saves were built by the same rules as a
- * chapter index, in memory that is nearly full, with entries removed as well.
+ * The model of the memory of the reference implementation, held against saves that it made: their
+ * lists tell the bit offsets at which they lay. The volume indexes of these saves were built by the
+ * same rules as a chapter index, in memory that is nearly full, with entries removed as well.
  */
 #include <stdio.h>
 #include <stdlib.h>

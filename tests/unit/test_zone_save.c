@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A zone of the volume index that is saved while requests change it: what is written is what it was when it was
- * frozen, byte for byte.
+ * A zone of the volume index that is saved while requests change it: what is written is what it was
+ * when it was frozen, byte for byte.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -175,7 +175,10 @@ START_TEST(what_changes_while_a_zone_is_saved_is_written_as_it_was)
 }
 END_TEST
 
-/* Chapters have to be left out: which ones, and their sizes, is decided for the moment of the freeze. */
+/*
+ * Chapters have to be left out: which ones, and their sizes, is decided for the moment
+ * of the freeze.
+ */
 START_TEST(a_save_that_leaves_chapters_out_is_of_one_moment_too)
 {
 	struct stream before = { NULL, 0 }, now = { NULL, 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A slow and simple model of the volume index, written from uds-format, 5 and 13, without any of the
- * library's list code: each list is an array of entries in the order of the format.
+ * A slow and simple model of the volume index, written from uds-format, 5 and 13, without any of
+ * the library's list code: each list is an array of entries in the order of the format.
  */
 #ifndef TESTS_VI_MODEL_H
 #define TESTS_VI_MODEL_H
