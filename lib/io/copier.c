@@ -98,6 +98,7 @@ int copier_open(struct uds_io *from, struct uds_io *to, const struct uds_env *en
 		copier_close(copier);
 		return r;
 	}
+	/* If it is refused, transfers still work, only slower. */
 	(void)uds_io_engine_add_buffer(copier->engine, copier->buffers,
 				       (size_t)buffer_bytes(copier));
 	for (unsigned int i = 0; i < depth; i++) {
@@ -118,6 +119,7 @@ void copier_close(struct copier *copier)
 	if (copier == NULL)
 		return;
 	env = copier->env;
+	/* It waits for what is in flight, which uses the buffers. */
 	uds_io_engine_close(copier->engine);
 	env_release(&env, copier->buffers);
 	env_release(&env, copier->compare_buffers);
@@ -349,6 +351,9 @@ static void start_reads(struct copier *copier)
 			submit(copier, &copier->reading, reads, count);
 			count = 0;
 			close_filling(copier);
+			/*
+			 * Every slot is on its way: the next transfer that ends may give one back.
+			 */
 			if (copier->free == NULL || copier->status < 0)
 				break;
 			start_filling(copier);

@@ -32,6 +32,7 @@ static bool ask(dev_t device, union answer *answer)
 	if (fd < 0)
 		return false;
 	memset(answer, 0, sizeof(*answer));
+	/* The interface's first minor version: a kernel takes all up to its own. */
 	header->version[0] = 4;
 	header->data_size = sizeof(*answer);
 	header->data_start = sizeof(*header);
@@ -66,6 +67,7 @@ static bool take(const char *answer, size_t length, size_t at, struct dm_linear 
 	ret_target->length = (uint64_t)spec.length * 512;
 	ret_target->device = makedev(major_number, minor_number);
 	ret_target->offset = (uint64_t)sector * 512;
+	/* In an answer this counts from the first target on, not from this one. */
 	*ret_next = spec.next;
 	return true;
 }

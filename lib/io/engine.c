@@ -113,6 +113,7 @@ UDS_PUBLIC void uds_io_engine_close(struct uds_io_engine *engine)
 	/* All buffers are the callers' again when this returns. */
 	while (uds_io_engine_in_flight(engine) > 0)
 		(void)uds_io_engine_reap(engine, done, 16, 1, -1);
+	/* A copy: the engine that holds it is freed last. */
 	env = engine->env;
 	ring_close(engine->ring);
 	io_workers_release(engine->workers);
@@ -155,6 +156,7 @@ UDS_PUBLIC int uds_io_engine_get_statistics(const struct uds_io_engine *given,
 	if (r < 0)
 		return failures_say(engine->failures, r, "%s", message.text);
 	pthread_mutex_lock(&engine->lock);
+	/* All under one lock, so that the numbers belong to one moment. */
 	counts = engine->counts;
 	pthread_mutex_unlock(&engine->lock);
 	struct_out(ret_statistics, &counts, sizeof(counts));
@@ -234,6 +236,7 @@ static void by_plain_calls(struct outgoing *out, struct uds_io_request *request)
 
 static bool backend_takes(const struct uds_io_request *request)
 {
+	/* A backend's submit knows no UDS_IO_FUA; the plain functions have one, or flush. */
 	return request->io->ops.submit != NULL && request->flags == 0 &&
 	       (request->kind == UDS_IO_READ || request->kind == UDS_IO_WRITE ||
 		request->kind == UDS_IO_FLUSH);
@@ -291,7 +294,10 @@ static size_t send_some(struct uds_io_engine *engine, struct uds_io_request *con
 		return 1;
 	}
 	if (backend_takes(request)) {
-		/* Requests of one I/O in a row go in one call. */
+		/*
+		 * Requests of one I/O in a row go in one call. One that is wrong ends the row, and is
+		 * completed with its own status when its turn comes.
+		 */
 		while (n < count && requests[n]->io == request->io && backend_takes(requests[n]) &&
 		       io_check_request(requests[n]) == 0 && !io_is_empty_request(requests[n]))
 			n++;
@@ -319,6 +325,7 @@ static int enter(struct uds_io_engine *engine, struct uds_io_request *const *req
 
 	pthread_mutex_lock(&engine->lock);
 	in_flight = engine->in_flight;
+	/* This cannot wrap: no more than the depth is ever in flight. */
 	if (count <= engine->depth - in_flight) {
 		engine->in_flight += (unsigned int)count;
 		engine->counts.requests += count;
@@ -330,6 +337,7 @@ static int enter(struct uds_io_engine *engine, struct uds_io_request *const *req
 		return failures_say(engine->failures, -EBUSY,
 				    "%zu requests for an engine of depth %u with %u in flight",
 				    count, engine->depth, in_flight);
+	/* Without the lock: until they are sent, no other thread knows of these requests. */
 	for (size_t i = 0; i < count; i++) {
 		requests[i]->engine = engine;
 		requests[i]->stage = STAGE_AWAY;
@@ -350,6 +358,7 @@ UDS_PUBLIC int uds_io_engine_submit(struct uds_io_engine *engine,
 		return r;
 	for (size_t i = 0; i < count;)
 		i += send_some(engine, requests + i, count - i, &out);
+	/* All at once: one lock, and as many threads started as there is work for. */
 	if (out.first != NULL)
 		io_workers_add(engine->workers, out.first);
 	pthread_mutex_lock(&engine->lock);
@@ -376,6 +385,9 @@ UDS_PUBLIC int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_re
 		return failures_say(engine->failures, -EINVAL,
 				    "waiting for %zu requests with room for %zu", least, room);
 	pthread_mutex_lock(&engine->lock);
+	/*
+	 * Before the look at what is done: whatever ends after it makes the event readable again.
+	 */
 	engine_clear_event(engine);
 	/*
 	 * A caller that does not wait never gets to engine_wait(): backends have to be reaped here.
@@ -385,6 +397,7 @@ UDS_PUBLIC int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_re
 	for (;;) {
 		engine_collect(engine);
 		count += engine_take_done(engine, ret_done + count, room - count);
+		/* With nothing in flight there will never be more: an early end, but no error. */
 		if (count >= least || engine->in_flight == 0 || engine_is_over(&deadline))
 			break;
 		engine_wait(engine, (unsigned int)(least - count), &deadline);

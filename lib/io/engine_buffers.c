@@ -20,11 +20,13 @@ void engine_enter_buffer(struct uds_io_engine *engine, struct uds_io_request *re
 	for (unsigned int i = 0; i < engine->buffer_end; i++) {
 		struct engine_buffer *buffer = &engine->buffers[i];
 
+		/* How far into the buffer, then how much of it is left: sums could overflow. */
 		if (buffer->start == NULL || memory < buffer->start ||
 		    (size_t)(memory - buffer->start) > buffer->bytes ||
 		    request->length > buffer->bytes - (size_t)(memory - buffer->start))
 			continue;
 		buffer->in_flight++;
+		/* One more than the number, as 0 says that the request lies in no buffer. */
 		request->place = (uint16_t)(i + 1);
 		return;
 	}
@@ -71,6 +73,7 @@ static int add(struct uds_io_engine *engine, void *memory, size_t bytes)
 	place = find(engine, NULL);
 	if (place == UDS_IO_ENGINE_BUFFERS)
 		return -ENOSPC;
+	/* Not cleared: places from buffer_end on are never looked at. */
 	if (engine->buffers == NULL)
 		engine->buffers = env_allocate(&engine->env, UDS_IO_ENGINE_BUFFERS, sizeof(buffer));
 	if (engine->buffers == NULL)
@@ -100,8 +103,10 @@ static int take_out(struct uds_io_engine *engine, const void *memory)
 {
 	unsigned int place = find(engine, memory);
 
+	/* NULL would find a free place. */
 	if (memory == NULL || place == engine->buffer_end)
 		return -EINVAL;
+	/* The kernel, a thread or a backend may still write to it. */
 	if (engine->buffers[place].in_flight > 0)
 		return -EBUSY;
 	if (engine->ring != NULL)

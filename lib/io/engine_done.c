@@ -100,6 +100,10 @@ size_t engine_take_done(struct uds_io_engine *engine, struct uds_io_request **re
 
 		engine->first_done = request->next;
 		engine->done_count--;
+		/*
+		 * Only now is there room for another request: the depth also counts what is not
+		 * handed out yet.
+		 */
 		engine->in_flight--;
 		engine_leave_buffer(engine, request);
 		/* The request is its owner's again, and may be submitted again from any thread. */

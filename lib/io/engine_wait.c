@@ -72,6 +72,7 @@ static int make_eventfd(void)
 
 		if (r < 0)
 			return r;
+		/* Non-blocking, since it is read to clear it, whether it was written to or not. */
 		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		r = -errno;
 		descriptor_release_standard(&hold);
@@ -169,6 +170,7 @@ static unsigned int rotate_driven(struct uds_io_engine *engine, const struct uds
 	while (moved != NULL) {
 		struct uds_io_request *next = moved->next;
 
+		/* Unlinking marked it as away; it goes back on the list under the same lock. */
 		moved->stage = STAGE_DRIVEN;
 		moved->previous = last;
 		moved->next = NULL;
@@ -218,7 +220,7 @@ void engine_drive(struct uds_io_engine *engine, int timeout_ms)
 		fail_driven(engine, io, r);
 }
 
-/* By the condition: for at most @most_ms, negative: as long as it takes. */
+/* By the condition, until the deadline at most. */
 static void wait_for_change(struct uds_io_engine *engine, unsigned int wanted,
 			    const struct deadline *deadline)
 {
@@ -229,6 +231,7 @@ static void wait_for_change(struct uds_io_engine *engine, unsigned int wanted,
 		pthread_cond_wait(&engine->changed, &engine->lock);
 	else
 		pthread_cond_timedwait(&engine->changed, &engine->lock, &deadline->at);
+	/* least_wanted may be too low from now on: that wakes threads too often, never too late. */
 	engine->waiters--;
 }
 
@@ -274,6 +277,7 @@ static void wait_for_event(struct uds_io_engine *engine, const struct deadline *
 
 	engine->polling = true;
 	pthread_mutex_unlock(&engine->lock);
+	/* Why it returns does not matter: the caller looks at everything again. */
 	(void)poll(&event, 1, timeout_ms);
 	pthread_mutex_lock(&engine->lock);
 	engine->polling = false;

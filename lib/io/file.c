@@ -251,6 +251,7 @@ static int discard_sectors(struct file_io *file, uint64_t offset, uint64_t lengt
 	/* Inwards: a sector that is not wholly in the range has other data. */
 	range[0] = (offset + (uint64_t)sector - 1) & ~((uint64_t)sector - 1);
 	end &= ~((uint64_t)sector - 1);
+	/* No whole sector lies in the range: nothing to do, as a discard promises nothing. */
 	if (range[0] >= end)
 		return 0;
 	range[1] = end - range[0];
@@ -285,7 +286,10 @@ static int file_write_zeroes(void *context, uint64_t offset, uint64_t length)
 	r = file_check_range(file, offset, length);
 	if (r < 0)
 		return r;
-	/* A device wants whole sectors; the caller writes anything else. */
+	/*
+	 * A device wants whole sectors; the caller writes anything else. Whatever the error was, the
+	 * writes that follow tell whether the device has failed.
+	 */
 	if (file->block_device)
 		return ioctl(file->fd, BLKZEROOUT, range) < 0 ? -EOPNOTSUPP : 0;
 	while (fallocate(file->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
@@ -309,12 +313,14 @@ static int file_find_data(void *context, uint64_t offset, uint64_t *ret_begin, u
 	if (file->block_device)
 		return -EOPNOTSUPP;
 	begin = lseek(file->fd, (off_t)offset, SEEK_DATA);
+	/* No data from there on; also when the file became shorter than that meanwhile. */
 	if (begin < 0 && errno == ENXIO) {
 		r = file_size(file, ret_end);
 		*ret_begin = *ret_end;
 		return r;
 	}
 	end = begin < 0 ? -1 : lseek(file->fd, begin, SEEK_HOLE);
+	/* EINVAL: a file system without SEEK_DATA. */
 	if (end < 0)
 		return errno == EINVAL ? -EOPNOTSUPP : -errno;
 	*ret_begin = (uint64_t)begin;
@@ -328,6 +334,7 @@ static int file_close(void *context)
 	struct uds_env env = file->env;
 	int r = 0;
 
+	/* Before the descriptor is closed: a ring that still has the file keeps its lock alive. */
 	ring_slots_end(&file->slots);
 	/* After EINTR the descriptor is gone all the same: Linux closes it first. */
 	if (close(file->fd) < 0 && errno != EINTR)

@@ -81,6 +81,10 @@ static int probed_alignment(int fd, const struct stat *st, const struct uds_env 
 	 */
 	for (block = st->st_size > SMALLEST_BLOCK ? SMALLEST_BLOCK : SAFE_BLOCK;
 	     block <= SAFE_BLOCK && r == -EINVAL; block *= SAFE_BLOCK / SMALLEST_BLOCK) {
+		/*
+		 * At an odd multiple of 512, in the file and in memory: at 0 a larger demand would
+		 * be met, too.
+		 */
 		uint64_t offset = block == SMALLEST_BLOCK ? SMALLEST_BLOCK : 0;
 		ssize_t n;
 

@@ -111,6 +111,7 @@ static int open_existing(const char *path, bool write, bool no_link, struct uds_
 	r = check_kind(path, &st, message);
 	if (r < 0)
 		return r;
+	/* For a device O_EXCL is a claim that the kernel grants only once (file_lock.c). */
 	if (write && S_ISBLK(st.st_mode))
 		flags |= O_EXCL;
 	if (no_link && !S_ISBLK(st.st_mode))
@@ -228,6 +229,7 @@ static int refresh_device(int fd, const struct stat *st, const struct uds_io_fil
 	int r;
 
 	*ret_alignment = 0;
+	/* Only advice: where it is not followed, reads are as fresh as the cache. */
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	/* Opening to write has shown that nothing has it. */
 	*ret_in_use = !options->write && file_device_has_user(st->st_rdev);
@@ -238,6 +240,10 @@ static int refresh_device(int fd, const struct stat *st, const struct uds_io_fil
 		*ret_alignment = block > memory ? block : memory;
 		env_log(env, UDS_LOG_INFO, "%s: in use, so it is read past the page cache", path);
 	}
+	/*
+	 * Without O_DIRECT it is read through its page cache, which may be stale: better
+	 * than not at all.
+	 */
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -396,6 +402,9 @@ static int settle_descriptor(int descriptor, const char *name,
 	    (options->write && (flags & O_ACCMODE) != O_RDWR))
 		return failure(message, -EBADF, "%s: its descriptor is not open to %s", name,
 			       options->write ? "read and write" : "read");
+	/*
+	 * O_APPEND would send each write to the end; O_DIRECT is set again if the options say so.
+	 */
 	if ((flags & unwanted) != 0 && fcntl(descriptor, F_SETFL, flags & ~unwanted) < 0)
 		return cannot_open(name, -errno, message);
 	return 0;

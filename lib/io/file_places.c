@@ -68,6 +68,7 @@ static void add(struct collector *c, uint32_t kind, uint64_t device, uint64_t ob
 		place->offset = range.offset;
 		place->length = range.length;
 	}
+	/* Counted even without room: the caller learns how many there are. */
 	c->count++;
 }
 
@@ -101,6 +102,9 @@ static void add_file(struct collector *c, dev_t device, ino_t inode, int mount, 
 		return;
 	/* Deeper by one while this is looked at, so that a loop of devices ends. */
 	c->depth++;
+	/*
+	 * Major 0 is a number of the file system's own (btrfs, say): the mount tells what is below.
+	 */
 	if (major(device) != 0)
 		add_device(c, device, somewhere);
 	else if (mount_source(device, mount, &source) && S_ISBLK(source.st_mode))
@@ -201,10 +205,15 @@ static LEAF int mount_of_loop(const struct loop_backing *loop)
 	struct stat st;
 	int fd, mount = 0;
 
+	/* A file system on a device of its own needs no look at its mounts. */
 	if (major(loop->file_device) != 0 ||
 	    !sysfs_read_line(sysfs_path(loop->device, "/loop/backing_file").text, name,
 			     sizeof(name)))
 		return 0;
+	/*
+	 * O_PATH: only asked what it is, so that opening it has no effect, and needs no
+	 * right to read.
+	 */
 	fd = descriptor_open(name, O_PATH);
 	if (fd < 0)
 		return 0;
@@ -225,6 +234,7 @@ static void add_device(struct collector *c, dev_t device, struct range range)
 	if (c->depth == MAX_DEPTH)
 		return;
 	c->depth++;
+	/* A loop device may lie over another device instead of a file: then @below is that. */
 	is_loop = loop_backing_of(device, &loop);
 	if (is_loop && loop.below != 0)
 		add_device(c, loop.below, moved(range, loop.offset));

@@ -80,6 +80,7 @@ static LEAF bool is_swap(const struct stat *st)
 	if (!reader_open(&swaps, "/proc/swaps"))
 		return false;
 	while (!found && reader_next_line(&swaps, line, sizeof(line))) {
+		/* The first word; that of the heading is no path, so it never matches. */
 		line[strcspn(line, " \t")] = '\0';
 		found = is_named(line, st);
 	}
@@ -178,6 +179,9 @@ static int check_loops(const struct stat *st, const char *path, struct uds_messa
 			return failure(message, UDS_ERR_IN_USE, "%s: is the image of /dev/%s: %s",
 				       path, loop.name, use);
 	}
+	/*
+	 * The search has ended behind the last one: for the sentence the first is looked up again.
+	 */
 	if (!loop_backing_find(st->st_dev, st->st_ino, 0, &loop))
 		return 0;
 	return failure(message, UDS_ERR_IN_USE,

@@ -111,6 +111,7 @@ UDS_PUBLIC int uds_io_close(struct uds_io *io)
 	env = io->env;
 	if (io->ops.close != NULL)
 		r = io_status(io, "close", io->ops.close(io->context));
+	/* After the backend, which stands on it. The first error is the one that is told. */
 	if (io->close_owned != NULL) {
 		int owned_status = io->close_owned(io->owned);
 
@@ -145,6 +146,7 @@ int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void
 /* Whether a backend may say this. */
 static bool is_backend_status(int said)
 {
+	/* Errnos end at 4095. Of the library's own, a backend may know these three by itself. */
 	return said == 0 || (said < 0 && said > -4096) || said == UDS_ERR_READ_ONLY ||
 	       said == UDS_ERR_UNALIGNED || said == UDS_ERR_OUT_OF_RANGE;
 }
@@ -256,6 +258,7 @@ int io_discard(struct uds_io *io, uint64_t offset, uint64_t length)
 		return -EOPNOTSUPP;
 	if (io->read_only)
 		return UDS_ERR_READ_ONLY;
+	/* Whole blocks are not asked for: a backend discards those that lie in the range. */
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
 		return UDS_ERR_OUT_OF_RANGE;
 	return io_status(io, "discard", io->ops.discard(io->context, offset, length));

@@ -29,8 +29,8 @@ struct uds_io {
 	uint64_t device_offset;	   /* as in struct uds_io_limits */
 	struct file_io *ring_file; /* what io_uring may be used for; NULL: not for this I/O */
 	void *owned;		   /* what the I/O stands on and belongs to it, see close_owned */
-	int (*close_owned)(
-		void *owned); /* called when the backend is closed; NULL: nothing is owned */
+	/* called when the backend is closed; NULL: nothing is owned */
+	int (*close_owned)(void *owned);
 };
 
 /*

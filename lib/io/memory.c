@@ -117,6 +117,7 @@ static void read_parts(const struct memory_io *memory, uint8_t *to, size_t lengt
 
 static bool is_zero(const uint8_t *bytes, size_t length)
 {
+	/* The first byte is zero, and each of the others is as the one before it. */
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
 

@@ -33,6 +33,7 @@ UDS_PUBLIC int uds_io_places(struct uds_io *io, struct uds_io_place *ret_places,
 
 static bool ranges_meet(const struct uds_io_place *a, const struct uds_io_place *b)
 {
+	/* By the difference: with a length of UINT64_MAX, up to the end, the sum would wrap. */
 	return a->offset < b->offset ? b->offset - a->offset < a->length
 				     : a->offset - b->offset < b->length;
 }

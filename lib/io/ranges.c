@@ -90,6 +90,7 @@ static int for_each_piece(struct ranges_io *ranges, piece_fn carry_out, uint8_t 
 
 		if (piece > length)
 			piece = length;
+		/* Ranges may be empty: then there is nothing to ask their I/O for. */
 		if (piece > 0)
 			r = carry_out(part->io, buffer, piece, part->offset + inside);
 		buffer = buffer == NULL ? NULL : buffer + piece;
@@ -128,6 +129,7 @@ static int find_in_part(const struct range_part *part, uint64_t inside, uint64_t
 
 	if (part->io != NULL)
 		r = uds_io_find_data(part->io, part->offset + inside, &begin, &end);
+	/* After an error these wrap, and are not used. */
 	begin = part->io == NULL ? part->length : begin - part->offset;
 	end = part->io == NULL ? part->length : end - part->offset;
 	/* What follows in the I/O may be no part of the whole. */
@@ -393,6 +395,7 @@ static int open_ranges(const struct uds_io_range *given, size_t count,
 		return failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	ranges->env = *env;
 	ranges->close_parts = options->close_parts;
+	/* Until a part says otherwise; zeroes alone wait for nothing. */
 	limits.quick = true;
 	ranges->others = env_allocate(env, count, sizeof(ranges->others[0]));
 	if (ranges->others == NULL)

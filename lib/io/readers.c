@@ -94,7 +94,9 @@ const char *reader_next_name(struct reader *reader)
 		    !take(reader, syscall(SYS_getdents64, reader->fd, reader->bytes,
 					  sizeof(reader->bytes))))
 			return NULL;
-		/* Field by field the kernel's, at any address. */
+		/*
+		 * Copied, since the kernel's entries may be at any address. All are whole ones.
+		 */
 		memcpy(&head, reader->bytes + reader->at, NAME_OFFSET);
 		name = (const char *)reader->bytes + reader->at + NAME_OFFSET;
 		reader->at += head.bytes;

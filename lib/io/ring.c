@@ -64,6 +64,7 @@ int ring_open(struct uds_io_engine *engine, ring_finish *finish, const struct ud
 	if (ring == NULL)
 		return -ENOMEM;
 	r = make_ring(depth, &ring->ring);
+	/* Whatever the reason: threads can do all that a ring does. */
 	if (r < 0) {
 		env_log(env, UDS_LOG_NOTICE,
 			"the kernel refuses io_uring (%s): threads do its work", uds_strerror(r));
@@ -89,6 +90,7 @@ void ring_close(struct io_ring *ring)
 	if (ring == NULL)
 		return;
 	env = ring->env;
+	/* Files first: taking them out needs a ring that is still there. */
 	ring_files_free(ring->files);
 	io_uring_queue_exit(&ring->ring);
 	env_release(&env, ring);
@@ -106,6 +108,7 @@ void ring_add_buffer(struct io_ring *ring, unsigned int place, void *memory, siz
 	if (!ring->buffer_table)
 		ring->buffer_table =
 			io_uring_register_buffers_sparse(&ring->ring, UDS_IO_ENGINE_BUFFERS) == 0;
+	/* Where the kernel refuses (RLIMIT_MEMLOCK, say), requests in the buffer are plain ones. */
 	ring->buffers[place] =
 		ring->buffer_table &&
 		io_uring_register_buffers_update_tag(&ring->ring, place, &buffer, NULL, 1) == 1;
@@ -115,6 +118,9 @@ void ring_remove_buffer(struct io_ring *ring, unsigned int place)
 {
 	struct iovec none = { NULL, 0 };
 
+	/*
+	 * If this fails, the pages stay pinned until the place is used again or the ring is closed.
+	 */
 	if (ring->buffers[place])
 		(void)io_uring_register_buffers_update_tag(&ring->ring, place, &none, NULL, 1);
 	ring->buffers[place] = false;
@@ -134,6 +140,7 @@ bool ring_takes(const struct uds_io_request *request)
 	 */
 	if (file == NULL || request->kind > UDS_IO_FLUSH)
 		return false;
+	/* A read by way of a buffer takes several steps, which file.c has. */
 	return request->kind != UDS_IO_READ ||
 	       !file_must_bounce(file, request->buffer, (size_t)request->length, request->offset);
 }
@@ -161,6 +168,7 @@ static void prepare_transfer(struct io_ring *ring, const struct uds_io_request *
 	int place = request->place - 1;
 	bool fixed = place >= 0 && ring->buffers[place];
 
+	/* Counted with the first part only: a request, however often it goes in again. */
 	ring->counts->buffer_requests += fixed && request->moved == 0;
 	if (request->kind == UDS_IO_READ && fixed)
 		io_uring_prep_read_fixed(entry, fd, at, part, offset, place);
@@ -183,6 +191,7 @@ static void prepare(struct io_ring *ring, struct uds_io_request *request)
 	int slot = ring_files_slot(ring->files, &file->slots, file->fd);
 	int fd = slot >= 0 ? slot : file->fd;
 
+	/* Also when there is no entry for it: fail_prepared() ends it like the others. */
 	ring->prepared++;
 	/*
 	 * No place in the ring. The caller submits nothing more, and the request comes back
@@ -223,6 +232,10 @@ static void hand_over(struct io_ring *ring)
 		} else if (n == -EAGAIN && tries++ < PATIENCE) {
 			nanosleep(&pause, NULL);
 		} else if (n != -EINTR) {
+			/*
+			 * 0: nothing was taken, and no error says why. Trying again could go
+			 * on for ever.
+			 */
 			ring->broken = n == 0 ? -EIO : n;
 			return;
 		}
@@ -273,6 +286,7 @@ static void go_on(struct io_ring *ring, struct uds_io_request *request)
 	hand_over(ring);
 	if (ring->prepared == 0)
 		return;
+	/* This one may stand anywhere in the list; others that were not taken are the newest. */
 	finish(ring, request, ring->broken);
 	ring->prepared--;
 	fail_prepared(ring);

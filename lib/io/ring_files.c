@@ -125,6 +125,7 @@ static int take(struct ring_files *files, struct ring_slots *owner, int fd)
 	if (files->refused)
 		return -1;
 	slot->files = files;
+	/* Last, when the kernel has the file: from now on the slot is found without the lock. */
 	atomic_store(&slot->owner, owner);
 	if (slot >= files->slots + atomic_load(&files->used))
 		atomic_fetch_add(&files->used, 1);
@@ -174,7 +175,11 @@ void ring_slots_end(struct ring_slots *slots)
 	while ((slot = pop(slots)) != NULL) {
 		struct ring_files *files = slot->files;
 
+		/* Not under the owner's lock, which comes after that of a table (unlink_slot()). */
 		pthread_mutex_lock(&files->lock);
+		/*
+		 * After a fork the child shares the ring, and would take the file from its parent.
+		 */
 		if (files->process == getpid())
 			(void)io_uring_register_files_update(
 				files->ring, (unsigned int)(slot - files->slots), &none, 1);

@@ -62,6 +62,7 @@ bool sysfs_is_partition(dev_t device, dev_t *ret_disk)
 {
 	uint64_t number;
 
+	/* The folder of a partition lies in the folder of its disk. */
 	return sysfs_read_number(device, "/partition", &number) &&
 	       sysfs_read_device(sysfs_path(device, "/../dev").text, ret_disk);
 }

@@ -84,6 +84,7 @@ static struct uds_io_request *take(struct io_workers *workers)
 	struct uds_io_request *request = workers->first;
 
 	if (request != NULL) {
+		/* @last is stale when the list becomes empty, and is not looked at then. */
 		workers->first = request->next;
 		workers->waiting--;
 	}
