@@ -26,6 +26,7 @@ void dropped_records_add(void *context, const struct uds_record *record)
 			dropped->no_memory = true;
 			return;
 		}
+		/* Copied by hand: a caller's allocator has no realloc. */
 		for (size_t i = 0; i < dropped->count; i++)
 			names[i] = dropped->names[i];
 		env_release(dropped->env, dropped->names);
@@ -138,6 +139,10 @@ int dropped_records_forget(struct dropped_records *dropped, struct uds_index *in
 	for (size_t i = 0; i < dropped->count; i++)
 		volume_index_locate(index->volume_index, &dropped->names[i].name,
 				    &dropped->names[i].place);
+	/*
+	 * Sorted, so that each loaded record finds the names of its place without
+	 * going through all.
+	 */
 	sort_elements(dropped->names, dropped->count, sizeof(*dropped->names), compare_names);
 	find_taken_places(dropped, index);
 	for (size_t i = 0; i < dropped->count; i++)

@@ -51,6 +51,10 @@ static uint64_t blocks_for(uint64_t entries)
 /* The most blocks that a full flush takes. */
 static uint64_t most_blocks(const struct uds_index *index)
 {
+	/*
+	 * All records of an open chapter, and as many deletions as all zones' lists hold
+	 * (journal.c).
+	 */
 	return blocks_for(index->geometry.records_per_chapter +
 			  index->journal->area.journal_blocks * JOURNAL_BLOCK_ENTRIES / 4);
 }
@@ -90,6 +94,7 @@ static void choose(struct flush *flush)
 	/* All of it is in the latest save. One that is being made may fail. */
 	if (!counts.changed && !index->saving)
 		return;
+	/* The latest save has all that the journal has: no block of it must stay. */
 	if (journal->covered == journal->next)
 		journal->tail = journal->next;
 	kept = journal->next - journal->tail;
@@ -151,6 +156,7 @@ static void put_zone(struct flush *flush, const struct index_zone *zone)
 		put_records(flush, zone->open, 0);
 		return;
 	}
+	/* Before the new records: one of the same name was stored after these. */
 	for (uint32_t i = 0; i < changes->count; i++)
 		put(flush, &changes->entries[i]);
 	put_records(flush, zone->open, zone->journal->flushed);
@@ -187,6 +193,10 @@ static int encode(struct flush *flush)
 		struct zone_journal *zone = &journal->zones[i];
 
 		put_zone(flush, &index->zones[i]);
+		/*
+		 * Not needed again if the write fails: the next flush is a full one then
+		 * (start_over()).
+		 */
 		zone->changes.count = 0;
 		zone->changes.lost = false;
 		zone->flushed = index->zones[i].open->size;
@@ -225,6 +235,7 @@ static int prepare(struct flush *flush)
 	 */
 	volume_write_checksums(index->volume);
 	choose(flush);
+	/* For those a chapter has to be closed, which a save does. */
 	flush->save |= over > 0;
 	if (r == 0 && flush->count > 0 && !flush->save)
 		r = encode(flush);
@@ -292,6 +303,10 @@ static int lead(struct uds_index *index, struct uds_message *message)
 			start_over(index);
 	}
 	if (r == 0 && flush.count > 0 && !flush.save) {
+		/*
+		 * Only now: as long as this one is not durable, the chain before it
+		 * must stay whole.
+		 */
 		journal->tail = flush.head.tail;
 		journal->durable = flush.head.end;
 	}
@@ -343,6 +358,9 @@ static int lead_for_all(struct uds_index *index, struct uds_message *message)
 	int r;
 
 	pthread_mutex_lock(&journal->lock);
+	/*
+	 * Before anything is looked at: of callers that come later, this flush may miss something.
+	 */
 	waiters = journal->waiters;
 	journal->waiters = NULL;
 	pthread_mutex_unlock(&journal->lock);

@@ -134,6 +134,7 @@ static int check_read(const struct gathering *gathering, uint64_t vcn,
 {
 	if (chapter->status >= 0)
 		return 1;
+	/* A later chapter is read once more when its turn comes, and fails there if it must. */
 	if (vcn > gathering->gathered.from)
 		return 0;
 	return failure(message, chapter->status,
@@ -193,6 +194,9 @@ int gather_records(struct uds_index *index, const struct found_chapters *found, 
 	if (r == 0)
 		r = read_chapters(gathering, progress, progress_context, message);
 	chapter_stream_close(gathering->stream);
+	/*
+	 * Without memory to sort them, records are entered one by one later: slower, but the same.
+	 */
 	if (gathering->gathered.additions != NULL &&
 	    (r < 0 || additions_sort(gathering->gathered.additions, index->crew) < 0)) {
 		additions_free(gathering->gathered.additions);

@@ -184,6 +184,9 @@ static void unload(struct uds_index *index)
 /* Statuses that say what the bytes are, and not that they could not be read. */
 static bool is_damage(int status)
 {
+	/*
+	 * OUT_OF_RANGE is a stream that goes past its region: the end of the device is -EIO there.
+	 */
 	return status == UDS_ERR_CORRUPT || status == UDS_ERR_OUT_OF_RANGE ||
 	       status == UDS_ERR_OVERFLOW || status == UDS_ERR_UNSUPPORTED_VERSION;
 }
@@ -259,6 +262,7 @@ int index_load(struct uds_index *index, struct uds_message *message)
 			index->must_save |= index->layout.saves.slots[i].state == SLOT_DAMAGED;
 		return 0;
 	}
+	/* Also what was good of it: a save counts as a whole, or not at all. */
 	unload(index);
 	return judge_failed_load(index, save, r, message);
 }

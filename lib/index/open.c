@@ -62,6 +62,10 @@ static int make_zones(struct uds_index *index)
 	size_t bytes = index->zone_count * sizeof(*index->zones);
 	int r = 0;
 
+	/*
+	 * Each zone has cache lines of its own, or threads in different zones would
+	 * slow each other.
+	 */
 	index->zones = env_allocate_aligned(&index->env, bytes, CACHE_LINE);
 	if (index->zones == NULL)
 		return -ENOMEM;
@@ -453,6 +457,7 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	if (index == NULL)
 		return 0;
 	env = index->env;
+	/* Before everything else: a save of its thread uses all of the index. */
 	checkpointer_free(index);
 	/*
 	 * The writer goes first: its thread uses the volume and the closed chapter of each

@@ -37,6 +37,7 @@ static int store_in_open_chapter(struct batch *batch, struct operation *operatio
 	r = open_zone_put(zone->open, &operation->request->name, data, &room);
 	if (r < 0)
 		return r;
+	/* The size from before the put tells whether it took a number or replaced a record. */
 	journal_note_put(batch->index, zone, &operation->request->name, size);
 	zone->changed = true;
 	/*
@@ -69,6 +70,7 @@ static int store_in_index(struct batch *batch, struct operation *operation,
 		r = volume_index_put(index->volume_index, hint, &operation->request->name,
 				     index->newest);
 	if (r == UDS_ERR_OVERFLOW) {
+		/* The caller still gets the answer about what was there before (17.2). */
 		batch->zone->counters.overflows++;
 		return 0;
 	}
@@ -116,6 +118,7 @@ static void remove_entry(struct batch *batch, struct operation *operation,
 			operation_may_remove(operation, hint->vcn);
 	if (!record->found)
 		return;
+	/* Now: removing the entry makes the hint invalid. */
 	record->location = index_location(batch->index, hint->vcn);
 	volume_index_remove(batch->index->volume_index, hint);
 	batch->zone->changed = true;
@@ -166,6 +169,7 @@ static int carry_out(struct batch *batch, struct operation *operation)
 	int r;
 
 	r = operation_check(batch->index, operation);
+	/* Before the lookup, which may already use the chapter that this brings in (18). */
 	if (r == 0)
 		r = triage_operation(batch, operation);
 	if (r != 0)

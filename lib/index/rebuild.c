@@ -181,6 +181,7 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 
 	index->newest = rebuild->found.newest;
 	index->oldest = rebuild->found.oldest;
+	/* Nothing is known from a save: all chapters are to be entered. */
 	if (index->volume_index == NULL)
 		rebuild->from = index->oldest;
 	halves->done_before = halves->slots;
@@ -342,6 +343,7 @@ static int begin_with_save(struct rebuild *rebuild, struct find_options *options
 		}
 		found_chapters_free(index->volume, &rebuild->found);
 	}
+	/* All over again: of chapters that the save's map has, only the first block was read. */
 	options->mapped = 0;
 	options->durable = durable;
 	return accept_loss(rebuild, r, message);

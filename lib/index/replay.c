@@ -119,6 +119,9 @@ static void take_page(struct replay *replay, uint32_t page)
 		if (replay->samples_only && !is_sample(&index->geometry, name))
 			continue;
 		volume_index_locate(index->volume_index, name, &replay->places[replay->count]);
+		/*
+		 * Another member of the crew enters this one: a list is changed by one thread only.
+		 */
 		if (replay->places[replay->count].zone % replay->sharers != replay->number)
 			continue;
 		replay->numbers[replay->count] = i;
@@ -156,6 +159,7 @@ static int ask(struct replay *replay, uint32_t i)
 		search->name = replay->names[i];
 		replay->question[i] = replay->searches_count++;
 	}
+	/* What it returns is the first failure; here each search counts by itself. */
 	volume_search_many(index->volume, replay->searches, replay->searches_count, &message);
 	for (uint32_t n = 0; n < replay->searches_count; n++) {
 		int status = replay->searches[n].status;
@@ -178,6 +182,7 @@ static int is_copy(struct replay *replay, uint32_t i, const struct hint *record,
 	const struct volume_search *search;
 	int r = 0;
 
+	/* A record before it on this page may have changed the entry since it was asked. */
 	if (replay->question[i] == NOT_ASKED ||
 	    replay->searches[replay->question[i]].vcn != record->vcn)
 		r = ask(replay, i);
@@ -246,6 +251,7 @@ static int enter(struct replay *replay, uint32_t i)
 		r = volume_index_put(vi, &record, name, vcn);
 	if (r == UDS_ERR_OVERFLOW && replay->record_pages == NULL)
 		drop_open_record(replay, i);
+	/* Such a record is not found, and the rebuild goes on: the format does the same (16.2). */
 	return r == UDS_ERR_OVERFLOW || r == UDS_ERR_DUPLICATE_NAME ? 0 : r;
 }
 
@@ -317,6 +323,7 @@ bool replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
 
 	set_windows(replay, vcn, low_of);
 	replay->vcn = vcn;
+	/* Also of a chapter that is sparse by now: it was the open one when the save was made. */
 	replay->samples_only = false;
 	replay->record_pages = record_pages;
 	replay->additions = NULL;

@@ -166,6 +166,7 @@ int saved_records_find(struct uds_io *io, const struct layout *layout, const str
 	struct saved_records records = { 0 };
 	int r = 0;
 
+	/* Of a save that was wiped or left behind, the volume has the open chapter. */
 	if (latest != NULL && !latest->wiped && !latest->outdated &&
 	    latest->save.newest < CHAPTER_LIMIT) {
 		records.save = latest->save;

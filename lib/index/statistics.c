@@ -85,6 +85,10 @@ UDS_PUBLIC int uds_index_get_statistics(const struct uds_index *index,
 	if (index->writer != NULL) {
 		chapter_writer_get_statistics(index->writer, &writer);
 		s.chapters_written = writer.chapters;
+		/*
+		 * After a flush, records that a chapter leaves out are stored again (left_out.h):
+		 * only those are lost that found no room.
+		 */
 		s.unreachable_records = flushed ? lost : writer.unreachable_records;
 		s.unwritten_records = writer.unwritten_records;
 		s.memory_bytes += writer.memory_bytes;
