@@ -85,6 +85,7 @@ int area_reader_open(struct uds_io *cow, const struct uds_env *env, const struct
 		env_release(env, reader);
 		return r;
 	}
+	/* If it is refused, reads still work, only slower. */
 	(void)uds_io_engine_add_buffer(reader->engine, reader->buffers, (size_t)(piece * depth));
 	*ret_reader = reader;
 	return 0;

@@ -89,6 +89,7 @@ struct tree_place tree_find(const struct exception_tree *tree, uint64_t old_chun
 {
 	struct tree_place at = { 0 };
 
+	/* The first keys are 0, so that every chunk has a branch and a leaf. */
 	at.branch = last_not_above(tree->first, tree->count, old_chunk);
 	at.leaf = last_not_above(tree->branches[at.branch]->first, tree->branches[at.branch]->count,
 				 old_chunk);

@@ -75,6 +75,7 @@ static int commit(struct chunk_store *store, const struct uds_exception *excepti
 
 static void abandon(struct chunk_store *store, const struct uds_exception *exceptions, size_t count)
 {
+	/* It refuses only what was not given out, and the caller has all of these from prepare. */
 	(void)uds_exception_store_abandon(persistent(store), exceptions, count);
 }
 

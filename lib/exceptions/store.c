@@ -156,7 +156,7 @@ static int make(struct uds_io *cow, const struct uds_env *env, struct uds_io_eng
 		r = map_make(env, &store->map);
 	if (r == 0)
 		r = map_make(env, &store->pending);
-	/* Nothing is submitted to it. */
+	/* Nothing is submitted to it: it has the threads that all engines of the store share. */
 	if (r == 0)
 		r = engine_open(share, 1, env, &store->engine);
 	if (r < 0) {

@@ -370,6 +370,7 @@ static void write_finished(struct uds_exception_store *store)
 	int r = 0;
 
 	pthread_mutex_lock(&store->lock);
+	/* At most so many at once, as the list takes memory: the rest comes next round. */
 	count = finished_ones(store, NULL, AT_ONCE);
 	pairs = env_allocate(&store->env, count, sizeof(pairs[0]));
 	if (pairs == NULL) {

@@ -500,6 +500,7 @@ int store_load(struct uds_exception_store *store, const struct uds_exception_sto
 	int r = load_list(&load, options, message);
 
 	if (r == 0 && load.again) {
+		/* As runs, entries for one chunk have lost their order; one by one they keep it. */
 		load.singly = true;
 		load.again = false;
 		load.highest_new = 0;

@@ -46,7 +46,10 @@ uint64_t store_room(const struct uds_exception_store *store)
 
 	if (store->next_free >= g->device_chunks)
 		return 0;
-	/* Data chunks below n: n less the header and the areas, which are at 1, 1 + stride, ... */
+	/*
+	 * Data chunks below n: n less the header and the areas, which are at 1, 1 + stride, ...
+	 * Nothing wraps: next_free is 2 or more, so there are at least 3 chunks.
+	 */
 	areas = (g->device_chunks - 2) / stride + 1;
 	data = (g->device_chunks - 1 - areas) -
 	       (store->next_free - 1 - ((store->next_free - 2) / stride + 1));

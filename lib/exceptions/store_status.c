@@ -93,8 +93,10 @@ static void fill_usage(struct uds_exception_store *store, struct uds_exception_s
 	status->committed = store->committed;
 	status->next_free = store->next_free;
 	status->allocated_sectors = saturated_sectors(store->next_free, chunk_bytes);
+	/* The header, and the areas from 0 to the current one. */
 	status->metadata_sectors = saturated_sectors(store->current_area + 2, chunk_bytes);
 	pthread_rwlock_rdlock(&store->map_lock);
+	/* Left at 0 where the map is empty. */
 	(void)map_highest(store->map, &status->highest_old);
 	status->map_bytes = map_bytes(store->map);
 	pthread_rwlock_unlock(&store->map_lock);

@@ -100,7 +100,7 @@ static int open_snapshot(struct origin *origin, struct uds_io *cow, const struct
 	set_options(s, options);
 	pthread_mutex_init(&s->lock, NULL);
 	r = failures_make(env, &s->failures);
-	/* Nothing is submitted to it. */
+	/* Nothing is submitted to it: it has the threads that all engines of the snapshot share. */
 	if (r == 0)
 		r = engine_open(options->engine, 1, env, &s->engine);
 	if (r == 0)

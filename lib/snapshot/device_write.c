@@ -69,6 +69,10 @@ static int write_new(struct write_window *w, const struct new_exceptions *fresh)
 		uint64_t count =
 			new_run(w, fresh, chunk, ceil_div(end, s->chunk_bytes), &at, &new_chunk);
 
+		/*
+		 * Not possible: each chunk of the window has one by now. But data must
+		 * not go nowhere.
+		 */
 		if (count == 0)
 			return failure(w->message, UDS_ERR_BAD_STATE,
 				       "%s: old chunk %" PRIu64 " has no new chunk to write to",

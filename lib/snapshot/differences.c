@@ -39,6 +39,7 @@ static int add(struct differences *d, uint64_t begin, uint64_t end)
 {
 	int r = begin == d->end ? 0 : report(d);
 
+	/* Also where nothing waits to be reported: that has no beginning yet. */
 	if (begin != d->end || d->begin == d->end)
 		d->begin = begin;
 	d->end = end;

@@ -106,6 +106,7 @@ static int keep(struct keeper *k)
 	 */
 	if (r != UDS_ERR_NO_ROOM && (r != UDS_ERR_INVALID_SNAPSHOT || s->salvage))
 		return r;
+	/* Given up, it has no say any more in how much is written. */
 	w->length = length;
 	return device_give_up(s, w->message);
 }

@@ -40,6 +40,7 @@ static int fill(struct merge_run *m, struct merge_group *group)
 	int r;
 
 	merge_group_size(m, &first, &bytes);
+	/* What was in it is committed: the group after it was handed over only then. */
 	merge_group_clear(group, &m->s->env);
 	r = merge_group_fill(group, &m->cursor, limit, first, &m->message);
 	/* More only where it pays: a large group is lost when a writer interrupts it. */

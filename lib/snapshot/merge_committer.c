@@ -48,6 +48,7 @@ static void *run(void *argument)
 		pthread_mutex_lock(&c->lock);
 		c->entries += entries;
 		c->rounds += rounds;
+		/* Never over a failure: after one, no other group is taken. */
 		c->status = r;
 		c->group = NULL;
 		pthread_cond_broadcast(&c->changed);

@@ -123,6 +123,7 @@ static int still_lost(struct uds_snapshot *s, const struct map_run *chunk, uint8
 		part = left < SALVAGE_BYTES ? left : SALVAGE_BYTES;
 		r = device_read_held(s, buffer, part, offset);
 	}
+	/* No memory says nothing about the chunk; any other error is the loss itself. */
 	return r == -ENOMEM ? r : r < 0;
 }
 

@@ -87,6 +87,10 @@ static void update_unit(struct origin *origin)
 {
 	uint64_t unit = 1;
 
+	/*
+	 * The largest will do: sizes are powers of two, so it consists of whole chunks
+	 * of all others.
+	 */
 	for (const struct origin_member *m = origin->members; m != NULL; m = m->next)
 		unit = m->chunk_bytes > unit ? m->chunk_bytes : unit;
 	origin->unit_bytes = unit;

@@ -107,6 +107,7 @@ void range_acquire(struct range_lock *lock, struct range_hold *hold, uint64_t fi
 	hold->granted = false;
 	hold->behind_claim = false;
 	pthread_mutex_lock(&lock->lock);
+	/* In the list even while it waits, so that those that come later know of it. */
 	append(lock, hold);
 	for (;;) {
 		behind = blocked_by_claim(lock, hold);
@@ -172,6 +173,9 @@ void range_wait_for_readers(struct range_lock *lock, const struct range_claim *c
 	uint64_t turns;
 
 	pthread_mutex_lock(&lock->lock);
+	/*
+	 * Only those that are inside by now: later ones find the exceptions, and read the copies.
+	 */
 	turns = lock->turns;
 	while (are_inside(lock, claim, false, turns))
 		pthread_cond_wait(&lock->changed, &lock->lock);
