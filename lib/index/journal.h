@@ -154,10 +154,15 @@ void journal_begin_flushes(struct uds_index *index);
 int journal_tell(struct uds_index *index, struct uds_message *message);
 
 /*
- * After the base of the index was loaded or recovered: brings what the journal has on top of it (journal_replay.c),
- * or finds that it is void. Nothing is written, unless chapters have to be closed on the way.
+ * Brings the chain of @found, which counts, on top of the base. Returns as journal_recover().
+ */
+int journal_replay(struct uds_index *index, const struct journal_found *found, bool skip_unreadable,
+		   struct uds_message *message);
+
+/*
+ * After the base of the index was loaded or recovered: brings what the journal has on top of it, or finds that it is void. Nothing is written, unless chapters have to be closed on the way.
  *
- * @accepts_loss: what is lost to damage of the journal is no error.
+ * @options: whether a recovery is allowed, and whether damage of the journal is no error.
  *
  * Returns 0; UDS_ERR_NEEDS_RECOVERY when there is something and @options do not allow a recovery;
  * UDS_ERR_WOULD_LOSE_RECORDS; -ENOMEM; what the I/O said.

@@ -11,7 +11,8 @@ lib_libcore_la_SOURCES += \
 	lib/index/flush.c \
 	lib/index/gather.c lib/index/gather.h \
 	lib/index/index.c lib/index/index.h \
-	lib/index/journal.c lib/index/journal.h lib/index/journal_replay.c \
+	lib/index/journal.c lib/index/journal.h lib/index/journal_recover.c \
+	lib/index/journal_replay.c \
 	lib/index/left_out.c lib/index/left_out.h \
 	lib/index/load.c lib/index/load.h \
 	lib/index/lookup.c lib/index/lookup.h \

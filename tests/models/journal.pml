@@ -6,7 +6,8 @@
  * Models: lib/index/flush.c: choose encode put_deletions put_records write_blocks lead start_over
  * Models: lib/index/journal.c: journal_begin_chapter journal_begin_save journal_announce_save
  *		journal_know_save journal_end_save journal_add_deletion
- * Models: lib/index/journal_replay.c: journal_recover replay take_entry carry start_journal
+ * Models: lib/index/journal_recover.c: journal_recover start_journal
+ * Models: lib/index/journal_replay.c: journal_replay take_entry carry
  * Models: lib/extras/journal.c: journal_find choose_chain is_complete
  * Models: lib/extras/area.c: extras_write_header extras_end_intent extras_save_journal
  * Models: lib/index/rebuild.c: continue_save begin_with_save
