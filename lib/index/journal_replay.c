@@ -10,7 +10,8 @@
  *
  * Nothing of this is written. If another number of zones leaves less room in the open chapter, so that it has to be
  * closed on the way, the header of the extras first says that the journal is to be replayed in full once more
- * although V is on the volume then.
+ * although V is on the volume then. And what is closed first gets all that the rest of the journal says of its names:
+ * once the chapter is sparse, a record in it is found without an entry that leads there.
  */
 #include "index/journal.h"
 
@@ -28,6 +29,12 @@
 /* How many blocks are read at a time. */
 #define READ_BLOCKS UINT64_C(64)
 
+/* The next entry of a chain. */
+struct chain_position {
+	uint64_t block;
+	uint32_t entry; /* of the block */
+};
+
 struct replayer {
 	struct uds_index *index;
 	const struct journal_found *found;
@@ -35,9 +42,70 @@ struct replayer {
 	bool whole;	/* V is not on the volume: stores count, too */
 	uint64_t begin; /* C + 1 */
 	uint64_t entries;
+	struct chain_position at; /* behind the entries that became requests */
+
+	/* The entries that are being carried out: for each zone in their order. */
 	size_t count;
+	struct journal_entry taken[BATCH_MAX];
 	struct uds_request requests[BATCH_MAX];
+	bool done[BATCH_MAX];
 };
+
+typedef int take_entry_fn(struct replayer *replayer, const struct journal_entry *entry,
+			  struct uds_message *message);
+
+/* ---- reading the journal ---- */
+
+static int take_blocks(struct replayer *replayer, struct chain_position *at, const uint8_t *blocks,
+		       uint64_t count, take_entry_fn *take, struct uds_message *message)
+{
+	const struct extras_area *area = &replayer->index->layout.extras;
+	int r = 0;
+
+	for (uint64_t i = 0; r == 0 && i < count; i++) {
+		const uint8_t *block = blocks + i * BLOCK_BYTES;
+		struct journal_entry entry;
+		struct journal_head head;
+
+		/* journal_read() has checked it. */
+		if (!journal_check_block(area, at->block % area->journal_blocks, block, &head))
+			return UDS_ERR_CORRUPT;
+		while (r == 0 && at->entry < head.count) {
+			journal_get_entry(block, at->entry++, &entry);
+			r = take(replayer, &entry, message);
+		}
+		at->block++;
+		at->entry = 0;
+	}
+	return r;
+}
+
+/* Takes the entries from @at on, which is behind an entry before it is taken. */
+static int take_chain(struct replayer *replayer, struct chain_position *at, take_entry_fn *take,
+		      struct uds_message *message)
+{
+	struct uds_index *index = replayer->index;
+	const struct extras_area *area = &index->layout.extras;
+	uint64_t end = replayer->found->end, n, left;
+	uint8_t *blocks;
+	int r = 0;
+
+	blocks = io_allocate_buffer(index->io, &index->env, READ_BLOCKS * BLOCK_BYTES);
+	if (blocks == NULL)
+		return -ENOMEM;
+	while (r == 0 && at->block < end) {
+		left = area->journal_blocks - at->block % area->journal_blocks;
+		n = end - at->block < READ_BLOCKS ? end - at->block : READ_BLOCKS;
+		n = n < left ? n : left;
+		r = journal_read(index->io, area, at->block, n, blocks, message);
+		if (r < 0)
+			failure_in(message, r, "%s: extras: journal", uds_io_name(index->io));
+		else
+			r = take_blocks(replayer, at, blocks, n, take, message);
+	}
+	env_release(&index->env, blocks);
+	return r;
+}
 
 /* ---- one entry ---- */
 
@@ -108,6 +176,48 @@ static int take_steps(struct replayer *replayer, struct batch *batch, size_t i)
 	}
 }
 
+/* ---- before a chapter is closed on the way ---- */
+
+/* An entry that is still to come: does what it does to a record of the open chapter. */
+static int take_ahead(struct replayer *replayer, const struct journal_entry *entry,
+		      struct uds_message *message)
+{
+	struct uds_index *index = replayer->index;
+	struct uds_record_data *data;
+	struct name_place place;
+	struct index_zone *zone;
+	struct hint hint;
+
+	(void)message;
+	volume_index_locate(index->volume_index, &entry->name, &place);
+	zone = &index->zones[place.zone];
+	data = open_zone_search(zone->open, &entry->name);
+	/* A deletion that is carried on is older than all records of the open chapter. */
+	if (data == NULL || entry->kind == JOURNAL_CARRIED)
+		return 0;
+	if (entry->kind == JOURNAL_STORE) {
+		*data = entry->data;
+		return 0;
+	}
+	volume_index_get(index->volume_index, &place, &entry->name, &hint);
+	if (hint.found && hint.vcn == index->newest)
+		volume_index_remove(index->volume_index, &hint);
+	open_zone_remove(zone->open, &entry->name);
+	zone->changed = true;
+	return 0;
+}
+
+/* All entries that are still to come, those of the requests first. */
+static int look_ahead(struct replayer *replayer, struct uds_message *message)
+{
+	struct chain_position at = replayer->at;
+
+	for (size_t i = 0; i < replayer->count; i++)
+		if (!replayer->done[i])
+			take_ahead(replayer, &replayer->taken[i], message);
+	return take_chain(replayer, &at, take_ahead, message);
+}
+
 /* Closes the open chapter, of which a part of the journal is in there, and another one is not. */
 static int close_chapter(struct replayer *replayer, struct index_zone *zone,
 			 struct uds_message *message)
@@ -116,6 +226,9 @@ static int close_chapter(struct replayer *replayer, struct index_zone *zone,
 	struct extras_area *area = &index->layout.extras;
 	int r;
 
+	r = look_ahead(replayer, message);
+	if (r < 0)
+		return r;
 	area->again_end = replayer->found->end;
 	area->again_chapter = index->newest + 1;
 	area->due = true;
@@ -147,13 +260,10 @@ static void carry(struct replayer *replayer, const struct batch *batch,
 {
 	struct uds_index *index = replayer->index;
 	uint64_t below = get_le64(operation->request->new_data.bytes);
-	uint64_t from = get_le64(operation->request->new_data.bytes + 8);
 
 	if (index->journal == NULL || is_store(operation))
 		return;
-	/* A chapter that was closed on the way has records of before the deletion. */
-	if (from != UINT64_MAX && replayer->whole)
-		below = index->newest;
+	/* No chapter that was closed on the way has the name: see look_ahead(). */
 	if (below > index->newest)
 		below = index->newest;
 	journal_add_deletion(index, &index->journal->zones[batch->zone->number],
@@ -172,6 +282,7 @@ static int replay_batch(struct replayer *replayer, struct batch *batch, struct u
 			break;
 		carry(replayer, batch, operation);
 		r = take_steps(replayer, batch, i);
+		replayer->done[operation->request - replayer->requests] = true;
 		if (r < 0 && message->text[0] == '\0')
 			failures_get(replayer->index->failures, message);
 	}
@@ -219,6 +330,7 @@ static int run_requests(struct replayer *replayer, struct uds_message *message)
 		pthread_mutex_unlock(&index->zones[i].lock);
 	}
 	replayer->count = 0;
+	memset(replayer->done, 0, sizeof(replayer->done));
 	return r;
 }
 
@@ -240,58 +352,9 @@ static int take_entry(struct replayer *replayer, const struct journal_entry *ent
 	} else {
 		set_range(request, entry->chapter, UINT64_MAX);
 	}
-	replayer->count++;
+	replayer->taken[replayer->count++] = *entry;
 	replayer->entries++;
 	return replayer->count < BATCH_MAX ? 0 : run_requests(replayer, message);
-}
-
-static int replay_blocks(struct replayer *replayer, const uint8_t *blocks, uint64_t first,
-			 uint64_t count, struct uds_message *message)
-{
-	const struct extras_area *area = &replayer->index->layout.extras;
-	int r = 0;
-
-	for (uint64_t i = 0; r == 0 && i < count; i++) {
-		const uint8_t *block = blocks + i * BLOCK_BYTES;
-		struct journal_entry entry;
-		struct journal_head head;
-
-		/* journal_read() has checked it. */
-		if (!journal_check_block(area, (first + i) % area->journal_blocks, block, &head))
-			return UDS_ERR_CORRUPT;
-		for (uint32_t n = 0; r == 0 && n < head.count; n++) {
-			journal_get_entry(block, n, &entry);
-			r = take_entry(replayer, &entry, message);
-		}
-	}
-	return r;
-}
-
-static int replay_chain(struct replayer *replayer, struct uds_message *message)
-{
-	struct uds_index *index = replayer->index;
-	const struct extras_area *area = &index->layout.extras;
-	uint64_t number = replayer->found->tail, end = replayer->found->end, n, left;
-	uint8_t *blocks;
-	int r = 0;
-
-	blocks = io_allocate_buffer(index->io, &index->env, READ_BLOCKS * BLOCK_BYTES);
-	if (blocks == NULL)
-		return -ENOMEM;
-	for (; r == 0 && number < end; number += n) {
-		left = area->journal_blocks - number % area->journal_blocks;
-		n = end - number < READ_BLOCKS ? end - number : READ_BLOCKS;
-		n = n < left ? n : left;
-		r = journal_read(index->io, area, number, n, blocks, message);
-		if (r < 0)
-			failure_in(message, r, "%s: extras: journal", uds_io_name(index->io));
-		else
-			r = replay_blocks(replayer, blocks, number, n, message);
-	}
-	if (r == 0)
-		r = run_requests(replayer, message);
-	env_release(&index->env, blocks);
-	return r;
 }
 
 /* These are no requests of callers. */
@@ -316,7 +379,10 @@ int journal_replay(struct uds_index *index, const struct journal_found *found, b
 	replayer->begin = index->newest;
 	replayer->whole = found->chapter >= index->newest;
 	failures_begin(index->failures);
-	r = replay_chain(replayer, message);
+	replayer->at.block = found->tail;
+	r = take_chain(replayer, &replayer->at, take_entry, message);
+	if (r == 0)
+		r = run_requests(replayer, message);
 	forget_counts(index);
 	if (r == 0 && replayer->entries > 0) {
 		/* A save, if one is asked for, makes the next open quick. */

@@ -5,6 +5,7 @@
  * several, and read-only.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -50,8 +51,8 @@ static int open_on(struct uds_io *io, uint32_t zones, enum uds_index_mode mode, 
 	return uds_index_open(io, &options, &f.message, ret_index);
 }
 
-/* A new index, open. */
-static void begin_with(uint32_t chapters, bool extras)
+/* A new index, open. @sparse: of its chapters; every other name is a sample then. */
+static void begin_with(uint32_t chapters, uint32_t sparse, bool extras)
 {
 	const struct uds_configuration c = UDS_CONFIGURATION_INIT;
 	const struct uds_geometry g = UDS_GEOMETRY_INIT;
@@ -66,6 +67,8 @@ static void begin_with(uint32_t chapters, bool extras)
 	f.configuration.page_bytes = 4096;
 	f.configuration.record_pages_per_chapter = 2;
 	f.configuration.chapters_per_volume = chapters;
+	f.configuration.sparse_chapters_per_volume = sparse;
+	f.configuration.sparse_sample_rate = sparse > 0 ? 2 : 0;
 	ck_assert_int_eq(uds_geometry_compute(&f.configuration, NULL, &f.geometry), 0);
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f.io), 0);
 	options.env = &f.env;
@@ -76,7 +79,7 @@ static void begin_with(uint32_t chapters, bool extras)
 
 static void begin(void)
 {
-	begin_with(6, true);
+	begin_with(6, 0, true);
 }
 
 static void end(void)
@@ -400,7 +403,7 @@ START_TEST(names_stored_after_their_deletion_survive_two_cuts_with_other_zones)
 {
 	struct expected expected[8];
 
-	begin_with(12, true);
+	begin_with(12, 0, true);
 	for (uint32_t i = 0; i < 8; i++)
 		update(i, 1);
 	if (_i % 2 > 0)
@@ -433,6 +436,90 @@ START_TEST(names_stored_after_their_deletion_survive_two_cuts_with_other_zones)
 }
 END_TEST
 
+static void query(struct uds_index *index, uint64_t i)
+{
+	struct uds_record_name name;
+
+	make_name(SEED, i, &name);
+	ck_assert_int_eq(uds_index_query(index, &name, NULL, NULL), 0);
+}
+
+/*
+ * Opens an index whose chapter is closed by that, after each read, write and flush of it has failed once: what there is
+ * by then must be as good for the next opening.
+ */
+static struct uds_index *open_after_failures(struct fault_plan *plan, struct uds_io *io,
+					     uint32_t zones)
+{
+	static const unsigned int kinds[] = { FAULT_READ, FAULT_WRITE, FAULT_FLUSH };
+	struct uds_index *index = NULL;
+
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		for (uint64_t nth = 1; nth == 1 || plan->failed > 0; nth++) {
+			int r;
+
+			if (index != NULL)
+				ck_assert_int_eq(uds_index_close(index), 0);
+			index = NULL;
+			fault_plan_fail(plan, kinds[k], nth, -EIO, false);
+			r = open_on(io, zones, UDS_INDEX_LOAD_OR_RECOVER, false, &index);
+			ck_assert_msg(r == 0 || (r == -EIO && f.message.text[0] != '\0'),
+				      "%" PRIu64 ": %d: %s", nth, r, f.message.text);
+			if (r < 0)
+				index = NULL;
+		}
+	}
+	fault_plan_fail(plan, FAULT_ANY, 0, 0, false);
+	return index;
+}
+
+/*
+ * A chapter that is closed while the journal is replayed must have nothing that the rest of the journal takes back:
+ * once it is sparse, a query of one of its samples brings its index into the cache, where names are found without an
+ * entry that leads to them. @_i: the rest is in the batch of requests that closes the chapter, or still on the volume.
+ */
+START_TEST(a_sparse_chapter_has_nothing_that_the_journal_took_back)
+{
+	enum { NAMES = 40 };
+	struct expected expected[NAMES];
+	struct fault_plan plan;
+	uint32_t count;
+
+	begin_with(12, 9, true);
+	count = f.geometry.records_per_chapter - (_i == 0 ? 56 : 1);
+	for (uint32_t i = 0; i < count; i++)
+		update(i, 1);
+	flush();
+	for (uint32_t i = 0; i < NAMES; i++) {
+		if (i % 2 > 0)
+			delete (i);
+		else
+			update(i, 2);
+		expected[i] = (struct expected){ i, i % 2 > 0 ? 0 : 2 };
+	}
+	flush();
+	for (uint32_t zones = 1; zones <= 16; zones++) {
+		struct uds_index *index, *first = f.index;
+		struct uds_io *copy;
+
+		fault_plan_start(&plan);
+		ck_assert_int_eq(fault_io_open(&plan, copy_device(), NULL, &copy), 0);
+		index = open_after_failures(&plan, copy, zones);
+		f.index = index;
+		while (open_chapter(index) < 8)
+			close_chapter();
+		f.index = first;
+		for (uint32_t i = NAMES; i < count; i++)
+			query(index, i);
+		check(index, expected, NAMES, "sparse");
+		ck_assert_int_eq(uds_index_close(index), 0);
+		ck_assert_int_eq(uds_io_close(copy), 0);
+		fault_plan_end(&plan);
+	}
+	end();
+}
+END_TEST
+
 /* The journal goes around several times, with flushes that are large and small. */
 START_TEST(the_journal_wraps)
 {
@@ -457,7 +544,7 @@ START_TEST(many_deletions_survive)
 {
 	uint32_t count;
 
-	begin_with(16, true);
+	begin_with(16, 0, true);
 	count = f.geometry.records_per_chapter * 4;
 	for (uint64_t i = 0; i < count; i++)
 		update(i, 1);
@@ -697,7 +784,7 @@ START_TEST(what_is_promised_is_said)
 	ck_assert_uint_eq(size, after);
 	end();
 	for (int i = 0; i < 2; i++) {
-		begin_with(i == 0 ? 6 : 7, i == 1);
+		begin_with(i == 0 ? 6 : 7, 0, i == 1);
 		ck_assert_int_eq(uds_index_read_info(f.io, NULL, &f.message, &info), 0);
 		ck_assert_uint_eq(info.journal_bytes, 0);
 		update(1, 1);
@@ -788,6 +875,7 @@ int main(void)
 	tcase_add_test(tcase, a_full_open_chapter_survives_with_other_zones);
 	tcase_add_loop_test(
 		tcase, names_stored_after_their_deletion_survive_two_cuts_with_other_zones, 0, 4);
+	tcase_add_loop_test(tcase, a_sparse_chapter_has_nothing_that_the_journal_took_back, 0, 2);
 	tcase_add_test(tcase, the_journal_wraps);
 	tcase_add_test(tcase, many_deletions_survive);
 	tcase_add_loop_test(tcase, a_failed_flush_promises_nothing_and_the_next_one_all, 0, 2);
