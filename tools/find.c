@@ -35,17 +35,42 @@ static void print_pv(const struct identity *identity, const char *uri, char *con
 	show_group(uri, arguments, NULL);
 }
 
-static void print_identity(const struct identity *identity, const char *uri, char *const *arguments)
+static void print_what(const struct identity *identity)
 {
+	printf("  what           %s", thing_name(identity->thing));
+	if (identity->index_damage != INDEX_DAMAGE_NONE)
+		printf("%s, its %s damaged\n", identity->thing == THING_VDO ? " with an index" : "",
+		       index_damage_name(identity->index_damage));
+	else
+		printf("%s\n", identity->damaged ? ", damaged" : "");
+}
+
+static void print_commands(const struct identity *identity, const char *uri)
+{
+	const char *note = repairing_note(identity);
 	char type[1200];
 
+	repairing_command(identity, uri, type, sizeof(type));
+	if (type[0] != '\0')
+		print_line(stdout, "  repaired by    %s", type);
+	if (note[0] != '\0')
+		print_line(stdout, "    note         %s", note);
+	opening_command(identity, uri, type, sizeof(type));
+	if (type[0] != '\0')
+		print_line(stdout, "  %-14s %s",
+			   identity->thing == THING_VDO && !identity->has_index ? "made anew by"
+										: "opened by",
+			   type);
+}
+
+static void print_identity(const struct identity *identity, const char *uri, char *const *arguments)
+{
 	print_line(stdout, "%s", uri);
 	if (identity->thing == THING_OTHER)
 		print_line(stdout, "  what           known as %s", identity->word);
 	else
-		printf("  what           %s%s\n", thing_name(identity->thing),
-		       identity->damaged ? ", damaged" : "");
-	if (identity->thing == THING_VDO && !identity->damaged)
+		print_what(identity);
+	if (identity->thing == THING_VDO && identity->knows_nonce)
 		print_vdo(&identity->vdo);
 	print_index(identity);
 	if (identity->thing == THING_STORE)
@@ -55,9 +80,7 @@ static void print_identity(const struct identity *identity, const char *uri, cha
 		print_pv(identity, uri, arguments);
 	if (identity->wrong.text[0] != '\0')
 		print_line(stdout, "  wrong          %s", identity->wrong.text);
-	opening_command(identity, uri, type, sizeof(type));
-	if (type[0] != '\0')
-		print_line(stdout, "  opened by      %s", type);
+	print_commands(identity, uri);
 }
 
 static json_t *index_object(const struct identity *identity)
@@ -102,7 +125,7 @@ static json_t *identity_object(const struct identity *identity, const char *uri,
 	json_object_set_new(o, "what", json_string(thing_key(identity->thing)));
 	json_object_set_new(o, "size_bytes", json_unsigned(identity->bytes));
 	json_object_set_new(o, "damaged", json_boolean(identity->damaged));
-	if (identity->thing == THING_VDO && !identity->damaged)
+	if (identity->thing == THING_VDO && identity->knows_nonce)
 		json_object_set_new(o, "vdo", vdo_object(&identity->vdo));
 	if (identity->has_index)
 		json_object_set_new(o, "index", index_object(identity));
@@ -119,6 +142,12 @@ static json_t *identity_object(const struct identity *identity, const char *uri,
 		json_object_set_new(o, "known_as", json_path(identity->word));
 	if (identity->wrong.text[0] != '\0')
 		json_object_set_new(o, "wrong", json_path(identity->wrong.text));
+	if (identity->index_damage != INDEX_DAMAGE_NONE)
+		json_object_set_new(o, "damaged_block",
+				    json_string(index_damage_name(identity->index_damage)));
+	repairing_command(identity, uri, type, sizeof(type));
+	if (type[0] != '\0')
+		json_object_set_new(o, "repaired_by", json_path(type));
 	opening_command(identity, uri, type, sizeof(type));
 	if (type[0] != '\0')
 		json_object_set_new(o, "opened_by", json_path(type));

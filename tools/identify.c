@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 
+#define VDO_SCHEME  "vdo:"
 #define SECTOR	    512u
 #define LOOK_BYTES  4096u
 #define WORD_BYTES  1100
@@ -35,9 +36,19 @@ const char *thing_name(enum thing thing)
 	return names[thing];
 }
 
+static bool has_damage(const struct identity *identity)
+{
+	return identity->index_damage != INDEX_DAMAGE_NONE;
+}
+
+static bool is_vdo_uri(const char *uri)
+{
+	return strncmp(uri, VDO_SCHEME, strlen(VDO_SCHEME)) == 0;
+}
+
 void vdo_uri(const char *uri, char *ret_uri, size_t room)
 {
-	size_t n = (size_t)snprintf(ret_uri, room, "vdo:");
+	size_t n = (size_t)snprintf(ret_uri, room, VDO_SCHEME);
 
 	for (; *uri != '\0' && n + 4 < room; uri++) {
 		if (*uri == '%' || *uri == '?')
@@ -57,20 +68,20 @@ static int read_index(struct uds_io *io, struct identity *identity)
 	identity->index.configuration.size = sizeof(identity->index.configuration);
 	r = uds_index_read_info(io, NULL, &identity->wrong, &identity->index);
 	identity->has_index = r == 0;
+	identity->index_damage = r == 0 ? INDEX_DAMAGE_NONE : index_damage_find(io, r);
 	return r;
 }
 
-/* The index in a volume, or in a region that was copied out. */
-static int read_vdo_index(struct uds_io *io, struct identity *identity)
+/* The index in a volume, or in a region that was copied out. False when there is no place for one. */
+static bool read_vdo_index(struct uds_io *io, struct identity *identity)
 {
 	struct uds_io *index;
-	int r = uds_vdo_open_index(io, NULL, NULL, &identity->wrong, &index);
 
-	if (r < 0)
-		return r;
-	r = read_index(index, identity);
+	if (uds_vdo_open_index(io, NULL, NULL, &identity->wrong, &index) < 0)
+		return false;
+	(void)read_index(index, identity); /* its sentence stays in identity->wrong */
 	uds_io_close(index);
-	return r;
+	return true;
 }
 
 static bool is_vdo(struct uds_io *io, struct identity *identity)
@@ -86,30 +97,37 @@ static bool is_vdo(struct uds_io *io, struct identity *identity)
 	}
 	identity->thing = THING_VDO;
 	identity->damaged = r < 0;
-	if (r == 0)
-		(void)read_vdo_index(io, identity); /* its sentence stays in identity->wrong */
+	if (r < 0)
+		return true;
+	identity->knows_nonce = true;
+	identity->nonce = identity->vdo.nonce;
+	/* One that was never started has none. */
+	(void)read_vdo_index(io, identity);
+	identity->damaged = identity->index_damage != INDEX_DAMAGE_NONE;
 	return true;
 }
 
-static bool is_index(struct uds_io *io, struct identity *identity)
+static bool is_index(struct uds_io *io, const char *uri, struct identity *identity)
 {
 	struct uds_message wrong;
 	int r = read_index(io, identity);
 
-	if (r == UDS_ERR_NOT_AN_INDEX)
+	if (r == UDS_ERR_NOT_AN_INDEX && identity->index_damage == INDEX_DAMAGE_NONE)
 		return false;
 	identity->thing = THING_INDEX;
 	identity->damaged = r < 0;
 	if (r == 0)
 		return true;
 	wrong = identity->wrong;
-	if (read_vdo_index(io, identity) == 0) {
+	/* By the name vdo:PATH it is known where it is. */
+	if (!is_vdo_uri(uri) && read_vdo_index(io, identity)) {
 		identity->thing = THING_VDO_REGION;
-		identity->damaged = false;
-		identity->wrong.text[0] = '\0';
-	} else {
-		identity->wrong = wrong;
+		identity->damaged = !identity->has_index;
 	}
+	if (identity->has_index)
+		identity->wrong.text[0] = '\0';
+	else if (identity->thing == THING_INDEX)
+		identity->wrong = wrong;
 	return true;
 }
 
@@ -160,13 +178,30 @@ static bool is_pv(struct uds_io *io, struct identity *identity)
 /* @head: LOOK_BYTES, of which those that are there were read. */
 static void look(struct uds_io *io, const char *uri, const uint8_t *head, struct identity *identity)
 {
-	if (is_vdo(io, identity) || is_index(io, identity))
+	if (is_vdo(io, identity) || is_index(io, uri, identity))
 		return;
 	identity->wrong.text[0] = '\0';
 	if (is_store(head, identity) || is_pv(io, identity))
 		return;
 	if (blkid_word(uri, identity->word, sizeof(identity->word)))
 		identity->thing = THING_OTHER;
+}
+
+/* For an index by the name vdo:PATH: the nonce that the volume on PATH has. */
+static void read_nonce(const char *uri, struct identity *identity)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	const struct uds_vdo_info empty = UDS_VDO_INFO_INIT;
+	struct uds_io *io;
+
+	options.no_lock = true;
+	if (!is_vdo_uri(uri) ||
+	    uds_io_open_uri(uri + strlen(VDO_SCHEME), &options, NULL, NULL, &io) < 0)
+		return;
+	identity->vdo = empty;
+	identity->knows_nonce = uds_vdo_read_info(io, NULL, &identity->vdo) == 0;
+	identity->nonce = identity->vdo.nonce;
+	uds_io_close(io);
 }
 
 static int read_head(struct uds_io *io, uint64_t *ret_bytes, uint8_t *ret_head)
@@ -206,6 +241,8 @@ int identify(const char *uri, struct uds_message *message, struct identity *ret_
 		snprintf(message->text, sizeof(message->text), "%.300s: %s", uri, uds_strerror(r));
 	free(head);
 	uds_io_close(io);
+	if (r == 0 && identity.thing == THING_INDEX)
+		read_nonce(uri, &identity);
 	if (r == 0)
 		*ret_identity = identity;
 	return r;
@@ -246,15 +283,102 @@ void opening_command(const struct identity *identity, const char *uri, char *ret
 	ret_text[0] = '\0';
 	shell_word(uri, outer, sizeof(outer));
 	vdo_word(uri, inner, sizeof(inner));
-	if (identity->thing == THING_INDEX)
+	if (identity->thing == THING_INDEX && !has_damage(identity))
 		snprintf(ret_text, room, "uds info %s", outer);
-	else if (identity->thing == THING_VDO_REGION ||
-		 (identity->thing == THING_VDO && identity->has_index))
+	else if ((identity->thing == THING_VDO_REGION || identity->thing == THING_VDO) &&
+		 identity->has_index)
 		snprintf(ret_text, room, "uds info %s", inner);
-	else if (identity->thing == THING_VDO && !identity->damaged)
+	else if (identity->thing == THING_VDO && identity->knows_nonce)
 		snprintf(ret_text, room, "uds vdo prime --create %s", outer);
 	else if (identity->thing == THING_STORE)
 		snprintf(ret_text, room, "uds snapshot info %s", outer);
+}
+
+/* The index by the name that it is written by. */
+static void index_word(const struct identity *identity, const char *uri, char *ret_word,
+		       size_t room)
+{
+	char name[WORD_BYTES], region[WORD_BYTES + 12];
+	bool is_region = identity->thing == THING_VDO_REGION;
+
+	snprintf(name, sizeof(name), "%s", uri);
+	if (identity->thing == THING_VDO || is_region)
+		vdo_uri(uri, name, sizeof(name));
+	/* By the name vdo:PATH, what is in no volume is a region, too. */
+	is_region = is_region || (is_vdo_uri(uri) && !identity->knows_nonce);
+	snprintf(region, sizeof(region), "%s%s", name,
+		 is_region && strchr(name, '?') == NULL ? "?region=1" : "");
+	shell_word(region, ret_word, room);
+}
+
+void repairing_command(const struct identity *identity, const char *uri, char *ret_text,
+		       size_t room)
+{
+	char word[WORD_BYTES], nonce[40] = "";
+
+	ret_text[0] = '\0';
+	if (!has_damage(identity))
+		return;
+	if (identity->index_damage == INDEX_DAMAGE_CONFIG_BLOCK && identity->knows_nonce)
+		snprintf(nonce, sizeof(nonce), " --nonce %llu",
+			 (unsigned long long)identity->nonce);
+	else if (identity->index_damage == INDEX_DAMAGE_CONFIG_BLOCK)
+		snprintf(nonce, sizeof(nonce), " --nonce N");
+	index_word(identity, uri, word, sizeof(word));
+	snprintf(ret_text, room, "uds verify --repair%s %s", nonce, word);
+}
+
+const char *repairing_note(const struct identity *identity)
+{
+	if (!has_damage(identity))
+		return "";
+	if (identity->knows_nonce && identity->vdo.state != UDS_VDO_CLEAN &&
+	    identity->vdo.state != UDS_VDO_NEW)
+		return "the volume is not stopped: if it runs, its index may only look damaged";
+	if (identity->knows_nonce || identity->index_damage != INDEX_DAMAGE_CONFIG_BLOCK)
+		return "";
+	return identity->thing == THING_VDO_REGION
+		       ? "N is the nonce of the volume, which uds find prints for it"
+		       : "N is the user nonce, which nothing else has: 0 unless the index was made "
+			 "with another one";
+}
+
+/* A thing with its article: "a VDO volume", "a UDS index whose config block is damaged". */
+static void describe(const struct identity *identity, char *ret_text, size_t room)
+{
+	const char *name = thing_name(identity->thing);
+	size_t n = (size_t)snprintf(ret_text, room, "a%s %s",
+				    strchr("aeiou", name[0]) != NULL ? "n" : "", name);
+
+	if (has_damage(identity))
+		snprintf(ret_text + n, room - n, "%s whose %s is damaged",
+			 identity->thing == THING_VDO ? " with an index" : "",
+			 index_damage_name(identity->index_damage));
+}
+
+/* Whether the command that failed is the one which would be named. */
+static bool was_tried(const struct identity *identity, const char *command)
+{
+	if (identity->thing != THING_INDEX)
+		return false;
+	return strcmp(command, REPAIR_WITH_NONCE) == 0 ||
+	       (strcmp(command, REPAIR) == 0 && identity->index_damage == INDEX_DAMAGE_SUPER_BLOCK);
+}
+
+/* What to type for an index that a repair makes whole. False when that is what has failed. */
+static bool explain_damage(const struct identity *identity, const char *command, const char *uri,
+			   char *ret_text, size_t room)
+{
+	char type[WORD_BYTES + 100], what[100];
+	const char *note = repairing_note(identity);
+
+	describe(identity, what, sizeof(what));
+	repairing_command(identity, uri, type, sizeof(type));
+	if (was_tried(identity, command))
+		return false;
+	snprintf(ret_text, room, "%s: this is %s; type: %s%s%s%s", uri, what, type,
+		 note[0] != '\0' ? " (" : "", note, note[0] != '\0' ? ")" : "");
+	return true;
 }
 
 bool explain_failure(const char *command, const char *uri, int status, char *ret_text, size_t room)
@@ -263,12 +387,16 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 	     vdo = strncmp(command, "vdo ", 4) == 0;
 	struct identity identity = { .thing = THING_UNKNOWN };
 	struct uds_message unused;
-	char outer[WORD_BYTES], inner[WORD_BYTES], type[WORD_BYTES + 100];
+	char outer[WORD_BYTES], inner[WORD_BYTES], type[WORD_BYTES + 100], what[100];
 
 	if (status != UDS_ERR_NOT_AN_INDEX && status != UDS_ERR_NOT_A_SNAPSHOT &&
 	    status != UDS_ERR_CORRUPT)
 		return false;
 	if (identify(uri, &unused, &identity) < 0 || identity.thing == THING_UNKNOWN)
+		return false;
+	if (has_damage(&identity))
+		return explain_damage(&identity, command, uri, ret_text, room);
+	if (identity.thing == THING_VDO && vdo)
 		return false;
 	/* Of the right thing that is damaged, the sentence has said it already. */
 	if (status == UDS_ERR_CORRUPT && identity.thing != THING_VDO_REGION)
@@ -276,6 +404,7 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 	if (identity.thing == THING_INDEX && !snapshot && !vdo)
 		return false;
 	opening_command(&identity, uri, type, sizeof(type));
+	describe(&identity, what, sizeof(what));
 	shell_word(uri, outer, sizeof(outer));
 	vdo_word(uri, inner, sizeof(inner));
 	if (!snapshot && !vdo && (identity.has_index && identity.thing != THING_INDEX))
@@ -287,12 +416,8 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 			 "%s: this is an LVM physical volume%s%s; uds find %s says more", uri,
 			 identity.vg_name[0] != '\0' ? " of group " : "", identity.vg_name, outer);
 	else if (type[0] == '\0')
-		snprintf(ret_text, room, "%s: this is a%s %s; uds find %s says more", uri,
-			 strchr("aeiou", thing_name(identity.thing)[0]) != NULL ? "n" : "",
-			 thing_name(identity.thing), outer);
+		snprintf(ret_text, room, "%s: this is %s; uds find %s says more", uri, what, outer);
 	else
-		snprintf(ret_text, room, "%s: this is a%s %s; type: %s", uri,
-			 strchr("aeiou", thing_name(identity.thing)[0]) != NULL ? "n" : "",
-			 thing_name(identity.thing), type);
+		snprintf(ret_text, room, "%s: this is %s; type: %s", uri, what, type);
 	return true;
 }

@@ -12,6 +12,8 @@
 #include <uds/index.h>
 #include <uds/vdo.h>
 
+#include "index_damage.h"
+
 enum thing {
 	THING_UNKNOWN,
 	THING_INDEX,
@@ -29,6 +31,9 @@ struct identity {
 	struct uds_vdo_info vdo;  /* of a VDO volume */
 	bool has_index;		  /* index is filled in */
 	struct uds_index_info index;
+	enum index_damage index_damage; /* why it is not */
+	bool knows_nonce;		/* the index is in a VDO volume, which has its nonce, too */
+	uint64_t nonce;
 	uint32_t chunk_bytes; /* of an exception store */
 	bool store_is_valid;
 	char pv_uuid[40],
@@ -49,8 +54,22 @@ void vdo_uri(const char *uri, char *ret_uri, size_t room);
  */
 int identify(const char *uri, struct uds_message *message, struct identity *ret_identity);
 
-/* The command line that opens it; empty when there is none. */
+/* The command line that opens it, or makes its index anew; empty when there is none. */
 void opening_command(const struct identity *identity, const char *uri, char *ret_text, size_t room);
+
+/*
+ * The command line that makes the damaged block of an index again, "--nonce N" in it where the user has to know that
+ * number; empty when there is none.
+ */
+void repairing_command(const struct identity *identity, const char *uri, char *ret_text,
+		       size_t room);
+
+/* Names for explain_failure(), which does not recommend what was tried. */
+#define REPAIR		  "verify --repair"
+#define REPAIR_WITH_NONCE "verify --repair --nonce"
+
+/* What that N is; empty when there is none. */
+const char *repairing_note(const struct identity *identity);
 
 /*
  * After a command has failed with @status on @uri: a sentence with what that is and what to type.

@@ -70,6 +70,7 @@ int vdo_open_index(struct vdo_target *target, enum uds_index_mode mode, unsigned
 	complain_about(target->command, target->uri,
 		       message.text[0] != '\0' ? message.text : uds_strerror(r));
 	status = r == UDS_ERR_CORRUPT || r == UDS_ERR_MISMATCH ? EXIT_DAMAGE : EXIT_FAILED;
+	say_what_it_is(target->command, target->uri, r);
 	if (r == UDS_ERR_NOT_AN_INDEX || r == UDS_ERR_CORRUPT || r == UDS_ERR_MISMATCH ||
 	    r == UDS_ERR_NONCE_MISMATCH || r == UDS_ERR_WOULD_LOSE_RECORDS)
 		complain(target->command,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "families.h"
+#include "identify.h"
 #include "output.h"
 #include "target.h"
 #include "text.h"
@@ -50,6 +51,8 @@ static int print_verdict(const struct target *target, json_t *list, uint64_t cou
 
 static int repair_failed(const struct target *target, int status, const struct uds_message *message)
 {
+	struct command repair = *target->command;
+
 	if (status == UDS_ERR_STOPPED) {
 		complain(target->command, "interrupted: a repair can be begun again");
 	} else if (status == UDS_ERR_WOULD_LOSE_RECORDS) {
@@ -58,7 +61,8 @@ static int repair_failed(const struct target *target, int status, const struct u
 			 target->uri);
 		return EXIT_DAMAGE;
 	}
-	return failed(target->command, target->uri, status, message);
+	repair.name = target->check_nonce ? REPAIR_WITH_NONCE : REPAIR;
+	return failed(&repair, target->uri, status, message);
 }
 
 static int verify_io(struct target *target, json_t *list, bool repair)

@@ -165,12 +165,21 @@ def the_first_blocks_are_made_again():
         path = make_index(folder)
         page = Section("The first blocks of an index are damaged", folder)
         flip(path, b"10ngRblA")
-        page.run("uds verify index.uds", FAILED, "not a UDS index")
+        has(page.run("uds find", DAMAGE), "UDS index, its super block damaged", "repaired by    uds verify --repair index.uds\n")
+        page.run("uds verify index.uds", FAILED, "whose super block is damaged; type: uds verify --repair index.uds")
         page.run("uds verify --repair index.uds")
         equal(known(path), COUNT)
         flip(path, b"ALBIC")
-        uds("verify", path, status=DAMAGE, says="config block: magic")
-        uds("verify", "--repair", path, status=DAMAGE, says="has to be given")
+        repair = "uds verify --repair --nonce N " + path
+        uds("verify", path, status=DAMAGE, says=["config block: magic", "whose config block is damaged; type: " + repair])
+        uds("verify", "--repair", path, status=DAMAGE, says=["has to be given", "0 unless the index was made with another"])
+        has(uds("find", path, status=DAMAGE).out, "its config block damaged\n", "  repaired by    %s\n" % repair, "N is the user nonce")
+        # One that was cut off is not repaired by that.
+        with open(os.path.join(folder, "cut"), "wb") as file:
+            file.write(content(path).replace(b"albic", b"ALBIC").replace(b"@LBIC", b"ALBIC")[:100 * 1024])
+        cut = uds("find", "--json", os.path.join(folder, "cut"), status=DAMAGE).json["found"][0]
+        equal(("repaired_by" in cut, "damaged_block" in cut), (False, False))
+        has(cut["wrong"], "the index needs the device up to block")
         page.run("uds verify --repair --nonce 0")
         page.end()
         equal(known(path), COUNT)

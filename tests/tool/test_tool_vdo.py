@@ -8,7 +8,7 @@ import sys
 
 import lvm_image
 import vdo_image
-from tool_support import DAMAGE, FAILED, SMALL, Folder, Skip, equal, has, main, uds
+from tool_support import DAMAGE, FAILED, SMALL, TOOL, Folder, Skip, equal, has, main, uds
 from vdo_image import BLOCK, BLOCKS, DATA_AT, DEPOT, DIRTY, NONCE, Volume, block_of, compressed, le, map_page
 
 # A library that is not there, for the command.
@@ -185,10 +185,64 @@ def find_names_what_it_sees_and_how_to_open_it():
         uds("find", other, status=FAILED)
         uds("find", os.path.join(folder, "none"), status=FAILED, says="none: cannot be opened: No such file")
         # Lost, it says how to make it anew; libblkid is not needed for anything else.
-        volume.write(1, bytes(BLOCK))
+        volume.write(1, bytes(2 * BLOCK))
         item = uds("find", "--json", volume.path).json["found"][0]
-        equal(item["opened_by"], "uds vdo prime --create " + volume.path)
+        equal((item["opened_by"], item["damaged"]), ("uds vdo prime --create " + volume.path, False))
         has(item["wrong"], "not a UDS index")
+        has(uds("find", volume.path).out, "  made anew by   uds vdo prime --create %s\n" % volume.path)
+
+
+def a_damaged_block_of_an_index_is_named_with_its_repair():
+    with Folder() as folder:
+        volume = filled(folder)
+        uds("vdo", "prime", "--create", volume.path)
+        uri, index = "vdo:" + volume.path, [volume.read(1), volume.read(2)]
+        for block, name, options in ((1, "super block", ""), (2, "config block", "--nonce %d " % NONCE)):
+            volume.write(block, bytes(BLOCK))
+            repair = "uds verify --repair %s%s" % (options, uri)
+            item = uds("find", "--json", volume.path, status=DAMAGE).json["found"][0]
+            equal((item["what"], item["damaged"], item["damaged_block"], item["repaired_by"], item["opened_by"],
+                   item["vdo"]["nonce"]), ("vdo", True, name, repair, "uds vdo prime --create " + volume.path, NONCE))
+            has(item["wrong"], name + ": magic: expected")
+            has(uds("find", volume.path, status=DAMAGE).out, "VDO volume with an index, its %s damaged\n" % name,
+                "  repaired by    %s\n" % repair)
+            equal(uds("find", "--json", uri, status=DAMAGE).json["found"][0]["repaired_by"], repair)
+            failed = FAILED if block == 1 else DAMAGE
+            for command in (("verify",), ("dump",), ("info",), ("query",)):
+                uds(*command, uri, status=failed, says="this is a UDS index whose %s is damaged; type: %s\n" % (name, repair))
+            for command in (("dump", "--offset", 4096), ("vdo", "audit"), ("vdo", "prime"), ("snapshot", "info")):
+                uds(*command, volume.path, status=FAILED if command[0] == "snapshot" else failed,
+                    says="this is a VDO volume with an index whose %s is damaged; type: %s\n" % (name, repair))
+            equal(volume.read(block), bytes(BLOCK))
+            if block == 2:
+                uds("verify", "--repair", uri, status=DAMAGE, says="is damaged; type: " + repair)
+                subprocess.run([TOOL] + repair.split()[1:], check=True, capture_output=True)
+                equal(volume.read(2), index[1])
+                uds("verify", uri)
+            volume.write(1, index[0] + index[1])
+        # It may only look so while the volume runs.
+        volume.write(1, bytes(BLOCK))
+        volume.set_super(40, le(DIRTY, 4))
+        has(uds("find", volume.path, status=DAMAGE).out, "note         the volume is not stopped: if it runs, its index")
+
+
+def a_damaged_region_of_an_index_is_repaired_where_it_is():
+    with Folder() as folder:
+        volume, region = filled(folder), os.path.join(folder, "region")
+        uds("vdo", "prime", "--create", volume.path)
+        subprocess.run(["dd", "if=" + volume.path, "of=" + region, "bs=4096", "skip=1", "count=%d" % (DATA_AT - 1),
+                        "conv=sparse"], check=True, stderr=subprocess.DEVNULL)
+        with open(region, "r+b") as file:
+            file.seek(BLOCK)
+            file.write(b"X")
+        repair = "uds verify --repair --nonce N 'vdo:%s?region=1'" % region
+        item = uds("find", "--json", region, status=DAMAGE).json["found"][0]
+        equal((item["what"], item["damaged_block"], item["repaired_by"]), ("vdo-index-region", "config block", repair))
+        has(uds("find", region, status=DAMAGE).out, "N is the nonce of the volume, which uds find prints for it")
+        uds("verify", region, status=DAMAGE, says="is damaged; type: " + repair)
+        uds("verify", "vdo:" + region, status=DAMAGE, says="is damaged; type: " + repair)
+        uds("verify", "--repair", "--nonce", NONCE, "vdo:%s?region=1" % region)
+        uds("verify", "vdo:" + region)
 
 
 def make_pv(path):
@@ -359,6 +413,8 @@ if __name__ == "__main__":
     sys.exit(main([every_command_of_the_page_works, a_lost_index_is_made_anew_and_filled, stale_advice_is_counted_by_its_reason,
                    a_volume_that_was_not_stopped_is_not_written, find_names_what_it_sees_and_how_to_open_it,
                    other_commands_say_what_to_type, info_shows_the_volume_and_its_index,
+                   a_damaged_block_of_an_index_is_named_with_its_repair,
+                   a_damaged_region_of_an_index_is_repaired_where_it_is,
                    what_is_wrong_with_a_volume_is_said_and_nothing_written,
                    an_index_with_less_room_keeps_the_last_blocks,
                    without_liblz4_compressed_records_are_counted_as_not_checked]))
