@@ -21,7 +21,20 @@ struct found {
 	size_t count;
 	const char *name; /* of the group */
 	json_t *array;	  /* NULL: text */
+	struct uds_message warnings[4];
+	unsigned int warning_count;
 };
+
+/* What opening the group warns of: copies of the metadata that are damaged, or that differ. */
+static void keep_warning(void *context, enum uds_log_level level, const char *sentence)
+{
+	struct found *found = context;
+	const unsigned int room = sizeof(found->warnings) / sizeof(found->warnings[0]);
+
+	if (level <= UDS_LOG_WARNING && found->warning_count < room)
+		snprintf(found->warnings[found->warning_count++].text,
+			 sizeof(found->warnings[0].text), "%s", sentence);
+}
 
 static struct uds_io *open_to_look(const char *uri)
 {
@@ -80,8 +93,12 @@ static bool find_open(const char *uri, char *const *arguments, struct found *fou
 {
 	struct uds_io *io = open_to_look(uri);
 	struct uds_lvm_group *alone = NULL;
+	struct uds_env env = UDS_ENV_INIT;
 	size_t count = 1;
 	int r;
+
+	env.context = found;
+	env.log = keep_warning;
 
 	while (arguments[count] != NULL)
 		count++;
@@ -95,7 +112,7 @@ static bool find_open(const char *uri, char *const *arguments, struct found *fou
 	uds_lvm_close_group(alone);
 	uds_io_close(io);
 	return r == 0 &&
-	       uds_lvm_open_group(found->ios, found->count, NULL, NULL, NULL, &found->group) == 0;
+	       uds_lvm_open_group(found->ios, found->count, NULL, &env, NULL, &found->group) == 0;
 }
 
 /* Adds a URI, with what would end it in a parameter or in quotes encoded. */
@@ -214,6 +231,10 @@ static void set_group(struct found *found, const struct uds_lvm_info *info, json
 	json_object_set_new(group, "extent_size_bytes", json_unsigned(info->extent_bytes));
 	json_object_set_new(group, "physical_volumes", json_unsigned(info->pv_count));
 	found->array = json_array();
+	for (unsigned int i = 0; i < found->warning_count; i++)
+		json_array_append_new(found->array, json_path(found->warnings[i].text));
+	json_object_set_new(group, "warnings", found->array);
+	found->array = json_array();
 	uds_lvm_for_each_pv(found->group, show_missing, found);
 	json_object_set_new(group, "missing", found->array);
 	found->array = json_array();
@@ -237,6 +258,8 @@ void show_group(const char *uri, char *const *arguments, json_t *o)
 				   "  volumes        %u, of seqno %llu, on %u physical volumes",
 				   info.volume_count, (unsigned long long)info.seqno,
 				   info.pv_count);
+			for (unsigned int i = 0; i < found.warning_count; i++)
+				print_line(stdout, "  warning        %s", found.warnings[i].text);
 			uds_lvm_for_each_pv(found.group, show_missing, &found);
 			uds_lvm_for_each_volume(found.group, show_volume, &found);
 		} else {

@@ -82,6 +82,10 @@ struct uds_lvm_options {
  * physical volume and is used once, each name and each physical volume is there once, a snapshot's
  * origin is no snapshot.
  *
+ * Two copies may have the newest seqno and different texts. Nobody can tell which of them is right:
+ * to read, the one that is found first is taken, and a warning with both places is logged; to
+ * write, that is an error, also with allow_missing.
+ *
  * I/Os that are read-only give volumes that are. With I/Os that can be written all physical volumes
  * of the group are needed. That nothing else uses them is seen to by uds_io_open_file(). If one
  * that is read is in use, a warning is logged: what is read may be mixed from several moments.
@@ -96,7 +100,7 @@ struct uds_lvm_options {
  *   -EINVAL                      no label; no metadata on any of them; a physical volume
  *                                given twice; @count
  *   UDS_ERR_CORRUPT              a checksum is wrong on every copy, or the metadata contradict
- *                                themselves
+ *                                themselves; to write, two copies of one seqno differ
  *   UDS_ERR_UNSUPPORTED_VERSION  of one of the parts
  *   UDS_ERR_MISMATCH             physical volumes of two groups
  *   -ENODEV                      to be written, and a physical volume is missing

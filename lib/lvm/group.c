@@ -19,15 +19,23 @@
 
 #define LABEL_AREA_BYTES (LVM_LABEL_SECTORS * LVM_SECTOR)
 
+/* Where a copy of the metadata is. */
+struct copy {
+	const struct uds_io *io;
+	uint64_t area;	   /* byte of it */
+	size_t length;	   /* of the text */
+	uint32_t checksum; /* of the text */
+};
+
 /* What has been found on all devices so far. */
 struct search {
 	const struct uds_env *env;
 	struct uds_message *message;
 	struct lvm_model best; /* the newest; its text is NULL as long as there is none */
-	size_t best_length;
-	uint32_t best_checksum;
-	const char *best_from;	   /* the name of a device */
-	int wrong_status;	   /* of the first copy that is damaged; 0: none */
+	struct copy best_copy;
+	struct copy
+		other;	  /* has the seqno of the best one and another text; its io is NULL: none */
+	int wrong_status; /* of the first copy that is damaged; 0: none */
 	struct uds_message *wrong; /* its sentence */
 };
 
@@ -70,8 +78,7 @@ static void note_wrong(struct search *s, const struct uds_io *io, int status,
 }
 
 /* Keeps the newer one of two models. */
-static int take_model(struct search *s, struct lvm_model *model, const struct uds_io *io,
-		      size_t length, uint32_t checksum)
+static int take_model(struct search *s, struct lvm_model *model, const struct copy *copy)
 {
 	int r = 0;
 
@@ -79,15 +86,16 @@ static int take_model(struct search *s, struct lvm_model *model, const struct ud
 		r = failure(s->message, UDS_ERR_MISMATCH,
 			    "%s: group: expected '%.100s' (%.40s), which %s is of, found '%.100s' "
 			    "(%.40s)",
-			    uds_io_name(io), s->best.name, s->best.uuid, s->best_from, model->name,
-			    model->uuid);
+			    uds_io_name(copy->io), s->best.name, s->best.uuid,
+			    uds_io_name(s->best_copy.io), model->name, model->uuid);
 	} else if (s->best.text == NULL || model->seqno > s->best.seqno) {
 		lvm_model_free(&s->best, s->env);
 		s->best = *model;
-		s->best_length = length;
-		s->best_checksum = checksum;
-		s->best_from = uds_io_name(io);
+		s->best_copy = *copy;
+		s->other.io = NULL;
 		return 0;
+	} else if (model->seqno == s->best.seqno && s->other.io == NULL) {
+		s->other = *copy;
 	}
 	lvm_model_free(model, s->env);
 	return r;
@@ -118,18 +126,17 @@ static int read_area(struct search *s, struct uds_io *io, uint64_t bytes,
 {
 	struct uds_message said = { "" };
 	struct lvm_text text = { .bytes = NULL };
-	uint32_t checksum;
-	size_t length;
+	struct copy copy = { .io = io, .area = area->offset };
 	struct lvm_model model;
 	int r = lvm_area_read(io, s->env, bytes, area, &text, &said);
 
-	checksum = text.checksum;
-	length = text.length;
+	copy.checksum = text.checksum;
+	copy.length = text.length;
 	if (r == 0 && text.bytes == NULL)
 		return 0;
 	/* Copies of one text, as they usually are, are parsed once. */
-	if (r == 0 && s->best.text != NULL && length == s->best_length &&
-	    checksum == s->best_checksum) {
+	if (r == 0 && s->best.text != NULL && copy.length == s->best_copy.length &&
+	    copy.checksum == s->best_copy.checksum) {
 		env_release(s->env, text.bytes);
 		return 0;
 	}
@@ -137,7 +144,7 @@ static int read_area(struct search *s, struct uds_io *io, uint64_t bytes,
 		r = parse_text(s, &text, &model, &said);
 	env_release(s->env, text.bytes);
 	if (r == 0)
-		return take_model(s, &model, io, length, checksum);
+		return take_model(s, &model, &copy);
 	/* Said of the call, not of the copy: an older one must not be taken for want of memory. */
 	if (r == -ENOMEM)
 		return failure(s->message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
@@ -224,12 +231,40 @@ static int search(struct search *s, struct uds_io *const *ios, size_t count)
 	return r;
 }
 
+/*
+ * Each change of a group has a seqno of its own, so of two texts with one seqno nobody can tell which is the group's:
+ * what is written by the wrong one overwrites another volume. Reading destroys nothing.
+ */
+static int check_copies(const struct uds_lvm_group *group, const struct search *s, bool write,
+			struct uds_message *message)
+{
+	const struct copy *best = &s->best_copy, *other = &s->other;
+	struct uds_message said;
+
+	if (other->io == NULL)
+		return 0;
+	failure(&said, 0,
+		"group '%.60s': metadata of seqno %" PRIu64
+		": expected one text, found two: %.100s, "
+		"area at byte %" PRIu64 " (checksum 0x%08" PRIx32 "), and %.100s, area at byte "
+		"%" PRIu64 " (checksum 0x%08" PRIx32 ")",
+		group->model.name, group->model.seqno, uds_io_name(best->io), best->area,
+		best->checksum, uds_io_name(other->io), other->area, other->checksum);
+	if (write)
+		return failure(message, UDS_ERR_CORRUPT, "%s; nothing is written by either",
+			       said.text);
+	env_log(&group->env, UDS_LOG_WARNING, "%s; the first one is read, and may be the wrong one",
+		said.text);
+	return 0;
+}
+
 /* What is missing, and what writing or reading means here. */
 static int check_use(struct uds_lvm_group *group, const struct search *s,
 		     const struct uds_lvm_options *options, struct uds_message *message)
 {
 	const struct lvm_pv *missing = NULL;
 	bool write = false, in_use = false;
+	int r;
 
 	for (uint32_t i = 0; i < group->model.pv_count; i++) {
 		const struct lvm_pv *pv = &group->model.pvs[i];
@@ -245,6 +280,9 @@ static int check_use(struct uds_lvm_group *group, const struct search *s,
 			"group '%s': a physical volume is in use: what is read may be mixed from "
 			"several moments",
 			group->model.name);
+	r = check_copies(group, s, write, message);
+	if (r < 0)
+		return r;
 	/*
 	 * What is read is right with what is there: a part that is missing is refused when its
 	 * volume is opened.

@@ -327,6 +327,34 @@ def what_is_wrong_with_a_group_is_said_and_nothing_written():
             uds("snapshot", "read", uri, status=FAILED, says="physical volume %s: expected once, found on" % uuid("a"))
 
 
+def two_texts_of_one_seqno_are_named_and_not_written_by():
+    good = group_text(VOLUMES)
+    other = group_text(dict(VOLUMES, snap=linear(("pv1", 20, 20), ("pv0", 85, 10))))
+    with Folder() as folder:
+        group = Filled(folder)
+        places = ["group 'vg': metadata of seqno 1: expected one text, found two: "] + [
+            "%s, area at byte 4096 (checksum 0x" % path for path in group.paths]
+        content = group.read("snap")
+        write_texts(group, good, other)
+        before = group.bytes()
+        ran = uds("snapshot", "read", group.uri("snap"), binary=True)
+        equal(ran.out == content, True)
+        has(os.fsdecode(ran.err), "the first one is read, and may be the wrong one", *places)
+        for words in (("merge",), ("write-origin", "--offset", 0), ("write", "--offset", 0)):
+            for more in ("", "&missing=1"):
+                uds("snapshot", *words, group.uri("snap") + more, status=DAMAGE, stdin="x",
+                    says=places + ["nothing is written by either"])
+        equal(group.bytes() == before, True)
+        found = uds("find", "--json", *group.paths).json["found"][0]["volume_group"]
+        equal(len(found["warnings"]), 1)
+        has(found["warnings"][0], *places)
+        has(uds("find", *group.paths).out, "  warning        " + places[0])
+        # A later change, on either, decides.
+        write_texts(group, good, group_text(VOLUMES, seqno=2))
+        uds("snapshot", "write", "--offset", 0, group.uri("snap"), stdin="x")
+        equal(uds("find", "--json", *group.paths).json["found"][0]["volume_group"]["warnings"], [])
+
+
 def main():
     results = Results()
     for test in (a_snapshot_finds_its_origin, a_merge_keeps_the_other_snapshots_of_the_origin,
@@ -335,7 +363,7 @@ def main():
                  nothing_is_written_unless_all_is_there_and_free, what_is_served_has_its_origin,
                  find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart, what_is_in_a_volume_is_opened_by_what_find_says,
                  find_says_what_is_wrong_with_a_physical_volume,
-                 what_is_wrong_with_a_group_is_said_and_nothing_written):
+                 what_is_wrong_with_a_group_is_said_and_nothing_written, two_texts_of_one_seqno_are_named_and_not_written_by):
         results.run(test.__name__, test)
     return results.finish()
 

@@ -404,6 +404,145 @@ START_TEST(a_whole_copy_stands_in_for_a_damaged_one)
 }
 END_TEST
 
+static int read_through(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	return uds_io_read(context, buffer, length, offset);
+}
+
+static int flush_through(void *context)
+{
+	return uds_io_flush(context);
+}
+
+static int size_through(void *context, uint64_t *ret_bytes)
+{
+	return uds_io_size(context, ret_bytes);
+}
+
+static int close_through(void *context)
+{
+	return uds_io_close(context);
+}
+
+/* An I/O that only reads another one, and closes it. */
+static struct uds_io *read_only(struct uds_io *io)
+{
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct uds_io *reader;
+
+	ops.read = read_through;
+	ops.flush = flush_through;
+	ops.get_size = size_through;
+	ops.close = close_through;
+	limits.block_bytes = 1;
+	limits.read_only = true;
+	limits.name = "reader";
+	ck_assert_int_eq(uds_io_open_ops(&ops, io, &limits, NULL, NULL, &reader), 0);
+	return reader;
+}
+
+/* Opens a group on two I/Os to write it, which are closed. */
+static int open_to_write(struct uds_io *a, struct uds_io *b)
+{
+	struct uds_lvm_options options = UDS_LVM_OPTIONS_INIT;
+	struct uds_lvm_group *group = NULL;
+	struct uds_io *pvs[] = { a, b };
+	int r;
+
+	options.allow_missing = true;
+	message.text[0] = '\0';
+	r = uds_lvm_open_group(pvs, b == NULL ? 1 : 2, &options, NULL, &message, &group);
+	uds_lvm_close_group(group);
+	uds_io_close(a);
+	uds_io_close(b);
+	return r;
+}
+
+/* The image of a, with a text in each half of its metadata area, which are areas of their own. */
+static uint8_t *with_two_areas(const char *first, const char *second)
+{
+	const uint32_t half = LVM_IMAGE_AREA / 2, at = LVM_IMAGE_AREA_AT + half;
+	uint8_t *image = lvm_image_make('a', first), *other = lvm_image_make('a', second);
+	uint8_t *label = image + LVM_IMAGE_LABEL_AT;
+
+	memcpy(image + at, other + LVM_IMAGE_AREA_AT, half);
+	put_le64(image + LVM_IMAGE_AREA_AT + 32, half);
+	put_le64(image + at + 24, at);
+	put_le64(image + at + 32, half);
+	lvm_image_seal_area(image);
+	lvm_image_seal_area(image + half);
+	put_le64(label + 112, half);
+	put_le64(label + 120, at);
+	put_le64(label + 128, half);
+	put_le64(label + 136, 0);
+	put_le64(label + 144, 0);
+	lvm_image_seal_label(image);
+	free(other);
+	return image;
+}
+
+START_TEST(two_texts_of_one_seqno_are_named_with_their_places)
+{
+	static const char first[] =
+		"group 'vg': metadata of seqno 7: expected one text, found two: ";
+	char *other = lvm_image_edit(lvm_image_text, "\"pv0\", 46", "\"pv0\", 45");
+	struct uds_lvm_group *group;
+	uint8_t *two = with_two_areas(lvm_image_text, other);
+
+	/* On two devices. Read, the first one counts. */
+	ck_assert_int_eq(open_group(read_only(open_pv('a', lvm_image_text)),
+				    read_only(open_pv('b', other)), &group),
+			 0);
+	ck_assert_ptr_nonnull(strstr(logged.text, first));
+	ck_assert_ptr_nonnull(strstr(logged.text, "reader, area at byte 4096 (checksum 0x"));
+	ck_assert_ptr_nonnull(strstr(logged.text, "the first one is read, and may be the wrong"));
+	uds_lvm_close_group(group);
+	ck_assert_int_eq(open_to_write(open_pv('a', lvm_image_text), open_pv('b', other)),
+			 UDS_ERR_CORRUPT);
+	ck_sentence_has(first);
+	ck_sentence_has("nothing is written by either");
+	/* On one device. */
+	ck_assert_int_eq(open_group(read_only(open_image(two)), NULL, &group), 0);
+	ck_assert_ptr_nonnull(strstr(logged.text, "reader, area at byte 34816 (checksum 0x"));
+	uds_lvm_close_group(group);
+	ck_assert_int_eq(open_to_write(open_image(two), NULL), UDS_ERR_CORRUPT);
+	ck_sentence_has(first);
+	ck_sentence_has("area at byte 34816 (checksum 0x");
+	free(other);
+	free(two);
+}
+END_TEST
+
+START_TEST(copies_that_do_not_count_do_not_differ)
+{
+	char *other = lvm_image_edit(lvm_image_text, "\"pv0\", 46", "\"pv0\", 45");
+	char *newer = lvm_image_edit(lvm_image_text, "seqno = 7", "seqno = 8");
+	uint8_t *same = with_two_areas(lvm_image_text, lvm_image_text);
+	uint8_t *two = with_two_areas(lvm_image_text, other);
+	struct uds_lvm_group *group;
+
+	ck_assert_int_eq(open_to_write(open_image(same), open_pv('b', lvm_image_text)), 0);
+	/* Both are older than a third one. */
+	for (int order = 0; order < 2; order++) {
+		struct uds_io *a = open_image(two), *b = open_pv('b', newer);
+
+		ck_assert_int_eq(open_to_write(order == 0 ? a : b, order == 0 ? b : a), 0);
+	}
+	ck_assert_int_eq(
+		open_group(read_only(open_image(two)), read_only(open_pv('b', newer)), &group), 0);
+	ck_assert_str_eq(logged.text, "");
+	uds_lvm_close_group(group);
+	/* The checksum of one is wrong. */
+	two[LVM_IMAGE_AREA_AT + LVM_IMAGE_AREA / 2 + 700] ^= 1;
+	ck_assert_int_eq(open_to_write(open_image(two), NULL), 0);
+	free(other);
+	free(newer);
+	free(same);
+	free(two);
+}
+END_TEST
+
 /* What is wrong in a text: what is replaced, by what. */
 static const struct {
 	const char *find, *replacement;
@@ -813,6 +952,8 @@ int main(void)
 			    sizeof(damages) / sizeof(damages[0]));
 	tcase_add_test(t, lists_of_areas_end_in_the_sector);
 	tcase_add_test(t, a_whole_copy_stands_in_for_a_damaged_one);
+	tcase_add_test(t, two_texts_of_one_seqno_are_named_with_their_places);
+	tcase_add_test(t, copies_that_do_not_count_do_not_differ);
 	tcase_add_loop_test(t, what_is_wrong_in_a_text_is_named, 0,
 			    sizeof(faults) / sizeof(faults[0]));
 	tcase_add_test(t, a_text_that_is_cut_off_is_refused);
