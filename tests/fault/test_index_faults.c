@@ -127,6 +127,7 @@ static int flush(void)
 	uint64_t closed = small_index_open_chapter(life.index, NULL);
 	int r = told(uds_index_flush(life.index));
 
+	history_look(&life.history, life.index);
 	if (r == 0)
 		life.promise.chapters = closed;
 	return r;
@@ -136,6 +137,7 @@ static int save(void)
 {
 	int r = told(uds_index_save(life.index));
 
+	history_look(&life.history, life.index);
 	if (r == 0) {
 		life.promise.chapters = small_index_open_chapter(life.index, NULL);
 		life.promise.steps = life.history.count;
@@ -223,6 +225,7 @@ static void go_on(void)
 		life.promise.chapters = small_index_open_chapter(life.index, NULL);
 		life.promise.steps = life.history.count;
 	}
+	history_look(&life.history, life.index);
 }
 
 /* Without the failure: an index that was made opens and has what was promised. */

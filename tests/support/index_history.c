@@ -69,11 +69,25 @@ static bool is_promised(const struct history_step *step, uint32_t number,
 	       (step->chapter_most < promise->chapters || number < promise->steps);
 }
 
+/*
+ * The chapter that may have been the open one when the first @issued steps had been issued, and no more: what comes
+ * before the next step may have closed one.
+ */
+static uint64_t newest_after(const struct history *history, uint32_t issued)
+{
+	uint64_t before = issued > 0 ? history->steps[issued - 1].chapter_most : 0, next;
+
+	next = issued < history->count ? history->steps[issued].chapter_least
+				       : history->open_chapter;
+	return before > next ? before : next;
+}
+
 void history_continue(const struct history *history, uint32_t issued,
 		      const struct history_promise *kept, struct history *ret_history)
 {
 	*ret_history = *history;
 	ret_history->count = ret_history->room = issued;
+	ret_history->open_chapter = newest_after(history, issued);
 	ret_history->steps = calloc(issued + 1, sizeof(*history->steps));
 	ret_history->last = calloc(history->names, sizeof(*history->last));
 	ck_assert(ret_history->steps != NULL && ret_history->last != NULL);
@@ -92,6 +106,11 @@ static uint64_t open_chapter(struct uds_index *index)
 
 	ck_assert_int_eq(uds_index_get_statistics(index, &statistics), 0);
 	return statistics.open_chapter;
+}
+
+void history_look(struct history *history, struct uds_index *index)
+{
+	history->open_chapter = open_chapter(index);
 }
 
 /* Mostly new names in a row, so that chapters fill; otherwise anything on any name. */
@@ -234,6 +253,7 @@ int history_run(struct history *history, struct uds_index *index, size_t count)
 			history->last[record->name] = first + i + 1;
 		history->count++;
 	}
+	history->open_chapter = most;
 	return r;
 }
 
@@ -271,7 +291,7 @@ static struct demand *make_demands(const struct history *history, uint32_t issue
 				   const struct history_promise *promise)
 {
 	struct demand *demands = calloc(history->names, sizeof(*demands));
-	uint64_t newest = issued == 0 ? 0 : history->steps[issued - 1].chapter_most;
+	uint64_t newest = newest_after(history, issued);
 
 	ck_assert_ptr_nonnull(demands);
 	for (uint32_t i = 0; i < issued; i++) {

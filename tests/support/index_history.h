@@ -62,7 +62,8 @@ struct history {
 	uint64_t random;
 	struct history_step *steps;
 	uint32_t count, room;
-	uint32_t *last; /* by name: its last step that put or deleted, plus 1 */
+	uint64_t open_chapter; /* after the last step, and what came since: history_look() */
+	uint32_t *last;	       /* by name: its last step that put or deleted, plus 1 */
 
 	/* What time is it, for struct history_step; NULL: 0. For crash tests: events so far. */
 	uint64_t (*clock)(void *context);
@@ -103,6 +104,12 @@ void history_continue(const struct history *history, uint32_t issued,
  * returned; the caller decides whether an error was to be expected, whose sentence is in @history.
  */
 int history_run(struct history *history, struct uds_index *index, size_t count);
+
+/*
+ * After everything but steps that may close a chapter, as a flush and a save may, whether they fail or not: the oldest
+ * chapter leaves then.
+ */
+void history_look(struct history *history, struct uds_index *index);
 
 /* Steps that had begun at this time of the clock. */
 uint32_t history_steps_at(const struct history *history, uint64_t time);

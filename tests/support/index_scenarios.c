@@ -158,10 +158,10 @@ static void flush_unless(struct index_world *w, int refused)
 		return;
 	closed = small_index_open_chapter(w->index, NULL);
 	r = uds_index_flush(w->index);
-	if (r < 0 && r == refused)
-		return;
-	note(w, r);
-	if (w->base.status == 0) {
+	if (r == 0 || r != refused)
+		note(w, r);
+	history_look(&w->history, w->index);
+	if (r == 0 && w->base.status == 0) {
 		struct history_promise made = last_promise(w);
 
 		made.chapters = closed;
@@ -181,6 +181,7 @@ static void save(struct index_world *w)
 	if (w->base.status < 0)
 		return;
 	note(w, uds_index_save(w->index));
+	history_look(&w->history, w->index);
 	if (w->base.status == 0)
 		promise_save(w);
 }
@@ -305,6 +306,7 @@ static void live_checkpoint(struct world *world)
 		open_chapter = small_index_open_chapter(w->index, NULL);
 		count = w->history.count;
 		note(w, uds_index_save_reporting(w->index, go_on_while_saving, w));
+		history_look(&w->history, w->index);
 		if (world->status == 0)
 			promise_checkpoint(w, open_chapter, count);
 		if (i == 2)
@@ -591,6 +593,7 @@ static void store_and_save(struct index_world *w, struct uds_crash_log *log,
 		ck_assert_int_eq(history_run(history, w->index, 16), 0);
 	r = uds_index_save(w->index);
 	ck_assert_msg(r == 0, "%s: saving: %s", place, uds_strerror(r));
+	history_look(history, w->index);
 	crash_mark(log, history->count);
 	ck_assert_int_eq(uds_index_close(w->index), 0);
 	w->index = NULL;
@@ -814,6 +817,7 @@ static void check_open_index(struct world *world, const char *place)
 		history_run(&w->history, index, 16);
 	if (uds_index_save(index) == 0)
 		promise_save(w);
+	history_look(&w->history, index);
 	w->index = NULL;
 	uds_index_close(index);
 }
