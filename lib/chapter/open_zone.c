@@ -25,6 +25,7 @@ static uint32_t slot_count(uint32_t capacity)
 	return UINT32_C(1) << bits_per(2 * (uint64_t)capacity - 1);
 }
 
+/* Of removed, and of deleted, which is behind it. */
 static size_t removed_bytes(uint32_t capacity)
 {
 	return capacity / 8 + 1;
@@ -33,7 +34,7 @@ static size_t removed_bytes(uint32_t capacity)
 uint64_t open_zone_bytes(uint32_t capacity)
 {
 	return sizeof(struct open_zone) + sizeof(uint32_t) * (uint64_t)slot_count(capacity) +
-	       removed_bytes(capacity) + sizeof(struct uds_record) * (uint64_t)capacity;
+	       2 * removed_bytes(capacity) + sizeof(struct uds_record) * (uint64_t)capacity;
 }
 
 int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zone **ret_zone)
@@ -55,7 +56,7 @@ int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zon
 	hash_key_make(&zone->key);
 	zone->slots =
 		env_allocate_aligned(env, sizeof(uint32_t) * ((uint64_t)zone->slot_mask + 1), 64);
-	zone->removed = env_allocate(env, removed_bytes(capacity), 1);
+	zone->removed = env_allocate(env, 2 * removed_bytes(capacity), 1);
 	/* Aligned to cache lines, so that two records share one and none lies in two. */
 	zone->records =
 		env_allocate_aligned(env, sizeof(struct uds_record) * (uint64_t)capacity, 64);
@@ -63,6 +64,7 @@ int open_zone_make(const struct uds_env *env, uint32_t capacity, struct open_zon
 		open_zone_free(zone);
 		return -ENOMEM;
 	}
+	zone->deleted = zone->removed + removed_bytes(capacity);
 	open_zone_reset(zone);
 	*ret_zone = zone;
 	return 0;
@@ -87,7 +89,7 @@ void open_zone_reset(struct open_zone *zone)
 	zone->deletions = 0;
 	/* Slots and marks only: records count through slots, so their old bytes are never seen. */
 	memset(zone->slots, 0, sizeof(uint32_t) * ((size_t)zone->slot_mask + 1));
-	memset(zone->removed, 0, removed_bytes(zone->capacity));
+	memset(zone->removed, 0, 2 * removed_bytes(zone->capacity));
 }
 
 /* The tag in a slot: bits of the hash that do not choose the slot. */
@@ -185,4 +187,12 @@ bool open_zone_remove(struct open_zone *zone, const struct uds_record_name *name
 	zone->removed[number / 8] |= (uint8_t)(1u << (number % 8));
 	zone->deletions++;
 	return true;
+}
+
+void open_zone_mark_deleted(struct open_zone *zone, const struct uds_record_name *name)
+{
+	uint32_t number = open_zone_number(zone, name);
+
+	/* Number 0 has a bit, too, which no record has. */
+	zone->deleted[number / 8] |= (uint8_t)(1u << (number % 8));
 }

@@ -10,7 +10,8 @@
  * number, because the layout of the chapter on the volume follows from the numbers.
  *
  * Threads: a zone is used by one thread at a time; searches, and everything else that takes a const
- * zone, may run beside each other while it is not changed.
+ * zone, may run beside each other while it is not changed. Marks of deleted names are no change to
+ * them.
  */
 #ifndef CHAPTER_OPEN_ZONE_H
 #define CHAPTER_OPEN_ZONE_H
@@ -41,6 +42,7 @@ struct open_zone {
 	uint32_t slot_mask; /* number of slots - 1; they are at least twice the capacity */
 	uint32_t *slots;
 	uint8_t *removed;	    /* one bit for each record number */
+	uint8_t *deleted;	    /* likewise, see open_zone_mark_deleted() */
 	struct uds_record *records; /* record number n is at n - 1 */
 };
 
@@ -88,6 +90,18 @@ bool open_zone_remove(struct open_zone *zone, const struct uds_record_name *name
 static inline bool open_zone_is_removed(const struct open_zone *zone, uint32_t number)
 {
 	return (zone->removed[number / 8] >> (number % 8) & 1) != 0;
+}
+
+/*
+ * Notes that the name of a live record was deleted after its zone had been closed. Searches still
+ * find the record: the layout of a closed chapter stays as it is, and a thread that writes it may
+ * run beside this. Does nothing when the name is not there.
+ */
+void open_zone_mark_deleted(struct open_zone *zone, const struct uds_record_name *name);
+
+static inline bool open_zone_is_deleted(const struct open_zone *zone, uint32_t number)
+{
+	return (zone->deleted[number / 8] >> (number % 8) & 1) != 0;
 }
 
 static inline uint32_t open_zone_live(const struct open_zone *zone)

@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/message.h"
 #include "index/close_chapter.h"
+#include "index/left_out.h"
 #include "index/operation.h"
 #include "index/pages.h"
 #include "index/triage.h"
@@ -135,8 +136,10 @@ static int force(struct batch *batch, struct operation *operation)
 	volume_index_get(index->volume_index, &operation->place, &request->name, &hint);
 	batch->zone->changed = true;
 	if (!is_store(operation)) {
-		if (hint.found && operation_may_remove(operation, hint.vcn))
+		if (hint.found && operation_may_remove(operation, hint.vcn)) {
+			left_out_note_deletion(index, batch->zone, &request->name, hint.vcn);
 			volume_index_remove(index->volume_index, &hint);
+		}
 		return 0;
 	}
 	r = hint.found
@@ -200,6 +203,7 @@ static int take_ahead(struct replayer *replayer, const struct journal_entry *ent
 		return 0;
 	}
 	volume_index_get(index->volume_index, &place, &entry->name, &hint);
+	left_out_note_deletion(index, zone, &entry->name, index->newest);
 	if (hint.found && hint.vcn == index->newest)
 		volume_index_remove(index->volume_index, &hint);
 	open_zone_remove(zone->open, &entry->name);

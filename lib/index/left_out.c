@@ -17,68 +17,40 @@
 
 /* ---- finding them in memory ---- */
 
-/* What was deleted since the chapter was closed: a bit for each number of the zone. */
-static void mark_deleted(const struct journal_list *deletions, uint64_t vcn,
-			 const struct open_zone *closed, uint8_t *ret_bits)
+void left_out_note_deletion(const struct uds_index *index, struct index_zone *zone,
+			    const struct uds_record_name *name, uint64_t vcn)
 {
-	for (uint32_t i = 0; i < deletions->count; i++) {
-		uint32_t n;
-
-		if (deletions->entries[i].chapter <= vcn)
-			continue;
-		n = open_zone_number(closed, &deletions->entries[i].name);
-		ret_bits[n / 8] |= (uint8_t)(1u << n % 8);
-	}
+	/* A name that was found in an older chapter has no record in this one. */
+	if (index->journal != NULL && zone->has_closing && vcn + 1 >= index->newest)
+		open_zone_mark_deleted(zone->closing, name);
 }
 
-static void find_in_zone(const struct uds_index *index, const struct chapter_view *view,
-			 const struct index_zone *zone, const uint8_t *deleted, uint32_t most,
-			 struct left_out *left_out)
+static void find_in_zone(const struct chapter_view *view, const struct open_zone *closed,
+			 uint32_t most, struct left_out *left_out)
 {
-	const struct open_zone *closed = zone->closing;
-
 	for (uint32_t n = 1; left_out->count < most && n <= closed->size; n++) {
 		const struct uds_record *record = &closed->records[n - 1];
-		struct name_place place;
-		struct hint hint;
 
-		if (open_zone_is_removed(closed, n) || (deleted[n / 8] >> n % 8 & 1) != 0 ||
-		    chapter_view_has(view, &record->name))
-			continue;
-		/* Without the list an ordinary entry may be another name's, this one being deleted. */
-		if (index->journal->zones[zone->number].deletions.lost) {
-			volume_index_locate(index->volume_index, &record->name, &place);
-			volume_index_peek(index->volume_index, &place, &record->name, &hint);
-			if (!hint.found || !hint.collision)
-				continue;
-		}
-		left_out->records[left_out->count++] = *record;
+		if (!open_zone_is_removed(closed, n) && !open_zone_is_deleted(closed, n) &&
+		    !chapter_view_has(view, &record->name))
+			left_out->records[left_out->count++] = *record;
 	}
 }
 
 static int find_in_zones(const struct uds_index *index, const uint8_t *pages, uint32_t most,
 			 struct left_out *left_out)
 {
-	uint32_t bytes = index->zones[0].open->capacity / 8 + 1;
-	uint8_t *deleted = env_allocate(&index->env, bytes, 1);
-	struct chapter_view view = { .volume = NULL };
+	struct chapter_view view;
 	struct uds_message message;
-	int r = -ENOMEM;
+	int r;
 
-	if (deleted != NULL)
-		r = chapter_view_make(index->volume, &view);
-	if (r == 0)
-		r = chapter_view_set(&view, left_out->vcn, pages, &message);
-	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++) {
-		const struct index_zone *zone = &index->zones[i];
-
-		memset(deleted, 0, bytes);
-		mark_deleted(&index->journal->zones[i].deletions, left_out->vcn, zone->closing,
-			     deleted);
-		find_in_zone(index, &view, zone, deleted, most, left_out);
-	}
+	r = chapter_view_make(index->volume, &view);
+	if (r < 0)
+		return r;
+	r = chapter_view_set(&view, left_out->vcn, pages, &message);
+	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
+		find_in_zone(&view, index->zones[i].closing, most, left_out);
 	chapter_view_free(&view);
-	env_release(&index->env, deleted);
 	return r;
 }
 

@@ -35,6 +35,16 @@ void left_out_begin(struct uds_index *index);
  */
 int left_out_find(const struct uds_index *index, struct left_out *ret_left_out);
 
+/*
+ * A name was deleted whose entry led to chapter @vcn: a record of it that was left out is no longer
+ * current. The zone's lock is held.
+ *
+ * It is marked in the closed chapter, because an ordinary entry that is found later may be another
+ * name's. The marks take no memory that could be missing.
+ */
+void left_out_note_deletion(const struct uds_index *index, struct index_zone *zone,
+			    const struct uds_record_name *name, uint64_t vcn);
+
 /* @left_out may have none. */
 void left_out_free(const struct uds_index *index, struct left_out *left_out);
 

@@ -10,6 +10,7 @@
 
 #include "index/close_chapter.h"
 #include "index/journal.h"
+#include "index/left_out.h"
 #include "index/lookup.h"
 #include "index/triage.h"
 
@@ -120,6 +121,7 @@ static void remove_entry(struct batch *batch, struct operation *operation,
 		return;
 	/* Now: removing the entry makes the hint invalid. */
 	record->location = index_location(batch->index, hint->vcn);
+	left_out_note_deletion(batch->index, batch->zone, &operation->request->name, hint->vcn);
 	volume_index_remove(batch->index->volume_index, hint);
 	batch->zone->changed = true;
 	/* Not written yet, so the record itself can still be removed. */

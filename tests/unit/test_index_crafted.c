@@ -12,12 +12,14 @@
 #include "base/bytes.h"
 #include "check_main.h"
 #include "names.h"
+#include "torture_env.h"
 
 #define SEED	    UINT64_C(0xc01)
 #define PER_CHAPTER 512
 
 struct fixture {
 	struct uds_io *io;
+	const struct uds_env *env; /* of the next open; NULL: the usual one */
 	struct uds_index *index;
 	char finding[600]; /* the first of verify */
 };
@@ -30,6 +32,7 @@ static void open_with(struct fixture *f, unsigned int zones)
 
 	ck_assert_int_eq(uds_index_close(f->index), 0);
 	options.zones = zones;
+	options.env = f->env;
 	r = uds_index_open(f->io, &options, &message, &f->index);
 	ck_assert_msg(r == 0, "%s", message.text);
 }
@@ -430,6 +433,82 @@ START_TEST(record_that_was_left_out_stays_deleted)
 }
 END_TEST
 
+/* Of one place in chapters, and two and two of one in the volume index. */
+static void twin_name(uint64_t i, struct uds_record_name *ret_name)
+{
+	struct uds_record_name first;
+
+	same_chapter_place_name(i, ret_name);
+	make_name(SEED + 2, i / 2, &first);
+	memcpy(ret_name->bytes, first.bytes, 8);
+}
+
+/* Each of two twins, and both of none. */
+static bool is_deleted_twin(uint64_t i)
+{
+	return i % 4 == 1 || i % 4 == 2;
+}
+
+/*
+ * The entry of its twin may lead to a deleted one, as long as the chapter has it: those are not
+ * asked for.
+ */
+static void check_twins(struct fixture *f)
+{
+	struct uds_record_name name;
+
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		twin_name(i, &name);
+		ck_assert_msg(is_deleted_twin(i) || request(f, UDS_PEEK, &name, i, 0, NULL),
+			      "name %d", (int)i);
+	}
+}
+
+/*
+ * @_i: whether there is memory to note the deletions for the journal. That must not matter to what
+ * is left out beside them: the twin of a deleted name has the ordinary entry of the place.
+ */
+START_TEST(record_that_was_left_out_outlives_the_deletion_of_its_twin)
+{
+	struct torture_env torture;
+	struct uds_record_name name;
+	uint64_t walked = 0;
+	struct fixture f;
+
+	start_crowded(&f, false, 2);
+	torture_env_start(&torture);
+	f.env = &torture.env;
+	crash(&f);
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		twin_name(i, &name);
+		ck_assert(!request(&f, UDS_POST, &name, i, 1, NULL));
+	}
+	ck_assert_uint_eq(statistics(&f).open_chapter, 1);
+	/* This waits for the chapter, so that nothing else asks for memory. */
+	ck_assert_int_eq(uds_index_for_each(f.index, count_record, &walked), 0);
+	ck_assert_uint_eq(walked, CROWDED);
+	torture_env_fail_at(&torture, _i == 0 ? 1 : 0, false);
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		twin_name(i, &name);
+		if (is_deleted_twin(i))
+			ck_assert(request(&f, UDS_DELETE, &name, i, 0, NULL));
+	}
+	ck_assert_uint_eq(torture.failed, _i == 0);
+	check_twins(&f);
+	for (uint64_t i = 0; i < 2 * CROWDED; i++) {
+		make_name(SEED + 3, i, &name);
+		ck_assert(!request(&f, UDS_POST, &name, i, 1, NULL));
+	}
+	check_twins(&f);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	crash(&f);
+	check_twins(&f);
+	ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
+	end(&f);
+	torture_env_end(&torture);
+}
+END_TEST
+
 /*
  * The latest records are those of the open chapter, and a save takes none of the left-out
  * ones for newer.
@@ -495,6 +574,8 @@ int main(void)
 	tcase_add_loop_test(tcase, record_that_its_chapter_leaves_out_is_in_the_next_but_one, 0, 2);
 	tcase_add_loop_test(tcase, index_without_a_flush_loses_what_its_chapters_leave_out, 0, 2);
 	tcase_add_loop_test(tcase, record_that_was_left_out_stays_deleted, 0, 3);
+	tcase_add_loop_test(tcase, record_that_was_left_out_outlives_the_deletion_of_its_twin, 0,
+			    2);
 	tcase_add_test(tcase, record_that_was_left_out_and_updated_keeps_the_update);
 	tcase_add_test(tcase, more_than_half_a_chapter_of_left_out_records_is_lost_and_counted);
 	suite_add_tcase(suite, tcase);

@@ -87,6 +87,32 @@ START_TEST(records_are_found_until_removed)
 }
 END_TEST
 
+START_TEST(mark_of_a_deleted_name_changes_nothing_else_and_ends_with_a_reset)
+{
+	struct uds_record a = record_of(1, 1), b = record_of(1, 2), c = record_of(1, 3);
+	struct open_zone *zone = make_zone(3);
+	uint32_t room;
+
+	ck_assert_int_eq(put(zone, &a, &room), 0);
+	ck_assert(open_zone_remove(zone, &a.name));
+	ck_assert_int_eq(put(zone, &b, &room), 0);
+	ck_assert_int_eq(put(zone, &a, &room), 0);
+	open_zone_mark_deleted(zone, &a.name);
+	open_zone_mark_deleted(zone, &c.name);
+	/* The record that was live then, and not the removed one of its name. */
+	ck_assert(!open_zone_is_deleted(zone, 1));
+	ck_assert(!open_zone_is_deleted(zone, 2));
+	ck_assert(open_zone_is_deleted(zone, 3));
+	ck_assert(!open_zone_is_removed(zone, 3));
+	ck_assert_ptr_nonnull(open_zone_search(zone, &a.name));
+	ck_assert_uint_eq(open_zone_live(zone), 2);
+	open_zone_reset(zone);
+	for (uint32_t n = 1; n <= 3; n++)
+		ck_assert(!open_zone_is_deleted(zone, n));
+	open_zone_free(zone);
+}
+END_TEST
+
 START_TEST(update_keeps_the_place_of_a_record)
 {
 	struct open_zone *zone = make_zone(10);
@@ -804,6 +830,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, complete_env, NULL);
 	tcase_add_test(tc, records_are_found_until_removed);
+	tcase_add_test(tc, mark_of_a_deleted_name_changes_nothing_else_and_ends_with_a_reset);
 	tcase_add_test(tc, update_keeps_the_place_of_a_record);
 	tcase_add_test(tc, full_zone_updates_in_place_and_refuses_new_names__S2);
 	tcase_add_test(tc, removed_name_comes_back_under_a_new_number__S6);
