@@ -402,6 +402,7 @@ static int write_pages(struct chapter_mend *mend, struct uds_message *ret_messag
 
 	for (uint32_t page = geometry->index_pages_per_chapter;
 	     page < geometry->pages_per_chapter && r == 0; page++) {
+		/* Good pages are not written again: a power cut could damage them. */
 		if (mend->bad[page])
 			r = write_page(mend, page, 1, ret_message);
 	}
@@ -421,6 +422,7 @@ int chapter_mend_write(struct chapter_mend *mend, const struct uds_record *inste
 	struct volume *volume = mend->volume;
 	int r;
 
+	/* The pages are good; where the page map differs from them, they are right. */
 	if (!verdict->index_damaged && verdict->dropped_pages == 0) {
 		chapter_last_lists(mend->geometry, mend->heads, mend->builder->last_lists);
 		page_map_set(volume->map, verdict->slot, verdict->vcn, mend->builder->last_lists);
@@ -431,6 +433,7 @@ int chapter_mend_write(struct chapter_mend *mend, const struct uds_record *inste
 		volume_begin_mend(volume, verdict->slot);
 		r = write_pages(mend, ret_message);
 	}
+	/* After a failed write readers stay out of the slot: what it holds is not known. */
 	if (r < 0)
 		return failure_in(ret_message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")",
 				  verdict->vcn, verdict->slot);

@@ -209,6 +209,7 @@ static uint64_t unwritten_records(const struct chapter_writer *writer)
 {
 	uint64_t records = 0;
 
+	/* Steps after the index is written come when the chapter is durable. */
 	for (unsigned int i = 0; writer->step <= STEP_WRITE_INDEX && i < writer->zone_count; i++)
 		records += open_zone_live(writer->zones[i]);
 	return records;

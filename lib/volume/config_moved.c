@@ -35,6 +35,7 @@ static void read_heads(struct uds_io *io, const struct super_block *super, uint8
 		uint64_t at = super_block_volume_at(super) * BLOCK_BYTES;
 
 		search->vcns[slot] = NO_CHAPTER;
+		/* A slot that cannot be read tells nothing; the others may be enough. */
 		if (uds_io_read(io, block, BLOCK_BYTES, at + page * geometry->page_bytes) < 0 ||
 		    index_page_read_head(&code, block, &head, NULL) < 0 ||
 		    head.vcn >= CHAPTER_LIMIT)

@@ -107,6 +107,7 @@ static int ask_saves(struct config_search *search, struct uds_message *message)
 	if (latest == NULL)
 		return 0;
 	r = ask_save(search, &latest->save, message);
+	/* The older save is of the same index, and so of the same kind. */
 	latest = &search->saves.slots[1 - latest->save.slot];
 	if (r == UDS_ERR_CORRUPT && latest->state == SLOT_VALID)
 		r = ask_save(search, &latest->save, message);

@@ -212,6 +212,10 @@ int layout_renew_extras(struct layout *layout, struct uds_io *io, const struct u
 	if (area.present) {
 		r = write_extras(io, &layout->super, true, NULL, &area, ret_message);
 	} else {
+		/*
+		 * Only what the end of the I/O leaves of the headers, which must not
+		 * be found again.
+		 */
 		r = io_write_zeroes(io, start,
 				    first_bytes < bytes - start ? first_bytes : bytes - start);
 		if (r < 0)

@@ -63,6 +63,7 @@ void page_map_set(struct page_map *map, uint32_t physical_chapter, uint64_t vcn,
 {
 	_Atomic uint16_t *row = row_of(map, physical_chapter);
 
+	/* Relaxed: readers are kept out of the slot while its row changes (slot_table.h). */
 	for (uint32_t page = 0; page < map->entries_per_chapter; page++)
 		atomic_store_explicit(&row[page], last_lists[page], memory_order_relaxed);
 	atomic_store_explicit(&map->last_update, vcn, memory_order_relaxed);
@@ -86,6 +87,7 @@ void page_map_prefetch(const struct page_map *map, uint32_t physical_chapter)
 	const _Atomic uint16_t *row = row_of(map, physical_chapter);
 
 	__builtin_prefetch(row);
+	/* Its end as well: a row may lie across two cache lines. */
 	__builtin_prefetch(row + map->entries_per_chapter);
 }
 

@@ -17,6 +17,7 @@ void saves_set_unreadable(struct save_slot *slot, int status)
 	slot->state = SLOT_UNKNOWN;
 	slot->status = status;
 	slot->save.newest = NO_CHAPTER;
+	/* It may be the latest, and must not be passed over as an older one. */
 	slot->save.timestamp = UINT64_MAX;
 }
 

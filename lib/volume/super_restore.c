@@ -237,6 +237,7 @@ static int search_primary(struct super_search *search, struct uds_message *messa
 		    clues->progress(clues->progress_context, part, NONCE_SEED_PARTS) != 0)
 			return failure(message, UDS_ERR_STOPPED, "%s",
 				       uds_strerror(UDS_ERR_STOPPED));
+		/* nonce_volume() begins with the primary nonce plus 1 (14.5). */
 		if (nonce_find_seed(search->super.volume_nonce, search->super.volume_start, part,
 				    &seed) == 1 &&
 		    leads_to(search, nonce_start_for(seed) - 1))
