@@ -295,8 +295,8 @@ static size_t send_some(struct uds_io_engine *engine, struct uds_io_request *con
 	}
 	if (backend_takes(request)) {
 		/*
-		 * Requests of one I/O in a row go in one call. One that is wrong ends the row, and is
-		 * completed with its own status when its turn comes.
+		 * Requests of one I/O in a row go in one call. One that is wrong ends the row, and
+		 * is completed with its own status when its turn comes.
 		 */
 		while (n < count && requests[n]->io == request->io && backend_takes(requests[n]) &&
 		       io_check_request(requests[n]) == 0 && !io_is_empty_request(requests[n]))

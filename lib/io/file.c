@@ -287,8 +287,8 @@ static int file_write_zeroes(void *context, uint64_t offset, uint64_t length)
 	if (r < 0)
 		return r;
 	/*
-	 * A device wants whole sectors; the caller writes anything else. Whatever the error was, the
-	 * writes that follow tell whether the device has failed.
+	 * A device wants whole sectors; the caller writes anything else. Whatever the error was,
+	 * the writes that follow tell whether the device has failed.
 	 */
 	if (file->block_device)
 		return ioctl(file->fd, BLKZEROOUT, range) < 0 ? -EOPNOTSUPP : 0;

@@ -224,7 +224,7 @@ int merge_group_fill(struct merge_group *group, struct merge_cursor *cursor, uin
 	if (r < 0 && message->text[0] == '\0')
 		failure(message, r, "%s: gathering what to merge: %s", uds_io_name(s->cow),
 			uds_strerror(r));
-	/* Set anew, since runs that have grown lie elsewhere. */
+	/* Set again, since runs that have grown lie elsewhere. */
 	group->claim.runs = group->runs;
 	group->claim.count = group->run_count;
 	group->claim.chunk_bytes = s->chunk_bytes;

@@ -336,7 +336,7 @@ static int take_engine(struct page_reader *reader, struct read_engine **ret_engi
 		r = make_engine(reader, &engine);
 	if (r < 0)
 		return r;
-	/* Without the lock: slabs are only ever added, and the engine is nobody else's now. */
+	/* Without the lock: slabs are only ever added, and no other thread uses the engine now. */
 	for (const struct page_slab *slab = slabs; slab != engine->known; slab = slab->next)
 		(void)uds_io_engine_add_buffer(engine->engine, slab->memory,
 					       (size_t)(slab->count * buffer_bytes(reader)));
