@@ -58,7 +58,7 @@ static void print_commands(const struct identity *identity, const char *uri)
 	opening_command(identity, uri, type, sizeof(type));
 	if (type[0] != '\0')
 		print_line(stdout, "  %-14s %s",
-			   identity->thing == THING_VDO && !identity->has_index ? "made anew by"
+			   identity->thing == THING_VDO && !identity->has_index ? "index made by"
 										: "opened by",
 			   type);
 }

@@ -54,7 +54,7 @@ void vdo_uri(const char *uri, char *ret_uri, size_t room);
  */
 int identify(const char *uri, struct uds_message *message, struct identity *ret_identity);
 
-/* The command line that opens it, or makes its index anew; empty when there is none. */
+/* The command line that opens it, or creates its index; empty when there is none. */
 void opening_command(const struct identity *identity, const char *uri, char *ret_text, size_t room);
 
 /*

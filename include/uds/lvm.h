@@ -82,7 +82,7 @@ struct uds_lvm_options {
  * physical volume and is used once, each name and each physical volume is there once, a snapshot's
  * origin is no snapshot.
  *
- * Two copies may have the newest seqno and different texts. Nobody can tell which of them is right:
+ * Two copies may have the newest seqno and different texts. Nothing tells which of them is right:
  * to read, the one that is found first is taken, and a warning with both places is logged; to
  * write, that is an error, also with allow_missing.
  *

@@ -232,8 +232,9 @@ static int search(struct search *s, struct uds_io *const *ios, size_t count)
 }
 
 /*
- * Each change of a group has a seqno of its own, so of two texts with one seqno nobody can tell which is the group's:
- * what is written by the wrong one overwrites another volume. Reading destroys nothing.
+ * Each change of a group has a seqno of its own, so of two texts with one seqno nothing tells which
+ * is the group's: what is written by the wrong one overwrites another volume. Reading destroys
+ * nothing.
  */
 static int check_copies(const struct uds_lvm_group *group, const struct search *s, bool write,
 			struct uds_message *message)

@@ -189,7 +189,7 @@ def find_names_what_it_sees_and_how_to_open_it():
         item = uds("find", "--json", volume.path).json["found"][0]
         equal((item["opened_by"], item["damaged"]), ("uds vdo prime --create " + volume.path, False))
         has(item["wrong"], "not a UDS index")
-        has(uds("find", volume.path).out, "  made anew by   uds vdo prime --create %s\n" % volume.path)
+        has(uds("find", volume.path).out, "  index made by  uds vdo prime --create %s\n" % volume.path)
 
 
 def a_damaged_block_of_an_index_is_named_with_its_repair():
