@@ -11,6 +11,7 @@
 #include "index/journal.h"
 #include "volume/chapter_stream.h"
 #include "volume/chapter_view.h"
+#include "volume/volume_search.h"
 
 /* Chapters whose left-out records may be on their pages only, after a power cut. */
 #define RECOVERED_CHAPTERS 2u
@@ -101,16 +102,20 @@ void left_out_free(const struct uds_index *index, struct left_out *left_out)
 /* ---- putting them into the open chapter ---- */
 
 /*
- * Whether a record of chapter @vcn is current. Names that are no samples have no entry once their chapter is
- * sparse, which in an index with few dense chapters the newest are.
+ * Whether a record of chapter @vcn is current. Names that are no samples have no entry once their
+ * chapter is sparse, which in an index with few dense chapters the newest are: an ordinary entry is
+ * another name's then, and none tells of a newer record in the chapter that was closed since.
  */
-static bool is_current(const struct uds_index *index, uint64_t vcn, const struct hint *hint,
-		       const struct uds_record_name *name)
+static bool is_current(const struct uds_index *index, const struct index_zone *zone, uint64_t vcn,
+		       const struct hint *hint, const struct uds_record_name *name)
 {
-	if (hint->found)
-		return hint->vcn == vcn;
-	return index_location(index, vcn) == UDS_LOCATION_SPARSE &&
-	       !is_sample(&index->geometry, name);
+	if (hint->found && hint->vcn == vcn)
+		return true;
+	if ((hint->found && hint->collision) || is_sample(&index->geometry, name) ||
+	    index_location(index, vcn) != UDS_LOCATION_SPARSE)
+		return false;
+	return !zone->has_closing || vcn + 1 >= index->newest ||
+	       open_zone_search(zone->closing, name) == NULL;
 }
 
 /* Returns whether there was no room for the record, which is current. */
@@ -128,12 +133,13 @@ static bool put_one(struct uds_index *index, uint64_t vcn, const struct uds_reco
 	if (open_zone_search(zone->open, &record->name) != NULL)
 		return false;
 	volume_index_get(index->volume_index, &place, &record->name, &hint);
-	if (!is_current(index, vcn, &hint, &record->name))
+	if (!is_current(index, zone, vcn, &hint, &record->name))
 		return false;
 	if (zone->open->size >= most)
 		return true;
-	r = hint.found ? volume_index_set(index->volume_index, &hint, index->newest)
-		       : volume_index_put(index->volume_index, &hint, &record->name, index->newest);
+	r = hint.found && hint.vcn == vcn
+		    ? volume_index_set(index->volume_index, &hint, index->newest)
+		    : volume_index_put(index->volume_index, &hint, &record->name, index->newest);
 	if (r == UDS_ERR_OVERFLOW)
 		zone->counters.overflows++;
 	if (r < 0)
@@ -219,6 +225,30 @@ static int find_in_chapter(struct uds_index *index, struct chapter_view *view,
 	return r;
 }
 
+/* A sparse chapter's name may have no entry that would lead to a newer record: see is_current(). */
+static int drop_replaced(struct uds_index *index, struct left_out *left_out,
+			 struct uds_message *message)
+{
+	struct uds_record_data data;
+	uint32_t kept = 0;
+	bool found;
+	int r = 0;
+
+	if (left_out->vcn + 1 >= index->newest ||
+	    index_location(index, left_out->vcn) != UDS_LOCATION_SPARSE)
+		return 0;
+	for (uint32_t i = 0; r == 0 && i < left_out->count; i++) {
+		const struct uds_record *record = &left_out->records[i];
+
+		r = volume_search_chapter(index->volume, index->newest - 1, &record->name, &found,
+					  &data, message);
+		if (r == 0 && !found)
+			left_out->records[kept++] = *record;
+	}
+	left_out->count = kept;
+	return r;
+}
+
 static int recover_chapter(struct uds_index *index, struct chapter_view *view,
 			   const struct streamed_chapter *chapter, struct left_out *left_out,
 			   struct uds_message *message)
@@ -233,6 +263,8 @@ static int recover_chapter(struct uds_index *index, struct chapter_view *view,
 		r = chapter_view_set(view, left_out->vcn, chapter->pages, message);
 	if (r == 0)
 		r = find_in_chapter(index, view, left_out, message);
+	if (r == 0)
+		r = drop_replaced(index, left_out, message);
 	if (r == 0)
 		left_out_lose(index, left_out->vcn,
 			      left_out_put(index, left_out, index->zones[0].open->capacity / 2));

@@ -271,6 +271,7 @@ static void crash(struct fixture *f)
 }
 
 static bool flush_first = true;
+static uint32_t sparse_chapters;
 
 /* Pages of 512 records; some 430 of one place fit into the index of a chapter. */
 static void start_crowded(struct fixture *f, bool no_extras, uint32_t record_pages)
@@ -283,6 +284,8 @@ static void start_crowded(struct fixture *f, bool no_extras, uint32_t record_pag
 	c.page_bytes = 16384;
 	c.record_pages_per_chapter = record_pages;
 	c.chapters_per_volume = 8;
+	c.sparse_chapters_per_volume = sparse_chapters;
+	c.sparse_sample_rate = sparse_chapters > 0 ? 4 : 0;
 	options.no_extras = no_extras;
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f->io), 0);
 	ck_assert_int_eq(uds_index_format(f->io, &c, &options, &message), 0);
@@ -537,6 +540,47 @@ START_TEST(record_that_was_left_out_and_updated_keeps_the_update)
 }
 END_TEST
 
+/*
+ * No entry tells that there is a newer record where both chapters are sparse, as in an index with
+ * one dense chapter. @_i: whether the two are only on the volume when the index is recovered.
+ */
+START_TEST(record_that_a_sparse_chapter_left_out_and_was_updated_keeps_the_update)
+{
+	struct uds_record_name name;
+	unsigned int found = 0;
+	struct fixture f;
+	uint32_t version;
+
+	sparse_chapters = 7;
+	start_crowded(&f, false, 2);
+	/* The latest that the journal knows is before both. */
+	if (_i == 1)
+		ck_assert_int_eq(uds_index_flush(f.index), 0);
+	post_crowded(&f, 0, CROWDED);
+	for (uint64_t i = 0; i < CROWDED; i += 3) {
+		crowded_name(i, &name);
+		ck_assert(request(&f, UDS_UPDATE, &name, i, 2, NULL));
+	}
+	post_crowded(&f, CROWDED, CROWDED);
+	ck_assert_uint_eq(statistics(&f).open_chapter, 2);
+	if (_i == 0)
+		ck_assert_int_eq(uds_index_flush(f.index), 0);
+	crash(&f);
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		crowded_name(i, &name);
+		if (!request(&f, UDS_PEEK, &name, i, 0, &version))
+			continue;
+		found++;
+		ck_assert_msg(version == (i % 3 == 0 ? 2 : 1), "name %d, version %d", (int)i,
+			      (int)version);
+	}
+	ck_assert_uint_gt(found, CROWDED / 2);
+	printf("%u of %u found\n", found, CROWDED);
+	sparse_chapters = 0;
+	end(&f);
+}
+END_TEST
+
 /* Names that were made for one list fill no more than half of a chapter again. */
 START_TEST(more_than_half_a_chapter_of_left_out_records_is_lost_and_counted)
 {
@@ -577,6 +621,9 @@ int main(void)
 	tcase_add_loop_test(tcase, record_that_was_left_out_outlives_the_deletion_of_its_twin, 0,
 			    2);
 	tcase_add_test(tcase, record_that_was_left_out_and_updated_keeps_the_update);
+	tcase_add_loop_test(tcase,
+			    record_that_a_sparse_chapter_left_out_and_was_updated_keeps_the_update,
+			    0, 2);
 	tcase_add_test(tcase, more_than_half_a_chapter_of_left_out_records_is_lost_and_counted);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
