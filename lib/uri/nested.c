@@ -88,7 +88,7 @@ int concat_open(void *context, const struct uds_io_uri *uri, const struct uds_en
 		return failure(ret_message, -EINVAL,
 			       "%s: concat: takes no path, only ?part=URI&part=URI", uri->text);
 	r = open_all(uri, parts, env, &ios, ret_message);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = open_concat(uri, env, ios, (size_t)parts->number, ret_message, ret_io);
 	if (r < 0)
@@ -187,7 +187,7 @@ int lvm_scheme_open(void *context, const struct uds_io_uri *uri, const struct ud
 			       "%s: expected lvm:GROUP/VOLUME?pv=URI, with each physical volume",
 			       uri->text);
 	r = open_all(uri, pvs, env, &ios, ret_message);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = open_lvm(uri, env, ios, (size_t)pvs->number, ret_message, ret_io);
 	env_release(env, ios);

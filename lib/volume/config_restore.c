@@ -264,7 +264,7 @@ static int has_chapter(struct config_search *search, const struct uds_configurat
 static int ask_volume(struct config_search *search, struct uds_message *message)
 {
 	struct config_candidates *found = &search->found;
-	bool has[CONFIG_CANDIDATES], any = false;
+	bool has[CONFIG_CANDIDATES] = { false }, any = false;
 	unsigned int kept = 0;
 	int r = 0;
 
