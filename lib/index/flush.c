@@ -11,26 +11,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <semaphore.h>
 
 #include "base/message.h"
 #include "base/visibility.h"
 #include "index/close_chapter.h"
 #include "index/left_out.h"
 #include "index/save.h"
-
-/*
- * A call that waits for a leader. Each has a semaphore of its own: of many that were woken by one
- * condition, each would take the lock in turn, and those that wait for the next leader would have
- * been woken in vain.
- */
-struct flush_waiter {
-	sem_t woken;
-	bool leads; /* woken to lead, and not because all is done */
-	int status;
-	struct uds_message message; /* of an error */
-	struct flush_waiter *next;  /* that came before */
-};
 
 /* What the leader writes. */
 struct flush {
@@ -285,8 +271,9 @@ static int save_instead(struct flush *flush)
 }
 
 /* One thread at a time. */
-static int lead(struct uds_index *index, struct uds_message *message)
+static int lead(void *context, struct uds_message *message)
 {
+	struct uds_index *index = context;
 	struct index_journal *journal = index->journal;
 	struct flush flush = { .index = index };
 	int r;
@@ -314,98 +301,12 @@ static int lead(struct uds_index *index, struct uds_message *message)
 	return r;
 }
 
-/* ---- many callers ---- */
-
-/* Wakes the next leader first, as the device has nothing to do until then. */
-static void finish(struct flush_waiter *next, struct flush_waiter *waiters, int status,
-		   const struct uds_message *message)
-{
-	if (next != NULL) {
-		next->leads = true;
-		sem_post(&next->woken);
-	}
-	while (waiters != NULL) {
-		struct flush_waiter *waiter = waiters;
-
-		/* It is gone as soon as it wakes. */
-		waiters = waiter->next;
-		waiter->status = status;
-		if (status < 0)
-			waiter->message = *message;
-		sem_post(&waiter->woken);
-	}
-}
-
-/* Takes the one off that has waited longest. The journal's lock is held. */
-static struct flush_waiter *take_oldest(struct index_journal *journal)
-{
-	struct flush_waiter **link = &journal->waiters, *oldest;
-
-	if (*link == NULL)
-		return NULL;
-	while ((*link)->next != NULL)
-		link = &(*link)->next;
-	oldest = *link;
-	*link = NULL;
-	return oldest;
-}
-
-/* Leads for all that wait by now. Those that come meanwhile are the next leader's. */
-static int lead_for_all(struct uds_index *index, struct uds_message *message)
-{
-	struct index_journal *journal = index->journal;
-	struct flush_waiter *waiters, *next;
-	int r;
-
-	pthread_mutex_lock(&journal->lock);
-	/*
-	 * Before anything is looked at: of callers that come later, this flush may miss something.
-	 */
-	waiters = journal->waiters;
-	journal->waiters = NULL;
-	pthread_mutex_unlock(&journal->lock);
-	r = lead(index, message);
-	pthread_mutex_lock(&journal->lock);
-	next = take_oldest(journal);
-	journal->leading = next != NULL;
-	pthread_mutex_unlock(&journal->lock);
-	finish(next, waiters, r, message);
-	return r;
-}
-
-/*
- * Returns whether the caller is to lead. If not, a leader's flush has begun after the call,
- * and has ended.
- */
-static bool wait_or_lead(struct index_journal *journal, struct flush_waiter *waiter)
-{
-	bool leads;
-
-	pthread_mutex_lock(&journal->lock);
-	leads = !journal->leading;
-	journal->leading = true;
-	if (!leads) {
-		waiter->next = journal->waiters;
-		journal->waiters = waiter;
-	}
-	pthread_mutex_unlock(&journal->lock);
-	if (leads)
-		return true;
-	/* Only a signal's handler ends it early. */
-	while (sem_wait(&waiter->woken) < 0)
-		;
-	return waiter->leads;
-}
-
 static int flush_journal(struct uds_index *index)
 {
-	struct flush_waiter waiter = { .leads = false };
+	struct uds_message message;
+	int r = flush_group_run(&index->journal->group, lead, index, &message);
 
-	sem_init(&waiter.woken, 0, 0);
-	if (wait_or_lead(index->journal, &waiter))
-		waiter.status = lead_for_all(index, &waiter.message);
-	sem_destroy(&waiter.woken);
-	return waiter.status < 0 ? index_failure(index, waiter.status, &waiter.message) : 0;
+	return r < 0 ? index_failure(index, r, &message) : 0;
 }
 
 int journal_settle(struct uds_index *index, struct uds_message *message)

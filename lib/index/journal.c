@@ -31,7 +31,7 @@ int journal_make(struct uds_index *index)
 	if (journal == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&journal->area_lock, NULL);
-	pthread_mutex_init(&journal->lock, NULL);
+	flush_group_make(&journal->group);
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		journal->zones[i].journal = journal;
 	journal->area = index->layout.extras;
@@ -51,7 +51,7 @@ void journal_free(struct uds_index *index)
 		env_release(&index->env, journal->zones[i].deletions.entries);
 	}
 	env_release(&index->env, journal->blocks);
-	pthread_mutex_destroy(&journal->lock);
+	flush_group_free(&journal->group);
 	pthread_mutex_destroy(&journal->area_lock);
 	env_release(&index->env, journal);
 	index->journal = NULL;

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "extras/journal.h"
+#include "index/flush_group.h"
 #include "index/index.h"
 
 struct journal_list {
@@ -41,8 +42,6 @@ struct zone_journal {
 	bool covers_lost;	       /* and those that the list lacked when it began */
 };
 
-struct flush_waiter;
-
 struct index_journal {
 	struct extras_area area; /* where the journal is; the rest of it is that of the open */
 	bool full;		 /* the next flush is to be a full one */
@@ -59,9 +58,7 @@ struct index_journal {
 
 	pthread_mutex_t area_lock; /* for headers of the extras; may be taken under zone locks */
 
-	pthread_mutex_t lock;	      /* for what follows; no other lock is taken under it */
-	bool leading;		      /* a thread leads a flush, or was woken to */
-	struct flush_waiter *waiters; /* for the next leader, the latest first */
+	struct flush_group group;
 
 	struct zone_journal zones[MAXIMUM_ZONES];
 };

@@ -8,7 +8,7 @@ lib_libcore_la_SOURCES += \
 	lib/index/close_chapter.c lib/index/close_chapter.h \
 	lib/index/drive.c lib/index/drive.h \
 	lib/index/dropped_records.c lib/index/dropped_records.h \
-	lib/index/flush.c \
+	lib/index/flush.c lib/index/flush_group.c lib/index/flush_group.h \
 	lib/index/gather.c lib/index/gather.h \
 	lib/index/index.c lib/index/index.h \
 	lib/index/journal.c lib/index/journal.h lib/index/journal_recover.c \

@@ -343,6 +343,13 @@ tests_unit_test_index_waits_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_waits_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_waits_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_flush_group
+tests_unit_test_flush_group_SOURCES = tests/unit/test_flush_group.c
+tests_unit_test_flush_group_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_flush_group_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_flush_group_LDADD = $(TEST_LDADD)
+THREADED_TESTS += tests/unit/test_flush_group
+
 UNIT_TESTS += tests/unit/test_journal
 tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
 tests_unit_test_journal_CPPFLAGS = $(TEST_CPPFLAGS)
