@@ -10,6 +10,7 @@ THREADED_TESTS += tests/model/test_index_model
 
 tests_model_test_index_model_SOURCES = \
 	tests/format/convert.c tests/format/convert.h \
+	tests/model/history.c tests/model/history.h \
 	tests/model/model.c tests/model/model.h \
 	tests/model/test_index_model.c
 tests_model_test_index_model_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -14,6 +14,7 @@
 
 #include "../format/convert.h"
 #include "check_main.h"
+#include "history.h"
 #include "model.h"
 #include "names.h"
 
@@ -30,6 +31,7 @@ struct run {
 	struct model *model;
 	struct model *saved;   /* as it was at the last save */
 	struct model *flushed; /* as it was at the last flush or save */
+	struct history *history;
 	bool journal;
 	bool checkpoints; /* saves in the background, from the next opening on */
 	uint64_t made;	  /* so many of these */
@@ -96,11 +98,13 @@ static void report(struct worker *worker, uint32_t i, const struct uds_request *
 	struct run *run = worker->run;
 
 	pthread_mutex_lock(&run->lock);
-	if (run->wrong++ < MAX_SHOWN)
+	if (run->wrong++ < MAX_SHOWN) {
 		printf("name %" PRIu32 " kind %u status %d found %d location %u data %" PRIu32
 		       ": %s\n",
 		       i, request->kind, request->status, request->found, request->location,
 		       get_le32(request->old_data.bytes + 8), wrong);
+		history_print(run->history, run->model, i);
+	}
 	pthread_mutex_unlock(&run->lock);
 }
 
@@ -113,7 +117,7 @@ static void run_batch(struct worker *worker, uint32_t batch)
 	struct model_time time = { .newest_before = s.open_chapter,
 				   .oldest_before = s.oldest_chapter };
 	uint32_t count = 1 + (uint32_t) throw(worker->seed, &worker->dice, BATCH);
-	uint64_t missed = 0, found = 0;
+	uint64_t missed = 0, found = 0, begun = history_tick(run->history);
 
 	for (uint32_t j = 0; j < count; j++) {
 		names[j] = choose_name(worker, batch);
@@ -129,6 +133,8 @@ static void run_batch(struct worker *worker, uint32_t batch)
 		const char *wrong =
 			model_judge(run->model, names[j], &requests[j], first_version + j, &time);
 
+		history_note_request(run->history, names[j], &requests[j], first_version + j, begun,
+				     &time);
 		if (wrong != NULL)
 			report(worker, names[j], &requests[j], wrong);
 		missed += was_there && !requests[j].found;
@@ -216,6 +222,11 @@ static void choose_zones(struct run *run)
 	run->zones = zones[throw(run->seed, &run->dice, 5)];
 }
 
+static void note(struct run *run, const char *what)
+{
+	history_note(run->history, what, statistics(run).open_chapter, run->zones);
+}
+
 static void remember_flush(struct run *run)
 {
 	model_free(run->flushed);
@@ -226,6 +237,7 @@ static void flush(struct run *run)
 {
 	ck_assert_int_eq(uds_index_flush(run->index), 0);
 	remember_flush(run);
+	note(run, "flushed");
 }
 
 static void remember_save(struct run *run)
@@ -234,6 +246,7 @@ static void remember_save(struct run *run)
 	run->saved = model_copy(run->model);
 	remember_flush(run);
 	run->saved_newest = statistics(run).open_chapter;
+	note(run, "saved");
 }
 
 static void save(struct run *run)
@@ -254,6 +267,7 @@ static void save_and_reopen(struct run *run)
 	ck_assert_uint_eq(s.open_chapter, run->saved_newest);
 	if (s.dropped_at_load > 0)
 		model_drop(run->model, s.open_chapter);
+	note(run, s.dropped_at_load > 0 ? "opened again with less room" : "opened again");
 	/* What a later crash falls back to is the same save, loaded again with whatever it drops. */
 }
 
@@ -265,6 +279,7 @@ static void peek_all(struct run *run)
 	struct model_time time = { s.open_chapter, s.open_chapter, s.oldest_chapter,
 				   s.oldest_chapter };
 	struct uds_request request;
+	uint64_t begun = history_tick(run->history);
 
 	for (uint32_t i = 0; i < run->model->names; i++) {
 		const char *wrong;
@@ -272,6 +287,7 @@ static void peek_all(struct run *run)
 		model_request(run->model, i, UDS_PEEK, 0, &request);
 		uds_index_run(run->index, &request, 1);
 		wrong = model_judge(run->model, i, &request, 0, &time);
+		history_note_request(run->history, i, &request, 0, begun, &time);
 		if (wrong != NULL)
 			report(&worker, i, &request, wrong);
 	}
@@ -300,6 +316,7 @@ static void crash_with_journal(struct run *run)
 	model_replay(run->model, newest, s.open_chapter, run->flushed);
 	if (s.dropped_at_load > 0)
 		model_drop(run->model, newest);
+	note(run, s.dropped_at_load > 0 ? "crashed, with less room" : "crashed");
 	peek_all(run);
 	remember_flush(run);
 	run->replays++;
@@ -325,6 +342,7 @@ static void crash(struct run *run)
 	} else {
 		model_recover(run->model, newest, run->used_save ? run->saved : NULL);
 	}
+	note(run, "crashed");
 }
 
 /*
@@ -357,6 +375,7 @@ static void convert(struct run *run)
 	ck_assert_uint_eq(statistics(run).open_chapter, run->saved_newest);
 	if (statistics(run).dropped_at_load > 0)
 		model_drop(run->model, run->saved_newest);
+	note(run, "converted");
 }
 
 static void start_run(struct run *run, bool sparse, uint64_t seed)
@@ -379,6 +398,7 @@ static void start_run(struct run *run, bool sparse, uint64_t seed)
 	run->zones = 1;
 	run->model = model_make(NAMES, seed);
 	run->model->sparse = sparse;
+	run->history = history_make(NAMES);
 	run->model->dense_chapters = c.chapters_per_volume - c.sparse_chapters_per_volume;
 	run->model->sample_rate = c.sparse_sample_rate;
 	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &run->io), 0);
@@ -403,6 +423,7 @@ static void end_run(struct run *run)
 	model_free(run->model);
 	model_free(run->saved);
 	model_free(run->flushed);
+	history_free(run->history);
 	pthread_mutex_destroy(&run->lock);
 }
 
