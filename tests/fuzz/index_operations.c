@@ -169,7 +169,7 @@ static void start(struct run *run, uint8_t shape)
 	run->env = fuzz_env_begin(0, 64 << 20, 0);
 	run->zones = 1;
 	run->version = 1;
-	run->model = model_make(NAMES, 7);
+	run->model = model_make(NAMES, 0, 7);
 	FUZZ_REQUIRE(run->model != NULL);
 	run->model->sparse = shape & 1;
 	run->model->dense_chapters = c.chapters_per_volume - c.sparse_chapters_per_volume;

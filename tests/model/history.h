@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happened to each name of a run against the model, so that a wrong answer can be explained: the last
- * requests for it with their answers, and what was done to the index in between.
+ * What happened to each name of a run against the model, so that a wrong answer can be explained:
+ * the last requests for it with their answers, and what was done to the index in between.
  *
- * Threads: requests may be noted by several at once, each for names of its own; the rest by one alone.
+ * Threads: requests may be noted by several at once, each for names of its own; the rest by one
+ * alone.
  */
 #ifndef TESTS_MODEL_HISTORY_H
 #define TESTS_MODEL_HISTORY_H
@@ -25,7 +26,9 @@ void history_note_request(struct history *history, uint32_t i, const struct uds_
 /* Something that concerns all names: @what, a string that stays. */
 void history_note(struct history *history, const char *what, uint64_t newest, unsigned int zones);
 
-/* Prints what happened to name @i and to its twin, if it has one, and what the model knows of both. */
+/*
+ * Prints what happened to name @i and to its twin, if it has one, and what the model knows of both.
+ */
 void history_print(const struct history *history, const struct model *model, uint32_t i);
 
 #endif

@@ -20,8 +20,25 @@ static int compare_places(const void *a, const void *b)
 }
 
 /*
- * Names that share list and address in the volume index of a small index: the last 28 bits that are used
- * of the name. One of them can be found through the entry of the other, also after it was deleted.
+ * Of the first names the upper four of each eight get the place of the lower four, and are as much
+ * samples as these.
+ */
+static void name_of(const struct model *model, uint32_t i, struct uds_record_name *ret_name)
+{
+	struct uds_record_name twin;
+
+	make_name(model->seed, i, ret_name);
+	if (i >= model->made_twins || (i & 4) == 0)
+		return;
+	make_name(model->seed, i - 4, &twin);
+	memcpy(ret_name->bytes, twin.bytes, 8);
+	memcpy(ret_name->bytes + 14, twin.bytes + 14, 2);
+}
+
+/*
+ * Names that share list and address in the volume index of a small index: the last 28 bits that are
+ * used of the name. One of them can be found through the entry of the other, also after it was
+ * deleted.
  */
 static void mark_twins(struct model *model)
 {
@@ -31,7 +48,7 @@ static void mark_twins(struct model *model)
 	if (places == NULL)
 		abort();
 	for (uint32_t i = 0; i < model->names; i++) {
-		make_name(model->seed, i, &name);
+		name_of(model, i, &name);
 		places[i].bits = get_be64(name.bytes) & ((UINT64_C(1) << 28) - 1);
 		places[i].name = i;
 	}
@@ -39,13 +56,16 @@ static void mark_twins(struct model *model)
 	for (uint32_t i = 1; i < model->names; i++) {
 		if (places[i].bits != places[i - 1].bits)
 			continue;
+		/* Of three the model knows nothing: take another seed. */
+		if (model->name[places[i - 1].name].twin != 0)
+			abort();
 		model->name[places[i].name].twin = places[i - 1].name + 1;
 		model->name[places[i - 1].name].twin = places[i].name + 1;
 	}
 	free(places);
 }
 
-struct model *model_make(uint32_t names, uint64_t seed)
+struct model *model_make(uint32_t names, uint32_t twins, uint64_t seed)
 {
 	struct model *model = calloc(1, sizeof(*model));
 
@@ -53,6 +73,7 @@ struct model *model_make(uint32_t names, uint64_t seed)
 		abort();
 	model->seed = seed;
 	model->names = names;
+	model->made_twins = twins;
 	model->name = calloc(names, sizeof(*model->name));
 	if (model->name == NULL)
 		abort();
@@ -62,7 +83,7 @@ struct model *model_make(uint32_t names, uint64_t seed)
 
 struct model *model_copy(const struct model *model)
 {
-	struct model *copy = model_make(model->names, model->seed);
+	struct model *copy = model_make(model->names, model->made_twins, model->seed);
 	struct model_name *name = copy->name;
 
 	*copy = *model;
@@ -84,18 +105,23 @@ void model_request(const struct model *model, uint32_t i, uint8_t kind, uint32_t
 {
 	memset(ret_request, 0, sizeof(*ret_request));
 	ret_request->kind = kind;
-	make_name(model->seed, i, &ret_request->name);
+	name_of(model, i, &ret_request->name);
 	make_data('n', i, version, &ret_request->new_data);
 }
 
-static void add_copy(struct model_name *name, uint32_t version, const struct model_time *time)
+static void append_copy(struct model_name *name, struct model_copy copy)
 {
 	if (name->count == MODEL_COPIES) {
 		memmove(name->copies, name->copies + 1, sizeof(*name->copies) * (MODEL_COPIES - 1));
 		name->count--;
 	}
-	name->copies[name->count++] =
-		(struct model_copy){ time->newest_before, time->newest_after, version, false };
+	name->copies[name->count++] = copy;
+}
+
+static void add_copy(struct model_name *name, uint32_t version, const struct model_time *time)
+{
+	append_copy(name,
+		    (struct model_copy){ time->newest_before, time->newest_after, version, false });
 }
 
 /* Forgets copies that must have left. */
@@ -135,7 +161,9 @@ static bool has_version(const struct model_name *name, uint32_t version)
 	return false;
 }
 
-/* An uncertain name turned out to have this version: from which of the copies that have it is open. */
+/*
+ * An uncertain name turned out to have this version: from which of the copies that have it is open.
+ */
 static void adopt(struct model_name *name, uint32_t version)
 {
 	uint32_t i = 0;
@@ -150,6 +178,41 @@ static void adopt(struct model_name *name, uint32_t version)
 	}
 }
 
+static bool may_share_chapter(const struct model_copy *a, const struct model_copy *b)
+{
+	return a->low <= b->high && b->low <= a->high;
+}
+
+/* Whether a copy may be in the chapter that the entry of the twin leads to. */
+static bool has_entry_of_twin(const struct model *model, const struct model_name *name,
+			      const struct model_copy *copy)
+{
+	const struct model_name *twin;
+
+	if (name->twin == 0)
+		return false;
+	twin = &model->name[name->twin - 1];
+	if (twin->uncertain)
+		return true;
+	return twin->there && twin->count > 0 &&
+	       may_share_chapter(&twin->copies[twin->count - 1], copy);
+}
+
+/*
+ * A name that was deleted, or whose entry its twin took: which version can be found by the entry of
+ * the twin.
+ */
+static bool is_found_by_twin(const struct model *model, const struct model_name *name,
+			     bool any_version, uint32_t version)
+{
+	for (uint32_t i = 0; i < name->count; i++) {
+		if ((any_version || name->copies[i].version == version) &&
+		    has_entry_of_twin(model, name, &name->copies[i]))
+			return true;
+	}
+	return false;
+}
+
 static const char *judge_found(const struct model *model, struct model_name *name, uint32_t i,
 			       const struct uds_request *request)
 {
@@ -157,23 +220,28 @@ static const char *judge_found(const struct model *model, struct model_name *nam
 	struct uds_record_data data;
 
 	if (request->kind == UDS_DELETE) {
-		if (!name->there && !name->uncertain && !model->sparse)
+		if (!name->there && !name->uncertain && !model->sparse &&
+		    !is_found_by_twin(model, name, true, 0))
 			return "deleted, but was not there";
 		return NULL;
 	}
 	make_data('n', i, version, &data);
 	if (memcmp(&data, &request->old_data, sizeof(data)) != 0)
 		return "data that was never stored";
-	if (name->uncertain || model->sparse || name->twin != 0) {
+	if (name->uncertain || model->sparse) {
 		if (!has_version(name, version))
 			return "found a version that cannot be on the volume";
 	} else if (!name->there) {
-		return "found, but was not there";
+		if (!is_found_by_twin(model, name, false, version))
+			return "found, but was not there";
 	} else if (version != name->version) {
 		return "found another version than the last";
 	}
-	/* In a sparse index that may have been any old copy: it says nothing about the others. */
-	if (name->uncertain && !model->sparse) {
+	/*
+	 * That may have been by the entry of the twin; or in a sparse index any old copy: it says
+	 * nothing about the others.
+	 */
+	if (name->uncertain && !model->sparse && !is_found_by_twin(model, name, false, version)) {
 		adopt(name, version);
 		name->version = version;
 		name->there = true;
@@ -195,8 +263,9 @@ static const char *judge_missed(const struct model *model, const struct model_na
 }
 
 /*
- * A name that is not there is found if the entry of its twin leads to the same chapter; deleted, updated or promoted
- * then, it takes that entry along, and the twin is not found any more (libuds_index(3), CAVEATS).
+ * A name that is not there is found if the entry of its twin leads to the same chapter; deleted,
+ * updated or promoted then, it takes that entry along, and the twin is not found any more
+ * (libuds_index(3), CAVEATS).
  */
 static void take_entry(struct model *model, const struct model_name *name,
 		       const struct uds_request *request)
@@ -266,6 +335,29 @@ static bool has_copy(const struct model_name *name, const struct model_copy *cop
 	return false;
 }
 
+/*
+ * A recovery takes the entries of the open chapter of the save away, and enters the records of that
+ * chapter anew. One whose entry it took is then found by that of its twin, if an older chapter has
+ * both, and takes it along. And a deletion that was flushed while a save was being made is carried
+ * out again on that save: if both are in one chapter, it finds the entry of the twin.
+ */
+static bool may_be_taken_by_recovery(const struct model *model, const struct model_name *name)
+{
+	const struct model_name *twin;
+	uint32_t last;
+
+	if (name->twin == 0 || !name->there || name->count == 0)
+		return false;
+	twin = &model->name[name->twin - 1];
+	/* The latest copy of a name that is there has an entry of its own. */
+	last = twin->there && !twin->uncertain ? twin->count - 1 : twin->count;
+	for (uint32_t i = 0; i < last; i++) {
+		if (may_share_chapter(&twin->copies[i], &name->copies[name->count - 1]))
+			return true;
+	}
+	return false;
+}
+
 void model_recover(struct model *model, uint64_t newest, const struct model *saved)
 {
 	for (uint32_t i = 0; i < model->names; i++) {
@@ -273,12 +365,13 @@ void model_recover(struct model *model, uint64_t newest, const struct model *sav
 
 		while (name->count > 0 && name->copies[name->count - 1].low >= newest)
 			name->count--;
+		name->taken |= may_be_taken_by_recovery(model, name);
 		/* Which of the copies it has is still not known. */
 		if (name->uncertain)
 			continue;
 		/*
-		 * Deleted names come back, with what their latest closed chapter has; those deleted before
-		 * the save only if they were stored after it.
+		 * Deleted names come back, with what their latest closed chapter has; those deleted
+		 * before the save only if they were stored after it.
 		 */
 		name->there = name->count > 0 &&
 			      (saved == NULL || saved->name[i].there ||
@@ -314,12 +407,7 @@ static void add_old_copies(struct model_name *name, const struct model_name *old
 	for (uint32_t i = 0; i < old->count; i++) {
 		if (has_version(name, old->copies[i].version))
 			continue;
-		if (name->count == MODEL_COPIES)
-			memmove(name->copies, name->copies + 1,
-				sizeof(*name->copies) * (MODEL_COPIES - 1));
-		else
-			name->count++;
-		name->copies[name->count - 1] = old->copies[i];
+		append_copy(name, old->copies[i]);
 		name->copies[name->count - 1].doubtful = true;
 	}
 }
@@ -334,10 +422,21 @@ void model_replay(struct model *model, uint64_t newest, uint64_t open, const str
 			add_old_copies(name, &flushed->name[i]);
 			name->uncertain = true;
 		}
+		/*
+		 * What the twin did to the entry is not told by the journal: it may be there again.
+		 */
+		name->uncertain |= name->taken;
+		name->taken |= may_be_taken_by_recovery(model, name);
 		for (uint32_t c = 0; c < name->count; c++) {
 			if (name->copies[c].high >= newest)
 				name->copies[c].high = open;
 		}
+		/*
+		 * The chapter that was closed on the way may have it from the save, and the open
+		 * one from the journal.
+		 */
+		if (open > newest && name->count > 0 && name->copies[name->count - 1].high == open)
+			append_copy(name, name->copies[name->count - 1]);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A simple model of an index: for each name the versions that were stored and in which chapters they may
- * lie. It says which answers are right, through chapters that leave, saves and crashes.
+ * A simple model of an index: for each name the versions that were stored and in which chapters
+ * they may lie. It says which answers are right, through chapters that leave, saves and crashes.
  *
  * What is not known to the model (in which of two chapters a record of a batch went, say) it leaves
  * open: it never calls a right answer wrong, and each freedom it takes is named.
@@ -9,7 +9,6 @@
 #ifndef TESTS_MODEL_MODEL_H
 #define TESTS_MODEL_MODEL_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,10 +26,10 @@ struct model_copy {
 
 struct model_name {
 	bool there; /* stored and not deleted since; perhaps evicted */
-	uint32_t
-		twin; /* another name with the same place in the volume index, plus 1; 0: there is none */
-	atomic_bool taken; /* its twin took the entry: other threads have that one */
-	bool uncertain;	   /* any copy, or none, may be found: until it is */
+	/* Another name with the same place in the volume index, plus 1; 0: there is none. */
+	uint32_t twin;
+	bool taken;	/* its twin took the entry */
+	bool uncertain; /* any copy, or none, may be found: until it is */
 	uint32_t version;
 	uint32_t count;
 	struct model_copy
@@ -43,6 +42,8 @@ struct model {
 	uint32_t sample_rate;
 	uint64_t seed;
 	uint32_t names;
+	uint32_t
+		made_twins; /* of these names each is the twin of one that is four before or after it */
 	struct model_name *name;
 };
 
@@ -54,7 +55,11 @@ struct model_time {
 	uint64_t oldest_after;
 };
 
-struct model *model_make(uint32_t names, uint64_t seed);
+/*
+ * Of the first @twins names, a multiple of 8, each is made the twin of another: seldom are names so
+ * by chance.
+ */
+struct model *model_make(uint32_t names, uint32_t twins, uint64_t seed);
 struct model *model_copy(const struct model *model);
 void model_free(struct model *model);
 
@@ -63,8 +68,9 @@ void model_request(const struct model *model, uint32_t i, uint8_t kind, uint32_t
 		   struct uds_request *ret_request);
 
 /*
- * Judges the answer to a request for name @i that was carried out, and learns from it.
- * Returns NULL when it is right, else why it is not.
+ * Judges the answer to a request for name @i that was carried out, and learns from it. In the order
+ * in which those for the name, and for its twin, were carried out: so a single thread is to make
+ * them. Returns NULL when it is right, else why it is not.
  */
 const char *model_judge(struct model *model, uint32_t i, const struct uds_request *request,
 			uint32_t version, const struct model_time *time);
@@ -77,8 +83,8 @@ const char *model_judge(struct model *model, uint32_t i, const struct uds_reques
 void model_recover(struct model *model, uint64_t newest, const struct model *saved);
 
 /*
- * After a crash of an index that has a journal. What was flushed is as it was then; what has changed since may be as
- * it was at any time since.
+ * After a crash of an index that has a journal. What was flushed is as it was then; what has
+ * changed since may be as it was at any time since.
  *
  * @newest: the chapter that was open; @open: now it is this one, and @newest was closed on the way.
  * @flushed: the model at the last flush or save.

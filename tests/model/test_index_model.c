@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Random requests against a model: in batches, from one or several threads, over chapters that leave,
- * with saves, crashes and reopening with other numbers of zones in between.
+ * Random requests against a model: in batches, from one or several threads, over chapters that
+ * leave, with saves, crashes and reopening with other numbers of zones in between.
  *
  * UDS_TEST_SCALE multiplies the number of requests (about a million in all).
  */
@@ -71,8 +71,8 @@ static struct uds_index_statistics statistics(struct run *run)
 	return s;
 }
 
-/* Names of a worker are its own; half of the requests are about a few hundred that wander. */
-static uint32_t choose_name(struct worker *worker, uint32_t batch)
+/* Half of the requests are about a few hundred names that wander. */
+static uint32_t throw_name(struct worker *worker, uint32_t batch)
 {
 	uint32_t each = worker->run->model->names / worker->of;
 	uint32_t i;
@@ -82,6 +82,21 @@ static uint32_t choose_name(struct worker *worker, uint32_t batch)
 	else
 		i = (batch * 31 + (uint32_t) throw(worker->seed, &worker->dice, 400)) % each;
 	return i * worker->of + worker->number;
+}
+
+/*
+ * Names of a worker are its own. Of twins the worker of the lower one has both: what a request for
+ * the one does to the other is known only in the order of the requests.
+ */
+static uint32_t choose_name(struct worker *worker, uint32_t batch)
+{
+	for (;;) {
+		uint32_t i = throw_name(worker, batch), twin = worker->run->model->name[i].twin;
+
+		if (twin == 0 || i < twin - 1)
+			return twin > 0 && throw(worker->seed, &worker->dice, 2) == 0 ? twin - 1
+										      : i;
+	}
 }
 
 static uint8_t choose_kind(struct worker *worker)
@@ -268,7 +283,9 @@ static void save_and_reopen(struct run *run)
 	if (s.dropped_at_load > 0)
 		model_drop(run->model, s.open_chapter);
 	note(run, s.dropped_at_load > 0 ? "opened again with less room" : "opened again");
-	/* What a later crash falls back to is the same save, loaded again with whatever it drops. */
+	/*
+	 * What a later crash falls back to is the same save, loaded again with whatever it drops.
+	 */
 }
 
 /* Looks at all names, and changes nothing. */
@@ -299,7 +316,10 @@ static void crash_with_journal(struct run *run)
 	uint64_t newest = statistics(run).open_chapter;
 	struct uds_index_statistics s;
 
-	/* A save in the background may have kept a version that the model has forgotten, so that none is to be lost. */
+	/*
+	 * A save in the background may have kept a version that the model has forgotten, so that
+	 * none is to be lost.
+	 */
 	if (run->checkpoints || throw(run->seed, &run->dice, 2) == 0)
 		flush(run);
 	/* This makes the chapters durable that are closed, and nothing else. */
@@ -308,8 +328,8 @@ static void crash_with_journal(struct run *run)
 	open_index(run);
 	s = statistics(run);
 	/*
-	 * With other zones there may be less room for the names of one, so that the open chapter was closed: at most as
-	 * often as their shares go into a chapter.
+	 * With other zones there may be less room for the names of one, so that the open chapter
+	 * was closed: at most as often as their shares go into a chapter.
 	 */
 	ck_assert_uint_ge(s.open_chapter, newest);
 	ck_assert_uint_le(s.open_chapter, newest + run->zones + 1);
@@ -322,7 +342,10 @@ static void crash_with_journal(struct run *run)
 	run->replays++;
 }
 
-/* The same without a journal. If no chapter was closed since the last save, that is what comes back. */
+/*
+ * The same without a journal. If no chapter was closed since the last save, that is what comes
+ * back.
+ */
 static void crash(struct run *run)
 {
 	uint64_t newest = statistics(run).open_chapter;
@@ -346,8 +369,8 @@ static void crash(struct run *run)
 }
 
 /*
- * Makes one chapter less of the index, as the conversion of the format does (19.6). From then on chapters
- * lie elsewhere, and leave in other steps.
+ * Makes one chapter less of the index, as the conversion of the format does (19.6). From then on
+ * chapters lie elsewhere, and leave in other steps.
  */
 static void convert(struct run *run)
 {
@@ -378,7 +401,7 @@ static void convert(struct run *run)
 	note(run, "converted");
 }
 
-static void start_run(struct run *run, bool sparse, uint64_t seed)
+static void start_run(struct run *run, bool sparse, uint32_t twins, uint64_t seed)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
 	struct uds_message message;
@@ -396,7 +419,7 @@ static void start_run(struct run *run, bool sparse, uint64_t seed)
 	run->configuration = c;
 	run->seed = seed;
 	run->zones = 1;
-	run->model = model_make(NAMES, seed);
+	run->model = model_make(NAMES, twins, seed);
 	run->model->sparse = sparse;
 	run->history = history_make(NAMES);
 	run->model->dense_chapters = c.chapters_per_volume - c.sparse_chapters_per_volume;
@@ -427,7 +450,9 @@ static void end_run(struct run *run)
 	pthread_mutex_destroy(&run->lock);
 }
 
-/* @requests: about how many, in all. @converted: after some of them it becomes a converted index. */
+/*
+ * @requests: about how many, in all. @converted: after some of them it becomes a converted index.
+ */
 static void run_rounds(struct run *run, bool converted, unsigned int threads, unsigned int requests)
 {
 	unsigned int rounds = 24, batches = requests / rounds / (BATCH / 2);
@@ -467,7 +492,7 @@ static void run_model(bool sparse, bool converted, unsigned int threads, unsigne
 {
 	struct run run;
 
-	start_run(&run, sparse, seed);
+	start_run(&run, sparse, 0, seed);
 	run_rounds(&run, converted, threads, requests);
 	end_run(&run);
 }
@@ -500,7 +525,7 @@ START_TEST(random_requests_beside_saves_in_the_background_follow_the_model)
 {
 	struct run run;
 
-	start_run(&run, _i % 2 != 0, 0x5eed30 + (uint64_t)_i);
+	start_run(&run, _i % 2 != 0, 0, 0x5eed30 + (uint64_t)_i);
 	run.checkpoints = true;
 	run_rounds(&run, false, 4, (unsigned int)test_scaled(200000));
 	ck_assert_uint_gt(run.made, 0);
@@ -508,7 +533,24 @@ START_TEST(random_requests_beside_saves_in_the_background_follow_the_model)
 }
 END_TEST
 
-/* The place of the moved chapter follows from where the index is when it is converted: so several. */
+/*
+ * Every tenth name shares its place in the volume index with another one that is asked for at about
+ * the same time.
+ */
+START_TEST(random_requests_for_names_that_share_places_follow_the_model)
+{
+	struct run run;
+
+	start_run(&run, _i % 2 != 0, NAMES / 10, 0x5eed60 + (uint64_t)_i);
+	run.checkpoints = _i / 2 % 2 != 0;
+	run_rounds(&run, false, _i / 4 % 2 != 0 ? 4 : 1, (unsigned int)test_scaled(100000));
+	end_run(&run);
+}
+END_TEST
+
+/*
+ * The place of the moved chapter follows from where the index is when it is converted: so several.
+ */
 START_TEST(random_requests_to_a_converted_index_follow_the_model)
 {
 	run_model(false, true, 1 + 3 * (unsigned int)(_i % 2), (unsigned int)test_scaled(60000),
@@ -534,6 +576,8 @@ int main(void)
 	tcase_add_test(tcase, random_requests_of_four_threads_to_a_sparse_index_follow_the_model);
 	tcase_add_loop_test(tcase, random_requests_beside_saves_in_the_background_follow_the_model,
 			    0, 2);
+	tcase_add_loop_test(tcase, random_requests_for_names_that_share_places_follow_the_model, 0,
+			    8);
 	tcase_add_loop_test(tcase, random_requests_to_a_converted_index_follow_the_model, 0, 8);
 	tcase_add_loop_test(tcase, random_requests_to_a_converted_sparse_index_follow_the_model, 0,
 			    4);
