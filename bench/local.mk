@@ -3,7 +3,7 @@
 # Benchmarks are not built by default: make bench-programs.
 
 BENCHES =
-EXTRA_DIST += bench/README.md bench/scan bench/vdo
+EXTRA_DIST += bench/README.md bench/scan bench/serve bench/vdo
 
 BENCHES += bench/micro/chapter
 bench_micro_chapter_SOURCES = bench/micro/chapter.c
