@@ -399,9 +399,12 @@ static int find_group(struct builder *b, const struct lvm_node **ret_group)
 	const struct lvm_node *version = lvm_tree_find(&b->tree, &b->tree.nodes[0], "version");
 
 	/* It stands before or behind the group. */
-	if (version != NULL && (version->kind != LVM_NUMBER || version->number != 1))
+	if (version != NULL && version->kind != LVM_NUMBER)
 		return failure(b->message, UDS_ERR_UNSUPPORTED_VERSION,
-			       "text: version: expected 1, found another one");
+			       "text: version: expected 1, found no whole number");
+	if (version != NULL && version->number != 1)
+		return failure(b->message, UDS_ERR_UNSUPPORTED_VERSION,
+			       "text: version: expected 1, found %" PRIu64, version->number);
 	for (node = lvm_tree_first(&b->tree, &b->tree.nodes[0]); node != NULL;
 	     node = lvm_tree_next(&b->tree, node)) {
 		if (node->kind != LVM_SECTION)

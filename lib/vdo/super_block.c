@@ -89,20 +89,39 @@ static int check_parts(const uint8_t *block, struct uds_message *message)
 	return r;
 }
 
+/* Before any of them is added or multiplied. */
+static int check_limits(const struct vdo_super_block *super, struct uds_message *message)
+{
+	const struct {
+		const char *what;
+		uint64_t blocks;
+	} numbers[] = {
+		{ "physical blocks", super->physical_blocks },
+		{ "logical blocks", super->logical_blocks },
+		{ "slab depot: blocks of a slab", super->slab_blocks },
+		{ "slab depot: data blocks", super->data_blocks },
+		{ "slab depot: reference count blocks", super->reference_blocks },
+		{ "slab depot: journal blocks", super->journal_blocks },
+		{ "slab depot: end", super->last_slab_block },
+	};
+
+	for (unsigned int i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (numbers[i].blocks > BLOCKS_MAX)
+			return failure(message, UDS_ERR_CORRUPT,
+				       "%s: expected at most %" PRIu64 ", found %" PRIu64,
+				       numbers[i].what, BLOCKS_MAX, numbers[i].blocks);
+	return 0;
+}
+
 static int check_slabs(const struct vdo_super_block *super, uint64_t slab_size,
 		       struct uds_message *message)
 {
 	uint64_t parts_sum;
 	int r;
 
-	/* Before any of them is added or multiplied. */
-	if (super->physical_blocks > BLOCKS_MAX || super->logical_blocks > BLOCKS_MAX ||
-	    super->slab_blocks > BLOCKS_MAX || super->data_blocks > BLOCKS_MAX ||
-	    super->reference_blocks > BLOCKS_MAX || super->journal_blocks > BLOCKS_MAX ||
-	    super->last_slab_block > BLOCKS_MAX)
-		return failure(message, UDS_ERR_CORRUPT,
-			       "numbers of blocks: expected at most %" PRIu64 ", found more",
-			       BLOCKS_MAX);
+	r = check_limits(super, message);
+	if (r < 0)
+		return r;
 	r = check_number("slab depot: blocks of a slab", slab_size, super->slab_blocks, message);
 	if (r < 0)
 		return r;

@@ -549,7 +549,10 @@ static const struct {
 	int status;
 	const char *sentence;
 } faults[] = {
-	{ "version = 1", "version = 2", UDS_ERR_UNSUPPORTED_VERSION, "version: expected 1" },
+	{ "version = 1", "version = 2", UDS_ERR_UNSUPPORTED_VERSION,
+	  "text: version: expected 1, found 2" },
+	{ "version = 1", "version = \"1\"", UDS_ERR_UNSUPPORTED_VERSION,
+	  "text: version: expected 1, found no whole number" },
 	{ "contents =", "vg2 {\n}\ncontents =", UDS_ERR_CORRUPT,
 	  "expected one group, found 'vg' and 'vg2'" },
 	{ "contents =", "version = 1 contents =", UDS_ERR_CORRUPT, "section '' (line 1)" },

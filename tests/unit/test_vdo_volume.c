@@ -145,19 +145,28 @@ static const struct {
 	  "io: super block (block 101): physical blocks: expected at most the 210 of the device, "
 	  "found 211" },
 	{ SUPER + 68, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
-	  "io: super block (block 101): numbers of blocks: expected at most 2251799813685248, "
-	  "found more" },
-	{ SUPER + 60, 8, UINT64_MAX, true, UDS_ERR_CORRUPT, "numbers of blocks: expected at most" },
+	  "io: super block (block 101): physical blocks: expected at most 2251799813685248, "
+	  "found 18446744073709551615" },
+	{ SUPER + 60, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
+	  "super block (block 101): logical blocks: expected at most 2251799813685248, "
+	  "found 18446744073709551615" },
 	{ SUPER + 309, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
-	  "numbers of blocks: expected at most" },
+	  "super block (block 101): slab depot: blocks of a slab: expected at most "
+	  "2251799813685248, "
+	  "found 18446744073709551615" },
 	{ SUPER + 317, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
-	  "numbers of blocks: expected at most" },
+	  "super block (block 101): slab depot: data blocks: expected at most 2251799813685248, "
+	  "found 18446744073709551615" },
 	{ SUPER + 325, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
-	  "numbers of blocks: expected at most" },
+	  "super block (block 101): slab depot: reference count blocks: expected at most "
+	  "2251799813685248, "
+	  "found 18446744073709551615" },
 	{ SUPER + 333, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
-	  "numbers of blocks: expected at most" },
+	  "super block (block 101): slab depot: journal blocks: expected at most 2251799813685248, "
+	  "found 18446744073709551615" },
 	{ SUPER + 373, 8, UINT64_MAX, true, UDS_ERR_CORRUPT,
-	  "numbers of blocks: expected at most" },
+	  "super block (block 101): slab depot: end: expected at most 2251799813685248, "
+	  "found 18446744073709551615" },
 	{ SUPER + 100, 8, 5, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): nonce: expected 81985529216486895, which the geometry "
 	  "block "
