@@ -246,6 +246,39 @@ def serve_runs_it(w):
     equal(read_file(w.path("got")) == bytes(w.view), True, "the snapshot")
 
 
+def page_examples():
+    """The lines of each example of uds-nbdkit(1) for a user."""
+    source = os.environ.get("UDS_SRCDIR") or os.path.join(HERE, "..", "..")
+    examples, inside = [], False
+    with open(os.path.join(source, "plugins", "nbdkit", "uds-nbdkit.1"), encoding="utf-8") as file:
+        for line in file.read().splitlines():
+            if line.startswith(".Bd"):
+                examples.append([])
+                inside = True
+            elif line.startswith(".Ed"):
+                inside = False
+            elif inside and line.startswith("$ "):
+                examples[-1].append(line[2:])
+    return [example for example in examples if example]
+
+
+def the_examples_of_the_page_work(w):
+    """As they are, one right after the other."""
+    need("nbdcopy", "qemu-img")
+    os.rename(w.origin, w.path("origin.img"))
+    os.rename(w.cow, w.path("cow.img"))
+    serving, alone = page_examples()
+    equal((len(serving), len(alone)), (3, 1))
+    script = "\n".join(["set -m"] + serving + alone)
+    script = script.replace("uds snapshot serve", "%s snapshot serve --plugin %s" % (os.path.abspath(TOOL), os.path.abspath(PLUGIN)))
+    script = script.replace("nbdkit -U - uds ", "nbdkit -U - %s " % os.path.abspath(PLUGIN))
+    ran = subprocess.run(["bash", "-e", "-c", script], cwd=w.folder, capture_output=True, text=True, timeout=120, check=False)
+    equal(ran.returncode, 0, ran.stderr)
+    subprocess.run(["qemu-img", "convert", "-O", "raw", w.path("snapshot.qcow2"), w.path("got")], check=True)
+    equal(read_file(w.path("got")) == bytes(w.view), True, "the qcow2 image")
+    equal(read_file(w.path("snapshot.img")) == bytes(w.view), True, "the copy")
+
+
 def volumes_of_a_group_are_served(w):
     need("nbdcopy", "qemu-io")
     group = lvm_image.Group(w.folder)
@@ -279,7 +312,7 @@ def main():
     results = Results()
     for test in (copies_are_equal, qemu_sees_the_same, what_is_read_only_is_not_written, a_full_store_says_so,
                  wrong_uses_are_refused, a_client_that_disappears_harms_nobody, requests_beyond_the_end_are_errors, serve_runs_it,
-                 volumes_of_a_group_are_served):
+                 the_examples_of_the_page_work, volumes_of_a_group_are_served):
         results.run(test.__name__, in_world, test)
     for show in ("snapshot", "origin"):
         results.run("writes_go_where_they_belong: " + show, in_world, writes_go_where_they_belong, show)
