@@ -8,8 +8,9 @@
 #include "tool.h"
 
 /*
- * Shows the group that a physical volume is of, with its volumes and snapshots and the commands that open them. Other
- * physical volumes of the group are looked for among the arguments; the group is shown with the first of them.
+ * Shows the group that a physical volume is of, with its volumes and snapshots and the commands
+ * that open them. Other physical volumes of the group are looked for among the arguments; the group
+ * is shown with the first of them.
  *
  * @uri: one of @arguments, which end with NULL.
  * @o: the same for JSON; NULL: as text.

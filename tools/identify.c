@@ -72,7 +72,9 @@ static int read_index(struct uds_io *io, struct identity *identity)
 	return r;
 }
 
-/* The index in a volume, or in a region that was copied out. False when there is no place for one. */
+/*
+ * The index in a volume, or in a region that was copied out. False when there is no place for one.
+ */
 static bool read_vdo_index(struct uds_io *io, struct identity *identity)
 {
 	struct uds_io *index;

@@ -58,8 +58,8 @@ int identify(const char *uri, struct uds_message *message, struct identity *ret_
 void opening_command(const struct identity *identity, const char *uri, char *ret_text, size_t room);
 
 /*
- * The command line that makes the damaged block of an index again, "--nonce N" in it where the user has to know that
- * number; empty when there is none.
+ * The command line that makes the damaged block of an index again, "--nonce N" in it where the user
+ * has to know that number; empty when there is none.
  */
 void repairing_command(const struct identity *identity, const char *uri, char *ret_text,
 		       size_t room);

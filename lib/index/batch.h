@@ -2,14 +2,14 @@
 /*
  * A batch: the requests of one zone that are in flight together, each as an operation.
  *
- * Batches live on a pool of their zone, not on a stack, so that an operation can wait, and so that no call
- * needs much stack. One batch is made with the zone; each further one when more threads use the zone at
- * once than ever before. It is then kept.
+ * Batches live on a pool of their zone, not on a stack, so that an operation can wait, and so that
+ * no call needs much stack. One batch is made with the zone; each further one when more threads use
+ * the zone at once than ever before. It is then kept.
  *
- * The zone's lock is held whenever a function of lib/index is called with a batch, but for batch_add().
- * It is released only where pages are read (pages.h) and where a chapter is closed or enters the sparse
- * cache. Re-read all state of the index and the zone after these calls; only page answers survive, because
- * they say themselves which chapter they are about.
+ * The zone's lock is held whenever a function of lib/index is called with a batch, but for
+ * batch_add(). It is released only where pages are read (pages.h) and where a chapter is closed or
+ * enters the sparse cache. Re-read all state of the index and the zone after these calls; only page
+ * answers survive, because they say themselves which chapter they are about.
  */
 #ifndef INDEX_BATCH_H
 #define INDEX_BATCH_H
@@ -21,14 +21,20 @@
 #define BATCH_MAX 256
 
 /*
- * How many operations ahead the lists are fetched: far enough for memory, near enough for the cache.
+ * How many operations ahead the lists are fetched: far enough for memory, near enough
+ * for the cache.
  */
 #define BATCH_AHEAD 8
 
-/* How many chapters a batch reads ahead for the sparse cache; more than it holds would be evicted unused. */
+/*
+ * How many chapters a batch reads ahead for the sparse cache; more than it holds would
+ * be evicted unused.
+ */
 #define BATCH_MAX_COPIES 7
 
-/* What an operation says after a step: its driver gets that for it, and then takes the next step. */
+/*
+ * What an operation says after a step: its driver gets that for it, and then takes the next step.
+ */
 enum step {
 	STEP_DONE = 0,
 	STEP_WANTS_PAGES = 1,
@@ -36,8 +42,9 @@ enum step {
 };
 
 /*
- * What the search of a chapter on the volume came to. It is used only while the index still says that
- * this is the chapter to look in: a chapter that the index can name is not overwritten meanwhile.
+ * What the search of a chapter on the volume came to. It is used only while the index
+ * still says that this is the chapter to look in: a chapter that the index can name is
+ * not overwritten meanwhile.
  */
 struct page_answer {
 	uint64_t vcn; /* NO_CHAPTER: nothing was asked */
@@ -61,8 +68,8 @@ struct operation {
 	bool triaged;  /* its chapter is in the sparse cache already, or need not be */
 
 	/*
-	 * About the chapter that the volume index names, the recent ones by their distance, and one in the
-	 * sparse cache.
+	 * About the chapter that the volume index names, the recent ones by their distance, and one
+	 * in the sparse cache.
 	 */
 	struct page_answer hint;
 	struct page_answer recent[RECENT_CHAPTERS];
@@ -83,12 +90,14 @@ struct batch {
 	struct page_answer *answers[BATCH_MAX];
 
 	/*
-	 * Why the open chapter could not be closed for one of the operations; 0: it could. The others do not
-	 * try again: a device that fails may take long to say so.
+	 * Why the open chapter could not be closed for one of the operations; 0: it could. The
+	 * others do not try again: a device that fails may take long to say so.
 	 */
 	int close_status;
 
-	/* Chapter indexes for the sparse cache, not put there yet; the first @copies_read are read. */
+	/*
+	 * Chapter indexes for the sparse cache, not put there yet; the first @copies_read are read.
+	 */
 	unsigned int copy_count;
 	unsigned int copies_read;
 	struct chapter_copy *copies[BATCH_MAX_COPIES];
@@ -100,7 +109,10 @@ int batch_pool_make(struct uds_index *index, struct index_zone *zone);
 /* All batches are on the pool. */
 void batch_pool_free(struct uds_index *index, struct index_zone *zone);
 
-/* Takes an empty batch from the pool. Returns NULL when there is none and no memory for another one. */
+/*
+ * Takes an empty batch from the pool. Returns NULL when there is none and no memory
+ * for another one.
+ */
 struct batch *batch_take(struct uds_index *index, struct index_zone *zone);
 
 /* Puts a batch back whose operations are done. */
@@ -124,8 +136,8 @@ static inline void batch_add(struct batch *batch, struct uds_request *request,
 }
 
 /*
- * Whether a chapter's records of the zone are in memory: those of the open chapter, and of the one that
- * was closed last, however far its writing is.
+ * Whether a chapter's records of the zone are in memory: those of the open chapter, and of the one
+ * that was closed last, however far its writing is.
  */
 static inline bool batch_has_in_memory(const struct batch *batch, uint64_t vcn)
 {

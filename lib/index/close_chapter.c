@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end of a chapter (uds-format, 19.1): it is closed in all zones in one step, under all locks, and
- * handed to the chapter writer.
+ * The end of a chapter (uds-format, 19.1): it is closed in all zones in one step, under all locks,
+ * and handed to the chapter writer.
  *
- * At most one chapter is being written: closing the next one waits for it. One that could not be written
- * stays in memory, in the closing zones, and is tried again when the next one is to be closed.
+ * At most one chapter is being written: closing the next one waits for it. One that could not
+ * be written stays in memory, in the closing zones, and is tried again when the next one is
+ * to be closed.
  */
 #include "index/close_chapter.h"
 
@@ -38,9 +39,10 @@ int index_set_open_chapter(struct uds_index *index, uint64_t newest)
 }
 
 /*
- * The oldest chapter when @newest is opened. On a converted volume the steps of 11.4 are right only if none
- * is left out, and a recovery between the step of two and the step of none does that (16.1): oldest would
- * stay one too low for good. So it never lags behind the window of the volume index.
+ * The oldest chapter when @newest is opened. On a converted volume the steps of 11.4 are right
+ * only if none is left out, and a recovery between the step of two and the step of none does
+ * that (16.1): oldest would stay one too low for good. So it never lags behind the window of
+ * the volume index.
  */
 static uint64_t oldest_after(const struct uds_index *index, uint64_t newest)
 {
@@ -69,7 +71,10 @@ static void swap_zones(struct uds_index *index, struct open_zone **ret_closed)
 	}
 }
 
-/* The new chapter begins with what the index of the one before the last has left out, up to half of it. */
+/*
+ * The new chapter begins with what the index of the one before the last has left out, up
+ * to half of it.
+ */
 static void begin_with_left_out(struct uds_index *index, const struct left_out *left_out)
 {
 	left_out_lose(index, left_out->vcn,
@@ -86,8 +91,9 @@ static int swap_and_write(struct uds_index *index)
 	int r;
 
 	/*
-	 * When this fails, the chapter closes all the same, as it does when its own write fails. Nothing that was
-	 * flushed depends on it before the next save or block of the journal, which tell it, too.
+	 * When this fails, the chapter closes all the same, as it does when its own write fails.
+	 * Nothing that was flushed depends on it before the next save or block of the journal,
+	 * which tell it, too.
 	 */
 	(void)journal_tell(index, &message);
 	/* Before the swap: when this fails, the zones are as they were. */
@@ -121,8 +127,8 @@ static bool has_records(const struct uds_index *index)
 }
 
 /*
- * All records were deleted while the chapter was full and could not be closed. One without records is not
- * written (10.4), so it begins again.
+ * All records were deleted while the chapter was full and could not be closed. One without records
+ * is not written (10.4), so it begins again.
  */
 static void empty_open_chapter(struct uds_index *index)
 {
@@ -190,7 +196,10 @@ int index_lock_settled(struct uds_index *index)
 		if (r < 0)
 			return r;
 		index_lock_all(index);
-		/* If another one was closed meanwhile, its writing is not waited for under the locks. */
+		/*
+		 * If another one was closed meanwhile, its writing is not waited for
+		 * under the locks.
+		 */
 		if (index->newest == newest)
 			return 0;
 		index_unlock_all(index);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is to be in the journal, as the zones change; and how saves and the journal know of each other. */
+/*
+ * What is to be in the journal, as the zones change; and how saves and the journal know
+ * of each other.
+ */
 #include "index/journal.h"
 
 #include <errno.h>
@@ -250,7 +253,10 @@ void journal_begin_flushes(struct uds_index *index)
 	lock_area(index);
 	index->layout.extras.flushed_from = index->newest + 1;
 	unlock_area(index);
-	/* Not now: nothing is lost before the next chapter closes, and a block of the journal tells it, too. */
+	/*
+	 * Not now: nothing is lost before the next chapter closes, and a block of the journal
+	 * tells it, too.
+	 */
 	index->journal->must_tell = true;
 }
 
@@ -303,7 +309,10 @@ void journal_begin_save(struct uds_index *index)
 	if (journal == NULL)
 		return;
 	journal->save_next = journal->next;
-	/* What is written from here on has to tell what the save lacks, without the blocks that it covers. */
+	/*
+	 * What is written from here on has to tell what the save lacks, without the blocks
+	 * that it covers.
+	 */
 	journal->full = true;
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		begin_cover(&journal->zones[i]);

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The journal of an open index: what of the open chapter, and which deletions, are to be written by the next
- * flush so that they survive a power cut (uds-extras(5)). An index without a journal has none of this.
+ * The journal of an open index: what of the open chapter, and which deletions, are to be written by
+ * the next flush so that they survive a power cut (uds-extras(5)). An index without a journal has
+ * none of this.
  *
- * Records of the open chapter need no list: those with numbers above what was flushed are new. Lists are kept of
- * the rest: of changes since the last flush that have no such number (a record that was overwritten, a name that
- * was deleted), and of the deletions that no save has yet. For each name, the list in its order, and then the
- * new records, is the order in which things happened.
+ * Records of the open chapter need no list: those with numbers above what was flushed are
+ * new. Lists are kept of the rest: of changes since the last flush that have no such number
+ * (a record that was overwritten, a name that was deleted), and of the deletions that no save
+ * has yet. For each name, the list in its order, and then the new records, is the order in
+ * which things happened.
  *
- * A flush is full, with all deletions and all records of the open chapter, when the one before does not tell what
- * it continues: the first one, after a chapter was closed, after a save was begun, and after a failure. Others have what is
- * new. What the lists have no room or no memory for makes the next flush a full one, or a save.
+ * A flush is full, with all deletions and all records of the open chapter, when the one before does
+ * not tell what it continues: the first one, after a chapter was closed, after a save was begun,
+ * and after a failure. Others have what is new. What the lists have no room or no memory for makes
+ * the next flush a full one, or a save.
  *
- * Threads: a zone's part is guarded by its lock; what is said to be the leader's, by being the one thread that
- * flushes (flush.c); all else changes under all zone locks.
+ * Threads: a zone's part is guarded by its lock; what is said to be the leader's, by being the one
+ * thread that flushes (flush.c); all else changes under all zone locks.
  */
 #ifndef INDEX_JOURNAL_H
 #define INDEX_JOURNAL_H
@@ -64,8 +67,8 @@ struct index_journal {
 };
 
 /*
- * Makes the journal of an index that is not read-only and has room for one in its extras; else index->journal stays
- * NULL. The zones do not use it yet. Returns 0 or -ENOMEM.
+ * Makes the journal of an index that is not read-only and has room for one in its extras; else
+ * index->journal stays NULL. The zones do not use it yet. Returns 0 or -ENOMEM.
  */
 int journal_make(struct uds_index *index);
 
@@ -79,7 +82,8 @@ void journal_attach(struct uds_index *index);
 uint64_t journal_memory_bytes(const struct uds_index *index);
 
 /*
- * A name was deleted in a zone while chapter @chapter was open, and no save has that. Its lock is held.
+ * A name was deleted in a zone while chapter @chapter was open, and no save has that. Its
+ * lock is held.
  */
 void journal_add_deletion(const struct uds_index *index, struct zone_journal *zone,
 			  const struct uds_record_name *name, uint64_t chapter);
@@ -117,9 +121,9 @@ uint64_t journal_count_new(const struct index_zone *zone);
 void journal_begin_save(struct uds_index *index);
 
 /*
- * Then, before the slot is touched, the extras are made to know it, durably: a save that they do not know would be
- * taken for another program's, which makes the journal void. When that fails it is logged, and tried again before
- * the next flush. No zone lock is held, but the chapter writer.
+ * Then, before the slot is touched, the extras are made to know it, durably: a save that they do
+ * not know would be taken for another program's, which makes the journal void. When that fails it
+ * is logged, and tried again before the next flush. No zone lock is held, but the chapter writer.
  *
  * @save: as it will be committed.
  */
@@ -132,22 +136,24 @@ void journal_know_save(struct uds_index *index, const struct save *save);
 void journal_end_save(struct uds_index *index, int status);
 
 /*
- * Writes the header of the extras, if what they know was not written yet, or could not be. Returns 0 or what the
- * I/O said.
+ * Writes the header of the extras, if what they know was not written yet, or could not be. Returns
+ * 0 or what the I/O said.
  */
 int journal_write_header(struct uds_index *index, struct uds_message *message);
 
 /*
- * Flushes an index whose journal was replayed as if a later chapter had been open. Once that chapter is on the volume, too,
- * it would not be known any more which of its deletions are older than the records of the chapters before. Returns as
- * uds_index_flush().
+ * Flushes an index whose journal was replayed as if a later chapter had been open. Once that
+ * chapter is on the volume, too, it would not be known any more which of its deletions are older
+ * than the records of the chapters before. Returns as uds_index_flush().
  */
 int journal_settle(struct uds_index *index, struct uds_message *message);
 
 /* The first flush of the index: the header is to say so. All zone locks are held. */
 void journal_begin_flushes(struct uds_index *index);
 
-/* Writes the header before a chapter closes, or the index, if it must say that there were flushes. */
+/*
+ * Writes the header before a chapter closes, or the index, if it must say that there were flushes.
+ */
 int journal_tell(struct uds_index *index, struct uds_message *message);
 
 /*
@@ -157,7 +163,8 @@ int journal_replay(struct uds_index *index, const struct journal_found *found, b
 		   struct uds_message *message);
 
 /*
- * After the base of the index was loaded or recovered: brings what the journal has on top of it, or finds that it is void. Nothing is written, unless chapters have to be closed on the way.
+ * After the base of the index was loaded or recovered: brings what the journal has on top of it, or
+ * finds that it is void. Nothing is written, unless chapters have to be closed on the way.
  *
  * @options: whether a recovery is allowed, and whether damage of the journal is no error.
  *

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which blocks of the journal count when an index is opened, and what is said of those that do not. */
+/*
+ * Which blocks of the journal count when an index is opened, and what is said of those that do not.
+ */
 #include "index/journal.h"
 
 #include <inttypes.h>
@@ -7,8 +9,8 @@
 #include "base/message.h"
 
 /*
- * Another program has written: a save that the extras do not know, or a chapter in the place of the one that the
- * journal goes on from. The journal is older than that.
+ * Another program has written: a save that the extras do not know, or a chapter in the place of the
+ * one that the journal goes on from. The journal is older than that.
  */
 static bool is_void(struct uds_index *index, const struct journal_found *found)
 {
@@ -77,9 +79,9 @@ static int lose_changes(struct uds_index *index, const struct uds_message *sente
 }
 
 /*
- * No header is left that says which blocks count. A save has all of them if it was made when the last chapter that
- * they know of was closed; else nothing tells whether it has. The extras are not needed to open an index, so this is
- * logged, and for verify and repair to report.
+ * No header is left that says which blocks count. A save has all of them if it was made when the
+ * last chapter that they know of was closed; else nothing tells whether it has. The extras are not
+ * needed to open an index, so this is logged, and for verify and repair to report.
  */
 static int judge_headless(struct uds_index *index)
 {

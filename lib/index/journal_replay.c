@@ -2,16 +2,17 @@
 /*
  * Bringing what the journal has on top of what was loaded or recovered.
  *
- * The journal tells of one open chapter, V, and the base has chapters up to C. If V is on the volume, so are its
- * records, and only the deletions count. If not, all entries are carried out in their order. A deletion, which may
- * be older than chapters that the base has, removes a name only from chapters before the one that was open then, or
- * from the open chapter, where this replay has put it: a record of the chapters between was stored after the
- * deletion.
+ * The journal tells of one open chapter, V, and the base has chapters up to C. If V is on the
+ * volume, so are its records, and only the deletions count. If not, all entries are carried out in
+ * their order. A deletion, which may be older than chapters that the base has, removes a name only
+ * from chapters before the one that was open then, or from the open chapter, where this replay has
+ * put it: a record of the chapters between was stored after the deletion.
  *
- * Nothing of this is written. If another number of zones leaves less room in the open chapter, so that it has to be
- * closed on the way, the header of the extras first says that the journal is to be replayed in full once more
- * although V is on the volume then. And what is closed first gets all that the rest of the journal says of its names:
- * once the chapter is sparse, a record in it is found without an entry that leads there.
+ * Nothing of this is written. If another number of zones leaves less room in the open chapter, so
+ * that it has to be closed on the way, the header of the extras first says that the journal is to
+ * be replayed in full once more although V is on the volume then. And what is closed first gets all
+ * that the rest of the journal says of its names: once the chapter is sparse, a record in it is
+ * found without an entry that leads there.
  */
 #include "index/journal.h"
 
@@ -122,8 +123,8 @@ static bool is_store(const struct operation *operation)
 }
 
 /*
- * A name whose chapter is damaged, or is to be passed over, cannot be asked for: it is taken for the one that is
- * meant, as in a rebuild (replay.c).
+ * A name whose chapter is damaged, or is to be passed over, cannot be asked for: it is taken for
+ * the one that is meant, as in a rebuild (replay.c).
  */
 static int force(struct batch *batch, struct operation *operation)
 {
@@ -166,7 +167,10 @@ static int take_steps(struct replayer *replayer, struct batch *batch, size_t i)
 				return r;
 			break;
 		case STEP_WANTS_CHAPTER_CLOSED:
-			/* It is full now. The next request that needs room closes it: nothing is written here. */
+			/*
+			 * It is full now. The next request that needs room closes it: nothing
+			 * is written here.
+			 */
 			operation_chapter_closed(operation, 0);
 			break;
 		default:

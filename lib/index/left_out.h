@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Records that the index of their chapter had no room for (uds-format, 8.2). The format leaves them on a record
- * page that no lookup reaches. An index with a journal puts them into the open chapter again, from the chapter on
- * that was open at its first flush: a record that was flushed, or was durable and then promoted, must not get lost by
- * that. Chapters before have the bytes of the reference implementation, and its losses.
+ * Records that the index of their chapter had no room for (uds-format, 8.2). The format leaves them
+ * on a record page that no lookup reaches. An index with a journal puts them into the open chapter
+ * again, from the chapter on that was open at its first flush: a record that was flushed, or was
+ * durable and then promoted, must not get lost by that. Chapters before have the bytes of the
+ * reference implementation, and its losses.
  *
- * The chapter that was closed last keeps its records in memory until the next one is closed. By then, before each
- * flush and before each save, its left-out records go into the open chapter. So a flush, or a save, has those of
- * all chapters before it. After a power cut, and without a flush since, those of the two newest chapters may be
- * nowhere but on their record pages: there the recovery finds them.
+ * The chapter that was closed last keeps its records in memory until the next one is closed. By
+ * then, before each flush and before each save, its left-out records go into the open chapter. So a
+ * flush, or a save, has those of all chapters before it. After a power cut, and without a flush
+ * since, those of the two newest chapters may be nowhere but on their record pages: there the
+ * recovery finds them.
  *
- * They take at most half of a new chapter: names that were made for one list would not let anything else in. What is
- * beyond that is lost, as in the reference implementation.
+ * They take at most half of a new chapter: names that were made for one list would not let anything
+ * else in. What is beyond that is lost, as in the reference implementation.
  */
 #ifndef INDEX_LEFT_OUT_H
 #define INDEX_LEFT_OUT_H
@@ -25,11 +27,15 @@ struct left_out {
 	uint32_t count;
 };
 
-/* Before each flush: from now on nothing is lost. All zone locks are held, and nothing is being written. */
+/*
+ * Before each flush: from now on nothing is lost. All zone locks are held, and nothing
+ * is being written.
+ */
 void left_out_begin(struct uds_index *index);
 
 /*
- * Finds those of the chapter that was closed last. All zone locks are held, and the chapter is written.
+ * Finds those of the chapter that was closed last. All zone locks are held, and the
+ * chapter is written.
  *
  * Returns 0 or -ENOMEM.
  */
@@ -49,14 +55,14 @@ void left_out_note_deletion(const struct uds_index *index, struct index_zone *zo
 void left_out_free(const struct uds_index *index, struct left_out *left_out);
 
 /*
- * Puts records into the open chapter, but no more into a zone than up to @most numbers. All zone locks are held.
- * Returns how many found no room, or no memory.
+ * Puts records into the open chapter, but no more into a zone than up to @most numbers. All zone
+ * locks are held. Returns how many found no room, or no memory.
  */
 uint32_t left_out_put(struct uds_index *index, const struct left_out *left_out, uint32_t most);
 
 /*
- * Does both for the chapter that was closed last, into an open chapter that has records already. Returns 0, and how
- * many found no room, or -ENOMEM.
+ * Does both for the chapter that was closed last, into an open chapter that has records already.
+ * Returns 0, and how many found no room, or -ENOMEM.
  */
 int left_out_settle(struct uds_index *index, uint32_t *ret_over);
 

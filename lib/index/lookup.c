@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a name is (uds-format, 17.1). Nothing here reads: what a lookup lacks of the volume becomes a
- * want, whose answer is there when the lookup is made again.
+ * Where a name is (uds-format, 17.1). Nothing here reads: what a lookup lacks of the volume becomes
+ * a want, whose answer is there when the lookup is made again.
  */
 #include "index/lookup.h"
 
@@ -70,9 +70,9 @@ static bool asks_old_chapters(const struct uds_index *index, const struct operat
 }
 
 /*
- * The newest chapters where they are sparse already (index_is_recent()), latest first: a chapter that is
- * closed a moment ago is in memory, so it does not matter how far its writing is; for the others there
- * are copies, unless no other thread could get them yet.
+ * The newest chapters where they are sparse already (index_is_recent()), latest first: a chapter
+ * that is closed a moment ago is in memory, so it does not matter how far its writing is; for the
+ * others there are copies, unless no other thread could get them yet.
  */
 static int look_into_recent(struct batch *batch, struct operation *operation,
 			    struct located_record *record, struct want *ret_want)
@@ -97,8 +97,8 @@ static int look_into_recent(struct batch *batch, struct operation *operation,
 }
 
 /*
- * The part of the lookup that a sparse index adds: names of old chapters that the volume index does not
- * know may be in a chapter that is in memory, or in a chapter index of the cache.
+ * The part of the lookup that a sparse index adds: names of old chapters that the volume index does
+ * not know may be in a chapter that is in memory, or in a chapter index of the cache.
  *
  * @ret_hit: what the cache found; it does not matter if it was a false hit.
  */
@@ -112,7 +112,9 @@ static int look_into_old(struct batch *batch, struct operation *operation,
 	sparse_cache_find(index->cache, batch->zone->number, &operation->request->name,
 			  index->oldest, ret_hit);
 	r = look_into_recent(batch, operation, record, ret_want);
-	/* What the memory does not have of a chapter that is in memory, the chapter does not have. */
+	/*
+	 * What the memory does not have of a chapter that is in memory, the chapter does not have.
+	 */
 	if (r == 0 && !record->found && ret_hit->found && !batch_has_in_memory(batch, ret_hit->vcn))
 		r = ask_record_page(&operation->cached, ret_hit->vcn, ret_hit->record_page, record,
 				    ret_want);
@@ -150,8 +152,8 @@ static int look_into_named(struct batch *batch, struct operation *operation,
 }
 
 /*
- * The whole lookup, once the volume index was asked. Changes nothing but @record, so the same function
- * tells a lookup's result and what it wants from the volume: the two can never disagree.
+ * The whole lookup, once the volume index was asked. Changes nothing but @record, so the same
+ * function tells a lookup's result and what it wants from the volume: the two can never disagree.
  *
  * @ret_asked_cache: whether @ret_hit was set.
  *

@@ -24,7 +24,8 @@ int lookup_name(struct batch *batch, struct operation *operation,
 /*
  * The search that the operation would want if it looked its name up now. Changes nothing.
  *
- * @ret_answer: of the operation's answers the one that the result is for. It may be written without the lock.
+ * @ret_answer: of the operation's answers the one that the result is for. It may be written
+ *     without the lock.
  *
  * Returns whether it wants one.
  */

@@ -2,13 +2,14 @@
 /*
  * Saving what an index keeps in memory.
  *
- * A save goes to the older of two slots, part by part, each durable before the next; its header comes
- * last and makes it count.
+ * A save goes to the older of two slots, part by part, each durable before the next; its header
+ * comes last and makes it count.
  *
- * All of it is of one moment, for which all zones stand still: the open chapter and the page map are copied then,
- * and the volume index is frozen. Requests go on while it is written, and chapters may be closed. When the
- * chapter that the save has open is on the volume before the header is, the save is committed as one that was
- * left behind. The chapter writer is held only while the slot is given up, and while the header is written.
+ * All of it is of one moment, for which all zones stand still: the open chapter and the page map
+ * are copied then, and the volume index is frozen. Requests go on while it is written, and chapters
+ * may be closed. When the chapter that the save has open is on the volume before the header is, the
+ * save is committed as one that was left behind. The chapter writer is held only while the slot is
+ * given up, and while the header is written.
  */
 #include "index/save.h"
 
@@ -115,9 +116,10 @@ static int save_volume_index_zone(struct uds_index *index, const struct save *sa
 }
 
 /*
- * Makes harmless what a recovery did not take for a chapter and a foreign reader might: the head of a
- * chapter that a power cut tore, or of a stray with a number that fits no other, in the slot that belongs
- * to the open chapter. With it the save would look like one that the volume has left behind.
+ * Makes harmless what a recovery did not take for a chapter and a foreign reader might: the head
+ * of a chapter that a power cut tore, or of a stray with a number that fits no other, in the
+ * slot that belongs to the open chapter. With it the save would look like one that the volume
+ * has left behind.
  */
 static int clear_open_slot(struct uds_index *index, uint64_t open_chapter,
 			   struct uds_message *message)
@@ -335,8 +337,8 @@ static int write_parts(struct running_save *save, struct uds_message *message)
 }
 
 /*
- * No chapter may be half on the volume then: the records of one that was begun may be in the other save alone, which
- * would no longer count.
+ * No chapter may be half on the volume then: the records of one that was begun may be in the other
+ * save alone, which would no longer count.
  */
 static int commit(struct running_save *save, struct uds_message *message)
 {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which chapters belong into the sparse cache (uds-format, 18, Triage): a hook that is found in an old chapter
- * says that names of that chapter are being asked for again, so its whole chapter index is fetched. And the
- * recent chapters, where these are sparse (sparse_cache.h), for all other names.
+ * Which chapters belong into the sparse cache (uds-format, 18, Triage): a hook that is found in
+ * an old chapter says that names of that chapter are being asked for again, so its whole
+ * chapter index is fetched. And the recent chapters, where these are sparse (sparse_cache.h),
+ * for all other names.
  *
- * The reference implementation stops all zones while the pages are read. Here they are read first, without
- * a lock and for all operations of a batch together; the zones stop only while the chapter enters. A chapter
- * that is being written is not on the volume yet: its pages come from the writer's memory.
+ * The reference implementation stops all zones while the pages are read. Here they are read
+ * first, without a lock and for all operations of a batch together; the zones stop only while the
+ * chapter enters. A chapter that is being written is not on the volume yet: its pages come from
+ * the writer's memory.
  */
 #include "index/triage.h"
 
@@ -23,7 +25,9 @@ static bool hook_chapter(const struct batch *batch, const struct operation *oper
 	       index_location(index, *ret_vcn) == UDS_LOCATION_SPARSE;
 }
 
-/* A recent chapter that no zone has a copy of yet, and that is not in memory with all its records. */
+/*
+ * A recent chapter that no zone has a copy of yet, and that is not in memory with all its records.
+ */
 static bool lacks_recent(const struct batch *batch, const struct operation *operation,
 			 uint64_t *ret_vcn)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bringing chapters into the sparse cache (uds-format, 18, Triage). In an index without one the functions
- * here do nothing.
+ * Bringing chapters into the sparse cache (uds-format, 18, Triage). In an index without one the
+ * functions here do nothing.
  */
 #ifndef INDEX_TRIAGE_H
 #define INDEX_TRIAGE_H
@@ -16,9 +16,9 @@
 int triage_operation(struct batch *batch, struct operation *operation);
 
 /*
- * The two halves of getting chapters: what the operations from number @first on want, under the lock; and
- * reading it, without. A chapter that cannot be read becomes a damaged one, where nothing is found; that is
- * logged when it enters the cache, and is not an error of any request.
+ * The two halves of getting chapters: what the operations from number @first on want, under the
+ * lock; and reading it, without. A chapter that cannot be read becomes a damaged one, where nothing
+ * is found; that is logged when it enters the cache, and is not an error of any request.
  *
  * Returns 0, or -ENOMEM when operation @first cannot be helped.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Opening a volume group: labels and metadata of the physical volumes that were given, the newest text of those
- * that are whole, and which of them are there.
+ * Opening a volume group: labels and metadata of the physical volumes that were given, the newest
+ * text of those that are whole, and which of them are there.
  */
 #include "lvm/group.h"
 
@@ -33,9 +33,9 @@ struct search {
 	struct uds_message *message;
 	struct lvm_model best; /* the newest; its text is NULL as long as there is none */
 	struct copy best_copy;
-	struct copy
-		other;	  /* has the seqno of the best one and another text; its io is NULL: none */
-	int wrong_status; /* of the first copy that is damaged; 0: none */
+	/* has the seqno of the best one and another text; its io is NULL: none */
+	struct copy other;
+	int wrong_status;	   /* of the first copy that is damaged; 0: none */
 	struct uds_message *wrong; /* its sentence */
 };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A volume group on the devices that were given, and I/Os of its volumes. Nothing in it changes after the open. */
+/*
+ * A volume group on the devices that were given, and I/Os of its volumes. Nothing in it changes
+ * after the open.
+ */
 #ifndef LVM_GROUP_H
 #define LVM_GROUP_H
 

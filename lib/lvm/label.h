@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The label of an LVM physical volume, and the header of the volume behind it. Pure functions, any thread. */
+/*
+ * The label of an LVM physical volume, and the header of the volume behind it. Pure
+ * functions, any thread.
+ */
 #ifndef LVM_LABEL_H
 #define LVM_LABEL_H
 

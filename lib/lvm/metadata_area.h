@@ -18,7 +18,8 @@ struct lvm_text {
 };
 
 /*
- * Reads the committed text of an area, checks its checksum, and puts it together where it goes around the end.
+ * Reads the committed text of an area, checks its checksum, and puts it together where it goes
+ * around the end.
  *
  * @device_bytes: the size of @io.
  * @ret_text: a zero byte is behind the text.

@@ -171,7 +171,10 @@ static int read_pvs(struct builder *b, const struct lvm_node *group)
 	return r;
 }
 
-/* The name of a stripe is that of no physical volume. -EOPNOTSUPP, without a sentence: of a logical one. */
+/*
+ * The name of a stripe is that of no physical volume. -EOPNOTSUPP, without a sentence: of
+ * a logical one.
+ */
 static int bad_stripe_name(struct builder *b, const char *name)
 {
 	if (lvm_tree_find(&b->tree, b->volumes, name) != NULL)
@@ -229,7 +232,9 @@ static int read_stripes(struct builder *b, const struct lvm_node *section,
 			    count, segment->extents, b->model->extent_sectors);
 	if (r < 0)
 		return r;
-	/* Stripes of all segments lie in one array, which was allocated for all elements of lists. */
+	/*
+	 * Stripes of all segments lie in one array, which was allocated for all elements of lists.
+	 */
 	segment->first_stripe = b->model->stripe_count;
 	node = lvm_tree_first(&b->tree, list);
 	for (; r == 0 && node != NULL;) {

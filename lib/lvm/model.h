@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the text of a volume group says, checked by itself: its physical volumes, logical volumes and their
- * segments, and which of them are snapshots. Which devices are there is group.c's work.
+ * What the text of a volume group says, checked by itself: its physical volumes, logical volumes
+ * and their segments, and which of them are snapshots. Which devices are there is group.c's work.
  */
 #ifndef LVM_MODEL_H
 #define LVM_MODEL_H
@@ -65,7 +65,8 @@ struct lvm_model {
 };
 
 /*
- * Parses a text and checks each number in it; snapshots and extents are checked by lvm_model_check().
+ * Parses a text and checks each number in it; snapshots and extents are checked by
+ * lvm_model_check().
  *
  * @text: belongs to the model when this succeeds.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parser of LVM's text format. It goes through the text once and keeps the sections that are open on a stack
- * of fixed depth.
+ * The parser of LVM's text format. It goes through the text once and keeps the sections that are
+ * open on a stack of fixed depth.
  */
 #include "lvm/text.h"
 
@@ -216,7 +216,10 @@ static int add_number(struct parser *p, const char *name)
 	for (; is_digit(p) || (p->at < p->end && *p->at == '.'); p->at++) {
 		uint64_t digit = (uint64_t)(*p->at - '0');
 
-		/* Signed, broken and huge numbers are values, too: keys that are not used may have them. */
+		/*
+		 * Signed, broken and huge numbers are values, too: keys that are not used
+		 * may have them.
+		 */
 		other = other || *p->at == '.' || node.number > (UINT64_MAX - digit) / 10;
 		if (!other)
 			node.number = 10 * node.number + digit;

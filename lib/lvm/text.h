@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LVM's text format as a tree: sections, numbers, strings and lists of them, without a meaning. What it takes is
- * bounded by the length of the text. Pure functions but for memory, any thread.
+ * LVM's text format as a tree: sections, numbers, strings and lists of them, without a meaning.
+ * What it takes is bounded by the length of the text. Pure functions but for memory, any thread.
  */
 #ifndef LVM_TEXT_H
 #define LVM_TEXT_H
@@ -42,7 +42,8 @@ struct lvm_tree {
 };
 
 /*
- * Parses a text, and changes it: names and strings of the tree lie in it, each ended by a zero byte.
+ * Parses a text, and changes it: names and strings of the tree lie in it, each ended by
+ * a zero byte.
  *
  * @text: @length bytes, and a zero behind them; a zero byte that ends it may be among them.
  *

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a group has, and the I/O of a logical volume: the ranges of the devices that its segments name. */
+/*
+ * What a group has, and the I/O of a logical volume: the ranges of the devices that
+ * its segments name.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -111,7 +114,10 @@ static void add_range(struct range_list *list, struct uds_io *io, uint64_t offse
 		list->items[list->count++] = (struct uds_io_range){ io, offset, length };
 }
 
-/* A row of stripes is one piece of each device, in turn. With one stripe the whole segment is one row. */
+/*
+ * A row of stripes is one piece of each device, in turn. With one stripe the whole
+ * segment is one row.
+ */
 static void add_segment(const struct uds_lvm_group *group, const struct lvm_segment *segment,
 			struct range_list *list)
 {

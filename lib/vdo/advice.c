@@ -13,7 +13,10 @@
 #define STATE_SLOT_0	   2
 #define USED_BYTES	   10 /* version, state, and the number of the block */
 
-/* Everything that VDO would not write: such data is not about a block, or is of a version with other fields. */
+/*
+ * Everything that VDO would not write: such data is not about a block, or is of a version
+ * with other fields.
+ */
 static int check_advice(const uint8_t *bytes, struct uds_message *ret_message)
 {
 	static const uint8_t unused[UDS_DATA_BYTES - USED_BYTES];

@@ -67,7 +67,9 @@ static int check_part(const struct known_part *part, const uint8_t *block,
 	return 0;
 }
 
-/* The checksum comes before the parts: a flipped bit in a version is damage, not another version. */
+/*
+ * The checksum comes before the parts: a flipped bit in a version is damage, not another version.
+ */
 static int check_parts(const uint8_t *block, struct uds_message *message)
 {
 	uint32_t sum = crc32_add(UINT32_MAX, block, CHECKSUM_AT);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The super block of a VDO volume: its state and where its parts lie. Pure functions over a block in memory,
- * from any thread. Whether it belongs to the geometry block and fits the device is for volume.c.
+ * The super block of a VDO volume: its state and where its parts lie. Pure functions over a
+ * block in memory, from any thread. Whether it belongs to the geometry block and fits the device
+ * is for volume.c.
  */
 #ifndef VDO_SUPER_BLOCK_H
 #define VDO_SUPER_BLOCK_H
@@ -22,13 +23,14 @@ struct vdo_super_block {
 };
 
 /*
- * Checks versions, lengths and the checksum, and that a slab is made of its parts and divides the depot. No
- * sum of the numbers overflows afterwards.
+ * Checks versions, lengths and the checksum, and that a slab is made of its parts and divides the
+ * depot. No sum of the numbers overflows afterwards.
  *
  * Returns 0, or
  *   UDS_ERR_UNSUPPORTED_VERSION  of the super block or of a part of it
  *   UDS_ERR_CORRUPT              the checksum or a number is wrong
- * with a sentence that names the field, the expected and the found value; @ret_super is untouched then.
+ * with a sentence that names the field, the expected and the found value; @ret_super
+ * is untouched then.
  */
 int vdo_super_block_decode(const uint8_t *block, struct vdo_super_block *ret_super,
 			   struct uds_message *ret_message);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A VDO volume on an I/O: its two blocks checked against each other and the device, and its index. */
+/*
+ * A VDO volume on an I/O: its two blocks checked against each other and the device, and its index.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -15,7 +17,10 @@
 #include "vdo/geometry_block.h"
 #include "vdo/super_block.h"
 
-/* What the super block of an index begins with, and where it says at which block of the device it lies. */
+/*
+ * What the super block of an index begins with, and where it says at which block of the
+ * device it lies.
+ */
 #define INDEX_MAGIC	UINT64_C(0x416c6252676e3031)
 #define INDEX_FIRST_AT	24u
 #define INDEX_FIRST_MAX (UINT64_C(1) << 20) /* far more than any volume has in front of its index */
@@ -51,7 +56,9 @@ static int check_volume(const struct vdo_geometry *geometry, const struct vdo_su
 {
 	uint64_t at = geometry->data_block, bio = geometry->bio_offset;
 
-	/* A geometry block that outlived its volume stands before the super block of another one. */
+	/*
+	 * A geometry block that outlived its volume stands before the super block of another one.
+	 */
 	if (super->nonce != geometry->nonce)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "super block (block %" PRIu64 "): nonce: expected %" PRIu64
@@ -273,8 +280,8 @@ static int find_index(struct uds_io *device, const struct uds_vdo_index_options 
 		return r;
 	}
 	/*
-	 * A region that was copied out begins with the super block of the index, which still has its
-	 * first block on the device. An index at block 0 is in no volume.
+	 * A region that was copied out begins with the super block of the index, which still has
+	 * its first block on the device. An index at block 0 is in no volume.
 	 */
 	if (get_le64(block) != INDEX_MAGIC || first == 0 || first > INDEX_FIRST_MAX)
 		return failure(message, UDS_ERR_NOT_AN_INDEX,

@@ -70,8 +70,8 @@ static bool is_promised(const struct history_step *step, uint32_t number,
 }
 
 /*
- * The chapter that may have been the open one when the first @issued steps had been issued, and no more: what comes
- * before the next step may have closed one.
+ * The chapter that may have been the open one when the first @issued steps had been issued, and no
+ * more: what comes before the next step may have closed one.
  */
 static uint64_t newest_after(const struct history *history, uint32_t issued)
 {

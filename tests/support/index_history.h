@@ -106,8 +106,8 @@ void history_continue(const struct history *history, uint32_t issued,
 int history_run(struct history *history, struct uds_index *index, size_t count);
 
 /*
- * After everything but steps that may close a chapter, as a flush and a save may, whether they fail or not: the oldest
- * chapter leaves then.
+ * After everything but steps that may close a chapter, as a flush and a save may, whether they fail
+ * or not: the oldest chapter leaves then.
  */
 void history_look(struct history *history, struct uds_index *index);
 

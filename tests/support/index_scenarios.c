@@ -2,9 +2,10 @@
 /*
  * Scenarios of an index.
  *
- * What is promised: a flush makes the chapters closed before it durable, and with a journal everything that was done
- * before it. A save makes everything before it durable, for good: when the chapter that it has open is closed, the records are in the save until they are on
- * the volume. Marks in the log are places in the list of promises.
+ * What is promised: a flush makes the chapters closed before it durable, and with a journal
+ * everything that was done before it. A save makes everything before it durable, for good: when the
+ * chapter that it has open is closed, the records are in the save until they are on the volume.
+ * Marks in the log are places in the list of promises.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -194,7 +195,10 @@ static void begin(struct index_world *w)
 	open_as(w, UDS_INDEX_LOAD_OR_RECOVER);
 }
 
-/* Closes without a save and opens again: the history knows nothing for certain but what was promised. */
+/*
+ * Closes without a save and opens again: the history knows nothing for certain but
+ * what was promised.
+ */
 static void drop_and_open(struct index_world *w)
 {
 	struct history before = w->history;
@@ -261,8 +265,8 @@ static void live_save_again(struct world *world)
 }
 
 /*
- * Between two parts of a save: requests that close chapters, and flushes, as another thread may call them. One that has
- * to save since a call has failed is refused here, and promises nothing.
+ * Between two parts of a save: requests that close chapters, and flushes, as another thread may
+ * call them. One that has to save since a call has failed is refused here, and promises nothing.
  */
 static int go_on_while_saving(void *context, uint64_t done, uint64_t total)
 {
@@ -631,10 +635,11 @@ static bool slot_is_taken(const struct geometry *g, uint64_t vcn, uint64_t back)
 }
 
 /*
- * In a converted index a save gives way to the chapter that it has open before that is durable, if the slot of this
- * still holds a chapter that the save can name (libuds_index(3), uds_index_save()): one less than a round older, or a
- * round for the save that the conversion left, as that has the chapters of the index before it. Returns whether the save
- * of the promise did, or was about to.
+ * In a converted index a save gives way to the chapter that it has open before that is durable, if
+ * the slot of this still holds a chapter that the save can name (libuds_index(3),
+ * uds_index_save()): one less than a round older, or a round for the save that the conversion left,
+ * as that has the chapters of the index before it. Returns whether the save of the promise did, or
+ * was about to.
  */
 static bool save_gives_way(const struct index_world *w, const struct history *history,
 			   uint32_t issued, const struct history_promise *promise)
@@ -687,7 +692,9 @@ static void cut_again(struct index_world *w, struct uds_crash_log *log,
 	w->base.cut_again++;
 }
 
-/* The index that a cut left goes on: closes a chapter or not, saves, has it all, and is cut again. */
+/*
+ * The index that a cut left goes on: closes a chapter or not, saves, has it all, and is cut again.
+ */
 static void go_on(struct index_world *w, struct uds_crash_log *after, struct uds_io *io,
 		  uint32_t issued, const struct history_promise *promised, uint64_t number,
 		  const char *place)
@@ -739,8 +746,9 @@ static bool is_garbage(uint32_t variant)
 }
 
 /*
- * Opens what a cut left. Garbage in the header of a save that was being written may have been the latest save:
- * the library asks before it goes on without, and what was promised must be there all the same.
+ * Opens what a cut left. Garbage in the header of a save that was being written may have been the
+ * latest save: the library asks before it goes on without, and what was promised must be there
+ * all the same.
  */
 static void open_after(struct index_world *w, struct uds_io *io, enum uds_index_mode mode,
 		       uint32_t variant)
@@ -772,8 +780,8 @@ static void check_index_cut(struct world *world, struct uds_crash_log *after,
 	if (save_gives_way(w, &w->history, issued, &promised)) {
 		promised.steps = 0;
 		/*
-		 * Of its open chapter only the first sector is wiped at first: without checksums, garbage behind
-		 * that is not told from records.
+		 * Of its open chapter only the first sector is wiped at first: without checksums,
+		 * garbage behind that is not told from records.
 		 */
 		if (is_garbage(state->variant)) {
 			ck_assert_int_eq(uds_io_close(io), 0);
@@ -843,7 +851,10 @@ static void check_reopened_index(struct world *world, const char *place)
 
 /* ---- making worlds ---- */
 
-/* Where the moved chapter is says when it leaves, together with another one, which is made up for later. */
+/*
+ * Where the moved chapter is says when it leaves, together with another one, which is made
+ * up for later.
+ */
 static void learn_conversion(struct index_world *w, const uint8_t *bytes, uint64_t size)
 {
 	struct geometry *g = &w->converted;
@@ -971,8 +982,9 @@ static void live_converted(struct world *world)
 }
 
 /*
- * Chapters whose index has no room for some of their records, which must be found all the same: after flushes, after
- * saves, after chapters without either, and when the open chapter has no room for them.
+ * Chapters whose index has no room for some of their records, which must be found all the same:
+ * after flushes, after saves, after chapters without either, and when the open chapter has no
+ * room for them.
  */
 static void live_crowd(struct world *world)
 {
@@ -993,7 +1005,9 @@ static void live_crowd(struct world *world)
 	close_index(w);
 }
 
-/* How often the journal was written from one end to the other: the highest number of a block tells. */
+/*
+ * How often the journal was written from one end to the other: the highest number of a block tells.
+ */
 static uint64_t journal_laps(struct index_world *w)
 {
 	uint8_t block[BLOCK_BYTES];
@@ -1018,8 +1032,8 @@ static uint64_t journal_laps(struct index_world *w)
 }
 
 /*
- * More flushes than the journal has blocks, by far, and more to one chapter than fit: what is still needed must not be
- * written over.
+ * More flushes than the journal has blocks, by far, and more to one chapter than fit: what is still
+ * needed must not be written over.
  */
 static void live_journal_wrap(struct world *world)
 {

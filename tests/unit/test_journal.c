@@ -445,8 +445,8 @@ static void query(struct uds_index *index, uint64_t i)
 }
 
 /*
- * Opens an index whose chapter is closed by that, after each read, write and flush of it has failed once: what there is
- * by then must be as good for the next opening.
+ * Opens an index whose chapter is closed by that, after each read, write and flush of it has failed
+ * once: what there is by then must be as good for the next opening.
  */
 static struct uds_index *open_after_failures(struct fault_plan *plan, struct uds_io *io,
 					     uint32_t zones)
@@ -474,9 +474,10 @@ static struct uds_index *open_after_failures(struct fault_plan *plan, struct uds
 }
 
 /*
- * A chapter that is closed while the journal is replayed must have nothing that the rest of the journal takes back:
- * once it is sparse, a query of one of its samples brings its index into the cache, where names are found without an
- * entry that leads to them. @_i: the rest is in the batch of requests that closes the chapter, or still on the volume.
+ * A chapter that is closed while the journal is replayed must have nothing that the rest of the
+ * journal takes back: once it is sparse, a query of one of its samples brings its index into the
+ * cache, where names are found without an entry that leads to them. @_i: the rest is in the batch
+ * of requests that closes the chapter, or still on the volume.
  */
 START_TEST(a_sparse_chapter_has_nothing_that_the_journal_took_back)
 {
