@@ -53,6 +53,7 @@ struct batch *batch_take(struct uds_index *index, struct index_zone *zone)
 void batch_give(struct batch *batch)
 {
 	batch->count = 0;
+	/* The next requests may find that the device works. */
 	batch->close_status = 0;
 	batch->next = batch->zone->batches;
 	batch->zone->batches = batch;

@@ -27,6 +27,7 @@ static void chapter_closed(struct uds_index *index)
 
 	if (index->newest < index->saved_chapter + checkpointer->interval)
 		return;
+	/* All zone locks are held, and a save takes them itself: it is left to the thread. */
 	pthread_mutex_lock(&checkpointer->lock);
 	checkpointer->due = true;
 	pthread_cond_signal(&checkpointer->changed);
@@ -39,6 +40,7 @@ static bool is_due(const struct index_checkpointer *checkpointer)
 	const struct uds_index *index = checkpointer->index;
 	bool due;
 
+	/* Both numbers change under all zone locks only: any one of them is enough. */
 	pthread_mutex_lock(&index->zones[0].lock);
 	due = index->newest >= index->saved_chapter + checkpointer->interval;
 	pthread_mutex_unlock(&index->zones[0].lock);
@@ -66,6 +68,7 @@ static void note_failure(struct index_checkpointer *checkpointer)
 	checkpointer->failures++;
 	pthread_mutex_unlock(&checkpointer->lock);
 	failures_get(index->failures, &message);
+	/* A device that is gone would fill the log, with one line for each chapter. */
 	if (first)
 		env_log(&index->env, UDS_LOG_WARNING,
 			"%.440s; saving in the background failed, and is tried again",
@@ -81,6 +84,7 @@ static void save(struct index_checkpointer *checkpointer)
 		return;
 	failures_begin(index->failures);
 	r = index_end(index, index_save(index, stop_save, checkpointer), "saving");
+	/* By checkpointer_free(): neither a save nor a failure. */
 	if (r == UDS_ERR_STOPPED)
 		return;
 	if (r < 0) {
@@ -105,6 +109,10 @@ static void *run(void *context)
 		}
 		checkpointer->due = false;
 		pthread_mutex_unlock(&checkpointer->lock);
+		/*
+		 * Without the lock: a thread that closes a chapter takes it under the zone locks
+		 * that a save needs.
+		 */
 		save(checkpointer);
 		pthread_mutex_lock(&checkpointer->lock);
 	}

@@ -18,6 +18,7 @@ int index_write_chapter(struct uds_index *index)
 	struct uds_message message = { "" };
 	int r;
 
+	/* Opened read-only: nothing closes there. */
 	if (index->writer == NULL)
 		return 0;
 	r = chapter_writer_finish(index->writer, &message);
@@ -77,6 +78,7 @@ static void swap_zones(struct uds_index *index, struct open_zone **ret_closed)
  */
 static void begin_with_left_out(struct uds_index *index, const struct left_out *left_out)
 {
+	/* Also when none is over: nothing more is done for that chapter. */
 	left_out_lose(index, left_out->vcn,
 		      left_out_put(index, left_out, index->zones[0].open->capacity / 2));
 }
@@ -106,6 +108,10 @@ static int swap_and_write(struct uds_index *index)
 	}
 	swap_zones(index, closed);
 	index->newest = closing + 1;
+	/*
+	 * Changes need no list further, as the chapter goes to the volume with them. Deletions stay
+	 * until a save has them.
+	 */
 	journal_begin_chapter(index);
 	index->oldest = oldest_after(index, index->newest);
 	begin_with_left_out(index, &left_out);
@@ -146,6 +152,10 @@ static int close_full_chapter(struct uds_index *index)
 		empty_open_chapter(index);
 		return 0;
 	}
+	/*
+	 * The buffers of the chapter before are the next open ones: what they have must be on
+	 * the volume first.
+	 */
 	r = index_write_chapter(index);
 	return r < 0 ? r : swap_and_write(index);
 }
@@ -190,6 +200,7 @@ int index_lock_settled(struct uds_index *index)
 
 	for (;;) {
 		pthread_mutex_lock(&index->zones[0].lock);
+		/* Changes under all zone locks only: any one of them is enough. */
 		newest = index->newest;
 		pthread_mutex_unlock(&index->zones[0].lock);
 		r = index_write_chapter(index);

@@ -20,6 +20,7 @@ static uint32_t most_deletions(const struct uds_index *index)
 {
 	uint64_t all = index->journal->area.journal_blocks * JOURNAL_BLOCK_ENTRIES / DELETIONS_PART;
 
+	/* Each zone has its share: it does not have the locks to look at the others'. */
 	return (uint32_t)(all / index->zone_count);
 }
 
@@ -115,6 +116,7 @@ static void add(const struct uds_index *index, struct journal_list *list, uint32
 	if (list->lost)
 		return;
 	if (list->count == most || (list->count == list->room && !grow_list(index, list, most))) {
+		/* The next flush does without a list that has a gap: no need to keep the rest. */
 		list->lost = true;
 		empty_list(index, list);
 		return;
@@ -166,6 +168,7 @@ void journal_begin_chapter(struct uds_index *index)
 
 	if (journal == NULL)
 		return;
+	/* Records are numbered from 1 again: what was flushed is of the old numbers. */
 	journal->full = true;
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		journal->zones[i].flushed = 0;
@@ -288,6 +291,7 @@ static void end_cover(const struct uds_index *index, struct zone_journal *zone, 
 	struct journal_list *list = &zone->deletions;
 
 	if (!committed && zone->covers_lost) {
+		/* What the list lacked when the save began is in no save then. */
 		list->lost = true;
 		empty_list(index, list);
 	}

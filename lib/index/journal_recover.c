@@ -61,6 +61,7 @@ static void begin_flushed(struct uds_index *index, bool has_blocks)
 	uint64_t from = index->layout.extras.flushed_from;
 
 	index->flushed = has_blocks || from > 0;
+	/* It is the chapter plus one: 0 says that there was no flush. */
 	if (from > index->left_out_from + 1)
 		index->left_out_from = from - 1;
 }
@@ -188,6 +189,7 @@ int journal_look(struct uds_io *io, const struct layout *layout, const struct ud
 	int r;
 
 	*ret_records = 0;
+	/* Of saves that the extras do not know, the journal is older: void. */
 	if (!area->present || area->journal_blocks == 0 || !layout_extras_know_saves(layout))
 		return 0;
 	r = journal_find(io, env, area, false, message, &found);

@@ -96,6 +96,7 @@ static int take_chain(struct replayer *replayer, struct chain_position *at, take
 	if (blocks == NULL)
 		return -ENOMEM;
 	while (r == 0 && at->block < end) {
+		/* No read goes around the end of the area. */
 		left = area->journal_blocks - at->block % area->journal_blocks;
 		n = end - at->block < READ_BLOCKS ? end - at->block : READ_BLOCKS;
 		n = n < left ? n : left;
@@ -237,6 +238,10 @@ static int close_chapter(struct replayer *replayer, struct index_zone *zone,
 	r = look_ahead(replayer, message);
 	if (r < 0)
 		return r;
+	/*
+	 * Durable before the chapter can be: with V on the volume and without this, the next
+	 * opening would leave out the stores that are still to come.
+	 */
 	area->again_end = replayer->found->end;
 	area->again_chapter = index->newest + 1;
 	area->due = true;
@@ -347,6 +352,7 @@ static int take_entry(struct replayer *replayer, const struct journal_entry *ent
 {
 	struct uds_request *request = &replayer->requests[replayer->count];
 
+	/* V is on the volume, with its records as they were at the end. */
 	if (entry->kind == JOURNAL_STORE && !replayer->whole)
 		return 0;
 	memset(request, 0, sizeof(*request));

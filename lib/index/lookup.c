@@ -31,6 +31,7 @@ struct want {
 static int ask_chapter(struct page_answer *answer, uint64_t vcn, struct located_record *record,
 		       struct want *ret_want)
 {
+	/* Also an answer about another chapter: the entry has changed while the pages were read. */
 	if (answer->vcn != vcn) {
 		*ret_want = (struct want){ .answer = answer, .vcn = vcn };
 		return STEP_WANTS_PAGES;

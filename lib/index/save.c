@@ -75,6 +75,10 @@ static int write_zone(struct index_zone *zone, struct zone_save *save, const str
 		pthread_mutex_lock(&zone->lock);
 		more = volume_index_save_take(save, message);
 		pthread_mutex_unlock(&zone->lock);
+		/*
+		 * Without the lock: requests of the zone wait for a copy in memory, but not
+		 * for the device.
+		 */
 		r = more < 0 ? more : volume_index_save_write(save, message);
 	}
 	return r;
@@ -181,6 +185,7 @@ static int make_copies(struct running_save *save, struct uds_message *message)
 	struct uds_index *index = save->index;
 	int r = 0;
 
+	/* Room for a full chapter: how many records it has is not known before all stands still. */
 	save->open_chapter = make_copy(
 		index, SAVED_CHAPTER_HEAD_BYTES +
 			       UDS_RECORD_BYTES * (uint64_t)index->geometry.records_per_chapter);
@@ -352,6 +357,10 @@ static int commit(struct running_save *save, struct uds_message *message)
 		r = chapter_writer_hold(index->writer, message, &chapters);
 	if (r < 0)
 		return r;
+	/*
+	 * If a chapter was written since, the one that the save has open is on the volume: the save
+	 * says that it was left behind.
+	 */
 	r = saves_commit(&layout->saves, index->io, &layout->super, &save->save,
 			 chapters != save->chapters, message);
 	if (r == 0)
@@ -367,6 +376,7 @@ static void end(struct running_save *save, int status)
 	index_lock_all(index);
 	thaw_zones(save);
 	journal_end_save(index, status);
+	/* What it would have had is still to be saved. */
 	for (unsigned int i = 0; status < 0 && i < index->zone_count; i++)
 		index->zones[i].changed |= save->changed[i];
 	if (status < 0)
@@ -389,6 +399,7 @@ static int save_all(struct running_save *save, struct uds_message *message)
 		return r;
 	r = freeze(save, message);
 	index_unlock_all(index);
+	/* Nothing was noted as saved yet: freeze() does that when all else is done. */
 	if (r < 0)
 		return r;
 	r = give_slot_up(save, message);
@@ -420,6 +431,7 @@ static int save_changes(struct uds_index *index, uds_progress_fn report, void *c
 	struct running_save *save;
 	int r;
 
+	/* What was closed before counts as saved when it is on the volume. */
 	if (!has_changed(index))
 		return index_write_chapter(index);
 	save = env_allocate_zeroed(&index->env, 1, sizeof(*save));
@@ -455,6 +467,7 @@ int index_save(struct uds_index *index, uds_progress_fn report, void *context)
 	}
 	/* One after the other: what a save has that was waited for need not be saved again. */
 	pthread_mutex_lock(&saver->running);
+	/* The owner first: once busy, is_own() must not find the thread of the save before. */
 	atomic_store(&saver->owner, pthread_self());
 	atomic_store(&saver->busy, true);
 	r = save_changes(index, report, context);

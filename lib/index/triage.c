@@ -33,11 +33,16 @@ static bool lacks_recent(const struct batch *batch, const struct operation *oper
 {
 	const struct uds_index *index = batch->index;
 
+	/*
+	 * The recent chapters are dense then, and the volume index leads to all their names; to
+	 * samples it leads in any chapter.
+	 */
 	if (index->geometry.dense_chapters_per_volume > RECENT_CHAPTERS ||
 	    !operation->kind->needs_record ||
 	    is_sample(&index->geometry, &operation->request->name))
 		return false;
 	for (unsigned int back = 1; back <= RECENT_CHAPTERS; back++) {
+		/* In an index with fewer chapters this wraps to a number that is not recent. */
 		*ret_vcn = index->newest - back;
 		if (index_is_recent(index, *ret_vcn) && !batch_has_in_memory(batch, *ret_vcn) &&
 		    !sparse_cache_has_recent(index->cache, *ret_vcn))
@@ -146,6 +151,7 @@ int triage_operation(struct batch *batch, struct operation *operation)
 		insert_copy(batch, copy);
 		inserted = true;
 	}
+	/* One that was inserted is the most recently used one already. */
 	if (!operation->triaged && !inserted && hook_chapter(batch, operation, &vcn))
 		touch_chapter(batch, vcn);
 	/*
