@@ -64,10 +64,13 @@ static void judge_gathering(struct flush_group *group, uint32_t before)
 	group->to_leave = in_vain ? UINT32_C(1) << group->in_vain : 0;
 }
 
-/* Waits until all that are expected wait, but not for long. The lock is held, and let go meanwhile. */
+/*
+ * Waits until all that are expected wait, but not for long. The lock is held, and let go meanwhile.
+ */
 static void gather(struct flush_group *group, struct flush_waiter *leader)
 {
 	uint64_t most = group->took_ns / 2 < MOST_WAIT_NS ? group->took_ns / 2 : MOST_WAIT_NS;
+	/* sem_timedwait() has this clock only. */
 	uint64_t until = now_ns(CLOCK_REALTIME) + most;
 	struct timespec deadline = {
 		.tv_sec = (time_t)(until / NS_PER_SECOND),

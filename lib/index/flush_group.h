@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Calls that want the same done, a flush: one thread does it for all that asked before it began. The
- * others wait, and one of them leads next.
+ * Calls that want the same done, a flush: one thread does it for all that asked before it began.
+ * The others wait, and one of them leads next.
  *
  * A new leader waits a moment for those that were with the one before: their calls have just
  * returned, and if they ask again at once, half of them would else be late for each flush. It waits
@@ -40,8 +40,8 @@ void flush_group_make(struct flush_group *group);
 void flush_group_free(struct flush_group *group);
 
 /*
- * Returns what @lead returned, here or in another thread, when it was called after this call began. It
- * is called by one thread at a time.
+ * Returns what @lead returned, here or in another thread, when it was called after this call began.
+ * It is called by one thread at a time.
  */
 int flush_group_run(struct flush_group *group, flush_group_fn *lead, void *context,
 		    struct uds_message *message);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Finding the records that the index of their chapter left out, and putting them into the open chapter. */
+/*
+ * Finding the records that the index of their chapter left out, and putting them into
+ * the open chapter.
+ */
 #include "index/left_out.h"
 
 #include <errno.h>
@@ -29,6 +32,7 @@ void left_out_note_deletion(const struct uds_index *index, struct index_zone *zo
 static void find_in_zone(const struct chapter_view *view, const struct open_zone *closed,
 			 uint32_t most, struct left_out *left_out)
 {
+	/* @most is what the writer counted: there is memory for no more. */
 	for (uint32_t n = 1; left_out->count < most && n <= closed->size; n++) {
 		const struct uds_record *record = &closed->records[n - 1];
 
@@ -130,6 +134,7 @@ static bool put_one(struct uds_index *index, uint64_t vcn, const struct uds_reco
 
 	volume_index_locate(index->volume_index, &record->name, &place);
 	zone = &index->zones[place.zone];
+	/* Stored since: that record is the newer one. */
 	if (open_zone_search(zone->open, &record->name) != NULL)
 		return false;
 	volume_index_get(index->volume_index, &place, &record->name, &hint);
@@ -140,6 +145,7 @@ static bool put_one(struct uds_index *index, uint64_t vcn, const struct uds_reco
 	r = hint.found && hint.vcn == vcn
 		    ? volume_index_set(index->volume_index, &hint, index->newest)
 		    : volume_index_put(index->volume_index, &hint, &record->name, index->newest);
+	/* A full list takes no name from a request either (17.2): counted, and no loss. */
 	if (r == UDS_ERR_OVERFLOW)
 		zone->counters.overflows++;
 	if (r < 0)
@@ -304,7 +310,10 @@ int left_out_recover(struct uds_index *index, bool skip_unreadable, struct uds_m
 	uint32_t slots[RECOVERED_CHAPTERS], count = 0;
 	int r;
 
-	/* The journal had records of the open chapter, and so all of this; one that it filled is in memory. */
+	/*
+	 * The journal had records of the open chapter, and so all of this; one that it filled
+	 * is in memory.
+	 */
 	if (index->zones[0].has_closing)
 		return 0;
 	from = from > index->oldest ? from : index->oldest;
@@ -312,6 +321,7 @@ int left_out_recover(struct uds_index *index, bool skip_unreadable, struct uds_m
 		slots[count++] = geometry_physical_chapter(&index->geometry, vcn);
 	if (count == 0 || !index->flushed)
 		return 0;
+	/* One more: find_on_page() copies a record before it knows whether it is left out. */
 	left_out.records = env_allocate(&index->env, index->geometry.records_per_chapter + 1,
 					sizeof(*left_out.records));
 	if (left_out.records == NULL)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# How long things may be in lib/: a file 600 lines, a function 60 (its braces included).
+# How long things may be: in lib/ a file 600 lines, a function 60 (its braces included), and in all C
+# code a line 100 columns.
 set -u
 src=${UDS_SRCDIR:-.}
 passed=0
@@ -27,6 +28,20 @@ long_functions() {
 		}' {} \;
 }
 
+# Prints "file:line: N columns" for each line above the limit, a tab going to the next multiple of 8.
+wide_lines() {
+	find "$@" -name '*.[ch]' -exec awk '
+		length($0) > 12 {
+			columns = 0
+			count = split($0, part, "\t")
+			for (i = 1; i < count; i++)
+				columns += 8 * int(length(part[i]) / 8) + 8
+			columns += length(part[count])
+			if (columns > 100)
+				print FILENAME ":" FNR ": " columns " columns"
+		}' {} +
+}
+
 # lines TEXT N: the text N times.
 lines() { for ((i = 0; i < $2; i++)); do printf '%s\n' "$1"; done; }
 
@@ -40,12 +55,22 @@ echo >>"$try/good.c"
 [ -n "$(long_files "$try")" ] && pass || fail "a file of 601 lines was not found"
 { echo "int f(void)"; echo "{"; lines "	;" 59; echo "}"; } >"$try/bad.c"
 [ -n "$(long_functions "$try")" ] && pass || fail "a function of 61 lines was not found"
+printf '\t/*%82s */\t;\n' "" >"$try/wide.c"
+[ -z "$(wide_lines "$try/wide.c")" ] && pass || fail "a line of 97 columns was refused"
+printf '\t%91s;\n%100s\n' "" "" >"$try/wide.c"
+[ -z "$(wide_lines "$try")" ] && pass || fail "a line of 100 columns was refused"
+printf '\t%92s;\n' "" >"$try/wide.c"
+[ -n "$(wide_lines "$try")" ] && pass || fail "a line of 101 columns was not found"
+printf '%98s\t\n' "" >"$try/wide.c"
+[ -n "$(wide_lines "$try")" ] && pass || fail "a line of 104 columns, the last a tab, was not found"
 
 [ -n "$(find "$src/lib" -name '*.c')" ] && pass || fail "no file was found below $src/lib"
 found=$(long_files "$src/lib")
 [ -z "$found" ] && pass || fail "files of more than 600 lines: $found"
 found=$(long_functions "$src/lib")
 [ -z "$found" ] && pass || fail "functions of more than 60 lines: $found"
+found=$(wide_lines "$src"/{lib,include,tools,plugins,tests,examples,bench})
+[ -z "$found" ] && pass || fail "lines of more than 100 columns: $found"
 
 echo "result: $passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

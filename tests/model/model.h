@@ -32,8 +32,8 @@ struct model_name {
 	bool uncertain; /* any copy, or none, may be found: until it is */
 	uint32_t version;
 	uint32_t count;
-	struct model_copy
-		copies[MODEL_COPIES]; /* in the order of their making; old ones drop out */
+	/* in the order of their making; old ones drop out */
+	struct model_copy copies[MODEL_COPIES];
 };
 
 struct model {
@@ -42,8 +42,8 @@ struct model {
 	uint32_t sample_rate;
 	uint64_t seed;
 	uint32_t names;
-	uint32_t
-		made_twins; /* of these names each is the twin of one that is four before or after it */
+	/* of these names each is the twin of one that is four before or after it */
+	uint32_t made_twins;
 	struct model_name *name;
 };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Calls that want the same done: each has what it asked for, or the error, of a leader that began later. */
+/*
+ * Calls that want the same done: each has what it asked for, or the error, of a leader
+ * that began later.
+ */
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
