@@ -132,8 +132,9 @@ static inline uint64_t peek_bits(const uint8_t *memory, uint64_t at, uint64_t en
 	 */
 	if (at / 8 + 8 <= end / 8)
 		return get_le64(p) >> (at % 8);
+	/* At most eight now. */
 	bytes = (end + 7) / 8 - at / 8;
-	for (uint64_t i = 0; i < bytes && i < 8; i++)
+	for (uint64_t i = 0; i < bytes; i++)
 		word |= (uint64_t)p[i] << (8 * i);
 	return word >> (at % 8);
 }
@@ -358,14 +359,14 @@ uint32_t delta_reader_take_portably(struct delta_reader *reader, uint32_t *ret_k
 uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
 			   uint32_t most)
 {
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")) {
-		const uint32_t count = take_pairs_bmi2(reader, ret_keys, ret_values, most);
+	uint32_t (*take)(struct delta_reader *, uint32_t *, uint32_t *, uint32_t) = take_pairs;
 
-		return take_more(reader, ret_keys, ret_values, count, most);
-	}
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+		take = take_pairs_bmi2;
 #endif
-	return delta_reader_take_portably(reader, ret_keys, ret_values, most);
+	return take_more(reader, ret_keys, ret_values, take(reader, ret_keys, ret_values, most),
+			 most);
 }
 
 int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint64_t at,

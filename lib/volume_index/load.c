@@ -347,8 +347,7 @@ static int read_list(struct stream_load *load)
 		return corrupt(load,
 			       "%s, list %u: byte count is %u, expected %u for %u bits from bit %u",
 			       name, list, bytes, (bit + size + 7) / 8, size, bit);
-	if (load->lists_to_come[sub] == 0)
-		return corrupt(load, "%s, list %u: more lists than have a size", name, list);
+	/* It is one of those that are to come: the streams before have all of theirs. */
 	load->lists_to_come[sub]--;
 	r = list_loads_room(load->lists, sub, list, bytes, &memory);
 	if (r == 0)

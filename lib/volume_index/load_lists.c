@@ -108,8 +108,8 @@ static int decode(struct member_load *load, struct delta_reader *reader, uint32_
 			break;
 		load->keys[count] = entry.key;
 		load->values[count++] = entry.value;
-		if (entry.collision)
-			memcpy(load->names[collisions++], entry.name, UDS_NAME_BYTES);
+		/* Ordinary entries were taken before, so this is a collision entry. */
+		memcpy(load->names[collisions++], entry.name, UDS_NAME_BYTES);
 	} while (true);
 	*ret_count = count;
 	*ret_collisions = collisions;
