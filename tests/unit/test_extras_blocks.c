@@ -15,6 +15,7 @@
 #include "extras/journal.h"
 #include "fault_io.h"
 #include "torture_env.h"
+#include "volume/page_check.h"
 
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define ID		UINT64_C(0x1d)
@@ -455,6 +456,167 @@ START_TEST(a_block_that_changes_between_two_reads_is_named)
 }
 END_TEST
 
+/* @again_end: up to which block the chain was replayed before, into a chapter of a later number. */
+START_TEST(a_chain_that_was_replayed_is_of_a_later_chapter)
+{
+	struct fault_plan plan;
+	struct uds_io *io = journal_io(&plan);
+	struct journal_head head = usual_head(NUMBER);
+
+	head.tail = NUMBER;
+	write_block(io, &head);
+	area.again_chapter = 9;
+	area.again_end = NUMBER;
+	ck_assert_uint_eq(find(io).chapter, 3);
+	area.again_end = NUMBER + 1;
+	ck_assert_uint_eq(find(io).chapter, 9);
+	area.again_chapter = 2;
+	ck_assert_uint_eq(find(io).chapter, 3);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
+START_TEST(blocks_are_counted_without_a_header)
+{
+	struct torture_env torture;
+	struct fault_plan plan;
+	struct uds_io *io = journal_io(&plan);
+	struct extras_area unknown = area;
+	uint64_t blocks = 77, chapter = 77;
+
+	for (uint64_t i = 0; i < 3; i++) {
+		struct journal_head head = usual_head(NUMBER + i);
+
+		head.chapter = 3 + i;
+		write_block(io, &head);
+	}
+	unknown.id = 0;
+	ck_assert_int_eq(journal_find_headless(io, guarded_env(), &unknown, &blocks, &chapter), 0);
+	ck_assert_uint_eq(blocks, 3);
+	ck_assert_uint_eq(chapter, 5);
+	/* What cannot be read does not count. */
+	fault_plan_spoil(&plan, FAULT_READ, (area.journal + (NUMBER + 2) % PLACES) * BLOCK_BYTES,
+			 BLOCK_BYTES);
+	ck_assert_int_eq(journal_find_headless(io, guarded_env(), &unknown, &blocks, &chapter), 0);
+	ck_assert_uint_eq(blocks, 2);
+	ck_assert_uint_eq(chapter, 4);
+	fault_plan_fail(&plan, FAULT_SIZE, 1, -EIO, false);
+	ck_assert_int_eq(journal_find_headless(io, guarded_env(), &unknown, &blocks, &chapter),
+			 -EIO);
+	torture_env_start(&torture);
+	torture_env_fail_at(&torture, 1, false);
+	ck_assert_int_eq(journal_find_headless(io, &torture.env, &unknown, &blocks, &chapter),
+			 -ENOMEM);
+	torture_env_end(&torture);
+	ck_assert_uint_eq(blocks, 2);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
+/* ---- pages against what is known of them ---- */
+
+static struct page_claim usual_claim(void)
+{
+	struct page_claim claim = { .vcn = 9, .slot = 1, .page = 0 };
+
+	claim.bounds.first_list = 4;
+	claim.bounds.list_count = 2;
+	return claim;
+}
+
+/* Slots are the chapter number modulo SLOTS. */
+static const struct {
+	uint64_t vcn;
+	uint32_t first_list, list_count;
+	int result;
+	const char *says;
+} page_heads[] = {
+	{ 9, 4, 2, 1, "" },
+	{ 9, 5, 2, UDS_ERR_CORRUPT,
+	  "lists: expected 2 from 4 on, as the page map says, found 2 from 5 on" },
+	{ 9, 4, 3, UDS_ERR_CORRUPT,
+	  "lists: expected 2 from 4 on, as the page map says, found 3 from 4 on" },
+	{ 9 + SLOTS, 5, 3, 0, "" }, /* a later chapter has the slot now */
+	{ 9 + SLOTS + 1, 4, 2, UDS_ERR_CORRUPT, "chapter number: expected 9, found 14" },
+	{ 9 - SLOTS, 4, 2, UDS_ERR_CORRUPT, "chapter number: expected 9, found 5" },
+	{ CHAPTER_LIMIT + 1, 4, 2, UDS_ERR_CORRUPT, "chapter number: expected 9, found " },
+};
+
+START_TEST(the_head_of_a_page_is_compared_with_what_is_known)
+{
+	const struct page_claim claim = usual_claim();
+	const struct index_page_head head = { .vcn = page_heads[_i].vcn,
+					      .first_list = page_heads[_i].first_list,
+					      .list_count = page_heads[_i].list_count };
+	struct uds_message message = { "" };
+
+	make_area(4);
+	ck_assert_uint_eq(CHAPTER_LIMIT % SLOTS, 0);
+	ck_assert_int_eq(page_check_head(&geometry, &claim, &head, &message),
+			 page_heads[_i].result);
+	ck_assert_msg(strstr(message.text, page_heads[_i].says) != NULL, "%s", message.text);
+}
+END_TEST
+
+/* Index pages without lists, and record pages that all have the same bytes. */
+static uint8_t *make_chapter(const struct index_page_code *code, uint64_t vcn, uint8_t fill)
+{
+	size_t bytes = (size_t)geometry_chapter_blocks(&geometry) * BLOCK_BYTES;
+	uint8_t *pages = malloc(bytes);
+
+	ck_assert_ptr_nonnull(pages);
+	memset(pages, fill, bytes);
+	for (uint32_t page = 0; page < geometry.index_pages_per_chapter; page++) {
+		uint8_t *at = pages + (size_t)page * geometry.page_bytes;
+
+		memset(at, 0, INDEX_PAGE_HEAD_BYTES);
+		put_le64(at, code->volume_nonce);
+		put_le64(at + 8, vcn);
+		/* Of the table there is the end, which is where the first list would begin. */
+		put_le32(at + INDEX_PAGE_TABLE_BIT / 8,
+			 INDEX_PAGE_TABLE_BIT + INDEX_PAGE_OFFSET_BITS);
+		at[INDEX_PAGE_HEAD_BYTES] = fill;
+	}
+	return pages;
+}
+
+/* A chapter that another program has written again differs in every index page and most blocks. */
+START_TEST(a_chapter_that_was_written_again_is_told_from_damage)
+{
+	struct index_page_code code;
+	uint8_t *old, *new;
+	struct checksums *c;
+	struct uds_io *io;
+	size_t half;
+
+	make_area(4);
+	index_page_code_make(&geometry, NONCE, &code);
+	ck_assert_int_eq(uds_io_open_memory(area.blocks * BLOCK_BYTES, 1, NULL, NULL, &io), 0);
+	c = read_checksums(io);
+	old = make_chapter(&code, 9, 1);
+	new = make_chapter(&code, 9, 2);
+	checksums_set(c, 1, 9, old);
+	ck_assert(page_check_rewritten(&geometry, &code, c, 1, 9, new));
+	ck_assert(!page_check_rewritten(&geometry, &code, c, 1, 9, old));
+	ck_assert(!page_check_rewritten(&geometry, &code, c, 1, 13, new));
+	/* No index page any more. */
+	new[0] ^= 1;
+	ck_assert(!page_check_rewritten(&geometry, &code, c, 1, 9, new));
+	new[0] ^= 1;
+	/* Its record pages are as they were. */
+	half = (size_t)geometry.index_pages_per_chapter * geometry.page_bytes;
+	memcpy(new + half, old + half,
+	       (size_t)geometry_chapter_blocks(&geometry) * BLOCK_BYTES - half);
+	ck_assert(!page_check_rewritten(&geometry, &code, c, 1, 9, new));
+	free(old);
+	free(new);
+	checksums_free(c);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("extras blocks");
@@ -471,6 +633,11 @@ int main(void)
 	tcase_add_test(tc, blocks_that_cannot_be_read_are_passed_over_when_asked);
 	tcase_add_test(tc, a_flush_wraps);
 	tcase_add_test(tc, a_block_that_changes_between_two_reads_is_named);
+	tcase_add_test(tc, a_chain_that_was_replayed_is_of_a_later_chapter);
+	tcase_add_test(tc, blocks_are_counted_without_a_header);
+	tcase_add_loop_test(tc, the_head_of_a_page_is_compared_with_what_is_known, 0,
+			    COUNT_OF(page_heads));
+	tcase_add_test(tc, a_chapter_that_was_written_again_is_told_from_damage);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -568,8 +568,9 @@ START_TEST(a_save_has_a_block_for_each_zone)
 }
 END_TEST
 
-START_TEST(regions_of_a_later_kind_have_a_name_in_sentences)
+START_TEST(regions_of_every_kind_have_a_name_in_sentences)
 {
+	ck_assert_str_eq(region_name(REGION_FREE), "free space");
 	ck_assert_str_eq(region_name(REGION_SEAL), "seal region");
 	ck_assert_str_eq(region_name(9999), "region of unknown kind");
 }
@@ -856,7 +857,7 @@ int main(void)
 	tcase_add_test(tc, a_marked_slot_counts_as_unsaved_while_the_later_save_is_there);
 	tcase_add_test(tc, a_save_of_more_zones_than_there_can_be_is_refused);
 	tcase_add_test(tc, a_save_has_a_block_for_each_zone);
-	tcase_add_test(tc, regions_of_a_later_kind_have_a_name_in_sentences);
+	tcase_add_test(tc, regions_of_every_kind_have_a_name_in_sentences);
 	tcase_add_test(tc, chapter_numbers_of_a_save_that_jump_need_recovery);
 	tcase_add_test(tc, saves_take_turns_and_the_latest_is_loaded);
 	tcase_add_test(tc, the_first_chapter_has_no_last_save);

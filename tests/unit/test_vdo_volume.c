@@ -13,8 +13,10 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
+#include "fault_io.h"
 #include "given_io.h"
 #include "io/io.h"
+#include "torture_env.h"
 #include "vdo_image.h"
 
 #define BLOCK UINT64_C(4096)
@@ -198,6 +200,10 @@ static const struct {
 	{ SUPER + 365, 8, 78, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): first slab: expected behind the super block, found block "
 	  "78" },
+	/* In front of the volume itself: block numbers are 16 higher than those of the device. */
+	{ SUPER + 365, 8, 14, true, UDS_ERR_CORRUPT,
+	  "io: super block (block 101): first slab: expected behind the super block, found block "
+	  "14" },
 	{ SUPER + 373, 8, 238, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): end of the slabs: expected at most block 210, the end of "
 	  "the "
@@ -287,6 +293,92 @@ START_TEST(a_device_that_is_too_short_is_refused)
 		      "%s", message.text);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	free(image);
+}
+END_TEST
+
+/* Reading a volume, and opening its index, fail alike; then the device is still the caller's. */
+static void ck_neither(struct uds_io *io, int status, const char *says)
+{
+	struct uds_vdo_info info = UDS_VDO_INFO_INIT;
+	struct uds_io *index = NULL;
+
+	ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), status);
+	ck_assert_msg(strstr(message.text, says) != NULL, "%s", message.text);
+	ck_assert_int_eq(uds_vdo_open_index(io, NULL, NULL, &message, &index), status);
+	ck_assert_msg(strstr(message.text, says) != NULL, "%s", message.text);
+	ck_assert_ptr_null(index);
+	ck_assert_uint_eq(info.nonce, 0);
+}
+
+START_TEST(a_device_that_cannot_be_read_is_named)
+{
+	struct fault_plan plan;
+	struct uds_io *io;
+
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, volume(5), NULL, &io), 0);
+	fault_plan_fail(&plan, FAULT_SIZE, 1, -EIO, true);
+	ck_neither(io, -EIO, ": asking for its size: ");
+	fault_plan_fail(&plan, 0, 0, 0, false);
+	fault_plan_spoil(&plan, FAULT_READ, 0, BLOCK);
+	ck_neither(io, -EIO, ": geometry block: reading block 0: ");
+	fault_plan_spoil(&plan, FAULT_READ, 0, 0);
+	fault_plan_spoil(&plan, FAULT_READ, VDO_DATA_AT * BLOCK, BLOCK);
+	ck_neither(io, -EIO, ": super block: reading block 101: ");
+	ck_assert_int_eq(uds_io_close(io), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
+START_TEST(without_memory_for_a_block_nothing_is_read)
+{
+	struct uds_env wrong = UDS_ENV_INIT;
+	struct torture_env torture;
+	struct uds_io *io, *index = NULL;
+
+	torture_env_start(&torture);
+	ck_assert_int_eq(uds_io_open_memory(VDO_BLOCKS * BLOCK, 1, &torture.env, NULL, &io), 0);
+	torture_env_fail_at(&torture, 1, true);
+	ck_neither(io, -ENOMEM, uds_strerror(-ENOMEM));
+	torture_env_fail_at(&torture, 0, false);
+	wrong.size = 1;
+	ck_assert_int_eq(uds_vdo_open_index(io, NULL, &wrong, &message, &index), -EINVAL);
+	ck_assert_ptr_null(index);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	torture_env_end(&torture);
+}
+END_TEST
+
+/* The first block of an index that was copied out of a volume says where it was. */
+START_TEST(an_index_that_was_in_no_volume_is_no_region)
+{
+	static const struct {
+		uint64_t first;
+		int status;
+	} firsts[] = {
+		{ 0, UDS_ERR_NOT_AN_INDEX },
+		{ 1, UDS_ERR_READ_ONLY },
+		{ UINT64_C(1) << 20, UDS_ERR_READ_ONLY },
+		{ (UINT64_C(1) << 20) + 1, UDS_ERR_NOT_AN_INDEX },
+		{ UINT64_MAX, UDS_ERR_NOT_AN_INDEX },
+	};
+	uint8_t block[BLOCK] = { 0 };
+
+	for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
+		struct uds_io *io, *index = NULL;
+
+		put_le64(block, UINT64_C(0x416c6252676e3031));
+		put_le64(block + 24, firsts[i].first);
+		io = bytes_io(block, sizeof(block));
+		ck_assert_int_eq(uds_vdo_open_index(io, NULL, NULL, &message, &index),
+				 firsts[i].status);
+		ck_assert_msg(firsts[i].status == UDS_ERR_READ_ONLY ||
+				      strstr(message.text, "not a VDO volume, nor the index region "
+							   "of one") != NULL,
+			      "%s", message.text);
+		ck_assert_ptr_null(index);
+		ck_assert_int_eq(uds_io_close(io), 0);
+	}
 }
 END_TEST
 
@@ -506,6 +598,9 @@ int main(void)
 			    sizeof(damages) / sizeof(damages[0]));
 	tcase_add_test(tc, reference_counts_for_each_data_block_are_wanted);
 	tcase_add_test(tc, a_device_that_is_too_short_is_refused);
+	tcase_add_test(tc, a_device_that_cannot_be_read_is_named);
+	tcase_add_test(tc, without_memory_for_a_block_nothing_is_read);
+	tcase_add_test(tc, an_index_that_was_in_no_volume_is_no_region);
 	tcase_add_test(tc, the_index_of_a_volume_is_an_io);
 	tcase_add_test(tc, a_volume_that_is_not_stopped_is_not_written);
 	tcase_add_test(tc, advice_is_taken_apart_and_made);

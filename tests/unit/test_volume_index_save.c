@@ -830,6 +830,55 @@ START_TEST(each_damaged_field_is_named)
 }
 END_TEST
 
+static int add_lasting(void *context, const struct list_entry *entry)
+{
+	uint64_t *sum = context;
+
+	if (!entry->stale)
+		*sum += (entry->address + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ entry->vcn * 31 ^
+			(entry->collision_name != NULL);
+	return 0;
+}
+
+/* Entries that are still there, as a sum that depends on each. */
+static uint64_t sum_now(struct volume_index *index)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		for (uint32_t list = 0; list < volume_index_list_count(index, sub); list++)
+			volume_index_walk(index, sub, list, add_lasting, &sum);
+	}
+	return sum;
+}
+
+/* The same when a chapter is open. */
+static uint64_t sum_of_lasting(struct volume_index *index, uint64_t open)
+{
+	for (unsigned int part = 0; part < volume_index_parts(index); part++)
+		volume_index_set_part_window(index, part, open, open);
+	return sum_now(index);
+}
+
+/* A window may be empty: then every entry is of a chapter that is no longer there. */
+START_TEST(a_save_of_an_empty_window_has_no_lasting_entries)
+{
+	struct volume_index *index;
+	struct sample s;
+
+	make_sample(false, &s);
+	put_le64(s.save.streams[0].bytes + 16, 20);
+	ck_assert_int_eq(load_all(&env, &s.save, &s.geometry, 1, 5, NULL, &index), 0);
+	ck_assert_uint_eq(sum_now(index), 0);
+	volume_index_free(index);
+	put_le64(s.save.streams[0].bytes + 16, 19);
+	ck_assert_int_eq(load_all(&env, &s.save, &s.geometry, 1, 5, NULL, &index), 0);
+	ck_assert_uint_ne(sum_now(index), 0);
+	volume_index_free(index);
+	free_save(&s.save);
+}
+END_TEST
+
 START_TEST(damaged_sparse_fields_are_named)
 {
 	struct sample s;
@@ -1042,16 +1091,6 @@ static int load_and_save(const struct uds_env *with, void *context)
 	return r;
 }
 
-static int add_lasting(void *context, const struct list_entry *entry)
-{
-	uint64_t *sum = context;
-
-	if (!entry->stale)
-		*sum += (entry->address + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ entry->vcn * 31 ^
-			(entry->collision_name != NULL);
-	return 0;
-}
-
 static void check_saved_again(struct volume_index *index, const struct geometry *geometry)
 {
 	struct volume_index *again;
@@ -1061,20 +1100,6 @@ static void check_saved_again(struct volume_index *index, const struct geometry 
 	ck_assert_int_eq(load_all(&env, &save, geometry, 1, 5, NULL, &again), 0);
 	volume_index_free(again);
 	free_save(&save);
-}
-
-/* Entries that are still there when a chapter is open, as a sum that depends on each. */
-static uint64_t sum_of_lasting(struct volume_index *index, uint64_t open)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int part = 0; part < volume_index_parts(index); part++)
-		volume_index_set_part_window(index, part, open, open);
-	for (unsigned int sub = 0; sub < index->subs; sub++) {
-		for (uint32_t list = 0; list < volume_index_list_count(index, sub); list++)
-			volume_index_walk(index, sub, list, add_lasting, &sum);
-	}
-	return sum;
 }
 
 START_TEST(entries_that_are_too_old_are_left_out_of_a_load)
@@ -1249,6 +1274,7 @@ int main(void)
 	tcase_add_loop_test(own, a_write_that_fails_ends_the_save, 0, 2);
 	suite_add_tcase(suite, own);
 	tcase_add_test(damage, each_damaged_field_is_named);
+	tcase_add_test(damage, a_save_of_an_empty_window_has_no_lasting_entries);
 	tcase_add_test(damage, damaged_sparse_fields_are_named);
 	tcase_add_test(damage, a_list_that_is_there_twice_is_refused);
 	tcase_add_test(damage, every_cut_stream_is_refused);
