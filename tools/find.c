@@ -42,7 +42,9 @@ static void print_what(const struct identity *identity)
 		printf("%s, its %s damaged\n", identity->thing == THING_VDO ? " with an index" : "",
 		       index_damage_name(identity->index_damage));
 	else
-		printf("%s\n", identity->damaged ? ", damaged" : "");
+		printf("%s\n", identity->damaged	   ? ", damaged"
+			       : identity->unknown_version ? ", of a version that is not known"
+							   : "");
 }
 
 static void print_commands(const struct identity *identity, const char *uri)
@@ -175,7 +177,8 @@ static int find_one(const struct command *command, const char *uri, char *const 
 		print_identity(&identity, uri, arguments);
 	if (identity.damaged)
 		return EXIT_DAMAGE;
-	return identity.thing == THING_UNKNOWN ? EXIT_FAILED : EXIT_GOOD;
+	return identity.thing == THING_UNKNOWN || identity.unknown_version ? EXIT_FAILED
+									   : EXIT_GOOD;
 }
 
 int find_run(const struct command *command, int argc, char **argv)

@@ -86,6 +86,13 @@ static bool read_vdo_index(struct uds_io *io, struct identity *identity)
 	return true;
 }
 
+/* It is the thing, and reading it came to @r. */
+static void set_status(struct identity *identity, int r)
+{
+	identity->unknown_version = r == UDS_ERR_UNSUPPORTED_VERSION;
+	identity->damaged = r < 0 && !identity->unknown_version;
+}
+
 static bool is_vdo(struct uds_io *io, struct identity *identity)
 {
 	const struct uds_vdo_info empty = UDS_VDO_INFO_INIT;
@@ -98,7 +105,7 @@ static bool is_vdo(struct uds_io *io, struct identity *identity)
 		return false;
 	}
 	identity->thing = THING_VDO;
-	identity->damaged = r < 0;
+	set_status(identity, r);
 	if (r < 0)
 		return true;
 	identity->knows_nonce = true;
@@ -117,14 +124,14 @@ static bool is_index(struct uds_io *io, const char *uri, struct identity *identi
 	if (r == UDS_ERR_NOT_AN_INDEX && identity->index_damage == INDEX_DAMAGE_NONE)
 		return false;
 	identity->thing = THING_INDEX;
-	identity->damaged = r < 0;
+	set_status(identity, r);
 	if (r == 0)
 		return true;
 	wrong = identity->wrong;
 	/* By the name vdo:PATH it is known where it is. */
 	if (!is_vdo_uri(uri) && read_vdo_index(io, identity)) {
 		identity->thing = THING_VDO_REGION;
-		identity->damaged = !identity->has_index;
+		set_status(identity, identity->has_index ? 0 : r);
 	}
 	if (identity->has_index)
 		identity->wrong.text[0] = '\0';
@@ -169,7 +176,7 @@ static bool is_pv(struct uds_io *io, struct identity *identity)
 		return false;
 	}
 	identity->thing = THING_PV;
-	identity->damaged = r < 0;
+	set_status(identity, r);
 	if (r < 0)
 		return true;
 	memcpy(identity->pv_uuid, pv.uuid, sizeof(pv.uuid));

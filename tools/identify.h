@@ -27,6 +27,7 @@ enum thing {
 struct identity {
 	enum thing thing;
 	bool damaged;		  /* it is that thing, and cannot be used: the sentence says why */
+	bool unknown_version;	  /* so is one that may be whole, to a later version of this */
 	struct uds_message wrong; /* with the thing, or with the index in it */
 	struct uds_vdo_info vdo;  /* of a VDO volume */
 	bool has_index;		  /* index is filled in */

@@ -391,10 +391,10 @@ UDS_PUBLIC int uds_lvm_read_pv(struct uds_io *io, const struct uds_env *given_en
 
 	if (r == 0)
 		r = STRUCT_OUT_CHECK(ret_pv, uds_lvm_pv, extents, ret_message);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = read_label(io, &env, &bytes, &label, ret_message);
-	if (r < 0)
+	if (r != 0)
 		return failure_in(ret_message, r, "%s", uds_io_name(io));
 	pv.io = io;
 	memcpy(pv.uuid, label.uuid, sizeof(label.uuid));

@@ -320,7 +320,7 @@ UDS_PUBLIC int uds_lvm_lookup_volume(const struct uds_lvm_group *group, const ch
 
 	if (r == 0)
 		r = find_volume(group, name, &found, ret_message);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	fill_volume(group, found, &volume);
 	struct_out(ret_volume, &volume, sizeof(volume));

@@ -328,7 +328,9 @@ def what_is_wrong_with_a_volume_is_said_and_nothing_written():
             for command in (("vdo", "prime", "--create"), ("vdo", "audit"), ("verify",), ("post",)):
                 uri = volume.path if command[0] == "vdo" else "vdo:" + volume.path
                 uds(*command, uri, status=status, says="%s: %s" % (volume.path, sentence))
-            has(uds("find", volume.path, status=DAMAGE).out, "  wrong          %s: %s" % (volume.path, sentence))
+            word = "damaged" if status == DAMAGE else "of a version that is not known"
+            has(uds("find", volume.path, status=status).out, "VDO volume, %s\n" % word,
+                "  wrong          %s: %s" % (volume.path, sentence))
             equal(digest(volume.path), before, sentence)
         volume = filled(folder)
         with open(volume.path, "r+b") as file:
