@@ -196,36 +196,106 @@ static int ranges_map(void *context, uint64_t offset, size_t length, const void 
 	return uds_io_map(part->io, part->offset + (offset - part->start), length, ret_view);
 }
 
-/* What is left of a place when only a range of the I/O is meant; false: nothing. */
-static bool clip_place(struct uds_io_place *place, const struct range_part *part)
-{
-	if (place->within)
-		return true; /* where in it is not known anyway */
-	if (place->length <= part->offset)
-		return false;
-	place->offset += part->offset;
-	if (place->length != UINT64_MAX)
-		place->length -= part->offset;
-	if (place->length > part->length)
-		place->length = part->length;
-	return true;
-}
-
+/* Of one part at a time. Most have one place or two; a part that is made of ranges has many. */
 #define PART_PLACES 16u
 
-/* The places of one part, behind those that are there already. */
-static int add_places(const struct range_part *part, struct uds_io_place *scratch,
-		      struct uds_io_place *ret_places, size_t room, size_t *count)
-{
-	size_t found = 0;
-	int r = uds_io_places(part->io, scratch, PART_PLACES, &found);
+struct part_places {
+	const struct uds_env *env;
+	struct uds_io_place *list;
+	size_t room;
+	size_t count;
+};
 
-	for (size_t i = 0; r == 0 && i < found && i < PART_PLACES; i++) {
-		if (!clip_place(&scratch[i], part))
+struct found_places {
+	struct uds_io_place *places;
+	size_t room;
+	size_t count; /* those without room, too */
+	bool known;   /* the places of one part at least */
+	struct part_places part;
+};
+
+static int make_room(struct part_places *places, size_t room)
+{
+	env_release(places->env, places->list);
+	places->list = env_allocate(places->env, room, sizeof(places->list[0]));
+	places->room = places->list == NULL ? 0 : room;
+	return places->list == NULL ? -ENOMEM : 0;
+}
+
+/* All of them: one that is left out would be taken for a place of its own. */
+static int find_places(struct uds_io *io, struct part_places *places)
+{
+	int r = uds_io_places(io, places->list, places->room, &places->count);
+
+	while (r == 0 && places->count > places->room) {
+		r = make_room(places, places->count);
+		if (r == 0)
+			r = uds_io_places(io, places->list, places->room, &places->count);
+	}
+	return r;
+}
+
+/* What is left of a place of an I/O of @bytes when only a range of it is meant. */
+static void clip_place(struct uds_io_place *place, uint64_t bytes, uint64_t offset, uint64_t length)
+{
+	/* All of it: whatever the places are. */
+	if (offset == 0 && length == bytes)
+		return;
+	/*
+	 * The place of a piece, as of a device that is made of several: which piece is not known,
+	 * so the range may be anywhere in it.
+	 */
+	if (place->length < bytes)
+		place->within = 1;
+	if (place->within)
+		return;
+	place->offset += offset;
+	if (place->length != UINT64_MAX)
+		place->length -= offset < place->length ? offset : place->length;
+	if (place->length > length)
+		place->length = length;
+}
+
+/* The places of a range of an I/O, behind those that are there already. */
+static int add_places(struct uds_io *io, uint64_t offset, uint64_t length, struct found_places *all)
+{
+	uint64_t bytes = 0;
+	int r = find_places(io, &all->part);
+
+	if (r == 0)
+		r = uds_io_size(io, &bytes);
+	for (size_t i = 0; r == 0 && i < all->part.count; i++) {
+		clip_place(&all->part.list[i], bytes, offset, length);
+		if (all->count < all->room)
+			all->places[all->count] = all->part.list[i];
+		all->count++;
+	}
+	all->known = all->known || r == 0;
+	/* Those of the others are still worth knowing. */
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
+static int ranges_identity(void *context, struct uds_io_place *ret_places, size_t room,
+			   size_t *ret_count);
+
+/* Those of bytes [@offset, @offset + @length) of the whole; of ranges of ranges, too. */
+static int add_range(const struct ranges_io *ranges, uint64_t offset, uint64_t length,
+		     struct found_places *all)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ranges->count; i++) {
+		const struct range_part *part = &ranges->parts[i];
+		uint64_t begin = offset > part->start ? offset - part->start : 0, end;
+
+		if (part->io == NULL || begin >= part->length || part->start >= offset + length)
 			continue;
-		if (*count < room)
-			ret_places[*count] = scratch[i];
-		++*count;
+		end = offset + length - part->start;
+		end = end < part->length ? end : part->length;
+		if (part->io->ops.identity == ranges_identity)
+			r = add_range(part->io->context, part->offset + begin, end - begin, all);
+		else
+			r = add_places(part->io, part->offset + begin, end - begin, all);
 	}
 	return r;
 }
@@ -233,26 +303,19 @@ static int add_places(const struct range_part *part, struct uds_io_place *scratc
 static int ranges_identity(void *context, struct uds_io_place *ret_places, size_t room,
 			   size_t *ret_count)
 {
-	struct ranges_io *ranges = context;
-	struct uds_io_place *scratch;
-	bool known = false;
-	size_t count = 0;
-	int r = 0;
+	const struct ranges_io *ranges = context;
+	struct found_places all = { .places = ret_places, .room = room };
+	int r;
 
-	scratch = env_allocate(&ranges->env, PART_PLACES, sizeof(*scratch));
-	if (scratch == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; r == 0 && i < ranges->count; i++) {
-		if (ranges->parts[i].io == NULL)
-			continue;
-		r = add_places(&ranges->parts[i], scratch, ret_places, room, &count);
-		known = known || r == 0;
-		r = r == -EOPNOTSUPP ? 0 : r; /* that of the others is still worth knowing */
-	}
-	env_release(&ranges->env, scratch);
-	if (r == 0 && !known)
+	all.part.env = &ranges->env;
+	r = make_room(&all.part, PART_PLACES);
+	if (r == 0)
+		r = add_range(ranges, 0, ranges->bytes, &all);
+	env_release(&ranges->env, all.part.list);
+	if (r == 0 && !all.known)
 		return -EOPNOTSUPP;
-	*ret_count = count;
+	if (r == 0)
+		*ret_count = all.count;
 	return r;
 }
 

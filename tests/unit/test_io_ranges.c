@@ -10,6 +10,7 @@
 
 #include "check_main.h"
 #include "io/io.h"
+#include "torture_env.h"
 #include "vdo_image.h"
 
 static struct uds_message message;
@@ -286,6 +287,288 @@ START_TEST(a_range_of_each_scheme_opens)
 }
 END_TEST
 
+/* ---- what only some backends can do ---- */
+
+/*
+ * An I/O whose bytes are those of object 7, each block of which is a place of its own, and which
+ * gives views of its memory; or that cannot tell where its bytes are.
+ */
+#define PLACED_BLOCKS 40u
+#define PLACED_BLOCK  512u
+
+struct placed {
+	uint8_t bytes[PLACED_BLOCKS * PLACED_BLOCK];
+	int status;	       /* of asking for its places */
+	uint64_t discarded[2]; /* the last range */
+	int close_status;
+};
+
+static int placed_read(void *context, void *buffer, size_t length, uint64_t offset)
+{
+	memcpy(buffer, ((struct placed *)context)->bytes + offset, length);
+	return 0;
+}
+
+static int placed_size(void *context, uint64_t *ret_bytes)
+{
+	*ret_bytes = sizeof(((struct placed *)context)->bytes);
+	return 0;
+}
+
+static int placed_write(void *context, const void *buffer, size_t length, uint64_t offset)
+{
+	memcpy(((struct placed *)context)->bytes + offset, buffer, length);
+	return 0;
+}
+
+static int placed_flush(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static int placed_discard(void *context, uint64_t offset, uint64_t length)
+{
+	struct placed *placed = context;
+
+	placed->discarded[0] = offset;
+	placed->discarded[1] = length;
+	return 0;
+}
+
+static int placed_map(void *context, uint64_t offset, size_t length, const void **ret_view)
+{
+	(void)length;
+	*ret_view = ((struct placed *)context)->bytes + offset;
+	return 0;
+}
+
+static int placed_identity(void *context, struct uds_io_place *ret_places, size_t room,
+			   size_t *ret_count)
+{
+	const struct placed *placed = context;
+
+	for (size_t i = 0; i < room && i < PLACED_BLOCKS; i++) {
+		memset(&ret_places[i], 0, sizeof(ret_places[i]));
+		ret_places[i].object = 7;
+		ret_places[i].offset = i * PLACED_BLOCK;
+		ret_places[i].length = PLACED_BLOCK;
+	}
+	*ret_count = PLACED_BLOCKS;
+	return placed->status;
+}
+
+static int placed_close(void *context)
+{
+	return ((struct placed *)context)->close_status;
+}
+
+static struct uds_io *placed_io(struct placed *placed, const struct uds_env *env)
+{
+	struct uds_io_limits limits = UDS_IO_LIMITS_INIT;
+	struct uds_io_ops ops = UDS_IO_OPS_INIT;
+	struct uds_io *io;
+
+	memset(placed, 0, sizeof(*placed));
+	ops.read = placed_read;
+	ops.write = placed_write;
+	ops.flush = placed_flush;
+	ops.get_size = placed_size;
+	ops.discard = placed_discard;
+	ops.map = placed_map;
+	ops.identity = placed_identity;
+	ops.close = placed_close;
+	limits.memory_alignment = 8;
+	ck_assert_int_eq(uds_io_open_ops(&ops, placed, &limits, env, &message, &io), 0);
+	return io;
+}
+
+/* More than most have; which of them a range of such an I/O is in, nothing tells. */
+START_TEST(all_places_of_a_part_are_told)
+{
+	static struct placed placed;
+	struct uds_io_place places[2 * PLACED_BLOCKS];
+	struct uds_io *inner = placed_io(&placed, NULL), *io;
+	struct uds_io_range range = { inner, 0, UINT64_MAX };
+	size_t count = 0;
+
+	for (int part = 0; part < 2; part++) {
+		io = open_ranges(&range, 1, false);
+		ck_assert_int_eq(uds_io_places(io, places, 2 * PLACED_BLOCKS, &count), 0);
+		ck_assert_uint_eq(count, PLACED_BLOCKS);
+		for (size_t i = 0; i < count; i++) {
+			ck_assert_uint_eq(places[i].offset, i * PLACED_BLOCK);
+			ck_assert_uint_eq(places[i].within, (uint32_t)part);
+		}
+		/* More than there is room for are counted. */
+		ck_assert_int_eq(uds_io_places(io, places, 3, &count), 0);
+		ck_assert_uint_eq(count, PLACED_BLOCKS);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		range.offset = (PLACED_BLOCKS - 1) * PLACED_BLOCK;
+	}
+	ck_assert_int_eq(uds_io_close(inner), 0);
+}
+END_TEST
+
+/* Two files of 1024 bytes, one behind the other: byte 1024 of both is byte 0 of the second. */
+START_TEST(a_range_of_ranges_is_where_its_bytes_are)
+{
+	static const struct {
+		uint64_t offset, length; /* of the two */
+		uint64_t second_at;	 /* of 100 bytes of the second */
+		bool meet;
+	} cases[] = {
+		{ 0, 2048, 0, true },	  { 0, 1024, 0, false },    { 0, 1025, 0, true },
+		{ 1024, 1024, 0, true },  { 1124, 900, 0, false },  { 1123, 900, 0, true },
+		{ 1800, 100, 800, true }, { 1800, 100, 677, true }, { 1800, 100, 676, false },
+	};
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_io *files[2], *two, *range, *other;
+	char path[400];
+
+	options.write = options.create = true;
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/file%d", scratch_dir(), i);
+		ck_assert_msg(uds_io_open_file(path, &options, NULL, &message, &files[i]) == 0,
+			      "%s", message.text);
+		ck_assert_int_eq(uds_io_resize(files[i], 1024), 0);
+		unlink(path);
+	}
+	two = open_ranges((struct uds_io_range[]){ { files[0], 0, 1024 }, { files[1], 0, 1024 } },
+			  2, false);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		range = open_ranges(&(struct uds_io_range){ two, cases[i].offset, cases[i].length },
+				    1, false);
+		other = open_ranges(&(struct uds_io_range){ files[1], cases[i].second_at, 100 }, 1,
+				    false);
+		ck_assert_msg(uds_io_overlap(range, other) == cases[i].meet &&
+				      uds_io_overlap(other, range) == cases[i].meet,
+			      "case %zu", i);
+		ck_assert_int_eq(uds_io_close(range), 0);
+		ck_assert_int_eq(uds_io_close(other), 0);
+	}
+	ck_assert_int_eq(uds_io_close(two), 0);
+	ck_assert_int_eq(uds_io_close(files[0]), 0);
+	ck_assert_int_eq(uds_io_close(files[1]), 0);
+	rmdir(scratch_dir());
+}
+END_TEST
+
+START_TEST(places_that_are_not_known_are_no_places)
+{
+	static struct placed placed, unknown;
+	struct uds_io_place places[4];
+	struct uds_io *a = placed_io(&placed, NULL), *b = placed_io(&unknown, NULL), *io;
+	const struct uds_io_range ranges[] = { { b, 0, 512 }, { NULL, 0, 512 }, { a, 0, 512 } };
+	size_t count = 77;
+
+	unknown.status = -EOPNOTSUPP;
+	io = open_ranges(ranges, 3, false);
+	ck_assert_int_eq(uds_io_places(io, places, 4, &count), 0);
+	ck_assert_uint_gt(count, 0);
+	count = 77;
+	placed.status = -EOPNOTSUPP;
+	ck_assert_int_eq(uds_io_places(io, places, 4, &count), -EOPNOTSUPP);
+	placed.status = -EIO;
+	ck_assert_int_eq(uds_io_places(io, places, 4, &count), -EIO);
+	ck_assert_uint_eq(count, 77);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(uds_io_close(a), 0);
+	ck_assert_int_eq(uds_io_close(b), 0);
+}
+END_TEST
+
+static int places_of_ranges(const struct uds_env *env, void *context)
+{
+	struct placed *placed = context;
+	struct uds_io *inner = placed_io(placed, NULL), *io;
+	const struct uds_io_range whole = { inner, 0, UINT64_MAX };
+	struct uds_io_place places[1];
+	size_t count = 0;
+	int r;
+
+	r = uds_io_open_ranges(&whole, 1, NULL, env, &message, &io);
+	if (r == 0) {
+		r = uds_io_places(io, places, 1, &count);
+		ck_assert(r < 0 || count == PLACED_BLOCKS);
+		ck_assert_int_eq(uds_io_close(io), 0);
+	}
+	ck_assert_int_eq(uds_io_close(inner), 0);
+	return r;
+}
+
+START_TEST(places_need_memory)
+{
+	static struct placed placed;
+
+	torture_each_allocation(places_of_ranges, &placed, false);
+}
+END_TEST
+
+/* A view is of one part, and a discard goes to each. */
+START_TEST(views_and_discards_go_to_the_parts)
+{
+	static struct placed one, two;
+	struct uds_io *a = placed_io(&one, NULL), *b = placed_io(&two, NULL), *io;
+	const struct uds_io_range ranges[] = { { a, 512, 512 },
+					       { NULL, 0, 512 },
+					       { b, 1024, 512 } };
+	const void *view = NULL;
+
+	io = open_ranges(ranges, 3, false);
+	ck_assert_uint_eq(uds_io_memory_alignment(io), 8);
+	ck_assert_int_eq(uds_io_map(io, 100, 412, &view), 0);
+	ck_assert_ptr_eq(view, one.bytes + 612);
+	ck_assert_int_eq(uds_io_map(io, 1024, 512, &view), 0);
+	ck_assert_ptr_eq(view, two.bytes + 1024);
+	view = NULL;
+	ck_assert_int_eq(uds_io_map(io, 100, 413, &view), -EOPNOTSUPP);
+	ck_assert_int_eq(uds_io_map(io, 600, 8, &view), -EOPNOTSUPP);
+	ck_assert_int_eq(uds_io_map(io, 1024, 513, &view), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_ptr_null(view);
+	ck_assert_int_eq(uds_io_discard(io, 500, 600), 0);
+	ck_assert_uint_eq(one.discarded[0], 1012);
+	ck_assert_uint_eq(one.discarded[1], 12);
+	ck_assert_uint_eq(two.discarded[0], 1024);
+	ck_assert_uint_eq(two.discarded[1], 76);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(uds_io_close(a), 0);
+	ck_assert_int_eq(uds_io_close(b), 0);
+}
+END_TEST
+
+START_TEST(the_first_part_that_fails_to_close_is_told)
+{
+	static struct placed one, two;
+	struct uds_io *io;
+	struct uds_io_range ranges[2] = { { NULL, 0, 512 }, { NULL, 0, 512 } };
+
+	ranges[0].io = placed_io(&one, NULL);
+	ranges[1].io = placed_io(&two, NULL);
+	one.close_status = -EIO;
+	two.close_status = -ENOSPC;
+	io = open_ranges(ranges, 2, true);
+	ck_assert_int_eq(uds_io_close(io), -EIO);
+}
+END_TEST
+
+START_TEST(numbers_of_ranges_that_cannot_be_are_refused)
+{
+	struct uds_env wrong = UDS_ENV_INIT;
+	struct uds_io *io = NULL;
+	const struct uds_io_range range = { NULL, 0, 512 };
+
+	ck_assert_int_eq(uds_io_open_ranges(&range, 0, NULL, NULL, &message, &io), -EINVAL);
+	ck_assert_msg(strstr(message.text, "ranges, found 0") != NULL, "%s", message.text);
+	ck_assert_int_eq(uds_io_open_ranges(&range, UDS_IO_RANGES_MAX + (size_t)1, NULL, NULL,
+					    &message, &io),
+			 -EINVAL);
+	wrong.size = 1;
+	ck_assert_int_eq(uds_io_open_ranges(&range, 1, NULL, &wrong, &message, &io), -EINVAL);
+	ck_assert_ptr_null(io);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("io ranges");
@@ -296,6 +579,13 @@ int main(void)
 	tcase_add_test(tc, limits_are_those_of_all_parts);
 	tcase_add_test(tc, uris_name_ranges);
 	tcase_add_test(tc, a_range_of_each_scheme_opens);
+	tcase_add_test(tc, all_places_of_a_part_are_told);
+	tcase_add_test(tc, a_range_of_ranges_is_where_its_bytes_are);
+	tcase_add_test(tc, places_that_are_not_known_are_no_places);
+	tcase_add_test(tc, places_need_memory);
+	tcase_add_test(tc, views_and_discards_go_to_the_parts);
+	tcase_add_test(tc, the_first_part_that_fails_to_close_is_told);
+	tcase_add_test(tc, numbers_of_ranges_that_cannot_be_are_refused);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
