@@ -1,32 +1,89 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the file backend asks of the system, and what it makes of a failure. This program has
- * its own fsync() and fstat(), which are taken instead of the system's where nothing stands in
- * front of them.
+ * What the library asks of the system, and what it makes of a failure. This program has its own
+ * form of each call that is made to fail here, which is taken instead of the system's where nothing
+ * stands in front of it; where something does, the test is skipped.
  */
+#undef _FORTIFY_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <uds/io.h>
 
+#include "base/crew.h"
+#include "base/hash_key.h"
 #include "check_main.h"
 
 /* What the system's headers make of the name where files may be larger than the machine's words. */
 #ifdef __USE_FILE_OFFSET64
-#define FSTAT "fstat64"
+#define LARGE(name) name "64"
 #else
-#define FSTAT "fstat"
+#define LARGE(name) name
 #endif
+
+/* The system's own form of the function that this program has. */
+#define NEXT(function, name) ((__typeof__(&(function)))dlsym(RTLD_NEXT, name))
+
+#define COUNT_OF(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+enum call {
+	FSTAT,
+	PREAD,
+	PWRITE,
+	FDATASYNC,
+	FTRUNCATE,
+	FALLOCATE,
+	LSEEK,
+	CLOSE,
+	FCNTL,
+	STATX,
+	GETRANDOM,
+	AFFINITY,
+	CALLS,
+};
+
+/* The next @times calls fail with @error; 0: they transfer nothing. */
+static struct {
+	unsigned int times;
+	int error;
+	unsigned int made; /* all of them */
+} calls[CALLS];
 
 static char path[400];
 static struct uds_message message;
-static int fsync_error, fstat_error; /* 0: none */
-static unsigned int directories_flushed, fstats;
+static int fsync_error; /* 0: none */
+static unsigned int directories_flushed;
+static int flags_error;	      /* of fcntl(F_GETFL) only; 0: none */
+static uint32_t direct_align; /* what statx() says; 0: what the system does */
+
+static void fail_next(enum call call, int error, unsigned int times)
+{
+	calls[call].error = error;
+	calls[call].times = times;
+}
+
+static bool fails(enum call call)
+{
+	calls[call].made++;
+	if (calls[call].times == 0)
+		return false;
+	calls[call].times--;
+	errno = calls[call].error;
+	return true;
+}
+
+static int failed(enum call call)
+{
+	return calls[call].error == 0 ? 0 : -1;
+}
 
 int fsync(int fd)
 {
@@ -46,19 +103,110 @@ int fsync(int fd)
 
 int fstat(int fd, struct stat *st)
 {
-	int (*next)(int, struct stat *) = (int (*)(int, struct stat *))dlsym(RTLD_NEXT, FSTAT);
+	__typeof__(&fstat) next = NEXT(fstat, LARGE("fstat"));
 
-	fstats++;
-	errno = fstat_error != 0 ? fstat_error : ENOSYS;
-	return fstat_error != 0 || next == NULL ? -1 : next(fd, st);
+	if (fails(FSTAT))
+		return -1;
+	errno = ENOSYS;
+	return next == NULL ? -1 : next(fd, st);
+}
+
+ssize_t pread(int fd, void *buffer, size_t length, off_t offset)
+{
+	if (fails(PREAD))
+		return failed(PREAD);
+	return NEXT(pread, LARGE("pread"))(fd, buffer, length, offset);
+}
+
+ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset)
+{
+	if (fails(PWRITE))
+		return failed(PWRITE);
+	return NEXT(pwrite, LARGE("pwrite"))(fd, buffer, length, offset);
+}
+
+int fdatasync(int fd)
+{
+	return fails(FDATASYNC) ? -1 : NEXT(fdatasync, "fdatasync")(fd);
+}
+
+int ftruncate(int fd, off_t length)
+{
+	return fails(FTRUNCATE) ? -1 : NEXT(ftruncate, LARGE("ftruncate"))(fd, length);
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	if (fails(FALLOCATE))
+		return -1;
+	return NEXT(fallocate, LARGE("fallocate"))(fd, mode, offset, length);
+}
+
+off_t lseek(int fd, off_t offset, int whence)
+{
+	return fails(LSEEK) ? -1 : NEXT(lseek, LARGE("lseek"))(fd, offset, whence);
+}
+
+/* The descriptor is gone all the same. */
+int close(int fd)
+{
+	int r = NEXT(close, "close")(fd);
+
+	return fails(CLOSE) ? -1 : r;
+}
+
+int fcntl(int fd, int command, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	if (command == F_GETFL && flags_error != 0) {
+		errno = flags_error;
+		return -1;
+	}
+	if (fails(FCNTL))
+		return -1;
+	return NEXT(fcntl, LARGE("fcntl"))(fd, command, argument);
+}
+
+int statx(int folder, const char *restrict name, int flags, unsigned int mask,
+	  struct statx *restrict stx)
+{
+	int r = fails(STATX) ? -1 : NEXT(statx, "statx")(folder, name, flags, mask, stx);
+
+#ifdef STATX_DIOALIGN
+	if (r == 0 && direct_align != 0) {
+		stx->stx_mask |= STATX_DIOALIGN;
+		stx->stx_dio_offset_align = direct_align == UINT32_MAX ? 0 : direct_align;
+		stx->stx_dio_mem_align = 512;
+	}
+#endif
+	return r;
+}
+
+ssize_t getrandom(void *buffer, size_t length, unsigned int flags)
+{
+	return fails(GETRANDOM) ? -1 : NEXT(getrandom, "getrandom")(buffer, length, flags);
+}
+
+int sched_getaffinity(pid_t process, size_t bytes, cpu_set_t *set)
+{
+	if (fails(AFFINITY))
+		return -1;
+	return NEXT(sched_getaffinity, "sched_getaffinity")(process, bytes, set);
 }
 
 static void make_path(void)
 {
 	ck_assert_ptr_nonnull(scratch_dir());
 	snprintf(path, sizeof(path), "%s/file", scratch_dir());
-	fsync_error = fstat_error = 0;
-	directories_flushed = fstats = 0;
+	fsync_error = flags_error = 0;
+	directories_flushed = 0;
+	direct_align = 0;
+	memset(calls, 0, sizeof(calls));
 }
 
 static void remove_path(void)
@@ -111,15 +259,15 @@ START_TEST(the_size_is_known_from_the_open_on)
 	struct uds_io *io;
 
 	ck_assert_int_eq(open_path(true, &io), 0);
-	if (fstats == 0)
+	if (calls[FSTAT].made == 0)
 		skip_test("the system's fstat() cannot be replaced");
 	ck_assert_int_eq(uds_io_resize(io, 8192), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	ck_assert_int_eq(open_path(false, &io), 0);
-	fstat_error = EIO;
+	fail_next(FSTAT, EIO, 2);
 	ck_assert_int_eq(uds_io_write(io, "x", 1, 8191), 0);
 	ck_assert_int_eq(uds_io_write(io, "x", 1, 8192), -EIO);
-	fstat_error = 0;
+	fail_next(FSTAT, 0, 0);
 	ck_assert_int_eq(uds_io_write(io, "x", 1, 8192), UDS_ERR_OUT_OF_RANGE);
 	ck_assert_int_eq(uds_io_close(io), 0);
 }
@@ -129,12 +277,265 @@ START_TEST(a_file_that_cannot_be_looked_at_is_not_opened)
 {
 	struct uds_io *io = NULL;
 
-	fstat_error = EIO;
-	ck_assert_int_eq(open_path(true, &io), fstats == 0 ? 0 : -EIO);
-	if (fstats == 0)
+	fail_next(FSTAT, EIO, 1);
+	ck_assert_int_eq(open_path(true, &io), calls[FSTAT].made == 0 ? 0 : -EIO);
+	if (calls[FSTAT].made == 0)
 		skip_test("the system's fstat() cannot be replaced");
 	ck_assert_msg(strstr(message.text, "cannot be opened") != NULL, "%s", message.text);
 	ck_assert_int_eq(access(path, F_OK), -1);
+}
+END_TEST
+
+/* ---- transfers and the rest of what is done with an open file ---- */
+
+#define BYTES 16384u
+
+enum operation { READ, WRITE, FLUSH, RESIZE, DISCARD, ZEROES, FIND_DATA };
+
+static const struct {
+	enum operation operation;
+	enum call call;
+	int error; /* 0: it transfers nothing */
+	unsigned int times;
+	int status;
+} transfers[] = {
+	{ READ, PREAD, EINTR, 2, 0 },
+	{ READ, PREAD, EIO, 1, -EIO },
+	{ READ, PREAD, 0, 2, 0 }, /* nothing comes, and then it does */
+	{ READ, PREAD, 0, 3, -EIO },
+	{ WRITE, PWRITE, EINTR, 2, 0 },
+	{ WRITE, PWRITE, ENOSPC, 1, -ENOSPC },
+	{ WRITE, PWRITE, 0, 1, -EIO },
+	{ FLUSH, FDATASYNC, EINTR, 2, 0 },
+	{ FLUSH, FDATASYNC, EIO, 1, -EIO },
+	{ RESIZE, FTRUNCATE, EINTR, 2, 0 },
+	{ RESIZE, FTRUNCATE, EPERM, 1, -EPERM },
+	{ DISCARD, FALLOCATE, EINTR, 2, 0 },
+	{ DISCARD, FALLOCATE, EOPNOTSUPP, 1, -EOPNOTSUPP },
+	{ DISCARD, FALLOCATE, EIO, 1, -EIO },
+	{ ZEROES, FALLOCATE, EINTR, 2, 0 },
+	{ ZEROES, FALLOCATE, EOPNOTSUPP, 1, 0 }, /* written then */
+	{ ZEROES, FALLOCATE, EIO, 1, -EIO },
+	{ FIND_DATA, LSEEK, EINVAL, 1, 0 }, /* a file system that cannot tell: all may be data */
+	{ FIND_DATA, LSEEK, EIO, 1, -EIO },
+	{ FIND_DATA, LSEEK, ENXIO, 1, 0 }, /* no data from there on */
+};
+
+static int carry_out(struct uds_io *io, enum operation operation, uint8_t *buffer)
+{
+	uint64_t begin = 77, end = 77;
+	int r;
+
+	switch (operation) {
+	case READ:
+		return uds_io_read(io, buffer, BYTES, 0);
+	case WRITE:
+		return uds_io_write(io, buffer, BYTES, 0);
+	case FLUSH:
+		return uds_io_flush(io);
+	case RESIZE:
+		return uds_io_resize(io, BYTES);
+	case DISCARD:
+		return uds_io_discard(io, 0, BYTES);
+	case ZEROES:
+		return uds_io_write_zeroes(io, 0, BYTES);
+	case FIND_DATA:
+		r = uds_io_find_data(io, 0, &begin, &end);
+		ck_assert(r < 0 ? begin == 77 && end == 77 : end == BYTES);
+		ck_assert(r < 0 || begin == (calls[LSEEK].error == ENXIO ? BYTES : 0));
+		return r;
+	}
+	return 1;
+}
+
+static void ck_all(const uint8_t *buffer, uint8_t value)
+{
+	for (size_t i = 0; i < BYTES; i++)
+		ck_assert_uint_eq(buffer[i], value);
+}
+
+START_TEST(what_the_system_refuses_is_told_and_an_interrupt_is_not)
+{
+	static uint8_t buffer[BYTES], after[BYTES];
+	const enum operation operation = transfers[_i].operation;
+	struct uds_io *io;
+	bool good = transfers[_i].status == 0;
+
+	memset(buffer, 1, sizeof(buffer));
+	ck_assert_int_eq(open_path(true, &io), 0);
+	ck_assert_int_eq(uds_io_resize(io, BYTES), 0);
+	ck_assert_int_eq(uds_io_write(io, buffer, BYTES, 0), 0);
+	memset(buffer, operation == WRITE ? 2 : 0, sizeof(buffer));
+	fail_next(transfers[_i].call, transfers[_i].error, transfers[_i].times);
+	ck_assert_int_eq(carry_out(io, operation, buffer), transfers[_i].status);
+	if (calls[transfers[_i].call].made == 0)
+		skip_test("the system's call cannot be replaced");
+	ck_assert_uint_eq(calls[transfers[_i].call].times, 0);
+	if (operation == READ && good)
+		ck_all(buffer, 1);
+	ck_assert_int_eq(uds_io_read(io, after, BYTES, 0), 0);
+	ck_all(after, !good					    ? 1
+		      : operation == WRITE			    ? 2
+		      : operation == DISCARD || operation == ZEROES ? 0
+								    : 1);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
+/* A read that ends early: where the file ends now is asked, and that may fail. */
+START_TEST(a_read_that_ends_early_tells_what_asking_for_the_size_said)
+{
+	static uint8_t buffer[BYTES];
+	struct uds_io *io;
+
+	ck_assert_int_eq(open_path(true, &io), 0);
+	ck_assert_int_eq(uds_io_resize(io, BYTES), 0);
+	fail_next(PREAD, 0, 1);
+	fail_next(FSTAT, EOVERFLOW, 1);
+	if (calls[FSTAT].made == 0)
+		skip_test("the system's fstat() cannot be replaced");
+	ck_assert_int_eq(uds_io_read(io, buffer, BYTES, 0), -EOVERFLOW);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
+START_TEST(a_close_that_fails_is_told_and_an_interrupt_is_not)
+{
+	struct uds_io *io;
+
+	ck_assert_int_eq(open_path(true, &io), 0);
+	fail_next(CLOSE, EIO, 1);
+	ck_assert_int_eq(uds_io_close(io), -EIO);
+	ck_assert_int_eq(open_path(true, &io), 0);
+	fail_next(CLOSE, EINTR, 1);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
+/* ---- O_DIRECT ---- */
+
+static int open_direct(struct uds_io **ret_io)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+
+	options.write = true;
+	options.direct = UDS_IO_DIRECT_YES;
+	message.text[0] = '\0';
+	return uds_io_open_file(path, &options, NULL, &message, ret_io);
+}
+
+static const struct {
+	uint32_t told; /* what the kernel says; UINT32_MAX: that there is none, 0: nothing */
+	int error;     /* of reads that try an alignment */
+	unsigned int times;
+	int status;
+	uint32_t block_bytes; /* 0: whatever a read has shown */
+	const char *says;
+} alignments[] = {
+	{ 4096, 0, 0, 0, 4096, "" },
+	{ 1024, EIO, 1, 0, 1024, "" }, /* nothing is tried */
+	{ UINT32_MAX, 0, 0, UDS_ERR_NO_DIRECT_IO, 0, ": " },
+	{ 1000, 0, 0, 0, 0, "" }, /* no size that can be: tried */
+	{ 0, 0, 0, 0, 0, "" },
+	{ 0, EINTR, 2, 0, 0, "" },
+	{ 0, EINVAL, 1, 0, 4096, "" }, /* not in 512 bytes, so in 4096 */
+	{ 0, EINVAL, 2, UDS_ERR_NO_DIRECT_IO, 0, ": " },
+	{ 0, EIO, 1, -EIO, 0, ": finding the alignment that O_DIRECT needs: " },
+};
+
+START_TEST(the_alignment_of_direct_io_is_asked_for_or_tried)
+{
+	struct uds_io *io = NULL;
+	uint32_t block;
+	int r;
+
+	ck_assert_int_eq(open_path(true, &io), 0);
+	ck_assert_int_eq(uds_io_resize(io, BYTES), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	r = open_direct(&io);
+	if (r == UDS_ERR_NO_DIRECT_IO)
+		skip_test("%s", message.text);
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	io = NULL;
+	direct_align = alignments[_i].told;
+	if (alignments[_i].told == 0)
+		fail_next(STATX, ENOSYS, 1000);
+	fail_next(PREAD, alignments[_i].error, alignments[_i].times);
+	r = open_direct(&io);
+	if (calls[STATX].made == 0)
+		skip_test("the system's statx() cannot be replaced");
+	ck_assert_msg(r == alignments[_i].status, "%d: %s", r, message.text);
+	ck_assert_msg(strstr(message.text, alignments[_i].says) != NULL, "%s", message.text);
+	if (r < 0) {
+		ck_assert_ptr_null(io);
+		return;
+	}
+	block = uds_io_block_bytes(io);
+	ck_assert(alignments[_i].block_bytes == 0 ? block == 512 || block == 4096
+						  : block == alignments[_i].block_bytes);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
+START_TEST(flags_that_cannot_be_read_are_told)
+{
+	struct uds_io *io = NULL;
+
+	ck_assert_int_eq(open_path(true, &io), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	io = NULL;
+	flags_error = EACCES;
+	ck_assert_int_eq(open_path(false, &io), calls[FCNTL].made == 0 ? 0 : -EACCES);
+	if (calls[FCNTL].made == 0)
+		skip_test("the system's fcntl() cannot be replaced");
+	ck_assert_ptr_null(io);
+	ck_assert_msg(strncmp(message.text, path, strlen(path)) == 0, "%s", message.text);
+	ck_assert_msg(strstr(message.text, "cannot be opened") != NULL, "%s", message.text);
+}
+END_TEST
+
+/* A standard number that seems free, and is taken by the time that it is held. */
+START_TEST(a_standard_descriptor_that_another_thread_took_is_left_alone)
+{
+	struct uds_io *io;
+
+	fail_next(FCNTL, EBADF, 3);
+	ck_assert_int_eq(open_path(true, &io), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_ge(fcntl(STDOUT_FILENO, F_GETFD), 0);
+	ck_assert_int_ge(fcntl(STDERR_FILENO, F_GETFD), 0);
+}
+END_TEST
+
+/* ---- what is below the I/O ---- */
+
+START_TEST(a_key_is_made_without_random_bytes_too)
+{
+	static const int errors[] = { EINTR, EAGAIN, ENOSYS };
+	struct hash_key keys[2 * sizeof(errors) / sizeof(errors[0])];
+	const size_t count = sizeof(keys) / sizeof(keys[0]);
+
+	memset(keys, 0, sizeof(keys));
+	for (size_t i = 0; i < count; i++) {
+		fail_next(GETRANDOM, errors[i / 2], 1);
+		hash_key_make(&keys[i]);
+		ck_assert_uint_eq(calls[GETRANDOM].times, 0);
+		for (size_t j = 0; j < i; j++)
+			ck_assert_mem_ne(&keys[i], &keys[j], sizeof(keys[0]));
+	}
+}
+END_TEST
+
+START_TEST(the_processors_are_counted_without_an_affinity_too)
+{
+	const long there = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int count;
+
+	fail_next(AFFINITY, EPERM, 1);
+	count = crew_processors();
+	ck_assert_uint_eq(calls[AFFINITY].times, 0);
+	ck_assert_uint_eq(count, there < (long)CREW_MOST ? (unsigned int)there : CREW_MOST);
 }
 END_TEST
 
@@ -148,6 +549,16 @@ int main(void)
 	tcase_add_test(tc, a_name_that_cannot_be_durable_is_taken_back);
 	tcase_add_test(tc, the_size_is_known_from_the_open_on);
 	tcase_add_test(tc, a_file_that_cannot_be_looked_at_is_not_opened);
+	tcase_add_loop_test(tc, what_the_system_refuses_is_told_and_an_interrupt_is_not, 0,
+			    COUNT_OF(transfers));
+	tcase_add_test(tc, a_read_that_ends_early_tells_what_asking_for_the_size_said);
+	tcase_add_test(tc, a_close_that_fails_is_told_and_an_interrupt_is_not);
+	tcase_add_loop_test(tc, the_alignment_of_direct_io_is_asked_for_or_tried, 0,
+			    COUNT_OF(alignments));
+	tcase_add_test(tc, flags_that_cannot_be_read_are_told);
+	tcase_add_test(tc, a_standard_descriptor_that_another_thread_took_is_left_alone);
+	tcase_add_test(tc, a_key_is_made_without_random_bytes_too);
+	tcase_add_test(tc, the_processors_are_counted_without_an_affinity_too);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
