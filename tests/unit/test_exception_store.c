@@ -11,7 +11,9 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
+#include "fault_io.h"
 #include "snap_image.h"
+#include "torture_env.h"
 
 #define CHUNK	 512u
 #define PER_AREA 32u
@@ -280,8 +282,9 @@ START_TEST(good_stores_have_no_findings)
 	/* Garbage after the terminator; the old chunk of the terminator itself counts too. */
 	plant(cow, 55, 9, 9);
 	plant(cow, 50, 1, 0);
-	ck_assert_uint_eq(verify(cow, 0, &f), 2);
-	ck_assert_uint_eq(f.kinds[UDS_FINDING_STALE_ENTRY], 2);
+	plant(cow, 57, 0, 5);
+	ck_assert_uint_eq(verify(cow, 0, &f), 3);
+	ck_assert_uint_eq(f.kinds[UDS_FINDING_STALE_ENTRY], 3);
 	f.stop = true;
 	ck_assert_int_eq(
 		uds_exception_store_verify(cow, NULL, note_finding, &f, &message, &(uint64_t){ 0 }),
@@ -636,6 +639,199 @@ START_TEST(states_have_names_and_meanings)
 }
 END_TEST
 
+/* ---- reading a list: what runs out, and what cannot be read ---- */
+
+/* Twenty pairs that are there twice, numbers that do not rise, and a run with a single entry in it. */
+static void plant_confused_list(struct uds_io *cow)
+{
+	for (uint64_t i = 0; i < 20; i++)
+		plant(cow, i, 3 * i, 2 + i);
+	for (uint64_t i = 0; i < 20; i++)
+		plant(cow, 20 + i, 3 * i, 2 + i);
+	for (uint64_t i = 0; i < 4; i++)
+		plant(cow, 40 + i, 100 + i, 50 + i);
+	plant(cow, 44, 102, 49);
+}
+
+static int open_confused(const struct uds_env *env, void *context)
+{
+	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+	struct uds_exception_store *store;
+	uint64_t new_chunk = 0;
+	int r;
+
+	options.env = env;
+	r = uds_exception_store_open(context, &options, NULL, &store);
+	if (r < 0)
+		return r;
+	ck_assert_uint_eq(status_of(store).exceptions, 45);
+	/* Of two entries for a chunk the first counts. */
+	ck_assert_int_eq(uds_exception_store_lookup(store, 57, &new_chunk, NULL), 1);
+	ck_assert_uint_eq(new_chunk, 21);
+	ck_assert_int_eq(uds_exception_store_lookup(store, 102, &new_chunk, NULL), 1);
+	ck_assert_uint_eq(new_chunk, 52);
+	return uds_exception_store_close(store);
+}
+
+START_TEST(each_allocation_of_a_confused_list_may_fail)
+{
+	struct uds_io *cow = make_cow(200);
+	struct findings f;
+
+	plant_confused_list(cow);
+	ck_assert_uint_eq(verify(cow, 0, &f), 41);
+	ck_assert_uint_eq(f.kinds[UDS_FINDING_OLD_TWICE], 21);
+	ck_assert_uint_eq(f.kinds[UDS_FINDING_NEW_TWICE], 20);
+	/* Without memory to move a leaf of the table, entries are added one by one. */
+	torture_each_allocation(open_confused, cow, true);
+	uds_io_close(cow);
+}
+END_TEST
+
+/* A run never grows into the numbers that no device has. */
+START_TEST(a_run_ends_before_the_numbers_that_no_device_has)
+{
+	static const uint64_t limit = UINT64_C(1) << 56;
+	struct uds_exception_store *store;
+	struct uds_io *cow = make_cow(100);
+	struct uds_message message;
+	struct findings f;
+	uint64_t new_chunk = 0;
+
+	for (uint64_t i = 0; i < 4; i++)
+		plant(cow, i, 10 + i, limit - 3 + i);
+	ck_assert_uint_eq(verify(cow, 0, &f), 4);
+	ck_assert_uint_eq(f.kinds[UDS_FINDING_NEW_BEHIND_END], 4);
+	ck_assert_int_eq(open_with(cow, false, false, 0, &message, &store), 0);
+	for (uint64_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(uds_exception_store_lookup(store, 10 + i, &new_chunk, NULL), 1);
+		ck_assert_uint_ge(new_chunk, 100);
+	}
+	ck_assert_int_eq(uds_exception_store_lookup(store, 14, &new_chunk, NULL), 0);
+	ck_assert_int_eq(uds_exception_store_close(store), 0);
+	uds_io_close(cow);
+}
+END_TEST
+
+START_TEST(a_device_too_short_for_a_header_is_no_store)
+{
+	struct uds_exception_store *store;
+	struct uds_message message;
+	struct uds_io *cow;
+	struct findings f;
+
+	ck_assert_int_eq(uds_io_open_memory(15, 1, NULL, NULL, &cow), 0);
+	ck_assert_int_eq(open_with(cow, false, false, 0, &message, &store), UDS_ERR_NOT_A_SNAPSHOT);
+	ck_assert_msg(strstr(message.text,
+			     "no exception store: 15 bytes are too few for a header") != NULL,
+		      "%s", message.text);
+	ck_assert_uint_eq(verify(cow, 0, &f), 1);
+	ck_assert_uint_eq(f.kinds[UDS_FINDING_NO_MAGIC], 1);
+	uds_io_close(cow);
+}
+END_TEST
+
+/* Marked invalid, and with a chunk that is there twice: salvaged strictly, the second is the reason. */
+START_TEST(a_strict_open_names_the_entry_that_is_there_twice)
+{
+	struct uds_exception_store *store;
+	struct uds_message message;
+	struct uds_io *cow = make_cow(100);
+	struct fault_plan plan;
+	uint64_t reads;
+	struct findings f;
+
+	plant(cow, 0, 3, 2);
+	plant(cow, 1, 3, 3);
+	poke32(cow, 4, 0);
+	ck_assert_int_eq(open_with(cow, true, true, 0, &message, &store), UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text, "area 0, entry 1: old chunk 3") != NULL, "%s",
+		      message.text);
+	/* The check may be stopped at the header already. */
+	f = (struct findings){ .stop = true };
+	ck_assert_int_eq(
+		uds_exception_store_verify(cow, NULL, note_finding, &f, &message, &(uint64_t){ 0 }),
+		UDS_ERR_STOPPED);
+	ck_assert_uint_eq(f.kinds[UDS_FINDING_INVALID], 1);
+	ck_assert_uint_eq(f.kinds[UDS_FINDING_OLD_TWICE], 0);
+	{
+		struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+
+		options.strict = options.salvage = true;
+		ck_assert_int_eq(uds_exception_store_open(cow, &options, NULL, &store),
+				 UDS_ERR_CORRUPT);
+	}
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, cow, NULL, &cow), 0);
+	ck_assert_int_eq(open_with(cow, true, true, 0, &message, &store), UDS_ERR_CORRUPT);
+	reads = fault_plan_count(&plan, FAULT_READ);
+	ck_assert_uint_ge(reads, 4);
+	for (uint64_t nth = 1; nth <= reads; nth++) {
+		int r;
+
+		fault_plan_fail(&plan, FAULT_READ, nth, -EIO, false);
+		r = open_with(cow, true, true, 0, &message, &store);
+		/* An area that cannot be read is where a salvaged list ends: then nothing is there twice. */
+		if (r == 0)
+			ck_assert_int_eq(uds_exception_store_close(store), 0);
+		ck_assert_msg(r == -EIO || r == UDS_ERR_CORRUPT || r == 0, "read %d: %d", (int)nth,
+			      r);
+		ck_assert(r == 0 || message.text[0] != '\0');
+	}
+	ck_assert_int_eq(uds_io_close(cow), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
+/* Blocks of 4096 bytes: what can be read of an area is found block by block. */
+START_TEST(a_salvaged_list_ends_with_the_last_block_that_can_be_read)
+{
+	struct uds_exception_store_format_options format = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
+	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+	struct uds_exception_store *store;
+	struct uds_io *memory, *cow;
+	struct uds_message message;
+	struct fault_plan plan;
+	uint8_t block[4096];
+
+	format.chunk_bytes = 16384;
+	ck_assert_int_eq(uds_io_open_memory(100 * 16384, 4096, NULL, NULL, &memory), 0);
+	ck_assert_int_eq(uds_exception_store_format(memory, &format, NULL), 0);
+	for (uint64_t first = 0; first < 1024; first += 256) {
+		for (uint64_t i = 0; i < 256; i++) {
+			put_le64(block + 16 * i, 2 * (first + i));
+			put_le64(block + 16 * i + 8, 2 + (first + i) % 90);
+		}
+		ck_assert_int_eq(uds_io_write(memory, block, sizeof(block), 16384 + 16 * first), 0);
+	}
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, memory, NULL, &cow), 0);
+	fault_plan_spoil(&plan, FAULT_READ, 16384 + 2 * 4096, 4096);
+	options.salvage = true;
+	for (int with = 0; with < 2; with++) {
+		ck_assert_int_eq(
+			uds_exception_store_open(cow, &options, with ? &message : NULL, &store), 0);
+		ck_assert_uint_eq(status_of(store).exceptions, 512);
+		ck_assert_int_eq(uds_exception_store_close(store), 0);
+	}
+	/* Without memory it is not known where the list ends. */
+	fault_plan_spoil(&plan, FAULT_READ, 0, 0);
+	fault_plan_fail(&plan, FAULT_READ, 2, -ENOMEM, true);
+	ck_assert_int_eq(uds_exception_store_open(cow, &options, &message, &store), -ENOMEM);
+	fault_plan_fail(&plan, 0, 0, 0, false);
+	/* And a strict one refuses what it has read of it. */
+	memset(block, 0xff, sizeof(block));
+	ck_assert_int_eq(uds_io_write(cow, block, sizeof(block), 16384), 0);
+	fault_plan_spoil(&plan, FAULT_READ, 16384 + 2 * 4096, 4096);
+	options.strict = true;
+	ck_assert_int_eq(uds_exception_store_open(cow, &options, &message, &store),
+			 UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text, "area 0, entry 0: ") != NULL, "%s", message.text);
+	ck_assert_int_eq(uds_io_close(cow), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("exception store");
@@ -655,6 +851,11 @@ int main(void)
 	tcase_add_test(tc, dry_run_says_what_a_merge_would_do);
 	tcase_add_test(tc, equal_chunks_are_left_out_when_asked);
 	tcase_add_test(tc, states_have_names_and_meanings);
+	tcase_add_test(tc, each_allocation_of_a_confused_list_may_fail);
+	tcase_add_test(tc, a_run_ends_before_the_numbers_that_no_device_has);
+	tcase_add_test(tc, a_device_too_short_for_a_header_is_no_store);
+	tcase_add_test(tc, a_strict_open_names_the_entry_that_is_there_twice);
+	tcase_add_test(tc, a_salvaged_list_ends_with_the_last_block_that_can_be_read);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
