@@ -4,6 +4,7 @@
  * newest chapter that can be found, also where the chapter index has no room for others. And what
  * it does not lose without being asked to.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,13 @@
 
 #include "check_main.h"
 #include "crash.h"
+#include "fault_io.h"
 #include "given_io.h"
+#include "index/saved_records.h"
 #include "names.h"
+#include "torture_env.h"
 #include "volume/layout.h"
+#include "volume/save_header.h"
 
 #define SEED	    UINT64_C(0x5e1)
 #define PER_CHAPTER 512
@@ -422,6 +427,239 @@ START_TEST(a_recovery_keeps_every_record_of_a_crowded_chapter_that_can_be_found)
 }
 END_TEST
 
+/* ---- the records that only a save has, when its header is damaged ---- */
+
+/* Fields of the first stream; those of the delta index header are behind the chapters of the lists. */
+#define DELTA_HEADER 1000u
+static const struct {
+	uint64_t at;
+	unsigned int bytes;
+	uint64_t value;
+	bool there;
+} stream_fields[] = {
+	{ 16, 1, 0, true }, /* which no one looks at */
+	{ 0, 1, 'X', false },
+	{ 8, 8, 77, false },		 /* another index's nonce */
+	{ 24, 8, CHAPTER_LIMIT, false }, /* newest chapter */
+	{ 24, 8, CHAPTER_LIMIT - 1, true },
+	{ 36, 4, UINT32_MAX, false },	    /* more lists than the region has room for */
+	{ DELTA_HEADER + 12, 4, 0, false }, /* zones */
+	{ DELTA_HEADER + 12, 4, MAXIMUM_ZONES + 1, false },
+	{ DELTA_HEADER + 12, 4, 1, true },
+};
+
+static void read_layout(struct fixture *f, struct layout *layout)
+{
+	ck_assert_int_eq(layout_read(f->io, 0, &f->message, layout), 0);
+}
+
+static int find_saved(struct fixture *f, const struct layout *layout, bool skip,
+		      struct saved_records *ret_saved)
+{
+	memset(ret_saved, 0, sizeof(*ret_saved));
+	f->message.text[0] = '\0';
+	return saved_records_find(f->io, layout, guarded_env(), skip, &f->message, ret_saved);
+}
+
+START_TEST(a_save_without_its_header_is_found_by_what_follows)
+{
+	struct saved_records saved;
+	uint64_t at, stream;
+	struct layout layout;
+	struct fixture f;
+	uint8_t bytes[8];
+
+	start(&f, false, 8);
+	fill_and_save(&f);
+	stream = latest_save(&f).volume_index[0].offset;
+	at = stream_fields[_i].at < DELTA_HEADER
+		     ? stream + stream_fields[_i].at
+		     : place_of_delta_magic(&f, false) + stream_fields[_i].at - DELTA_HEADER;
+	for (unsigned int i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(stream_fields[_i].value >> (8 * i));
+	damage(&f, place_in_save(&f, 2));
+	ck_assert_int_eq(uds_io_write(f.io, bytes, stream_fields[_i].bytes, at), 0);
+	read_layout(&f, &layout);
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert_int_eq(saved.there, stream_fields[_i].there);
+	if (saved.there)
+		ck_assert(saved.headless && saved.intact && saved.count == OPEN);
+	end(&f);
+}
+END_TEST
+
+START_TEST(a_save_without_its_header_must_have_room)
+{
+	struct saved_records saved;
+	struct layout layout;
+	uint8_t zones = 2;
+	struct fixture f;
+	struct save save;
+
+	start(&f, false, 8);
+	fill_and_save(&f);
+	ck_assert_int_eq(uds_io_write(f.io, &zones, 1, place_of_delta_magic(&f, false) + 12), 0);
+	damage(&f, place_in_save(&f, 2));
+	read_layout(&f, &layout);
+	/* For one zone, but not for the two that it says. */
+	while (save_header_plan(&layout.super, 0, 2, &save, NULL) == 0)
+		layout.super.save_blocks--;
+	ck_assert_int_eq(save_header_plan(&layout.super, 0, 1, &save, NULL), 0);
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(!saved.there);
+	layout.super.save_blocks = 1;
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(!saved.there);
+	end(&f);
+}
+END_TEST
+
+START_TEST(the_head_of_a_saved_open_chapter_says_what_there_is)
+{
+	struct saved_records saved;
+	struct layout layout;
+	struct save_slot *slot;
+	struct fixture f;
+
+	start(&f, false, 8);
+	fill_and_save(&f);
+	read_layout(&f, &layout);
+	slot = saves_latest_slot(&layout.saves);
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(saved.there && saved.intact && !saved.headless && saved.count == OPEN);
+	slot->save.open_chapter.bytes = 512;
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(saved.there && !saved.intact);
+	ck_assert_str_eq(saved.why.text, "open chapter: more records than its region has room for");
+	/* One that no index can have, or that was left behind: the volume has the records. */
+	slot->save.newest = CHAPTER_LIMIT;
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(!saved.there);
+	slot->save.newest = 4;
+	slot->outdated = true;
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(!saved.there);
+	end(&f);
+}
+END_TEST
+
+/* Nothing is lost with an open chapter that was empty, unless it is damaged and may have had some. */
+START_TEST(an_empty_open_chapter_has_nothing_to_be_lost)
+{
+	struct saved_records saved;
+	struct layout layout;
+	struct fixture f;
+
+	start(&f, false, 8);
+	store(&f, 0, PER_CHAPTER, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	read_layout(&f, &layout);
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(!saved.there && saved.intact && saved.count == 0);
+	damage(&f, latest_save(&f).open_chapter.offset + 1);
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(saved.there && !saved.intact && saved.count == 0);
+	end(&f);
+}
+END_TEST
+
+/* @_i: the header is damaged, too. */
+START_TEST(a_save_that_cannot_be_read_is_told_or_passed_over)
+{
+	struct saved_records saved;
+	struct fault_plan plan;
+	struct layout layout;
+	struct fixture f;
+	struct save save;
+
+	start(&f, false, 8);
+	fill_and_save(&f);
+	save = latest_save(&f);
+	if (_i == 1)
+		damage(&f, place_in_save(&f, 2));
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &f.io), 0);
+	read_layout(&f, &layout);
+	fault_plan_spoil(&plan, FAULT_READ, save.open_chapter.offset, BLOCK_BYTES);
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), -EIO);
+	ck_assert_msg(strstr(f.message.text, ": open chapter") != NULL, "%s", f.message.text);
+	ck_assert_int_eq(find_saved(&f, &layout, true, &saved), 0);
+	/* How many there were is not known; without the header, not even whether there were any. */
+	ck_assert(saved.there == (_i == 0) && !saved.intact);
+	if (_i == 0) {
+		ck_assert_uint_eq(saved.count, PER_CHAPTER);
+		ck_assert_msg(strstr(saved.why.text, "its open chapter cannot be read: ") != NULL,
+			      "%s", saved.why.text);
+	}
+	fault_plan_spoil(&plan, FAULT_READ, 0, 0);
+	fault_plan_spoil(&plan, FAULT_READ, save.volume_index[0].offset, BLOCK_BYTES);
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), _i == 1 ? -EIO : 0);
+	ck_assert_int_eq(find_saved(&f, &layout, true, &saved), 0);
+	ck_assert(saved.there == (_i == 0));
+	ck_assert_int_eq(uds_io_close(f.io), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
+/* The header of the later of two saves of one chapter is damaged, and the other one was loaded. */
+START_TEST(records_of_a_save_without_header_are_compared_or_the_failure_told)
+{
+	struct torture_env torture;
+	struct fault_plan plan;
+	struct fixture f;
+	uint64_t failures = 0;
+	int r;
+
+	start(&f, false, 8);
+	fill_and_save(&f);
+	store(&f, 9500, 9510, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	damage(&f, place_in_save(&f, 2));
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	fault_plan_start(&plan);
+	torture_env_start(&torture);
+	{
+		struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+
+		ck_assert_int_eq(fault_io_open(&plan, f.io, &torture.env, &f.io), 0);
+		options.env = &torture.env;
+		options.lose_records = true;
+		r = uds_index_open(f.io, &options, &f.message, &f.index);
+		ck_assert_msg(r == 0, "%s", f.message.text);
+	}
+	r = index_check_headless_saves(f.index, false, &f.message);
+	ck_assert_int_eq(r, UDS_ERR_WOULD_LOSE_RECORDS);
+	ck_assert_msg(strstr(f.message.text, "10 of its records are not in the other one") != NULL,
+		      "%s", f.message.text);
+	for (uint64_t nth = 1;; nth++, failures++) {
+		fault_plan_fail(&plan, FAULT_READ, nth, -EIO, false);
+		r = index_check_headless_saves(f.index, false, &f.message);
+		if (plan.failed == 0)
+			break;
+		ck_assert_int_eq(r, -EIO);
+		/* What cannot be read is no reason not to open it. */
+		fault_plan_fail(&plan, FAULT_READ, nth, -EIO, false);
+		ck_assert_int_eq(index_check_headless_saves(f.index, true, &f.message), 0);
+	}
+	ck_assert_uint_gt(failures, 1);
+	fault_plan_fail(&plan, 0, 0, 0, false);
+	for (uint64_t nth = 1;; nth++) {
+		torture_env_fail_at(&torture, nth, false);
+		r = index_check_headless_saves(f.index, nth % 2 == 0, &f.message);
+		if (torture.failed == 0)
+			break;
+		ck_assert_int_eq(r, -ENOMEM);
+	}
+	ck_assert_int_eq(r, UDS_ERR_WOULD_LOSE_RECORDS);
+	torture_env_fail_at(&torture, 0, false);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	ck_assert_int_eq(uds_io_close(f.io), 0);
+	torture_env_end(&torture);
+	fault_plan_end(&plan);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("index_recovery");
@@ -435,6 +673,13 @@ int main(void)
 	tcase_add_loop_test(tc, a_save_without_its_header_is_not_passed_over_for_an_older_one, 0,
 			    2);
 	tcase_add_test(tc, a_recovery_keeps_every_record_of_a_crowded_chapter_that_can_be_found);
+	tcase_add_loop_test(tc, a_save_without_its_header_is_found_by_what_follows, 0,
+			    (int)(sizeof(stream_fields) / sizeof(stream_fields[0])));
+	tcase_add_test(tc, a_save_without_its_header_must_have_room);
+	tcase_add_test(tc, the_head_of_a_saved_open_chapter_says_what_there_is);
+	tcase_add_test(tc, an_empty_open_chapter_has_nothing_to_be_lost);
+	tcase_add_loop_test(tc, a_save_that_cannot_be_read_is_told_or_passed_over, 0, 2);
+	tcase_add_test(tc, records_of_a_save_without_header_are_compared_or_the_failure_told);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
