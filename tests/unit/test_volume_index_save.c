@@ -1241,6 +1241,80 @@ START_TEST(a_load_with_additions_makes_what_entering_them_makes)
 }
 END_TEST
 
+/* Of chapters that are too old for the window that the load cuts: all are left. */
+START_TEST(additions_of_chapters_that_are_gone_are_left)
+{
+	struct volume_index_cut cut = { .low_of = 60, .high = 19 };
+	struct volume_index *index;
+	struct crew *crew;
+	struct sample s;
+	uint8_t *records;
+	uint32_t most;
+
+	make_sample(false, &s);
+	records = make_pages(&s.geometry);
+	most = s.geometry.records_per_chapter;
+	ck_assert_int_eq(crew_make(&env, 1, &crew), 0);
+	cut.additions = make_additions(crew, &s.geometry, records);
+	ck_assert_int_eq(load_by(crew, &cut, &env, &s.save, &s.geometry, 1, 5, NULL, &index), 0);
+	for (uint64_t vcn = 19; vcn < 25; vcn++) {
+		for (uint32_t i = 0; i < most; i++)
+			ck_assert_uint_eq(additions_next_left(cut.additions, vcn, i), i);
+	}
+	additions_free(cut.additions);
+	volume_index_free(index);
+	crew_free(crew);
+	free(records);
+	free_save(&s.save);
+}
+END_TEST
+
+struct failing_load {
+	struct sample sample;
+	uint8_t *records;
+	struct crew *crew;
+};
+
+/* A load that leaves out what is old and adds what came later. */
+static int load_with_additions(const struct uds_env *with, void *context)
+{
+	struct volume_index_cut cut = { .low_of = 25, .high = 19, .without_high = true };
+	struct failing_load *load = context;
+	const struct geometry *geometry = &load->sample.geometry;
+	const unsigned int members = crew_members(load->crew);
+	struct volume_index *index;
+	int r;
+
+	cut.additions = additions_make(with, geometry, members, 19, 6);
+	if (cut.additions == NULL)
+		return -ENOMEM;
+	for (uint32_t page = 0; page < geometry->record_pages_per_chapter; page++)
+		additions_add_page(cut.additions, page % members, 20, page,
+				   load->records + (size_t)page * geometry->page_bytes, false);
+	r = additions_sort(cut.additions, load->crew);
+	if (r == 0)
+		r = load_by(load->crew, &cut, with, &load->sample.save, geometry, 1, 5, NULL,
+			    &index);
+	if (r == 0)
+		volume_index_free(index);
+	additions_free(cut.additions);
+	return r;
+}
+
+START_TEST(every_failing_allocation_of_a_load_with_additions_is_survived)
+{
+	struct failing_load load;
+
+	make_sample(false, &load.sample);
+	load.records = make_pages(&load.sample.geometry);
+	ck_assert_int_eq(crew_make(&env, 2, &load.crew), 0);
+	torture_each_allocation(load_with_additions, &load, false);
+	crew_free(load.crew);
+	free(load.records);
+	free_save(&load.sample.save);
+}
+END_TEST
+
 START_TEST(every_failing_allocation_is_survived)
 {
 	struct sample s;
@@ -1283,6 +1357,8 @@ int main(void)
 	tcase_add_test(damage, wrong_numbers_of_streams_are_refused);
 	tcase_add_test(damage, random_damage_is_refused_or_harmless);
 	tcase_add_test(damage, every_failing_allocation_is_survived);
+	tcase_add_test(damage, every_failing_allocation_of_a_load_with_additions_is_survived);
+	tcase_add_test(own, additions_of_chapters_that_are_gone_are_left);
 	suite_add_tcase(suite, damage);
 	return run_suite(suite);
 }
