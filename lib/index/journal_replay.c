@@ -362,7 +362,12 @@ static int take_entry(struct replayer *replayer, const struct journal_entry *ent
 		request->kind = UDS_UPDATE;
 		request->new_data = entry->data;
 	} else if (entry->kind == JOURNAL_DELETE) {
-		set_range(request, replayer->found->chapter, replayer->begin);
+		/*
+		 * When V is on the volume nothing was put into the open chapter here: what is in
+		 * there is of a save, and newer.
+		 */
+		set_range(request, replayer->found->chapter,
+			  replayer->whole ? replayer->begin : UINT64_MAX);
 	} else {
 		set_range(request, entry->chapter, UINT64_MAX);
 	}

@@ -382,6 +382,46 @@ START_TEST(a_full_open_chapter_survives_with_other_zones)
 END_TEST
 
 /*
+ * A save that has no header, as when the power was cut while that was written, gives the records of
+ * its open chapter to a recovery. A deletion that the journal has from the chapter before is older.
+ */
+START_TEST(a_promoted_record_of_an_unfinished_save_outlives_an_older_deletion)
+{
+	const struct expected expected[] = { { 1, 2 }, { 2, 1 }, { 3, 0 } };
+	uint8_t garbage[BLOCK_BYTES];
+	struct uds_index *index;
+	struct layout layout;
+	struct uds_io *copy;
+	unsigned int slot;
+
+	begin();
+	for (uint64_t i = 1; i <= 3; i++)
+		update(i, 1);
+	save();
+	close_chapter();
+	delete (1);
+	update(1, 2);
+	delete (3);
+	flush();
+	close_chapter();
+	promote(1);
+	save();
+	copy = copy_device();
+	ck_assert_int_eq(layout_read(copy, 0, &f.message, &layout), 0);
+	slot = saves_find_latest(&layout.saves)->save.slot;
+	memset(garbage, 0xa5, sizeof(garbage));
+	ck_assert_int_eq(uds_io_write(copy, garbage, sizeof(garbage),
+				      super_block_save_at(&layout.super, slot) * BLOCK_BYTES),
+			 0);
+	ck_assert_int_eq(open_on(copy, 1, UDS_INDEX_LOAD_OR_RECOVER, true, &index), 0);
+	check(index, expected, 3, "without the header");
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(uds_io_close(copy), 0);
+	end();
+}
+END_TEST
+
+/*
  * Goes on with an index until its open chapter, and the one after it, are on the volume;
  * nothing is flushed.
  */
@@ -874,6 +914,7 @@ int main(void)
 	tcase_add_loop_test(tcase, deleted_and_stored_again_in_every_order, 0, 8);
 	tcase_add_test(tcase, a_deletion_is_carried_on);
 	tcase_add_test(tcase, a_full_open_chapter_survives_with_other_zones);
+	tcase_add_test(tcase, a_promoted_record_of_an_unfinished_save_outlives_an_older_deletion);
 	tcase_add_loop_test(
 		tcase, names_stored_after_their_deletion_survive_two_cuts_with_other_zones, 0, 4);
 	tcase_add_loop_test(tcase, a_sparse_chapter_has_nothing_that_the_journal_took_back, 0, 2);
