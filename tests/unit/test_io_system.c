@@ -11,11 +11,18 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifdef HAVE_LIBURING
+#include <liburing.h>
+#endif
+
+#include <uds/engine.h>
 #include <uds/io.h>
 
 #include "base/crew.h"
@@ -47,6 +54,11 @@ enum call {
 	STATX,
 	GETRANDOM,
 	AFFINITY,
+	RING_MAKE,
+	RING_SUBMIT,
+	RING_EVENT,
+	RING_BUFFERS,
+	EVENTFD,
 	CALLS,
 };
 
@@ -199,6 +211,42 @@ int sched_getaffinity(pid_t process, size_t bytes, cpu_set_t *set)
 	return NEXT(sched_getaffinity, "sched_getaffinity")(process, bytes, set);
 }
 
+int eventfd(unsigned int value, int flags)
+{
+	return fails(EVENTFD) ? -1 : NEXT(eventfd, "eventfd")(value, flags);
+}
+
+#ifdef HAVE_LIBURING
+int io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned int flags)
+{
+	if (fails(RING_MAKE))
+		return -calls[RING_MAKE].error;
+	return NEXT(io_uring_queue_init, "io_uring_queue_init")(entries, ring, flags);
+}
+
+int io_uring_submit(struct io_uring *ring)
+{
+	if (fails(RING_SUBMIT))
+		return -calls[RING_SUBMIT].error;
+	return NEXT(io_uring_submit, "io_uring_submit")(ring);
+}
+
+int io_uring_register_eventfd(struct io_uring *ring, int fd)
+{
+	if (fails(RING_EVENT))
+		return -calls[RING_EVENT].error;
+	return NEXT(io_uring_register_eventfd, "io_uring_register_eventfd")(ring, fd);
+}
+
+int io_uring_register_buffers_sparse(struct io_uring *ring, unsigned int count)
+{
+	if (fails(RING_BUFFERS))
+		return -calls[RING_BUFFERS].error;
+	return NEXT(io_uring_register_buffers_sparse, "io_uring_register_buffers_sparse")(ring,
+											  count);
+}
+#endif
+
 static void make_path(void)
 {
 	ck_assert_ptr_nonnull(scratch_dir());
@@ -219,7 +267,7 @@ static int open_path(bool create, struct uds_io **ret_io)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 
-	options.write = true;
+	options.write = options.uring = true;
 	options.create = create;
 	return uds_io_open_file(path, &options, NULL, &message, ret_io);
 }
@@ -539,6 +587,147 @@ START_TEST(the_processors_are_counted_without_an_affinity_too)
 }
 END_TEST
 
+/* ---- io_uring ---- */
+
+static uint8_t *ring_buffer;
+
+/* An engine, and a file of ones; the buffer has zeroes. */
+static struct uds_io_engine *open_engine(struct uds_io **ret_io)
+{
+	struct uds_io_engine *engine;
+
+	ring_buffer = aligned_alloc(4096, BYTES);
+	ck_assert_ptr_nonnull(ring_buffer);
+	memset(ring_buffer, 1, BYTES);
+	ck_assert_int_eq(open_path(true, ret_io), 0);
+	ck_assert_int_eq(uds_io_resize(*ret_io, BYTES), 0);
+	ck_assert_int_eq(uds_io_write(*ret_io, ring_buffer, BYTES, 0), 0);
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, &message, &engine), 0);
+	return engine;
+}
+
+/* A read by the engine: its status, and with 0 the bytes are there. */
+static int read_by(struct uds_io_engine *engine, struct uds_io *io)
+{
+	struct uds_io_request request = { .io = io, .kind = UDS_IO_READ };
+	struct uds_io_request *submitted = &request, *done = NULL;
+
+	memset(ring_buffer, 0, BYTES);
+	request.buffer = ring_buffer;
+	request.length = BYTES;
+	ck_assert_int_eq(uds_io_engine_submit(engine, &submitted, 1), 0);
+	ck_assert_int_eq(uds_io_engine_reap(engine, &done, 1, 1, -1), 1);
+	ck_assert_ptr_eq(done, &request);
+	if (request.status == 0)
+		ck_all(ring_buffer, 1);
+	return request.status;
+}
+
+static uint64_t ring_requests(struct uds_io_engine *engine)
+{
+	struct uds_io_engine_statistics statistics = UDS_IO_ENGINE_STATISTICS_INIT;
+
+	ck_assert_int_eq(uds_io_engine_get_statistics(engine, &statistics), 0);
+	return statistics.ring_requests;
+}
+
+static void close_engine(struct uds_io_engine *engine, struct uds_io *io)
+{
+	uds_io_engine_close(engine);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(ring_buffer);
+}
+
+static const struct {
+	enum call call;
+	int error; /* 0: nothing is taken, and no error says why */
+	unsigned int times;
+	int status;	 /* of the request */
+	bool ring_after; /* whether a later one still goes through the ring */
+} ring_failures[] = {
+	{ RING_SUBMIT, EINTR, 3, 0, true },	    { RING_SUBMIT, EAGAIN, 3, 0, true },
+	{ RING_SUBMIT, ENOMEM, 1, -ENOMEM, false }, { RING_SUBMIT, 0, 1, -EIO, false },
+	{ RING_MAKE, EPERM, 1, 0, false },
+};
+
+START_TEST(requests_that_a_ring_does_not_take_end_and_threads_do_the_rest)
+{
+	struct uds_io *io;
+	struct uds_io_engine *engine = open_engine(&io);
+	uint64_t before;
+
+	fail_next(ring_failures[_i].call, ring_failures[_i].error, ring_failures[_i].times);
+	ck_assert_int_eq(read_by(engine, io),
+			 calls[RING_MAKE].made == 0 ? 0 : ring_failures[_i].status);
+	if (calls[RING_MAKE].made == 0)
+		skip_test("there is no io_uring to be replaced");
+	ck_assert_uint_eq(calls[ring_failures[_i].call].times, 0);
+	before = ring_requests(engine);
+	ck_assert_int_eq(read_by(engine, io), 0);
+	ck_assert_int_eq(ring_requests(engine) > before, ring_failures[_i].ring_after);
+	close_engine(engine, io);
+}
+END_TEST
+
+START_TEST(an_event_that_cannot_be_had_is_told_and_asked_for_again)
+{
+	static const enum call events[] = { EVENTFD, RING_EVENT };
+	struct uds_io *io;
+	struct uds_io_engine *engine = open_engine(&io);
+	int descriptor = -1;
+
+	ck_assert_int_eq(read_by(engine, io), 0); /* from now on there is a ring */
+	for (int i = 0; i < COUNT_OF(events); i++) {
+		if (events[i] == RING_EVENT && ring_requests(engine) == 0)
+			continue;
+		fail_next(events[i], EMFILE, 1);
+		ck_assert_int_eq(uds_io_engine_event_descriptor(engine, &descriptor), -EMFILE);
+		ck_assert_int_eq(descriptor, -1);
+		ck_assert_int_eq(read_by(engine, io), 0);
+	}
+	ck_assert_int_eq(uds_io_engine_event_descriptor(engine, &descriptor), 0);
+	ck_assert_int_ge(descriptor, 0);
+	ck_assert_int_eq(read_by(engine, io), 0);
+	close_engine(engine, io);
+}
+END_TEST
+
+/* A wait with an end needs an event; without one the engine looks again and again. */
+START_TEST(a_wait_without_an_event_ends_too)
+{
+	struct uds_io *io;
+	struct uds_io_engine *engine = open_engine(&io);
+	struct uds_io_request request = { .io = io, .kind = UDS_IO_READ };
+	struct uds_io_request *submitted = &request, *done = NULL;
+
+	request.buffer = ring_buffer;
+	request.length = BYTES;
+	memset(ring_buffer, 0, BYTES);
+	fail_next(EVENTFD, EMFILE, 1000);
+	ck_assert_int_eq(uds_io_engine_submit(engine, &submitted, 1), 0);
+	ck_assert_int_eq(uds_io_engine_reap(engine, &done, 1, 1, 60000), 1);
+	ck_assert_int_eq(request.status, 0);
+	ck_all(ring_buffer, 1);
+	close_engine(engine, io);
+}
+END_TEST
+
+START_TEST(buffers_that_the_kernel_does_not_take_are_used_all_the_same)
+{
+	struct uds_io_engine_statistics statistics = UDS_IO_ENGINE_STATISTICS_INIT;
+	struct uds_io *io;
+	struct uds_io_engine *engine = open_engine(&io);
+
+	fail_next(RING_BUFFERS, ENOMEM, 1);
+	ck_assert_int_eq(uds_io_engine_add_buffer(engine, ring_buffer, BYTES), 0);
+	ck_assert_int_eq(read_by(engine, io), 0);
+	ck_assert_int_eq(uds_io_engine_get_statistics(engine, &statistics), 0);
+	ck_assert(calls[RING_BUFFERS].made == 0 || statistics.buffer_requests == 0);
+	ck_assert_int_eq(uds_io_engine_remove_buffer(engine, ring_buffer), 0);
+	close_engine(engine, io);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("io system");
@@ -559,6 +748,11 @@ int main(void)
 	tcase_add_test(tc, a_standard_descriptor_that_another_thread_took_is_left_alone);
 	tcase_add_test(tc, a_key_is_made_without_random_bytes_too);
 	tcase_add_test(tc, the_processors_are_counted_without_an_affinity_too);
+	tcase_add_loop_test(tc, requests_that_a_ring_does_not_take_end_and_threads_do_the_rest, 0,
+			    COUNT_OF(ring_failures));
+	tcase_add_test(tc, an_event_that_cannot_be_had_is_told_and_asked_for_again);
+	tcase_add_test(tc, a_wait_without_an_event_ends_too);
+	tcase_add_test(tc, buffers_that_the_kernel_does_not_take_are_used_all_the_same);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
