@@ -16,6 +16,7 @@ struct transient_store {
 	struct uds_env env;
 	struct uds_io *cow;
 	pthread_mutex_t lock; /* for the rest */
+	uint64_t cow_bytes;   /* as known so far: the device may grow while the snapshot lives */
 	uint64_t next_free;
 	struct exception_map *map;
 };
@@ -89,16 +90,34 @@ static bool next(struct chunk_store *store, uint64_t old_chunk, struct map_run *
 	return found;
 }
 
+/* The lock is held. */
+static int update_size(struct transient_store *t)
+{
+	uint64_t bytes;
+	int r = uds_io_size(t->cow, &bytes);
+
+	if (r == 0)
+		t->cow_bytes = bytes;
+	return r;
+}
+
+/* How many chunks are left; 0 also on a device that shrank below what is in use. The lock is held. */
+static uint64_t room_of(const struct transient_store *t)
+{
+	uint64_t chunks = t->cow_bytes / t->base.chunk_bytes;
+
+	return chunks > t->next_free ? chunks - t->next_free : 0;
+}
+
 static int prepare(struct chunk_store *store, uint64_t old_chunk,
 		   struct uds_exception *ret_exception, struct uds_message *message)
 {
 	struct transient_store *t = transient(store);
-	uint64_t bytes;
-	/* Asked each time, as the device may grow while the snapshot lives. */
-	int r = uds_io_size(t->cow, &bytes);
+	int r;
 
 	pthread_mutex_lock(&t->lock);
-	if (r == 0 && t->next_free >= bytes / store->chunk_bytes)
+	r = update_size(t);
+	if (r == 0 && room_of(t) == 0)
 		r = UDS_ERR_NO_ROOM;
 	if (r == 0) {
 		ret_exception->old_chunk = old_chunk;
@@ -192,18 +211,18 @@ static int flush(struct chunk_store *store, struct uds_message *message)
 static void get_status(struct chunk_store *store, struct uds_exception_store_status *ret_status)
 {
 	struct transient_store *t = transient(store);
-	uint64_t bytes = 0;
 
-	(void)uds_io_size(t->cow, &bytes);
 	pthread_mutex_lock(&t->lock);
+	/* Its status does not matter: the size that is known so far will do. */
+	(void)update_size(t);
 	ret_status->exceptions = map_chunks(t->map);
 	ret_status->next_free = t->next_free;
+	ret_status->total_sectors = t->cow_bytes / SECTOR_BYTES;
+	ret_status->room = room_of(t);
 	pthread_mutex_unlock(&t->lock);
 	ret_status->valid = true;
 	ret_status->chunk_bytes = store->chunk_bytes;
 	ret_status->allocated_sectors = ret_status->next_free * (store->chunk_bytes / SECTOR_BYTES);
-	ret_status->total_sectors = bytes / SECTOR_BYTES;
-	ret_status->room = bytes / store->chunk_bytes - ret_status->next_free;
 	ret_status->state = ret_status->exceptions == 0 ? UDS_STORE_EMPTY : UDS_STORE_ACTIVE;
 	if (ret_status->room == 0)
 		ret_status->state = UDS_STORE_FULL;

@@ -31,6 +31,7 @@ struct fixture {
 	struct fault_plan plan;
 	struct uds_io *origin;
 	struct uds_io *cow;
+	struct uds_io *memory; /* below it */
 	struct uds_snapshot *snapshot;
 };
 
@@ -47,6 +48,7 @@ static void setup_sized(struct fixture *f, bool transient, uint64_t cow_bytes)
 	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, NULL, &f->origin), 0);
 	ck_assert_int_eq(uds_io_open_memory(cow_bytes, 1, NULL, NULL, &f->cow), 0);
 	f->origin = trace_io(f->trace, 'o', f->origin);
+	f->memory = f->cow;
 	f->cow = trace_io(f->trace, 'c', f->cow);
 	ck_assert_int_eq(fault_io_open(&f->plan, f->cow, NULL, &f->cow), 0);
 	options.env = &f->torture.env;
@@ -284,6 +286,35 @@ START_TEST(full_areas_end_before_the_last_one_goes)
 }
 END_TEST
 
+/* A device whose size cannot be had, or that shrank, has no room that nobody gave it. */
+START_TEST(the_room_of_a_store_follows_the_size_of_its_device)
+{
+	const struct uds_snapshot_status empty = UDS_SNAPSHOT_STATUS_INIT;
+	struct uds_snapshot_status status = empty;
+	struct fixture f;
+
+	setup(&f, true);
+	for (uint64_t c = 0; c < 10; c++)
+		ck_assert_int_eq(write_chunk(&f, c), 0);
+	fault_plan_fail(&f.plan, FAULT_SIZE, 1, -EIO, true);
+	ck_assert_int_eq(uds_snapshot_get_status(f.snapshot, &status), 0);
+	ck_assert_uint_gt(f.plan.failed, 0);
+	ck_assert_uint_eq(status.room, COW - 10);
+	ck_assert_uint_eq(status.total_sectors, COW);
+	ck_assert_int_eq(status.state, UDS_SNAPSHOT_ACTIVE);
+	ck_assert_int_eq(write_chunk(&f, 11), -EIO);
+	fault_plan_fail(&f.plan, FAULT_SIZE, 0, 0, false);
+	for (uint64_t chunks = 11; chunks >= 9; chunks--) {
+		ck_assert_int_eq(uds_io_resize(f.memory, chunks * CHUNK), 0);
+		ck_assert_int_eq(uds_snapshot_get_status(f.snapshot, &status), 0);
+		ck_assert_uint_eq(status.room, chunks == 11 ? 1 : 0);
+		ck_assert_uint_eq(status.total_sectors, chunks);
+	}
+	ck_assert_int_lt(write_chunk(&f, 11), 0);
+	teardown(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("snapshot settle");
@@ -297,6 +328,7 @@ int main(void)
 	tcase_add_test(tc, the_last_area_of_a_device_is_cleaned_too);
 	tcase_add_test(tc, areas_are_restored_from_the_front);
 	tcase_add_test(tc, full_areas_end_before_the_last_one_goes);
+	tcase_add_test(tc, the_room_of_a_store_follows_the_size_of_its_device);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
