@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "check_main.h"
 #include "fault_io.h"
+#include "io/io.h"
 #include "snap_image.h"
 #include "torture_env.h"
 
@@ -713,6 +714,42 @@ START_TEST(a_run_ends_before_the_numbers_that_no_device_has)
 }
 END_TEST
 
+START_TEST(a_device_that_is_read_only_or_has_no_size_is_named)
+{
+	struct uds_exception_store_format_options format = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
+	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
+	struct uds_exception_store *store;
+	struct uds_io *cow = make_cow(100);
+	struct uds_message message;
+	struct fault_plan plan;
+	struct image before, after;
+
+	cow->read_only = true;
+	before = io_image(cow);
+	ck_assert_int_eq(uds_exception_store_format(cow, &format, &message), UDS_ERR_READ_ONLY);
+	ck_assert_msg(strstr(message.text, ": opened to read only") != NULL, "%s", message.text);
+	ck_assert_int_eq(open_with(cow, false, false, 0, &message, &store), UDS_ERR_READ_ONLY);
+	ck_assert_msg(strstr(message.text, ": opened to read only") != NULL, "%s", message.text);
+	options.read_only = true;
+	ck_assert_int_eq(uds_exception_store_open(cow, &options, &message, &store), 0);
+	ck_assert_int_eq(uds_exception_store_close(store), 0);
+	after = io_image(cow);
+	check_same(&after, &before, "what is read only was written");
+	image_free(&before);
+	image_free(&after);
+	cow->read_only = false;
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, cow, NULL, &cow), 0);
+	fault_plan_fail(&plan, FAULT_SIZE, 1, -EIO, true);
+	ck_assert_int_eq(uds_exception_store_format(cow, &format, &message), -EIO);
+	ck_assert_msg(strstr(message.text, ": its size: ") != NULL, "%s", message.text);
+	ck_assert_int_eq(open_with(cow, false, false, 0, &message, &store), -EIO);
+	ck_assert_msg(strstr(message.text, ": its size: ") != NULL, "%s", message.text);
+	ck_assert_int_eq(uds_io_close(cow), 0);
+	fault_plan_end(&plan);
+}
+END_TEST
+
 START_TEST(a_device_too_short_for_a_header_is_no_store)
 {
 	struct uds_exception_store *store;
@@ -853,6 +890,7 @@ int main(void)
 	tcase_add_test(tc, states_have_names_and_meanings);
 	tcase_add_test(tc, each_allocation_of_a_confused_list_may_fail);
 	tcase_add_test(tc, a_run_ends_before_the_numbers_that_no_device_has);
+	tcase_add_test(tc, a_device_that_is_read_only_or_has_no_size_is_named);
 	tcase_add_test(tc, a_device_too_short_for_a_header_is_no_store);
 	tcase_add_test(tc, a_strict_open_names_the_entry_that_is_there_twice);
 	tcase_add_test(tc, a_salvaged_list_ends_with_the_last_block_that_can_be_read);

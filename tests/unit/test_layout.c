@@ -12,8 +12,10 @@
 #include "base/bytes.h"
 #include "base/failures.h"
 #include "check_main.h"
+#include "fault_io.h"
 #include "index_image.h"
 #include "io/io.h"
+#include "torture_env.h"
 #include "volume/config_block.h"
 #include "volume/layout.h"
 #include "volume/save_header.h"
@@ -787,6 +789,118 @@ START_TEST(an_index_that_does_not_fit_is_not_created)
 }
 END_TEST
 
+static struct uds_configuration small_configuration(void)
+{
+	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
+
+	configuration.page_bytes = 4096;
+	configuration.record_pages_per_chapter = 4;
+	configuration.chapters_per_volume = 8;
+	return configuration;
+}
+
+START_TEST(places_where_no_index_can_be_made_are_refused)
+{
+	static const struct {
+		uint64_t offset;
+		uint32_t block_bytes;
+		bool read_only;
+		int status;
+		const char *says;
+	} cases[] = {
+		{ 4095, 1, false, -EINVAL,
+		  "offset: expected a multiple of 4096 bytes, found 4095" },
+		{ UINT64_MAX - 4095, 1, false, -EINVAL, "offset: expected at most " },
+		{ 0, 8192, false, UDS_ERR_UNALIGNED,
+		  "blocks of 8192 bytes: the index is laid out in blocks of 4096" },
+		{ 0, 1, true, UDS_ERR_READ_ONLY, "" },
+	};
+	struct uds_configuration configuration = small_configuration();
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct layout_options options = { .offset = cases[i].offset };
+		struct uds_message message = { "" };
+		struct uds_io *io;
+		uint64_t bytes;
+
+		ck_assert_int_eq(uds_io_open_memory(0, cases[i].block_bytes, NULL, NULL, &io), 0);
+		io->read_only = cases[i].read_only;
+		ck_assert_int_eq(layout_create(io, &io->env, &configuration, &options, &message),
+				 cases[i].status);
+		ck_assert_msg(message.text[0] != '\0' &&
+				      strstr(message.text, cases[i].says) != NULL,
+			      "%s", message.text);
+		ck_assert_int_eq(uds_io_size(io, &bytes), 0);
+		ck_assert_uint_eq(bytes, 0);
+		ck_assert_int_eq(uds_io_close(io), 0);
+	}
+}
+END_TEST
+
+/* On a device that another index was on; with extras, and @nonces, which makes them cleared. */
+static int create(struct uds_io *io, bool nonces, struct uds_message *message)
+{
+	static const uint8_t nonce_data[NONCE_DATA_BYTES] = { 1, 2, 3 };
+	struct uds_configuration configuration = small_configuration();
+	struct layout_options options = { .offset = 4096, .extras = true };
+
+	options.nonce_data = nonces ? nonce_data : NULL;
+	message->text[0] = '\0';
+	return layout_create(io, &io->env, &configuration, &options, message);
+}
+
+/* @_i: nonces are given. What is half made is no index, whatever failed. */
+START_TEST(an_index_that_could_not_be_made_whole_is_none)
+{
+	struct uds_message message;
+	struct torture_env torture;
+	struct fault_plan plan;
+	struct uds_io *io;
+	uint64_t nth;
+	int r;
+
+	torture_env_start(&torture);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(uds_io_open_memory(0, 1, &torture.env, NULL, &io), 0);
+	ck_assert_int_eq(fault_io_open(&plan, io, &torture.env, &io), 0);
+	for (nth = 1;; nth++) {
+		struct layout layout;
+		bool flush;
+
+		fault_plan_fail(&plan, FAULT_ANY, 0, 0, false);
+		ck_assert_int_eq(uds_io_resize(io, 0), 0);
+		fault_plan_fail(&plan, FAULT_ANY, nth, -EIO, false);
+		r = create(io, _i == 1, &message);
+		if (plan.failed == 0)
+			break;
+		flush = plan.failed_kinds == FAULT_FLUSH;
+		fault_plan_fail(&plan, FAULT_ANY, 0, 0, false);
+		ck_assert_int_eq(r, -EIO);
+		ck_assert_msg(message.text[0] != '\0', "operation %d", (int)nth);
+		/* After the last flush it is there, and need not last. */
+		ck_assert_msg(flush || layout_read(io, 4096, &message, &layout) != 0,
+			      "operation %d", (int)nth);
+	}
+	fault_plan_fail(&plan, FAULT_ANY, 0, 0, false);
+	ck_assert_int_eq(r, 0);
+	ck_assert_uint_gt(nth, 10);
+	for (nth = 1;; nth++) {
+		ck_assert_int_eq(uds_io_resize(io, 0), 0);
+		torture_env_fail_at(&torture, nth, false);
+		r = create(io, _i == 1, &message);
+		if (torture.failed == 0)
+			break;
+		ck_assert_int_eq(r, -ENOMEM);
+		ck_assert(message.text[0] != '\0');
+	}
+	ck_assert_int_eq(r, 0);
+	torture_env_fail_at(&torture, 0, false);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	fault_plan_end(&plan);
+	torture_env_end(&torture);
+}
+END_TEST
+
 START_TEST(impossible_geometries_are_refused_with_the_allowed_range)
 {
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
@@ -866,6 +980,8 @@ int main(void)
 	tcase_add_test(tc, a_save_that_was_begun_and_not_ended_leaves_the_other_one);
 	tcase_add_test(tc, invalidation_wipes_the_open_chapter_of_the_latest_save_only);
 	tcase_add_test(tc, an_index_that_does_not_fit_is_not_created);
+	tcase_add_test(tc, places_where_no_index_can_be_made_are_refused);
+	tcase_add_loop_test(tc, an_index_that_could_not_be_made_whole_is_none, 0, 2);
 	tcase_add_test(tc, impossible_geometries_are_refused_with_the_allowed_range);
 	tcase_add_test(tc, two_indexes_made_at_the_same_time_have_different_nonces);
 	suite_add_tcase(suite, tc);

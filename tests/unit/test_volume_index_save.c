@@ -860,6 +860,49 @@ static uint64_t sum_of_lasting(struct volume_index *index, uint64_t open)
 	return sum_now(index);
 }
 
+struct chapter_count {
+	uint64_t vcn;
+	uint64_t entries;
+};
+
+static int count_of_chapter(void *context, const struct list_entry *entry)
+{
+	struct chapter_count *count = context;
+
+	count->entries += !entry->stale && entry->vcn == count->vcn;
+	return 0;
+}
+
+/* @_i: sparse. */
+START_TEST(an_index_has_the_chapters_that_its_entries_lead_to)
+{
+	struct volume_index *index;
+	unsigned int with = 0;
+	struct sample s;
+
+	make_sample(_i == 1, &s);
+	ck_assert_int_eq(load_all(&env, &s.save, &s.geometry, 2, 5, NULL, &index), 0);
+	for (uint64_t vcn = 0; vcn < 24; vcn++) {
+		struct chapter_count count = { .vcn = vcn };
+		bool has = false;
+
+		for (unsigned int sub = 0; sub < index->subs; sub++) {
+			for (uint32_t list = 0; list < volume_index_list_count(index, sub); list++)
+				volume_index_walk(index, sub, list, count_of_chapter, &count);
+		}
+		for (unsigned int part = 0; part < volume_index_parts(index); part++)
+			has = has || volume_index_has_chapter(index, part, vcn);
+		/* Numbers have as many bits as the window needs: others mean a chapter in it. */
+		if (vcn >= 19 - index->shapes[0].chapter_mask && vcn <= 19)
+			ck_assert_msg(has == (count.entries > 0), "chapter %d", (int)vcn);
+		with += has;
+	}
+	ck_assert_uint_gt(with, 5);
+	volume_index_free(index);
+	free_save(&s.save);
+}
+END_TEST
+
 /* A window may be empty: then every entry is of a chapter that is no longer there. */
 START_TEST(a_save_of_an_empty_window_has_no_lasting_entries)
 {
@@ -1359,6 +1402,7 @@ int main(void)
 	tcase_add_test(damage, every_failing_allocation_is_survived);
 	tcase_add_test(damage, every_failing_allocation_of_a_load_with_additions_is_survived);
 	tcase_add_test(own, additions_of_chapters_that_are_gone_are_left);
+	tcase_add_loop_test(own, an_index_has_the_chapters_that_its_entries_lead_to, 0, 2);
 	suite_add_tcase(suite, damage);
 	return run_suite(suite);
 }
