@@ -319,6 +319,12 @@ take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values
 	return count;
 }
 
+static uint32_t take_pairs_portably(struct delta_reader *reader, uint32_t *ret_keys,
+				    uint32_t *ret_values, uint32_t most)
+{
+	return take_pairs(reader, ret_keys, ret_values, most);
+}
+
 #ifdef __x86_64__
 /* Shifts by a variable and counts of zeros are one step each then, and not three. */
 __attribute__((target("bmi,bmi2"))) static uint32_t take_pairs_bmi2(struct delta_reader *reader,
@@ -351,7 +357,7 @@ static uint32_t take_more(struct delta_reader *reader, uint32_t *ret_keys, uint3
 uint32_t delta_reader_take_portably(struct delta_reader *reader, uint32_t *ret_keys,
 				    uint32_t *ret_values, uint32_t most)
 {
-	const uint32_t count = take_pairs(reader, ret_keys, ret_values, most);
+	const uint32_t count = take_pairs_portably(reader, ret_keys, ret_values, most);
 
 	return take_more(reader, ret_keys, ret_values, count, most);
 }
@@ -359,7 +365,8 @@ uint32_t delta_reader_take_portably(struct delta_reader *reader, uint32_t *ret_k
 uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
 			   uint32_t most)
 {
-	uint32_t (*take)(struct delta_reader *, uint32_t *, uint32_t *, uint32_t) = take_pairs;
+	uint32_t (*take)(struct delta_reader *, uint32_t *, uint32_t *, uint32_t) =
+		take_pairs_portably;
 
 #ifdef __x86_64__
 	if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
