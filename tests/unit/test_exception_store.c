@@ -642,7 +642,7 @@ END_TEST
 
 /* ---- reading a list: what runs out, and what cannot be read ---- */
 
-/* Twenty pairs that are there twice, numbers that do not rise, and a run with a single entry in it. */
+/* Twenty pairs that are there twice, numbers that do not rise, a run with an entry in it. */
 static void plant_confused_list(struct uds_io *cow)
 {
 	for (uint64_t i = 0; i < 20; i++)
@@ -768,7 +768,7 @@ START_TEST(a_device_too_short_for_a_header_is_no_store)
 }
 END_TEST
 
-/* Marked invalid, and with a chunk that is there twice: salvaged strictly, the second is the reason. */
+/* Marked invalid, and a chunk is there twice: salvaged strictly, the second is the reason. */
 START_TEST(a_strict_open_names_the_entry_that_is_there_twice)
 {
 	struct uds_exception_store *store;
@@ -808,7 +808,7 @@ START_TEST(a_strict_open_names_the_entry_that_is_there_twice)
 
 		fault_plan_fail(&plan, FAULT_READ, nth, -EIO, false);
 		r = open_with(cow, true, true, 0, &message, &store);
-		/* An area that cannot be read is where a salvaged list ends: then nothing is there twice. */
+		/* A salvaged list ends where it cannot be read: then nothing is there twice. */
 		if (r == 0)
 			ck_assert_int_eq(uds_exception_store_close(store), 0);
 		ck_assert_msg(r == -EIO || r == UDS_ERR_CORRUPT || r == 0, "read %d: %d", (int)nth,

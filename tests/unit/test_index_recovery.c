@@ -429,7 +429,7 @@ END_TEST
 
 /* ---- the records that only a save has, when its header is damaged ---- */
 
-/* Fields of the first stream; those of the delta index header are behind the chapters of the lists. */
+/* Fields of the first stream; the delta index header is behind the chapters of the lists. */
 #define DELTA_HEADER 1000u
 static const struct {
 	uint64_t at;
@@ -543,7 +543,7 @@ START_TEST(the_head_of_a_saved_open_chapter_says_what_there_is)
 }
 END_TEST
 
-/* Nothing is lost with an open chapter that was empty, unless it is damaged and may have had some. */
+/* Nothing is lost with an open chapter that was empty; a damaged one may have had some. */
 START_TEST(an_empty_open_chapter_has_nothing_to_be_lost)
 {
 	struct saved_records saved;
