@@ -101,7 +101,9 @@ static int update_size(struct transient_store *t)
 	return r;
 }
 
-/* How many chunks are left; 0 also on a device that shrank below what is in use. The lock is held. */
+/*
+ * How many chunks are left; 0 also on a device that shrank below what is in use. The lock is held.
+ */
 static uint64_t room_of(const struct transient_store *t)
 {
 	uint64_t chunks = t->cow_bytes / t->base.chunk_bytes;
