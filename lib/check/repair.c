@@ -22,6 +22,7 @@
 
 struct repair {
 	struct index_verify verify; /* reports */
+	struct uds_message message; /* of an error */
 	const struct uds_index_options *options;
 	struct lost_block lost;
 	struct chapter_mend *mend;
@@ -334,41 +335,53 @@ static int open_index(struct repair *repair, struct uds_io *io, struct uds_index
 	return open_on(repair, repair->lost.whole, options, message);
 }
 
+static int repair_and_close(struct repair *repair, struct uds_io *io,
+			    struct uds_index_options *options, const struct uds_env *env,
+			    struct uds_message *message)
+{
+	int r = open_index(repair, io, options, env, message);
+
+	if (r == 0) {
+		r = repair_index(repair, message);
+		/* Closing has nothing to report: no chapter was closed. */
+		uds_index_close(repair->verify.index);
+	}
+	lost_block_free(&repair->lost);
+	if (r < 0 && message->text[0] == '\0')
+		failure(message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
+	return r;
+}
+
 UDS_PUBLIC int uds_index_repair(struct uds_io *io, const struct uds_index_options *options,
 				uds_finding_fn found, void *found_context,
 				struct uds_message *ret_message, uint64_t *ret_findings)
 {
 	struct uds_index_options o = UDS_INDEX_OPTIONS_INIT;
-	struct repair repair = {
-		.verify = { .io = io, .found = found, .found_context = found_context },
-		.options = &o,
-	};
-	struct uds_message message = { "" };
+	struct repair *repair;
 	struct uds_env env;
 	int r;
 
 	r = index_take_options(options, &o, &env, ret_message);
 	if (r < 0)
 		return r;
+	/* Not on the stack, of which opening an index takes most of what a call may use. */
+	repair = env_allocate_zeroed(&env, 1, sizeof(*repair));
+	if (repair == NULL)
+		return failure(ret_message, -ENOMEM, "%s: %s", uds_io_name(io),
+			       uds_strerror(-ENOMEM));
+	repair->verify.io = io;
+	repair->verify.found = found;
+	repair->verify.found_context = found_context;
+	repair->options = &o;
 	env.log = verify_say_nothing;
 	o.env = &env;
 	o.mode = UDS_INDEX_LOAD_OR_RECOVER;
 	o.skip_unreadable = true;
-	r = open_index(&repair, io, &o, &env, &message);
-	if (r == 0) {
-		r = repair_index(&repair, &message);
-		/* Closing has nothing to report: no chapter was closed. */
-		uds_index_close(repair.verify.index);
-	}
-	lost_block_free(&repair.lost);
-	if (r < 0) {
-		if (message.text[0] == '\0')
-			failure(&message, r, "%s: %s", uds_io_name(io), uds_strerror(r));
-		if (ret_message != NULL)
-			*ret_message = message;
-		return r;
-	}
-	if (ret_findings != NULL)
-		*ret_findings = repair.verify.findings;
-	return 0;
+	r = repair_and_close(repair, io, &o, &env, &repair->message);
+	if (r < 0 && ret_message != NULL)
+		*ret_message = repair->message;
+	if (r == 0 && ret_findings != NULL)
+		*ret_findings = repair->verify.findings;
+	env_release(&env, repair);
+	return r;
 }
