@@ -3,6 +3,7 @@
 #include "base/message.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,4 +60,20 @@ int(failure_in)(struct uds_message *message, int status, const char *format, ...
 	memcpy(message->text, place, n);
 	message->text[room - 1] = '\0';
 	return status;
+}
+
+const char *printable_bytes(const void *bytes, size_t length, char *to)
+{
+	const uint8_t *from = bytes;
+	char *at = to;
+
+	/* By their numbers: what a locale prints is not what the reader of a log can. */
+	for (size_t i = 0; i < length; i++) {
+		if (from[i] >= ' ' && from[i] <= '~')
+			*at++ = (char)from[i];
+		else
+			at += snprintf(at, sizeof("\\xNN"), "\\x%02x", from[i]);
+	}
+	*at = '\0';
+	return to;
 }

@@ -3,6 +3,8 @@
 #ifndef BASE_MESSAGE_H
 #define BASE_MESSAGE_H
 
+#include <stddef.h>
+
 #include <uds/status.h>
 
 /*
@@ -22,6 +24,15 @@ int failure_or(struct uds_message *message, const struct uds_message *said, int 
 /* Puts "@format: " in front of the sentence that is there. Returns @status. */
 int failure_in(struct uds_message *message, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* How much printable_bytes() writes for @length bytes. */
+#define PRINTABLE_BYTES(length) (4 * (length) + 1)
+
+/*
+ * Bytes from a device, for a sentence: a character of ASCII as itself, others as \xNN. @to: room
+ * for PRINTABLE_BYTES(length). Returns @to.
+ */
+const char *printable_bytes(const void *bytes, size_t length, char *to);
 
 #ifdef UDS_ANALYZED
 /* By a tool that looks at one file at a time, and would take a failure for a possible success. */

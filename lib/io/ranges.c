@@ -386,7 +386,9 @@ static int check_range(const struct uds_io_range *range, size_t number, struct r
 	int r = 0;
 
 	if (range->io == NULL && range->length == UINT64_MAX)
-		return failure(message, -EINVAL, "range %zu: zeroes up to the end of nothing",
+		return failure(message, -EINVAL,
+			       "range %zu: zeroes: expected a length, found "
+			       "UINT64_MAX, the rest of an I/O",
 			       number);
 	if (range->io != NULL)
 		r = uds_io_size(range->io, &bytes);
@@ -416,8 +418,10 @@ static int take_ranges(struct ranges_io *ranges, const struct uds_io_range *give
 			return r;
 		part->start = ranges->bytes;
 		if (part->length > INT64_MAX - ranges->bytes)
-			return failure(message, -EFBIG, "range %zu: more than 2^63 bytes in all",
-				       i);
+			return failure(message, -EFBIG,
+				       "range %zu: expected to end by byte %lld, found %" PRIu64
+				       " bytes from %" PRIu64 " on",
+				       i, (long long)INT64_MAX, part->length, ranges->bytes);
 		ranges->bytes += part->length;
 		add_limits(limits, part->io);
 		if (part->io != NULL)

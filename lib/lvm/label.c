@@ -51,18 +51,23 @@ static bool is_uuid_character(uint8_t c)
 }
 
 /* 6-4-4-4-4-4-6, as the text of the group has it. */
-static bool decode_uuid(const uint8_t *from, char *to)
+static int decode_uuid(const uint8_t *from, char *to, struct uds_message *message)
 {
+	char found[PRINTABLE_BYTES(UUID_CHARS)];
+
 	for (unsigned int i = 0; i < UUID_CHARS; i++) {
 		if (!is_uuid_character(from[i]))
-			return false;
+			return failure(message, UDS_ERR_CORRUPT,
+				       "header: uuid: expected letters, digits, ! and #, found "
+				       "'%s'",
+				       printable_bytes(from, UUID_CHARS, found));
 		/* A hyphen before each group but the first. */
 		if (i >= 6 && i <= 26 && (i - 6) % 4 == 0)
 			*to++ = '-';
 		*to++ = (char)from[i];
 	}
 	*to = '\0';
-	return true;
+	return 0;
 }
 
 /* A list of (offset, size) pairs, which a pair of zeroes ends. */
@@ -71,7 +76,7 @@ static int decode_list(const uint8_t **at, const uint8_t *end, const char *what,
 {
 	size_t count = 0;
 
-	for (;; *at += PAIR_BYTES) {
+	for (;; *at += PAIR_BYTES, count++) {
 		struct lvm_area area;
 
 		/*
@@ -81,18 +86,19 @@ static int decode_list(const uint8_t **at, const uint8_t *end, const char *what,
 		if (end - *at < (ptrdiff_t)PAIR_BYTES)
 			return failure(message, UDS_ERR_CORRUPT,
 				       "header: list of %s areas: expected its end in the sector, "
-				       "found none",
-				       what);
+				       "found none behind its %zu areas",
+				       what, count);
 		area.offset = get_le64(*at);
 		area.size = get_le64(*at + 8);
 		if (area.offset == 0 && area.size == 0)
 			break;
-		if (count == LVM_AREAS_MAX)
-			return failure(message, UDS_ERR_CORRUPT,
-				       "header: expected at most %u %s areas, found more",
-				       LVM_AREAS_MAX, what);
-		areas[count++] = area;
+		if (count < LVM_AREAS_MAX)
+			areas[count] = area;
 	}
+	if (count > LVM_AREAS_MAX)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "header: expected at most %u %s areas, found %zu", LVM_AREAS_MAX,
+			       what, count);
 	*at += PAIR_BYTES;
 	*ret_count = count;
 	return 0;
@@ -104,11 +110,10 @@ static int decode_header(const uint8_t *header, const uint8_t *end, struct lvm_l
 	struct lvm_area data[LVM_AREAS_MAX];
 	const uint8_t *at = header + HEADER_BYTES;
 	size_t data_count = 0;
-	int r;
+	int r = decode_uuid(header, label->uuid, message);
 
-	if (!decode_uuid(header, label->uuid))
-		return failure(message, UDS_ERR_CORRUPT,
-			       "header: uuid: expected letters and digits, found other bytes");
+	if (r < 0)
+		return r;
 	label->device_bytes = get_le64(header + UUID_CHARS);
 	r = decode_list(&at, end, "data", data, &data_count, message);
 	if (r == 0)
@@ -124,11 +129,13 @@ static int decode_label(const uint8_t *sector, unsigned int number, struct lvm_l
 {
 	uint32_t found = get_le32(sector + SUM_AT), at = get_le32(sector + HEADER_AT);
 	uint32_t sum = lvm_checksum(sector + SUM_FROM, LVM_SECTOR - SUM_FROM);
+	char type[PRINTABLE_BYTES(MAGIC_BYTES)];
 
 	/* The type first: another one need not have its checksum in this place. */
 	if (memcmp(sector + TYPE_AT, TYPE, MAGIC_BYTES) != 0)
 		return failure(message, UDS_ERR_UNSUPPORTED_VERSION,
-			       "type: expected " TYPE ", found another one");
+			       "type: expected '" TYPE "', found '%s'",
+			       printable_bytes(sector + TYPE_AT, MAGIC_BYTES, type));
 	if (found != sum)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "checksum: expected 0x%08" PRIx32 ", found 0x%08" PRIx32, sum,

@@ -32,14 +32,15 @@ static int check_header(const uint8_t *header, const struct lvm_area *area,
 {
 	uint32_t found = get_le32(header);
 	uint32_t sum = lvm_checksum(header + MAGIC_AT, LVM_SECTOR - MAGIC_AT);
+	char magic[PRINTABLE_BYTES(MAGIC_BYTES)];
 
 	/*
 	 * The magic first, so that an area that was never written is not called one with a wrong
 	 * checksum.
 	 */
 	if (memcmp(header + MAGIC_AT, MAGIC, MAGIC_BYTES) != 0)
-		return failure(message, UDS_ERR_CORRUPT,
-			       "header: magic: expected '%s', found other bytes", MAGIC);
+		return failure(message, UDS_ERR_CORRUPT, "header: magic: expected '%s', found '%s'",
+			       MAGIC, printable_bytes(header + MAGIC_AT, MAGIC_BYTES, magic));
 	if (found != sum)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "header: checksum: expected 0x%08" PRIx32 ", found 0x%08" PRIx32,
@@ -117,13 +118,16 @@ static int read_header(struct uds_io *io, const struct uds_env *env, uint64_t de
 	uint8_t header[512];
 	int r;
 
+	if (area->size < 2 * LVM_SECTOR)
+		return failure(message, UDS_ERR_CORRUPT,
+			       "size: expected at least %" PRIu64 " bytes, found %" PRIu64,
+			       2 * LVM_SECTOR, area->size);
 	/* By subtraction: the numbers come from the device, and their sum may wrap. */
-	if (area->size < 2 * LVM_SECTOR || area->offset > device_bytes ||
-	    area->size > device_bytes - area->offset)
+	if (area->offset > device_bytes || area->size > device_bytes - area->offset)
 		return failure(message, UDS_ERR_CORRUPT,
 			       "expected to end by byte %" PRIu64 ", the end of the device, found "
-			       "%" PRIu64 " bytes",
-			       device_bytes, area->size);
+			       "%" PRIu64 " bytes from %" PRIu64 " on",
+			       device_bytes, area->size, area->offset);
 	r = bytes_read(io, env, header, sizeof(header), area->offset, message);
 	if (r == 0)
 		r = check_header(header, area, message);

@@ -27,14 +27,15 @@ static int read_number(struct builder *b, const struct lvm_node *section, const 
 		       uint64_t least, uint64_t most, uint64_t *ret_number)
 {
 	const struct lvm_node *node = lvm_tree_find(&b->tree, section, key);
+	char found[LVM_FOUND_BYTES];
 
 	if (node == NULL)
 		return failure(b->message, UDS_ERR_CORRUPT, "%s: expected a number, found none",
 			       key);
 	if (node->kind != LVM_NUMBER)
 		return failure(b->message, UDS_ERR_CORRUPT,
-			       "%s (line %u): expected a whole number, found something else", key,
-			       node->line);
+			       "%s (line %u): expected a whole number, found %s", key, node->line,
+			       lvm_node_describe(node, found));
 	if (node->number < least || node->number > most)
 		return failure(b->message, UDS_ERR_CORRUPT,
 			       "%s (line %u): expected %" PRIu64 " to %" PRIu64 ", found %" PRIu64,
@@ -47,10 +48,15 @@ static int read_string(struct builder *b, const struct lvm_node *section, const 
 		       const char **ret_string)
 {
 	const struct lvm_node *node = lvm_tree_find(&b->tree, section, key);
+	char found[LVM_FOUND_BYTES];
 
-	if (node == NULL || node->kind != LVM_STRING)
-		return failure(b->message, UDS_ERR_CORRUPT, "%s: expected a string, found %s", key,
-			       node == NULL ? "none" : "something else");
+	if (node == NULL)
+		return failure(b->message, UDS_ERR_CORRUPT, "%s: expected a string, found none",
+			       key);
+	if (node->kind != LVM_STRING)
+		return failure(b->message, UDS_ERR_CORRUPT,
+			       "%s (line %u): expected a string, found %s", key, node->line,
+			       lvm_node_describe(node, found));
 	*ret_string = node->string;
 	return 0;
 }
@@ -60,10 +66,12 @@ static int find_section(struct builder *b, const struct lvm_node *section, const
 			const struct lvm_node **ret_node)
 {
 	const struct lvm_node *node = lvm_tree_find(&b->tree, section, key);
+	char found[LVM_FOUND_BYTES];
 
 	if (node != NULL && node->kind != LVM_SECTION)
 		return failure(b->message, UDS_ERR_CORRUPT,
-			       "%s (line %u): expected a section, found a value", key, node->line);
+			       "%s (line %u): expected a section, found %s", key, node->line,
+			       lvm_node_describe(node, found));
 	*ret_node = node;
 	return 0;
 }
@@ -188,12 +196,15 @@ static int read_stripe(struct builder *b, const struct lvm_node *name, const str
 		       uint64_t extents)
 {
 	struct lvm_model *m = b->model;
+	char name_found[LVM_FOUND_BYTES], first_found[LVM_FOUND_BYTES];
 	struct lvm_stripe stripe;
 
-	if (name == NULL || first == NULL || name->kind != LVM_STRING || first->kind != LVM_NUMBER)
+	if (name->kind != LVM_STRING || first->kind != LVM_NUMBER)
 		return failure(b->message, UDS_ERR_CORRUPT,
-			       "stripes: expected pairs of a name and an extent, as many as "
-			       "stripe_count, found something else");
+			       "stripes (line %u): expected pairs of a name and an extent, found "
+			       "%s and %s",
+			       name->line, lvm_node_describe(name, name_found),
+			       lvm_node_describe(first, first_found));
 	stripe.pv = find_name(m->pvs, m->pv_count, sizeof(m->pvs[0]), name->string);
 	stripe.first = first->number;
 	if (stripe.pv == m->pv_count)
@@ -214,12 +225,14 @@ static int read_stripes(struct builder *b, const struct lvm_node *section,
 {
 	const struct lvm_node *list = lvm_tree_find(&b->tree, section, "stripes"), *node;
 	uint64_t count = 0, bytes = segment->extents * b->model->extent_sectors;
+	char found[LVM_FOUND_BYTES];
 	int r = read_number(b, section, "stripe_count", 1, UINT32_MAX, &count);
 
 	if (r == 0 && (list == NULL || list->kind != LVM_LIST || list->count != 2 * count))
 		r = failure(b->message, UDS_ERR_CORRUPT,
-			    "stripes: expected a list of %" PRIu64 " names and extents, found %s",
-			    count, list == NULL ? "none" : "another one");
+			    "stripes: expected a list of %" PRIu64 ", a name and an extent of each "
+			    "stripe, found %s",
+			    2 * count, lvm_node_describe(list, found));
 	if (r == 0 && count > 1)
 		r = read_number(b, section, "stripe_size", 1, EXTENT_SECTORS_MAX,
 				&segment->stripe_sectors);
@@ -237,11 +250,12 @@ static int read_stripes(struct builder *b, const struct lvm_node *section,
 	 */
 	segment->first_stripe = b->model->stripe_count;
 	node = lvm_tree_first(&b->tree, list);
-	for (; r == 0 && node != NULL;) {
+	while (r == 0 && node != NULL) {
+		/* There is one: their number is even. */
 		const struct lvm_node *first = lvm_tree_next(&b->tree, node);
 
 		r = read_stripe(b, node, first, segment->extents / count);
-		node = first == NULL ? NULL : lvm_tree_next(&b->tree, first);
+		node = lvm_tree_next(&b->tree, first);
 	}
 	if (r == 0)
 		segment->stripe_count = (uint32_t)count;
@@ -402,11 +416,13 @@ static int find_group(struct builder *b, const struct lvm_node **ret_group)
 {
 	const struct lvm_node *node, *group = NULL;
 	const struct lvm_node *version = lvm_tree_find(&b->tree, &b->tree.nodes[0], "version");
+	char found[LVM_FOUND_BYTES];
 
 	/* It stands before or behind the group. */
 	if (version != NULL && version->kind != LVM_NUMBER)
 		return failure(b->message, UDS_ERR_UNSUPPORTED_VERSION,
-			       "text: version: expected 1, found no whole number");
+			       "text: version (line %u): expected 1, found %s", version->line,
+			       lvm_node_describe(version, found));
 	if (version != NULL && version->number != 1)
 		return failure(b->message, UDS_ERR_UNSUPPORTED_VERSION,
 			       "text: version: expected 1, found %" PRIu64, version->number);

@@ -6,7 +6,9 @@
 #include "lvm/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/env.h"
@@ -35,13 +37,11 @@ static int wrong(struct parser *p, const char *expected, const char *found)
 /* The same, with the character that is there. */
 static int wrong_here(struct parser *p, const char *expected)
 {
-	/* What cannot be printed stays a question mark. */
-	char found[] = "'?'";
+	char character[PRINTABLE_BYTES(1)], found[sizeof(character) + 2];
 
 	if (p->at == p->end)
 		return wrong(p, expected, "the end of the text");
-	if (*p->at >= ' ' && *p->at <= '~')
-		found[1] = *p->at;
+	snprintf(found, sizeof(found), "'%s'", printable_bytes(p->at, 1, character));
 	return wrong(p, expected, found);
 }
 
@@ -121,7 +121,7 @@ static int open_node(struct parser *p, const char *name, enum lvm_kind kind)
 	int r;
 
 	if (p->depth == LVM_DEPTH_MAX)
-		return wrong(p, "at most 16 sections in each other", "more");
+		return wrong(p, "at most 16 sections in each other", "a 17th");
 	r = add_node(p, &node);
 	if (r < 0)
 		return r;
@@ -207,6 +207,7 @@ static bool is_digit(const struct parser *p)
 static int add_number(struct parser *p, const char *name)
 {
 	struct lvm_node node = { .name = name, .kind = LVM_NUMBER };
+	const char *start = p->at;
 	bool other = *p->at == '-' || *p->at == '+';
 
 	if (other)
@@ -224,8 +225,10 @@ static int add_number(struct parser *p, const char *name)
 		if (!other)
 			node.number = 10 * node.number + digit;
 	}
-	if (other)
+	if (other) {
 		node.kind = LVM_OTHER_NUMBER;
+		node.digits = start;
+	}
 	return add_node(p, &node);
 }
 
@@ -349,4 +352,33 @@ const struct lvm_node *lvm_tree_find(const struct lvm_tree *tree, const struct l
 	while (node != NULL && strcmp(node->name, name) != 0)
 		node = lvm_tree_next(tree, node);
 	return node;
+}
+
+const char *lvm_node_describe(const struct lvm_node *node, char *found)
+{
+	size_t length;
+
+	if (node == NULL)
+		return strcpy(found, "none");
+	switch (node->kind) {
+	case LVM_SECTION:
+		snprintf(found, LVM_FOUND_BYTES, "a section of %" PRIu64, node->count);
+		break;
+	case LVM_LIST:
+		snprintf(found, LVM_FOUND_BYTES, "a list of %" PRIu64, node->count);
+		break;
+	case LVM_STRING:
+		snprintf(found, LVM_FOUND_BYTES, "the string '%.40s'", node->string);
+		break;
+	case LVM_NUMBER:
+		snprintf(found, LVM_FOUND_BYTES, "the number %" PRIu64, node->number);
+		break;
+	default:
+		/* Up to where the parser read it. */
+		length = *node->digits == '-' || *node->digits == '+';
+		length += strspn(node->digits + length, "0123456789.");
+		snprintf(found, LVM_FOUND_BYTES, "%.*s", length < 40 ? (int)length : 40,
+			 node->digits);
+	}
+	return found;
 }

@@ -25,9 +25,10 @@ enum lvm_kind {
 struct lvm_node {
 	const char *name; /* NULL: an element of a list */
 	union {
-		const char *string;
+		const char *string; /* ended by a zero byte */
 		uint64_t number;
-		uint64_t count; /* of the nodes in a section or list */
+		const char *digits; /* of another number: in the text, not ended */
+		uint64_t count;	    /* of the nodes in a section or list */
 	};
 	uint32_t next;	/* the next one of the same section or list; 0: none */
 	uint32_t child; /* the first one in a section or list; 0: none */
@@ -61,5 +62,14 @@ const struct lvm_node *lvm_tree_find(const struct lvm_tree *tree, const struct l
 /* The first one in a section or list, and the one behind another; NULL: none. */
 const struct lvm_node *lvm_tree_first(const struct lvm_tree *tree, const struct lvm_node *node);
 const struct lvm_node *lvm_tree_next(const struct lvm_tree *tree, const struct lvm_node *node);
+
+#define LVM_FOUND_BYTES 80
+
+/*
+ * What a node is, for a sentence about one that should be another: its value, cut after 40
+ * characters, or how many nodes a section or list has; "none" for NULL. @found: LVM_FOUND_BYTES.
+ * Returns @found.
+ */
+const char *lvm_node_describe(const struct lvm_node *node, char *found);
 
 #endif

@@ -97,8 +97,9 @@ static int check_volume(const struct uds_lvm_group *group, const struct lvm_volu
 		/* In the loop: the sum of so few that are below 2^63 cannot wrap then. */
 		if (ranges > UDS_IO_RANGES_MAX)
 			return failure(message, -EFBIG,
-				       "segment%u: expected at most %u stripes in all, found more",
-				       i + 1, UDS_IO_RANGES_MAX);
+				       "segment%u: expected at most %u pieces of stripes in all, "
+				       "found %" PRIu64,
+				       i + 1, UDS_IO_RANGES_MAX, ranges);
 	}
 	*ret_ranges = ranges;
 	return 0;

@@ -47,8 +47,10 @@ static int open_memory(void *context, const struct uds_io_uri *uri, const struct
 		return failure(ret_message, -EINVAL, "%s: mem: takes no path, only ?size=BYTES",
 			       uri->text);
 	if (bytes > UDS_IO_MEMORY_BYTES_MAX)
-		return failure(ret_message, -EFBIG, "%s: more than memory is made for (%llu bytes)",
-			       uri->text, (unsigned long long)UDS_IO_MEMORY_BYTES_MAX);
+		return failure(ret_message, -EFBIG,
+			       "%s: size: expected at most %llu bytes, found %llu", uri->text,
+			       (unsigned long long)UDS_IO_MEMORY_BYTES_MAX,
+			       (unsigned long long)bytes);
 	/* Without its sentence, which cannot name the URI. */
 	return uds_io_open_memory(bytes, 1, env, NULL, ret_io);
 }

@@ -19,8 +19,6 @@
  */
 static int check_advice(const uint8_t *bytes, struct uds_message *ret_message)
 {
-	static const uint8_t unused[UDS_DATA_BYTES - USED_BYTES];
-
 	if (bytes[0] != ADVICE_VERSION)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "advice: version: expected %d, found %u", ADVICE_VERSION, bytes[0]);
@@ -28,10 +26,11 @@ static int check_advice(const uint8_t *bytes, struct uds_message *ret_message)
 		return failure(ret_message, UDS_ERR_CORRUPT,
 			       "advice: mapping state: expected %d to %u, found %u",
 			       STATE_UNCOMPRESSED, STATE_SLOT_0 + UDS_VDO_SLOTS - 1, bytes[1]);
-	if (memcmp(bytes + USED_BYTES, unused, sizeof(unused)) != 0)
-		return failure(ret_message, UDS_ERR_CORRUPT,
-			       "advice: bytes %d to %d: expected zeroes", USED_BYTES,
-			       UDS_DATA_BYTES - 1);
+	for (unsigned int i = USED_BYTES; i < UDS_DATA_BYTES; i++) {
+		if (bytes[i] != 0)
+			return failure(ret_message, UDS_ERR_CORRUPT,
+				       "advice: byte %u: expected 0, found %u", i, bytes[i]);
+	}
 	return 0;
 }
 

@@ -2,8 +2,6 @@
 /* The config block, to and from bytes. */
 #include "volume/config_block.h"
 
-#include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -13,18 +11,10 @@
 #define MAGIC_BYTES   5u
 #define VERSION_BYTES 5u
 
-/* Bytes that may be anything, as text for a message. */
-static void printable(const uint8_t *bytes, size_t count, char *ret_text)
-{
-	for (size_t i = 0; i < count; i++)
-		ret_text[i] = isprint(bytes[i]) ? (char)bytes[i] : '?';
-	ret_text[count] = '\0';
-}
-
 static int decode_version(const uint8_t *bytes, uint32_t *ret_version,
 			  struct uds_message *ret_message)
 {
-	char text[VERSION_BYTES + 1];
+	char text[PRINTABLE_BYTES(VERSION_BYTES)];
 
 	/* Only these two are known; a number in between tells nothing of the layout. */
 	if (memcmp(bytes, "06.02", VERSION_BYTES) == 0) {
@@ -35,9 +25,9 @@ static int decode_version(const uint8_t *bytes, uint32_t *ret_version,
 		*ret_version = CONFIG_VERSION_CONVERTED;
 		return 0;
 	}
-	printable(bytes, VERSION_BYTES, text);
 	return failure(ret_message, UDS_ERR_UNSUPPORTED_VERSION,
-		       "version: expected 06.02 or 08.02, found \"%s\"", text);
+		       "version: expected 06.02 or 08.02, found \"%s\"",
+		       printable_bytes(bytes, VERSION_BYTES, text));
 }
 
 int config_block_decode(const uint8_t block[BLOCK_BYTES], uint32_t *ret_version,
@@ -45,15 +35,14 @@ int config_block_decode(const uint8_t block[BLOCK_BYTES], uint32_t *ret_version,
 			struct uds_message *ret_message)
 {
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
-	char text[MAGIC_BYTES + 1];
+	char text[PRINTABLE_BYTES(MAGIC_BYTES)];
 	uint32_t version = 0;
 	int r;
 
-	if (memcmp(block, CONFIG_MAGIC, MAGIC_BYTES) != 0) {
-		printable(block, MAGIC_BYTES, text);
+	if (memcmp(block, CONFIG_MAGIC, MAGIC_BYTES) != 0)
 		return failure(ret_message, UDS_ERR_CORRUPT,
-			       "magic: expected \"" CONFIG_MAGIC "\", found \"%s\"", text);
-	}
+			       "magic: expected \"" CONFIG_MAGIC "\", found \"%s\"",
+			       printable_bytes(block, MAGIC_BYTES, text));
 	r = decode_version(block + MAGIC_BYTES, &version, ret_message);
 	if (r < 0)
 		return r;

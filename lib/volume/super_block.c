@@ -75,6 +75,7 @@ static int decode_payload(const uint8_t *block, const struct region_table *table
 			  struct super_block *super, struct uds_message *ret_message)
 {
 	const uint8_t *payload = block + table->payload_at;
+	char found[PRINTABLE_BYTES(LABEL_BYTES)];
 	int r;
 
 	if (table->payload_bytes < PAYLOAD_BYTES_PLAIN)
@@ -87,7 +88,8 @@ static int decode_payload(const uint8_t *block, const struct region_table *table
 	 */
 	if (memcmp(payload, LABEL, LABEL_BYTES) != 0)
 		return failure(ret_message, UDS_ERR_CORRUPT,
-			       "label: expected \"" LABEL "\", found something else");
+			       "label: expected \"" LABEL "\", found \"%s\"",
+			       printable_bytes(payload, LABEL_BYTES, found));
 	super->version = get_le32(payload + 72);
 	if (super->version != SUPER_VERSION_PLAIN && super->version != SUPER_VERSION_CONVERTED)
 		return failure(ret_message, UDS_ERR_UNSUPPORTED_VERSION,

@@ -289,7 +289,7 @@ def what_is_wrong_with_a_group_is_said_and_nothing_written():
     cases = (
         (good[:len(good) // 2],) * 2 + ("line ",),
         (good.replace("physical_volumes {", deep + "\nphysical_volumes {"),) * 2
-        + ("expected at most 16 sections in each other, found more",),
+        + ("expected at most 16 sections in each other, found a 17th",),
         (text_with(snapshot0=snapshot("snap", "snap")),) * 2
         + ("origin: expected a volume that is no snapshot, found 'snap', which is one",),
         (text_with(snapshot1=snapshot("origin", "snap")),) * 2

@@ -149,6 +149,19 @@ START_TEST(messages_gain_their_place_from_outside)
 }
 END_TEST
 
+START_TEST(bytes_that_cannot_be_printed_are_shown_by_their_numbers)
+{
+	static const uint8_t bytes[] = { 'a', ' ', 0, '~', 0x7f, 0x1b, '\n', 0xff };
+	char text[PRINTABLE_BYTES(sizeof(bytes))], full[PRINTABLE_BYTES(3)];
+
+	ck_assert_ptr_eq(printable_bytes(bytes, sizeof(bytes), text), text);
+	ck_assert_str_eq(text, "a \\x00~\\x7f\\x1b\\x0a\\xff");
+	ck_assert_str_eq(printable_bytes(bytes, 0, text), "");
+	ck_assert_str_eq(printable_bytes("\1\2\3", 3, full), "\\x01\\x02\\x03");
+	ck_assert_uint_eq(strlen(full) + 1, sizeof(full));
+}
+END_TEST
+
 START_TEST(every_status_has_a_text)
 {
 	for (int status = UDS_ERR_CORRUPT; status >= UDS_ERR_EXISTS; status--) {
@@ -332,6 +345,7 @@ int main(void)
 	tcase_add_test(tc, crc32_is_that_of_zlib_at_every_length_and_alignment);
 	tcase_add_test(tc, half_an_allocator_is_refused);
 	tcase_add_test(tc, messages_gain_their_place_from_outside);
+	tcase_add_test(tc, bytes_that_cannot_be_printed_are_shown_by_their_numbers);
 	tcase_add_test(tc, every_status_has_a_text);
 	tcase_add_test(tc, elements_of_any_size_and_order_are_sorted);
 	tcase_add_loop_test(tc, large_memory_begins_at_a_huge_page_and_is_given_back_whole, 0,

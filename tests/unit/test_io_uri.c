@@ -118,9 +118,11 @@ START_TEST(memory_has_the_size_that_the_uri_says)
 	ck_assert_uint_eq(size, 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	/* Nobody has that much; what is refused is named, and nothing is allocated first. */
-	open_refused("mem:?size=17592186044417", -EFBIG, "17592186044416 bytes");
+	open_refused("mem:?size=17592186044417", -EFBIG,
+		     "mem:?size=17592186044417: size: expected at most 17592186044416 bytes, found "
+		     "17592186044417");
 	open_refused("mem:?size=17T", -EFBIG, "mem:?size=17T");
-	open_refused("mem:?size=18446744073709551615", -EFBIG, "17592186044416 bytes");
+	open_refused("mem:?size=18446744073709551615", -EFBIG, "found 18446744073709551615");
 }
 END_TEST
 

@@ -269,7 +269,9 @@ static const struct damage damages[] = {
 	{ 176, 8, 0, UDS_ERR_CORRUPT, "seal region: blocks: expected 1, found 0" },
 	{ 188, 2, 103, UDS_ERR_CORRUPT, "region 6: kind: expected 102 (seal region), found 103" },
 	/* Super block: payload. */
-	{ PAYLOAD_AT, 1, '+', UDS_ERR_CORRUPT, "super block: label" },
+	{ PAYLOAD_AT, 1, '+', UDS_ERR_CORRUPT,
+	  "super block: label: expected \"*ALBIREO*SINGLE*FILE*LAYOUT*001*\", found "
+	  "\"+ALBIREO*SINGLE*FILE*LAYOUT*001*\"" },
 	{ PAYLOAD_AT + 40, 1, 0, UDS_ERR_CORRUPT, "super block: primary nonce" },
 	{ PAYLOAD_AT + 64, 8, 5, UDS_ERR_CORRUPT, "super block: primary nonce" },
 	{ PAYLOAD_AT + 72, 4, 2, UDS_ERR_UNSUPPORTED_VERSION, "version: expected 3 or 7, found 2" },
@@ -284,7 +286,9 @@ static const struct damage damages[] = {
 	{ PAYLOAD_AT + 96, 8, UINT64_MAX, UDS_ERR_CORRUPT, "expected less than the 41 of a save" },
 	{ PAYLOAD_AT + 96, 8, 35, UDS_ERR_CORRUPT, "expected less than the 41 of a save" },
 	/* Config block. */
-	{ CONFIG_AT, 1, 'B', UDS_ERR_CORRUPT, "config block: magic: expected \"ALBIC\"" },
+	{ CONFIG_AT, 1, 'B', UDS_ERR_CORRUPT,
+	  "config block: magic: expected \"ALBIC\", found \"BLBIC\"" },
+	{ CONFIG_AT, 2, 0x1b, UDS_ERR_CORRUPT, "found \"\\x1b\\x00BIC\"" },
 	{ CONFIG_AT + 5, 4, 0x30302e37, UDS_ERR_UNSUPPORTED_VERSION,
 	  "config block: version: expected 06.02 or 08.02, found \"7.002\"" },
 	{ CONFIG_AT + 5, 2, 0x3730, UDS_ERR_UNSUPPORTED_VERSION, "found \"07.02\"" },

@@ -303,21 +303,30 @@ static const struct {
 	const char *sentence;
 } damages[] = {
 	{ 512, 1, "X", false, -EINVAL, "not an LVM physical volume: sectors 0 to 3" },
-	{ 536, 1, "X", false, UDS_ERR_UNSUPPORTED_VERSION,
-	  "label (sector 1): type: expected LVM2 001" },
+	{ 536, 2, "X\1", false, UDS_ERR_UNSUPPORTED_VERSION,
+	  "label (sector 1): type: expected 'LVM2 001', found 'X\\x01M2 001'" },
 	{ 600, 1, "X", false, UDS_ERR_CORRUPT, "label (sector 1): checksum: expected 0x" },
 	{ 520, 1, "\2", true, UDS_ERR_CORRUPT, "sector number: expected 1, found 2" },
 	{ 532, 2, "\1\2", true, UDS_ERR_CORRUPT, "place of the header: expected byte 32 to 472" },
 	{ 532, 1, "\37", true, UDS_ERR_CORRUPT, "found 31" },
-	{ 544, 1, "-", true, UDS_ERR_CORRUPT, "header: uuid: expected letters and digits" },
+	{ 544, 1, "-", true, UDS_ERR_CORRUPT,
+	  "header: uuid: expected letters, digits, ! and #, "
+	  "found '-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'" },
 	{ 532, 2, "\xb8\1", true, UDS_ERR_CORRUPT, "uuid" },
-	{ 616, 2, "\0\1", true, UDS_ERR_CORRUPT, "metadata area (byte 256): header: magic" },
+	{ 616, 2, "\0\1", true, UDS_ERR_CORRUPT,
+	  "metadata area (byte 256): header: magic: "
+	  "expected ' LVM2 x[5A%r0N*>', found '\\x00\\x00\\x00\\x00\\x00\\x00" },
 	{ 616, 8, "\0\0\4\0\0\0\0\0", true, UDS_ERR_CORRUPT,
-	  "metadata area (byte 262144): expected to end by byte 262144" },
-	{ 624, 3, "\0\0\5", true, UDS_ERR_CORRUPT, "metadata area (byte 4096): expected to end" },
+	  "metadata area (byte 262144): expected to end by byte 262144, the end of the device, "
+	  "found "
+	  "61440 bytes from 262144 on" },
+	{ 624, 3, "\0\0\5", true, UDS_ERR_CORRUPT,
+	  "metadata area (byte 4096): expected to end by byte 262144, the end of the device, found "
+	  "327680 bytes from 4096 on" },
 	{ 624, 8, "\377\377\377\377\377\377\377\377", true, UDS_ERR_CORRUPT,
-	  "found 18446744073709551615 bytes" },
-	{ 624, 2, "\377\3", true, UDS_ERR_CORRUPT, "found 1023 bytes" },
+	  "found 18446744073709551615 bytes from 4096 on" },
+	{ 624, 2, "\377\3", true, UDS_ERR_CORRUPT,
+	  "metadata area (byte 4096): size: expected at least 1024 bytes, found 1023" },
 	{ 625, 1, "\20", true, UDS_ERR_CORRUPT,
 	  "header: size: expected 4096, which the label has" },
 	{ 4100, 1, "X", false, UDS_ERR_CORRUPT, "metadata area (byte 4096): header: magic" },
@@ -370,7 +379,7 @@ START_TEST(lists_of_areas_end_in_the_sector)
 		put_le64(image + 616 + 16 * (size_t)i, 4096);
 	lvm_image_seal_label(image);
 	ck_assert_int_eq(open_group(open_image(image), NULL, &group), UDS_ERR_CORRUPT);
-	ck_sentence_has("expected at most 4 metadata areas, found more");
+	ck_sentence_has("label (sector 1): header: expected at most 4 metadata areas, found 5");
 	/* A header so far behind that its lists have no room. */
 	memcpy(image + 512 + 440, image + 544, 40);
 	put_le32(image + 532, 440);
@@ -378,7 +387,8 @@ START_TEST(lists_of_areas_end_in_the_sector)
 	put_le64(image + 512 + 496, 1);
 	lvm_image_seal_label(image);
 	ck_assert_int_eq(open_group(open_image(image), NULL, &group), UDS_ERR_CORRUPT);
-	ck_sentence_has("list of data areas: expected its end in the sector, found none");
+	ck_sentence_has("list of data areas: expected its end in the sector, found none behind its "
+			"2 areas");
 	free(image);
 }
 END_TEST
@@ -552,23 +562,34 @@ static const struct {
 	{ "version = 1", "version = 2", UDS_ERR_UNSUPPORTED_VERSION,
 	  "text: version: expected 1, found 2" },
 	{ "version = 1", "version = \"1\"", UDS_ERR_UNSUPPORTED_VERSION,
-	  "text: version: expected 1, found no whole number" },
+	  "text: version (line 145): expected 1, found the string '1'" },
 	{ "contents =", "vg2 {\n}\ncontents =", UDS_ERR_CORRUPT,
 	  "expected one group, found 'vg' and 'vg2'" },
 	{ "contents =", "version = 1 contents =", UDS_ERR_CORRUPT, "section '' (line 1)" },
 	{ "seqno = 7", "", UDS_ERR_CORRUPT, "group 'vg': seqno: expected a number, found none" },
-	{ "seqno = 7", "seqno = -7", UDS_ERR_CORRUPT, "seqno (line 3): expected a whole number" },
-	{ "seqno = 7", "seqno = 7.5", UDS_ERR_CORRUPT, "expected a whole number" },
-	{ "seqno = 7", "seqno = 18446744073709551616", UDS_ERR_CORRUPT, "expected a whole number" },
-	{ "seqno = 7", "seqno = \"7\"", UDS_ERR_CORRUPT, "expected a whole number" },
+	{ "seqno = 7", "seqno = -7", UDS_ERR_CORRUPT,
+	  "group 'vg': seqno (line 3): expected a whole number, found -7" },
+	{ "seqno = 7", "seqno = 7.5", UDS_ERR_CORRUPT, "expected a whole number, found 7.5" },
+	{ "seqno = 7", "seqno = 18446744073709551616", UDS_ERR_CORRUPT,
+	  "expected a whole number, found 18446744073709551616" },
+	{ "seqno = 7", "seqno = 11111111112222222222333333333344444444445", UDS_ERR_CORRUPT,
+	  "found 1111111111222222222233333333334444444444" },
+	{ "seqno = 7", "seqno = +1-2", UDS_ERR_CORRUPT, "expected '{' or '=', found 'f'" },
+	{ "seqno = 7", "seqno = []", UDS_ERR_CORRUPT,
+	  "expected a whole number, found a list of 0" },
+	{ "seqno = 7", "seqno { a = 1 b = 2 }", UDS_ERR_CORRUPT,
+	  "expected a whole number, found a section of 2" },
+	{ "seqno = 7", "seqno = \"7\"", UDS_ERR_CORRUPT,
+	  "expected a whole number, found the string '7'" },
 	{ "seqno = 7", "seqno = ", UDS_ERR_CORRUPT, "line 4: expected a value, found 'f'" },
 	{ "seqno = 7", "seqno 7", UDS_ERR_CORRUPT, "line 3: expected '{' or '=', found '7'" },
 	{ "seqno = 7", "seqno = 7 }", UDS_ERR_CORRUPT, "'}' of no section" },
-	{ "seqno = 7", "seqno = 7 \1", UDS_ERR_CORRUPT, "line 3: expected a name, found '?'" },
+	{ "seqno = 7", "seqno = 7 \1", UDS_ERR_CORRUPT, "line 3: expected a name, found '\\x01'" },
 	{ "seqno = 7", "seqno = 7 seqno = 7", UDS_ERR_CORRUPT,
 	  "section 'vg' (line 1): expected each name once, found 'seqno' twice" },
 	{ "seqno = 7", "seqno = 7 a{b{c{d{e{f{g{h{i{j{k{l{m{n{o{p{}}}}}}}}}}}}}}}}",
-	  UDS_ERR_CORRUPT, "expected at most 16 sections in each other, found more" },
+	  UDS_ERR_CORRUPT,
+	  "text: line 3: expected at most 16 sections in each other, found a 17th" },
 	{ "flags = []", "flags = [", UDS_ERR_CORRUPT, "expected a value, found 'e'" },
 	{ "flags = []", "flags = [1 2]", UDS_ERR_CORRUPT, "expected ',' or ']', found '2'" },
 	{ "flags = []", "flags = [[1]]", UDS_ERR_CORRUPT, "expected a value, found '['" },
@@ -580,9 +601,9 @@ static const struct {
 	{ "physical_volumes {", "physical_volumess {", UDS_ERR_CORRUPT,
 	  "physical_volumes: expected a section, found none" },
 	{ "physical_volumes {", "physical_volumes = 1 p {", UDS_ERR_CORRUPT,
-	  "physical_volumes (line 9): expected a section, found a value" },
+	  "physical_volumes (line 9): expected a section, found the number 1" },
 	{ "logical_volumes {", "logical_volumes = 1 p {", UDS_ERR_CORRUPT,
-	  "logical_volumes (line 26): expected a section" },
+	  "logical_volumes (line 26): expected a section, found the number 1" },
 	{ "pv1 {", "pv0 {", UDS_ERR_CORRUPT,
 	  "section 'physical_volumes' (line 9): expected each name once, found 'pv0' twice" },
 	{ "device = \"/dev/sda\"\t# Hint only\n\t\t\tdev_size = 512", "dev_size = 511",
@@ -597,11 +618,14 @@ static const struct {
 	  "logical volume 'origin': segment1: stripes: expected the name of a physical volume, "
 	  "found 'pv9'" },
 	{ "stripes = [\n\t\t\t\t\t\"pv0\", 2\n\t\t\t\t]", "stripes = [\"pv0\", 2, 3]",
-	  UDS_ERR_CORRUPT, "stripes: expected a list of 1 names and extents, found another one" },
+	  UDS_ERR_CORRUPT,
+	  "segment1: stripes: expected a list of 2, a name and an extent of each stripe, found a "
+	  "list of 3" },
 	{ "stripes = [\n\t\t\t\t\t\"pv0\", 2\n\t\t\t\t]", "stripes = [2, \"pv0\"]", UDS_ERR_CORRUPT,
-	  "stripes: expected pairs of a name and an extent" },
+	  "segment1: stripes (line 36): expected pairs of a name and an extent, found the number 2 "
+	  "and the string 'pv0'" },
 	{ "stripes = [\n\t\t\t\t\t\"pv0\", 2\n\t\t\t\t]", "stripe = 1", UDS_ERR_CORRUPT,
-	  "names and extents, found none" },
+	  "a name and an extent of each stripe, found none" },
 	{ "stripes = [\n\t\t\t\t\t\"pv0\", 2\n\t\t\t\t]",
 	  "stripes = [\"pv0\", 18446744073709551615]", UDS_ERR_CORRUPT,
 	  "stripes: expected to end by extent 48 of 'pv0', found 4 extents from "
@@ -628,7 +652,7 @@ static const struct {
 	  "extent_count (line 42): expected 1 to 2251799813685243" },
 	{ "extent_count = 3", "extent_count = 0", UDS_ERR_CORRUPT, "found 0" },
 	{ "stripe_count = 2", "stripe_count = 3", UDS_ERR_CORRUPT,
-	  "expected a list of 3 names and extents" },
+	  "expected a list of 6, a name and an extent of each stripe, found a list of 4" },
 	{ "stripe_count = 2", "stripe_count = 0", UDS_ERR_CORRUPT,
 	  "stripe_count (line 63): expected 1 to" },
 	{ "stripe_size = 4", "stripe_size = 0", UDS_ERR_CORRUPT,
@@ -636,12 +660,15 @@ static const struct {
 	{ "stripe_size = 4", "stripe_size = 5", UDS_ERR_CORRUPT,
 	  "extent_count: expected whole stripes in 2 parts, found 8 extents of 8 sectors" },
 	{ "\"mirror\"", "1", UDS_ERR_CORRUPT,
-	  "logical volume 'mirrored': segment1: type: expected a string, found something else" },
+	  "logical volume 'mirrored': segment1: type (line 87): expected a string, found the "
+	  "number "
+	  "1" },
 	{ "chunk_size = 16", "chunk_size = 0", UDS_ERR_CORRUPT,
 	  "chunk_size (line 136): expected 1 to 2097152, found 0" },
 	{ "cow_store = \"snap\"", "cow_store = 1", UDS_ERR_CORRUPT,
-	  "logical volume 'snapshot0': segment1: cow_store: expected a string, found something "
-	  "else" },
+	  "logical volume 'snapshot0': segment1: cow_store (line 125): expected a string, found "
+	  "the "
+	  "number 1" },
 	{ "cow_store = \"snap\"", "cow_store = \"nothing\"", UDS_ERR_CORRUPT,
 	  "logical volume 'snapshot0': COW store: expected the name of a logical volume, found "
 	  "'nothing'" },
@@ -790,6 +817,49 @@ START_TEST(a_device_that_is_too_short_is_named)
 	ck_assert_int_eq(uds_lvm_open_volume(group, "plain", &message, &io), 0);
 	uds_io_close(io);
 	uds_lvm_close_group(group);
+}
+END_TEST
+
+/* An image with @letter in front of zeroes up to 8 GiB. */
+static struct uds_io *long_pv(char letter, const char *text)
+{
+	struct uds_io_range ranges[] = { { open_pv(letter, text), 0, UINT64_MAX },
+					 { NULL, 0, UINT64_C(8) << 30 } };
+	struct uds_io_ranges_options options = UDS_IO_RANGES_OPTIONS_INIT;
+	struct uds_io *io;
+
+	options.close_parts = true;
+	ck_assert_int_eq(uds_io_open_ranges(ranges, 2, &options, NULL, &message, &io), 0);
+	return io;
+}
+
+START_TEST(too_many_pieces_of_stripes_are_counted)
+{
+	/* Two stripes of 2^20 + 1 extents, each in 8 pieces of a sector. */
+	char *text = lvm_image_edit(lvm_image_text,
+				    "extent_count = 8\n\t\t\t\ttype = \"striped\"\n"
+				    "\t\t\t\tstripe_count = 2\n\t\t\t\tstripe_size = 4\n"
+				    "\t\t\t\tstripes = [\"pv0\", 10, \"pv1\", 20]",
+				    "extent_count = 2097154 type = \"striped\" stripe_count = 2 "
+				    "stripe_size = 1 stripes = [\"pv0\", 50, \"pv1\", 50]");
+	char *a = lvm_image_edit(text,
+				 "/sda\"\t# Hint only\n\t\t\tdev_size = 512\n"
+				 "\t\t\tpe_start = 128\n\t\t\tpe_count = 48",
+				 "\" dev_size = 0 pe_start = 128 pe_count = 1048627");
+	char *b = lvm_image_edit(a, "dev_size = 512\n\t\t\tpe_start = 128\n\t\t\tpe_count = 48",
+				 "dev_size = 0 pe_start = 128 pe_count = 1048627");
+	struct uds_lvm_group *group;
+	struct uds_io *io;
+
+	ck_assert_int_eq(open_group(long_pv('a', b), long_pv('b', b), &group), 0);
+	ck_assert_int_eq(uds_lvm_open_volume(group, "stripes", &message, &io), -EFBIG);
+	ck_assert_str_eq(message.text,
+			 "logical volume 'vg/stripes': segment1: expected at most 16777216 pieces "
+			 "of stripes in all, found 16777232");
+	uds_lvm_close_group(group);
+	free(text);
+	free(a);
+	free(b);
 }
 END_TEST
 
@@ -964,6 +1034,7 @@ int main(void)
 	tcase_add_test(t, what_lies_on_a_missing_device_is_named);
 	tcase_add_test(t, other_segments_are_refused_by_name);
 	tcase_add_test(t, a_device_that_is_too_short_is_named);
+	tcase_add_test(t, too_many_pieces_of_stripes_are_counted);
 	tcase_add_test(t, no_memory_is_an_error);
 	tcase_add_test(t, a_failing_device_is_named);
 	suite_add_tcase(suite, t);

@@ -576,9 +576,13 @@ START_TEST(advice_is_taken_apart_and_made)
 		uds_vdo_encode_advice(&advice, &again);
 		ck_assert_mem_eq(&again, &data, sizeof(data));
 		for (unsigned int at = 10; at < 16; at++) {
-			again.bytes[at] = 1;
-			ck_assert_int_eq(uds_vdo_decode_advice(&again, NULL, &advice),
+			char says[40];
+
+			again.bytes[at] = 7;
+			ck_assert_int_eq(uds_vdo_decode_advice(&again, &message, &advice),
 					 UDS_ERR_CORRUPT);
+			snprintf(says, sizeof(says), "advice: byte %u: expected 0, found 7", at);
+			ck_assert_str_eq(message.text, says);
 			again.bytes[at] = 0;
 		}
 		again.bytes[0] = 3;
