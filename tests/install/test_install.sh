@@ -63,8 +63,12 @@ uninstall_leaves_nothing() {
 	! find "$root" ! -type d | grep .
 }
 
+has_nbd() { [ -z "$(setting HAVE_LIBNBD_TRUE)" ]; }
+
+# That of libuds-nbd comes with the library.
 every_public_header_is_installed() {
-	diff <(cd "$srcdir/include" && find . -name '*.h' -o -name '*.h.in' | sed 's/\.in$//' | sort -u) \
+	diff <(cd "$srcdir/include" && find . -name '*.h' -o -name '*.h.in' | sed 's/\.in$//' |
+		{ if has_nbd; then cat; else grep -vx ./uds/nbd.h; fi; } | sort -u) \
 		<(cd "$root$(setting prefix)/include" && find . -name '*.h' | sort)
 }
 
@@ -78,6 +82,12 @@ promised() { sed -n 's/^[ \t]*\(uds_[a-z0-9_]*\);$/\1/p' "$srcdir/lib/libuds.map
 
 exactly_the_promised_names_are_exported() {
 	[ -n "$(promised)" ] && diff <(promised) <(exported)
+}
+
+nbd_exports_exactly_the_promised_names() {
+	diff <(sed -n 's/^[ \t]*\(uds_[a-z0-9_]*\);$/\1/p' "$srcdir/plugins/nbd/libuds-nbd.map") \
+		<(nm -D --defined-only "$root$(setting prefix)"/lib/libuds-nbd.so.*.*.* |
+			awk '$2 != "A" { sub("@.*", "", $3); print $3 }' | sort)
 }
 
 static_library() { echo "$root$(setting prefix)/lib/libuds.a"; }
@@ -226,6 +236,30 @@ header_stands_alone() { # header_stands_alone HEADER COMPILER...
 	printf '#include <%s>\nint main(void) { return 0; }\n' "$header" >"$scratch/header.c"
 	# shellcheck disable=SC2046
 	"$@" -Wall -Wextra -Werror -pedantic $(flags cflags) -fsyntax-only "$scratch/header.c"
+}
+
+# By its own .pc file, which brings libuds with it.
+program_with_nbd() {
+	cat >"$scratch/nbd.c" <<-'END'
+		#include <uds.h>
+		#include <uds/nbd.h>
+		int main(void)
+		{
+			struct uds_nbd_options options = UDS_NBD_OPTIONS_INIT;
+			struct uds_message message;
+			struct uds_io *io;
+			options.write = true;
+			if (uds_nbd_open("nbd+unix:///?socket=/nowhere", &options, NULL, &message, &io) == 0)
+				return 1;
+			return uds_nbd_register_schemes(&message) != 0;
+		}
+	END
+	mkdir -p "$scratch/bin"
+	# shellcheck disable=SC2046
+	"$1" -Wall -Wextra -Werror "$scratch/nbd.c" -o "$scratch/bin/nbd" \
+		$(PKG_CONFIG_PATH=$root$(setting prefix)/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root \
+			pkg-config --cflags --libs libuds-nbd) &&
+		LD_LIBRARY_PATH=$root$(setting prefix)/lib "$scratch/bin/nbd"
 }
 
 program_in_cxx() {
@@ -390,6 +424,12 @@ if [ "$failed" = 0 ]; then
 		skip "programs from what is installed" "no pkg-config"
 	else
 		check exactly_the_promised_names_are_exported exactly_the_promised_names_are_exported
+		if has_nbd; then
+			check nbd_exports_exactly_the_promised_names nbd_exports_exactly_the_promised_names
+			check program_with_nbd program_with_nbd gcc
+		else
+			skip "libuds-nbd" "built without libnbd"
+		fi
 		if [ -f "$(static_library)" ]; then
 			check static_library_shows_only_the_promised_names \
 				static_library_shows_only_the_promised_names
