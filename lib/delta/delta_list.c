@@ -234,6 +234,15 @@ static void get_name(const uint8_t *memory, uint64_t at, uint8_t *ret_name)
 		put_le32(ret_name + i, get_bits(memory, at + 8 * i, 32));
 }
 
+/* Most names differ in their first bits: the others are not fetched for those. */
+static bool name_is(const uint8_t *memory, uint64_t at, const uint8_t *name)
+{
+	for (size_t i = 0; i < UDS_NAME_BYTES; i += 4)
+		if (get_bits(memory, at + 8 * i, 32) != get_le32(name + i))
+			return false;
+	return true;
+}
+
 int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry)
 {
 	const bool first = reader->at == reader->start;
@@ -395,16 +404,11 @@ int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint
 		if (!take_value_and_key(&reader, &value, &delta))
 			return UDS_ERR_CORRUPT;
 		if (delta == 0 && !first) {
-			uint8_t own[UDS_NAME_BYTES];
-
 			if (reader.end - reader.at < DELTA_NAME_BITS)
 				return UDS_ERR_CORRUPT;
-			if (hit) {
-				get_name(memory, reader.at, own);
-				if (memcmp(own, name, UDS_NAME_BYTES) == 0) {
-					*ret_value = value;
-					return 1;
-				}
+			if (hit && name_is(memory, reader.at, name)) {
+				*ret_value = value;
+				return 1;
 			}
 			reader.at += DELTA_NAME_BITS;
 			continue;
