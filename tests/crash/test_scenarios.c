@@ -112,6 +112,7 @@ START_TEST(a_missing_flush_is_noticed)
 		if (freopen("/dev/null", "w", stdout) == NULL ||
 		    freopen("/dev/null", "w", stderr) == NULL)
 			_exit(0);
+		unsetenv("UDS_SCENARIO_THREADS");
 		setenv("UDS_SCENARIO", forgetful[_i].scenario, 1);
 		setenv("UDS_SCENARIO_FORGET", forgetful[_i].device, 1);
 		setenv("UDS_SCENARIO_STATES", "1", 1); /* one pass */

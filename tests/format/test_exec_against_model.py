@@ -309,7 +309,7 @@ def golden_index(name, zones, steps):
 
 
 def main():
-    results = Results(budget_seconds=90 if SCALE <= 1 else None)
+    results = Results(budget_seconds=90)
     if not os.access(TOOL, os.X_OK):
         def no_tool():
             raise Skip("the uds command is not built")

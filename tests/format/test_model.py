@@ -95,7 +95,7 @@ def replay(name):
 
 
 def main():
-    results = Results(budget_seconds=60 if SCALE <= 1 else None)
+    results = Results(budget_seconds=60)
     if vectors("uds") is None:
         def no_vectors():
             raise Skip("no vectors")

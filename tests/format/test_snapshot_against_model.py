@@ -177,7 +177,7 @@ def damage_is_found(change):
 
 
 def main():
-    results = Results(budget_seconds=90 if SCALE <= 1 else None)
+    results = Results(budget_seconds=90)
     peers = [Model()] if "--with-model" in sys.argv else library_peers(results)
     for peer in peers:
         if isinstance(peer, Tool):

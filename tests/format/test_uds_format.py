@@ -311,7 +311,7 @@ def any_bytes_are_safe(name):
 
 
 def main():
-    results = Results(budget_seconds=60 if SCALE <= 1 else None)
+    results = Results(budget_seconds=60)
     results.run("every_rule_has_a_fault", every_rule_has_a_fault)
     if vectors("uds") is None:
         def no_vectors():

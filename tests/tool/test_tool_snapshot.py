@@ -587,7 +587,7 @@ def differences_make_one_the_other():
 
 
 def main():
-    results = Results(budget_seconds=60 if SCALE <= 1 else None)
+    results = Results()
 
     def add(test, *arguments, golden=False):
         def run():
