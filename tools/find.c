@@ -38,9 +38,9 @@ static void print_pv(const struct identity *identity, const char *uri, char *con
 static void print_what(const struct identity *identity)
 {
 	printf("  what           %s", thing_name(identity->thing));
-	if (identity->index_damage != INDEX_DAMAGE_NONE)
+	if (has_index_damage(identity))
 		printf("%s, its %s damaged\n", identity->thing == THING_VDO ? " with an index" : "",
-		       index_damage_name(identity->index_damage));
+		       damaged_blocks(identity));
 	else
 		printf("%s\n", identity->damaged	   ? ", damaged"
 			       : identity->unknown_version ? ", of a version that is not known"
@@ -60,8 +60,8 @@ static void print_commands(const struct identity *identity, const char *uri)
 	opening_command(identity, uri, type, sizeof(type));
 	if (type[0] != '\0')
 		print_line(stdout, "  %-14s %s",
-			   identity->thing == THING_VDO && !identity->has_index ? "index made by"
-										: "opened by",
+			   !identity->has_index && identity->thing != THING_STORE ? "index made by"
+										  : "opened by",
 			   type);
 }
 
@@ -144,9 +144,11 @@ static json_t *identity_object(const struct identity *identity, const char *uri,
 		json_object_set_new(o, "known_as", json_path(identity->word));
 	if (identity->wrong.text[0] != '\0')
 		json_object_set_new(o, "wrong", json_path(identity->wrong.text));
-	if (identity->index_damage != INDEX_DAMAGE_NONE)
-		json_object_set_new(o, "damaged_block",
-				    json_string(index_damage_name(identity->index_damage)));
+	if (has_index_damage(identity)) {
+		json_object_set_new(o, "damaged_block", json_string(damaged_blocks(identity)));
+		json_object_set_new(o, "repairable",
+				    json_boolean(identity->index_damage.repairable));
+	}
 	repairing_command(identity, uri, type, sizeof(type));
 	if (type[0] != '\0')
 		json_object_set_new(o, "repaired_by", json_path(type));

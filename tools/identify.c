@@ -36,9 +36,21 @@ const char *thing_name(enum thing thing)
 	return names[thing];
 }
 
-static bool has_damage(const struct identity *identity)
+bool has_index_damage(const struct identity *identity)
 {
-	return identity->index_damage != INDEX_DAMAGE_NONE;
+	return identity->index_damage.blocks != 0;
+}
+
+const char *damaged_blocks(const struct identity *identity)
+{
+	switch (identity->index_damage.blocks) {
+	case UDS_INDEX_SUPER_BLOCK:
+		return "super block";
+	case UDS_INDEX_CONFIG_BLOCK:
+		return "config block";
+	default:
+		return "super block and config block";
+	}
 }
 
 static bool is_vdo_uri(const char *uri)
@@ -59,27 +71,45 @@ void vdo_uri(const char *uri, char *ret_uri, size_t room)
 	ret_uri[n] = '\0';
 }
 
+/* What is in vdo:, as it stands there, without the parameters. False for another URI. */
+static bool inner_uri(const char *uri, char *ret_inner, size_t room)
+{
+	if (!is_vdo_uri(uri))
+		return false;
+	uri += strlen(VDO_SCHEME);
+	snprintf(ret_inner, room, "%.*s", (int)strcspn(uri, "?"), uri);
+	return true;
+}
+
 /* Fills in what the index at byte 0 says; 0 when it does. */
 static int read_index(struct uds_io *io, struct identity *identity)
 {
+	const struct uds_index_damage none = UDS_INDEX_DAMAGE_INIT;
+	struct uds_message said;
 	int r;
 
 	identity->index.size = sizeof(identity->index);
 	identity->index.configuration.size = sizeof(identity->index.configuration);
 	r = uds_index_read_info(io, NULL, &identity->wrong, &identity->index);
 	identity->has_index = r == 0;
-	identity->index_damage = r == 0 ? INDEX_DAMAGE_NONE : index_damage_find(io, r);
+	identity->index_damage = none;
+	if (r < 0 && uds_index_read_damage(io, NULL, &said, &identity->index_damage) == 0 &&
+	    has_index_damage(identity))
+		identity->wrong = said;
 	return r;
 }
 
 /*
  * The index in a volume, or in a region that was copied out. False when there is no place for one.
+ * @is_region: take it for one also where it does not begin as an index does.
  */
-static bool read_vdo_index(struct uds_io *io, struct identity *identity)
+static bool read_vdo_index(struct uds_io *io, bool is_region, struct identity *identity)
 {
+	struct uds_vdo_index_options options = UDS_VDO_INDEX_OPTIONS_INIT;
 	struct uds_io *index;
 
-	if (uds_vdo_open_index(io, NULL, NULL, &identity->wrong, &index) < 0)
+	options.allow_region = is_region;
+	if (uds_vdo_open_index(io, &options, NULL, &identity->wrong, &index) < 0)
 		return false;
 	(void)read_index(index, identity); /* its sentence stays in identity->wrong */
 	uds_io_close(index);
@@ -111,32 +141,42 @@ static bool is_vdo(struct uds_io *io, struct identity *identity)
 	identity->knows_nonce = true;
 	identity->nonce = identity->vdo.nonce;
 	/* One that was never started has none. */
-	(void)read_vdo_index(io, identity);
-	identity->damaged = identity->index_damage != INDEX_DAMAGE_NONE;
+	(void)read_vdo_index(io, false, identity);
+	identity->damaged = has_index_damage(identity);
 	return true;
 }
 
-static bool is_index(struct uds_io *io, const char *uri, struct identity *identity)
+/* What cannot be read as an index at byte 0 may be one that was at block 1 of a volume. */
+static bool is_region(struct uds_io *io, const struct identity *index, struct identity *region)
 {
-	struct uds_message wrong;
+	*region = *index;
+	if (read_vdo_index(io, false, region))
+		return true;
+	*region = *index;
+	/* One that has lost its first block is known by what a repair would make of it. */
+	return read_vdo_index(io, true, region) && region->index_damage.repairable;
+}
+
+/* @ret_lost_first: by its first block it could be something else. */
+static bool is_index(struct uds_io *io, const char *uri, struct identity *identity,
+		     bool *ret_lost_first)
+{
+	struct identity region;
 	int r = read_index(io, identity);
 
-	if (r == UDS_ERR_NOT_AN_INDEX && identity->index_damage == INDEX_DAMAGE_NONE)
+	*ret_lost_first = r == UDS_ERR_NOT_AN_INDEX;
+	if (r == UDS_ERR_NOT_AN_INDEX && !has_index_damage(identity))
 		return false;
 	identity->thing = THING_INDEX;
-	set_status(identity, r);
-	if (r == 0)
-		return true;
-	wrong = identity->wrong;
 	/* By the name vdo:PATH it is known where it is. */
-	if (!is_vdo_uri(uri) && read_vdo_index(io, identity)) {
+	if (r < 0 && !identity->index_damage.repairable && !is_vdo_uri(uri) &&
+	    is_region(io, identity, &region)) {
+		*identity = region;
 		identity->thing = THING_VDO_REGION;
-		set_status(identity, identity->has_index ? 0 : r);
 	}
+	set_status(identity, identity->has_index ? 0 : r);
 	if (identity->has_index)
 		identity->wrong.text[0] = '\0';
-	else if (identity->thing == THING_INDEX)
-		identity->wrong = wrong;
 	return true;
 }
 
@@ -184,16 +224,29 @@ static bool is_pv(struct uds_io *io, struct identity *identity)
 	return true;
 }
 
+static bool is_other(const char *uri, struct identity *identity)
+{
+	if (!blkid_word(uri, identity->word, sizeof(identity->word)))
+		return false;
+	identity->thing = THING_OTHER;
+	return true;
+}
+
 /* @head: LOOK_BYTES, of which those that are there were read. */
 static void look(struct uds_io *io, const char *uri, const uint8_t *head, struct identity *identity)
 {
-	if (is_vdo(io, identity) || is_index(io, uri, identity))
+	struct identity index = *identity;
+	bool lost_first = false, has_index;
+
+	if (is_vdo(io, identity))
 		return;
-	identity->wrong.text[0] = '\0';
-	if (is_store(head, identity) || is_pv(io, identity))
+	has_index = is_index(io, uri, &index, &lost_first);
+	/* An index behind another thing's first block is left of an earlier use of the device. */
+	if ((!has_index || lost_first) &&
+	    (is_store(head, identity) || is_pv(io, identity) || is_other(uri, identity)))
 		return;
-	if (blkid_word(uri, identity->word, sizeof(identity->word)))
-		identity->thing = THING_OTHER;
+	if (has_index)
+		*identity = index;
 }
 
 /* For an index by the name vdo:PATH: the nonce that the volume on PATH has. */
@@ -201,11 +254,12 @@ static void read_nonce(const char *uri, struct identity *identity)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 	const struct uds_vdo_info empty = UDS_VDO_INFO_INIT;
+	char inner[WORD_BYTES];
 	struct uds_io *io;
 
 	options.no_lock = true;
-	if (!is_vdo_uri(uri) ||
-	    uds_io_open_uri(uri + strlen(VDO_SCHEME), &options, NULL, NULL, &io) < 0)
+	if (!inner_uri(uri, inner, sizeof(inner)) ||
+	    uds_io_open_uri(inner, &options, NULL, NULL, &io) < 0)
 		return;
 	identity->vdo = empty;
 	identity->knows_nonce = uds_vdo_read_info(io, NULL, &identity->vdo) == 0;
@@ -290,9 +344,16 @@ void opening_command(const struct identity *identity, const char *uri, char *ret
 	char outer[WORD_BYTES], inner[WORD_BYTES];
 
 	ret_text[0] = '\0';
+	/* By the name vdo:PATH it has to be that of the volume. */
+	if (identity->thing == THING_INDEX && has_index_damage(identity) && identity->knows_nonce &&
+	    inner_uri(uri, inner, sizeof(inner))) {
+		shell_word(inner, outer, sizeof(outer));
+		snprintf(ret_text, room, "uds vdo prime --create %s", outer);
+		return;
+	}
 	shell_word(uri, outer, sizeof(outer));
 	vdo_word(uri, inner, sizeof(inner));
-	if (identity->thing == THING_INDEX && !has_damage(identity))
+	if (identity->thing == THING_INDEX && !has_index_damage(identity))
 		snprintf(ret_text, room, "uds info %s", outer);
 	else if ((identity->thing == THING_VDO_REGION || identity->thing == THING_VDO) &&
 		 identity->has_index)
@@ -326,12 +387,12 @@ void repairing_command(const struct identity *identity, const char *uri, char *r
 	char word[WORD_BYTES], nonce[40] = "";
 
 	ret_text[0] = '\0';
-	if (!has_damage(identity))
+	if (!identity->index_damage.repairable)
 		return;
-	if (identity->index_damage == INDEX_DAMAGE_CONFIG_BLOCK && identity->knows_nonce)
+	if (identity->index_damage.needs_nonce && identity->knows_nonce)
 		snprintf(nonce, sizeof(nonce), " --nonce %llu",
 			 (unsigned long long)identity->nonce);
-	else if (identity->index_damage == INDEX_DAMAGE_CONFIG_BLOCK)
+	else if (identity->index_damage.needs_nonce)
 		snprintf(nonce, sizeof(nonce), " --nonce N");
 	index_word(identity, uri, word, sizeof(word));
 	snprintf(ret_text, room, "uds verify --repair%s %s", nonce, word);
@@ -339,12 +400,12 @@ void repairing_command(const struct identity *identity, const char *uri, char *r
 
 const char *repairing_note(const struct identity *identity)
 {
-	if (!has_damage(identity))
+	if (!has_index_damage(identity))
 		return "";
 	if (identity->knows_nonce && identity->vdo.state != UDS_VDO_CLEAN &&
 	    identity->vdo.state != UDS_VDO_NEW)
 		return "the volume is not stopped: if it runs, its index may only look damaged";
-	if (identity->knows_nonce || identity->index_damage != INDEX_DAMAGE_CONFIG_BLOCK)
+	if (identity->knows_nonce || !identity->index_damage.needs_nonce)
 		return "";
 	return identity->thing == THING_VDO_REGION
 		       ? "N is the nonce of the volume, which uds find prints for it"
@@ -359,10 +420,11 @@ static void describe(const struct identity *identity, char *ret_text, size_t roo
 	size_t n = (size_t)snprintf(ret_text, room, "a%s %s",
 				    strchr("aeiou", name[0]) != NULL ? "n" : "", name);
 
-	if (has_damage(identity))
-		snprintf(ret_text + n, room - n, "%s whose %s is damaged",
+	if (has_index_damage(identity))
+		snprintf(ret_text + n, room - n, "%s whose %s %s damaged",
 			 identity->thing == THING_VDO ? " with an index" : "",
-			 index_damage_name(identity->index_damage));
+			 damaged_blocks(identity),
+			 strstr(damaged_blocks(identity), " and ") != NULL ? "are" : "is");
 }
 
 /* Whether the command that failed is the one which would be named. */
@@ -371,20 +433,27 @@ static bool was_tried(const struct identity *identity, const char *command)
 	if (identity->thing != THING_INDEX)
 		return false;
 	return strcmp(command, REPAIR_WITH_NONCE) == 0 ||
-	       (strcmp(command, REPAIR) == 0 && identity->index_damage == INDEX_DAMAGE_SUPER_BLOCK);
+	       (strcmp(command, REPAIR) == 0 && !identity->index_damage.needs_nonce);
 }
 
-/* What to type for an index that a repair makes whole. False when that is what has failed. */
+/* What to type for an index with a damaged block. False when that is what has failed. */
 static bool explain_damage(const struct identity *identity, const char *command, const char *uri,
 			   char *ret_text, size_t room)
 {
-	char type[WORD_BYTES + 100], what[100];
+	char type[WORD_BYTES + 100], what[100], outer[WORD_BYTES];
 	const char *note = repairing_note(identity);
 
 	describe(identity, what, sizeof(what));
-	repairing_command(identity, uri, type, sizeof(type));
+	shell_word(uri, outer, sizeof(outer));
 	if (was_tried(identity, command))
 		return false;
+	repairing_command(identity, uri, type, sizeof(type));
+	if (!identity->index_damage.repairable) {
+		note = "no repair makes it whole";
+		opening_command(identity, uri, type, sizeof(type));
+	}
+	if (type[0] == '\0')
+		snprintf(type, sizeof(type), "uds find %s", outer);
 	snprintf(ret_text, room, "%s: this is %s; type: %s%s%s%s", uri, what, type,
 		 note[0] != '\0' ? " (" : "", note, note[0] != '\0' ? ")" : "");
 	return true;
@@ -397,20 +466,29 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 	struct identity identity = { .thing = THING_UNKNOWN };
 	struct uds_message unused;
 	char outer[WORD_BYTES], inner[WORD_BYTES], type[WORD_BYTES + 100], what[100];
+	char device[WORD_BYTES];
+	bool is_inner = false;
 
 	if (status != UDS_ERR_NOT_AN_INDEX && status != UDS_ERR_NOT_A_SNAPSHOT &&
 	    status != UDS_ERR_CORRUPT)
 		return false;
-	if (identify(uri, &unused, &identity) < 0 || identity.thing == THING_UNKNOWN)
+	if (identify(uri, &unused, &identity) < 0) {
+		/* Where vdo:PATH finds no index, by what is on PATH. */
+		is_inner = inner_uri(uri, device, sizeof(device));
+		if (!is_inner || identify(device, &unused, &identity) < 0)
+			return false;
+		uri = device;
+	}
+	if (identity.thing == THING_UNKNOWN)
 		return false;
-	if (has_damage(&identity))
+	if (has_index_damage(&identity))
 		return explain_damage(&identity, command, uri, ret_text, room);
 	if (identity.thing == THING_VDO && vdo)
 		return false;
 	/* Of the right thing that is damaged, the sentence has said it already. */
 	if (status == UDS_ERR_CORRUPT && identity.thing != THING_VDO_REGION)
 		return false;
-	if (identity.thing == THING_INDEX && !snapshot && !vdo)
+	if (identity.thing == THING_INDEX && !snapshot && !vdo && !is_inner)
 		return false;
 	opening_command(&identity, uri, type, sizeof(type));
 	describe(&identity, what, sizeof(what));

@@ -12,8 +12,6 @@
 #include <uds/index.h>
 #include <uds/vdo.h>
 
-#include "index_damage.h"
-
 enum thing {
 	THING_UNKNOWN,
 	THING_INDEX,
@@ -32,8 +30,8 @@ struct identity {
 	struct uds_vdo_info vdo;  /* of a VDO volume */
 	bool has_index;		  /* index is filled in */
 	struct uds_index_info index;
-	enum index_damage index_damage; /* why it is not */
-	bool knows_nonce;		/* the index is in a VDO volume, which has its nonce, too */
+	struct uds_index_damage index_damage; /* why it is not */
+	bool knows_nonce; /* the index is in a VDO volume, which has its nonce, too */
 	uint64_t nonce;
 	uint32_t chunk_bytes; /* of an exception store */
 	bool store_is_valid;
@@ -45,6 +43,10 @@ struct identity {
 
 /* A short name for a thing: "VDO volume". */
 const char *thing_name(enum thing thing);
+
+/* Whether blocks are damaged that the index cannot be opened without, and which: "super block". */
+bool has_index_damage(const struct identity *identity);
+const char *damaged_blocks(const struct identity *identity);
 
 /* "vdo:" and the URI, with what would end it there encoded. */
 void vdo_uri(const char *uri, char *ret_uri, size_t room);

@@ -14,7 +14,6 @@ uds_SOURCES = \
 	tools/find.c \
 	tools/find_lvm.c tools/find_lvm.h \
 	tools/identify.c tools/identify.h \
-	tools/index_damage.c tools/index_damage.h \
 	tools/info.c \
 	tools/lines.c tools/lines.h \
 	tools/main.c tools/tool.h \

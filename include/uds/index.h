@@ -593,6 +593,62 @@ struct uds_index_info_options {
 int uds_index_read_info(struct uds_io *io, const struct uds_index_info_options *options,
 			struct uds_message *ret_message, struct uds_index_info *ret_info);
 
+/* What an index cannot be opened without. */
+enum uds_index_block {
+	UDS_INDEX_SUPER_BLOCK = 1,  /* the first one: where everything lies, and the volume nonce */
+	UDS_INDEX_CONFIG_BLOCK = 2, /* the second one: configuration and user nonce */
+};
+
+/* Filled in by uds_index_read_damage(). */
+struct uds_index_damage {
+	uint64_t size;	 /* of this struct: set by UDS_INDEX_DAMAGE_INIT */
+	uint32_t blocks; /* that are damaged: enum uds_index_block, or'ed; 0: none */
+
+	/* uds_index_repair() makes them again from the rest of the index. */
+	bool repairable;
+
+	/* But only with check_nonce and nonce, since nothing else has it, or with configuration. */
+	bool needs_nonce;
+	uint8_t unused[2]; /* 0 */
+};
+
+#define UDS_INDEX_DAMAGE_INIT                                     \
+	{                                                         \
+		sizeof(struct uds_index_damage), 0, false, false, \
+		{                                                 \
+			0                                         \
+		}                                                 \
+	}
+
+/*
+ * Says which of the two blocks that an index begins with keeps it from being opened, and whether
+ * uds_index_repair() can make it again. That asks the same function, so the answers agree; what
+ * else is damaged, and what is lost by it, only uds_index_verify() and uds_index_repair() know.
+ * Reads these blocks, save headers and some chapters, and never writes. Where seed data are lost
+ * and would be searched for, which takes a repair a minute or more, that is not tried here, and
+ * counted as found.
+ *
+ * @options: as for uds_index_repair(), may be NULL; env, offset, check_nonce, nonce and
+ *     configuration count.
+ * @ret_message: after 0 and @ret_damage->blocks > 0: what is wrong with the block, and, when it is
+ *     not repairable, why.
+ *
+ * Returns 0 when there is an index whose two blocks are good, or one of which a block is damaged,
+ * or
+ *   UDS_ERR_NOT_AN_INDEX         neither block is one of an index
+ *   UDS_ERR_UNSUPPORTED_VERSION  not called damage: it may be a later one
+ *   UDS_ERR_CORRUPT, UDS_ERR_MISMATCH
+ *                                both can be read, and contradict each other or the size of the
+ *                                I/O, which may have been cut off; the rest tells no answer
+ *   UDS_ERR_UNALIGNED, -EINVAL, -E2BIG
+ *                                as uds_index_open()
+ *   -ENOMEM, -EIO, ...           no memory; what the I/O said
+ *
+ * Threads: any, on an index that is not open. Since 0.2.
+ */
+int uds_index_read_damage(struct uds_io *io, const struct uds_index_options *options,
+			  struct uds_message *ret_message, struct uds_index_damage *ret_damage);
+
 /*
  * Called for each finding of uds_index_verify(), with a sentence that has place, expected and
  * found. A value other than 0 ends the check, with UDS_ERR_STOPPED.

@@ -110,7 +110,11 @@ struct uds_vdo_index_options {
 	bool close_device; /* the device belongs to the new I/O, which closes it */
 	/* to write, also when the volume was not stopped. Only if it does not run anywhere */
 	bool allow_dirty;
-	bool allow_region; /* to write, also when there is a copy of the index region alone */
+	/*
+	 * To write, also when there is a copy of the index region alone; and to take for one what
+	 * does not begin as an index does: its super block may be lost (uds_index_repair()).
+	 */
+	bool allow_region;
 	uint8_t unused[5]; /* ignored */
 };
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 lib_libcore_la_SOURCES += \
+	lib/check/damage.c \
 	lib/check/info.c \
 	lib/check/iterate.c \
 	lib/check/led_entries.c lib/check/led_entries.h \

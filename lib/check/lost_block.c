@@ -21,8 +21,11 @@ struct lost_search {
 	const struct uds_env *env;
 	struct uds_configuration given;
 	bool has_given;
-	uint8_t *found; /* super block and config block as they are on the device */
-	uint8_t *block; /* as they should be */
+	bool trial;	     /* nothing is searched for */
+	bool needs_nonce;    /* the user nonce of a config block is missing */
+	uint64_t said_nonce; /* by the damaged one; 0 when it says none */
+	uint8_t *found;	     /* super block and config block as they are on the device */
+	uint8_t *block;	     /* as they should be */
 	struct super_block super;
 	struct config_candidates candidates;
 	struct layout layout;
@@ -157,8 +160,11 @@ static int take_nonce(struct lost_search *search, const uint8_t *config,
 	search->candidates.list[0].nonce = search->given.nonce;
 	if (search->has_given)
 		return 0;
-	if (config_block_decode(config, &version, &damaged, NULL) == 0)
+	search->needs_nonce = true;
+	if (config_block_decode(config, &version, &damaged, NULL) == 0) {
+		search->said_nonce = damaged.nonce;
 		snprintf(what, sizeof(what), " (%" PRIu64 " in the damaged block)", damaged.nonce);
+	}
 	return failure(message, UDS_ERR_CORRUPT,
 		       "the user nonce%s is nowhere else and has to be given", what);
 }
@@ -202,9 +208,11 @@ static int find_config(struct lost_search *search, struct uds_message *message,
 	if (memcmp(search->block, search->found, BLOCK_BYTES) == 0)
 		return failure(reason, UDS_ERR_CORRUPT, "the config block is not what is damaged");
 	r = put_in_place(search->io, search->env, search->block, at, BLOCK_BYTES, reason, ret_lost);
-	if (r == 0)
-		describe(search, message);
-	return r;
+	if (r < 0)
+		return r;
+	ret_lost->blocks = UDS_INDEX_CONFIG_BLOCK;
+	describe(search, message);
+	return 0;
 }
 
 static void describe_super(const struct lost_search *search, bool same_seed, bool config_lost,
@@ -261,6 +269,7 @@ static int find_super(struct lost_search *search, struct uds_message *message,
 		.configuration = &configuration,
 		.at = search->options->offset / BLOCK_BYTES,
 		.found = search->found,
+		.no_search = search->trial,
 		.progress = search->options->progress,
 		.progress_context = search->options->progress_context,
 	};
@@ -270,6 +279,9 @@ static int find_super(struct lost_search *search, struct uds_message *message,
 
 	r = io_read(search->io, search->found, (uint64_t)2 * BLOCK_BYTES, search->options->offset,
 		    reason);
+	/* What ends so early is no index, and no failing device. */
+	if (r == UDS_ERR_OUT_OF_RANGE)
+		r = UDS_ERR_CORRUPT;
 	config_lost = r < 0 ? r : take_configuration(search, &version, &configuration, reason);
 	if (config_lost < 0)
 		return config_lost;
@@ -286,9 +298,11 @@ static int find_super(struct lost_search *search, struct uds_message *message,
 	r = put_in_place(search->io, search->env, search->block, search->options->offset,
 			 config_lost == 1 ? (uint64_t)2 * BLOCK_BYTES : BLOCK_BYTES, reason,
 			 ret_lost);
-	if (r == 0)
-		describe_super(search, same_seed, config_lost == 1, message);
-	return r;
+	if (r < 0)
+		return r;
+	ret_lost->blocks = UDS_INDEX_SUPER_BLOCK | (config_lost == 1 ? UDS_INDEX_CONFIG_BLOCK : 0u);
+	describe_super(search, same_seed, config_lost == 1, message);
+	return 0;
 }
 
 /* Statuses that say what the bytes are, and not that they could not be read. */
@@ -335,34 +349,104 @@ static int find(struct lost_search *search, struct uds_message *message, struct 
 		r = STRUCT_IN(&search->given, given, uds_configuration, remapped_physical, reason);
 	if (r < 0)
 		return r;
-	search->found = io_allocate_buffer(search->io, search->env, (uint64_t)2 * BLOCK_BYTES);
-	search->block = io_allocate_buffer(search->io, search->env, (uint64_t)2 * BLOCK_BYTES);
+	if (search->found == NULL)
+		search->found =
+			io_allocate_buffer(search->io, search->env, (uint64_t)2 * BLOCK_BYTES);
+	if (search->block == NULL)
+		search->block =
+			io_allocate_buffer(search->io, search->env, (uint64_t)2 * BLOCK_BYTES);
 	if (search->found == NULL || search->block == NULL)
 		return failure(reason, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	return find_either(search, message, reason, ret_lost);
+}
+
+bool lost_block_may_be(int status)
+{
+	return is_damage(status) || status == UDS_ERR_MISMATCH;
+}
+
+static struct lost_search *search_make(struct uds_io *io, const struct uds_index_options *options,
+				       const struct uds_env *env, struct uds_message *message)
+{
+	struct lost_search *search = env_allocate_zeroed(env, 1, sizeof(*search));
+
+	if (search == NULL) {
+		failure(message, -ENOMEM, "%s: %s", uds_io_name(io), uds_strerror(-ENOMEM));
+		return NULL;
+	}
+	search->io = io;
+	search->options = options;
+	search->env = env;
+	search->why = *message;
+	return search;
+}
+
+/* @r: what came of it. Returns that, or @status where the index stays as it is. */
+static int search_end(struct lost_search *search, int status, int r, struct uds_message *message)
+{
+	const struct uds_env *env = search->env;
+
+	if (is_damage(r))
+		r = failure(message, status, "%.300s; it is not made again: %.180s",
+			    search->why.text, search->reason.text);
+	else if (r < 0)
+		r = failure(message, r, "%s: %.400s", uds_io_name(search->io), search->reason.text);
+	env_release(env, search->found);
+	env_release(env, search->block);
+	env_release(env, search);
+	return r;
 }
 
 int lost_block_find(struct uds_io *io, const struct uds_index_options *options,
 		    const struct uds_env *env, int status, struct uds_message *message,
 		    struct lost_block *ret_lost)
 {
-	struct lost_search *search = env_allocate_zeroed(env, 1, sizeof(*search));
+	struct lost_search *search = search_make(io, options, env, message);
+
+	if (search == NULL)
+		return -ENOMEM;
+	return search_end(search, status, find(search, message, &search->reason, ret_lost),
+			  message);
+}
+
+/* One try, with what was found in place. */
+static int try_once(struct lost_search *search, struct uds_message *message, uint32_t *ret_blocks)
+{
+	struct lost_block lost;
+	int r = find(search, message, &search->reason, &lost);
+
+	if (r < 0)
+		return r;
+	r = layout_read(lost.whole, search->options->offset, &search->reason, &search->layout);
+	lost_block_free(&lost);
+	if (r == 0)
+		*ret_blocks = lost.blocks;
+	return r;
+}
+
+int lost_block_try(struct uds_io *io, const struct uds_index_options *options,
+		   const struct uds_env *env, int status, struct uds_message *message,
+		   uint32_t *ret_blocks, bool *ret_needs_nonce)
+{
+	struct lost_search *search = search_make(io, options, env, message);
+	struct uds_index_options with_nonce = *options;
+	bool needs_nonce;
 	int r;
 
 	if (search == NULL)
-		return failure(message, -ENOMEM, "%s: %s", uds_io_name(io), uds_strerror(-ENOMEM));
-	search->io = io;
-	search->options = options;
-	search->env = env;
-	search->why = *message;
-	r = find(search, message, &search->reason, ret_lost);
-	if (is_damage(r))
-		r = failure(message, status, "%.300s; it is not made again: %.180s",
-			    search->why.text, search->reason.text);
-	else if (r < 0)
-		r = failure(message, r, "%s: %.400s", uds_io_name(io), search->reason.text);
-	env_release(env, search->found);
-	env_release(env, search->block);
-	env_release(env, search);
+		return -ENOMEM;
+	search->trial = true;
+	r = try_once(search, message, ret_blocks);
+	needs_nonce = is_damage(r) && search->needs_nonce;
+	if (needs_nonce) {
+		/* Any will do; with its own one, a block that is good is known for one. */
+		with_nonce.check_nonce = true;
+		with_nonce.nonce = search->said_nonce;
+		search->options = &with_nonce;
+		r = try_once(search, message, ret_blocks);
+	}
+	r = search_end(search, status, r, message);
+	if (r == 0)
+		*ret_needs_nonce = needs_nonce;
 	return r;
 }

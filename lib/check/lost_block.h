@@ -19,8 +19,12 @@ struct lost_block {
 	struct uds_io *whole;  /* the device, with that in place */
 	uint64_t at;	       /* bytes of the device */
 	uint64_t length;
+	uint32_t blocks; /* enum uds_index_block, or'ed */
 	struct uds_env env;
 };
+
+/* Whether opening came to something that a block made again may help against. */
+bool lost_block_may_be(int status);
 
 /*
  * Finds out what belongs into the block that kept an index from being opened.
@@ -35,6 +39,21 @@ struct lost_block {
 int lost_block_find(struct uds_io *io, const struct uds_index_options *options,
 		    const struct uds_env *env, int status, struct uds_message *message,
 		    struct lost_block *ret_lost);
+
+/*
+ * Whether lost_block_find() makes the index such that its blocks agree with each other and with the
+ * device. The search for lost seed data, the only thing that takes long, is left out, and taken for
+ * one that succeeds.
+ *
+ * @message: as for lost_block_find().
+ * @ret_blocks: which it makes again, enum uds_index_block, or'ed.
+ * @ret_needs_nonce: only when it is given the user nonce, which @options does not have.
+ *
+ * Returns as lost_block_find().
+ */
+int lost_block_try(struct uds_io *io, const struct uds_index_options *options,
+		   const struct uds_env *env, int status, struct uds_message *message,
+		   uint32_t *ret_blocks, bool *ret_needs_nonce);
 
 /*
  * Writes what was lost to the device, durably. Does nothing if nothing was. Returns 0, -ENOMEM or

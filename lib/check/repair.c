@@ -321,8 +321,7 @@ static int open_index(struct repair *repair, struct uds_io *io, struct uds_index
 {
 	int r = open_on(repair, io, options, message);
 
-	if (r != UDS_ERR_CORRUPT && r != UDS_ERR_NOT_AN_INDEX && r != UDS_ERR_UNSUPPORTED_VERSION &&
-	    r != UDS_ERR_MISMATCH)
+	if (!lost_block_may_be(r))
 		return r;
 	r = lost_block_find(io, options, env, r, message, &repair->lost);
 	if (r < 0)

@@ -21,9 +21,10 @@
  * What the super block of an index begins with, and where it says at which block of the
  * device it lies.
  */
-#define INDEX_MAGIC	UINT64_C(0x416c6252676e3031)
-#define INDEX_FIRST_AT	24u
-#define INDEX_FIRST_MAX (UINT64_C(1) << 20) /* far more than any volume has in front of its index */
+#define INDEX_MAGIC	  UINT64_C(0x416c6252676e3031)
+#define INDEX_FIRST_AT	  24u
+#define INDEX_FIRST_MAX	  (UINT64_C(1) << 20) /* more than any volume has in front of its index */
+#define INDEX_FIRST_USUAL 1u		      /* behind the geometry block */
 
 UDS_PUBLIC const char *uds_vdo_state_name(uint32_t state)
 {
@@ -278,6 +279,11 @@ static int find_index(struct uds_io *device, const struct uds_vdo_index_options 
 		range->length = info.index_region_bytes;
 		*ret_device_offset = info.index_offset;
 		return r;
+	}
+	/* What is said to be one may have lost that block, and is repaired in its place. */
+	if (get_le64(block) != INDEX_MAGIC && options->allow_region) {
+		*ret_device_offset = INDEX_FIRST_USUAL * VDO_BLOCK_BYTES;
+		return 0;
 	}
 	/*
 	 * A region that was copied out begins with the super block of the index, which still has

@@ -23,8 +23,13 @@
 struct super_clues {
 	const struct uds_configuration *configuration;
 	bool converted;
-	uint64_t at;		  /* block of the I/O */
-	const uint8_t *found;	  /* what is there */
+	uint64_t at;	      /* block of the I/O */
+	const uint8_t *found; /* what is there */
+	/*
+	 * Take any seed data where those that are right would have to be searched for, which takes
+	 * minutes: the block is right but for its nonces then.
+	 */
+	bool no_search;
 	uds_progress_fn progress; /* NULL, or called with parts of the search for a seed */
 	void *progress_context;
 };

@@ -108,6 +108,7 @@ static void open_and_use(struct uds_io *io, const struct uds_env *env, uint8_t h
 void fuzz_index_image(const uint8_t *bytes, size_t size)
 {
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+	struct uds_index_damage damage = UDS_INDEX_DAMAGE_INIT;
 	struct uds_index_info_options asks = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 	struct fuzz_input input = { bytes, size };
@@ -128,6 +129,9 @@ void fuzz_index_image(const uint8_t *bytes, size_t size)
 	if (uds_index_read_info(io, &asks, &message, &info) < 0)
 		FUZZ_REQUIRE(message.text[0] != '\0');
 	options.env = env;
+	r = uds_index_read_damage(io, &options, &message, &damage);
+	FUZZ_REQUIRE(r == 0 || (message.text[0] != '\0' && damage.blocks == 0));
+	FUZZ_REQUIRE(damage.blocks != 0 || !damage.repairable);
 	r = uds_index_verify(io, &options, count_finding, &counted, &message, &findings);
 	FUZZ_REQUIRE(r < 0 || findings == counted);
 	open_and_use(io, env, how);

@@ -270,19 +270,66 @@ struct told {
 	bool nonce, configuration, lose, refuse;
 };
 
-static int repair(struct uds_io *io, struct told told, struct uds_message *message)
+static struct uds_index_options options_for(struct told told)
 {
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 
-	findings[0] = '\0';
 	options.env = &env;
 	options.offset = image.subject->offset;
 	options.check_nonce = told.nonce;
 	options.nonce = told.nonce ? image.configuration.nonce : 0;
 	options.configuration = told.configuration ? &image.configuration : NULL;
 	options.lose_records = told.lose;
+	return options;
+}
+
+static int repair_only(struct uds_io *io, struct told told, struct uds_message *message)
+{
+	struct uds_index_options options = options_for(told);
+
+	findings[0] = '\0';
 	return uds_index_repair(io, &options, take_finding, told.refuse ? &told : NULL, message,
 				NULL);
+}
+
+/* What uds_index_read_damage() said last. */
+static struct uds_index_damage damage;
+static struct uds_message damage_message;
+
+static int read_damage(struct uds_io *io, struct told told)
+{
+	const struct uds_index_damage none = UDS_INDEX_DAMAGE_INIT;
+	struct uds_index_options options = options_for(told);
+	int r;
+
+	damage = none;
+	damage_message.text[0] = '\0';
+	r = uds_index_read_damage(io, &options, &damage_message, &damage);
+	ck_assert(r == 0 || (damage.blocks == 0 && damage_message.text[0] != '\0'));
+	ck_assert((damage_message.text[0] != '\0') == (r < 0 || damage.blocks != 0));
+	ck_assert(damage.blocks != 0 || !damage.repairable);
+	ck_assert(damage.repairable || !damage.needs_nonce);
+	if (damage.blocks != 0)
+		ck_assert_msg((strstr(damage_message.text, "it is not made again") == NULL) ==
+				      damage.repairable,
+			      "%s", damage_message.text);
+	return r;
+}
+
+/* Repairs, after asking whether that can be done: the answer must have been right. */
+static int repair(struct uds_io *io, struct told told, struct uds_message *message)
+{
+	int asked = read_damage(io, told), r = repair_only(io, told, message);
+	bool done = r == 0 || r == UDS_ERR_STOPPED || r == UDS_ERR_WOULD_LOSE_RECORDS;
+
+	/* Of a version that is not known nothing is said; a repair tells it from damage. */
+	if (asked == UDS_ERR_UNSUPPORTED_VERSION)
+		return r;
+	ck_assert_msg(done == (asked == 0 &&
+			       (damage.blocks == 0 || (damage.repairable && !damage.needs_nonce))),
+		      "%s: %d %s, %d %s", image.subject->name, asked, damage_message.text, r,
+		      message->text);
+	return r;
 }
 
 static uint64_t verify(struct uds_io *io)
@@ -326,13 +373,13 @@ struct damage {
 	enum how how;
 };
 
-static void apply(uint8_t *block, const struct damage *damage)
+static void apply(uint8_t *block, const struct damage *how)
 {
-	for (uint64_t i = damage->at; i < damage->at + damage->length; i++)
-		block[i] = damage->how == FLIPPED   ? block[i] ^ (uint8_t)(0x55 + i % 127)
-			   : damage->how == ZEROED  ? 0
-			   : damage->how == ONE_BIT ? block[i] ^ 2
-						    : (uint8_t)(i * 37 + 11);
+	for (uint64_t i = how->at; i < how->at + how->length; i++)
+		block[i] = how->how == FLIPPED	 ? block[i] ^ (uint8_t)(0x55 + i % 127)
+			   : how->how == ZEROED	 ? 0
+			   : how->how == ONE_BIT ? block[i] ^ 2
+						 : (uint8_t)(i * 37 + 11);
 }
 
 static const struct damage config_damages[] = {
@@ -353,40 +400,40 @@ static const struct damage config_damages[] = {
 
 #define CONFIG_DAMAGES (sizeof(config_damages) / sizeof(config_damages[0]))
 
-static uint8_t *damaged_bytes(uint64_t at, const struct damage *damage)
+static uint8_t *damaged_bytes(uint64_t at, const struct damage *how)
 {
 	uint8_t *bytes = malloc(image.size);
 
 	ck_assert_ptr_nonnull(bytes);
 	memcpy(bytes, image.bytes, image.size);
-	apply(bytes + at, damage);
+	apply(bytes + at, how);
 	return bytes;
 }
 
-static void check_repaired(struct uds_io *io, uint64_t at, const struct damage *damage)
+static void check_repaired(struct uds_io *io, uint64_t at, const struct damage *how)
 {
 	struct uds_index *index;
 
 	ck_assert_msg(same_bytes(io, image.bytes + at, at, BLOCK), "%s, %s: another block",
-		      image.subject->name, damage->name);
-	ck_assert_msg(verify(io) == 0, "%s, %s: %s", image.subject->name, damage->name, findings);
+		      image.subject->name, how->name);
+	ck_assert_msg(verify(io) == 0, "%s, %s: %s", image.subject->name, how->name, findings);
 	index = open_index(io);
 	ask(index, image.there);
 	ck_assert_int_eq(uds_index_close(index), 0);
 }
 
-static void one_config(const struct damage *damage, bool configuration)
+static void one_config(const struct damage *how, bool configuration)
 {
 	const struct told all = { .nonce = !configuration, .configuration = configuration };
 	const struct told refusing = { .nonce = true,
 				       .configuration = configuration,
 				       .refuse = true };
-	uint8_t *bytes = damaged_bytes(image.config_at, damage);
+	uint8_t *bytes = damaged_bytes(image.config_at, how);
 	struct uds_io *io = open_bytes(bytes, image.size);
 	struct uds_message message = { "" };
 	int r;
 
-	ck_assert_msg(verify(io) > 0, "%s, %s: not found", image.subject->name, damage->name);
+	ck_assert_msg(verify(io) > 0, "%s, %s: not found", image.subject->name, how->name);
 	/* The nonce is nowhere else: without it nothing is done, and the sentence asks for it. */
 	r = repair(io, (struct told){ .lose = true }, &message);
 	ck_assert_msg(r == UDS_ERR_CORRUPT || r == UDS_ERR_UNSUPPORTED_VERSION ||
@@ -394,13 +441,17 @@ static void one_config(const struct damage *damage, bool configuration)
 		      "%d", r);
 	ck_assert_msg(strstr(message.text, "nonce") != NULL, "%s", message.text);
 	ck_assert_str_eq(findings, "");
+	if (r != UDS_ERR_UNSUPPORTED_VERSION)
+		ck_assert(damage.blocks == UDS_INDEX_CONFIG_BLOCK && damage.needs_nonce);
 	ck_assert_int_eq(repair(io, refusing, &message), UDS_ERR_STOPPED);
 	ck_assert_msg(strstr(findings, "config block: ") != NULL, "%s", findings);
 	ck_assert(same_bytes(io, bytes, 0, image.size));
 	r = repair(io, all, &message);
-	ck_assert_msg(r == 0, "%s, %s: %s", image.subject->name, damage->name, message.text);
+	ck_assert_msg(r == 0, "%s, %s: %s", image.subject->name, how->name, message.text);
 	ck_assert_msg(strstr(findings, "it is made again") != NULL, "%s", findings);
-	check_repaired(io, image.config_at, damage);
+	check_repaired(io, image.config_at, how);
+	ck_assert_int_eq(read_damage(io, all), 0);
+	ck_assert_uint_eq(damage.blocks, 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	free(bytes);
 }
@@ -518,45 +569,48 @@ static const struct damage super_damages[] = {
 
 #define SUPER_DAMAGES (sizeof(super_damages) / sizeof(super_damages[0]))
 
-static bool loses_seed(const struct damage *damage)
+static bool loses_seed(const struct damage *how)
 {
-	return damage->at <= SEED_AT && damage->at + damage->length > SEED_AT;
+	return how->at <= SEED_AT && how->at + how->length > SEED_AT;
 }
 
 /*
  * All but the seed data is as it was; and the primary nonce that they lead to, if that
  * was lost, too.
  */
-static void check_super(struct uds_io *io, const struct damage *damage)
+static void check_super(struct uds_io *io, const struct damage *how)
 {
 	const uint64_t at = image.super_at, rest = at + SEED_AT + 40;
 
-	if (loses_seed(damage)) {
-		ck_assert_msg(same_bytes(io, image.bytes + at, at, SEED_AT), "%s", damage->name);
+	if (loses_seed(how)) {
+		ck_assert_msg(same_bytes(io, image.bytes + at, at, SEED_AT), "%s", how->name);
 		ck_assert(same_bytes(io, image.bytes + rest, rest, BLOCK - SEED_AT - 40));
 		ck_assert_msg(strstr(findings, "seed data are lost") != NULL, "%s", findings);
 	} else {
 		ck_assert_msg(same_bytes(io, image.bytes + at, at, BLOCK), "%s, %s: another block",
-			      image.subject->name, damage->name);
+			      image.subject->name, how->name);
 	}
 }
 
-static void one_super(const struct damage *damage, bool asks)
+static void one_super(const struct damage *how, bool asks)
 {
-	uint8_t *bytes = damaged_bytes(image.super_at, damage);
+	uint8_t *bytes = damaged_bytes(image.super_at, how);
 	struct uds_io *io = open_bytes(bytes, image.size);
 	struct uds_message message = { "" };
 	struct uds_index *index;
 	int r;
 
-	ck_assert_msg(verify(io) > 0, "%s, %s: not found", image.subject->name, damage->name);
+	ck_assert_msg(verify(io) > 0, "%s, %s: not found", image.subject->name, how->name);
 	ck_assert_int_eq(repair(io, (struct told){ .refuse = true }, &message), UDS_ERR_STOPPED);
 	ck_assert_msg(strstr(findings, "super block is made again") != NULL, "%s", findings);
 	ck_assert(same_bytes(io, bytes, 0, image.size));
+	/* A version that cannot be is told from damage by a repair alone. */
+	if (strstr(how->name, "version") == NULL)
+		ck_assert_msg(damage.blocks == UDS_INDEX_SUPER_BLOCK, "%s", how->name);
 	r = repair(io, (struct told){ .refuse = false }, &message);
-	ck_assert_msg(r == 0, "%s, %s: %s", image.subject->name, damage->name, message.text);
-	check_super(io, damage);
-	ck_assert_msg(verify(io) == 0, "%s, %s: %s", image.subject->name, damage->name, findings);
+	ck_assert_msg(r == 0, "%s, %s: %s", image.subject->name, how->name, message.text);
+	check_super(io, how);
+	ck_assert_msg(verify(io) == 0, "%s, %s: %s", image.subject->name, how->name, findings);
 	if (asks) {
 		index = open_index(io);
 		ask(index, image.there);
@@ -629,6 +683,8 @@ START_TEST(both_blocks_are_made_again_from_a_configuration)
 			 UDS_ERR_NOT_AN_INDEX);
 	ck_assert(same_bytes(io, bytes, 0, image.size));
 	image.configuration.chapters_per_volume -= 2;
+	ck_assert_int_eq(read_damage(io, (struct told){ .configuration = true }), 0);
+	ck_assert_uint_eq(damage.blocks, UDS_INDEX_SUPER_BLOCK | UDS_INDEX_CONFIG_BLOCK);
 	ck_assert_msg(repair(io, (struct told){ .configuration = true }, &message) == 0, "%s",
 		      message.text);
 	check_super(io, &both);
@@ -639,6 +695,93 @@ START_TEST(both_blocks_are_made_again_from_a_configuration)
 	ck_assert_int_eq(uds_index_close(index), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	free(bytes);
+	free_image();
+}
+END_TEST
+
+/* One that says what it is, and cannot be made again, is named all the same. */
+START_TEST(blocks_that_are_not_made_again_are_named)
+{
+	static const struct {
+		struct damage super, config;
+		uint32_t blocks;
+		int status;
+		const char *says;
+	} cases[] = {
+		{ { "", 0, 8, FLIPPED },
+		  { "", 10, 4, FLIPPED },
+		  UDS_INDEX_SUPER_BLOCK | UDS_INDEX_CONFIG_BLOCK,
+		  0,
+		  "there is no good config block either" },
+		{ { "", 192, 32, FLIPPED },
+		  { "", 0, 512, ZEROED },
+		  UDS_INDEX_SUPER_BLOCK | UDS_INDEX_CONFIG_BLOCK,
+		  0,
+		  "super block: label" },
+		{ { "", 0, 512, ZEROED },
+		  { "", 0, 512, ZEROED },
+		  0,
+		  UDS_ERR_NOT_AN_INDEX,
+		  "not a UDS index: super block" },
+		{ { "", 0, 0, ZEROED }, { "", 0, 0, ZEROED }, 0, 0, "" },
+	};
+	const struct told told = { .nonce = true };
+
+	make_image(&subjects[0]);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t *bytes = damaged_bytes(image.super_at, &cases[i].super);
+		struct uds_io *io;
+
+		apply(bytes + image.config_at, &cases[i].config);
+		io = open_bytes(bytes, image.size);
+		ck_assert_int_eq(read_damage(io, told), cases[i].status);
+		ck_assert_uint_eq(damage.blocks, cases[i].blocks);
+		ck_assert(!damage.repairable);
+		ck_assert_msg(strstr(damage_message.text, cases[i].says) != NULL, "%s",
+			      damage_message.text);
+		ck_assert(same_bytes(io, bytes, 0, image.size));
+		ck_assert_int_eq(uds_io_close(io), 0);
+		free(bytes);
+	}
+	free_image();
+}
+END_TEST
+
+/* With a device that ends too early a good block is not to blame, and a lost one not to be had. */
+START_TEST(an_index_that_was_cut_off_is_not_called_repairable)
+{
+	const struct damage *zeroes = &super_damages[SUPER_DAMAGES - 3];
+	const struct told told = { .nonce = true };
+	struct uds_message message;
+	uint64_t whole;
+
+	make_image(&subjects[1]);
+	whole = image.size;
+	for (uint64_t size = 0; size <= whole; size += BLOCK) {
+		uint8_t *bytes = damaged_bytes(image.super_at, zeroes);
+		/* The seal at the end is never written, and need not be there. */
+		bool is_whole = size + BLOCK >= whole;
+		struct uds_io *io = bytes_io(image.bytes, size);
+		int r = read_damage(io, told);
+
+		ck_assert_msg(r == (is_whole	? 0
+				    : size == 0 ? UDS_ERR_NOT_AN_INDEX
+						: UDS_ERR_CORRUPT),
+			      "%" PRIu64 " bytes: %d %s", size, r, damage_message.text);
+		ck_assert_uint_eq(damage.blocks, 0);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		io = bytes_io(bytes, size);
+		/* Named as long as the config block is there. */
+		r = read_damage(io, told);
+		ck_assert_msg(r == (size < 2 * BLOCK ? UDS_ERR_NOT_AN_INDEX : 0),
+			      "%" PRIu64 " bytes: %d %s", size, r, damage_message.text);
+		ck_assert_uint_eq(damage.blocks, r < 0 ? 0 : UDS_INDEX_SUPER_BLOCK);
+		ck_assert_msg(damage.repairable == is_whole, "%" PRIu64 " bytes", size);
+		if (size < BLOCK * 3)
+			ck_assert_int_eq(repair_only(io, told, &message), UDS_ERR_NOT_AN_INDEX);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		free(bytes);
+	}
 	free_image();
 }
 END_TEST
@@ -861,14 +1004,14 @@ START_TEST(a_power_cut_leaves_what_can_be_repaired)
 	log = crash_log();
 	crash_add(log, bytes, image.size, BLOCK);
 	io = crash_open(log, 0);
-	ck_assert_int_eq(repair(io, told, &message), 0);
+	ck_assert_int_eq(repair_only(io, told, &message), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	crash_start(&cuts, log, 3);
 	cuts.options.variants =
 		1u << UDS_CRASH_DROP | 1u << UDS_CRASH_TORN | 1u << UDS_CRASH_SECTORS;
 	while ((after = crash_next(&cuts)) != NULL) {
 		io = crash_open(after, 0);
-		ck_assert_msg(repair(io, told, &message) == 0, "%s: %s", cuts.state.text,
+		ck_assert_msg(repair_only(io, told, &message) == 0, "%s: %s", cuts.state.text,
 			      message.text);
 		check_whole(io);
 		ck_assert_int_eq(uds_io_close(io), 0);
@@ -902,7 +1045,7 @@ START_TEST(a_call_of_the_device_that_fails_changes_nothing_for_good)
 		ck_assert_int_eq(fault_io_open(&plan, open_bytes(bytes, image.size), NULL, &io), 0);
 		fault_plan_fail(&plan, kinds[_i % 3], nth, -EIO, false);
 		message.text[0] = '\0';
-		r = repair(io, told, &message);
+		r = repair_only(io, told, &message);
 		failed = plan.failed > 0;
 		fault_plan_fail(&plan, kinds[_i % 3], 0, 0, false);
 		ck_assert_msg(r == 0 || (failed && message.text[0] != '\0'), "%d %s", r,
@@ -910,7 +1053,7 @@ START_TEST(a_call_of_the_device_that_fails_changes_nothing_for_good)
 		if (r < 0 && findings[0] == '\0')
 			ck_assert(same_bytes(io, bytes, 0, image.size));
 		if (r < 0)
-			ck_assert_msg(repair(io, told, &message) == 0, "%s", message.text);
+			ck_assert_msg(repair_only(io, told, &message) == 0, "%s", message.text);
 		/* A save that cannot be read is a loss of its own, and reported. */
 		if (strstr(findings, "mem:: save ") == NULL)
 			check_whole(io);
@@ -937,12 +1080,62 @@ static int repair_copy(const struct uds_env *given, void *context)
 	r = uds_index_repair(io, &options, NULL, NULL, &message, NULL);
 	ck_assert(r == 0 || message.text[0] != '\0');
 	if (r < 0)
-		ck_assert_int_eq(repair(io, (struct told){ .nonce = true }, &message), 0);
+		ck_assert_int_eq(repair_only(io, (struct told){ .nonce = true }, &message), 0);
 	ck_assert(same_bytes(io, image.bytes + image.config_at, image.config_at, BLOCK));
 	ck_assert_uint_eq(verify(io), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	return r;
 }
+
+static int ask_copy(const struct uds_env *given, void *context)
+{
+	struct uds_io *io = open_bytes(context, image.size);
+	const struct uds_index_damage none = UDS_INDEX_DAMAGE_INIT;
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r;
+
+	options.env = given;
+	damage = none;
+	r = uds_index_read_damage(io, &options, &message, &damage);
+	ck_assert(r == 0 || (message.text[0] != '\0' && damage.blocks == 0));
+	ck_assert(r < 0 || damage.repairable);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	return r;
+}
+
+/* A failing call is no answer. */
+START_TEST(a_question_that_fails_is_not_answered)
+{
+	const unsigned int kinds[] = { FAULT_READ, FAULT_SIZE };
+	struct fault_plan plan;
+	bool failed = true;
+	struct uds_io *io;
+	uint8_t *bytes;
+
+	make_image(&subjects[_i / 4 * 6]);
+	bytes = lost_block_bytes(_i % 2 == 1);
+	for (uint64_t nth = 1; failed; nth++) {
+		int r;
+
+		fault_plan_start(&plan);
+		ck_assert_int_eq(fault_io_open(&plan, open_bytes(bytes, image.size), NULL, &io), 0);
+		fault_plan_fail(&plan, kinds[_i / 2 % 2], nth, -EIO, false);
+		r = read_damage(io, (struct told){ .nonce = _i % 2 == 1 });
+		failed = plan.failed > 0;
+		ck_assert_msg(r == 0 || (failed && r == -EIO), "%d %s", r, damage_message.text);
+		/* What is one of several sources may be missing. */
+		ck_assert(r < 0 || damage.blocks != 0);
+		ck_assert(failed || damage.repairable);
+		ck_assert_int_eq(uds_io_close(io), 0);
+		fault_plan_end(&plan);
+	}
+	if (_i < 4)
+		ck_assert_uint_gt(torture_each_allocation(ask_copy, bytes, true), 5);
+	free(bytes);
+	free_image();
+}
+END_TEST
 
 START_TEST(each_allocation_may_fail)
 {
@@ -1012,6 +1205,9 @@ int main(void)
 	tcase_add_loop_test(tcase, a_super_block_is_made_again, 0, SUBJECTS);
 	tcase_add_loop_test(tcase, a_super_block_of_an_index_without_a_save_is_made_again, 0, 3);
 	tcase_add_loop_test(tcase, both_blocks_are_made_again_from_a_configuration, 0, SUBJECTS);
+	tcase_add_test(tcase, blocks_that_are_not_made_again_are_named);
+	tcase_add_test(tcase, an_index_that_was_cut_off_is_not_called_repairable);
+	tcase_add_loop_test(tcase, a_question_that_fails_is_not_answered, 0, 8);
 	tcase_add_test(tcase, the_search_for_a_seed_can_be_stopped);
 	tcase_add_test(tcase, a_super_block_of_another_version_is_left_alone);
 	tcase_add_test(tcase, bytes_and_seeds_are_found_for_a_nonce);

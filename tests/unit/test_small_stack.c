@@ -94,6 +94,7 @@ static void live_of_index(void *context)
 	struct uds_index_info_options info_options = UDS_INDEX_INFO_OPTIONS_INIT;
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+	struct uds_index_damage damage = UDS_INDEX_DAMAGE_INIT;
 	static struct uds_request request;
 	struct uds_message message;
 	struct uds_io *io = context;
@@ -123,10 +124,12 @@ static void live_of_index(void *context)
 		memset(junk, 0xa5,
 		       8); /* the magic of the super block, and that of the config block */
 		good(uds_io_write(io, junk, sizeof(junk), at));
+		good(MEASURE(uds_index_read_damage(io, &options, &message, &damage)));
 		good(MEASURE(
 			uds_index_repair(io, &options, ignore_finding, NULL, &message, &findings)));
 	}
 	options.check_nonce = false;
+	good(MEASURE(uds_index_read_damage(io, &options, &message, &damage)));
 
 	good(uds_io_size(io, &bytes));
 	memset(junk, 0xa5, sizeof(junk));

@@ -455,6 +455,11 @@ static int fill_index_info(void *given)
 	return uds_index_read_info(io, NULL, &message, given);
 }
 
+static int fill_index_damage(void *given)
+{
+	return uds_index_read_damage(io, NULL, &message, given);
+}
+
 static int take_index_info_options(const void *given)
 {
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
@@ -503,6 +508,7 @@ union any {
 	struct uds_index_format_options create_options;
 	struct uds_index_statistics index_statistics;
 	struct uds_index_info index_info;
+	struct uds_index_damage index_damage;
 	struct uds_io_ops io_ops;
 	struct uds_io_limits io_limits;
 	struct uds_io_engine_options engine_options;
@@ -591,6 +597,13 @@ static const struct row {
 	  { .index_info = UDS_INDEX_INFO_INIT },
 	  NULL,
 	  fill_index_info,
+	  true },
+	{ "uds_index_damage",
+	  16,
+	  sizeof(struct uds_index_damage),
+	  { .index_damage = UDS_INDEX_DAMAGE_INIT },
+	  NULL,
+	  fill_index_damage,
 	  true },
 	{ "uds_index_info_options",
 	  32,

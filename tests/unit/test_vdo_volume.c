@@ -382,6 +382,33 @@ START_TEST(an_index_that_was_in_no_volume_is_no_region)
 }
 END_TEST
 
+/* Its first block may be lost; whether there is an index says who opens it. */
+START_TEST(what_is_said_to_be_a_region_is_taken_for_one)
+{
+	struct uds_vdo_index_options options = UDS_VDO_INDEX_OPTIONS_INIT;
+	uint8_t blocks[2 * BLOCK] = { 0 };
+	struct uds_io *io = bytes_io(blocks, sizeof(blocks)), *index = NULL;
+	uint64_t bytes = 0;
+
+	ck_assert_int_eq(uds_vdo_open_index(io, &options, NULL, &message, &index),
+			 UDS_ERR_NOT_AN_INDEX);
+	ck_assert_ptr_null(index);
+	options.allow_region = true;
+	ck_assert_int_eq(uds_vdo_open_index(io, &options, NULL, &message, &index), 0);
+	ck_assert_uint_eq(uds_io_device_offset(index), BLOCK);
+	ck_assert_int_eq(uds_io_size(index, &bytes), 0);
+	ck_assert_uint_eq(bytes, sizeof(blocks));
+	ck_assert(!uds_io_is_read_only(index));
+	ck_assert_int_eq(uds_io_close(index), 0);
+	/* Not one that says of itself that it was in no volume. */
+	put_le64(blocks, UINT64_C(0x416c6252676e3031));
+	ck_assert_int_eq(uds_io_write(io, blocks, sizeof(blocks), 0), 0);
+	ck_assert_int_eq(uds_vdo_open_index(io, &options, NULL, &message, &index),
+			 UDS_ERR_NOT_AN_INDEX);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
 static struct uds_configuration small(void)
 {
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
@@ -605,6 +632,7 @@ int main(void)
 	tcase_add_test(tc, a_device_that_cannot_be_read_is_named);
 	tcase_add_test(tc, without_memory_for_a_block_nothing_is_read);
 	tcase_add_test(tc, an_index_that_was_in_no_volume_is_no_region);
+	tcase_add_test(tc, what_is_said_to_be_a_region_is_taken_for_one);
 	tcase_add_test(tc, the_index_of_a_volume_is_an_io);
 	tcase_add_test(tc, a_volume_that_is_not_stopped_is_not_written);
 	tcase_add_test(tc, advice_is_taken_apart_and_made);
