@@ -139,19 +139,27 @@ static void open_index(struct bench *bench, enum uds_index_mode mode)
 		die("open", r, &message);
 }
 
-static void start(struct bench *bench)
+static void open_file(struct bench *bench, bool create)
 {
-	struct uds_index_format_options format = UDS_INDEX_FORMAT_OPTIONS_INIT;
 	struct uds_io_file_options file = UDS_IO_FILE_OPTIONS_INIT;
 	struct uds_message message = { "" };
 	int r;
 
-	unlink(bench->path);
 	file.write = true;
-	file.create = true;
+	file.create = create;
 	r = uds_io_open_file(bench->path, &file, NULL, &message, &bench->io);
 	if (r < 0)
 		die(bench->path, r, &message);
+}
+
+static void start(struct bench *bench)
+{
+	struct uds_index_format_options format = UDS_INDEX_FORMAT_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r;
+
+	unlink(bench->path);
+	open_file(bench, true);
 	format.no_extras = bench->no_extras;
 	r = uds_index_format(bench->io, &bench->configuration, &format, &message);
 	if (r < 0)
@@ -308,6 +316,14 @@ static void measure_save(struct bench *bench)
 	note(bench, LOAD, seconds(bench));
 }
 
+static void measure_full_rebuild(struct bench *bench)
+{
+	uds_index_close(bench->index);
+	begin(bench);
+	open_index(bench, UDS_INDEX_RECOVER);
+	note(bench, REBUILD, seconds(bench));
+}
+
 #define CHAPTERS_SINCE_SAVE 64
 
 static void measure_rebuild(struct bench *bench)
@@ -321,10 +337,29 @@ static void measure_rebuild(struct bench *bench)
 	begin(bench);
 	open_index(bench, UDS_INDEX_LOAD_OR_RECOVER);
 	note(bench, RECOVERY, seconds(bench));
-	uds_index_close(bench->index);
-	begin(bench);
-	open_index(bench, UDS_INDEX_RECOVER);
-	note(bench, REBUILD, seconds(bench));
+	measure_full_rebuild(bench);
+}
+
+/* Fills a new index first. */
+static void run_new(struct bench *bench, bool rebuild)
+{
+	start(bench);
+	measure_requests(bench);
+	measure_save(bench);
+	if (rebuild)
+		measure_rebuild(bench);
+}
+
+/* With the index of an earlier run, in which a few names are posted that it does not have. */
+static void run_existing(struct bench *bench, bool rebuild)
+{
+	open_file(bench, false);
+	open_index(bench, UDS_INDEX_LOAD_OR_RECOVER);
+	bench->posted = (uint64_t)(now() * 1e9);
+	post_names(bench, bench->batch);
+	measure_save(bench);
+	if (rebuild)
+		measure_full_rebuild(bench);
 }
 
 static int compare(const void *a, const void *b)
@@ -359,7 +394,9 @@ static void usage(FILE *out)
 	      "                   [--chapters N] [--record-pages N] [--page-size BYTES]\n"
 	      "                   [--sparse-chapters N] [--sample-rate N] [--no-extras] [--keep] "
 	      "PATH\n"
-	      "PATH is overwritten, and removed at the end unless --keep is given.\n",
+	      "PATH is overwritten, and removed at the end unless --keep is given.\n"
+	      "       bench/index --existing [--runs N] [--zones Z] [--no-rebuild] PATH\n"
+	      "PATH is what an earlier run kept: only save, load and rebuild.\n",
 	      out);
 }
 
@@ -381,6 +418,7 @@ static const struct option long_options[] = {
 	{ "sample-rate", required_argument, NULL, 'a' },
 	{ "no-extras", no_argument, NULL, 'X' },
 	{ "keep", no_argument, NULL, 'k' },
+	{ "existing", no_argument, NULL, 'e' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -396,7 +434,7 @@ int main(int argc, char **argv)
 	struct uds_configuration *c = &bench.configuration;
 	struct uds_message message = { "" };
 	const char *memory = "256M";
-	bool rebuild = true, keep = false, shape = false;
+	bool rebuild = true, keep = false, shape = false, existing = false;
 	uint32_t chapters = 0, pages = 0, page_size = 0, sparse_chapters = 0, sample_rate = 0;
 	int option, r;
 
@@ -456,6 +494,9 @@ int main(int argc, char **argv)
 		case 'k':
 			keep = true;
 			break;
+		case 'e':
+			existing = true;
+			break;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
@@ -488,15 +529,14 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	for (bench.run = 0; bench.run < bench.runs; bench.run++) {
 		fprintf(stderr, "run %u of %u\n", bench.run + 1, bench.runs);
-		start(&bench);
-		measure_requests(&bench);
-		measure_save(&bench);
-		if (rebuild)
-			measure_rebuild(&bench);
+		if (existing)
+			run_existing(&bench, rebuild);
+		else
+			run_new(&bench, rebuild);
 		uds_index_close(bench.index);
 		uds_io_close(bench.io);
 	}
-	if (!keep)
+	if (!keep && !existing)
 		unlink(bench.path);
 	print_medians(&bench);
 	free(bench.requests);
