@@ -24,9 +24,7 @@ struct gather_job {
 struct gathered_chapter {
 	struct gathering *gathering;
 	bool given; /* and not finished yet */
-	uint64_t vcn;
-	bool is_sparse;
-	const uint8_t *pages;
+	struct chapter_pages chapter;
 	struct gather_job jobs[CREW_MOST];
 };
 
@@ -46,29 +44,36 @@ static uint32_t most_chapters(const struct geometry *geometry)
 	return geometry->chapters_per_volume / 8 + 2;
 }
 
-static void run_job(struct crew_job *job)
+bool gather_share(const struct uds_index *index, struct additions *additions, unsigned int member,
+		  const struct chapter_pages *chapter)
 {
-	struct gather_job *own = (struct gather_job *)job;
-	const struct gathered_chapter *chapter = own->chapter;
-	const struct gathering *gathering = chapter->gathering;
-	const struct uds_index *index = gathering->index;
 	const struct geometry *geometry = &index->geometry;
+	const uint32_t slot = geometry_physical_chapter(geometry, chapter->vcn);
 	const unsigned int members = crew_members(index->crew);
 	const uint32_t pages = geometry->record_pages_per_chapter;
-	const uint32_t first = (uint32_t)((uint64_t)pages * own->member / members);
-	const uint32_t end = (uint32_t)((uint64_t)pages * (own->member + 1) / members);
+	const uint32_t first = (uint32_t)((uint64_t)pages * member / members);
+	const uint32_t end = (uint32_t)((uint64_t)pages * (member + 1) / members);
+	bool damaged = false;
 
-	own->damaged = false;
 	for (uint32_t page = first; page < end; page++) {
 		const uint8_t *records = chapter->pages + (size_t)page * geometry->page_bytes;
 
 		/* Page by page, so that it is in the processor's cache when its names are read. */
-		own->damaged |= volume_has_damage(
-			index->volume, geometry_physical_chapter(geometry, chapter->vcn),
-			chapter->vcn, geometry->index_pages_per_chapter + page, 1, records);
-		additions_add_page(gathering->gathered.additions, own->member, chapter->vcn, page,
-				   records, chapter->is_sparse);
+		damaged |= volume_has_damage(index->volume, slot, chapter->vcn,
+					     geometry->index_pages_per_chapter + page, 1, records);
+		additions_add_page(additions, member, chapter->vcn, page, records,
+				   chapter->is_sparse);
 	}
+	return damaged;
+}
+
+static void run_job(struct crew_job *job)
+{
+	struct gather_job *own = (struct gather_job *)job;
+	const struct gathering *gathering = own->chapter->gathering;
+
+	own->damaged = gather_share(gathering->index, gathering->gathered.additions, own->member,
+				    &own->chapter->chapter);
 }
 
 static void give(struct gathering *gathering, struct gathered_chapter *chapter, uint64_t vcn,
@@ -76,10 +81,10 @@ static void give(struct gathering *gathering, struct gathered_chapter *chapter, 
 {
 	struct uds_index *index = gathering->index;
 
-	chapter->vcn = vcn;
-	chapter->pages = pages;
-	chapter->is_sparse = geometry_is_chapter_sparse(&index->geometry, gathering->found->oldest,
-							gathering->found->newest, vcn);
+	chapter->chapter.vcn = vcn;
+	chapter->chapter.pages = pages;
+	chapter->chapter.is_sparse = geometry_is_chapter_sparse(
+		&index->geometry, gathering->found->oldest, gathering->found->newest, vcn);
 	chapter->given = true;
 	for (unsigned int i = 0; i < crew_members(index->crew); i++)
 		crew_give(index->crew, i, &chapter->jobs[i].job);
@@ -92,7 +97,8 @@ static void finish(struct gathering *gathering, struct gathered_chapter *chapter
 
 	for (unsigned int i = 0; chapter->given && i < crew_members(crew); i++) {
 		crew_wait(crew, &chapter->jobs[i].job);
-		gathered->has_damage[chapter->vcn - gathered->from] |= chapter->jobs[i].damaged;
+		gathered->has_damage[chapter->chapter.vcn - gathered->from] |=
+			chapter->jobs[i].damaged;
 	}
 	chapter->given = false;
 }

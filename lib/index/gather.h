@@ -10,6 +10,20 @@
 #include "volume/find_chapters.h"
 #include "volume_index/additions.h"
 
+/* A chapter whose records are gathered. */
+struct chapter_pages {
+	uint64_t vcn;
+	bool is_sparse;
+	const uint8_t *pages; /* its record pages */
+};
+
+/*
+ * What one member of the crew does with a chapter: adds the records of its share of the pages.
+ * Returns whether there is damage among these, which is not logged.
+ */
+bool gather_share(const struct uds_index *index, struct additions *additions, unsigned int member,
+		  const struct chapter_pages *chapter);
+
 struct gathered {
 	struct additions *additions; /* sorted; NULL: no memory, or too many records */
 	uint64_t from, end;	     /* the chapters whose records they have */

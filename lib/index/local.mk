@@ -4,6 +4,7 @@ udsinclude_HEADERS += include/uds/index.h
 
 lib_libcore_la_SOURCES += \
 	lib/index/batch.c lib/index/batch.h \
+	lib/index/chapter_group.c lib/index/chapter_group.h \
 	lib/index/checkpoint.c lib/index/checkpoint.h \
 	lib/index/close_chapter.c lib/index/close_chapter.h \
 	lib/index/drive.c lib/index/drive.h \

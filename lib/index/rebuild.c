@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "base/message.h"
+#include "index/chapter_group.h"
 #include "index/close_chapter.h"
 #include "index/gather.h"
 #include "index/replay.h"
@@ -56,6 +57,7 @@ struct rebuild {
 	struct halves halves;
 	struct found_chapters found;
 	struct replay_crew *replay;
+	struct chapter_group *group; /* with a save: NULL */
 	struct chapter_stream *stream;
 	struct gathered gathered; /* what was put into the volume index while it was loaded */
 	uint64_t *vcns;		  /* the chapters that are to be entered, oldest first */
@@ -81,27 +83,6 @@ static int lose_chapter(struct rebuild *rebuild, uint64_t vcn,
 }
 
 /*
- * A chapter that is not there is passed over; its loss is in the log.
- *
- * The window of the volume index moves on chapter by chapter, as it did when they were written.
- * What a save has beyond the window that there will be in the end is left out at once, and not list
- * by list with every chapter.
- */
-static int rebuild_chapter(struct rebuild *rebuild, uint64_t vcn,
-			   const struct streamed_chapter *chapter, struct uds_message *message)
-{
-	const uint64_t low_of = rebuild->with_save ? rebuild->index->newest : vcn;
-
-	if (rebuild->found.vcns[chapter->slot] != vcn)
-		return 0;
-	if (chapter->status < 0)
-		return lose_chapter(rebuild, vcn, chapter, message);
-	replay_crew_give(rebuild->replay, vcn, low_of, chapter->slot, chapter->pages,
-			 gathered_additions(&rebuild->gathered, vcn));
-	return 0;
-}
-
-/*
  * Before a chapter is entered. Those that were read before the volume index was loaded
  * have been reported.
  */
@@ -110,27 +91,87 @@ static uint64_t chapters_done(const struct rebuild *rebuild, uint64_t vcn)
 	return (vcn > rebuild->gathered.end ? vcn : rebuild->gathered.end) - rebuild->from;
 }
 
-static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message)
+/*
+ * Looks at the next chapter. Returns 1; 0 when it is not there, and its loss is in the log; or
+ * an error.
+ */
+static int check_chapter(struct rebuild *rebuild, uint64_t vcn,
+			 const struct streamed_chapter *chapter, struct uds_message *message)
+{
+	/*
+	 * Before the chapter: a stop leaves the index closed, and nothing on the device has
+	 * changed.
+	 */
+	if (report(&rebuild->halves, chapters_done(rebuild, vcn), 0) != 0)
+		return UDS_ERR_STOPPED;
+	if (rebuild->found.vcns[chapter->slot] != vcn)
+		return 0;
+	return chapter->status < 0 ? lose_chapter(rebuild, vcn, chapter, message) : 1;
+}
+
+/*
+ * The window of the volume index moves on chapter by chapter, as it did when they were written.
+ */
+static int rebuild_in_groups(struct rebuild *rebuild, struct uds_message *message)
+{
+	const uint32_t size = chapter_group_size(&rebuild->index->geometry);
+	struct streamed_chapter chapter;
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0; i++) {
+		/* Their pages go with the next reads. */
+		if (i % size == 0)
+			r = chapter_group_enter(rebuild->group);
+		if (r < 0 || !chapter_stream_next(rebuild->stream, &chapter))
+			break;
+		r = check_chapter(rebuild, rebuild->vcns[i], &chapter, message);
+		if (r == 1)
+			chapter_group_add(rebuild->group, rebuild->vcns[i], chapter.slot,
+					  chapter.pages);
+	}
+	return r < 0 ? r : chapter_group_enter(rebuild->group);
+}
+
+/*
+ * What a save has beyond the window that there will be in the end is left out at once, and not list
+ * by list with every chapter.
+ */
+static void give_chapter(struct rebuild *rebuild, uint64_t vcn,
+			 const struct streamed_chapter *chapter)
+{
+	const struct given_chapter given = {
+		.vcn = vcn,
+		.low_of = rebuild->index->newest,
+		.slot = chapter->slot,
+		.record_pages = chapter->pages,
+		.additions = gathered_additions(&rebuild->gathered, vcn),
+	};
+
+	replay_crew_give(rebuild->replay, &given);
+}
+
+static int add_to_save(struct rebuild *rebuild, struct uds_message *message)
 {
 	struct streamed_chapter chapter;
 	int r = 0, last;
 
-	for (uint32_t i = 0; r == 0; i++) {
+	for (uint32_t i = 0; r >= 0; i++) {
 		/* Its pages go with the next read. */
 		r = replay_crew_make_room(rebuild->replay);
 		if (r < 0 || !chapter_stream_next(rebuild->stream, &chapter))
 			break;
-		/*
-		 * Before the chapter: a stop leaves the index closed, and nothing on the device has
-		 * changed.
-		 */
-		if (report(&rebuild->halves, chapters_done(rebuild, rebuild->vcns[i]), 0) != 0)
-			r = UDS_ERR_STOPPED;
-		else
-			r = rebuild_chapter(rebuild, rebuild->vcns[i], &chapter, message);
+		r = check_chapter(rebuild, rebuild->vcns[i], &chapter, message);
+		if (r == 1)
+			give_chapter(rebuild, rebuild->vcns[i], &chapter);
 	}
 	last = replay_crew_wait(rebuild->replay);
 	return r < 0 ? r : last;
+}
+
+static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message)
+{
+	return rebuild->with_save ? add_to_save(rebuild, message)
+				  : rebuild_in_groups(rebuild, message);
 }
 
 static int list_chapters(struct rebuild *rebuild)
@@ -151,6 +192,16 @@ static int list_chapters(struct rebuild *rebuild)
 	return 0;
 }
 
+/* @held: so many chapters are worked on at once. */
+static int open_stream(struct rebuild *rebuild, uint32_t held)
+{
+	/* With fewer chapters in all no memory is taken for more. */
+	if (held > rebuild->count)
+		held = rebuild->count > 0 ? rebuild->count : 1;
+	return chapter_stream_open(rebuild->index->volume, CHAPTER_RECORD_PAGES, rebuild->slots,
+				   rebuild->count, held, &rebuild->stream);
+}
+
 /* Everything that the second half needs. */
 static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 {
@@ -167,9 +218,12 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 			index->layout.super.volume_nonce, message, &index->volume_index);
 	if (r == 0)
 		r = replay_crew_make(index, rebuild->options->skip_unreadable, &rebuild->replay);
+	if (rebuild->with_save)
+		return r < 0 ? r : open_stream(rebuild, REPLAY_HELD);
 	if (r == 0)
-		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, rebuild->slots,
-					rebuild->count, REPLAY_HELD, &rebuild->stream);
+		r = chapter_group_make(index, rebuild->replay, &rebuild->group);
+	if (r == 0)
+		r = open_stream(rebuild, chapter_group_size(&index->geometry));
 	return r;
 }
 
@@ -195,6 +249,8 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 		r = index_set_open_chapter(index, index->newest);
 	if (r == 0 && report(halves, halves->slots, 0) != 0)
 		r = UDS_ERR_STOPPED;
+	/* Before the pages that it may still work on. */
+	chapter_group_free(rebuild->group);
 	chapter_stream_close(rebuild->stream);
 	replay_crew_free(rebuild->replay);
 	env_release(&index->env, rebuild->slots);

@@ -11,7 +11,7 @@ struct held_chapter;
 /* What one member does with a chapter. */
 struct replay_job {
 	struct crew_job job;
-	struct held_chapter *chapter;
+	struct held_chapter *held;
 	unsigned int member;
 	int status;
 	bool damaged; /* there is damage among the pages that this member looked at */
@@ -20,13 +20,9 @@ struct replay_job {
 
 struct held_chapter {
 	struct replay_crew *crew;
-	bool given; /* and not finished yet */
+	bool is_given; /* and not finished yet */
 	bool undo;
-	uint64_t vcn;
-	uint64_t low_of;
-	uint32_t slot;
-	const uint8_t *pages;
-	const struct additions *additions;
+	struct given_chapter chapter;
 	struct replay_job jobs[CREW_MOST];
 };
 
@@ -39,33 +35,35 @@ struct replay_crew {
 };
 
 /* Each member looks at as many pages. */
-static bool is_damaged(const struct held_chapter *chapter, unsigned int member)
+static bool is_damaged(const struct held_chapter *held, unsigned int member)
 {
-	const struct uds_index *index = chapter->crew->index;
+	const struct given_chapter *chapter = &held->chapter;
+	const struct uds_index *index = held->crew->index;
 	const struct geometry *geometry = &index->geometry;
 	const uint32_t pages = geometry->record_pages_per_chapter;
-	const uint32_t first = (uint32_t)((uint64_t)pages * member / chapter->crew->members);
-	const uint32_t end = (uint32_t)((uint64_t)pages * (member + 1) / chapter->crew->members);
+	const uint32_t first = (uint32_t)((uint64_t)pages * member / held->crew->members);
+	const uint32_t end = (uint32_t)((uint64_t)pages * (member + 1) / held->crew->members);
 
-	return end > first &&
+	return !chapter->is_checked && end > first &&
 	       volume_has_damage(index->volume, chapter->slot, chapter->vcn,
 				 geometry->index_pages_per_chapter + first, end - first,
-				 chapter->pages + (size_t)first * geometry->page_bytes);
+				 chapter->record_pages + (size_t)first * geometry->page_bytes);
 }
 
 static void run_job(struct crew_job *job)
 {
 	struct replay_job *own = (struct replay_job *)job;
-	const struct held_chapter *chapter = own->chapter;
-	struct replay *replay = chapter->crew->replays[own->member];
+	const struct held_chapter *held = own->held;
+	const struct given_chapter *chapter = &held->chapter;
+	struct replay *replay = held->crew->replays[own->member];
 
-	if (chapter->undo) {
-		own->gone =
-			replay_undo_chapter(replay, chapter->vcn, chapter->low_of, chapter->pages);
+	if (held->undo) {
+		own->gone = replay_undo_chapter(replay, chapter->vcn, chapter->low_of,
+						chapter->record_pages);
 		return;
 	}
-	own->damaged = is_damaged(chapter, own->member);
-	own->status = replay_chapter(replay, chapter->vcn, chapter->low_of, chapter->pages,
+	own->damaged = is_damaged(held, own->member);
+	own->status = replay_chapter(replay, chapter->vcn, chapter->low_of, chapter->record_pages,
 				     chapter->additions);
 }
 
@@ -90,7 +88,7 @@ int replay_crew_make(struct uds_index *index, bool skip_unreadable, struct repla
 			struct replay_job *own = &crew->held[n].jobs[i];
 
 			own->job.run = run_job;
-			own->chapter = &crew->held[n];
+			own->held = &crew->held[n];
 			own->member = i;
 		}
 	}
@@ -108,35 +106,36 @@ void replay_crew_free(struct replay_crew *crew)
 }
 
 /* Waits for a chapter, if one was given. */
-static int finish(struct replay_crew *crew, struct held_chapter *chapter)
+static int finish(struct replay_crew *crew, struct held_chapter *held)
 {
+	const struct given_chapter *chapter = &held->chapter;
 	struct uds_index *index = crew->index;
 	bool damaged = false;
 	int r = 0;
 
-	if (!chapter->given)
+	if (!held->is_given)
 		return 0;
 	for (unsigned int i = 0; i < crew->members; i++) {
-		struct replay_job *own = &chapter->jobs[i];
+		struct replay_job *own = &held->jobs[i];
 
 		crew_wait(index->crew, &own->job);
 		damaged = damaged || own->damaged;
 		r = r < 0 ? r : own->status;
 	}
-	chapter->given = false;
+	held->is_given = false;
 	if (r < 0 || !damaged)
 		return r;
 	/* Here, so that one thread logs, chapter after chapter. */
 	return volume_log_damage(index->volume, chapter->slot, chapter->vcn,
 				 index->geometry.index_pages_per_chapter,
-				 index->geometry.record_pages_per_chapter, chapter->pages);
+				 index->geometry.record_pages_per_chapter, chapter->record_pages);
 }
 
-static void give(struct replay_crew *crew, struct held_chapter *chapter)
+static void give(struct replay_crew *crew, struct held_chapter *held)
 {
-	chapter->given = true;
+	held->is_given = true;
 	for (unsigned int i = 0; i < crew->members; i++)
-		crew_give(crew->index->crew, i, &chapter->jobs[i].job);
+		crew_give(crew->index->crew, i, &held->jobs[i].job);
 }
 
 int replay_crew_make_room(struct replay_crew *crew)
@@ -144,19 +143,14 @@ int replay_crew_make_room(struct replay_crew *crew)
 	return finish(crew, &crew->held[crew->turn]);
 }
 
-void replay_crew_give(struct replay_crew *crew, uint64_t vcn, uint64_t low_of, uint32_t slot,
-		      const uint8_t *record_pages, const struct additions *additions)
+void replay_crew_give(struct replay_crew *crew, const struct given_chapter *chapter)
 {
-	struct held_chapter *chapter = &crew->held[crew->turn];
+	struct held_chapter *held = &crew->held[crew->turn];
 
-	chapter->vcn = vcn;
-	chapter->low_of = low_of;
-	chapter->slot = slot;
-	chapter->pages = record_pages;
-	chapter->additions = additions;
-	chapter->undo = false;
+	held->chapter = *chapter;
+	held->undo = false;
 	crew->turn = (crew->turn + 1) % REPLAY_HELD;
-	give(crew, chapter);
+	give(crew, held);
 }
 
 int replay_crew_wait(struct replay_crew *crew)
@@ -175,18 +169,20 @@ int replay_crew_wait(struct replay_crew *crew)
 bool replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
 		      const uint8_t *record_pages)
 {
-	struct held_chapter *chapter = &crew->held[crew->turn];
+	struct held_chapter *held = &crew->held[crew->turn];
 	bool gone = true;
 
-	chapter->vcn = vcn;
-	chapter->low_of = low_of;
-	chapter->pages = record_pages;
-	chapter->undo = true;
-	give(crew, chapter);
+	held->chapter = (struct given_chapter){
+		.vcn = vcn,
+		.low_of = low_of,
+		.record_pages = record_pages,
+	};
+	held->undo = true;
+	give(crew, held);
 	for (unsigned int i = 0; i < crew->members; i++) {
-		crew_wait(crew->index->crew, &chapter->jobs[i].job);
-		gone = gone && chapter->jobs[i].gone;
+		crew_wait(crew->index->crew, &held->jobs[i].job);
+		gone = gone && held->jobs[i].gone;
 	}
-	chapter->given = false;
+	held->is_given = false;
 	return gone;
 }

@@ -8,6 +8,7 @@
 #define INDEX_REPLAY_CREW_H
 
 #include "index/index.h"
+#include "volume_index/additions.h"
 
 /* So many chapters are worked on at once. */
 #define REPLAY_HELD 2u
@@ -25,14 +26,18 @@ void replay_crew_free(struct replay_crew *crew);
  */
 int replay_crew_make_room(struct replay_crew *crew);
 
-/*
- * Gives a chapter, after replay_crew_make_room(). Its damage is logged.
- *
- * @vcn, @low_of, @additions: as for replay_chapter(). @record_pages: stay valid until there is room
- * for REPLAY_HELD more.
- */
-void replay_crew_give(struct replay_crew *crew, uint64_t vcn, uint64_t low_of, uint32_t slot,
-		      const uint8_t *record_pages, const struct additions *additions);
+/* A chapter that is to be entered; vcn, low_of and additions as for replay_chapter(). */
+struct given_chapter {
+	uint64_t vcn;
+	uint64_t low_of;
+	uint32_t slot;
+	bool is_checked;	     /* its damage, if it has any, was logged */
+	const uint8_t *record_pages; /* valid until there is room for REPLAY_HELD more */
+	const struct additions *additions;
+};
+
+/* Gives a chapter, after replay_crew_make_room(). Its damage is logged. */
+void replay_crew_give(struct replay_crew *crew, const struct given_chapter *chapter);
 
 /* Waits for all chapters that were given. Returns as replay_crew_make_room(). */
 int replay_crew_wait(struct replay_crew *crew);

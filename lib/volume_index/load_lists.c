@@ -11,6 +11,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "volume_index/additions.h"
+#include "volume_index/list_entries.h"
 #include "volume_index/stream_format.h"
 
 /*
@@ -234,46 +235,23 @@ static void drop_entries(struct member_load *load, struct list_zone *zone, struc
 }
 
 /*
- * Merges @count entries with the records that are to be added to the list, if it is one that takes
- * them: no address may be there twice, as only a chapter can tell then what the other entry means;
- * and the list must not grow too long for the format. It has no collision entries.
- *
- * Returns how many entries there are then, or 0 when the records are to be left.
+ * Merges @count entries with the records that are to be added to the list. It has no collision
+ * entries. Returns how many there are then, or 0 when the records are to be left.
  */
 static uint32_t merge(struct member_load *load, const struct list_zone *zone,
 		      struct list_head *head, uint32_t count, const uint64_t *records,
 		      uint32_t added, uint64_t low)
 {
-	const struct delta_code *code = &zone->shape->code;
-	const uint64_t mask = zone->shape->chapter_mask;
-	uint32_t *keys = load->next_keys, *values = load->next_values;
-	uint32_t merged = 0, at = 0, bits = head->coded_bits, last = 0;
+	const struct list_entries entries = { load->keys, load->values, count };
+	const struct list_entries merged = { load->next_keys, load->next_values, count + added };
+	const uint32_t bits = list_entries_merge(zone->shape, &entries, head->coded_bits,
+						 load->additions, records, low, &merged);
 
-	for (uint32_t i = 0; i < added; i++) {
-		const struct addition addition = additions_read(load->additions, records[i]);
-		const uint32_t key = addition.address;
-
-		for (; at < count && load->keys[at] < key; at++, merged++) {
-			keys[merged] = last = load->keys[at];
-			values[merged] = load->values[at];
-		}
-		if ((at < count && load->keys[at] == key) || (merged > 0 && last == key) ||
-		    addition.vcn < low)
-			return 0;
-		bits += (uint32_t)delta_ordinary_bits(code, key - last);
-		if (at < count)
-			bits += (uint32_t)(delta_ordinary_bits(code, load->keys[at] - key) -
-					   delta_ordinary_bits(code, load->keys[at] - last));
-		if (bits > DELTA_LIST_MAX_BITS)
-			return 0;
-		keys[merged] = last = key;
-		values[merged++] = (uint32_t)(addition.vcn & mask);
-	}
-	memcpy(keys + merged, load->keys + at, (count - at) * sizeof(*keys));
-	memcpy(values + merged, load->values + at, (count - at) * sizeof(*values));
+	if (bits == 0)
+		return 0;
 	head->coded_bits = (uint16_t)bits;
 	go_on(load);
-	return count + added;
+	return merged.count;
 }
 
 /* Makes the list of entries that were decoded, with what is to be added to them. */
@@ -360,18 +338,13 @@ static int make_member(struct list_loads *loads, struct member_load *load,
 		       const struct volume_index_cut *cut)
 {
 	const struct volume_index *index = loads->index;
-	uint32_t most = list_most_entries(&index->shapes[0]);
-
-	/* One buffer for both sub-indexes, with the entries of the larger one. */
-	if (index->subs == 2 && list_most_entries(&index->shapes[1]) > most)
-		most = list_most_entries(&index->shapes[1]);
 	load->index = loads->index;
 	for (unsigned int sub = 0; cut != NULL && sub < index->subs; sub++)
 		load->keep_from[sub] = lowest_chapter(&index->shapes[sub], cut->low_of);
 	load->high = cut != NULL ? cut->high : 0;
 	load->drop = cut != NULL && cut->without_high ? cut->high : NO_CHAPTER;
 	load->additions = cut != NULL ? cut->additions : NULL;
-	load->most_entries = most + 1;
+	load->most_entries = list_most_entries(index) + 1;
 	load->keys = env_allocate(&index->env, load->most_entries, sizeof(*load->keys));
 	load->values = env_allocate(&index->env, load->most_entries, sizeof(*load->values));
 	load->batches = env_allocate(&index->env, BATCHES, sizeof(*load->batches));

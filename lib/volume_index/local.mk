@@ -2,10 +2,12 @@
 
 lib_libcore_la_SOURCES += \
 	lib/volume_index/additions.c lib/volume_index/additions.h \
+	lib/volume_index/enter.c lib/volume_index/enter.h \
 	lib/volume_index/list.c lib/volume_index/list.h \
 	lib/volume_index/list_avx2.c \
 	lib/volume_index/list_choose.c \
 	lib/volume_index/list_bits.h \
+	lib/volume_index/list_entries.c lib/volume_index/list_entries.h \
 	lib/volume_index/list_operations.h \
 	lib/volume_index/list_portable.c \
 	lib/volume_index/load.c \

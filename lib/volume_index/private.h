@@ -64,6 +64,21 @@ static inline struct list_zone *zone_of_list(const struct volume_index *index, u
 			    part_of_list(index, zone, list % index->lists_per_zone[sub]));
 }
 
+/* No list has more entries, of either sub-index. */
+static inline uint32_t list_most_entries(const struct volume_index *index)
+{
+	uint32_t most = 0;
+
+	for (unsigned int sub = 0; sub < index->subs; sub++) {
+		const struct delta_code *code = &index->shapes[sub].code;
+		const uint32_t entries =
+			DELTA_LIST_MAX_BITS / (code->min_bits + code->payload_bits);
+
+		most = entries > most ? entries : most;
+	}
+	return most;
+}
+
 /* Copies a list that the save still has to write, as it is (save_lists.c). */
 void zone_save_keep(struct zone_save *save, const struct list_zone *zone, uint32_t list);
 

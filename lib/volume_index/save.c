@@ -178,10 +178,8 @@ static int make_part(struct volume_index *index, struct part *part, struct list_
 
 static int make_encoder(const struct volume_index *index, struct list_encoder *encoder)
 {
-	uint32_t most = list_most_entries(&index->shapes[0]);
+	const uint32_t most = list_most_entries(index);
 
-	if (index->subs == 2 && list_most_entries(&index->shapes[1]) > most)
-		most = list_most_entries(&index->shapes[1]);
 	encoder->keys = env_allocate(&index->env, most, sizeof(*encoder->keys));
 	encoder->values = env_allocate(&index->env, most, sizeof(*encoder->values));
 	encoder->names = env_allocate(&index->env, most, sizeof(*encoder->names));

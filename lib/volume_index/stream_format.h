@@ -40,10 +40,4 @@ static inline const char *sub_index_name(const struct volume_index *index, unsig
 	return sub == SUB_INDEX_HOOK ? "hook sub-index" : "non-hook sub-index";
 }
 
-/* No list has more entries. */
-static inline uint32_t list_most_entries(const struct list_shape *shape)
-{
-	return DELTA_LIST_MAX_BITS / (shape->code.min_bits + shape->code.payload_bits);
-}
-
 #endif

@@ -230,6 +230,12 @@ tests_unit_test_volume_index_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_volume_index_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_volume_index_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_enter
+tests_unit_test_enter_SOURCES = tests/unit/test_enter.c
+tests_unit_test_enter_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_enter_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_enter_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_volume_index_save
 tests_unit_test_volume_index_save_SOURCES = tests/unit/test_volume_index_save.c \
 	tests/unit/volume_index_model.c tests/unit/volume_index_model.h
