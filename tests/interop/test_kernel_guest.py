@@ -155,8 +155,9 @@ def library_reads_what_it_wrote(case):
     equal(case.exceptions() > 20, True, "enough exceptions")
 
 
-def kernel_opens_and_continues(cases, folder, results):
-    script, files, disks, todo = [], [], [], {}
+def kernel_opens_and_continues(cases, invalid, folder, results):
+    """In the same boot it is asked what it thinks of an invalid store."""
+    script, files, disks, todo = [make_invalid(invalid)], [], invalid.disks(), {}
     for case in cases:
         todo[case] = case.writes(8)
         case.before = case.peer.status(case.origin, case.cow)
@@ -193,10 +194,23 @@ def kernel_opens_and_continues(cases, folder, results):
         results.run("kernel_reads_what_we_wrote: " + case.title, kernel_reads, case)
         results.run("we_read_what_the_kernel_continued: " + case.title, library_reads_on, case)
         results.run("kernel_appends_as_the_model: " + case.title, same_bytes, case)
+    results.run("kernel_knows_an_invalid_store", lambda: (
+        equal(invalid.peer.status(invalid.origin, invalid.cow), "Invalid"),
+        equal(said["invalid"].split()[3:], ["Invalid"])))
+
+
+def make_invalid(case):
+    """Too many writes to the origin: the store becomes invalid. Returns how the kernel is asked."""
+    case.peer.create(case.cow, case.chunk * SECTOR)
+    writes = [("origin", i * case.chunk, case.chunk, i + 1) for i in range(case.count)]
+    case.peer.play(case.origin, case.cow, writes)
+    return "snap s %s %s P %d && echo invalid $(dmsetup status s) && dmsetup remove s" % (
+        *case.devices(), case.chunk)
 
 
 def kernel_merges(cases, results):
-    """The kernel merges stores that are full, and stores that we have half merged."""
+    """The kernel merges stores that are full, and stores that we have half merged; the last of all
+    it does not come to the end of."""
     script, disks, halves = [], [], []
     for case in cases:
         case.copy(".kernel")
@@ -205,7 +219,11 @@ def kernel_merges(cases, results):
         for suffix in (".kernel", ".half"):
             script.append(merge_script(case, suffix))
             disks += case.disks(suffix)
-    said = guest("\n".join(script), disks)
+    for case in cases:
+        case.copy(".cut")
+        disks += case.disks(".cut")
+    said = guest("\n".join(script) + "\n" + half_merge_script(cases), disks,
+                 kill_on="HALF-MERGED")
 
     def merged_alike(case):
         equal(said["view-%s.kernel" % case.letter], sha(case.view), "view before")
@@ -228,11 +246,6 @@ def kernel_merges(cases, results):
 
 
 def we_end_the_kernels_merge(cases, results):
-    disks = []
-    for case in cases:
-        case.copy(".cut")
-        disks += case.disks(".cut")
-    guest(half_merge_script(cases), disks, kill_on="HALF-MERGED")
     middle = [0 < case.exceptions(".cut") < case.exceptions() for case in cases]
 
     def ended(case):
@@ -247,18 +260,6 @@ def we_end_the_kernels_merge(cases, results):
     for case in cases:
         results.run("we_end_the_kernels_merge: " + case.title, ended, case)
     results.run("a_merge_was_cut_in_the_middle", equal, any(cut for cut in middle), True)
-
-
-def kernel_knows_invalid(case, results):
-    """Too many writes to the origin: the store becomes invalid, and the kernel says so too."""
-    case.peer.create(case.cow, case.chunk * SECTOR)
-    writes = [("origin", i * case.chunk, case.chunk, i + 1) for i in range(case.count)]
-    case.peer.play(case.origin, case.cow, writes)
-    said = guest("snap s %s %s P %d && echo status $(dmsetup status s)"
-                 % (*case.devices(), case.chunk), case.disks())
-    results.run("kernel_knows_an_invalid_store", lambda: (
-        equal(case.peer.status(case.origin, case.cow), "Invalid"),
-        equal(said["status"].split()[3:], ["Invalid"])))
 
 
 def available():
@@ -295,10 +296,10 @@ def main():
             results.run("library_reads_what_it_wrote: " + case.title,
                         library_reads_what_it_wrote, case)
         if not results.failed:
-            kernel_opens_and_continues(cases, folder, results)
+            kernel_opens_and_continues(cases, Case(folder, peers[0], "i", 8, 2048, 512, 80), folder,
+                                       results)
             kernel_merges(cases, results)
             we_end_the_kernels_merge(cases, results)
-            kernel_knows_invalid(Case(folder, peers[0], "i", 8, 2048, 512, 80), results)
     return results.finish()
 
 
