@@ -34,9 +34,8 @@ object() { echo "$build/lib/$1/libcore_la-$2.o"; }
 # "module other", for each call or other use of a symbol.
 uses() {
 	for file in "$src/lib/$1"/*.c; do
-		module=$(basename "$file" .c)
-		nm "$(object "$1" "$module")" | sed "s|^|$module |"
-	done | awk '
+		object "$1" "$(basename "$file" .c)"
+	done | xargs nm -A | sed 's|^[^:]*/libcore_la-\([a-z_0-9]*\)\.o:|\1 |' | awk '
 		$(NF - 1) == "U" { use[++n] = $1; symbol[n] = $NF; next }
 		$(NF - 1) ~ /^[A-Z]$/ { where[$NF] = $1 }
 		END { for (i = 1; i <= n; i++) if (symbol[i] in where) print use[i], where[symbol[i]] }'
@@ -53,8 +52,9 @@ for folder in $folders; do
 		[ -f "$(object "$folder" "$(basename "$file" .c)")" ] || basename "$file"
 	done)
 	if [ -z "$missing" ] && command -v nm >/dev/null; then
-		edges=$(includes "$folder"; uses "$folder")
-		calls=$((calls + $(uses "$folder" | awk '$1 != $2' | wc -l)))
+		used=$(uses "$folder")
+		calls=$((calls + $(echo "$used" | awk '$1 != $2' | wc -l)))
+		edges=$(includes "$folder"; echo "$used")
 	else
 		echo "skipped: the calls in lib/$folder: no nm, or no object of" $missing
 		skipped=$((skipped + 1))
