@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "families.h"
+#include "schemes.h"
 #include "target.h"
 #include "text.h"
 
@@ -109,13 +110,13 @@ int open_to_create(const struct command *command, const char *uri, const struct 
 	options.write = true;
 	options.create = true;
 	options.exclusive_create = plain_path(uri) != NULL;
-	r = uds_io_open_uri(uri, &options, env, &message, ret_io);
+	r = open_uri(uri, &options, env, &message, ret_io);
 	*ret_made = r == 0 && options.exclusive_create;
 	if (r == -EEXIST) {
 		/* Still to create: what is there is not written through a symbolic link. */
 		options.exclusive_create = false;
 		message.text[0] = '\0';
-		r = uds_io_open_uri(uri, &options, env, &message, ret_io);
+		r = open_uri(uri, &options, env, &message, ret_io);
 	}
 	return r < 0 ? failed(command, uri, r, &message) : EXIT_GOOD;
 }

@@ -9,6 +9,7 @@
 #include <uds/lvm.h>
 
 #include "output.h"
+#include "schemes.h"
 #include "text.h"
 
 #define COMMAND_BYTES 4096
@@ -42,7 +43,7 @@ static struct uds_io *open_to_look(const char *uri)
 	struct uds_io *io = NULL;
 
 	options.no_lock = true;
-	return uds_io_open_uri(uri, &options, NULL, NULL, &io) == 0 ? io : NULL;
+	return open_uri(uri, &options, NULL, NULL, &io) == 0 ? io : NULL;
 }
 
 /* For uds_lvm_for_each_pv(): whether it has that uuid. */

@@ -11,6 +11,7 @@
 #include <uds/lvm.h>
 
 #include "optional.h"
+#include "schemes.h"
 #include "tool.h"
 
 #include "base/bytes.h"
@@ -258,8 +259,7 @@ static void read_nonce(const char *uri, struct identity *identity)
 	struct uds_io *io;
 
 	options.no_lock = true;
-	if (!inner_uri(uri, inner, sizeof(inner)) ||
-	    uds_io_open_uri(inner, &options, NULL, NULL, &io) < 0)
+	if (!inner_uri(uri, inner, sizeof(inner)) || open_uri(inner, &options, NULL, NULL, &io) < 0)
 		return;
 	identity->vdo = empty;
 	identity->knows_nonce = uds_vdo_read_info(io, NULL, &identity->vdo) == 0;
@@ -288,7 +288,7 @@ int identify(const char *uri, struct uds_message *message, struct identity *ret_
 	int r;
 
 	options.no_lock = true;
-	r = uds_io_open_uri(uri, &options, NULL, message, &io);
+	r = open_uri(uri, &options, NULL, message, &io);
 	if (r < 0)
 		return r;
 	head = aligned_alloc(LOOK_BYTES, LOOK_BYTES);

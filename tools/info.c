@@ -8,6 +8,7 @@
 #include "families.h"
 #include "identify.h"
 #include "output.h"
+#include "schemes.h"
 #include "target.h"
 #include "text.h"
 #include "vdo_show.h"
@@ -158,7 +159,7 @@ static void look_for_vdo(struct target *target, struct vdo_view *view)
 	struct uds_io *io;
 
 	options.no_lock = true;
-	if (uds_io_open_uri(device, &options, NULL, NULL, &io) < 0)
+	if (open_uri(device, &options, NULL, NULL, &io) < 0)
 		return;
 	view->info = empty;
 	view->known = uds_vdo_read_info(io, NULL, &view->info) == 0;

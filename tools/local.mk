@@ -4,7 +4,8 @@
 # hashing of tables are the library's files, compiled in.
 if BUILD_TOOL
 bin_PROGRAMS += uds
-uds_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) -DNBDKIT_PLUGIN='"$(nbdkitplugindir)/nbdkit-uds-plugin.so"'
+uds_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) -DNBDKIT_PLUGIN='"$(nbdkitplugindir)/nbdkit-uds-plugin.so"' \
+	-DLIBRARY_FOLDER='"$(libdir)"'
 uds_LDADD = libuds.la $(JANSSON_LIBS) -ldl
 uds_SOURCES = \
 	tools/commands.c tools/families.h \
@@ -40,6 +41,7 @@ uds_SOURCES = \
 	tools/scan_time.c tools/scan_time.h \
 	tools/scan_tree.c tools/scan_tree.h \
 	tools/scan_walk.c tools/scan_walk.h \
+	tools/schemes.c tools/schemes.h \
 	tools/snapshot_commands.c \
 	tools/snapshot_data.c \
 	tools/snapshot_diff.c \

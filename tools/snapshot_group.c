@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schemes.h"
+
 #define NAME_BYTES 256
 
 bool group_has(const char *uri)
@@ -263,7 +265,7 @@ int group_complete(struct snapshot_target *target, bool write_origin)
 		return EXIT_GOOD;
 	options.no_lock = true;
 	/* Without a log: what it says is said again when the device is opened to work on it. */
-	r = uds_io_open_uri(target->cow_uri, &options, NULL, &message, &cow);
+	r = open_uri(target->cow_uri, &options, NULL, &message, &cow);
 	if (r < 0)
 		return failed(target->command, target->cow_uri, r, &message);
 	status = complete_from(target, cow, write_origin);

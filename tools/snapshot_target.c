@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "schemes.h"
 #include "snapshot_group.h"
 
 static void print_log(void *context, enum uds_log_level level, const char *sentence)
@@ -51,7 +52,7 @@ int snapshot_open_io(struct snapshot_target *target, const char *uri, bool write
 	int r;
 
 	options.write = write;
-	r = uds_io_open_uri(uri, &options, &target->env, &message, ret_io);
+	r = open_uri(uri, &options, &target->env, &message, ret_io);
 	return r < 0 ? failed(target->command, uri, r, &message) : EXIT_GOOD;
 }
 
@@ -78,7 +79,7 @@ static struct uds_io *open_to_look(const char *uri)
 	struct uds_io *io = NULL;
 
 	options.no_lock = true;
-	return uds_io_open_uri(uri, &options, NULL, NULL, &io) == 0 ? io : NULL;
+	return open_uri(uri, &options, NULL, NULL, &io) == 0 ? io : NULL;
 }
 
 static bool have_common_bytes(const char *one_uri, const char *other_uri)

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "schemes.h"
+
 static uint64_t fixed_now(void *context)
 {
 	const struct target *target = context;
@@ -61,7 +63,7 @@ int target_open_io(struct target *target, bool write)
 	int r;
 
 	options.write = write;
-	r = uds_io_open_uri(target->uri, &options, &target->env, &message, &target->io);
+	r = open_uri(target->uri, &options, &target->env, &message, &target->io);
 	return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
 }
 

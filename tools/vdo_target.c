@@ -3,6 +3,7 @@
 #include "vdo_target.h"
 
 #include "progress.h"
+#include "schemes.h"
 
 static void print_log(void *context, enum uds_log_level level, const char *sentence)
 {
@@ -34,7 +35,7 @@ int vdo_open(struct vdo_target *target, bool write)
 	int r;
 
 	options.write = write;
-	r = uds_io_open_uri(target->uri, &options, &target->env, &message, &target->device);
+	r = open_uri(target->uri, &options, &target->env, &message, &target->device);
 	if (r < 0)
 		return failed(target->command, target->uri, r, &message);
 	r = uds_vdo_read_info(target->device, &message, &target->info);

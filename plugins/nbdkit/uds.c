@@ -15,6 +15,8 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "schemes.h"
+
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 #define MOST_COWS    64
 
@@ -155,7 +157,7 @@ static int open_io(const char *uri, bool write, struct uds_io **ret_io)
 
 	options.write = write;
 	options.direct = asked.direct;
-	r = uds_io_open_uri(uri, &options, NULL, &message, ret_io);
+	r = open_uri(uri, &options, NULL, &message, ret_io);
 	if (r < 0)
 		nbdkit_error("%s", message.text);
 	return r;

@@ -13,3 +13,9 @@ tests_nbd_test_nbd_CFLAGS = $(TEST_CFLAGS)
 tests_nbd_test_nbd_LDADD = libuds-nbd.la libuds.la $(CHECK_LIBS) -lpthread
 endif
 endif
+
+# Skips where there is no libuds-nbd. Not in sanitized builds: once is enough for what takes long.
+if !SANITIZED
+TESTS += tests/nbd/test_nbd_tool.py
+endif
+EXTRA_DIST += tests/nbd/test_nbd_tool.py

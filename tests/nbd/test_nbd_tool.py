@@ -1,0 +1,460 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The uds command on NBD exports: the same bytes as on files, also when the server or the command is killed meanwhile.
+
+Servers are nbdkit's; its cache filter keeps writes in memory until a flush, and loses them when it is killed."""
+import functools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "tool"))
+import lvm_image  # noqa: E402
+import vdo_image  # noqa: E402
+from tool_support import (FAILED, SEED, SMALL, TOOL, USAGE, Folder, Skip, content, data, equal, has, main,  # noqa: E402
+                          name, uds)
+
+BUILD = os.environ.get("UDS_BUILDDIR", ".")
+LIBRARIES = os.path.join(BUILD, ".libs")
+MIB = 1 << 20
+FIXED = ["--save-time", "1700000000000"]
+CACHED = ["--filter=cache"], ["cache=writeback"]
+
+
+@functools.lru_cache(maxsize=None)
+def need():
+    if not os.path.exists(os.path.join(LIBRARIES, "libuds-nbd.so.0")):
+        raise Skip("built without libnbd")
+    if not shutil.which("nbdkit"):
+        raise Skip("no nbdkit")
+
+
+class Server:
+    """An nbdkit that serves a file."""
+    def __init__(self, path, filters=(), parameters=()):
+        need()
+        self.words = [*filters, "file", "file=" + path, *parameters]
+        # A short path: that of a socket has a small limit.
+        self.folder = tempfile.mkdtemp(prefix="uds-nbd-", dir="/tmp")
+        self.socket = os.path.join(self.folder, "s")
+        self.uri = "nbd+unix:///?socket=" + self.socket
+        self.start()
+
+    def start(self):
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        self.process = subprocess.Popen(["nbdkit", "-f", "-U", self.socket, *self.words], stderr=subprocess.DEVNULL)
+        for _ in range(500):
+            if self.listens():
+                return
+            time.sleep(0.01)
+        raise AssertionError("nbdkit %s does not start" % self.words)
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.socket) == 0
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self):
+        self.kill()
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def empty(path, size):
+    with open(path, "wb") as file:
+        file.truncate(size)
+    return path
+
+
+def lines(first, count):
+    return "".join("%s %s\n" % (name(i), data(i)) for i in range(first, first + count))
+
+
+def create(uri, *options):
+    return uds("create", *SMALL, "--nonce", "77", "--nonce-data", SEED, *FIXED, *options, uri)
+
+
+class Pair:
+    """A file, and the same file behind a server."""
+    def __init__(self, folder, size, server=((), ())):
+        self.plain, self.behind = empty(os.path.join(folder, "plain"), size), empty(os.path.join(folder, "behind"), size)
+        self.server = Server(self.behind, *server)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.__exit__()
+
+    def uris(self):
+        return self.plain, self.server.uri
+
+    def both(self, act):
+        """Does the same on both; the same answer."""
+        equal(act(self.server.uri), act(self.plain))
+
+    def same(self):
+        equal(content(self.plain) == content(self.behind), True, "the same bytes")
+
+
+def index_bytes(folder):
+    """How large an index of SMALL is."""
+    path = os.path.join(folder, "probe")
+    create(path)
+    size = os.path.getsize(path)
+    os.unlink(path)
+    return size
+
+
+# ---- an index ----
+
+def an_index_has_the_bytes_that_it_has_on_a_file():
+    with Folder() as folder, Pair(folder, index_bytes(folder), CACHED) as pair:
+        pair.both(lambda uri: create(uri).out)
+        pair.same()
+        pair.both(lambda uri: uds("post", *FIXED, uri, stdin=lines(0, 3000)).out)
+        pair.both(lambda uri: uds("update", *FIXED, uri, stdin=lines(100, 50)).out)
+        pair.both(lambda uri: uds("delete", *FIXED, uri, stdin="".join("%s\n" % name(i) for i in range(0, 3000, 7))).out)
+        pair.both(lambda uri: uds("exec", *FIXED, uri, stdin="post %s %s\nquery %s\npeek %s\n" % (
+            name(9999), data(1), name(9999), name(3))).out)
+        pair.same()
+        pair.both(lambda uri: uds("dump", uri).out)
+        pair.both(lambda uri: uds("verify", uri).status)
+        infos = [uds("info", "--json", uri).json for uri in pair.uris()]
+        equal(*[{key: value for key, value in info.items() if key not in ("path", "uri", "index")} for info in infos])
+
+
+def a_scan_keeps_its_index_there():
+    with Folder() as folder, Pair(folder, index_bytes(folder)) as pair:
+        create(pair.server.uri)
+        with open(os.path.join(folder, "data"), "wb") as file:
+            file.write(os.urandom(MIB))
+        scans = [uds("scan", "--json", "--index", pair.server.uri, file.name).json for _ in range(2)]
+        equal([scan["known_blocks"] for scan in scans], [0, 256])
+
+
+def an_export_that_is_too_small_is_named():
+    with Folder() as folder:
+        size = index_bytes(folder)
+        with Pair(folder, size // 2 // 4096 * 4096) as pair:
+            ran = uds("create", *SMALL, "--no-extras", pair.server.uri, status=None)
+            equal(ran.status in (FAILED, USAGE), True, ran)
+            has(ran.err, pair.server.uri, str(size // 2 // 4096 * 4096))
+            equal(any(content(pair.behind)), False, "nothing was written")
+
+
+def a_command_that_is_killed_leaves_what_can_be_recovered():
+    with Folder() as folder, Pair(folder, index_bytes(folder)) as pair:
+        create(pair.server.uri)
+        with subprocess.Popen([TOOL, "post", pair.server.uri], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, text=True) as killed:
+            killed.stdin.write(lines(0, 3000))
+            killed.stdin.flush()
+            time.sleep(0.5)
+            killed.kill()
+            killed.stdin = None
+        equal(uds("info", "--json", pair.server.uri).json["state"], "needs-recovery")
+        uds("recover", pair.server.uri)
+        uds("verify", pair.server.uri)
+        answers = uds("peek", pair.server.uri, stdin="".join("%s\n" % name(i) for i in range(3000))).out.split()
+        equal(set(answers[i] for i in range(3000)) <= set(data(i) for i in range(3000)) | {"-"}, True)
+        equal(sum(answer != "-" for answer in answers) >= 512, True, "whole chapters are there")
+
+
+def while_killed(servers, pause, act):
+    """Does something while servers are killed, one after the other, and started again. Returns its result, and how
+    often that was. A server may end with the thread that started it, so that has to be this one."""
+    results, times = [], 0
+
+    def run():
+        try:
+            results.append(act())
+        except Exception as error:  # told by the main thread
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while True:
+        thread.join(pause)
+        if not thread.is_alive():
+            break
+        servers[times % len(servers)].restart()
+        times += 1
+    if isinstance(results[0], Exception):
+        raise results[0]
+    return results[0], times
+
+
+SLOW = ["--filter=cache", "--filter=delay"], ["cache=writeback", "delay-read=2ms", "delay-write=4ms"]
+
+
+def servers_that_are_killed_lose_nothing():
+    with Folder() as folder, Pair(folder, index_bytes(folder), SLOW) as pair:
+        for uri in pair.uris():
+            create(uri)
+        uds("post", *FIXED, pair.plain, stdin=lines(0, 4000))
+        ran, times = while_killed([pair.server], 0.15, lambda: uds("post", *FIXED, pair.server.uri, stdin=lines(0, 4000)))
+        equal(times > 0, True, "no server was killed")
+        has(ran.err, "the connection is lost")
+        pair.both(lambda uri: uds("dump", uri).out)
+        uds("verify", pair.server.uri)
+        pair.same()
+
+
+def a_server_with_another_size_ends_the_command():
+    with Folder() as folder, Pair(folder, index_bytes(folder), SLOW) as pair:
+        create(pair.server.uri)
+        with subprocess.Popen([TOOL, "exec", pair.server.uri], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as process:
+            process.stdin.write("post %s %s\n" % (name(1), data(1)))
+            process.stdin.flush()
+            time.sleep(0.5)
+            pair.server.kill()
+            other = empty(os.path.join(folder, "other"), 64 * MIB)
+            pair.server.words[pair.server.words.index("file=" + pair.behind)] = "file=" + other
+            pair.server.start()
+            process.stdin.close()
+            process.stdin = None
+            messages = process.stderr.read()
+        equal(process.returncode, FAILED, messages)
+        has(messages, "another size now", "given up")
+        equal(any(content(other)), False, "nothing was written there")
+
+
+def errors_of_the_server_are_named():
+    with Folder() as folder:
+        flag = os.path.join(folder, "flag")
+        filters = ["--filter=error"], ["error=EIO", "error-pwrite-rate=100%", "error-file=" + flag]
+        with Pair(folder, index_bytes(folder), filters) as pair:
+            create(pair.server.uri)
+            uds("post", pair.server.uri, stdin=lines(0, 600))
+            empty(flag, 0)
+            uds("post", pair.server.uri, stdin=lines(600, 1500), status=FAILED, says=["Input/output error", pair.server.uri])
+            os.unlink(flag)
+            uds("recover", pair.server.uri)
+            uds("verify", pair.server.uri)
+            equal(uds("peek", pair.server.uri, stdin="%s\n" % name(5)).out, data(5) + "\n")
+
+
+def a_read_only_export_is_read_and_not_written():
+    with Folder() as folder:
+        path = os.path.join(folder, "index")
+        create(path)
+        uds("post", path, stdin=lines(0, 10))
+        before = content(path)
+        with Server(path, ["-r"]) as server:
+            uds("post", server.uri, stdin=lines(0, 1), status=FAILED, says="the server exports it read-only")
+            uds("verify", server.uri)
+            equal(uds("peek", server.uri, stdin="%s\n" % name(3)).out, data(3) + "\n")
+        equal(content(path) == before, True)
+
+
+# ---- snapshots ----
+
+SIZE = 4 * MIB
+
+
+class Snapshot:
+    """An origin and a store as files, and as what a command is given: any mix of files and exports."""
+    def __init__(self, folder, label, origin_served, cow_served, server=((), ())):
+        self.origin, self.cow = (empty(os.path.join(folder, "%s-%s" % (label, kind)), SIZE) for kind in ("origin", "cow"))
+        self.servers = []
+        self.uris = [self.serve(path, server) if served else path
+                     for path, served in ((self.origin, origin_served), (self.cow, cow_served))]
+
+    def serve(self, path, server):
+        self.servers.append(Server(path, *server))
+        return self.servers[-1].uri
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for server in self.servers:
+            server.__exit__()
+
+    def run(self, *words, **options):
+        return uds("snapshot", words[0], "--origin", self.uris[0], *words[1:], self.uris[1], **options)
+
+    def bytes(self):
+        return content(self.origin), content(self.cow)
+
+
+def fill(snapshot):
+    """Gives it content and exceptions."""
+    with open(snapshot.origin, "r+b") as file:
+        file.write(bytes(range(256)) * (SIZE // 512))
+    uds("snapshot", "create", "--chunk-size", "4K", snapshot.uris[1])
+    for offset, length, letter in ((5000, 60000, b"a"), (2 * MIB, 300000, b"b"), (SIZE - 9000, 9000, b"c")):
+        snapshot.run("write", "--offset", offset, stdin=letter * length, binary=True)
+    snapshot.run("write-origin", "--offset", MIB, stdin=b"o" * 200000, binary=True)
+
+
+def snapshots_have_the_bytes_that_they_have_on_files():
+    with Folder() as folder, Snapshot(folder, "plain", False, False) as plain:
+        fill(plain)
+        reads = plain.run("read", binary=True).out, plain.run("diff").out
+        written = plain.bytes()
+        plain.run("merge")
+        for mix in ((True, False), (False, True), (True, True)):
+            with Snapshot(folder, "served", *mix, CACHED) as served:
+                fill(served)
+                equal(served.bytes() == written, True, mix)
+                equal((served.run("read", binary=True).out, served.run("diff").out) == reads, True, mix)
+                served.run("verify")
+                equal(uds("snapshot", "list", served.uris[1]).out == uds("snapshot", "list", served.cow).out, True)
+                served.run("merge")
+                equal(served.bytes() == plain.bytes(), True, "merged, %s" % (mix,))
+
+
+def the_same_export_is_not_both():
+    with Folder() as folder, Snapshot(folder, "one", False, True) as one:
+        uds("snapshot", "create", "--chunk-size", "4K", one.uris[1])
+        before = content(one.cow)
+        uds("snapshot", "merge", "--origin", one.uris[1], one.uris[1], status=None, says="in common")
+        equal(content(one.cow) == before, True)
+
+
+def merged(folder):
+    """What a merge on files leaves."""
+    with Snapshot(folder, "plain", False, False) as plain:
+        fill(plain)
+        before = plain.bytes()
+        plain.run("merge")
+        return before, content(plain.origin)
+
+
+def a_merge_goes_on_when_servers_are_killed():
+    with Folder() as folder:
+        before, after = merged(folder)
+        with Snapshot(folder, "served", True, True, SLOW) as served:
+            fill(served)
+            equal(served.bytes() == before, True)
+            ran, times = while_killed(served.servers, 0.2, lambda: served.run("merge", "--rate", "400K"))
+            equal(times > 0, True, "no server was killed")
+            has(ran.err, "the connection is lost")
+            equal(content(served.origin) == after, True)
+
+
+def a_merge_that_is_killed_goes_on_later():
+    with Folder() as folder:
+        after = merged(folder)[1]
+        with Snapshot(folder, "served", True, True, CACHED) as served:
+            fill(served)
+            for wait in (0.2, 0.35, 0.5):
+                with subprocess.Popen([TOOL, "snapshot", "merge", "--quiet", "--rate", "300K", "--origin", *served.uris],
+                                      stderr=subprocess.DEVNULL) as process:
+                    time.sleep(wait)
+                    process.kill()
+            served.run("verify")
+            served.run("merge")
+            equal(content(served.origin) == after, True)
+
+
+def a_snapshot_on_exports_is_served_again():
+    if not shutil.which("nbdcopy"):
+        raise Skip("no nbdcopy")
+    plugin = os.path.join(BUILD, "plugins", "nbdkit", ".libs", "nbdkit-uds-plugin.so")
+    if not os.path.exists(plugin):
+        raise Skip("built without nbdkit's header")
+    with Folder() as folder, Snapshot(folder, "served", True, True) as served:
+        fill(served)
+        want = served.run("read", binary=True).out
+        subprocess.run(["nbdkit", "-U", "-", plugin, "origin=" + served.uris[0], "cow=" + served.uris[1], "--run",
+                        'nbdcopy "$uri" got'], cwd=folder, check=True)
+        equal(content(os.path.join(folder, "got")) == want, True)
+
+
+# ---- URIs in others ----
+
+def physical_volumes_are_exports():
+    with Folder() as folder:
+        group = lvm_image.Group(folder)
+        snap = group.uri("snap")
+        for name_of in "snap", "snap2":
+            uds("snapshot", "create", "--chunk-size", "4K", group.uri(name_of))
+        uds("snapshot", "write", "--offset", "4096", snap, stdin="x" * 9000)
+        want = uds("snapshot", "read", snap).out
+        with Server(group.paths[0]) as one, Server(group.paths[1]) as two:
+            served = "lvm:vg/snap?pv=%s&pv=%s" % (one.uri, two.uri)
+            equal(uds("snapshot", "read", served).out == want, True)
+            mixed = "lvm:vg/snap?pv=%s&pv=%s" % (group.paths[0], two.uri)
+            equal(uds("snapshot", "read", mixed).out == want, True)
+            for path in group.paths:
+                shutil.copy(path, path + ".served")
+            with Server(group.paths[0] + ".served") as three, Server(group.paths[1] + ".served") as four:
+                uds("snapshot", "merge", "lvm:vg/snap?pv=%s&pv=%s" % (three.uri, four.uri))
+        uds("snapshot", "merge", snap)
+        equal([content(path + ".served") for path in group.paths] == group.bytes(), True, "merged")
+
+
+def a_vdo_volume_is_an_export():
+    with Folder() as folder:
+        volume = vdo_image.Volume(os.path.join(folder, "vdo"))
+        with Server(volume.path) as server:
+            # The first question mark ends the path of the outer one.
+            inner = server.uri.replace("?", "%3F")
+            says = [uds("info", "vdo:" + uri, status=None) for uri in (volume.path, inner)]
+            equal(says[0].status, says[1].status)
+            first = [ran.err.splitlines()[0] for ran in says]
+            equal(first[1].replace(inner, "X").replace(server.uri, "X"), first[0].replace(volume.path, "X"))
+
+
+# ---- what is not there ----
+
+def servers_that_are_not_there_are_named():
+    need()
+    for uri, words in (("nbd+unix:///?socket=/nowhere/s", "No such file"), ("nbd://127.0.0.1:1/x", "refused"),
+                       ("nbd://h/?speed=9", "unknown parameter 'speed'")):
+        uds("info", uri, status=None, says=[uri, words])
+        uds("verify", uri, status=None, says=[uri, words])
+
+
+def a_library_that_is_not_there_is_named():
+    if not os.path.exists(os.path.join(LIBRARIES, "uds")):
+        raise Skip("the command is linked statically")
+    with Folder() as folder:
+        for library in os.listdir(LIBRARIES):
+            if library.startswith("libuds.so"):
+                os.symlink(os.path.abspath(os.path.join(LIBRARIES, library)), os.path.join(folder, library))
+        env = dict(os.environ, LD_LIBRARY_PATH=folder)
+        for uri in "nbd+unix:///?socket=s", "concat:?part=nbd://h/x", "nbds://h/x":
+            ran = subprocess.run([os.path.join(LIBRARIES, "uds"), "info", uri], env=env, capture_output=True, text=True,
+                                 check=False)
+            if "No such file" in ran.stderr and "is brought by" not in ran.stderr:
+                raise Skip("a libuds-nbd is installed")
+            equal(ran.returncode != 0, True)
+            has(ran.stderr, uri, "is brought by libuds-nbd.so.0, which cannot be loaded (Debian: package libuds-nbd0)")
+        # What is only named like it needs none.
+        plain = os.path.join(folder, "nbd:x")
+        subprocess.run([os.path.join(LIBRARIES, "uds"), "create", *SMALL, plain], env=env, check=True)
+        ran = subprocess.run([os.path.join(LIBRARIES, "uds"), "info", "file:%s?a=nbd:x" % plain], env=env,
+                             capture_output=True, text=True, check=False)
+        has(ran.stderr, "unknown parameter 'a'")
+
+
+if __name__ == "__main__":
+    sys.exit(main([an_index_has_the_bytes_that_it_has_on_a_file, a_scan_keeps_its_index_there,
+                   an_export_that_is_too_small_is_named, a_command_that_is_killed_leaves_what_can_be_recovered,
+                   servers_that_are_killed_lose_nothing, a_server_with_another_size_ends_the_command,
+                   errors_of_the_server_are_named, a_read_only_export_is_read_and_not_written,
+                   snapshots_have_the_bytes_that_they_have_on_files, the_same_export_is_not_both,
+                   a_merge_goes_on_when_servers_are_killed, a_merge_that_is_killed_goes_on_later,
+                   a_snapshot_on_exports_is_served_again, physical_volumes_are_exports, a_vdo_volume_is_an_export,
+                   servers_that_are_not_there_are_named, a_library_that_is_not_there_is_named]))
