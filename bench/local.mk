@@ -3,7 +3,7 @@
 # Benchmarks are not built by default: make bench-programs.
 
 BENCHES =
-EXTRA_DIST += bench/README.md bench/scan bench/serve bench/vdo
+EXTRA_DIST += bench/README.md bench/nbd bench/scan bench/serve bench/vdo
 
 BENCHES += bench/micro/chapter
 bench_micro_chapter_SOURCES = bench/micro/chapter.c
@@ -32,6 +32,12 @@ bench_snapshot_open_LDADD = lib/libcore.la
 BENCHES += bench/merge
 bench_merge_SOURCES = bench/merge.c
 bench_merge_LDADD = lib/libcore.la
+
+if HAVE_LIBNBD
+BENCHES += bench/nbd_load
+bench_nbd_load_SOURCES = bench/nbd_load.c
+bench_nbd_load_LDADD = libuds-nbd.la libuds.la
+endif
 
 EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)

@@ -61,6 +61,17 @@ int client_run(struct client *client, struct job *job)
 
 void job_end(struct client *client, struct job *job)
 {
+	job->next = NULL;
+	if (client->first_ended == NULL)
+		client->first_ended = job;
+	else
+		client->last_ended->next = job;
+	client->last_ended = job;
+}
+
+/* The owner may free it, or has it freed. */
+static void tell_owner(struct client *client, struct job *job)
+{
 	struct uds_io_request *request = job->request;
 	int status = job->status;
 
@@ -73,6 +84,17 @@ void job_end(struct client *client, struct job *job)
 	job->done = true;
 	pthread_cond_signal(&job->ended);
 	pthread_mutex_unlock(&client->lock);
+}
+
+/* All at once, when what the server has said is read: owners that wait wake once. */
+static void tell_owners(struct client *client)
+{
+	while (client->first_ended != NULL) {
+		struct job *job = client->first_ended;
+
+		client->first_ended = job->next;
+		tell_owner(client, job);
+	}
 }
 
 bool client_is_stopped(void *context)
@@ -127,6 +149,28 @@ static void remember_why(struct client *client, bool failed)
 	failure(&client->why, 0, "%s", said != NULL ? said : "the server hung up");
 }
 
+static bool has_more(struct connection *connection)
+{
+	struct pollfd polled = { .fd = nbd_aio_get_fd(connection->handle), .events = POLLIN };
+
+	return (nbd_aio_get_direction(connection->handle) & LIBNBD_AIO_DIRECTION_READ) != 0 &&
+	       poll(&polled, 1, 0) > 0 && polled.revents == POLLIN;
+}
+
+/*
+ * Reads as many answers as are there. Only where there is something to read: told otherwise, libnbd
+ * waits for an answer before it sends the rest of a request.
+ */
+static int read_answers(struct connection *connection)
+{
+	int r;
+
+	do {
+		r = nbd_aio_notify_read(connection->handle);
+	} while (r == 0 && !connection->lost && connection->in_flight > 0 && has_more(connection));
+	return r;
+}
+
 /* One connection has something to read, or room to write. */
 static void serve_connection(struct client *client, struct connection *connection, short events)
 {
@@ -134,7 +178,7 @@ static void serve_connection(struct client *client, struct connection *connectio
 	int r = 0;
 
 	if ((events & (POLLIN | POLLHUP)) != 0 && (direction & LIBNBD_AIO_DIRECTION_READ) != 0)
-		r = nbd_aio_notify_read(connection->handle);
+		r = read_answers(connection);
 	else if ((events & POLLOUT) != 0 && (direction & LIBNBD_AIO_DIRECTION_WRITE) != 0)
 		r = nbd_aio_notify_write(connection->handle);
 	else if ((events & (POLLERR | POLLNVAL)) != 0)
@@ -225,12 +269,14 @@ static void *run(void *context)
 			parts_give_up(client, client->dead);
 		else if (client->connected)
 			parts_send(client);
+		tell_owners(client);
 		look_for_loss(client);
 		/* Its owner has nothing on the way when it stops. */
 		if (client_is_stopped(client))
 			return NULL;
 		if (client->connected || client->dead != 0 || !has_work(client))
 			wait_for_something(client);
+		tell_owners(client);
 		look_for_late_answers(client);
 		look_for_loss(client);
 	}

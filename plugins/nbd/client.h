@@ -25,6 +25,9 @@
 /* Requests on the way in each connection. */
 #define DEPTH 64u
 
+/* A connection has so many before the next one gets any: few that have many cost less. */
+#define ENOUGH 16u
+
 /* The longest part: a large transfer is on several connections at once. */
 #define PART_BYTES (1u << 20)
 
@@ -112,6 +115,7 @@ struct client {
 
 	/* The thread's own from here on. */
 	struct job *first_job, *last_job;
+	struct job *first_ended, *last_ended; /* their owners are to be told */
 	struct connection connections[UDS_NBD_CONNECTIONS_MAX];
 	unsigned connection_count;
 	bool connected;
@@ -162,7 +166,7 @@ void client_die(struct client *client, int status, const char *why);
 
 /* ---- client.c ---- */
 
-/* A job is done: its owner is told, and may free it. */
+/* A job is done: its owner is told soon. */
 void job_end(struct client *client, struct job *job);
 
 /* Whether the owner wants an end; for struct patience. */

@@ -164,7 +164,10 @@ static int64_t command(struct nbd_handle *handle, struct part *part)
 	return -1;
 }
 
-/* The connection with the least to do; NULL: all have enough, or are lost. */
+/*
+ * The first connection that does not have enough to do, else the one with the least; NULL: all have
+ * all that they can, or one is lost.
+ */
 static struct connection *free_connection(struct client *client)
 {
 	struct connection *best = NULL;
@@ -174,6 +177,8 @@ static struct connection *free_connection(struct client *client)
 
 		if (connection->lost)
 			return NULL;
+		if (best != NULL && best->in_flight < ENOUGH)
+			continue;
 		if (connection->in_flight < DEPTH &&
 		    (best == NULL || connection->in_flight < best->in_flight))
 			best = connection;
@@ -264,7 +269,7 @@ static enum sent send_next(struct client *client, struct connection *connection,
 	job->all_sent = job->sent == job->length;
 	job->parts++;
 	last = job->all_sent;
-	/* The job may be done, and gone, when this returns. */
+	/* The job may be done when this returns. */
 	send_part(client, connection, part);
 	return last ? ENDED : SENT;
 }
@@ -319,7 +324,7 @@ static bool send_first_job(struct client *client)
 		return false;
 	switch (send_next(client, connection, job)) {
 	case ENDED:
-		/* Not by the job, which its owner may have freed. */
+		/* Not by the job, which may be on the list of those that have ended. */
 		client->first_job = next;
 		return true;
 	case SENT:

@@ -326,6 +326,42 @@ START_TEST(requests_of_an_engine_are_carried_out)
 }
 END_TEST
 
+/* More than a socket holds, in both directions at once. */
+START_TEST(large_requests_go_both_ways_at_once)
+{
+	enum { LARGE = 256 * 1024, PIECES = SIZE / LARGE, ROUNDS = 20 };
+	struct uds_nbd_options options = defaults();
+	struct uds_io_request requests[PIECES];
+	struct uds_io_engine *engine;
+	struct uds_io *io;
+
+	START("memory", "8M");
+	make_model();
+	options.answer_ms = 10000;
+	io = open_with(&options);
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		memset(requests, 0, sizeof(requests));
+		for (size_t i = 0; i < PIECES; i++) {
+			bool reads = (i + round) % 4 == 0;
+
+			requests[i].io = io;
+			requests[i].kind = reads ? UDS_IO_READ : UDS_IO_WRITE;
+			requests[i].buffer = (reads ? found : model) + i * LARGE;
+			requests[i].offset = i * LARGE;
+			requests[i].length = LARGE;
+			if (!reads)
+				fill(model + i * LARGE, LARGE, round * PIECES + i + 1);
+		}
+		run_requests(engine, requests, PIECES, 0);
+	}
+	shows_model(io);
+	uds_io_engine_close(engine);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free_model();
+}
+END_TEST
+
 struct worker {
 	pthread_t thread;
 	struct uds_io *io;
@@ -951,6 +987,7 @@ int main(void)
 	tcase_add_test(tcase, reads_show_what_was_written);
 	tcase_add_test(tcase, requests_beyond_the_end_are_refused);
 	tcase_add_test(tcase, requests_of_an_engine_are_carried_out);
+	tcase_add_test(tcase, large_requests_go_both_ways_at_once);
 	tcase_add_test(tcase, threads_share_an_export);
 	tcase_add_test(tcase, holes_are_found);
 	tcase_add_test(tcase, blocks_of_the_server_are_kept);
