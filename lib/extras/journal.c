@@ -48,6 +48,7 @@ void journal_put_entry(uint8_t block[BLOCK_BYTES], uint32_t i, const struct jour
 	memset(at, 0, UDS_DATA_BYTES);
 	if (entry->kind == JOURNAL_CARRIED)
 		put_le64(at, entry->chapter);
+	put_le64(at + 8, entry->save);
 }
 
 void journal_get_entry(const uint8_t block[BLOCK_BYTES], uint32_t i,
@@ -60,6 +61,7 @@ void journal_get_entry(const uint8_t block[BLOCK_BYTES], uint32_t i,
 	at += 1 + UDS_NAME_BYTES;
 	memcpy(&ret_entry->data, at, UDS_DATA_BYTES);
 	ret_entry->chapter = get_le64(at);
+	ret_entry->save = get_le64(at + 8);
 }
 
 void journal_end_block(const struct extras_area *area, const struct journal_head *head,

@@ -37,6 +37,8 @@ struct journal_entry {
 	struct uds_record_name name;
 	struct uds_record_data data; /* of JOURNAL_STORE */
 	uint64_t chapter;	     /* of JOURNAL_CARRIED: the one that was open */
+	/* Of deletions: the time stamp of a save that was being made and has it; 0: none. */
+	uint64_t save;
 };
 
 /* What is the same for all blocks of a flush, and where in it a block is. */

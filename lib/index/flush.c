@@ -120,12 +120,20 @@ static void put_records(struct flush *flush, const struct open_zone *zone, uint3
 	}
 }
 
-/* Deletions go first: a record that is there now was stored after those of its name. */
-static void put_deletions(struct flush *flush, const struct journal_list *list)
+/*
+ * Deletions go first: a record that is there now was stored after those of its name. The save that
+ * is being made has the first ones: carried out on it once more, one could find the entry of
+ * another name.
+ */
+static void put_deletions(struct flush *flush, const struct zone_journal *zone)
 {
+	const struct journal_list *list = &zone->deletions;
+
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct journal_entry entry = list->entries[i];
 
+		if (i < zone->covered)
+			entry.save = flush->index->journal->save_stamp;
 		/* Of the chapter that is still open: records of it go, too. */
 		if (entry.chapter >= flush->index->newest)
 			entry.kind = JOURNAL_DELETE;
@@ -138,7 +146,7 @@ static void put_zone(struct flush *flush, const struct index_zone *zone)
 	const struct journal_list *changes = &zone->journal->changes;
 
 	if (flush->full) {
-		put_deletions(flush, &zone->journal->deletions);
+		put_deletions(flush, zone->journal);
 		put_records(flush, zone->open, 0);
 		return;
 	}

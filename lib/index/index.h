@@ -35,6 +35,7 @@
 #include "volume/chapter_writer.h"
 #include "volume/layout.h"
 #include "volume/volume.h"
+#include "volume_index/shared_entries.h"
 #include "volume_index/volume_index.h"
 
 #define CACHE_LINE 64
@@ -96,6 +97,9 @@ struct uds_index {
 	struct index_journal *journal; /* NULL: the index has none, or is read-only */
 	/* what was loaded has the journal up to this number; 0: nothing of it */
 	uint64_t base_journal;
+	uint64_t base_stamp; /* of the save whose volume index was loaded; 0: none was */
+	/* While it is opened: entries of the save's open chapter that a recovery has not cut. */
+	struct shared_entries shared;
 	bool began_with_save;	/* the recovery did */
 	bool flushed;		/* uds_index_flush() was called once, and there is a journal */
 	uint64_t left_out_from; /* chapters below have no records that wait for left_out.h */

@@ -306,13 +306,14 @@ static void end_cover(const struct uds_index *index, struct zone_journal *zone, 
 	zone->covers_lost = false;
 }
 
-void journal_begin_save(struct uds_index *index)
+void journal_begin_save(struct uds_index *index, uint64_t stamp)
 {
 	struct index_journal *journal = index->journal;
 
 	if (journal == NULL)
 		return;
 	journal->save_next = journal->next;
+	journal->save_stamp = stamp;
 	/*
 	 * What is written from here on has to tell what the save lacks, without the blocks
 	 * that it covers.

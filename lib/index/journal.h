@@ -52,6 +52,7 @@ struct index_journal {
 	uint64_t next;		 /* the first number that was never used */
 	uint64_t covered;	 /* what the latest save does not cover begins here */
 	uint64_t save_next;	 /* the same of the save that is being made */
+	uint64_t save_stamp;	 /* and its time stamp */
 
 	/* The leader's. */
 	uint64_t tail;	  /* blocks from here on must not be overwritten yet */
@@ -117,8 +118,10 @@ uint64_t journal_count_new(const struct index_zone *zone);
 
 /*
  * A save begins, with the zones as they are: all zone locks are held.
+ *
+ * @stamp: its time stamp.
  */
-void journal_begin_save(struct uds_index *index);
+void journal_begin_save(struct uds_index *index, uint64_t stamp);
 
 /*
  * Then, before the slot is touched, the extras are made to know it, durably: a save that they do

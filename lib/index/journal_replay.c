@@ -27,6 +27,7 @@
 #include "index/operation.h"
 #include "index/pages.h"
 #include "index/triage.h"
+#include "index/unconfirmed.h"
 
 /* How many blocks are read at a time. */
 #define READ_BLOCKS UINT64_C(64)
@@ -112,8 +113,9 @@ static int take_chain(struct replayer *replayer, struct chain_position *at, take
 
 /* ---- one entry ---- */
 
-static void set_range(struct uds_request *request, uint64_t below, uint64_t from)
+static void set_range(struct uds_request *request, uint64_t least, uint64_t below, uint64_t from)
 {
+	put_le64(request->old_data.bytes, least);
 	put_le64(request->new_data.bytes, below);
 	put_le64(request->new_data.bytes + 8, from);
 }
@@ -263,7 +265,7 @@ static int make_room(struct replayer *replayer, struct batch *batch, struct oper
 	/* Nothing can be closed here. Not to be found is better than to be found with old data. */
 	index->dropped_at_load++;
 	operation->kind = &request_replayed_deletion;
-	set_range(operation->request, UINT64_MAX, UINT64_MAX);
+	set_range(operation->request, 0, UINT64_MAX, UINT64_MAX);
 	return 0;
 }
 
@@ -347,6 +349,15 @@ static int run_requests(struct replayer *replayer, struct uds_message *message)
 	return r;
 }
 
+/*
+ * Whether a deletion was written beside the save that was loaded, or beside one before it, and is
+ * in there: the name has no entry then, and the one that is found may be that of another name.
+ */
+static bool is_in_save(const struct uds_index *index, const struct journal_entry *entry)
+{
+	return entry->kind != JOURNAL_STORE && entry->save != 0 && entry->save <= index->base_stamp;
+}
+
 static int take_entry(struct replayer *replayer, const struct journal_entry *entry,
 		      struct uds_message *message)
 {
@@ -354,6 +365,8 @@ static int take_entry(struct replayer *replayer, const struct journal_entry *ent
 
 	/* V is on the volume, with its records as they were at the end. */
 	if (entry->kind == JOURNAL_STORE && !replayer->whole)
+		return 0;
+	if (is_in_save(replayer->index, entry))
 		return 0;
 	memset(request, 0, sizeof(*request));
 	request->name = entry->name;
@@ -366,10 +379,11 @@ static int take_entry(struct replayer *replayer, const struct journal_entry *ent
 		 * When V is on the volume nothing was put into the open chapter here: what is in
 		 * there is of a save, and newer.
 		 */
-		set_range(request, replayer->found->chapter,
-			  replayer->whole ? replayer->begin : UINT64_MAX);
+		set_range(request, unconfirmed_least(replayer->index, &entry->name),
+			  replayer->found->chapter, replayer->whole ? replayer->begin : UINT64_MAX);
 	} else {
-		set_range(request, entry->chapter, UINT64_MAX);
+		set_range(request, unconfirmed_least(replayer->index, &entry->name), entry->chapter,
+			  UINT64_MAX);
 	}
 	replayer->taken[replayer->count++] = *entry;
 	replayer->entries++;

@@ -174,6 +174,7 @@ static void unload(struct uds_index *index)
 {
 	volume_index_free(index->volume_index);
 	index->volume_index = NULL;
+	shared_entries_clear(&index->shared);
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		open_zone_reset(index->zones[i].open);
 	index->newest = 0;

@@ -28,4 +28,5 @@ lib_libcore_la_SOURCES += \
 	lib/index/save.c lib/index/save.h \
 	lib/index/saved_records.c lib/index/saved_records.h \
 	lib/index/statistics.c \
-	lib/index/triage.c lib/index/triage.h
+	lib/index/triage.c lib/index/triage.h \
+	lib/index/unconfirmed.c lib/index/unconfirmed.h

@@ -16,6 +16,7 @@
 #include "index/load.h"
 #include "index/save.h"
 #include "index/saved_records.h"
+#include "index/unconfirmed.h"
 
 /* Bytes of chapters for which threads that help to open are worth it. */
 #define WORTH_THREADS (UINT64_C(4) << 20)
@@ -248,6 +249,7 @@ static int load(struct uds_index *index, const struct uds_index_options *options
 	r = index_load(index, message);
 	if (r == 0) {
 		index->base_journal = layout_save_journal(&index->layout);
+		index->base_stamp = saves_latest_slot(&index->layout.saves)->save.timestamp;
 		index->left_out_from = index->newest;
 		index->saved_chapter = index->newest;
 	}
@@ -358,6 +360,9 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	index->crew = NULL;
 	if (r == 0)
 		r = journal_recover(index, options, message);
+	/* After the deletions of the journal, which need them. */
+	if (r == 0)
+		unconfirmed_forget(index);
 	/* Last: what the journal has of a name is newer, and its deletions are older. */
 	if (r == 0)
 		r = left_out_recover(index, options->skip_unreadable, message);
@@ -382,6 +387,7 @@ int index_try_load(struct uds_io *io, const struct layout *layout, const struct 
 	if (index == NULL)
 		return -ENOMEM;
 	index->env = *env;
+	index->shared.env = &index->env;
 	index->io = io;
 	index->zone_count = 1;
 	/* Nothing is written, and no writer thread is started. */
@@ -416,6 +422,7 @@ UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options 
 	if (index == NULL)
 		return failure(ret_message, -ENOMEM, "no memory for an index");
 	index->env = env;
+	index->shared.env = &index->env;
 	index->io = io;
 	index->zone_count = o.zones > 0 ? o.zones : 1;
 	index->read_only = o.mode == UDS_INDEX_READ_ONLY;
@@ -477,6 +484,7 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	chapter_writer_free(index->writer);
 	sparse_cache_free(index->cache);
 	volume_index_free(index->volume_index);
+	shared_entries_clear(&index->shared);
 	journal_free(index);
 	saver_free(index);
 	free_zones(index);

@@ -31,7 +31,10 @@ static inline bool operation_may_remove(const struct operation *operation, uint6
 {
 	const uint8_t *range = operation->request->new_data.bytes;
 
-	return !operation->kind->keeps_range || vcn < get_le64(range) || vcn >= get_le64(range + 8);
+	if (!operation->kind->keeps_range)
+		return true;
+	return vcn >= get_le64(operation->request->old_data.bytes) &&
+	       (vcn < get_le64(range) || vcn >= get_le64(range + 8));
 }
 
 /*

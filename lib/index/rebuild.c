@@ -16,6 +16,7 @@
 #include "index/replay.h"
 #include "index/replay_crew.h"
 #include "index/load.h"
+#include "index/unconfirmed.h"
 #include "volume/chapter_stream.h"
 #include "volume/find_chapters.h"
 
@@ -244,6 +245,8 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 		r = rebuild_chapters(rebuild, message);
 	if (r == 0)
 		r = volume_index_join(index->volume_index);
+	if (r == 0)
+		unconfirmed_forget_named(index);
 	/* Last, as the window's lower end follows the open chapter (13.2). */
 	if (r == 0)
 		r = index_set_open_chapter(index, index->newest);
@@ -264,6 +267,7 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
  */
 static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_is_same)
 {
+	struct shared_entries *shared = &rebuild->index->shared;
 	struct uds_index *index = rebuild->index;
 	struct chapter_stream *stream = NULL;
 	struct streamed_chapter chapter;
@@ -275,9 +279,13 @@ static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_i
 		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, &slot, 1, 1, &stream);
 	if (r == 0 && chapter_stream_next(stream, &chapter)) {
 		r = chapter.status;
-		*ret_is_same = r == 0 && replay_crew_undo(replay, rebuild->from,
-							  rebuild->found.newest, chapter.pages);
+		*ret_is_same = r == 0 &&
+			       replay_crew_undo(replay, rebuild->from, rebuild->found.newest,
+						chapter.pages) == shared->count &&
+			       shared_entries_confirmed(shared) == shared->count;
 	}
+	/* They are confirmed once more when its records are entered. */
+	shared_entries_begin_again(shared);
 	chapter_stream_close(stream);
 	replay_crew_free(replay);
 	return r;
@@ -293,6 +301,8 @@ static int load_known_save(struct rebuild *rebuild, struct uds_message *message)
 	struct volume_index_cut cut = { .low_of = rebuild->found.newest, .without_high = true };
 	int r;
 
+	index->shared.vcn = rebuild->from;
+	cut.shared = &index->shared;
 	rebuild->halves.done_before = rebuild->halves.slots;
 	r = gather_records(index, &rebuild->found, rebuild->from, report, &rebuild->halves, message,
 			   &rebuild->gathered);
@@ -313,10 +323,12 @@ static int load_known_save(struct rebuild *rebuild, struct uds_message *message)
 static int load_and_compare(struct rebuild *rebuild, uint32_t slot, struct uds_message *message)
 {
 	struct uds_index *index = rebuild->index;
-	const struct volume_index_cut cut = { .low_of = rebuild->found.newest };
+	struct volume_index_cut cut = { .low_of = rebuild->found.newest };
 	bool is_same = false;
 	int r;
 
+	index->shared.vcn = rebuild->from;
+	cut.shared = &index->shared;
 	r = index_load_checkpoint(index, cut, message);
 	if (r <= 0)
 		return r;
@@ -325,6 +337,7 @@ static int load_and_compare(struct rebuild *rebuild, uint32_t slot, struct uds_m
 		return 1;
 	volume_index_free(index->volume_index);
 	index->volume_index = NULL;
+	shared_entries_clear(&index->shared);
 	return r;
 }
 
@@ -394,6 +407,7 @@ static int begin_with_save(struct rebuild *rebuild, struct find_options *options
 			index->left_out_from = rebuild->from;
 			index->saved_chapter = rebuild->from;
 			index->base_journal = layout_save_journal(&index->layout);
+			index->base_stamp = layout_checkpoint(&index->layout)->timestamp;
 			rebuild->with_save = true;
 			return 1;
 		}

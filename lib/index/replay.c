@@ -213,6 +213,35 @@ static bool came_before(const struct replay *replay, uint32_t i)
 	return false;
 }
 
+/* The entry of a record among those that stayed when the save was loaded, or NULL. */
+static struct shared_entry *find_shared(const struct replay *replay, uint32_t i,
+					const struct hint *record)
+{
+	const struct name_place *place = &replay->places[i];
+	const struct uds_index *index = replay->index;
+
+	if (index->shared.count == 0 || replay->vcn != index->shared.vcn)
+		return NULL;
+	return shared_entries_find(&index->shared, place->sub,
+				   volume_index_list_number(index->volume_index, place),
+				   place->address, record->collision ? &replay->names[i] : NULL);
+}
+
+/*
+ * Whether an entry that stayed is a record's, and no other record has it. An ordinary one is
+ * anybody's: all names of its chapter can be found by it, and the next record of the address gets
+ * an entry of its own.
+ */
+static bool confirm(const struct replay *replay, uint32_t i, const struct hint *record)
+{
+	struct shared_entry *entry = find_shared(replay, i, record);
+
+	if (entry == NULL || entry->confirmed)
+		return false;
+	entry->confirmed = true;
+	return true;
+}
+
 /* A record of the open chapter without an entry is none: as when a request finds no room for it. */
 static void drop_open_record(struct replay *replay, uint32_t i)
 {
@@ -242,8 +271,9 @@ static int enter(struct replay *replay, uint32_t i)
 		r = is_copy(replay, i, &record, &same);
 		if (r < 0)
 			return r;
-	} else if (record.found && !same) {
-		same = came_before(replay, i);
+	} else if (record.found && record.vcn == vcn) {
+		same = same || came_before(replay, i);
+		same = confirm(replay, i, &record) || same;
 	}
 	if (same)
 		r = record.vcn == vcn ? 0 : volume_index_set(vi, &record, vcn);
@@ -300,7 +330,7 @@ int replay_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
 
 /*
  * Any entry of the chapter at the place of a name counts as its own: entries have no
- * more of a name.
+ * more of a name. Those that share their address stay.
  */
 static void undo_page(struct replay *replay)
 {
@@ -310,16 +340,20 @@ static void undo_page(struct replay *replay)
 		struct hint record;
 
 		volume_index_get(vi, &replay->places[i], &replay->names[i], &record);
-		if (record.found && record.vcn == replay->vcn)
+		if (!record.found || record.vcn != replay->vcn)
+			continue;
+		if (find_shared(replay, i, &record) != NULL)
+			(void)confirm(replay, i, &record);
+		else
 			volume_index_undo(vi, &record);
 	}
 }
 
-bool replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
-			 const uint8_t *record_pages)
+uint64_t replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
+			     const uint8_t *record_pages)
 {
 	struct uds_index *index = replay->index;
-	bool gone = true;
+	uint64_t left = 0;
 
 	set_windows(replay, vcn, low_of);
 	replay->vcn = vcn;
@@ -333,8 +367,8 @@ bool replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
 	}
 	for (unsigned int part = replay->number; part < volume_index_parts(index->volume_index);
 	     part += replay->sharers)
-		gone = gone && !volume_index_has_chapter(index->volume_index, part, vcn);
-	return gone;
+		left += volume_index_count_chapter(index->volume_index, part, vcn);
+	return left;
 }
 
 /* Takes live records of a zone from number @n on. Returns the number behind the last one. */

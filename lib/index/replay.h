@@ -39,12 +39,12 @@ int replay_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
 		   const uint8_t *record_pages, const struct additions *additions);
 
 /*
- * Removes the entries that lead to the records of chapter @vcn. Returns whether these parts of the
- * volume index have no entry of that chapter then: otherwise the chapter is not the one that the
- * entries were made for.
+ * Removes the entries that lead to the records of chapter @vcn, but for those in index->shared,
+ * which it confirms. Returns how many entries of that chapter these parts of the volume index have
+ * then: if there are others than those, the chapter is not the one that they were made for.
  */
-bool replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
-			 const uint8_t *record_pages);
+uint64_t replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_of,
+			     const uint8_t *record_pages);
 
 /*
  * Enters the records that are in the zones' open chapter. All chapters are in the volume index, and

@@ -14,8 +14,8 @@ struct replay_job {
 	struct held_chapter *held;
 	unsigned int member;
 	int status;
-	bool damaged; /* there is damage among the pages that this member looked at */
-	bool gone;    /* after an undo */
+	bool damaged;  /* there is damage among the pages that this member looked at */
+	uint64_t left; /* after an undo */
 };
 
 struct held_chapter {
@@ -58,7 +58,7 @@ static void run_job(struct crew_job *job)
 	struct replay *replay = held->crew->replays[own->member];
 
 	if (held->undo) {
-		own->gone = replay_undo_chapter(replay, chapter->vcn, chapter->low_of,
+		own->left = replay_undo_chapter(replay, chapter->vcn, chapter->low_of,
 						chapter->record_pages);
 		return;
 	}
@@ -166,11 +166,11 @@ int replay_crew_wait(struct replay_crew *crew)
 	return r;
 }
 
-bool replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
-		      const uint8_t *record_pages)
+uint64_t replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
+			  const uint8_t *record_pages)
 {
 	struct held_chapter *held = &crew->held[crew->turn];
-	bool gone = true;
+	uint64_t left = 0;
 
 	held->chapter = (struct given_chapter){
 		.vcn = vcn,
@@ -181,8 +181,8 @@ bool replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
 	give(crew, held);
 	for (unsigned int i = 0; i < crew->members; i++) {
 		crew_wait(crew->index->crew, &held->jobs[i].job);
-		gone = gone && held->jobs[i].gone;
+		left += held->jobs[i].left;
 	}
 	held->is_given = false;
-	return gone;
+	return left;
 }

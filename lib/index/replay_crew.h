@@ -43,7 +43,7 @@ void replay_crew_give(struct replay_crew *crew, const struct given_chapter *chap
 int replay_crew_wait(struct replay_crew *crew);
 
 /* replay_undo_chapter() for all parts. No chapter is worked on. */
-bool replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
-		      const uint8_t *record_pages);
+uint64_t replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
+			  const uint8_t *record_pages);
 
 #endif

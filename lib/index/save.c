@@ -301,7 +301,7 @@ static int freeze(struct running_save *save, struct uds_message *message)
 		thaw_zones(save);
 		return r;
 	}
-	journal_begin_save(index);
+	journal_begin_save(index, save->save.timestamp);
 	take_changes(save);
 	return 0;
 }

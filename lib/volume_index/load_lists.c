@@ -11,7 +11,9 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "volume_index/additions.h"
+#include "volume_index/list_cut.h"
 #include "volume_index/list_entries.h"
+#include "volume_index/shared_entries.h"
 #include "volume_index/stream_format.h"
 
 /*
@@ -51,6 +53,8 @@ struct member_load {
 	uint64_t high;	       /* the newest chapter of any entry */
 	uint64_t drop;	       /* the chapter whose entries are dropped, or NO_CHAPTER */
 	struct additions *additions; /* may be NULL */
+	bool tells_shared;	     /* entries of @high at addresses that others have */
+	struct shared_entries shared;
 	struct list_counts counts[2];
 	int status; /* of the first list that is wrong; others behind it are left */
 	uint64_t failed_at;
@@ -67,6 +71,7 @@ struct member_load {
 struct list_loads {
 	struct volume_index *index;
 	struct crew *crew;
+	struct shared_entries *shared; /* may be NULL */
 	uint64_t next_number;
 	unsigned int count;
 	struct member_load members[];
@@ -209,29 +214,35 @@ static uint32_t leave_out(struct member_load *load, const struct list_zone *zone
 }
 
 /*
- * The same for the chapter that is to be dropped, in a list with collision entries, which is
- * made by now.
+ * The same for the chapter that is to be dropped, in a list with @count entries of which some are
+ * collision entries, which is made by now.
  */
-static void drop_entries(struct member_load *load, struct list_zone *zone, struct list_head *head,
-			 unsigned int sub)
+static int drop_entries(struct member_load *load, const struct batched_list *which,
+			struct list_zone *zone, struct list_head *head, uint32_t count)
 {
-	const uint64_t mask = zone->shape->chapter_mask, from = list_head_flush_from(head);
-	const uint64_t stale = stale_distance(zone, from, load->keep_from[sub]);
-	const uint64_t dropped = value_to_drop(load, zone);
-	const uint32_t entries = head->entries, collisions = list_head_collisions(head);
+	const uint32_t collisions = list_head_collisions(head);
+	struct list_cut cut = {
+		.operations = load->index->operations,
+		.zone = zone,
+		.head = head,
+		.sub = which->sub,
+		.list = which->list,
+		.count = count,
+		.keys = load->keys,
+		.values = load->values,
+		.names = load->names,
+		.chapter = load->high & zone->shape->chapter_mask,
+		.stale = stale_distance(zone, list_head_flush_from(head),
+					load->keep_from[which->sub]),
+		.removes = load->drop != NO_CHAPTER,
+		.shared = &load->shared,
+	};
+	uint32_t gone;
+	int r = list_cut_chapter(&cut, &gone);
 
-	for (uint32_t i = 0; i < head->entries;) {
-		const struct list_view view = list_view_of(zone, head);
-		const uint64_t value = list_value(zone->shape, &view, i);
-
-		/* A removal moves the next entry here, and may give the list another block. */
-		if (value == dropped && ((value - from) & mask) >= stale)
-			load->index->operations->remove(zone, head, i);
-		else
-			i++;
-	}
-	load->counts[sub].dropped += entries - head->entries;
-	load->counts[sub].dropped_collisions += collisions - list_head_collisions(head);
+	load->counts[which->sub].dropped += gone;
+	load->counts[which->sub].dropped_collisions += collisions - list_head_collisions(head);
+	return r < 0 ? failure(&load->message, r, "volume index: no memory to load it") : 0;
 }
 
 /*
@@ -315,8 +326,8 @@ static int load_list(struct member_load *load, const struct batched_list *which,
 	    (list_head_flush_from(head) < load->keep_from[which->sub] || load->drop != NO_CHAPTER))
 		count = leave_out(load, zone, head, count, which->sub);
 	r = build_list(load, which, zone, head, count, collisions);
-	if (r == 0 && collisions > 0 && load->drop != NO_CHAPTER)
-		drop_entries(load, zone, head, which->sub);
+	if (r == 0 && collisions > 0 && load->tells_shared)
+		r = drop_entries(load, which, zone, head, count);
 	return r;
 }
 
@@ -344,6 +355,8 @@ static int make_member(struct list_loads *loads, struct member_load *load,
 	load->high = cut != NULL ? cut->high : 0;
 	load->drop = cut != NULL && cut->without_high ? cut->high : NO_CHAPTER;
 	load->additions = cut != NULL ? cut->additions : NULL;
+	load->tells_shared = cut != NULL && cut->shared != NULL;
+	load->shared.env = &index->env;
 	load->most_entries = list_most_entries(index) + 1;
 	load->keys = env_allocate(&index->env, load->most_entries, sizeof(*load->keys));
 	load->values = env_allocate(&index->env, load->most_entries, sizeof(*load->values));
@@ -382,6 +395,7 @@ int list_loads_make(struct volume_index *index, struct crew *crew,
 	loads->index = index;
 	loads->crew = crew;
 	loads->count = count;
+	loads->shared = cut != NULL ? cut->shared : NULL;
 	for (unsigned int i = 0; r == 0 && i < count; i++)
 		r = make_member(loads, &loads->members[i], cut);
 	if (r < 0) {
@@ -400,6 +414,7 @@ void list_loads_free(struct list_loads *loads)
 		return;
 	env = &loads->index->env;
 	for (unsigned int i = 0; i < loads->count; i++) {
+		shared_entries_clear(&loads->members[i].shared);
 		env_release(env, loads->members[i].keys);
 		env_release(env, loads->members[i].values);
 		env_release(env, loads->members[i].next_keys);
@@ -472,6 +487,19 @@ void list_loads_add(struct list_loads *loads, unsigned int stream, unsigned int 
 	batch->bytes += bytes;
 }
 
+/* What all members have told. */
+static int collect_shared(struct list_loads *loads, struct uds_message *message)
+{
+	int r = 0;
+
+	if (loads->shared == NULL)
+		return 0;
+	for (unsigned int i = 0; r == 0 && i < loads->count; i++)
+		r = shared_entries_add_all(loads->shared, &loads->members[i].shared);
+	shared_entries_sort(loads->shared);
+	return r < 0 ? failure(message, r, "volume index: no memory to load it") : 0;
+}
+
 int list_loads_finish(struct list_loads *loads, int status, struct uds_message *message)
 {
 	const struct member_load *first = NULL;
@@ -491,7 +519,7 @@ int list_loads_finish(struct list_loads *loads, int status, struct uds_message *
 			first = load;
 	}
 	if (first == NULL)
-		return status;
+		return status < 0 ? status : collect_shared(loads, message);
 	if (message != NULL)
 		*message = first->message;
 	return first->status;

@@ -359,24 +359,26 @@ void volume_index_undo(struct volume_index *index, struct hint *record)
 	zone->discards--;
 }
 
-static bool list_has_value(const struct list_zone *zone, const struct list_head *head,
-			   uint64_t value)
+static uint64_t count_value(const struct list_zone *zone, const struct list_head *head,
+			    uint64_t value)
 {
 	struct list_view view = list_view_of(zone, head);
+	uint64_t count = 0;
 
 	/* Most lists have none. The low bits of all chapters lie together. */
 	if (memchr(view.chapters - view.entries, (uint8_t)value, view.entries) == NULL ||
 	    list_is_stale(zone, head, value))
-		return false;
-	for (uint32_t i = 0; i < view.entries; i++) {
-		if (list_value(zone->shape, &view, i) == value)
-			return true;
-	}
-	return false;
+		return 0;
+	for (uint32_t i = 0; i < view.entries; i++)
+		count += list_value(zone->shape, &view, i) == value;
+	return count;
 }
 
-bool volume_index_has_chapter(const struct volume_index *index, unsigned int part, uint64_t vcn)
+uint64_t volume_index_count_chapter(const struct volume_index *index, unsigned int part,
+				    uint64_t vcn)
 {
+	uint64_t count = 0;
+
 	for (unsigned int sub = 0; sub < index->subs; sub++) {
 		const struct list_zone *zone = list_zone_of(index, sub, part);
 
@@ -384,13 +386,17 @@ bool volume_index_has_chapter(const struct volume_index *index, unsigned int par
 			/* From the first list of another part to the next of this one. */
 			if (part_of_list(index, 0, list) != part % index->parts)
 				list += PART_LISTS - 1;
-			else if (zone->heads[list].entries > 0 &&
-				 list_has_value(zone, &zone->heads[list],
-						vcn & zone->shape->chapter_mask))
-				return true;
+			else if (zone->heads[list].entries > 0)
+				count += count_value(zone, &zone->heads[list],
+						     vcn & zone->shape->chapter_mask);
 		}
 	}
-	return false;
+	return count;
+}
+
+uint32_t volume_index_list_number(const struct volume_index *index, const struct name_place *place)
+{
+	return place->zone / index->parts * index->lists_per_zone[place->sub] + place->list;
 }
 
 unsigned int volume_index_parts_for(unsigned int zones, unsigned int members)

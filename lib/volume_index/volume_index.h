@@ -31,6 +31,7 @@
 #include "base/stream.h"
 #include "geometry/geometry.h"
 
+struct shared_entries;
 struct volume_index;
 
 /* Chapter numbers must stay below this. At a million chapters a second: 570 years. */
@@ -158,8 +159,12 @@ void volume_index_remove(struct volume_index *index, struct hint *record);
 /* The same for an entry that is to be made again: it does not count as a discard. */
 void volume_index_undo(struct volume_index *index, struct hint *record);
 
-/* Whether a zone, or part, has any entry of a chapter. Looks at all lists. */
-bool volume_index_has_chapter(const struct volume_index *index, unsigned int part, uint64_t vcn);
+/* How many entries of a chapter a zone, or part, has. Looks at all lists. */
+uint64_t volume_index_count_chapter(const struct volume_index *index, unsigned int part,
+				    uint64_t vcn);
+
+/* The number of the list of a place in the whole sub-index. */
+uint32_t volume_index_list_number(const struct volume_index *index, const struct name_place *place);
 
 /*
  * Opens a chapter in a zone: the window moves (13.2), and if the zone's lists have grown too long,
@@ -267,6 +272,11 @@ struct volume_index_cut {
 	uint64_t high;	   /* the chapter that the save has open */
 	bool without_high; /* leaves its entries out, too, which does not count as a discard */
 	struct additions *additions; /* sorted; may be NULL. Only with @without_high */
+	/*
+	 * Gets the entries of @high whose address other entries have, too: these are not left out.
+	 * NULL only without @without_high.
+	 */
+	struct shared_entries *shared;
 };
 
 /*

@@ -335,29 +335,6 @@ static bool has_copy(const struct model_name *name, const struct model_copy *cop
 	return false;
 }
 
-/*
- * A recovery takes the entries of the open chapter of the save away, and enters the records of that
- * chapter anew. One whose entry it took is then found by that of its twin, if an older chapter has
- * both, and takes it along. And a deletion that was flushed while a save was being made is carried
- * out again on that save: if both are in one chapter, it finds the entry of the twin.
- */
-static bool may_be_taken_by_recovery(const struct model *model, const struct model_name *name)
-{
-	const struct model_name *twin;
-	uint32_t last;
-
-	if (name->twin == 0 || !name->there || name->count == 0)
-		return false;
-	twin = &model->name[name->twin - 1];
-	/* The latest copy of a name that is there has an entry of its own. */
-	last = twin->there && !twin->uncertain ? twin->count - 1 : twin->count;
-	for (uint32_t i = 0; i < last; i++) {
-		if (may_share_chapter(&twin->copies[i], &name->copies[name->count - 1]))
-			return true;
-	}
-	return false;
-}
-
 void model_recover(struct model *model, uint64_t newest, const struct model *saved)
 {
 	for (uint32_t i = 0; i < model->names; i++) {
@@ -365,7 +342,6 @@ void model_recover(struct model *model, uint64_t newest, const struct model *sav
 
 		while (name->count > 0 && name->copies[name->count - 1].low >= newest)
 			name->count--;
-		name->taken |= may_be_taken_by_recovery(model, name);
 		/* Which of the copies it has is still not known. */
 		if (name->uncertain)
 			continue;
@@ -426,7 +402,6 @@ void model_replay(struct model *model, uint64_t newest, uint64_t open, const str
 		 * What the twin did to the entry is not told by the journal: it may be there again.
 		 */
 		name->uncertain |= name->taken;
-		name->taken |= may_be_taken_by_recovery(model, name);
 		for (uint32_t c = 0; c < name->count; c++) {
 			if (name->copies[c].high >= newest)
 				name->copies[c].high = open;

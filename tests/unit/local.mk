@@ -298,6 +298,12 @@ tests_unit_test_index_changes_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_changes_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_changes_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_index_twins
+tests_unit_test_index_twins_SOURCES = tests/unit/test_index_twins.c
+tests_unit_test_index_twins_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_index_twins_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_index_twins_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_index_recent
 THREADED_TESTS += tests/unit/test_index_recent
 tests_unit_test_index_recent_SOURCES = tests/unit/test_index_recent.c

@@ -13,6 +13,7 @@
 #include "check_main.h"
 #include "geometry/name_bits.h"
 #include "volume_index/additions.h"
+#include "volume_index/shared_entries.h"
 #include "volume_index/private.h"
 #include "index_image.h"
 #include "save_zone.h"
@@ -884,18 +885,18 @@ START_TEST(an_index_has_the_chapters_that_its_entries_lead_to)
 	ck_assert_int_eq(load_all(&env, &s.save, &s.geometry, 2, 5, NULL, &index), 0);
 	for (uint64_t vcn = 0; vcn < 24; vcn++) {
 		struct chapter_count count = { .vcn = vcn };
-		bool has = false;
+		uint64_t found = 0;
 
 		for (unsigned int sub = 0; sub < index->subs; sub++) {
 			for (uint32_t list = 0; list < volume_index_list_count(index, sub); list++)
 				volume_index_walk(index, sub, list, count_of_chapter, &count);
 		}
 		for (unsigned int part = 0; part < volume_index_parts(index); part++)
-			has = has || volume_index_has_chapter(index, part, vcn);
+			found += volume_index_count_chapter(index, part, vcn);
 		/* Numbers have as many bits as the window needs: others mean a chapter in it. */
 		if (vcn >= 19 - index->shapes[0].chapter_mask && vcn <= 19)
-			ck_assert_msg(has == (count.entries > 0), "chapter %d", (int)vcn);
-		with += has;
+			ck_assert_msg(found == count.entries, "chapter %d", (int)vcn);
+		with += found > 0;
 	}
 	ck_assert_uint_gt(with, 5);
 	volume_index_free(index);
@@ -1252,10 +1253,24 @@ static struct additions *make_additions(struct crew *crew, const struct geometry
 	return additions;
 }
 
+/* The members of a crew find all entries of the chapter that share their address. */
+static void check_same_shared(const struct shared_entries *slow, const struct shared_entries *fast)
+{
+	ck_assert_uint_eq(slow->count, fast->count);
+	for (size_t i = 0; i < slow->count; i++) {
+		const struct shared_entry *entry = &slow->entries[i];
+
+		ck_assert_ptr_eq(shared_entries_find(fast, entry->sub, entry->list, entry->address,
+						     entry->has_name ? &entry->name : NULL),
+				 &fast->entries[i]);
+	}
+}
+
 /* @_i: bit 0 sparse; above, members of the crew less 1. */
 START_TEST(a_load_with_additions_makes_what_entering_them_makes)
 {
 	struct volume_index_cut cut = { .low_of = 25, .high = 19, .without_high = true };
+	struct shared_entries shared[2] = { { .env = &env }, { .env = &env } };
 	struct volume_index *slow, *fast;
 	struct crew *crew;
 	struct sample s;
@@ -1265,16 +1280,22 @@ START_TEST(a_load_with_additions_makes_what_entering_them_makes)
 	make_sample(_i % 2 != 0, &s);
 	records = make_pages(&s.geometry);
 	ck_assert_int_eq(crew_make(&env, 1 + (unsigned int)_i / 2, &crew), 0);
+	cut.shared = &shared[0];
 	ck_assert_int_eq(load_by(NULL, &cut, &env, &s.save, &s.geometry, 1, 5, NULL, &slow), 0);
 	all = enter_names(slow, &s.geometry, records, NULL);
 	cut.additions = make_additions(crew, &s.geometry, records);
+	cut.shared = &shared[1];
 	ck_assert_int_eq(load_by(crew, &cut, &env, &s.save, &s.geometry, 1, 5, NULL, &fast), 0);
+	check_same_shared(&shared[0], &shared[1]);
+	ck_assert(_i % 2 != 0 || shared[0].count > 0);
 	left = enter_names(fast, &s.geometry, records, cut.additions);
 	ck_assert_uint_gt(left, all / 100);
 	ck_assert_uint_lt(left, all - all / 10);
 	ck_assert_int_eq(volume_index_join(fast), 0);
 	check_same_saves(slow, fast);
 	check_same_statistics(slow, fast, crew_members(crew));
+	shared_entries_clear(&shared[0]);
+	shared_entries_clear(&shared[1]);
 	additions_free(cut.additions);
 	volume_index_free(slow);
 	volume_index_free(fast);
@@ -1322,6 +1343,7 @@ struct failing_load {
 static int load_with_additions(const struct uds_env *with, void *context)
 {
 	struct volume_index_cut cut = { .low_of = 25, .high = 19, .without_high = true };
+	struct shared_entries shared = { .env = with };
 	struct failing_load *load = context;
 	const struct geometry *geometry = &load->sample.geometry;
 	const unsigned int members = crew_members(load->crew);
@@ -1335,11 +1357,13 @@ static int load_with_additions(const struct uds_env *with, void *context)
 		additions_add_page(cut.additions, page % members, 20, page,
 				   load->records + (size_t)page * geometry->page_bytes, false);
 	r = additions_sort(cut.additions, load->crew);
+	cut.shared = &shared;
 	if (r == 0)
 		r = load_by(load->crew, &cut, with, &load->sample.save, geometry, 1, 5, NULL,
 			    &index);
 	if (r == 0)
 		volume_index_free(index);
+	shared_entries_clear(&shared);
 	additions_free(cut.additions);
 	return r;
 }
