@@ -164,6 +164,10 @@ int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t valu
 void delta_writer_append_many(struct delta_writer *writer, const uint32_t *keys,
 			      const uint32_t *values, uint32_t count);
 
+/* The same as processors do it that have nothing for it: for tests. */
+void delta_writer_append_many_portably(struct delta_writer *writer, const uint32_t *keys,
+				       const uint32_t *values, uint32_t count);
+
 /* Stores the last bits. Returns the size of the list in bits. */
 uint32_t delta_writer_finish(struct delta_writer *writer);
 

@@ -56,53 +56,6 @@ int delta_writer_append(struct delta_writer *writer, uint32_t key, uint32_t valu
 	return 0;
 }
 
-/* The widest entry that goes into the word at once, beside what is left of the one before. */
-#define QUICK_BITS 56u
-
-/* The bits of an ordinary entry and their number; or false when they are too many for one word. */
-static inline bool join_bits(const struct delta_code *code, uint32_t value, uint32_t delta,
-			     uint64_t *ret_bits, unsigned int *ret_count)
-{
-	const unsigned int width = code->payload_bits + code->min_bits;
-	const bool has_unary = delta >= code->min_keys;
-	const uint32_t steps = delta_code_steps(code, delta - code->min_keys);
-	const uint64_t fixed = has_unary ? delta - steps * code->incr_keys : delta;
-
-	if (width > QUICK_BITS || (has_unary && steps >= QUICK_BITS - width))
-		return false;
-	*ret_bits = value | fixed << code->payload_bits |
-		    (has_unary ? UINT64_C(1) << steps : 0) << width;
-	*ret_count = width + (has_unary ? steps + 1 : 0);
-	return true;
-}
-
-void delta_writer_append_many(struct delta_writer *writer, const uint32_t *keys,
-			      const uint32_t *values, uint32_t count)
-{
-	const struct delta_code *code = writer->code;
-	struct bit_writer out = writer->out;
-	const uint8_t *start = out.next;
-	uint32_t key = writer->key, before = out.fill;
-
-	bit_writer_settle(&out);
-	for (uint32_t i = 0; i < count; key = keys[i++]) {
-		uint64_t bits;
-		unsigned int width;
-
-		if (join_bits(code, values[i], keys[i] - key, &bits, &width)) {
-			out.word |= bits << out.fill;
-			out.fill += width;
-		} else {
-			delta_put_value(&out, code, values[i]);
-			delta_put_key(&out, code, keys[i] - key);
-		}
-		bit_writer_settle(&out);
-	}
-	writer->bits += (uint32_t)(8 * (out.next - start)) + out.fill - before;
-	writer->key = key;
-	writer->out = out;
-}
-
 uint32_t delta_writer_finish(struct delta_writer *writer)
 {
 	bit_writer_finish(&writer->out);

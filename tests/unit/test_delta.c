@@ -157,9 +157,12 @@ static void check_taken_at_once(const struct model *m, const uint8_t *memory, ui
 	check_taken_by(delta_reader_take_portably, m, memory, at, bits, most);
 }
 
+typedef void append_many_fn(struct delta_writer *writer, const uint32_t *keys,
+			    const uint32_t *values, uint32_t count);
+
 /* A list without collision entries, in two pieces: the same bytes as one by one. */
-static void check_written_at_once(const struct model *m, const uint8_t *memory, uint64_t at,
-				  uint64_t bits)
+static void check_written_by(append_many_fn *append_many, const struct model *m,
+			     const uint8_t *memory, uint64_t at, uint64_t bits)
 {
 	static uint8_t got[8200 + 16];
 	static uint32_t keys[8192], values[8192];
@@ -173,12 +176,19 @@ static void check_written_at_once(const struct model *m, const uint8_t *memory, 
 	memset(got, 0, sizeof(got));
 	memcpy(got, memory, at / 8 + 1);
 	delta_writer_start(&writer, &m->code, got, at, DELTA_LIST_MAX_BITS);
-	delta_writer_append_many(&writer, keys, values, half);
-	delta_writer_append_many(&writer, keys + half, values + half, count - half);
+	append_many(&writer, keys, values, half);
+	append_many(&writer, keys + half, values + half, count - half);
 	ck_assert_uint_eq(delta_writer_finish(&writer), bits);
 	ck_assert_mem_eq(got, memory, (at + bits) / 8);
 	ck_assert_uint_eq(get_bits(got, (at + bits) / 8 * 8, (at + bits) % 8),
 			  get_bits(memory, (at + bits) / 8 * 8, (at + bits) % 8));
+}
+
+static void check_written_at_once(const struct model *m, const uint8_t *memory, uint64_t at,
+				  uint64_t bits)
+{
+	check_written_by(delta_writer_append_many, m, memory, at, bits);
+	check_written_by(delta_writer_append_many_portably, m, memory, at, bits);
 }
 
 static void check_at_once(const struct model *m, const uint8_t *memory, uint64_t at, uint64_t bits)
