@@ -36,20 +36,22 @@ def need():
 
 
 class Server:
-    """An nbdkit that serves a file."""
-    def __init__(self, path, filters=(), parameters=()):
+    """An nbdkit that serves a file, on a Unix socket or on a port of this machine."""
+    def __init__(self, path, filters=(), parameters=(), port=None):
         need()
+        self.port = port
         self.words = [*filters, "file", "file=" + path, *parameters]
         # A short path: that of a socket has a small limit.
         self.folder = tempfile.mkdtemp(prefix="uds-nbd-", dir="/tmp")
         self.socket = os.path.join(self.folder, "s")
-        self.uri = "nbd+unix:///?socket=" + self.socket
+        self.uri = "nbd+unix:///?socket=" + self.socket if port is None else "nbd://localhost:%d/" % port
         self.start()
 
     def start(self):
         if os.path.exists(self.socket):
             os.unlink(self.socket)
-        self.process = subprocess.Popen(["nbdkit", "-f", "-U", self.socket, *self.words], stderr=subprocess.DEVNULL)
+        where = ["-U", self.socket] if self.port is None else ["-i", "127.0.0.1", "-p", str(self.port)]
+        self.process = subprocess.Popen(["nbdkit", "-f", *where, *self.words], stderr=subprocess.DEVNULL)
         for _ in range(500):
             if self.listens():
                 return
@@ -57,8 +59,8 @@ class Server:
         raise AssertionError("nbdkit %s does not start" % self.words)
 
     def listens(self):
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(self.socket) == 0
+        with socket.socket(socket.AF_UNIX if self.port is None else socket.AF_INET) as probe:
+            return probe.connect_ex(self.socket if self.port is None else ("127.0.0.1", self.port)) == 0
 
     def kill(self):
         self.process.kill()
@@ -416,6 +418,50 @@ def a_vdo_volume_is_an_export():
             equal(first[1].replace(inner, "X").replace(server.uri, "X"), first[0].replace(volume.path, "X"))
 
 
+# ---- certificates ----
+
+def make_certificates(folder, label):
+    """An authority with a certificate for a server on this machine; the folder as libnbd and nbdkit want it."""
+    place = os.path.join(folder, label)
+    os.mkdir(place)
+    ca, key = ["-CA", "ca-cert.pem", "-CAkey", "ca-key.pem", "-CAcreateserial"], ["-newkey", "rsa:2048", "-nodes"]
+    with open(os.path.join(place, "names"), "w", encoding="ascii") as file:
+        file.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    for words in (["req", "-x509", *key, "-keyout", "ca-key.pem", "-out", "ca-cert.pem", "-days", "2", "-subj", "/CN=" + label],
+                  ["req", *key, "-keyout", "server-key.pem", "-out", "server.csr", "-subj", "/CN=localhost"],
+                  ["x509", "-req", "-in", "server.csr", *ca, "-days", "2", "-extfile", "names", "-out", "server-cert.pem"]):
+        done = subprocess.run(["openssl", *words], cwd=place, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Skip("openssl makes no certificate: %s" % done.stderr[-200:])
+    return place
+
+
+def free_port():
+    with socket.socket(socket.AF_INET) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def a_wrong_certificate_is_refused():
+    need()
+    if not shutil.which("openssl"):
+        raise Skip("no openssl")
+    with Folder() as folder:
+        good, wrong = (make_certificates(folder, label) for label in ("good", "wrong"))
+        path = empty(os.path.join(folder, "index"), index_bytes(folder))
+        # By TCP: on a Unix socket libnbd checks no certificate.
+        with Server(path, ["--tls=require", "--tls-certificates=" + good], port=free_port()) as server:
+            secure = server.uri.replace("nbd:", "nbds:") + "?tls-certificates="
+            for uri, words in (secure + wrong, "certificate"), (server.uri, "TLS"):
+                ran = uds("create", *SMALL, uri, status=FAILED)
+                has(ran.err, server.uri[4:], words)
+                equal(any(content(path)), False, "nothing was written")
+            create(secure + good)
+            uds("post", secure + good, stdin=lines(0, 10))
+            uds("verify", secure + good)
+        uds("verify", path)
+
+
 # ---- what is not there ----
 
 def servers_that_are_not_there_are_named():
@@ -456,5 +502,5 @@ if __name__ == "__main__":
                    errors_of_the_server_are_named, a_read_only_export_is_read_and_not_written,
                    snapshots_have_the_bytes_that_they_have_on_files, the_same_export_is_not_both,
                    a_merge_goes_on_when_servers_are_killed, a_merge_that_is_killed_goes_on_later,
-                   a_snapshot_on_exports_is_served_again, physical_volumes_are_exports, a_vdo_volume_is_an_export,
+                   a_snapshot_on_exports_is_served_again, physical_volumes_are_exports, a_vdo_volume_is_an_export, a_wrong_certificate_is_refused,
                    servers_that_are_not_there_are_named, a_library_that_is_not_there_is_named]))
