@@ -30,6 +30,13 @@ static struct uds_record_name make_name(const struct history *history, uint32_t 
 	put_le64(name.bytes + 8, mix(2 * (uint64_t)number + 2));
 	if (number % 100 < history->crowd)
 		memset(name.bytes + 8, 0x33, 6);
+	/* The first bytes are those of the volume index; the last two say what is a sample. */
+	if (history->twins && number % 2 == 1) {
+		struct uds_record_name twin = make_name(history, number - 1);
+
+		memcpy(name.bytes, twin.bytes, 8);
+		memcpy(name.bytes + 14, twin.bytes + 14, 2);
+	}
 	return name;
 }
 
@@ -52,13 +59,15 @@ void history_start(struct history *history, uint64_t chapters, uint32_t names, u
 	history->names = names;
 	history->random = seed;
 	history->last = calloc(names, sizeof(*history->last));
-	ck_assert_ptr_nonnull(history->last);
+	history->taken = calloc(names, sizeof(*history->taken));
+	ck_assert(history->last != NULL && history->taken != NULL);
 }
 
 void history_end(struct history *history)
 {
 	free(history->steps);
 	free(history->last);
+	free(history->taken);
 }
 
 /* Whether what a step did is there after a failure, unless it left with its chapter. */
@@ -82,6 +91,20 @@ static uint64_t newest_after(const struct history *history, uint32_t issued)
 	return before > next ? before : next;
 }
 
+static uint32_t twin_of(uint32_t name)
+{
+	return name ^ 1;
+}
+
+/* What a step did to the entries of its name and of the twin. */
+static void note_taken(const struct history_step *step, bool *taken)
+{
+	if (step->takes)
+		taken[twin_of(step->name)] = true;
+	if (step->puts)
+		taken[step->name] = false;
+}
+
 void history_continue(const struct history *history, uint32_t issued,
 		      const struct history_promise *kept, struct history *ret_history)
 {
@@ -90,13 +113,16 @@ void history_continue(const struct history *history, uint32_t issued,
 	ret_history->open_chapter = newest_after(history, issued);
 	ret_history->steps = calloc(issued + 1, sizeof(*history->steps));
 	ret_history->last = calloc(history->names, sizeof(*history->last));
-	ck_assert(ret_history->steps != NULL && ret_history->last != NULL);
+	ret_history->taken = calloc(history->names, sizeof(*history->taken));
+	ck_assert(ret_history->steps != NULL && ret_history->last != NULL &&
+		  ret_history->taken != NULL);
 	for (uint32_t i = 0; i < issued; i++) {
 		ret_history->steps[i] = history->steps[i];
 		ret_history->steps[i].certain =
 			kept != NULL && is_promised(&history->steps[i], i, kept);
 		if (history->steps[i].puts || history->steps[i].kind == UDS_DELETE)
 			ret_history->last[history->steps[i].name] = i + 1;
+		note_taken(&history->steps[i], ret_history->taken);
 	}
 }
 
@@ -176,6 +202,39 @@ static bool is_valid(const struct history *history, uint64_t chapter, uint64_t o
 	return chapter + history->chapters - one_less > open;
 }
 
+/* Whether both steps may have put a record into one chapter; a replay may close one on the way. */
+static bool may_share_chapter(const struct history_step *a, const struct history_step *b)
+{
+	return a->puts && b->puts && a->chapter_least <= b->chapter_most + 1 &&
+	       b->chapter_least <= a->chapter_most + 1;
+}
+
+/* Whether a name that was deleted may be found by the entry of its twin, among so many steps. */
+static bool may_be_found_by_twin(const struct history *history, uint32_t name, uint32_t count)
+{
+	for (uint32_t i = 0; history->twins && i < count; i++) {
+		for (uint32_t n = 0; history->steps[i].name == name && n < count; n++) {
+			if (history->steps[n].name == twin_of(name) &&
+			    may_share_chapter(&history->steps[i], &history->steps[n]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whether a request may have taken the entry of the twin. */
+static bool may_take(const struct history *history, const struct uds_request *request,
+		     const struct history_step *record)
+{
+	const uint32_t last = history->last[record->name];
+
+	if (!history->twins || !request->found || request->kind == UDS_PEEK ||
+	    request->location == UDS_LOCATION_OPEN_CHAPTER)
+		return false;
+	return last == 0 || history->taken[record->name] || !history->steps[last - 1].certain ||
+	       !history->steps[last - 1].puts;
+}
+
 /* An answer of an index that met no failure. */
 static void judge_answer(const struct history *history, const struct uds_request *request,
 			 const struct history_step *record, uint32_t step)
@@ -194,7 +253,10 @@ static void judge_answer(const struct history *history, const struct uds_request
 	last = &history->steps[history->last[record->name] - 1];
 	recent = is_valid(history, last->chapter_least, record->chapter_most);
 	/* A deletion takes nothing out of sparse chapters. */
-	if (!last->certain || (history->sparse && (!recent || !last->puts)))
+	if (!last->certain || (history->sparse && (!recent || !last->puts)) ||
+	    history->taken[record->name])
+		return;
+	if (!last->puts && request->found && may_be_found_by_twin(history, record->name, step))
 		return;
 	if (!last->puts)
 		ck_assert_msg(!request->found, "step %u: name %u was deleted", step, record->name);
@@ -244,6 +306,7 @@ int history_run(struct history *history, struct uds_index *index, size_t count)
 		if (record->certain) {
 			judge_answer(history, request, record, first + i);
 			record->puts = effect_of(request, first + i, &record->data);
+			record->takes = may_take(history, request, record);
 		} else {
 			record->puts = request->kind == UDS_POST || request->kind == UDS_UPDATE;
 			record->data = first + i;
@@ -251,6 +314,7 @@ int history_run(struct history *history, struct uds_index *index, size_t count)
 		if (record->puts ||
 		    (record->kind == UDS_DELETE && (request->found || !record->certain)))
 			history->last[record->name] = first + i + 1;
+		note_taken(record, history->taken);
 		history->count++;
 	}
 	history->open_chapter = most;
@@ -310,6 +374,8 @@ static struct demand *make_demands(const struct history *history, uint32_t issue
 			demand->there = i + 1;
 			demand->age = step->data;
 		}
+		if (step->takes)
+			demands[twin_of(step->name)].there = 0;
 	}
 	return demands;
 }
@@ -346,7 +412,9 @@ uint32_t history_check(const struct history *history, struct uds_index *index, u
 				continue;
 			found++;
 			data = judge_data(history, name, &requests[i].old_data, issued, place);
-			ck_assert_msg(data >= demand->age || promise->any_age,
+			ck_assert_msg(data >= demand->age || promise->any_age ||
+					      (demand->there == 0 &&
+					       may_be_found_by_twin(history, name, issued)),
 				      "%s: name %u has data of step %u, older than the durable %u",
 				      place, name, data, demand->age);
 		}

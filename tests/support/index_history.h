@@ -14,6 +14,10 @@
  *     and no delete came after.
  *
  * Requests that ended with an error may have had their effect or not.
+ *
+ * Names may be twins, with one address in the volume index. One that is not there is then found by
+ * the entry of its twin if that leads to a chapter which has records of both, and, if it is stored,
+ * promoted or deleted so, takes that entry along (libuds_index(3), CAVEATS).
  */
 #ifndef TESTS_INDEX_HISTORY_H
 #define TESTS_INDEX_HISTORY_H
@@ -29,6 +33,7 @@ struct history_step {
 	uint8_t kind;		/* enum uds_request_kind */
 	bool certain;		/* false: it failed, and may have had its effect or not */
 	bool puts;		/* (may have) put a record into the open chapter */
+	bool takes;		/* may have taken the entry of the twin */
 	uint32_t data;		/* the step whose data it put */
 	uint64_t chapter_least; /* the open chapter before the batch, */
 	uint64_t chapter_most;	/* and after it */
@@ -57,6 +62,7 @@ struct history {
 	uint32_t names; /* how many there are to choose from */
 	struct history_mix mix;
 	uint8_t crowd; /* of 100 names so many have one place in the indexes of chapters */
+	bool twins;    /* each name of an odd number is the twin of the one before */
 	/* history_check() asks for every so many names, from another one each time; 0: all */
 	uint32_t look_every;
 	uint64_t random;
@@ -64,6 +70,7 @@ struct history {
 	uint32_t count, room;
 	uint64_t open_chapter; /* after the last step, and what came since: history_look() */
 	uint32_t *last;	       /* by name: its last step that put or deleted, plus 1 */
+	bool *taken;	       /* by name: its twin may have its entry */
 
 	/* What time is it, for struct history_step; NULL: 0. For crash tests: events so far. */
 	uint64_t (*clock)(void *context);

@@ -939,6 +939,7 @@ static struct world *make_index_world(const struct scenario *scenario, uint64_t 
 		      w->shape.records * (chapters + 1), seed);
 	w->history.look_every = scenario->record_pages > 1 ? 32 : 1;
 	w->history.crowd = scenario->crowd;
+	w->history.twins = scenario->twins;
 	w->history.sparse = scenario->sparse_chapters > 0;
 	if (scenario->mix != NULL)
 		w->history.mix = *scenario->mix;
@@ -1002,6 +1003,40 @@ static void live_crowd(struct world *world)
 	save(w);
 	steps(w, 1000);
 	flush(w);
+	close_index(w);
+}
+
+/*
+ * Names that share their address, two and two: saves, with requests and flushes beside them, and
+ * chapters that close after them.
+ */
+static void live_twins(struct world *world)
+{
+	struct index_world *w = index_of(world);
+
+	begin(w);
+	for (int i = 0; i < 4 && world->status == 0; i++) {
+		uint64_t open_chapter;
+		uint32_t count;
+
+		steps(w, 200);
+		flush(w);
+		steps(w, 48);
+		if (world->status < 0)
+			break;
+		open_chapter = small_index_open_chapter(w->index, NULL);
+		count = w->history.count;
+		note(w, uds_index_save_reporting(w->index, go_on_while_saving, w));
+		history_look(&w->history, w->index);
+		if (world->status == 0)
+			promise_checkpoint(w, open_chapter, count);
+		steps(w, 64);
+		flush(w);
+		steps(w, 128);
+		flush(w);
+		if (i == 1)
+			drop_and_open(w);
+	}
 	close_index(w);
 }
 
@@ -1172,6 +1207,32 @@ const struct scenario index_scenarios[] = {
 	  .zones = 2,
 	  .extras = true,
 	  .crowd = 70 },
+	{ .name = "names that crowd, sparse",
+	  .kind = &index_kind,
+	  .live = live_crowd,
+	  .chapters = 6,
+	  .sparse_chapters = 3,
+	  .record_pages = 2,
+	  .page_bytes = 12288,
+	  .zones = 2,
+	  .extras = true,
+	  .crowd = 70 },
+	{ .name = "twins",
+	  .kind = &index_kind,
+	  .live = live_twins,
+	  .chapters = 6,
+	  .extras = true,
+	  .mix = &deleting,
+	  .twins = true },
+	{ .name = "twins, sparse",
+	  .kind = &index_kind,
+	  .live = live_twins,
+	  .zones = 3,
+	  .chapters = 8,
+	  .sparse_chapters = 2,
+	  .extras = true,
+	  .mix = &deleting,
+	  .twins = true },
 	{ .name = "clock that goes back", .kind = &index_kind, .live = live_clock_back },
 	{ .name = "two crashes in a row",
 	  .kind = &index_kind,

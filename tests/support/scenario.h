@@ -67,6 +67,7 @@ struct scenario {
 	/* so many steps more before the conversion, which decide where the moved chapter is */
 	uint32_t before;
 	uint8_t crowd;		       /* struct history */
+	bool twins;		       /* struct history */
 	uint32_t page_bytes;	       /* 0: 4096 */
 	const struct history_mix *mix; /* NULL: the usual one */
 
