@@ -26,6 +26,7 @@
 #include "index/left_out.h"
 #include "index/operation.h"
 #include "index/pages.h"
+#include "index/replayed_names.h"
 #include "index/triage.h"
 #include "index/unconfirmed.h"
 
@@ -45,6 +46,7 @@ struct replayer {
 	bool whole;	/* V is not on the volume: stores count, too */
 	uint64_t begin; /* C + 1 */
 	uint64_t entries;
+	struct replayed_names names;
 	struct chain_position at; /* behind the entries that became requests */
 
 	/* The entries that are being carried out: for each zone in their order. */
@@ -186,6 +188,66 @@ static int take_steps(struct replayer *replayer, struct batch *batch, size_t i)
 	}
 }
 
+/*
+ * A name that has no entry, at an address whose ordinary entry is that of another name: it gets one
+ * of its own, and has none to be removed.
+ */
+static int pass_by_other(struct batch *batch, struct operation *operation, struct hint *hint)
+{
+	struct uds_index *index = batch->index;
+	const struct uds_request *request = operation->request;
+	uint32_t room;
+	int r;
+
+	if (!is_store(operation))
+		return 0;
+	batch->zone->changed = true;
+	r = volume_index_put(index->volume_index, hint, &request->name, index->newest);
+	if (r == UDS_ERR_OVERFLOW) {
+		batch->zone->counters.overflows++;
+		return 0;
+	}
+	return r < 0 ? r
+		     : open_zone_put(batch->zone->open, &request->name, &request->new_data, &room);
+}
+
+/* One operation; and what becomes known of the names of its address. */
+static int carry_out(struct replayer *replayer, struct batch *batch, size_t i)
+{
+	struct operation *operation = &batch->operations[i];
+	const struct uds_record_name *name = &operation->request->name;
+	struct uds_index *index = replayer->index;
+	struct replayed_names *names = &replayer->names;
+	struct uds_record_name next;
+	bool has_next = false;
+	struct hint hint;
+	int r;
+
+	volume_index_get(index->volume_index, &operation->place, name, &hint);
+	if (hint.found && !hint.collision && hint.vcn != index->newest &&
+	    replayed_names_has_other(names, &operation->place, name)) {
+		r = pass_by_other(batch, operation, &hint);
+		if (r == 0 && is_store(operation))
+			replayed_names_store(names, &operation->place, name);
+		return r;
+	}
+	if (!is_store(operation) && hint.found && !hint.collision)
+		has_next = replayed_names_next(index, &operation->place, &next);
+	r = take_steps(replayer, batch, i);
+	if (r < 0)
+		return r;
+	if (is_store(operation)) {
+		replayed_names_store(names, &operation->place, name);
+		return 0;
+	}
+	if (!operation->request->found)
+		return 0;
+	volume_index_get(index->volume_index, &operation->place, name, &hint);
+	return hint.found ? replayed_names_delete(names, &index->env, &operation->place, name,
+						  has_next ? &next : NULL)
+			  : 0;
+}
+
 /* ---- before a chapter is closed on the way ---- */
 
 /* An entry that is still to come: does what it does to a record of the open chapter. */
@@ -296,7 +358,7 @@ static int replay_batch(struct replayer *replayer, struct batch *batch, struct u
 		if (r < 0)
 			break;
 		carry(replayer, batch, operation);
-		r = take_steps(replayer, batch, i);
+		r = carry_out(replayer, batch, i);
 		replayer->done[operation->request - replayer->requests] = true;
 		if (r < 0 && message->text[0] == '\0')
 			failures_get(replayer->index->failures, message);
@@ -425,6 +487,7 @@ int journal_replay(struct uds_index *index, const struct journal_found *found, b
 			", are brought in",
 			uds_io_name(index->io), replayer->entries, found->chapter);
 	}
+	replayed_names_free(&replayer->names, &index->env);
 	env_release(&index->env, replayer);
 	return r;
 }

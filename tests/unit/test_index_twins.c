@@ -346,6 +346,12 @@ static const char *const lives[] = {
 	"abc|y[zf]|f",
 	"ab|y[f]!f|f",
 	"ab|xf!sf",
+	/* Of three names two are stored again, in another order than their entries come back. */
+	"a|bc|sxazcf",
+	"a|bc|sxazcf|f!f",
+	"a|bc|szcxaf",
+	"a|bc|[xazcf]f",
+	"fc|!B[]zA|A!bc[|yCa|bzfc]",
 };
 
 START_TEST(twins_survive_a_power_cut)
@@ -367,7 +373,7 @@ END_TEST
 
 static void throw_life(uint64_t seed, char steps[64])
 {
-	static const char letters[] = "ababababABABxyxy||||||ssssffff!![[[[";
+	static const char letters[] = "abcabcABCABCxyzxyz||||||ssssffff!![[[[";
 	uint32_t chapters = 0, open = 0, count = 0;
 
 	for (uint32_t i = 0; i < 24; i++) {
