@@ -42,6 +42,7 @@ struct chapter_group {
 	unsigned int members;
 	struct additions *additions; /* of the chapters at hand; NULL: no memory, or too many */
 	struct enter_job jobs[CREW_MOST];
+	uint32_t size; /* chapters that there are places for */
 	uint32_t count;
 	struct grouped_chapter chapters[];
 };
@@ -50,9 +51,14 @@ struct chapter_group {
  * The larger, the fewer times each list is made again. The pages of a group and its records among
  * the additions take about a tenth of what the records of the volume take.
  */
-uint32_t chapter_group_size(const struct geometry *geometry)
+uint32_t chapter_group_size(const struct geometry *geometry, uint32_t chapters)
 {
-	return geometry->chapters_per_volume / 16 + 1;
+	const uint32_t most = geometry->chapters_per_volume / 16 + 1;
+
+	/* With fewer chapters in all no memory is taken for more. */
+	if (chapters == 0)
+		return 1;
+	return chapters < most ? chapters : most;
 }
 
 static void run_gather(struct crew_job *job)
@@ -86,10 +92,10 @@ static void make_chapter(const struct chapter_group *group, struct grouped_chapt
 	}
 }
 
-int chapter_group_make(struct uds_index *index, struct replay_crew *replay,
+int chapter_group_make(struct uds_index *index, struct replay_crew *replay, uint32_t chapters,
 		       struct chapter_group **ret_group)
 {
-	const uint32_t size = chapter_group_size(&index->geometry);
+	const uint32_t size = chapter_group_size(&index->geometry, chapters);
 	struct chapter_group *group = env_allocate_zeroed(
 		&index->env, 1, sizeof(*group) + size * sizeof(group->chapters[0]));
 	int r = 0;
@@ -99,6 +105,7 @@ int chapter_group_make(struct uds_index *index, struct replay_crew *replay,
 	group->index = index;
 	group->replay = replay;
 	group->members = crew_members(index->crew);
+	group->size = size;
 	for (uint32_t i = 0; i < size; i++)
 		make_chapter(group, &group->chapters[i]);
 	for (unsigned int i = 0; r == 0 && i < group->members; i++) {
@@ -142,7 +149,7 @@ void chapter_group_add(struct chapter_group *group, uint64_t vcn, uint32_t slot,
 
 	if (group->count++ == 0)
 		group->additions = additions_make(&index->env, &index->geometry, group->members,
-						  vcn, chapter_group_size(&index->geometry));
+						  vcn, group->size);
 	chapter->slot = slot;
 	chapter->pages.vcn = vcn;
 	chapter->pages.pages = record_pages;

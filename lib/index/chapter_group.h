@@ -16,16 +16,17 @@
 
 struct chapter_group;
 
-/* How many chapters a group has, the last one of a rebuild excepted. */
-uint32_t chapter_group_size(const struct geometry *geometry);
+/* How many chapters a group has, the last one of a rebuild excepted. @chapters: in all. */
+uint32_t chapter_group_size(const struct geometry *geometry, uint32_t chapters);
 
 /*
  * @index: has a volume index, in which nothing is too old when any of the chapters to come is open,
  *     and knows its oldest and newest chapter. @replay: for records that are left.
+ *     @chapters: how many are to come.
  *
  * Returns 0 or -ENOMEM.
  */
-int chapter_group_make(struct uds_index *index, struct replay_crew *replay,
+int chapter_group_make(struct uds_index *index, struct replay_crew *replay, uint32_t chapters,
 		       struct chapter_group **ret_group);
 
 /* Waits for what is done with the pages. @group may be NULL. */

@@ -115,7 +115,7 @@ static int check_chapter(struct rebuild *rebuild, uint64_t vcn,
  */
 static int rebuild_in_groups(struct rebuild *rebuild, struct uds_message *message)
 {
-	const uint32_t size = chapter_group_size(&rebuild->index->geometry);
+	const uint32_t size = chapter_group_size(&rebuild->index->geometry, rebuild->count);
 	struct streamed_chapter chapter;
 	int r = 0;
 
@@ -196,9 +196,6 @@ static int list_chapters(struct rebuild *rebuild)
 /* @held: so many chapters are worked on at once. */
 static int open_stream(struct rebuild *rebuild, uint32_t held)
 {
-	/* With fewer chapters in all no memory is taken for more. */
-	if (held > rebuild->count)
-		held = rebuild->count > 0 ? rebuild->count : 1;
 	return chapter_stream_open(rebuild->index->volume, CHAPTER_RECORD_PAGES, rebuild->slots,
 				   rebuild->count, held, &rebuild->stream);
 }
@@ -222,9 +219,9 @@ static int start_replay(struct rebuild *rebuild, struct uds_message *message)
 	if (rebuild->with_save)
 		return r < 0 ? r : open_stream(rebuild, REPLAY_HELD);
 	if (r == 0)
-		r = chapter_group_make(index, rebuild->replay, &rebuild->group);
+		r = chapter_group_make(index, rebuild->replay, rebuild->count, &rebuild->group);
 	if (r == 0)
-		r = open_stream(rebuild, chapter_group_size(&index->geometry));
+		r = open_stream(rebuild, chapter_group_size(&index->geometry, rebuild->count));
 	return r;
 }
 
