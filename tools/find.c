@@ -26,13 +26,14 @@ static void print_index(const struct identity *identity)
 	       (unsigned long long)index->records);
 }
 
-static void print_pv(const struct identity *identity, const char *uri, char *const *arguments)
+static void print_pv(struct identity *identity, const char *uri, char *const *arguments)
 {
 	if (identity->pv_uuid[0] != '\0')
 		print_line(stdout, "  uuid           %s", identity->pv_uuid);
 	print_line(stdout, "  group          %s",
 		   identity->vg_name[0] != '\0' ? identity->vg_name : "none that can be read");
-	show_group(uri, arguments, NULL);
+	if (show_group(uri, arguments, NULL))
+		identity->damaged = true;
 }
 
 static void print_what(const struct identity *identity)
@@ -65,7 +66,8 @@ static void print_commands(const struct identity *identity, const char *uri)
 			   type);
 }
 
-static void print_identity(const struct identity *identity, const char *uri, char *const *arguments)
+/* @identity: is called damaged where all of the arguments together say it. */
+static void print_identity(struct identity *identity, const char *uri, char *const *arguments)
 {
 	print_line(stdout, "%s", uri);
 	if (identity->thing == THING_OTHER)
@@ -117,8 +119,7 @@ static const char *thing_key(enum thing thing)
 	return keys[thing];
 }
 
-static json_t *identity_object(const struct identity *identity, const char *uri,
-			       char *const *arguments)
+static json_t *identity_object(struct identity *identity, const char *uri, char *const *arguments)
 {
 	json_t *o = json_object();
 	char type[1200];
@@ -126,7 +127,6 @@ static json_t *identity_object(const struct identity *identity, const char *uri,
 	json_object_set_new(o, "path", json_path(uri));
 	json_object_set_new(o, "what", json_string(thing_key(identity->thing)));
 	json_object_set_new(o, "size_bytes", json_unsigned(identity->bytes));
-	json_object_set_new(o, "damaged", json_boolean(identity->damaged));
 	if (identity->thing == THING_VDO && identity->knows_nonce)
 		json_object_set_new(o, "vdo", vdo_object(&identity->vdo));
 	if (identity->has_index)
@@ -138,7 +138,8 @@ static json_t *identity_object(const struct identity *identity, const char *uri,
 	if (identity->thing == THING_PV) {
 		json_object_set_new(o, "uuid", json_path(identity->pv_uuid));
 		json_object_set_new(o, "group", json_path(identity->vg_name));
-		show_group(uri, arguments, o);
+		if (show_group(uri, arguments, o))
+			identity->damaged = true;
 	}
 	if (identity->thing == THING_OTHER)
 		json_object_set_new(o, "known_as", json_path(identity->word));
@@ -155,6 +156,7 @@ static json_t *identity_object(const struct identity *identity, const char *uri,
 	opening_command(identity, uri, type, sizeof(type));
 	if (type[0] != '\0')
 		json_object_set_new(o, "opened_by", json_path(type));
+	json_object_set_new(o, "damaged", json_boolean(identity->damaged));
 	return o;
 }
 

@@ -89,8 +89,12 @@ static void find_close(struct found *found)
 	free(found->uris);
 }
 
-/* The group of one physical volume, on all that are there. False when it cannot be opened. */
-static bool find_open(const char *uri, char *const *arguments, struct found *found)
+/*
+ * The group of one physical volume, on all that are there. Returns 0, or a status, with a sentence
+ * when it is that of all of them together.
+ */
+static int find_open(const char *uri, char *const *arguments, struct found *found,
+		     struct uds_message *message)
 {
 	struct uds_io *io = open_to_look(uri);
 	struct uds_lvm_group *alone = NULL;
@@ -112,8 +116,9 @@ static bool find_open(const char *uri, char *const *arguments, struct found *fou
 		take_argument(found, arguments[i], alone);
 	uds_lvm_close_group(alone);
 	uds_io_close(io);
-	return r == 0 &&
-	       uds_lvm_open_group(found->ios, found->count, NULL, &env, NULL, &found->group) == 0;
+	if (r < 0)
+		return r;
+	return uds_lvm_open_group(found->ios, found->count, NULL, &env, message, &found->group);
 }
 
 /* Adds a URI, with what would end it in a parameter or in quotes encoded. */
@@ -244,12 +249,15 @@ static void set_group(struct found *found, const struct uds_lvm_info *info, json
 	json_object_set_new(o, "volume_group", group);
 }
 
-void show_group(const char *uri, char *const *arguments, json_t *o)
+bool show_group(const char *uri, char *const *arguments, json_t *o)
 {
 	struct uds_lvm_info info = UDS_LVM_INFO_INIT;
 	struct found found = { .group = NULL };
+	struct uds_message message = { "" };
+	bool is_damaged;
 
-	if (find_open(uri, arguments, &found) && uds_lvm_get_info(found.group, NULL, &info) == 0) {
+	if (find_open(uri, arguments, &found, &message) == 0 &&
+	    uds_lvm_get_info(found.group, NULL, &info) == 0) {
 		found.name = info.name;
 		if (strcmp(found.uris[0], uri) != 0) {
 			if (o == NULL)
@@ -266,6 +274,12 @@ void show_group(const char *uri, char *const *arguments, json_t *o)
 		} else {
 			set_group(&found, &info, o);
 		}
+	} else if (message.text[0] != '\0' && o == NULL) {
+		print_line(stdout, "  wrong          %s", message.text);
+	} else if (message.text[0] != '\0') {
+		json_object_set_new(o, "wrong", json_path(message.text));
 	}
+	is_damaged = message.text[0] != '\0' || info.wrong_copies > 0;
 	find_close(&found);
+	return is_damaged;
 }

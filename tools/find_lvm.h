@@ -4,6 +4,7 @@
 #define TOOLS_FIND_LVM_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "tool.h"
 
@@ -14,7 +15,9 @@
  *
  * @uri: one of @arguments, which end with NULL.
  * @o: the same for JSON; NULL: as text.
+ *
+ * Returns whether something is wrong with the metadata of the group.
  */
-void show_group(const char *uri, char *const *arguments, json_t *o);
+bool show_group(const char *uri, char *const *arguments, json_t *o);
 
 #endif

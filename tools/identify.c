@@ -459,6 +459,22 @@ static bool explain_damage(const struct identity *identity, const char *command,
 	return true;
 }
 
+/* Commands for volumes take the volume, and not the name of its index. */
+static bool explain_vdo_name(const char *command, const char *uri, char *ret_text, size_t room)
+{
+	struct identity identity = { .thing = THING_UNKNOWN };
+	char device[WORD_BYTES], word[WORD_BYTES];
+	struct uds_message unused;
+
+	if (!inner_uri(uri, device, sizeof(device)) || identify(device, &unused, &identity) < 0 ||
+	    identity.thing != THING_VDO)
+		return false;
+	shell_word(device, word, sizeof(word));
+	snprintf(ret_text, room, "%s: this is the index of a VDO volume; type: uds %s %s", uri,
+		 command, word);
+	return true;
+}
+
 bool explain_failure(const char *command, const char *uri, int status, char *ret_text, size_t room)
 {
 	bool snapshot = strncmp(command, "snapshot ", 9) == 0,
@@ -472,6 +488,8 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 	if (status != UDS_ERR_NOT_AN_INDEX && status != UDS_ERR_NOT_A_SNAPSHOT &&
 	    status != UDS_ERR_CORRUPT)
 		return false;
+	if (vdo && explain_vdo_name(command, uri, ret_text, room))
+		return true;
 	if (identify(uri, &unused, &identity) < 0) {
 		/* Where vdo:PATH finds no index, by what is on PATH. */
 		is_inner = inner_uri(uri, device, sizeof(device));

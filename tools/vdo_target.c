@@ -32,7 +32,7 @@ int vdo_open(struct vdo_target *target, bool write)
 	struct uds_vdo_index_options region = UDS_VDO_INDEX_OPTIONS_INIT;
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 	struct uds_message message = { "" };
-	int r;
+	int status, r;
 
 	options.write = write;
 	r = open_uri(target->uri, &options, &target->env, &message, &target->device);
@@ -43,9 +43,14 @@ int vdo_open(struct vdo_target *target, bool write)
 	if (r == 0)
 		r = uds_vdo_open_index(target->device, &region, &target->env, &message,
 				       &target->region);
-	if (r < 0)
-		return vdo_close(target, failed(target->command, target->uri, r, &message));
-	return EXIT_GOOD;
+	if (r == 0)
+		return EXIT_GOOD;
+	status = failed(target->command, target->uri, r, &message);
+	/* The sentence has the name that it has in a URI. */
+	if (r == UDS_ERR_IN_USE)
+		complain(target->command, "%s: for this command that is the option --dirty",
+			 target->uri);
+	return vdo_close(target, status);
 }
 
 int vdo_open_index(struct vdo_target *target, enum uds_index_mode mode, unsigned int zones)

@@ -133,7 +133,9 @@ struct uds_lvm_info {
 	uint64_t extent_bytes;
 	uint32_t pv_count, volume_count;
 	uint32_t missing_count; /* physical volumes that were not given */
-	uint32_t unused;	/* 0 */
+
+	/* Of the metadata that were given: damaged, or of this seqno with another text. */
+	uint32_t wrong_copies;
 };
 
 #define UDS_LVM_INFO_INIT                                           \

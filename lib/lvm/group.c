@@ -35,6 +35,7 @@ struct search {
 	struct copy best_copy;
 	/* has the seqno of the best one and another text; its io is NULL: none */
 	struct copy other;
+	uint32_t wrong_count;	   /* of copies that are damaged */
 	int wrong_status;	   /* of the first copy that is damaged; 0: none */
 	struct uds_message *wrong; /* its sentence */
 };
@@ -71,6 +72,7 @@ static void note_wrong(struct search *s, const struct uds_io *io, int status,
 	 * that is to be written.
 	 */
 	env_log(s->env, UDS_LOG_WARNING, "%s: %s", uds_io_name(io), said->text);
+	s->wrong_count++;
 	if (s->wrong_status != 0)
 		return;
 	s->wrong_status = status;
@@ -324,6 +326,7 @@ static int open_group(struct uds_io *const *pvs, size_t count,
 		group->env = *env;
 		group->model = s.best;
 		group->io_count = count;
+		group->wrong_copies = s.wrong_count + (s.other.io != NULL);
 		r = check_use(group, &s, options, message);
 	}
 	env_release(env, s.wrong);

@@ -16,7 +16,7 @@ struct uds_lvm_group {
 	struct uds_io **ios; /* the physical volumes that were given */
 	size_t io_count;
 	bool close_pvs;
-	uint32_t missing_count;
+	uint32_t missing_count, wrong_copies;
 };
 
 /*

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/env.h"
 #include "base/message.h"
@@ -60,6 +61,37 @@ static int tie_snapshots(struct lvm_model *model, struct uds_message *message)
 				    "no snapshot, found '%.100s', which is one",
 				    volume->name, model->volumes[volume->origin].name);
 	}
+	return r;
+}
+
+static int compare_uuids(const void *a, const void *b)
+{
+	const struct lvm_pv *const *x = a, *const *y = b;
+	int order = strcmp((*x)->uuid, (*y)->uuid);
+
+	return order != 0 ? order : strcmp((*x)->name, (*y)->name);
+}
+
+/* They tell devices apart: of two with one uuid, data would be looked for on the wrong one. */
+static int check_uuids(const struct lvm_model *model, const struct uds_env *env,
+		       struct uds_message *message)
+{
+	const struct lvm_pv **pvs = env_allocate(env, model->pv_count + UINT64_C(1), sizeof(*pvs));
+	int r = 0;
+
+	if (pvs == NULL)
+		return failure(message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
+	for (uint32_t i = 0; i < model->pv_count; i++)
+		pvs[i] = &model->pvs[i];
+	sort_elements(pvs, model->pv_count, sizeof(*pvs), compare_uuids);
+	for (uint32_t i = 1; r == 0 && i < model->pv_count; i++) {
+		if (strcmp(pvs[i - 1]->uuid, pvs[i]->uuid) == 0)
+			r = failure(message, UDS_ERR_CORRUPT,
+				    "physical volumes '%.60s' and '%.60s': id: expected one of its "
+				    "own for each, found '%.60s' twice",
+				    pvs[i - 1]->name, pvs[i]->name, pvs[i]->uuid);
+	}
+	env_release(env, pvs);
 	return r;
 }
 
@@ -136,6 +168,8 @@ int lvm_model_check(struct lvm_model *model, const struct uds_env *env, struct u
 {
 	int r = tie_snapshots(model, message);
 
+	if (r == 0)
+		r = check_uuids(model, env, message);
 	if (r == 0)
 		r = check_uses(model, env, message);
 	return r < 0 ? failure_in(message, r, "group '%.100s'", model->name) : 0;

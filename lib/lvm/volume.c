@@ -216,7 +216,7 @@ UDS_PUBLIC int uds_lvm_get_info(const struct uds_lvm_group *group, struct uds_me
 {
 	const struct lvm_model *model = &group->model;
 	struct uds_lvm_info info = UDS_LVM_INFO_INIT;
-	int r = STRUCT_OUT_CHECK(ret_info, uds_lvm_info, missing_count, ret_message);
+	int r = STRUCT_OUT_CHECK(ret_info, uds_lvm_info, wrong_copies, ret_message);
 
 	if (r < 0)
 		return r;
@@ -227,6 +227,7 @@ UDS_PUBLIC int uds_lvm_get_info(const struct uds_lvm_group *group, struct uds_me
 	info.pv_count = model->pv_count;
 	info.volume_count = model->volume_count;
 	info.missing_count = group->missing_count;
+	info.wrong_copies = group->wrong_copies;
 	struct_out(ret_info, &info, sizeof(info));
 	return 0;
 }

@@ -348,6 +348,21 @@ static int unknown_scheme(const struct built_in_schemes *built_in, const char *u
 		       uri, (int)length, uri, known);
 }
 
+/* No scheme in front: a path, with all its bytes as they are. */
+static int open_path(const char *path, const struct uds_io_file_options *options,
+		     const struct uds_env *env, struct uds_message *message, struct uds_io **ret_io)
+{
+	int r = uds_io_open_file(path, options, env, message, ret_io);
+	size_t length;
+
+	if (r != -ENOENT || message == NULL || strchr(path, '?') == NULL)
+		return r;
+	length = strlen(message->text);
+	snprintf(message->text + length, sizeof(message->text) - length,
+		 "; with parameters write file:PATH?...");
+	return r;
+}
+
 static int open_at_depth(const struct built_in_schemes *built_in, unsigned int depth,
 			 const char *uri, const struct uds_io_file_options *options,
 			 const struct uds_env *given_env, struct uds_message *ret_message,
@@ -359,9 +374,8 @@ static int open_at_depth(const struct built_in_schemes *built_in, unsigned int d
 	struct uds_env env;
 	int r;
 
-	/* No scheme in front: a path, with all its bytes as they are. */
 	if (length == 0 || uri[length] != ':')
-		return uds_io_open_file(uri, options, given_env, ret_message, ret_io);
+		return open_path(uri, options, given_env, ret_message, ret_io);
 	/* Complete, so that a backend need not know which members are optional. */
 	r = env_take(given_env, ret_message, &env);
 	if (r == 0 && options != NULL)

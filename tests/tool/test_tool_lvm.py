@@ -254,6 +254,20 @@ def what_is_in_a_volume_is_opened_by_what_find_says():
             says="this is an LVM physical volume of group vg; uds find '%s' says more" % group.paths[0])
 
 
+def find_says_what_is_wrong_with_physical_volumes_together():
+    with Folder() as folder:
+        group = Group(folder)
+        # Each is whole, and the second, of the first one's group by its uuid, has the metadata of another.
+        write_texts(group, group_text(VOLUMES), group_text(VOLUMES).replace("vg {", "vg2 {").replace(uuid("g"), uuid("h")))
+        sentence = "group: expected 'vg' (%s), which %s is of, found 'vg2' (%s)" % (uuid("g"), group.paths[0], uuid("h"))
+        found = uds("find", "--json", *group.paths, status=DAMAGE).json["found"]
+        equal([item["damaged"] for item in found], [True, True])
+        has(found[0]["wrong"], group.paths[1] + ": " + sentence)
+        has(uds("find", *group.paths, status=DAMAGE).out, "  wrong          %s: %s" % (group.paths[1], sentence))
+        for path in group.paths:
+            uds("find", path)
+
+
 def find_says_what_is_wrong_with_a_physical_volume():
     with Folder() as folder:
         group = Group(folder)
@@ -298,6 +312,8 @@ def what_is_wrong_with_a_group_is_said_and_nothing_written():
         + ("segment_count: expected 3, as many as there are, found 4294967295",),
         (good.replace("extent_count = 10", "extent_count = 18446744073709551615", 1),) * 2
         + ("found 18446744073709551615",),
+        (good.replace(uuid("b"), uuid("a")),) * 2
+        + ("physical volumes 'pv0' and 'pv1': id: expected one of its own for each, found '%s' twice" % uuid("a"),),
         (good.replace("plain {", "origin {"),) * 2 + ("expected each name once, found 'origin' twice",),
         (text_with(plain=linear(("pv0", 99, 2))),) * 2
         + ("expected to end by extent 100 of 'pv0', found 2 extents from 99 on",),
@@ -345,10 +361,13 @@ def two_texts_of_one_seqno_are_named_and_not_written_by():
                 uds("snapshot", *words, group.uri("snap") + more, status=DAMAGE, stdin="x",
                     says=places + ["nothing is written by either"])
         equal(group.bytes() == before, True)
-        found = uds("find", "--json", *group.paths).json["found"][0]["volume_group"]
-        equal(len(found["warnings"]), 1)
-        has(found["warnings"][0], *places)
-        has(uds("find", *group.paths).out, "  warning        " + places[0])
+        # Nothing says which of them is right, and so what a volume is.
+        found = uds("find", "--json", *group.paths, status=DAMAGE).json["found"]
+        equal([item["damaged"] for item in found], [True, True])
+        equal(len(found[0]["volume_group"]["warnings"]), 1)
+        has(found[0]["volume_group"]["warnings"][0], *places)
+        has(uds("find", *group.paths, status=DAMAGE).out, "  warning        " + places[0])
+        equal(uds("find", "--json", group.paths[0]).json["found"][0]["damaged"], False)
         # A later change, on either, decides.
         write_texts(group, good, group_text(VOLUMES, seqno=2))
         uds("snapshot", "write", "--offset", 0, group.uri("snap"), stdin="x")
@@ -363,6 +382,7 @@ def main():
                  nothing_is_written_unless_all_is_there_and_free, what_is_served_has_its_origin,
                  find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart, what_is_in_a_volume_is_opened_by_what_find_says,
                  find_says_what_is_wrong_with_a_physical_volume,
+                 find_says_what_is_wrong_with_physical_volumes_together,
                  what_is_wrong_with_a_group_is_said_and_nothing_written, two_texts_of_one_seqno_are_named_and_not_written_by):
         results.run(test.__name__, test)
     return results.finish()

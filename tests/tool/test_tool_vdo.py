@@ -147,6 +147,7 @@ def a_volume_that_was_not_stopped_is_not_written():
         has(audit.err, says)
         equal((audit.json["counters_are_right"], audit.json["data_blocks"], audit.json["stale"]), (False, 63, 0))
         equal(digest(volume.path), before)
+        uds("vdo", "prime", volume.path, status=FAILED, says="%s: for this command that is the option --dirty" % volume.path)
         uds("vdo", "prime", "--dirty", volume.path)
         uds("query", "vdo:%s?dirty=1" % volume.path, stdin="0" * 32 + "\n")
 
@@ -347,6 +348,9 @@ def other_commands_say_what_to_type():
         uds("verify", store, status=FAILED, says="this is an exception store; type: uds snapshot info " + store)
         uds("snapshot", "list", index, status=FAILED, says="this is a UDS index; type: uds info " + index)
         uds("snapshot", "list", volume.path, status=FAILED, says="this is a VDO volume; type: uds info vdo:" + volume.path)
+        for command in "audit", "prime":
+            uds("vdo", command, "vdo:" + volume.path, status=FAILED,
+                says="this is the index of a VDO volume; type: uds vdo %s %s" % (command, volume.path))
         uds("vdo", "audit", store, status=FAILED, says="this is an exception store; type: uds snapshot info " + store)
         pv = os.path.join(folder, "pv")
         make_pv(pv)

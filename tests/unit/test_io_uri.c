@@ -98,6 +98,10 @@ START_TEST(percent_signs_in_a_uri_stand_for_bytes)
 
 	ck_assert_str_eq(uds_io_name(io), "a?b%c");
 	ck_assert_int_eq(uds_io_close(io), 0);
+	open_refused("no-such-file", -ENOENT, "no-such-file: cannot be opened");
+	open_refused("no-such-file?offset=1M", -ENOENT,
+		     "no-such-file?offset=1M: cannot be opened: No such file or directory; with "
+		     "parameters write file:PATH?...");
 	open_refused("file:a%3", -EINVAL, "hex");
 	open_refused("file:a%", -EINVAL, "hex");
 	open_refused("file:a%zz", -EINVAL, "hex");

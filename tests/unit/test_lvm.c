@@ -71,6 +71,14 @@ static struct uds_lvm_group *whole_group(void)
 	return group;
 }
 
+static uint32_t wrong_copies(const struct uds_lvm_group *group)
+{
+	struct uds_lvm_info info = UDS_LVM_INFO_INIT;
+
+	ck_assert_int_eq(uds_lvm_get_info(group, &message, &info), 0);
+	return info.wrong_copies;
+}
+
 #define ck_sentence_has(part) \
 	ck_assert_msg(strstr(message.text, part) != NULL, "'%s' lacks '%s'", message.text, part)
 
@@ -118,6 +126,7 @@ START_TEST(a_group_says_what_it_has)
 	ck_assert_uint_eq(info.pv_count, 2);
 	ck_assert_uint_eq(info.volume_count, 6);
 	ck_assert_uint_eq(info.missing_count, 0);
+	ck_assert_uint_eq(info.wrong_copies, 0);
 	ck_assert_int_eq(uds_lvm_for_each_pv(group, list_pv, &listed), 0);
 	ck_assert_str_eq(listed.text, "pv0 aaaaaa-a /dev/sda 262144 65536 48 there\n"
 				      "pv1 bbbbbb-b /dev/\"sdb\" 262144 65536 48 there\n");
@@ -402,6 +411,7 @@ START_TEST(a_whole_copy_stands_in_for_a_damaged_one)
 	damaged[4700] ^= 1;
 	ck_assert_int_eq(open_group(open_image(damaged), open_pv('b', lvm_image_text), &group), 0);
 	ck_assert_ptr_nonnull(strstr(logged.text, "text at byte 512 of the area: checksum"));
+	ck_assert_uint_eq(wrong_copies(group), 1);
 	uds_lvm_close_group(group);
 	/* But the damaged one may have been newer. */
 	pvs[0] = open_image(damaged);
@@ -515,6 +525,7 @@ START_TEST(two_texts_of_one_seqno_are_named_with_their_places)
 	/* On one device. */
 	ck_assert_int_eq(open_group(read_only(open_image(two)), NULL, &group), 0);
 	ck_assert_ptr_nonnull(strstr(logged.text, "reader, area at byte 34816 (checksum 0x"));
+	ck_assert_uint_eq(wrong_copies(group), 1);
 	uds_lvm_close_group(group);
 	ck_assert_int_eq(open_to_write(open_image(two), NULL), UDS_ERR_CORRUPT);
 	ck_sentence_has(first);
@@ -638,6 +649,10 @@ static const struct {
 	{ "stripes = [\"pv1\", 30]", "stripes = [\"pv1\", 19]", UDS_ERR_CORRUPT,
 	  "physical volume 'pv1': extent 20: expected in one segment, found in one of logical "
 	  "volume 'snap' and in one of 'stripes'" },
+	{ "bbbbbb-bbbb-bbbb-bbbb-bbbb-bbbb-bbbbbb", "aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa",
+	  UDS_ERR_CORRUPT,
+	  "group 'vg': physical volumes 'pv0' and 'pv1': id: expected one of its own for each, "
+	  "found 'aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa' twice" },
 	{ "segment2 {", "segment3 {", UDS_ERR_CORRUPT,
 	  "expected each name once, found 'segment3' twice" },
 	{ "segment2 {", "segment4 {", UDS_ERR_CORRUPT,
