@@ -82,35 +82,78 @@ def page_at(chapter, page):
     return AT + 2 * 4096 + (1 + chapter * 70 + page) * 32768
 
 
-def kernel_writes_in_front_of_extras(folder):
-    volume, index = os.path.join(folder, "v.img"), os.path.join(folder, "x.uds")
-    with open(volume, "wb") as file:
-        file.truncate(6 << 30)
-    guest("vdoformat --logical-size=2G --slab-bits=13 /dev/disk >/dev/null && "
-          "vdo v0 /dev/disk 4194304 && waitindex v0 && dmsetup remove v0", volume)
+def nonce_of(volume):
     with open(volume, "rb") as file:
-        nonce = struct.unpack("<Q", file.read(40)[32:])[0]
+        return struct.unpack("<Q", file.read(40)[32:])[0]
+
+
+def start(disk):
+    return "vdo v0 /dev/%s 4194304 && waitindex v0" % disk
+
+
+def make_volumes(*volumes):
+    """The kernel makes them, and writes some blocks to the second one."""
+    for volume in volumes:
+        with open(volume, "wb") as file:
+            file.truncate(6 << 30)
+    form = "vdoformat --logical-size=2G --slab-bits=13 /dev/%s >/dev/null"
+    guest(" && ".join([form % "disk", start("disk"), "dmsetup remove v0", form % "other", start("other"),
+                       "dd if=/dev/urandom of=/dev/mapper/v0 bs=4096 count=%d oflag=direct 2>/dev/null" % BLOCKS,
+                       "dmsetup remove v0"]), volumes[0], "-d", "other=" + volumes[1])
+
+
+def put_index_with_extras(index, volume):
+    """One with the nonce of the volume, in place of the volume's. Returns how many records, and its end."""
     # The kernel is to close the second chapter.
     count = 2 * CHAPTER - 200
-    uds("create", "--memory", "256M", "--nonce", nonce, "--offset", AT, index)
+    uds("create", "--memory", "256M", "--nonce", nonce_of(volume), "--offset", AT, index)
     uds("load", "--offset", AT, index, stdin=lines(0, count))
     made = info(index)
     equal((made["newest_chapter"], made["extras_state"]), (1, "current"))
     end = AT + made["size_bytes"]
     copy_range(index, volume, AT, end)
-    out = guest("vdo v0 /dev/disk 4194304 && waitindex v0 && "
-                "dd if=/dev/urandom of=/tmp/b bs=4096 count=%d 2>/dev/null && "
-                "dd if=/tmp/b of=/dev/mapper/v0 bs=4096 oflag=direct 2>/dev/null && "
-                "vdostats v0 | grep index.entriesIndexed; dmsetup remove v0" % BLOCKS, volume)
-    equal(out.split(), ["index.entriesIndexed", str(count + BLOCKS)])
-    copy_range(volume, index, AT, end)
+    return count, end
 
+
+def make_first_blocks_again(volume):
+    """Super block and config block, each after it was lost."""
+    with open(volume, "rb") as file:
+        file.seek(AT)
+        before = file.read(8192)
+    # The kernel's seed data are as they are, so they are searched for among all.
+    for at, options in ((AT + 4096, ["--nonce", nonce_of(volume)]), (AT, [])):
+        with open(volume, "r+b") as file:
+            file.seek(at)
+            file.write(bytes(4096))
+        uds("verify", "--repair", "--offset", AT, *options, volume)
+    with open(volume, "rb") as file:
+        file.seek(AT)
+        after = file.read(8192)
+    equal(after[:224] + after[264:312] + after[4096:4096 + 66],
+          before[:224] + before[264:312] + before[4096:4096 + 66])
+    equal(after[224:264] != before[224:264], True, "other seed data")
+    uds("verify", "--offset", AT, volume)
+
+
+def continue_volumes(*volumes):
+    """The kernel writes new blocks to the first one, and to the second what it has already. Returns its counts."""
+    out = guest(" && ".join([start("disk"), "dd if=/dev/urandom of=/tmp/b bs=4096 count=%d 2>/dev/null" % BLOCKS,
+                             "dd if=/tmp/b of=/dev/mapper/v0 bs=4096 oflag=direct 2>/dev/null",
+                             "vdostats v0 | grep index.entriesIndexed", "dmsetup remove v0", "echo --", start("other"),
+                             "dd if=/dev/mapper/v0 of=/tmp/b bs=4096 count=%d 2>/dev/null" % BLOCKS,
+                             "dd if=/tmp/b of=/dev/mapper/v0 bs=4096 seek=%d oflag=direct 2>/dev/null" % BLOCKS,
+                             "vdostats v0 | grep 'index.entriesIndexed\\|index.postsFound'", "dmsetup remove v0"]),
+                volumes[0], "-d", "other=" + volumes[1])
+    return [sorted(part.split()) for part in out.split("--")]
+
+
+def extras_are_taken_up_again(index, volume, count, end):
+    copy_range(volume, index, AT, end)
     after = info(index)
     equal((after["newest_chapter"], after["state"], after["extras_state"]), (2, "clean", "stale"))
     uds("verify", "--offset", AT, index)
     equal(uds("peek", "--offset", AT, index, stdin=lines(0, count, False)).out.splitlines(),
           [name(i) for i in range(count)], "what was stored before")
-    # Then it is taken up again.
     uds("load", "--offset", AT, index, stdin=lines(count, count + CHAPTER))
     again = info(index)
     equal((again["newest_chapter"], again["extras_state"]), (3, "current"))
@@ -125,39 +168,17 @@ def kernel_writes_in_front_of_extras(folder):
         flip(index, at)
 
 
-def kernel_opens_an_index_whose_first_blocks_were_made_again(folder):
-    volume = os.path.join(folder, "v.img")
-    with open(volume, "wb") as file:
-        file.truncate(6 << 30)
-    guest("vdoformat --logical-size=2G --slab-bits=13 /dev/disk >/dev/null && "
-          "vdo v0 /dev/disk 4194304 && waitindex v0 && "
-          "dd if=/dev/urandom of=/dev/mapper/v0 bs=4096 count=%d oflag=direct 2>/dev/null && "
-          "dmsetup remove v0" % BLOCKS, volume)
-    with open(volume, "rb") as file:
-        nonce = struct.unpack("<Q", file.read(40)[32:])[0]
-        file.seek(AT)
-        before = file.read(8192)
-    # The kernel's seed data are as they are, so they are searched for among all.
-    for at, options in ((AT + 4096, ["--nonce", nonce]), (AT, [])):
-        with open(volume, "r+b") as file:
-            file.seek(at)
-            file.write(bytes(4096))
-        uds("verify", "--repair", "--offset", AT, *options, volume)
-    with open(volume, "rb") as file:
-        file.seek(AT)
-        after = file.read(8192)
-    equal(after[:224] + after[264:312] + after[4096:4096 + 66],
-          before[:224] + before[264:312] + before[4096:4096 + 66])
-    equal(after[224:264] != before[224:264], True, "other seed data")
-    uds("verify", "--offset", AT, volume)
-    # What was written before is found: the same blocks once more.
-    out = guest("vdo v0 /dev/disk 4194304 && waitindex v0 && "
-                "dd if=/dev/mapper/v0 of=/tmp/b bs=4096 count=%d 2>/dev/null && "
-                "dd if=/tmp/b of=/dev/mapper/v0 bs=4096 seek=%d oflag=direct 2>/dev/null && "
-                "vdostats v0 | grep 'index.entriesIndexed\\|index.postsFound'; "
-                "dmsetup remove v0" % (BLOCKS, BLOCKS), volume)
-    equal(sorted(out.split()), sorted(["index.entriesIndexed", str(BLOCKS),
-                                       "index.postsFound", str(BLOCKS)]))
+def kernel_goes_on_with_an_index_in_front_of_extras_and_with_one_whose_first_blocks_were_made_again(folder):
+    """Both in the same boots."""
+    volumes, index = [os.path.join(folder, part) for part in ("v.img", "w.img")], os.path.join(folder, "x.uds")
+    make_volumes(*volumes)
+    count, end = put_index_with_extras(index, volumes[0])
+    make_first_blocks_again(volumes[1])
+    first, second = continue_volumes(*volumes)
+    equal(first, sorted(["index.entriesIndexed", str(count + BLOCKS)]))
+    # What was written before is found.
+    equal(second, sorted(["index.entriesIndexed", str(BLOCKS), "index.postsFound", str(BLOCKS)]))
+    extras_are_taken_up_again(index, volumes[0], count, end)
 
 
 def run_with_guest(*tests):
@@ -176,8 +197,8 @@ def run_with_guest(*tests):
 
 
 def main():
-    return run_with_guest(kernel_writes_in_front_of_extras,
-                          kernel_opens_an_index_whose_first_blocks_were_made_again)
+    return run_with_guest(
+        kernel_goes_on_with_an_index_in_front_of_extras_and_with_one_whose_first_blocks_were_made_again)
 
 
 if __name__ == "__main__":
