@@ -277,11 +277,11 @@ def find_names_a_repair_only_if_that_is_carried_out():
         uds("vdo", "prime", "--create", volume.path)
         uds("create", *SMALL, bare)
         uds("post", bare, stdin="%032x %032x\n" % (1, 2))
+        copy_region(volume, region)
         for what, base, path in (("vdo", BLOCK, volume.path), ("vdo-index-region", 0, region), ("index", 0, bare)):
             for places, block, repairable in cases:
-                copy_region(volume, region)
                 with open(path, "rb") as file:
-                    whole = file.read()
+                    whole = file.read(base + 2 * BLOCK)
                 damage_file(path, *((base + at, length) for at, length in places))
                 item = uds("find", "--json", path, status=DAMAGE if places else 0).json["found"][0]
                 equal((item.get("damaged_block"), item.get("repairable"), "repaired_by" in item),
@@ -301,7 +301,7 @@ def find_names_a_repair_only_if_that_is_carried_out():
                     equal("verify --repair" in ran.err, False, ran)
                     repaired = uri + ("?region=1" if what == "vdo-index-region" else "")
                     uds("verify", "--repair", "--nonce", NONCE, repaired, status=DAMAGE, says="it is not made again")
-                with open(path, "wb") as file:
+                with open(path, "r+b") as file:
                     file.write(whole)
         damage_file(volume.path, (BLOCK + label[0], label[1]), (BLOCK + config[0], config[1]))
         uds("verify", "vdo:" + volume.path, status=DAMAGE,
