@@ -318,7 +318,9 @@ START_TEST(one_without_room_does_not_harm_the_others)
 
 	for (uint64_t seed = 11; seed <= 18; seed++)
 		run_world(seed, 200 * 1024, &merges, &lost);
-	ck_assert_uint_ge(lost, test_scaled(21));
+	/* Of so few writes none may find a store full. */
+	if (test_scale() >= 0.05)
+		ck_assert_uint_ge(lost, test_scaled(21));
 }
 END_TEST
 

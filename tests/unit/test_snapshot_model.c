@@ -307,7 +307,9 @@ START_TEST(device_is_what_two_arrays_would_be)
 			step_other(&w);
 	}
 	step_read(&w, true);
-	ck_assert(w.setting->transient || (uint64_t)w.merges >= test_scaled(11));
+	/* Of so few steps none may be a merge. */
+	if (test_scale() >= 0.05)
+		ck_assert(w.setting->transient || (uint64_t)w.merges >= test_scaled(11));
 	uds_snapshot_close(w.s);
 	uds_io_close(w.origin_io);
 	uds_io_close(w.cow_io);
