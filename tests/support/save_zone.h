@@ -3,7 +3,28 @@
 #ifndef TESTS_SAVE_ZONE_H
 #define TESTS_SAVE_ZONE_H
 
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "volume_index/volume_index.h"
+
+/* A sink that keeps everything. */
+struct saved_bytes {
+	uint8_t *bytes; /* to be freed */
+	size_t length;
+};
+
+static inline int saved_bytes_add(void *context, const void *bytes, size_t length)
+{
+	struct saved_bytes *saved = context;
+
+	saved->bytes = realloc(saved->bytes, saved->length + length);
+	ck_assert_ptr_nonnull(saved->bytes);
+	memcpy(saved->bytes + saved->length, bytes, length);
+	saved->length += length;
+	return 0;
+}
 
 static inline int save_frozen_zone(struct zone_save *save, const struct byte_sink *sink,
 				   struct uds_message *message)

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "check_main.h"
+#include "enter_name.h"
 #include "geometry/name_bits.h"
 #include "save_zone.h"
 #include "torture_env.h"
@@ -84,20 +85,6 @@ static bool is_sparse(const struct sample *sample, uint64_t vcn)
 	return geometry_is_chapter_sparse(&sample->geometry, sample->oldest, sample->newest, vcn);
 }
 
-/* As if each name in the way were another one's. */
-static void enter_name(struct volume_index *index, const struct uds_record_name *name, uint64_t vcn)
-{
-	struct name_place place;
-	struct hint hint;
-
-	volume_index_locate(index, name, &place);
-	volume_index_get(index, &place, name, &hint);
-	if (hint.found && hint.collision)
-		ck_assert_int_eq(volume_index_set(index, &hint, vcn), 0);
-	else
-		ck_assert_int_eq(volume_index_put(index, &hint, name, vcn), 0);
-}
-
 /* All names of a chapter, or those that @additions have left. Returns how many. */
 static uint32_t enter_chapter(struct volume_index *index, const struct sample *sample, uint64_t vcn,
 			      const struct additions *additions)
@@ -157,33 +144,16 @@ static uint32_t enter_group(struct volume_index *index, const struct sample *sam
 	return left;
 }
 
-/* A saved zone. */
-struct stream {
-	uint8_t *bytes;
-	size_t length;
-};
-
-static int append(void *context, const void *bytes, size_t length)
-{
-	struct stream *stream = context;
-
-	stream->bytes = realloc(stream->bytes, stream->length + length);
-	ck_assert_ptr_nonnull(stream->bytes);
-	memcpy(stream->bytes + stream->length, bytes, length);
-	stream->length += length;
-	return 0;
-}
-
 static void check_same(struct volume_index *a, struct volume_index *b)
 {
 	struct volume_index_statistics sa = { 0 }, sb = { 0 };
 
 	for (unsigned int zone = 0; zone < ZONES; zone++) {
-		struct stream streams[2] = { 0 };
+		struct saved_bytes streams[2] = { 0 };
 		uint64_t dropped;
 
 		for (unsigned int i = 0; i < 2; i++) {
-			const struct byte_sink sink = { append, &streams[i] };
+			const struct byte_sink sink = { saved_bytes_add, &streams[i] };
 
 			ck_assert_int_eq(
 				save_zone(i == 0 ? a : b, zone, UINT64_MAX, &sink, NULL, &dropped),

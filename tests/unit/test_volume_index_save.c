@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "check_main.h"
+#include "enter_name.h"
 #include "geometry/name_bits.h"
 #include "volume_index/additions.h"
 #include "volume_index/shared_entries.h"
@@ -1197,20 +1198,6 @@ static uint8_t *make_pages(const struct geometry *geometry)
 			       next_random() % 2 == 0 ? 8 : UDS_NAME_BYTES);
 	}
 	return records;
-}
-
-/* As if each name in the way were another one's. */
-static void enter_name(struct volume_index *index, const struct uds_record_name *name, uint64_t vcn)
-{
-	struct name_place place;
-	struct hint hint;
-
-	volume_index_locate(index, name, &place);
-	volume_index_get(index, &place, name, &hint);
-	if (hint.found && hint.collision)
-		ck_assert_int_eq(volume_index_set(index, &hint, vcn), 0);
-	else
-		ck_assert_int_eq(volume_index_put(index, &hint, name, vcn), 0);
 }
 
 /* All names, or those that @additions have left. Returns how many. */

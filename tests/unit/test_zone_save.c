@@ -15,11 +15,6 @@
 
 #define SEED UINT64_C(0x50ce)
 
-struct stream {
-	uint8_t *bytes;
-	size_t length;
-};
-
 struct fixture {
 	struct torture_env torture;
 	struct geometry geometry;
@@ -27,17 +22,6 @@ struct fixture {
 	unsigned int zones;
 	uint64_t vcn, random;
 };
-
-static int append(void *context, const void *bytes, size_t length)
-{
-	struct stream *stream = context;
-
-	stream->bytes = realloc(stream->bytes, stream->length + length);
-	ck_assert_ptr_nonnull(stream->bytes);
-	memcpy(stream->bytes + stream->length, bytes, length);
-	stream->length += length;
-	return 0;
-}
 
 static uint64_t roll(struct fixture *f, uint64_t below)
 {
@@ -110,10 +94,10 @@ static void end(struct fixture *f)
 	torture_env_end(&f->torture);
 }
 
-static void save_at_once(struct fixture *f, struct stream *streams)
+static void save_at_once(struct fixture *f, struct saved_bytes *streams)
 {
 	for (unsigned int zone = 0; zone < f->zones; zone++) {
-		struct byte_sink sink = { append, &streams[zone] };
+		struct byte_sink sink = { saved_bytes_add, &streams[zone] };
 		uint64_t dropped;
 
 		ck_assert_int_eq(save_zone(f->index, zone, UINT64_MAX, &sink, NULL, &dropped), 0);
@@ -142,7 +126,7 @@ START_TEST(what_changes_while_a_zone_is_saved_is_written_as_it_was)
 {
 	static const unsigned int between[] = { 1, 30, 400, 3000 };
 	struct zone_save *saves[3];
-	struct stream before[3] = { { NULL, 0 } };
+	struct saved_bytes before[3] = { { NULL, 0 } };
 	struct fixture f;
 	unsigned int slices = 0;
 
@@ -151,8 +135,8 @@ START_TEST(what_changes_while_a_zone_is_saved_is_written_as_it_was)
 	freeze_all(&f, saves);
 	changes(&f, 100, 50);
 	for (unsigned int zone = 0; zone < f.zones; zone++) {
-		struct stream now = { NULL, 0 };
-		struct byte_sink sink = { append, &now };
+		struct saved_bytes now = { NULL, 0 };
+		struct byte_sink sink = { saved_bytes_add, &now };
 		int more = 1;
 
 		ck_assert_int_eq(volume_index_save_start(saves[zone], &sink, NULL), 0);
@@ -181,8 +165,8 @@ END_TEST
  */
 START_TEST(a_save_that_leaves_chapters_out_is_of_one_moment_too)
 {
-	struct stream before = { NULL, 0 }, now = { NULL, 0 };
-	struct byte_sink sink = { append, &before };
+	struct saved_bytes before = { NULL, 0 }, now = { NULL, 0 };
+	struct byte_sink sink = { saved_bytes_add, &before };
 	struct zone_save *save;
 	struct fixture f;
 	uint64_t limit, dropped;
@@ -216,8 +200,8 @@ END_TEST
 /* The request is carried out; the save says that it cannot go on. */
 START_TEST(without_memory_for_a_copy_the_save_fails)
 {
-	struct stream now = { NULL, 0 };
-	struct byte_sink sink = { append, &now };
+	struct saved_bytes now = { NULL, 0 };
+	struct byte_sink sink = { saved_bytes_add, &now };
 	struct uds_message message = { "" };
 	struct zone_save *save;
 	struct fixture f;
