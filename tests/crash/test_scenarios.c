@@ -5,9 +5,9 @@
  * enough states. Each one opens, has what was promised, gives no wrong answer, and goes on; many
  * are cut again on the way.
  *
- * UDS_TEST_SCALE: so many times 5,000 states of each scenario, 1,000 where each takes long.
- * UDS_SCENARIO_STATES: another number than these. A failure names scenario and seed:
- * UDS_SCENARIO='merge with writes' UDS_SCENARIO_SEED=1 runs it alone again.
+ * UDS_TEST_SCALE: so many times 5,000 states of each scenario. UDS_SCENARIO_STATES: another number
+ * than 5,000. A failure names scenario and seed: UDS_SCENARIO='merge with writes'
+ * UDS_SCENARIO_SEED=1 runs it alone again.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,12 +22,11 @@
 
 #define STATES 5000u
 
-static uint64_t states_wanted(const struct scenario *scenario)
+static uint64_t states_wanted(void)
 {
 	const char *text = getenv("UDS_SCENARIO_STATES");
-	uint64_t usual = scenario->slow ? STATES / 5 : STATES;
 
-	return test_scaled(text == NULL ? usual : strtoull(text, NULL, 10));
+	return test_scaled(text == NULL ? STATES : strtoull(text, NULL, 10));
 }
 
 static uint32_t bit(unsigned int variant)
@@ -63,7 +62,7 @@ static uint64_t sweep(struct world *world, uint64_t pass, uint64_t seed, uint64_
 static void live_and_sweep(const struct scenario *scenario, uint64_t seed)
 {
 	struct world *world = scenario->kind->make(scenario, seed, NULL, NULL);
-	uint64_t wanted = states_wanted(scenario), states = 0, pass;
+	uint64_t wanted = states_wanted(), states = 0, pass;
 	clock_t began = clock();
 	double seconds;
 
@@ -113,7 +112,6 @@ START_TEST(a_missing_flush_is_noticed)
 		if (freopen("/dev/null", "w", stdout) == NULL ||
 		    freopen("/dev/null", "w", stderr) == NULL)
 			_exit(0);
-		unsetenv("UDS_SCENARIO_THREADS");
 		setenv("UDS_SCENARIO", forgetful[_i].scenario, 1);
 		setenv("UDS_SCENARIO_FORGET", forgetful[_i].device, 1);
 		setenv("UDS_SCENARIO_STATES", "1", 1); /* one pass */

@@ -32,8 +32,6 @@ bool scenario_is_wanted(const struct scenario *scenario)
 {
 	const char *name = getenv("UDS_SCENARIO");
 
-	if (getenv("UDS_SCENARIO_THREADS") != NULL && scenario->zones < 2)
-		return false;
 	return name == NULL || strcmp(name, scenario->name) == 0;
 }
 

@@ -68,7 +68,6 @@ struct scenario {
 	uint32_t before;
 	uint8_t crowd;		       /* struct history */
 	bool twins;		       /* struct history */
-	bool slow;		       /* a state takes so long that a fifth of them is looked at */
 	uint32_t page_bytes;	       /* 0: 4096 */
 	const struct history_mix *mix; /* NULL: the usual one */
 
