@@ -496,6 +496,24 @@ typedef int (*uds_record_fn)(void *context, const struct uds_record_name *name,
 int uds_index_for_each(struct uds_index *index, uds_record_fn each, void *context);
 
 /*
+ * Calls @each for every live record of one chapter, as uds_index_for_each() does for all: requests
+ * of other threads wait no longer than one chapter takes. @each must not call the index. Between
+ * two chapters requests may store records, or copy them to the open chapter: those come with that
+ * one.
+ *
+ * @chapter: virtual number, at most the open chapter's. One that was evicted, and so 0, stands for
+ *     the oldest.
+ * @ret_next: the number behind the chapter that was walked; untouched by a failure.
+ *
+ * Returns what uds_index_for_each() returns, or
+ *   UDS_ERR_OUT_OF_RANGE  the chapter is behind the open one
+ *
+ * Threads: any number at once; requests of other threads wait. Since 0.2.
+ */
+int uds_index_for_each_in_chapter(struct uds_index *index, uint64_t chapter, uds_record_fn each,
+				  void *context, uint64_t *ret_next);
+
+/*
  * Copies the sentence about the calling thread's last call on this index that returns a status, if
  * that failed; empty when it did not (libuds(3), Errors). After a batch it is that of the first
  * request that failed.

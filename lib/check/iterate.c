@@ -124,10 +124,10 @@ static int walk_chapter(struct walk *walk, struct chapter_view *view, uint64_t v
 }
 
 /*
- * The @count oldest chapters, at least one. Returns UDS_ERR_STOPPED, or the first error that a
+ * @count chapters from @first on, at least one. Returns UDS_ERR_STOPPED, or the first error that a
  * chapter met, or 0.
  */
-static int walk_volume(struct walk *walk, uint32_t count)
+static int walk_volume(struct walk *walk, uint64_t first, uint32_t count)
 {
 	struct uds_index *index = walk->index;
 	struct chapter_stream *stream = NULL;
@@ -141,7 +141,7 @@ static int walk_volume(struct walk *walk, uint32_t count)
 	if (slots == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
-		slots[i] = geometry_physical_chapter(&index->geometry, index->oldest + i);
+		slots[i] = geometry_physical_chapter(&index->geometry, first + i);
 	r = chapter_view_make(index->volume, &view);
 	if (r < 0)
 		goto out_slots;
@@ -150,7 +150,7 @@ static int walk_volume(struct walk *walk, uint32_t count)
 	for (uint32_t i = 0;
 	     r != UDS_ERR_STOPPED && stream != NULL && chapter_stream_next(stream, &streamed);
 	     i++) {
-		r = walk_chapter(walk, &view, index->oldest + i, &streamed);
+		r = walk_chapter(walk, &view, first + i, &streamed);
 		/* One chapter that cannot be read does not keep the others from being walked. */
 		if (first_error == 0)
 			first_error = r;
@@ -162,7 +162,7 @@ out_slots:
 	return r < 0 ? r : first_error;
 }
 
-/* A chapter that is in memory. */
+/* One zone's share of a chapter that is in memory. */
 static int walk_zone(struct walk *walk, const struct open_zone *zone, uint64_t vcn)
 {
 	int r = 0;
@@ -199,27 +199,56 @@ static int walk_left_out(struct walk *walk)
 	return r;
 }
 
-/* All locks are held and nothing is being written. */
-static int walk_all(struct walk *walk)
+/* The first chapter that is not on the volume. */
+static uint64_t volume_end(const struct uds_index *index)
+{
+	return index->newest - (index_has_unwritten_chapter(index) ? 1 : 0);
+}
+
+/* What is in memory of a chapter: the open one, or the one before it, which may be written. */
+static int walk_memory(struct walk *walk, uint64_t vcn)
 {
 	const struct uds_index *index = walk->index;
-	uint64_t end = index->newest;
+	int r = 0;
+
+	if (vcn + 1 == index->newest && volume_end(index) == index->newest)
+		return walk_left_out(walk);
+	for (unsigned int z = 0; r == 0 && z < index->zone_count; z++)
+		r = walk_zone(walk,
+			      vcn == index->newest ? index->zones[z].open : index->zones[z].closing,
+			      vcn);
+	return r;
+}
+
+/* Chapters from @first to before @end. All locks are held and nothing is being written. */
+static int walk_range(struct walk *walk, uint64_t first, uint64_t end)
+{
+	const struct uds_index *index = walk->index;
+	uint64_t written = volume_end(index) < end ? volume_end(index) : end;
 	int first_error = 0, r = 0;
 
-	if (index_has_unwritten_chapter(index))
-		end--;
-	if (end > index->oldest)
-		first_error = walk_volume(walk, (uint32_t)(end - index->oldest));
+	if (written > first)
+		first_error = walk_volume(walk, first, (uint32_t)(written - first));
 	if (first_error == UDS_ERR_STOPPED || first_error == -ENOMEM)
 		return first_error;
 	/* Any other error is that of one chapter: those in memory are still to come. */
-	for (unsigned int z = 0; r == 0 && end < index->newest && z < index->zone_count; z++)
-		r = walk_zone(walk, index->zones[z].closing, end);
-	if (r == 0 && end == index->newest)
-		r = walk_left_out(walk);
-	for (unsigned int z = 0; r == 0 && z < index->zone_count; z++)
-		r = walk_zone(walk, index->zones[z].open, index->newest);
+	if (index->newest > 0 && first < index->newest && end >= index->newest)
+		r = walk_memory(walk, index->newest - 1);
+	if (r == 0 && end > index->newest)
+		r = walk_memory(walk, index->newest);
 	return r < 0 ? r : first_error;
+}
+
+/* Held for the whole walk: a record that moves to the open chapter would come twice, or never. */
+static void lock_for_walk(struct uds_index *index)
+{
+	index_lock_all(index);
+	/*
+	 * The closing chapter is on the volume after this, where the walk finds it, or
+	 * stays in memory.
+	 */
+	if (index->writer != NULL)
+		(void)chapter_writer_wait(index->writer, NULL);
 }
 
 UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, void *context)
@@ -228,18 +257,31 @@ UDS_PUBLIC int uds_index_for_each(struct uds_index *index, uds_record_fn each, v
 	int r;
 
 	failures_begin(index->failures);
-	/*
-	 * Held for the whole walk: a record that moves to the open chapter would come twice, or
-	 * never.
-	 */
-	index_lock_all(index);
-	/*
-	 * The closing chapter is on the volume after this, where the walk finds it, or
-	 * stays in memory.
-	 */
-	if (index->writer != NULL)
-		(void)chapter_writer_wait(index->writer, NULL);
-	r = walk_all(&walk);
+	lock_for_walk(index);
+	r = walk_range(&walk, index->oldest, index->newest + 1);
 	index_unlock_all(index);
 	return index_end(index, r, "going through all records");
+}
+
+UDS_PUBLIC int uds_index_for_each_in_chapter(struct uds_index *index, uint64_t chapter,
+					     uds_record_fn each, void *context, uint64_t *ret_next)
+{
+	struct walk walk = { index, each, context };
+	int r = 0;
+
+	failures_begin(index->failures);
+	lock_for_walk(index);
+	/* Chapters that were evicted meanwhile have no records any more. */
+	if (chapter < index->oldest)
+		chapter = index->oldest;
+	if (chapter > index->newest)
+		r = failures_say(index->failures, UDS_ERR_OUT_OF_RANGE,
+				 "%s: chapter %" PRIu64 " is behind the open one, %" PRIu64,
+				 uds_io_name(index->io), chapter, index->newest);
+	else
+		r = walk_range(&walk, chapter, chapter + 1);
+	if (r == 0)
+		*ret_next = chapter + 1;
+	index_unlock_all(index);
+	return index_end(index, r, "going through the records of a chapter");
 }

@@ -202,6 +202,13 @@ static int iterate_stopped(void)
 	return uds_index_for_each(the_index, stop_record, NULL);
 }
 
+static int chapter_that_is_not_there(void)
+{
+	uint64_t next;
+
+	return uds_index_for_each_in_chapter(the_index, 1000, stop_record, NULL, &next);
+}
+
 static int statistics_of_no_size(void)
 {
 	struct uds_index_statistics s = { .size = 0 };
@@ -913,6 +920,7 @@ static const struct row {
 	{ INDEX_RO, save_reporting_read_only, UDS_ERR_READ_ONLY, "read-only" },
 	{ INDEX, run_unknown_kind, -EINVAL, "no request of kind 9" },
 	{ INDEX, iterate_stopped, UDS_ERR_STOPPED, "going through all records" },
+	{ INDEX, chapter_that_is_not_there, UDS_ERR_OUT_OF_RANGE, "behind the open one" },
 	{ INDEX, statistics_of_no_size, -EINVAL, "struct uds_index_statistics" },
 	{ INDEX, configuration_of_no_size, -EINVAL, "struct uds_configuration" },
 	{ STORE_RO, drop_read_only, UDS_ERR_READ_ONLY, "read only" },

@@ -593,6 +593,55 @@ START_TEST(iterate_gives_each_live_name_once_with_its_last_data)
 }
 END_TEST
 
+/* Copies old records to the open chapter between two chapters, as requests of others would. */
+START_TEST(chapters_one_by_one_give_all_records_while_requests_go_on)
+{
+	struct seen *seen = calloc(1, sizeof(*seen));
+	struct uds_index_statistics statistics = UDS_INDEX_STATISTICS_INIT;
+	uint64_t chapter = 0, last, steps = 0;
+	struct uds_record_name name;
+	struct fixture f;
+	bool found;
+
+	start(&f);
+	reopen(&f, 3);
+	post_range(&f, 0, 3000);
+	ck_assert_int_eq(uds_index_get_statistics(f.index, &statistics), 0);
+	last = statistics.open_chapter;
+	for (; chapter <= last; steps++) {
+		ck_assert_int_eq(uds_index_for_each_in_chapter(f.index, chapter, note_record, seen,
+							       &chapter),
+				 0);
+		/* Of a chapter that is still to come: from now on they are behind @last, if that
+		 * closes. */
+		for (uint64_t i = 0; i < 40; i++) {
+			make_name(SEED, 2999 - (steps * 40 + i), &name);
+			ck_assert_int_eq(uds_index_query(f.index, &name, NULL, &found), 0);
+		}
+	}
+	ck_assert_uint_gt(steps, 4);
+	/* What moved behind the chapter that was open at first. */
+	ck_assert_int_eq(uds_index_get_statistics(f.index, &statistics), 0);
+	while (chapter <= statistics.open_chapter)
+		ck_assert_int_eq(uds_index_for_each_in_chapter(f.index, chapter, note_record, seen,
+							       &chapter),
+				 0);
+	for (uint64_t i = 0; i < 3000; i++)
+		ck_assert(seen->times[i] > 0 || !is_there(&f, i, 1));
+	ck_assert_uint_gt(seen->count, 2800);
+
+	last = 7777;
+	ck_assert_int_eq(uds_index_for_each_in_chapter(f.index, chapter, note_record, seen, &last),
+			 UDS_ERR_OUT_OF_RANGE);
+	seen->stop_after = seen->count + 1;
+	ck_assert_int_eq(uds_index_for_each_in_chapter(f.index, 0, note_record, seen, &last),
+			 UDS_ERR_STOPPED);
+	ck_assert_uint_eq(last, 7777);
+	free(seen);
+	end(&f);
+}
+END_TEST
+
 static struct uds_index_info info_of(struct fixture *f)
 {
 	struct uds_index_info_options options = UDS_INDEX_INFO_OPTIONS_INIT;
@@ -782,6 +831,7 @@ int main(void)
 	tcase_add_test(tcase, recovery_keeps_a_newest_chapter_that_is_mostly_copies);
 	tcase_add_test(tcase, failed_chapter_write_stops_storing_and_loses_nothing_older);
 	tcase_add_test(tcase, iterate_gives_each_live_name_once_with_its_last_data);
+	tcase_add_test(tcase, chapters_one_by_one_give_all_records_while_requests_go_on);
 	tcase_add_test(tcase, info_tells_new_clean_and_crashed_indexes_apart);
 	tcase_add_test(tcase, info_reads_the_save_only_when_asked_to);
 	tcase_add_test(tcase, a_save_reports_its_progress_and_can_be_stopped);

@@ -74,12 +74,13 @@ static void use_index(struct uds_io *io, struct uds_index_options *options)
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
 	struct uds_message message;
 	struct uds_index *index;
-	uint64_t count = 0;
+	uint64_t count = 0, next;
 
 	good(MEASURE(uds_index_open(io, options, &message, &index)));
 	carry_out(index);
 	good(MEASURE(uds_index_flush(index)));
 	good(MEASURE(uds_index_for_each(index, each_record, &count)));
+	good(MEASURE(uds_index_for_each_in_chapter(index, 0, each_record, &count, &next)));
 	good(MEASURE(uds_index_get_statistics(index, &statistics)));
 	good(MEASURE(uds_index_get_configuration(index, &configuration)));
 	good(MEASURE(uds_index_save(index)));
