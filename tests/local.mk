@@ -69,6 +69,7 @@ include tests/tool/local.mk
 include tests/install/local.mk
 include tests/interop/local.mk
 include tests/nbd/local.mk
+include tests/shards/local.mk
 include tests/model/local.mk
 include tests/fuzz/local.mk
 include tests/models/local.mk

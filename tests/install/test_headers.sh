@@ -112,8 +112,8 @@ done <"$work/functions"
 
 # Each function of a handle that has sentences, and that returns a status, is made to fail there. Not those that
 # cannot fail, or only with what an I/O or the memory says, or that have a message of the caller's.
-handles='io index exception_store snapshot io_engine volume open_chapter chapter_index page_format'
-elsewhere='uds_io_engine_event_descriptor uds_exception_store_lookup uds_exception_store_end_merge uds_snapshot_end_merge'
+handles='io index exception_store snapshot io_engine volume open_chapter chapter_index page_format shards'
+elsewhere='uds_shards_close uds_io_engine_event_descriptor uds_exception_store_lookup uds_exception_store_end_merge uds_snapshot_end_merge'
 for handle in $handles; do
 	sed -n "s/^int \(uds_[a-z_]*\)(\(const \)*struct uds_$handle \*.*/\1/p" "$src"/include/uds/*.h
 done >"$work/failing"
@@ -122,7 +122,7 @@ while read -r function; do
 	case " $elsewhere " in *" $function "*) continue ;; esac
 	# From its name to the end of the declaration.
 	sed -n "/^int $function(/,/;/p" "$src"/include/uds/*.h | grep -q 'uds_message \*ret_message' && continue
-	grep -q "$function(" "$src/tests/unit/test_failures.c" && pass ||
+	grep -q "$function(" "$src"/tests/unit/test_failures.c "$src"/tests/shards/test_shards*.c && pass ||
 		fail "$function: test_failures.c does not make it fail"
 done <"$work/failing"
 

@@ -64,11 +64,13 @@ uninstall_leaves_nothing() {
 }
 
 has_nbd() { [ -z "$(setting HAVE_LIBNBD_TRUE)" ]; }
+has_shards() { [ -z "$(setting HAVE_SHARDS_TRUE)" ]; }
 
-# That of libuds-nbd comes with the library.
+# Those of libuds-nbd and libuds-shards come with the library.
 every_public_header_is_installed() {
 	diff <(cd "$srcdir/include" && find . -name '*.h' -o -name '*.h.in' | sed 's/\.in$//' |
-		{ if has_nbd; then cat; else grep -vx ./uds/nbd.h; fi; } | sort -u) \
+		{ if has_nbd; then cat; else grep -vx ./uds/nbd.h; fi; } |
+		{ if has_shards; then cat; else grep -vx ./uds/shards.h; fi; } | sort -u) \
 		<(cd "$root$(setting prefix)/include" && find . -name '*.h' | sort)
 }
 
@@ -84,9 +86,10 @@ exactly_the_promised_names_are_exported() {
 	[ -n "$(promised)" ] && diff <(promised) <(exported)
 }
 
-nbd_exports_exactly_the_promised_names() {
-	diff <(sed -n 's/^[ \t]*\(uds_[a-z0-9_]*\);$/\1/p' "$srcdir/plugins/nbd/libuds-nbd.map") \
-		<(nm -D --defined-only "$root$(setting prefix)"/lib/libuds-nbd.so.*.*.* |
+# nbd or shards
+plugin_exports_exactly_the_promised_names() {
+	diff <(sed -n 's/^[ \t]*\(uds_[a-z0-9_]*\);$/\1/p' "$srcdir/plugins/$1/libuds-$1.map") \
+		<(nm -D --defined-only "$root$(setting prefix)"/lib/libuds-"$1".so.*.*.* |
 			awk '$2 != "A" { sub("@.*", "", $3); print $3 }' | sort)
 }
 
@@ -262,6 +265,26 @@ program_with_nbd() {
 		LD_LIBRARY_PATH=$root$(setting prefix)/lib "$scratch/bin/nbd"
 }
 
+program_with_shards() {
+	cat >"$scratch/shards.c" <<-'END'
+		#include <uds.h>
+		#include <uds/shards.h>
+		int main(void)
+		{
+			struct uds_shards_options options = UDS_SHARDS_OPTIONS_INIT;
+			struct uds_message message;
+			struct uds_shards *shards;
+			return uds_shards_open("/nowhere/manifest", &options, &message, &shards) == 0;
+		}
+	END
+	mkdir -p "$scratch/bin"
+	# shellcheck disable=SC2046
+	"$1" -Wall -Wextra -Werror "$scratch/shards.c" -o "$scratch/bin/shards" \
+		$(PKG_CONFIG_PATH=$root$(setting prefix)/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root \
+			pkg-config --cflags --libs libuds-shards) &&
+		LD_LIBRARY_PATH=$root$(setting prefix)/lib "$scratch/bin/shards"
+}
+
 program_in_cxx() {
 	cat >"$scratch/program.cc" <<-'END'
 		#include <cstring>
@@ -425,10 +448,16 @@ if [ "$failed" = 0 ]; then
 	else
 		check exactly_the_promised_names_are_exported exactly_the_promised_names_are_exported
 		if has_nbd; then
-			check nbd_exports_exactly_the_promised_names nbd_exports_exactly_the_promised_names
+			check nbd_exports_exactly_the_promised_names plugin_exports_exactly_the_promised_names nbd
 			check program_with_nbd program_with_nbd gcc
 		else
 			skip "libuds-nbd" "built without libnbd"
+		fi
+		if has_shards; then
+			check shards_exports_exactly_the_promised_names plugin_exports_exactly_the_promised_names shards
+			check program_with_shards program_with_shards gcc
+		else
+			skip "libuds-shards" "built without jansson"
 		fi
 		if [ -f "$(static_library)" ]; then
 			check static_library_shows_only_the_promised_names \

@@ -976,10 +976,15 @@ static bool is_for_callbacks(const char *name)
 	       strcmp(name, "uds_exception_finding") == 0;
 }
 
-/* tests/nbd/test_nbd.c has the size of this one: the program here does not link its library. */
+/*
+ * tests/nbd/test_nbd.c and tests/shards/test_shards.c have the sizes of these: the program here
+ * does not link their libraries.
+ */
 static bool is_of_another_library(const char *name)
 {
-	return strcmp(name, "uds_nbd_options") == 0;
+	return strcmp(name, "uds_nbd_options") == 0 || strcmp(name, "uds_manifest_store") == 0 ||
+	       strcmp(name, "uds_shards_options") == 0 || strcmp(name, "uds_shards_info") == 0 ||
+	       strcmp(name, "uds_shard_info") == 0;
 }
 
 static bool in_table(const char *name)
