@@ -7,12 +7,6 @@
 #include "nbd/client.h"
 #include "nbd/find_data.h"
 
-/* Before the server knows of it: from then on a byte may be another one. */
-static void begin_change(struct client *client)
-{
-	atomic_fetch_add(&client->changes, 1);
-}
-
 static int run_job(struct client *client, enum job_kind kind, void *buffer, uint64_t length,
 		   uint64_t offset, bool durable)
 {
@@ -25,7 +19,7 @@ static int run_job(struct client *client, enum job_kind kind, void *buffer, uint
 	};
 
 	if (kind == JOB_WRITE || kind == JOB_ZERO || kind == JOB_TRIM)
-		begin_change(client);
+		extents_change(&client->extents);
 	return client_run(client, &job);
 }
 
@@ -195,7 +189,7 @@ static int nbd_backend_submit(void *context, struct uds_io_request *const *reque
 			last->next = job;
 		last = job;
 		if (job->kind == JOB_WRITE)
-			begin_change(client);
+			extents_change(&client->extents);
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (is_answered_here(client, requests[i], &status))

@@ -5,13 +5,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/env.h"
 #include "base/message.h"
+#include "common/copy_text.h"
+#include "common/signals.h"
 #include "nbd/place.h"
 
 /* How often it is looked whether an answer is late, in milliseconds. */
@@ -356,29 +357,6 @@ static int make_memory(struct client *client)
 	return r;
 }
 
-/* Its signals are the program's. */
-static int start_thread(struct client *client)
-{
-	sigset_t all, before;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&client->thread, NULL, run, client);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -r;
-}
-
-static char *copy_text(const struct uds_env *env, const char *text)
-{
-	size_t bytes = strlen(text) + 1;
-	char *copy = env_allocate(env, bytes, 1);
-
-	if (copy != NULL)
-		memcpy(copy, text, bytes);
-	return copy;
-}
-
 static void free_client(struct client *client)
 {
 	struct uds_env env = client->env;
@@ -389,9 +367,8 @@ static void free_client(struct client *client)
 		close(client->event);
 	unflushed_free(&client->unflushed, &env);
 	pthread_mutex_destroy(&client->lock);
-	pthread_mutex_destroy(&client->extents_lock);
+	extents_free(&client->extents, &env);
 	env_release(&env, client->parts);
-	env_release(&env, client->extents);
 	env_release(&env, client->uri);
 	env_release(&env, client->name);
 	env_release(&env, client);
@@ -405,7 +382,7 @@ static int start(struct client *client, struct uds_message *message)
 		return failure(message, r, "%s: %s", client->name, uds_strerror(r));
 	client_add_connections(client);
 	client->event = eventfd(0, EFD_CLOEXEC);
-	r = client->event < 0 ? -errno : start_thread(client);
+	r = client->event < 0 ? -errno : start_quiet_thread(&client->thread, run, client);
 	if (r < 0)
 		return failure(message, r, "%s: its thread cannot be started: %s", client->name,
 			       uds_strerror(r));
@@ -424,7 +401,7 @@ int client_open(const char *name, const char *uri, const struct uds_nbd_options 
 	client->options = *options;
 	client->event = -1;
 	pthread_mutex_init(&client->lock, NULL);
-	pthread_mutex_init(&client->extents_lock, NULL);
+	extents_init(&client->extents);
 	client->name = copy_text(env, name);
 	client->uri = copy_text(env, uri);
 	if (client->name == NULL || client->uri == NULL)

@@ -14,11 +14,11 @@
 #define NBD_CLIENT_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include <uds/engine.h>
 #include <uds/nbd.h>
 
+#include "common/extents.h"
 #include "nbd/export.h"
 #include "nbd/unflushed.h"
 
@@ -32,18 +32,6 @@
 #define PART_BYTES (1u << 20)
 
 enum job_kind { JOB_READ, JOB_WRITE, JOB_FLUSH, JOB_TRIM, JOB_ZERO, JOB_EXTENTS };
-
-#define EXTENTS 1024u
-
-/* Whether bytes read as zero, for the ranges that follow each other from an offset on. */
-struct extents {
-	uint64_t offset;
-	uint32_t count;
-	struct {
-		uint64_t length;
-		bool zero;
-	} entry[EXTENTS];
-};
 
 struct job {
 	struct job *next;
@@ -106,12 +94,7 @@ struct client {
 	struct job *first_new, *last_new;
 	bool stop, sleeping;
 
-	/* Counts changes of bytes, so that what is known about holes can be forgotten. */
-	atomic_uint_fast64_t changes;
-
-	pthread_mutex_t extents_lock; /* the next three */
-	struct extents *extents;      /* NULL: nothing is known */
-	uint64_t extents_changes;
+	struct known_extents extents;
 
 	/* The thread's own from here on. */
 	struct job *first_job, *last_job;

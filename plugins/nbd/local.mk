@@ -17,6 +17,7 @@ libuds_nbd_la_SOURCES = \
 	plugins/nbd/recover.c \
 	plugins/nbd/scheme.c \
 	plugins/nbd/unflushed.c plugins/nbd/unflushed.h \
+	$(PLUGINS_COMMON) \
 	lib/base/env.c lib/base/message.c lib/base/struct_size.c
 libuds_nbd_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/plugins $(LIBNBD_CFLAGS)
 libuds_nbd_la_LDFLAGS = $(AM_LDFLAGS) -shared -version-info $(UDS_NBD_LT_VERSION) -no-undefined \

@@ -9,17 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-/* FNV-1a. */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t length)
-{
-	const uint8_t *bytes = data;
-
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-#define HASH_START UINT64_C(0xcbf29ce484222325)
+#include "common/hash.h"
 
 /* A socket file is named by what it is, so that any path to it counts. */
 static uint64_t hash_unix(const struct sockaddr_un *address, size_t length)

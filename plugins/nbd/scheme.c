@@ -5,12 +5,12 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/env.h"
 #include "base/message.h"
 #include "base/visibility.h"
+#include "common/uri_number.h"
 #include "nbd/open.h"
 
 enum { SOCKET, TLS_CERTIFICATES, TLS_PSK_FILE, CONNECTIONS, CONNECT, ANSWER, RECONNECT, UNFLUSHED };
@@ -67,22 +67,11 @@ static void strip(const char *text, char *ret_uri)
 	*ret_uri = '\0';
 }
 
-/* A number of up to a million; the URI does not have the parameter: it stays. */
 static int read_number(const struct uds_io_uri *uri, int parameter, uint32_t times,
 		       struct uds_message *message, uint32_t *number)
 {
-	const char *text = uri->values[parameter].text;
-	unsigned long value;
-	char *end;
-
-	if (text == NULL)
-		return 0;
-	value = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || value > 1000000)
-		return failure(message, -EINVAL, "%s: %s: '%.60s' is no number from 0 to 1000000",
-			       uri->text, parameters[parameter].name, text);
-	*number = (uint32_t)value * times;
-	return 0;
+	return uri_number(uri, &uri->values[parameter], parameters[parameter].name, times, message,
+			  number);
 }
 
 static int read_options(const struct uds_io_uri *uri, struct uds_nbd_options *options,
