@@ -8,7 +8,7 @@ _uds_options()
 	case $1 in
 	create)
 		echo "--memory --sparse --chapters --record-pages --page-size --sparse-chapters" \
-			"--sample-rate --nonce --nonce-data --size --no-extras --force $index $save"
+			"--sample-rate --nonce --nonce-data --size --no-extras --create-image --force $index $save"
 		;;
 	info) echo "--resident $index" ;;
 	find) ;;
@@ -20,7 +20,7 @@ _uds_options()
 	dump) echo "--nonce $index" ;;
 	recover) echo "--ignore-saves --lose-records --skip-unreadable --nonce $index $save" ;;
 	load | exec | post | update | query | peek | delete) echo "--no-save --checkpoint-interval --nonce $index $save" ;;
-	"snapshot create") echo "--chunk-size --size --force" ;;
+	"snapshot create") echo "--chunk-size --size --create-image --force" ;;
 	"snapshot info") echo "--salvage" ;;
 	"snapshot list") echo "--ranges --salvage" ;;
 	"snapshot read") echo "--origin --offset --length --output --sparse --salvage" ;;

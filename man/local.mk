@@ -20,3 +20,8 @@ dist_man_MANS += man/libuds_nbd.3
 else
 EXTRA_DIST += man/libuds_nbd.3
 endif
+if HAVE_LIBRBD
+dist_man_MANS += man/libuds_rbd.3
+else
+EXTRA_DIST += man/libuds_rbd.3
+endif

@@ -19,6 +19,8 @@ AM_TESTS_ENVIRONMENT = \
 	UDS_VECTORS="$${UDS_VECTORS-$(abs_top_srcdir)/../shared/vectors}"; export UDS_VECTORS; \
 	UDS_KERNEL_GUEST="$${UDS_KERNEL_GUEST-$(abs_top_srcdir)/../shared/interop/kernel-guest}"; \
 	export UDS_KERNEL_GUEST; \
+	UDS_CEPH_ONE_NODE="$${UDS_CEPH_ONE_NODE-$(abs_top_srcdir)/../shared/interop/ceph-one-node}"; \
+	export UDS_CEPH_ONE_NODE; \
 	UDS_TOOL="$(TESTED_TOOL)"; export UDS_TOOL; \
 	UDS_SRCDIR="$(abs_top_srcdir)"; export UDS_SRCDIR; \
 	UDS_BUILDDIR="$(abs_top_builddir)"; export UDS_BUILDDIR; \
@@ -69,6 +71,7 @@ include tests/tool/local.mk
 include tests/install/local.mk
 include tests/interop/local.mk
 include tests/nbd/local.mk
+include tests/rbd/local.mk
 include tests/shards/local.mk
 include tests/model/local.mk
 include tests/fuzz/local.mk

@@ -17,6 +17,7 @@ static const char create_options[] =
 	"  --nonce-data HEX      32 bytes that make the index unique, instead of random ones\n"
 	"  --size BYTES          use no more than this from the offset on\n"
 	"  --no-extras           nothing behind the index: as other implementations make it\n"
+	"  --create-image        make the image that the URI names (rbd:POOL/IMAGE), too\n"
 	"  --force               write over what is there\n" TARGET_HELP TARGET_SAVE_HELP
 		TARGET_COMMON_HELP;
 

@@ -100,8 +100,8 @@ static const char *plain_path(const char *uri)
 	return NULL;
 }
 
-int open_to_create(const struct command *command, const char *uri, const struct uds_env *env,
-		   struct uds_io **ret_io, bool *ret_made)
+int open_to_create(const struct command *command, const char *uri, bool image,
+		   const struct uds_env *env, struct uds_io **ret_io, bool *ret_made)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 	struct uds_message message = { "" };
@@ -109,10 +109,10 @@ int open_to_create(const struct command *command, const char *uri, const struct 
 
 	options.write = true;
 	options.create = true;
-	options.exclusive_create = plain_path(uri) != NULL;
+	options.exclusive_create = image || plain_path(uri) != NULL;
 	r = open_uri(uri, &options, env, &message, ret_io);
 	*ret_made = r == 0 && options.exclusive_create;
-	if (r == -EEXIST) {
+	if (r == -EEXIST && !image) {
 		/* Still to create: what is there is not written through a symbolic link. */
 		options.exclusive_create = false;
 		message.text[0] = '\0';
@@ -121,12 +121,14 @@ int open_to_create(const struct command *command, const char *uri, const struct 
 	return r < 0 ? failed(command, uri, r, &message) : EXIT_GOOD;
 }
 
-void unmake_file(const char *uri)
+void unmake(const struct command *command, const char *uri)
 {
 	const char *path = plain_path(uri);
 
 	if (path != NULL)
 		unlink(path);
+	else
+		complain(command, "%s: it was made, and stays", uri);
 }
 
 /* What the command line says about the shape; UINT64_MAX: nothing. */
@@ -250,7 +252,7 @@ int create_run(const struct command *command, int argc, char **argv)
 	struct options options;
 	const char *seed = NULL;
 	uint8_t nonce_data[32];
-	bool force = false, no_extras = false, made = false;
+	bool force = false, no_extras = false, image = false, made = false;
 	uint64_t size_limit = 0;
 	char **arguments;
 	int status;
@@ -262,6 +264,7 @@ int create_run(const struct command *command, int argc, char **argv)
 	options_bytes(&options, "size", &size_limit, 4096, UINT64_MAX, 1);
 	options_flag(&options, "force", &force);
 	options_flag(&options, "no-extras", &no_extras);
+	options_flag(&options, "create-image", &image);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	if (seed != NULL && (strlen(seed) != 64 || !parse_hex(seed, nonce_data, 32)))
@@ -271,13 +274,13 @@ int create_run(const struct command *command, int argc, char **argv)
 		return status;
 	target_set(&target, &options, arguments[0]);
 	catch_interrupts();
-	status = open_to_create(command, target.uri, &target.env, &target.io, &made);
+	status = open_to_create(command, target.uri, image, &target.env, &target.io, &made);
 	if (status != EXIT_GOOD)
 		return status;
 	status = create_on(&target, &configuration, &geometry, size_limit,
 			   seed != NULL ? nonce_data : NULL, no_extras, force);
 	status = target_close(&target, false, status);
 	if (status != EXIT_GOOD && made)
-		unmake_file(target.uri);
+		unmake(command, target.uri);
 	return status;
 }

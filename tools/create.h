@@ -20,13 +20,14 @@ int refuse_content(const struct command *command, struct uds_io *io, const char 
 		   uint64_t offset, uint64_t length);
 
 /*
- * Opens @uri to write a new store on it. @ret_made: the file was not there before, and is to be
- * removed again with unmake_file() when nothing comes of it.
+ * Opens @uri to write a new store on it. @image: make what it names, an image of a cluster, say,
+ * where only files are made otherwise. @ret_made: it was not there before, and when nothing comes
+ * of it unmake() is to be called, which removes a file and tells of anything else.
  *
  * Returns EXIT_GOOD, or an exit status after a message.
  */
-int open_to_create(const struct command *command, const char *uri, const struct uds_env *env,
-		   struct uds_io **ret_io, bool *ret_made);
-void unmake_file(const char *uri);
+int open_to_create(const struct command *command, const char *uri, bool image,
+		   const struct uds_env *env, struct uds_io **ret_io, bool *ret_made);
+void unmake(const struct command *command, const char *uri);
 
 #endif

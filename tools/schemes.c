@@ -22,6 +22,7 @@ static const struct bringer bringers[] = {
 	  "libuds-nbd0",
 	  "uds_nbd_register_schemes",
 	  { "nbd", "nbds", "nbd+unix", "nbds+unix", "nbd+vsock", "nbds+vsock" } },
+	{ "libuds-rbd.so.0", "libuds-rbd0", "uds_rbd_register_schemes", { "rbd" } },
 };
 
 #define BRINGERS (sizeof(bringers) / sizeof(bringers[0]))

@@ -7,6 +7,7 @@
 static const char create_options[] =
 	"  --chunk-size BYTES    a power of two from 512 to 1G (16K)\n"
 	"  --size BYTES          make a new file of this size\n"
+	"  --create-image        with --size: make the image that the URI names (rbd:POOL/IMAGE)\n"
 	"  --force               write over what is there\n" TARGET_COMMON_HELP;
 
 static const char info_options[] = SNAPSHOT_SALVAGE_HELP TARGET_COMMON_HELP;

@@ -46,7 +46,7 @@ int snapshot_create_run(const struct command *command, int argc, char **argv)
 	struct snapshot_target target = { 0 };
 	uint64_t chunk_bytes = 0, size_bytes = 0;
 	struct options options;
-	bool force = false, made = false;
+	bool force = false, image = false, made = false;
 	char **arguments;
 	int status;
 
@@ -54,6 +54,7 @@ int snapshot_create_run(const struct command *command, int argc, char **argv)
 	options_bytes(&options, "chunk-size", &chunk_bytes, MIN_CHUNK_BYTES, MAX_CHUNK_BYTES, 1);
 	options_bytes(&options, "size", &size_bytes, 1, INT64_MAX, 512);
 	options_flag(&options, "force", &force);
+	options_flag(&options, "create-image", &image);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	if ((chunk_bytes & (chunk_bytes - 1)) != 0)
@@ -61,22 +62,25 @@ int snapshot_create_run(const struct command *command, int argc, char **argv)
 			       "--chunk-size: %" PRIu64 " is not a power of two from 512 to "
 			       "1073741824 (1G)",
 			       chunk_bytes);
+	if (image && size_bytes == 0)
+		return misused(command, "--create-image needs --size");
 	snapshot_set(&target, &options, arguments[0], false);
 	catch_interrupts();
 	if (size_bytes > 0)
-		status = open_to_create(command, target.cow_uri, &target.env, &target.cow, &made);
+		status = open_to_create(command, target.cow_uri, image, &target.env, &target.cow,
+					&made);
 	else
 		status = snapshot_open_io(&target, target.cow_uri, true, &target.cow);
 	if (status != EXIT_GOOD)
 		return status;
 	if (size_bytes > 0 && !made) {
-		complain(command, "%s: is there already; --size is for a new file", target.cow_uri);
+		complain(command, "%s: is there already; --size is for a new one", target.cow_uri);
 		return snapshot_close(&target, EXIT_FAILED);
 	}
 	status = create_store(&target, chunk_bytes, size_bytes, force);
 	status = snapshot_close(&target, status);
 	if (status != EXIT_GOOD && made)
-		unmake_file(target.cow_uri);
+		unmake(command, target.cow_uri);
 	return status;
 }
 

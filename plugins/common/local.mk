@@ -5,5 +5,6 @@ PLUGINS_COMMON = \
 	plugins/common/copy_text.h \
 	plugins/common/extents.c plugins/common/extents.h \
 	plugins/common/hash.h \
+	plugins/common/monotonic.h \
 	plugins/common/signals.h \
 	plugins/common/uri_number.c plugins/common/uri_number.h

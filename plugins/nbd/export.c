@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/bits.h"
 #include "base/message.h"
@@ -18,14 +17,6 @@
 
 /* Milliseconds that a server has to hang up. */
 #define GOODBYE 1000
-
-uint64_t monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 int export_status(void)
 {

@@ -13,6 +13,8 @@
 
 #include <uds/status.h>
 
+#include "common/monotonic.h"
+
 /* What a server says about an export when a connection is made. */
 struct export_facts {
 	uint64_t bytes;
@@ -33,8 +35,6 @@ struct patience {
 	bool (*stopped)(void *context);
 	void *context;
 };
-
-uint64_t monotonic_ms(void);
 
 /*
  * Connects, and asks for the facts.

@@ -64,12 +64,14 @@ uninstall_leaves_nothing() {
 }
 
 has_nbd() { [ -z "$(setting HAVE_LIBNBD_TRUE)" ]; }
+has_rbd() { [ -z "$(setting HAVE_LIBRBD_TRUE)" ]; }
 has_shards() { [ -z "$(setting HAVE_SHARDS_TRUE)" ]; }
 
-# Those of libuds-nbd and libuds-shards come with the library.
+# Those of libuds-nbd, libuds-rbd and libuds-shards come with the library.
 every_public_header_is_installed() {
 	diff <(cd "$srcdir/include" && find . -name '*.h' -o -name '*.h.in' | sed 's/\.in$//' |
 		{ if has_nbd; then cat; else grep -vx ./uds/nbd.h; fi; } |
+		{ if has_rbd; then cat; else grep -vx ./uds/rbd.h; fi; } |
 		{ if has_shards; then cat; else grep -vx ./uds/shards.h; fi; } | sort -u) \
 		<(cd "$root$(setting prefix)/include" && find . -name '*.h' | sort)
 }
@@ -86,7 +88,7 @@ exactly_the_promised_names_are_exported() {
 	[ -n "$(promised)" ] && diff <(promised) <(exported)
 }
 
-# nbd or shards
+# plugin_exports_exactly_the_promised_names nbd|rbd|shards
 plugin_exports_exactly_the_promised_names() {
 	diff <(sed -n 's/^[ \t]*\(uds_[a-z0-9_]*\);$/\1/p' "$srcdir/plugins/$1/libuds-$1.map") \
 		<(nm -D --defined-only "$root$(setting prefix)"/lib/libuds-"$1".so.*.*.* |
@@ -241,28 +243,28 @@ header_stands_alone() { # header_stands_alone HEADER COMPILER...
 	"$@" -Wall -Wextra -Werror -pedantic $(flags cflags) -fsyntax-only "$scratch/header.c"
 }
 
-# By its own .pc file, which brings libuds with it.
-program_with_nbd() {
-	cat >"$scratch/nbd.c" <<-'END'
+# By its own .pc file, which brings libuds with it: program_with_plugin COMPILER nbd NBD or rbd RBD
+program_with_plugin() {
+	sed "s/PLUGIN/$3/; s/plugin/$2/" >"$scratch/$2.c" <<-'END'
 		#include <uds.h>
-		#include <uds/nbd.h>
+		#include <uds/plugin.h>
 		int main(void)
 		{
-			struct uds_nbd_options options = UDS_NBD_OPTIONS_INIT;
+			struct uds_plugin_options options = UDS_PLUGIN_OPTIONS_INIT;
 			struct uds_message message;
 			struct uds_io *io;
 			options.write = true;
-			if (uds_nbd_open("nbd+unix:///?socket=/nowhere", &options, NULL, &message, &io) == 0)
+			if (uds_plugin_open("of no such form", &options, NULL, &message, &io) == 0)
 				return 1;
-			return uds_nbd_register_schemes(&message) != 0;
+			return uds_plugin_register_schemes(&message) != 0;
 		}
 	END
 	mkdir -p "$scratch/bin"
 	# shellcheck disable=SC2046
-	"$1" -Wall -Wextra -Werror "$scratch/nbd.c" -o "$scratch/bin/nbd" \
+	"$1" -Wall -Wextra -Werror "$scratch/$2.c" -o "$scratch/bin/$2" \
 		$(PKG_CONFIG_PATH=$root$(setting prefix)/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root \
-			pkg-config --cflags --libs libuds-nbd) &&
-		LD_LIBRARY_PATH=$root$(setting prefix)/lib "$scratch/bin/nbd"
+			pkg-config --cflags --libs "libuds-$2") &&
+		LD_LIBRARY_PATH=$root$(setting prefix)/lib "$scratch/bin/$2"
 }
 
 program_with_shards() {
@@ -449,9 +451,15 @@ if [ "$failed" = 0 ]; then
 		check exactly_the_promised_names_are_exported exactly_the_promised_names_are_exported
 		if has_nbd; then
 			check nbd_exports_exactly_the_promised_names plugin_exports_exactly_the_promised_names nbd
-			check program_with_nbd program_with_nbd gcc
+			check program_with_nbd program_with_plugin gcc nbd NBD
 		else
 			skip "libuds-nbd" "built without libnbd"
+		fi
+		if has_rbd; then
+			check rbd_exports_exactly_the_promised_names plugin_exports_exactly_the_promised_names rbd
+			check program_with_rbd program_with_plugin gcc rbd RBD
+		else
+			skip "libuds-rbd" "built without librbd"
 		fi
 		if has_shards; then
 			check shards_exports_exactly_the_promised_names plugin_exports_exactly_the_promised_names shards

@@ -112,6 +112,15 @@ a_package_that_does_not_exist_keeps_none_away() {
 	[ "$(grep -c apt-get "$scratch/log")" = 1 ] && said 'going on without python3 mandoc: what needs'
 }
 
+# A cluster and LVM are for who asks for them; --all is no stage.
+all_asks_for_what_few_tests_use() {
+	fresh_tree all || return 1
+	PRETEND_MISSING="ceph-osd librbd-dev lvm2" quick check --all build || { cat "$scratch/said"; return 1; }
+	grep -q 'apt-get install .*lvm2 .*ceph-osd .*librbd-dev' "$scratch/log" || return 1
+	fresh_tree usual || return 1
+	PRETEND_MISSING="ceph-osd librbd-dev lvm2" quick check build && ! grep apt-get "$scratch/log"
+}
+
 scan_asks_for_no_test_packages() {
 	fresh_tree scan || return 1
 	PRETEND_OFFLINE=yes PRETEND_MISSING=everything quick scan /
@@ -182,7 +191,7 @@ an_unknown_stage_is_refused() {
 
 for test in a_path_with_a_space_is_refused_in_a_sentence a_user_without_root_and_sudo_gets_the_line \
 	a_failing_installation_ends_with_the_line a_package_that_does_not_exist_keeps_none_away \
-	scan_asks_for_no_test_packages paths_are_those_of_the_caller \
+	all_asks_for_what_few_tests_use scan_asks_for_no_test_packages paths_are_those_of_the_caller \
 	packages_that_arrive_are_found \
 	check_says_stage_and_count_and_counts_the_examples a_test_without_a_result_is_a_failure \
 	a_stage_that_cannot_run_is_a_skip_with_its_reason models_without_spin_are_a_skip an_unknown_stage_is_refused; do

@@ -977,14 +977,14 @@ static bool is_for_callbacks(const char *name)
 }
 
 /*
- * tests/nbd/test_nbd.c and tests/shards/test_shards.c have the sizes of these: the program here
- * does not link their libraries.
+ * The programs of tests/nbd, tests/rbd and tests/shards have the sizes of these: the one here does
+ * not link their libraries.
  */
 static bool is_of_another_library(const char *name)
 {
-	return strcmp(name, "uds_nbd_options") == 0 || strcmp(name, "uds_manifest_store") == 0 ||
-	       strcmp(name, "uds_shards_options") == 0 || strcmp(name, "uds_shards_info") == 0 ||
-	       strcmp(name, "uds_shard_info") == 0;
+	return strcmp(name, "uds_nbd_options") == 0 || strcmp(name, "uds_rbd_options") == 0 ||
+	       strcmp(name, "uds_manifest_store") == 0 || strcmp(name, "uds_shards_options") == 0 ||
+	       strcmp(name, "uds_shards_info") == 0 || strcmp(name, "uds_shard_info") == 0;
 }
 
 static bool in_table(const char *name)
