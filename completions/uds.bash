@@ -30,6 +30,9 @@ _uds_options()
 	"snapshot merge") echo "--origin --limit --dry-run --rate --skip-equal --force --salvage --cow" ;;
 	"snapshot serve") echo "--origin --cow --socket --show-origin --write --plugin --salvage" ;;
 	"snapshot verify") echo "--origin" ;;
+	"shards create" | "shards info" | "shards verify") ;;
+	"shards add" | "shards remove") echo "--zones" ;;
+	"shards resume") echo "--abandon --zones" ;;
 	"vdo audit") echo "--sample" ;;
 	"vdo prime") echo "--create --all --dirty --zones" ;;
 	*) return ;;
@@ -41,22 +44,24 @@ _uds()
 {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command
 	local commands="create info find scan verify recover dump load exec post update query peek delete"
-	local vdo="audit prime" snapshot="create info list read diff write write-origin merge verify serve"
+	local vdo="audit prime" shards="create info add remove resume verify" snapshot="create info list read diff write write-origin merge verify serve"
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W "$commands snapshot vdo help --help --version" -- \
+		mapfile -t COMPREPLY < <(compgen -W "$commands snapshot vdo shards help --help --version" -- \
 			"$current")
 		return
 	fi
 	command=${COMP_WORDS[1]}
 	if [[ $command == help ]]; then
 		if ((COMP_CWORD == 2)); then
-			mapfile -t COMPREPLY < <(compgen -W "$commands snapshot vdo" -- "$current")
+			mapfile -t COMPREPLY < <(compgen -W "$commands snapshot vdo shards" -- "$current")
 		elif [[ ${COMP_WORDS[2]} == snapshot ]]; then
 			mapfile -t COMPREPLY < <(compgen -W "$snapshot" -- "$current")
 		elif [[ ${COMP_WORDS[2]} == vdo ]]; then
 			mapfile -t COMPREPLY < <(compgen -W "$vdo" -- "$current")
+		elif [[ ${COMP_WORDS[2]} == shards ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "$shards" -- "$current")
 		fi
 		return
 	fi
@@ -73,6 +78,13 @@ _uds()
 			return
 		fi
 		command="vdo ${COMP_WORDS[2]}"
+	fi
+	if [[ $command == shards ]]; then
+		if ((COMP_CWORD == 2)); then
+			mapfile -t COMPREPLY < <(compgen -W "$shards --help" -- "$current")
+			return
+		fi
+		command="shards ${COMP_WORDS[2]}"
 	fi
 	case $before in
 	--memory)

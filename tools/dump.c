@@ -73,7 +73,7 @@ static int load_batch(struct target *target, struct uds_request *requests, size_
 {
 	int status, r;
 
-	r = uds_index_run(target->index, requests, count);
+	r = target_run(target, requests, count);
 	if (r >= 0)
 		return EXIT_GOOD;
 	status = target_failed(target, r);
@@ -166,6 +166,7 @@ int load_run(const struct command *command, int argc, char **argv)
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	target_set(&target, &options, arguments[0]);
+	target.takes_shards = true;
 	status = target_open(&target, UDS_INDEX_LOAD_OR_RECOVER);
 	if (status != EXIT_GOOD)
 		return status;

@@ -20,4 +20,11 @@ int requests_run(const struct command *command, int argc, char **argv);
 int vdo_audit_run(const struct command *command, int argc, char **argv);
 int vdo_prime_run(const struct command *command, int argc, char **argv);
 
+int shards_create_run(const struct command *command, int argc, char **argv);
+int shards_info_run(const struct command *command, int argc, char **argv);
+int shards_verify_run(const struct command *command, int argc, char **argv);
+
+/* add, remove and resume: the command's name says which. */
+int shards_move_run(const struct command *command, int argc, char **argv);
+
 #endif

@@ -9,8 +9,9 @@
 #include "progress.h"
 #include "tool.h"
 
-static const struct command *const families[] = { index_commands, request_commands,
-						  snapshot_commands, vdo_commands };
+static const struct command *const families[] = {
+	index_commands, request_commands, snapshot_commands, vdo_commands, shards_commands,
+};
 
 static const struct command whole = {
 	.name = "help",

@@ -101,7 +101,7 @@ static int do_line(struct target *target, const struct verb *verb, struct line_r
 			 (unsigned long long)reader->number, wrong);
 		return EXIT_FAILED;
 	}
-	r = uds_index_run(target->index, &request, 1);
+	r = target_run(target, &request, 1);
 	if (r < 0) {
 		int status = target_failed(target, r);
 
@@ -163,6 +163,7 @@ int requests_run(const struct command *command, int argc, char **argv)
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	target_set(&target, &options, arguments[0]);
+	target.takes_shards = true;
 	status = target_open(&target,
 			     reading_only ? UDS_INDEX_READ_ONLY : UDS_INDEX_LOAD_OR_RECOVER);
 	if (status != EXIT_GOOD)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "schemes.h"
+#include "shard_target.h"
 
 static uint64_t fixed_now(void *context)
 {
@@ -70,11 +71,13 @@ int target_open_io(struct target *target, bool write)
 int target_open(struct target *target, enum uds_index_mode mode)
 {
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	bool sharded = target->takes_shards && is_manifest(target->uri);
 	struct uds_message message = { "" };
 	struct progress progress;
-	int status, r;
+	int status = EXIT_GOOD, r;
 
-	status = target_open_io(target, mode != UDS_INDEX_READ_ONLY);
+	if (!sharded)
+		status = target_open_io(target, mode != UDS_INDEX_READ_ONLY);
 	if (status != EXIT_GOOD)
 		return status;
 	catch_interrupts();
@@ -92,6 +95,11 @@ int target_open(struct target *target, enum uds_index_mode mode)
 	options.skip_unreadable = target->skip_unreadable;
 	options.progress = progress_report;
 	options.progress_context = &progress;
+	if (sharded) {
+		status = shards_target_open(target, &options, false);
+		progress_end(&progress);
+		return status;
+	}
 	r = uds_index_open(target->io, &options, &message, &target->index);
 	progress_end(&progress);
 	if (r == 0)
@@ -107,10 +115,18 @@ int target_open(struct target *target, enum uds_index_mode mode)
 	return status;
 }
 
+int target_run(struct target *target, struct uds_request *requests, size_t count)
+{
+	return target->shards != NULL ? shards_target_run(target, requests, count)
+				      : uds_index_run(target->index, requests, count);
+}
+
 int target_failed(struct target *target, int status)
 {
 	struct uds_message message = { "" };
 
+	if (target->shards != NULL)
+		return shards_target_failed(target, status);
 	uds_index_error_message(target->index, &message);
 	return failed(target->command, target->uri, status, &message);
 }
@@ -138,6 +154,8 @@ int target_close(struct target *target, bool save, int status)
 	struct uds_message message = { "" };
 	int r;
 
+	if (target->shards != NULL)
+		return shards_target_close(target, save, status);
 	if (target->index != NULL) {
 		if (save) {
 			r = save_index(target);

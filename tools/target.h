@@ -14,11 +14,16 @@
 #include "options.h"
 #include "progress.h"
 
+struct uds_shards;
+
 struct target {
 	const struct command *command;
 	const char *uri;
 	struct uds_io *io;
 	struct uds_index *index; /* NULL while only the I/O is open */
+	/* Instead of both, where the command takes shards and the URI is a manifest. */
+	struct uds_shards *shards;
+	bool takes_shards;
 	struct uds_env env;
 	bool quiet;
 
@@ -71,6 +76,9 @@ int target_open(struct target *target, enum uds_index_mode mode);
  * Returns @status, or what went wrong here when it was good.
  */
 int target_close(struct target *target, bool save, int status);
+
+/* Carries out requests, in the index or in the shards. Returns what uds_index_run() does. */
+int target_run(struct target *target, struct uds_request *requests, size_t count);
 
 /* A message about what the index said last. Returns the exit status for it. */
 int target_failed(struct target *target, int status);

@@ -38,6 +38,7 @@ extern const struct command index_commands[];
 extern const struct command request_commands[];
 extern const struct command snapshot_commands[];
 extern const struct command vdo_commands[];
+extern const struct command shards_commands[];
 
 /*
  * Prints "uds NAME: sentence" on standard error; @command NULL: "uds: sentence". Whatever the

@@ -159,7 +159,7 @@ int manifest_place_load(const struct manifest_place *place, struct manifest *ret
 		r = failure(message, r, "%s: the manifest cannot be read: %s", place->name,
 			    uds_strerror(r));
 	else if (length >= MANIFEST_MAX_BYTES)
-		r = failure(message, UDS_ERR_CORRUPT, "%s: too long for a manifest of shards",
+		r = failure(message, UDS_ERR_CORRUPT, "%s: too long: not a manifest of shards",
 			    place->name);
 	else
 		r = manifest_parse(ret_manifest, (const char *)bytes, length, place->name, message);

@@ -19,6 +19,7 @@ tool_tests = \
 	tests/tool/test_tool_scan.py \
 	tests/tool/test_tool_scan_shared.py \
 	tests/tool/test_tool_scan_trees.py \
+	tests/tool/test_tool_shards.py \
 	tests/tool/test_tool_signals.py \
 	tests/tool/test_tool_snapshot.py \
 	tests/tool/test_tool_standard.py \

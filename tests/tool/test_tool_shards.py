@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""One index over several: made, filled, shards added and removed, and what does not belong together refused."""
+import hashlib
+import json
+import os
+import shutil
+import sys
+
+from tool_support import DAMAGE, FAILED, SMALL, USAGE, Folder, Skip, equal, has, main, uds
+
+COUNT = 1500
+
+
+def built():
+    if "built without" in uds("shards", "info", "/nowhere", status=FAILED).err:
+        raise Skip("built without libuds-shards")
+
+
+def names(verb="post", first=0, count=COUNT):
+    """Lines of requests, each with its data."""
+    return "".join("%s %s %032x\n" % (verb, hashlib.md5(b"%d" % i).hexdigest(), i)
+                   for i in range(first, first + count))
+
+
+def answers(first=0, count=COUNT):
+    return "".join("%032x\n" % i for i in range(first, first + count))
+
+
+def make(folder, count=3, *options):
+    """Indexes 0.uds and so on in the folder, and a manifest of the first @count."""
+    paths = [os.path.join(folder, "%d.uds" % i) for i in range(count + 1)]
+    for path in paths:
+        uds("create", *SMALL, "--chapters", 32, *options, path)
+    manifest = os.path.join(folder, "manifest")
+    uds("shards", "create", manifest, *paths[:count])
+    return manifest, paths
+
+
+def requests_find_what_was_stored():
+    built()
+    with Folder() as folder:
+        manifest, _ = make(folder)
+        equal(uds("exec", manifest, stdin=names()).out, "-\n" * COUNT)
+        equal(uds("exec", manifest, stdin=names()).out, answers())
+        peeks = "".join(line.split()[1] + "\n" for line in names().splitlines())
+        equal(uds("peek", manifest, stdin=peeks).out, answers())
+        # All three have some of them.
+        info = uds("shards", "info", "--json", manifest).json
+        equal([shard["role"] for shard in info["shards"]], ["member"] * 3)
+        equal(sum(shard["slots"] for shard in info["shards"]), 2048)
+        has(uds("shards", "info", manifest).out, "3 shards, generation 1")
+        records = [uds("info", "--json", shard["uri"]).json["records"] for shard in info["shards"]]
+        equal([n > COUNT / 4 for n in records], [True] * 3)
+        uds("delete", manifest, stdin=peeks)
+        equal(uds("peek", manifest, stdin=peeks).out, "-\n" * COUNT)
+        load = "".join(line[5:] + "\n" for line in names().splitlines())
+        equal(uds("load", "--json", manifest, stdin=load).json["records"], COUNT)
+        equal(uds("peek", manifest, stdin=peeks).out, answers())
+
+
+def shards_come_and_go_with_their_names():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder, 2)
+        uds("exec", manifest, stdin=names())
+        has(uds("shards", "add", manifest, paths[2]).out, "3 shards, generation 3")
+        equal(uds("exec", manifest, stdin=names()).out, answers())
+        uds("exec", manifest, stdin=names(first=COUNT))
+        equal(uds("shards", "remove", "--json", manifest, paths[0]).json, {"shards": 2, "generation": 5})
+        equal(uds("exec", manifest, stdin=names(count=2 * COUNT)).out, answers(count=2 * COUNT))
+        # What was removed is an index of its own again, and can come back.
+        uds("verify", paths[0])
+        uds("shards", "add", manifest, paths[0])
+        equal(uds("exec", manifest, stdin=names(count=2 * COUNT)).out, answers(count=2 * COUNT))
+        uds("shards", "resume", manifest)
+        uds("shards", "verify", manifest)
+
+
+def from_one_index_with_records_to_several():
+    built()
+    with Folder() as folder:
+        one, other, manifest = (os.path.join(folder, name) for name in ("one", "other", "manifest"))
+        for path in one, other:
+            uds("create", *SMALL, "--chapters", 32, path)
+        uds("exec", one, stdin=names())
+        uds("shards", "create", manifest, other, one, status=FAILED, says=["shard 2", "has records"])
+        uds("shards", "create", manifest, one)
+        uds("shards", "add", manifest, other)
+        equal(uds("exec", manifest, stdin=names()).out, answers())
+        # Relative paths are made whole, so the manifest works from anywhere.
+        equal([shard["uri"] for shard in uds("shards", "info", "--json", manifest).json["shards"]],
+              [os.path.realpath(one), os.path.realpath(other)])
+
+
+def a_move_that_was_interrupted_goes_on_or_is_given_up():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder, 2)
+        uds("exec", manifest, stdin=names())
+        nonce = uds("info", "--json", paths[2]).json["volume_nonce"]
+        with open(manifest, encoding="utf-8") as file:
+            text = json.load(file)
+        # As a crash leaves it, right after it began.
+        text["state"], text["generation"] = "moving", 2
+        text["shards"].append({"uri": paths[2], "volume_nonce": "0x%016x" % int(nonce), "role": "joining"})
+        with open(manifest, "w", encoding="utf-8") as file:
+            json.dump(text, file)
+        has(uds("shards", "info", manifest).out, "are moving; to go on: uds shards resume")
+        equal(uds("exec", manifest, stdin=names()).out, answers())
+        uds("shards", "add", manifest, paths[1], status=FAILED)
+        shutil.copy(manifest, manifest + ".moving")
+        equal(uds("shards", "resume", "--json", manifest).json, {"shards": 3, "generation": 3})
+        equal(uds("exec", manifest, stdin=names()).out, answers())
+        # The same, with the new one lost.
+        uds("shards", "remove", manifest, paths[2])
+        shutil.copy(manifest + ".moving", manifest)
+        os.remove(paths[2])
+        uds("exec", manifest, status=FAILED, says=[paths[2], "No such file"])
+        equal(uds("shards", "resume", "--abandon", "--json", manifest).json, {"shards": 2, "generation": 3})
+        equal(uds("exec", manifest, stdin=names()).out, answers())
+
+
+def what_does_not_belong_together_is_refused_by_name():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        uds("exec", manifest, stdin=names())
+        before = {path: open(path, "rb").read() for path in paths + [manifest]}
+        uds("shards", "create", manifest, paths[3], status=FAILED, says="something already")
+        os.rename(paths[0], paths[0] + ".away")
+        uds("exec", manifest, status=FAILED, says=["shard 1", paths[0], "No such file"])
+        equal(uds("shards", "verify", "--json", manifest, status=DAMAGE).json["findings_count"], 1)
+        shutil.copy(paths[3], paths[0])
+        uds("exec", manifest, status=FAILED, says=["shard 1", "volume nonce"])
+        os.remove(paths[0])
+        os.rename(paths[1], paths[0])
+        os.rename(paths[0] + ".away", paths[1])
+        uds("exec", manifest, status=FAILED, says=["shard 1", "index of shard 2", "swapped"])
+        os.rename(paths[0], paths[0] + ".away")
+        os.rename(paths[1], paths[0])
+        os.rename(paths[0] + ".away", paths[1])
+        other = os.path.join(folder, "other.uds")
+        uds("create", *SMALL, "--chapters", 16, other)
+        uds("shards", "add", manifest, other, status=DAMAGE, says="another geometry")
+        uds("shards", "remove", manifest, other, status=FAILED, says="not one of its 3 shards")
+        uds("shards", "create", manifest + "2", paths[3], paths[3], status=FAILED, says="same index")
+        equal({path: open(path, "rb").read() for path in paths + [manifest]}, before)
+        for wrong, part in ((before[manifest][:-20], "cut short"),
+                            (before[manifest].replace(b'"version": 1', b'"version": 2'), "version 2"),
+                            (b"{}", "not a manifest"), (b"", "cut short")):
+            with open(manifest, "wb") as file:
+                file.write(wrong)
+            uds("shards", "info", manifest, status=DAMAGE if part != "version 2" else None, says=part)
+
+
+def wrong_uses_are_refused():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        uds("shards", "create", manifest, status=USAGE)
+        uds("shards", "add", manifest, status=USAGE)
+        uds("shards", "resume", manifest, paths[0], status=USAGE)
+        uds("shards", "info", paths[0], status=DAMAGE, says="not a manifest")
+        uds("exec", "--offset", 4096, manifest, status=USAGE, says="--offset and --nonce are for one index")
+        uds("exec", "--nonce", 1, manifest, status=USAGE)
+
+
+if __name__ == "__main__":
+    sys.exit(main([requests_find_what_was_stored, shards_come_and_go_with_their_names,
+                   from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
+                   what_does_not_belong_together_is_refused_by_name, wrong_uses_are_refused]))

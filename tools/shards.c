@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `uds shards create`, info, add, remove, resume and verify: one index over several. Requests and
+ * scans take a manifest where they take an index (shard_target.h).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "families.h"
+#include "output.h"
+#include "shard_target.h"
+#include "text.h"
+
+/*
+ * What the manifest says of an index: of a file its whole path, so that it is found from every
+ * directory; of anything else what was given. The caller frees it.
+ */
+static char *lasting_uri(const char *given)
+{
+	char *path = given[strcspn(given, ":/")] == ':' ? NULL : realpath(given, NULL);
+
+	return path != NULL ? path : strdup(given);
+}
+
+/* ---- create ---- */
+
+static void free_uris(char **uris, int count)
+{
+	for (int i = 0; uris != NULL && i < count; i++)
+		free(uris[i]);
+	free(uris);
+}
+
+static int create_manifest(struct target *target, char **arguments, int count)
+{
+	struct uds_shards_options options;
+	struct uds_message message = { "" };
+	char **uris = calloc((size_t)count, sizeof(*uris));
+	int r = uris == NULL ? -ENOMEM : 0;
+
+	for (int i = 0; r == 0 && i < count; i++) {
+		uris[i] = lasting_uri(arguments[i]);
+		if (uris[i] == NULL)
+			r = -ENOMEM;
+	}
+	shard_options(target, NULL, &options);
+	if (r == 0)
+		r = uds_shards_format(target->uri, (const char *const *)uris, (size_t)count,
+				      &options, &message);
+	free_uris(uris, count);
+	return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
+}
+
+int shards_create_run(const struct command *command, int argc, char **argv)
+{
+	struct target target = { 0 };
+	struct options options;
+	char **arguments;
+	int count, status;
+
+	options_start(&options, command);
+	if (!options_parse(&options, argc, argv, 2, (int)UDS_SHARDS_MAX + 1, &arguments, &status))
+		return status;
+	for (count = 1; arguments[count] != NULL; count++)
+		;
+	target_set(&target, &options, arguments[0]);
+	status = create_manifest(&target, arguments + 1, count - 1);
+	if (status == EXIT_GOOD && options.json) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "shards", json_integer(count - 1));
+		if (print_json(o) < 0)
+			status = failed(command, "JSON", -ENOMEM, NULL);
+	} else if (status == EXIT_GOOD && !options.quiet) {
+		print_line(stdout, "%s: %d shard%s", target.uri, count - 1, count == 2 ? "" : "s");
+	}
+	return finish_output(command, status);
+}
+
+/* ---- info ---- */
+
+static const char *role_name(uint32_t role)
+{
+	return role == UDS_SHARD_MEMBER	   ? "member"
+	       : role == UDS_SHARD_JOINING ? "joining"
+					   : "leaving";
+}
+
+static int take_shard(void *context, const struct uds_shard_info *shard)
+{
+	json_t *o = json_object();
+	char nonce[32];
+
+	snprintf(nonce, sizeof(nonce), "0x%016" PRIx64, shard->volume_nonce);
+	json_set_path(o, "uri", shard->uri);
+	json_object_set_new(o, "volume_nonce", json_string(nonce));
+	json_object_set_new(o, "role", json_string(role_name(shard->role)));
+	json_object_set_new(o, "slots", json_integer(shard->slots));
+	return json_array_append_new(context, o);
+}
+
+static json_t *describe(const struct uds_shards_info *info, json_t *list)
+{
+	json_t *o = json_object();
+	const struct uds_configuration *c = &info->configuration;
+
+	json_object_set_new(o, "generation", json_unsigned(info->generation));
+	json_object_set_new(o, "state",
+			    json_string(info->state == UDS_SHARDS_MOVING ? "moving" : "stable"));
+	json_object_set_new(o, "moving_slots", json_integer(info->moving_slots));
+	json_object_set_new(o, "page_size", json_integer(c->page_bytes));
+	json_object_set_new(o, "record_pages_per_chapter",
+			    json_integer(c->record_pages_per_chapter));
+	json_object_set_new(o, "chapters_per_volume", json_integer(c->chapters_per_volume));
+	json_object_set_new(o, "sparse_chapters_per_volume",
+			    json_integer(c->sparse_chapters_per_volume));
+	json_object_set(o, "shards", list);
+	return o;
+}
+
+static void print_shards(const struct target *target, const struct uds_shards_info *info,
+			 const json_t *list)
+{
+	json_t *shard;
+	size_t i;
+
+	print_line(stdout, "%s: %u shard%s, generation %" PRIu64, target->uri, info->shards,
+		   info->shards == 1 ? "" : "s", info->generation);
+	if (info->state == UDS_SHARDS_MOVING)
+		print_line(stdout,
+			   "%s: names of %u of %u slots are moving; to go on: uds shards resume",
+			   target->uri, info->moving_slots, UDS_SHARDS_SLOTS);
+	json_array_foreach(list, i, shard)
+		print_line(stdout, "%3zu  %s  %-7s  %4d slots  %s", i + 1,
+			   json_string_value(json_object_get(shard, "volume_nonce")),
+			   json_string_value(json_object_get(shard, "role")),
+			   (int)json_integer_value(json_object_get(shard, "slots")),
+			   json_string_value(json_object_get(shard, "uri")));
+}
+
+int shards_info_run(const struct command *command, int argc, char **argv)
+{
+	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
+	struct uds_shards_options shards;
+	struct uds_message message = { "" };
+	struct target target = { 0 };
+	struct options options;
+	char **arguments;
+	json_t *list;
+	int status, r;
+
+	options_start(&options, command);
+	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
+		return status;
+	target_set(&target, &options, arguments[0]);
+	shard_options(&target, NULL, &shards);
+	list = json_array();
+	r = uds_shards_read_info(target.uri, &shards, take_shard, list, &message, &info);
+	if (r < 0)
+		status = failed(command, target.uri, r, &message);
+	else if (!options.json)
+		print_shards(&target, &info, list);
+	else if (print_json(describe(&info, list)) < 0)
+		status = failed(command, "JSON", -ENOMEM, NULL);
+	json_decref(list);
+	return finish_output(command, r < 0 ? status : EXIT_GOOD);
+}
+
+/* ---- add, remove, resume ---- */
+
+static int move(struct target *target, const char *uri)
+{
+	const char *verb = strchr(target->command->name, ' ') + 1;
+	struct progress progress;
+	int r;
+
+	progress_start(&progress, target->quiet, "moving names", "chapters");
+	if (strcmp(verb, "add") == 0)
+		r = uds_shards_add(target->shards, uri, progress_report, &progress);
+	else if (strcmp(verb, "remove") == 0)
+		r = uds_shards_remove(target->shards, uri, progress_report, &progress);
+	else
+		r = uds_shards_resume(target->shards, progress_report, &progress);
+	progress_end(&progress);
+	if (r == 0)
+		return EXIT_GOOD;
+	r = shards_target_failed(target, r);
+	if (was_interrupted())
+		complain(target->command, "interrupted: to go on, uds shards resume %s",
+			 target->uri);
+	return r;
+}
+
+static int print_moved(const struct target *target, bool json)
+{
+	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
+	json_t *o;
+
+	uds_shards_get_info(target->shards, &info);
+	if (!json && !target->quiet)
+		print_line(stdout, "%s: %u shard%s, generation %" PRIu64, target->uri, info.shards,
+			   info.shards == 1 ? "" : "s", info.generation);
+	if (!json)
+		return 0;
+	o = json_object();
+	json_object_set_new(o, "shards", json_integer(info.shards));
+	json_object_set_new(o, "generation", json_unsigned(info.generation));
+	return print_json(o);
+}
+
+static int open_and_move(struct target *target, const char *uri, bool abandon, bool json)
+{
+	struct uds_index_options index = UDS_INDEX_OPTIONS_INIT;
+	struct progress progress;
+	int status;
+
+	catch_interrupts();
+	progress_start(&progress, target->quiet, "recovering", "chapters");
+	index.zones = (uint32_t)target->zones;
+	index.progress = progress_report;
+	index.progress_context = &progress;
+	status = shards_target_open(target, &index, abandon);
+	progress_end(&progress);
+	if (status != EXIT_GOOD)
+		return status;
+	if (!abandon)
+		status = move(target, uri);
+	if (status == EXIT_GOOD && print_moved(target, json) < 0)
+		status = failed(target->command, "JSON", -ENOMEM, NULL);
+	return shards_target_close(target, true, status);
+}
+
+int shards_move_run(const struct command *command, int argc, char **argv)
+{
+	bool resumes = strcmp(command->name, "shards resume") == 0, abandon = false;
+	struct target target = { 0 };
+	struct options options;
+	char **arguments, *uri = NULL;
+	int status;
+
+	options_start(&options, command);
+	options_number(&options, "zones", &target.zones, 1, 16);
+	if (resumes)
+		options_flag(&options, "abandon", &abandon);
+	if (!options_parse(&options, argc, argv, resumes ? 1 : 2, resumes ? 1 : 2, &arguments,
+			   &status))
+		return status;
+	target_set(&target, &options, arguments[0]);
+	if (!resumes)
+		uri = lasting_uri(arguments[1]);
+	if (!resumes && uri == NULL)
+		return failed(command, arguments[1], -ENOMEM, NULL);
+	status = open_and_move(&target, uri, abandon, options.json);
+	free(uri);
+	return finish_output(command, status);
+}
+
+/* ---- verify ---- */
+
+struct findings {
+	const struct target *target;
+	json_t *list; /* NULL: they are printed as they come */
+};
+
+static int take_finding(void *context, const char *sentence)
+{
+	struct findings *findings = context;
+
+	if (findings->list != NULL)
+		json_array_append_new(findings->list, json_path(sentence));
+	else
+		complain_about(findings->target->command, findings->target->uri, sentence);
+	return 0;
+}
+
+static int print_verdict(const struct target *target, json_t *list, uint64_t count)
+{
+	json_t *o;
+
+	if (list == NULL && count == 0)
+		print_line(stdout, "%s: no damage found", target->uri);
+	else if (list == NULL)
+		print_line(stdout, "%s: %" PRIu64 " finding%s", target->uri, count,
+			   count == 1 ? "" : "s");
+	if (list == NULL)
+		return 0;
+	o = json_object();
+	json_object_set_new(o, "damaged", json_boolean(count > 0));
+	json_object_set_new(o, "findings_count", json_unsigned(count));
+	json_object_set(o, "findings", list);
+	return print_json(o);
+}
+
+static int verify(struct target *target, json_t *list)
+{
+	struct uds_index_options index = UDS_INDEX_OPTIONS_INIT;
+	struct findings findings = { target, list };
+	struct uds_message message = { "" };
+	struct uds_shards_options options;
+	struct progress progress;
+	uint64_t count = 0;
+	int r;
+
+	catch_interrupts();
+	progress_start(&progress, target->quiet, "verifying", "chapters");
+	index.progress = progress_report;
+	index.progress_context = &progress;
+	shard_options(target, &index, &options);
+	r = uds_shards_verify(target->uri, &options, take_finding, &findings, &message, &count);
+	progress_end(&progress);
+	if (r < 0)
+		return failed(target->command, target->uri, r, &message);
+	if (print_verdict(target, list, count) < 0)
+		return failed(target->command, "JSON", -ENOMEM, NULL);
+	return count > 0 ? EXIT_DAMAGE : EXIT_GOOD;
+}
+
+int shards_verify_run(const struct command *command, int argc, char **argv)
+{
+	struct target target = { 0 };
+	struct options options;
+	json_t *list = NULL;
+	char **arguments;
+	int status;
+
+	options_start(&options, command);
+	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
+		return status;
+	target_set(&target, &options, arguments[0]);
+	if (options.json)
+		list = json_array();
+	status = verify(&target, list);
+	json_decref(list);
+	return finish_output(command, status);
+}
