@@ -3,7 +3,7 @@
 # Benchmarks are not built by default: make bench-programs.
 
 BENCHES =
-EXTRA_DIST += bench/README.md bench/nbd bench/scan bench/serve bench/vdo
+EXTRA_DIST += bench/README.md bench/nbd bench/rbd bench/scan bench/serve bench/vdo
 
 BENCHES += bench/micro/chapter
 bench_micro_chapter_SOURCES = bench/micro/chapter.c
@@ -38,6 +38,11 @@ BENCHES += bench/nbd_load
 bench_nbd_load_SOURCES = bench/nbd_load.c
 bench_nbd_load_LDADD = libuds-nbd.la libuds.la
 endif
+
+BENCHES += bench/storage
+bench_storage_SOURCES = bench/storage.c tests/support/names.h tools/schemes.c tools/schemes.h
+bench_storage_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support -I$(top_srcdir)/tools -DLIBRARY_FOLDER='"$(libdir)"'
+bench_storage_LDADD = libuds.la -ldl -lpthread
 
 EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)

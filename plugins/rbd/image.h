@@ -5,7 +5,9 @@
  * for), cluster.c (the connection).
  *
  * librbd has threads of its own: a request is given to it by whoever wants it, and ends in one of
- * its threads.
+ * its threads, by a callback. Its notification by eventfd was measured, too (random reads of 32
+ * KiB, 16 in flight): as fast, with a tenth less processor time; but it hands what has ended of an
+ * image to whoever asks first, of whichever engine it is, so that each would have to look for all.
  */
 #ifndef RBD_IMAGE_H
 #define RBD_IMAGE_H
