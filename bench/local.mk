@@ -33,6 +33,13 @@ BENCHES += bench/merge
 bench_merge_SOURCES = bench/merge.c
 bench_merge_LDADD = lib/libcore.la
 
+if HAVE_SHARDS
+BENCHES += bench/shards
+bench_shards_SOURCES = bench/shards.c tests/support/names.h
+bench_shards_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+bench_shards_LDADD = libuds-shards.la libuds.la -lpthread
+endif
+
 if HAVE_LIBNBD
 BENCHES += bench/nbd_load
 bench_nbd_load_SOURCES = bench/nbd_load.c
