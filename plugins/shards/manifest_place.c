@@ -175,14 +175,15 @@ static int check_before(const struct manifest_place *place, const struct manifes
 	uint64_t generation;
 	int r = manifest_place_load(place, &there, &manifest->env, message);
 
+	generation = there.generation;
+	if (r == 0)
+		manifest_end(&there);
 	if (manifest->generation == 1)
 		return r == -ENOENT ? 0
 				    : failure(message, r == -ENOMEM ? r : UDS_ERR_EXISTS,
 					      "%s: there is something already", place->name);
 	if (r < 0)
 		return r;
-	generation = there.generation;
-	manifest_end(&there);
 	if (generation + 1 == manifest->generation ||
 	    (place->unsure && generation == manifest->generation))
 		return 0;
