@@ -26,7 +26,8 @@ struct scan {
 	bool sparse, list_seen, no_save;
 	uint64_t input_bytes; /* what there is to read; 0: not known */
 	uint64_t input_blocks;
-	struct uds_index_statistics before; /* of the index, before anything was posted */
+	/* of each index, before anything was posted */
+	struct uds_index_statistics before[TARGET_INDEXES];
 	struct scan_room room;
 	struct pair_set extents; /* shared ones that were met */
 };
@@ -113,7 +114,7 @@ static int post_batch(struct scan *scan, struct scan_batch *batch)
 	int r;
 
 	if (batch->request_count > 0) {
-		r = uds_index_run(scan->target.index, batch->requests, batch->request_count);
+		r = target_run(&scan->target, batch->requests, batch->request_count);
 		if (r < 0)
 			return target_failed(&scan->target, r);
 	}
@@ -160,12 +161,44 @@ static int run_pipe(struct scan *scan)
 }
 
 /* The index must not be read as a part of what is scanned: it changes meanwhile. */
-static void leave_index_out(struct scan *scan)
+static void leave_indexes_out(struct scan *scan)
 {
-	const char *name = uds_io_name(scan->target.io);
+	for (unsigned int i = 0; i < target_index_count(&scan->target); i++) {
+		const char *name = target_index_name(&scan->target, i);
 
-	if (strcmp(name, "mem:") != 0)
-		find_key(name, &scan->options.index);
+		if (strcmp(name, "mem:") != 0 &&
+		    find_key(name, &scan->options.indexes[scan->options.index_count]) == 0)
+			scan->options.index_count++;
+	}
+}
+
+static int start_room(struct scan *scan)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < target_index_count(&scan->target); i++)
+		r = scan_room_start(target_index(&scan->target, i), &scan->before[i]);
+	return r;
+}
+
+/* Of several indexes what all of them lost, and the size that each would need. */
+static int look_at_room(struct scan *scan)
+{
+	struct scan_room *all = &scan->room, one;
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < target_index_count(&scan->target); i++) {
+		r = scan_room_look(target_index(&scan->target, i), &scan->before[i], &one);
+		if (r < 0)
+			break;
+		all->names_dropped += one.names_dropped;
+		all->names_left += one.names_left;
+		if (one.needed_chapters > all->needed_chapters) {
+			all->needed_chapters = one.needed_chapters;
+			all->needed_bytes = one.needed_bytes;
+		}
+	}
+	return r;
 }
 
 /* Without an index there are no earlier scans to be told from, and the clock does not matter. */
@@ -173,7 +206,7 @@ static int set_time(struct scan *scan)
 {
 	return scan->index == NULL
 		       ? EXIT_GOOD
-		       : choose_scan_time(&scan->target, &scan->before, &scan->options.time);
+		       : choose_scan_time(&scan->target, scan->before, &scan->options.time);
 }
 
 static int open_index(struct scan *scan)
@@ -193,11 +226,11 @@ static int open_index(struct scan *scan)
 	} else {
 		status = target_open(&scan->target, UDS_INDEX_LOAD_OR_RECOVER);
 		if (status == EXIT_GOOD)
-			leave_index_out(scan);
+			leave_indexes_out(scan);
 	}
 	if (status != EXIT_GOOD)
 		return status;
-	r = scan_room_start(scan->target.index, &scan->before);
+	r = start_room(scan);
 	status = r < 0 ? target_failed(&scan->target, r) : set_time(scan);
 	return status == EXIT_GOOD ? status : target_close(&scan->target, false, status);
 }
@@ -250,7 +283,7 @@ static int scan_and_report(struct scan *scan)
 		return status;
 	status = run_pipe(scan);
 	if (status == EXIT_GOOD) {
-		r = scan_room_look(scan->target.index, &scan->before, &scan->room);
+		r = look_at_room(scan);
 		if (r < 0)
 			status = target_failed(&scan->target, r);
 	}
@@ -313,6 +346,7 @@ static int check_options(struct scan *scan, const struct options *options)
 	if (scan->list_seen && options->json)
 		scan->list.array = json_array();
 	target_set(&scan->target, options, scan->index);
+	scan->target.takes_shards = true;
 	if (o->has_index && scan->target.fixed_time && !scan_time_fits(scan->target.save_time)) {
 		format_time_range(range, sizeof(range));
 		return misused(o->command,

@@ -20,6 +20,7 @@
 
 #include "scan_extents.h"
 #include "scan_walk.h"
+#include "target.h"
 #include "tool.h"
 
 #define DEFAULT_BLOCK_BYTES 4096
@@ -92,10 +93,11 @@ struct scan_options {
 	unsigned int batch_pieces; /* at most BATCH_PIECES: how many files may be open in a batch */
 	uint64_t time; /* identifies this scan in the data of records; see scan_data.h */
 	bool one_file_system;
-	bool keep_files;       /* for a table or a listing */
-	bool keep_places;      /* somebody will read in records where a block lies */
-	bool has_index;	       /* one that is not only this scan's */
-	struct file_key index; /* not to be scanned */
+	bool keep_files;  /* for a table or a listing */
+	bool keep_places; /* somebody will read in records where a block lies */
+	bool has_index;	  /* one that is not only this scan's */
+	struct file_key indexes[TARGET_INDEXES]; /* not to be scanned */
+	size_t index_count;
 };
 
 /* What it found. */

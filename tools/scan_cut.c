@@ -27,8 +27,8 @@ int cutter_start(struct cutter *cutter, const struct scan_options *options)
 {
 	struct walker_options walk = { .command = options->command,
 				       .one_file_system = options->one_file_system,
-				       .leaves_one_out = options->has_index,
-				       .left_out = options->index,
+				       .left_out = options->indexes,
+				       .left_out_count = options->index_count,
 				       .look = look };
 
 	memset(cutter, 0, sizeof(*cutter));

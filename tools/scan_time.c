@@ -56,12 +56,12 @@ static int read_clock(const struct command *command, uint64_t *ret_ms)
 	return EXIT_FAILED;
 }
 
-int choose_scan_time(const struct target *target, const struct uds_index_statistics *before,
+int choose_scan_time(struct target *target, const struct uds_index_statistics *before,
 		     uint64_t *ret_time)
 {
 	struct uds_configuration configuration = UDS_CONFIGURATION_INIT;
 	struct uds_geometry geometry = { .size = sizeof(geometry) };
-	uint64_t ms = 0, taken, last = SCAN_EPOCH_MS + FIELD_MASK;
+	uint64_t ms = 0, taken = 0, last = SCAN_EPOCH_MS + FIELD_MASK;
 	int status, r;
 
 	if (!target->fixed_time) {
@@ -70,12 +70,14 @@ int choose_scan_time(const struct target *target, const struct uds_index_statist
 			*ret_time = ms - SCAN_EPOCH_MS;
 		return status;
 	}
-	r = uds_index_get_configuration(target->index, &configuration);
+	r = uds_index_get_configuration(target_index(target, 0), &configuration);
 	if (r == 0)
 		r = uds_geometry_compute(&configuration, NULL, &geometry);
 	if (r < 0)
 		return failed(target->command, target->uri, r, NULL);
-	taken = before->open_chapter * geometry.records_per_chapter + before->open_chapter_records;
+	for (unsigned int i = 0; i < target_index_count(target); i++)
+		taken += before[i].open_chapter * geometry.records_per_chapter +
+			 before[i].open_chapter_records;
 	if (taken > last - target->save_time) {
 		complain(target->command,
 			 "--save-time, moved on by the %llu records that the index has taken, is "

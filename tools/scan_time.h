@@ -18,10 +18,10 @@ void format_time_range(char *ret_text, size_t room);
  * The clock; or the time that was given, which several scans may have: then the number of records
  * that the index has taken moves it on.
  *
- * @before: the index before the scan.
+ * @before: each index of the target before the scan.
  * Returns an exit status, after a message.
  */
-int choose_scan_time(const struct target *target, const struct uds_index_statistics *before,
+int choose_scan_time(struct target *target, const struct uds_index_statistics *before,
 		     uint64_t *ret_time);
 
 #endif

@@ -253,16 +253,24 @@ static int open_file(struct walker *walker, const struct place *place, struct st
 	return r;
 }
 
+static bool is_left_out(const struct walker *walker, struct file_key key)
+{
+	for (size_t i = 0; i < walker->options.left_out_count; i++) {
+		if (walker->options.left_out[i].device == key.device &&
+		    walker->options.left_out[i].inode == key.inode)
+			return true;
+	}
+	return false;
+}
+
 /* Returns 1 with a file to be read, 0 when there is none, or -ENOMEM. */
 static int take_file(struct walker *walker, const struct place *place, struct stat *st,
 		     struct walked_file *ret_file)
 {
-	const struct file_key *left_out = &walker->options.left_out;
 	struct file_key key = key_of(st);
 	int opened, r;
 
-	if (walker->options.leaves_one_out && key.device == left_out->device &&
-	    key.inode == left_out->inode) {
+	if (is_left_out(walker, key)) {
 		walker->left_out = true;
 		return 0;
 	}

@@ -17,6 +17,7 @@
 #define TOOLS_SCAN_WALK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tool.h"
@@ -33,9 +34,9 @@ struct walker_options {
 	bool silent;	      /* errors are neither told nor counted: somebody walks again */
 	bool one_file_system; /* do not go into mounts of others */
 
-	/* Not read, wherever it is met. */
-	bool leaves_one_out;
-	struct file_key left_out;
+	/* Not read, wherever they are met. */
+	const struct file_key *left_out;
+	size_t left_out_count;
 
 	/* Called for whatever is met, with its path; a value other than 0 stops. May be NULL. */
 	int (*look)(void *context, const char *path);

@@ -75,6 +75,33 @@ int shards_target_run(struct target *target, struct uds_request *requests, size_
 	return uds_shards_run(target->shards, requests, count);
 }
 
+unsigned int shards_target_count(struct target *target)
+{
+	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
+
+	(void)uds_shards_get_info(target->shards, &info);
+	return info.shards;
+}
+
+/* What the manifest says of a shard that is there. */
+static struct uds_shard_info shard_of(struct target *target, unsigned int number)
+{
+	struct uds_shard_info info = UDS_SHARD_INFO_INIT;
+
+	(void)uds_shards_get_shard(target->shards, number, &info);
+	return info;
+}
+
+struct uds_index *shards_target_index(struct target *target, unsigned int number)
+{
+	return shard_of(target, number).index;
+}
+
+const char *shards_target_uri(struct target *target, unsigned int number)
+{
+	return shard_of(target, number).uri;
+}
+
 int shards_target_failed(struct target *target, int status)
 {
 	struct uds_message message = { "" };

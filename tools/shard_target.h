@@ -33,6 +33,10 @@ int shards_target_run(struct target *target, struct uds_request *requests, size_
 /* A message about what the shards said last. Returns the exit status for it. */
 int shards_target_failed(struct target *target, int status);
 
+unsigned int shards_target_count(struct target *target);
+struct uds_index *shards_target_index(struct target *target, unsigned int number);
+const char *shards_target_uri(struct target *target, unsigned int number);
+
 #else
 
 static inline bool is_manifest(const char *path)
@@ -64,6 +68,24 @@ static inline int shards_target_run(struct target *target, struct uds_request *r
 	(void)requests;
 	(void)count;
 	return UDS_ERR_BAD_STATE;
+}
+
+static inline unsigned int shards_target_count(struct target *target)
+{
+	(void)target;
+	return 0;
+}
+
+static inline struct uds_index *shards_target_index(struct target *target, unsigned int number)
+{
+	(void)number;
+	return target->index;
+}
+
+static inline const char *shards_target_uri(struct target *target, unsigned int number)
+{
+	(void)number;
+	return target->uri;
 }
 
 static inline int shards_target_failed(struct target *target, int status)

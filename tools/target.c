@@ -121,6 +121,21 @@ int target_run(struct target *target, struct uds_request *requests, size_t count
 				      : uds_index_run(target->index, requests, count);
 }
 
+unsigned int target_index_count(struct target *target)
+{
+	return target->shards != NULL ? shards_target_count(target) : 1;
+}
+
+struct uds_index *target_index(struct target *target, unsigned int number)
+{
+	return target->shards != NULL ? shards_target_index(target, number) : target->index;
+}
+
+const char *target_index_name(struct target *target, unsigned int number)
+{
+	return target->shards != NULL ? shards_target_uri(target, number) : uds_io_name(target->io);
+}
+
 int target_failed(struct target *target, int status)
 {
 	struct uds_message message = { "" };

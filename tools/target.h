@@ -16,6 +16,9 @@
 
 struct uds_shards;
 
+/* The most indexes that a target consists of. */
+#define TARGET_INDEXES 64
+
 struct target {
 	const struct command *command;
 	const char *uri;
@@ -79,6 +82,13 @@ int target_close(struct target *target, bool save, int status);
 
 /* Carries out requests, in the index or in the shards. Returns what uds_index_run() does. */
 int target_run(struct target *target, struct uds_request *requests, size_t count);
+
+/* The indexes that it consists of: one, or the shards. @number: from 0. */
+unsigned int target_index_count(struct target *target);
+struct uds_index *target_index(struct target *target, unsigned int number);
+
+/* What sentences call such an index's I/O. */
+const char *target_index_name(struct target *target, unsigned int number);
 
 /* A message about what the index said last. Returns the exit status for it. */
 int target_failed(struct target *target, int status);

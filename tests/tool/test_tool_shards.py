@@ -77,6 +77,27 @@ def shards_come_and_go_with_their_names():
         uds("shards", "verify", manifest)
 
 
+def a_scan_remembers_in_shards():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        data = os.path.join(folder, "data")
+        with open(data, "wb") as file:
+            for i in range(400):
+                file.write(hashlib.sha512(b"%d" % (i % 300)).digest() * 64)
+        first = uds("scan", "--json", "--index", manifest, data).json
+        equal((first["blocks"], first["unique_blocks"], first["duplicate_blocks"]), (400, 300, 100))
+        # Not even where they lie in what is scanned: the manifest is read, and the fourth index is none of them.
+        again = uds("scan", "--json", "--index", manifest, folder).json
+        equal((again["known_blocks"], again["index_left_out"]), (400, True))
+        equal(again["bytes"], sum(os.path.getsize(path) for path in (data, manifest, paths[3])))
+        uds("shards", "remove", manifest, paths[1])
+        equal(uds("scan", "--json", "--index", manifest, data).json["known_blocks"], 400)
+        # The same time twice: what the shards have taken moves it on.
+        uds("scan", "--index", manifest, "--save-time", 1700000000000, data)
+        uds("shards", "verify", manifest)
+
+
 def from_one_index_with_records_to_several():
     built()
     with Folder() as folder:
@@ -168,5 +189,6 @@ def wrong_uses_are_refused():
 
 if __name__ == "__main__":
     sys.exit(main([requests_find_what_was_stored, shards_come_and_go_with_their_names,
+                   a_scan_remembers_in_shards,
                    from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
                    what_does_not_belong_together_is_refused_by_name, wrong_uses_are_refused]))
