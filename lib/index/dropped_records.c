@@ -121,9 +121,13 @@ static void forget(const struct dropped_name *dropped, struct uds_index *index)
 	struct hint record;
 
 	volume_index_get(index->volume_index, &dropped->place, &dropped->name, &record);
-	if (record.found && record.vcn == index->newest &&
+	if (record.found && !record.other && record.vcn == index->newest &&
 	    (record.collision || !dropped->place_is_taken))
 		volume_index_remove(index->volume_index, &record);
+	/* A deletion of the journal must not take the entry of another name for this one's. */
+	volume_index_get(index->volume_index, &dropped->place, &dropped->name, &record);
+	if (record.found && !record.collision)
+		volume_index_note_removed(index->volume_index, &dropped->place, &dropped->name);
 }
 
 int dropped_records_forget(struct dropped_records *dropped, struct uds_index *index)
@@ -147,7 +151,7 @@ int dropped_records_forget(struct dropped_records *dropped, struct uds_index *in
 	find_taken_places(dropped, index);
 	for (size_t i = 0; i < dropped->count; i++)
 		forget(&dropped->names[i], index);
-	return 0;
+	return volume_index_names_status(index->volume_index);
 }
 
 void dropped_records_free(struct dropped_records *dropped)

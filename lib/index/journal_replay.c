@@ -26,9 +26,7 @@
 #include "index/left_out.h"
 #include "index/operation.h"
 #include "index/pages.h"
-#include "index/replayed_names.h"
 #include "index/triage.h"
-#include "index/unconfirmed.h"
 
 /* How many blocks are read at a time. */
 #define READ_BLOCKS UINT64_C(64)
@@ -46,7 +44,6 @@ struct replayer {
 	bool whole;	/* V is not on the volume: stores count, too */
 	uint64_t begin; /* C + 1 */
 	uint64_t entries;
-	struct replayed_names names;
 	struct chain_position at; /* behind the entries that became requests */
 
 	/* The entries that are being carried out: for each zone in their order. */
@@ -115,9 +112,8 @@ static int take_chain(struct replayer *replayer, struct chain_position *at, take
 
 /* ---- one entry ---- */
 
-static void set_range(struct uds_request *request, uint64_t least, uint64_t below, uint64_t from)
+static void set_range(struct uds_request *request, uint64_t below, uint64_t from)
 {
-	put_le64(request->old_data.bytes, least);
 	put_le64(request->new_data.bytes, below);
 	put_le64(request->new_data.bytes + 8, from);
 }
@@ -211,41 +207,33 @@ static int pass_by_other(struct batch *batch, struct operation *operation, struc
 		     : open_zone_put(batch->zone->open, &request->name, &request->new_data, &room);
 }
 
+/* What is found for the name from now on is the entry of another one. */
+static void note_removed(struct uds_index *index, const struct name_place *place,
+			 const struct uds_record_name *name)
+{
+	struct hint hint;
+
+	volume_index_get(index->volume_index, place, name, &hint);
+	if (hint.found)
+		volume_index_note_removed(index->volume_index, place, name);
+}
+
 /* One operation; and what becomes known of the names of its address. */
 static int carry_out(struct replayer *replayer, struct batch *batch, size_t i)
 {
 	struct operation *operation = &batch->operations[i];
 	const struct uds_record_name *name = &operation->request->name;
 	struct uds_index *index = replayer->index;
-	struct replayed_names *names = &replayer->names;
-	struct uds_record_name next;
-	bool has_next = false;
 	struct hint hint;
 	int r;
 
 	volume_index_get(index->volume_index, &operation->place, name, &hint);
-	if (hint.found && !hint.collision && hint.vcn != index->newest &&
-	    replayed_names_has_other(names, &operation->place, name)) {
-		r = pass_by_other(batch, operation, &hint);
-		if (r == 0 && is_store(operation))
-			replayed_names_store(names, &operation->place, name);
-		return r;
-	}
-	if (!is_store(operation) && hint.found && !hint.collision)
-		has_next = replayed_names_next(index, &operation->place, &next);
+	if (hint.other && hint.vcn != index->newest)
+		return pass_by_other(batch, operation, &hint);
 	r = take_steps(replayer, batch, i);
-	if (r < 0)
-		return r;
-	if (is_store(operation)) {
-		replayed_names_store(names, &operation->place, name);
-		return 0;
-	}
-	if (!operation->request->found)
-		return 0;
-	volume_index_get(index->volume_index, &operation->place, name, &hint);
-	return hint.found ? replayed_names_delete(names, &index->env, &operation->place, name,
-						  has_next ? &next : NULL)
-			  : 0;
+	if (r == 0 && !is_store(operation) && operation->request->found)
+		note_removed(index, &operation->place, name);
+	return r < 0 ? r : volume_index_names_status(index->volume_index);
 }
 
 /* ---- before a chapter is closed on the way ---- */
@@ -273,22 +261,25 @@ static int take_ahead(struct replayer *replayer, const struct journal_entry *ent
 	}
 	volume_index_get(index->volume_index, &place, &entry->name, &hint);
 	left_out_note_deletion(index, zone, &entry->name, index->newest);
-	if (hint.found && hint.vcn == index->newest)
+	if (hint.found && hint.vcn == index->newest) {
 		volume_index_remove(index->volume_index, &hint);
+		note_removed(index, &place, &entry->name);
+	}
 	open_zone_remove(zone->open, &entry->name);
 	zone->changed = true;
-	return 0;
+	return volume_index_names_status(index->volume_index);
 }
 
 /* All entries that are still to come, those of the requests first. */
 static int look_ahead(struct replayer *replayer, struct uds_message *message)
 {
 	struct chain_position at = replayer->at;
+	int r = 0;
 
-	for (size_t i = 0; i < replayer->count; i++)
+	for (size_t i = 0; r == 0 && i < replayer->count; i++)
 		if (!replayer->done[i])
-			take_ahead(replayer, &replayer->taken[i], message);
-	return take_chain(replayer, &at, take_ahead, message);
+			r = take_ahead(replayer, &replayer->taken[i], message);
+	return r < 0 ? r : take_chain(replayer, &at, take_ahead, message);
 }
 
 /* Closes the open chapter, of which a part of the journal is in there, and another one is not. */
@@ -327,7 +318,7 @@ static int make_room(struct replayer *replayer, struct batch *batch, struct oper
 	/* Nothing can be closed here. Not to be found is better than to be found with old data. */
 	index->dropped_at_load++;
 	operation->kind = &request_replayed_deletion;
-	set_range(operation->request, 0, UINT64_MAX, UINT64_MAX);
+	set_range(operation->request, UINT64_MAX, UINT64_MAX);
 	return 0;
 }
 
@@ -441,11 +432,10 @@ static int take_entry(struct replayer *replayer, const struct journal_entry *ent
 		 * When V is on the volume nothing was put into the open chapter here: what is in
 		 * there is of a save, and newer.
 		 */
-		set_range(request, unconfirmed_least(replayer->index, &entry->name),
-			  replayer->found->chapter, replayer->whole ? replayer->begin : UINT64_MAX);
+		set_range(request, replayer->found->chapter,
+			  replayer->whole ? replayer->begin : UINT64_MAX);
 	} else {
-		set_range(request, unconfirmed_least(replayer->index, &entry->name), entry->chapter,
-			  UINT64_MAX);
+		set_range(request, entry->chapter, UINT64_MAX);
 	}
 	replayer->taken[replayer->count++] = *entry;
 	replayer->entries++;
@@ -487,7 +477,6 @@ int journal_replay(struct uds_index *index, const struct journal_found *found, b
 			", are brought in",
 			uds_io_name(index->io), replayer->entries, found->chapter);
 	}
-	replayed_names_free(&replayer->names, &index->env);
 	env_release(&index->env, replayer);
 	return r;
 }

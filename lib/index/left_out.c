@@ -105,6 +105,12 @@ void left_out_free(const struct uds_index *index, struct left_out *left_out)
 
 /* ---- putting them into the open chapter ---- */
 
+/* Whether an entry may be that of a record of chapter @vcn. */
+static bool hint_leads_to(const struct hint *hint, uint64_t vcn)
+{
+	return hint->found && !hint->other && hint->vcn == vcn;
+}
+
 /*
  * Whether a record of chapter @vcn is current. Names that are no samples have no entry once their
  * chapter is sparse, which in an index with few dense chapters the newest are: an ordinary entry is
@@ -113,7 +119,7 @@ void left_out_free(const struct uds_index *index, struct left_out *left_out)
 static bool is_current(const struct uds_index *index, const struct index_zone *zone, uint64_t vcn,
 		       const struct hint *hint, const struct uds_record_name *name)
 {
-	if (hint->found && hint->vcn == vcn)
+	if (hint_leads_to(hint, vcn))
 		return true;
 	if ((hint->found && hint->collision) || is_sample(&index->geometry, name) ||
 	    index_location(index, vcn) != UDS_LOCATION_SPARSE)
@@ -142,7 +148,7 @@ static bool put_one(struct uds_index *index, uint64_t vcn, const struct uds_reco
 		return false;
 	if (zone->open->size >= most)
 		return true;
-	r = hint.found && hint.vcn == vcn
+	r = hint_leads_to(&hint, vcn)
 		    ? volume_index_set(index->volume_index, &hint, index->newest)
 		    : volume_index_put(index->volume_index, &hint, &record->name, index->newest);
 	/* A full list takes no name from a request either (17.2): counted, and no loss. */

@@ -74,6 +74,8 @@ static int load_volume_index(struct uds_index *index, const struct save *save,
 		r = volume_index_load(&index->env, &index->geometry, index->zone_count,
 				      index->layout.super.volume_nonce, index->crew, cut,
 				      streams->sources, save->zones, message, &index->volume_index);
+	if (r == 0)
+		r = volume_index_know_names(index->volume_index);
 	while (streams->opened > 0)
 		region_reader_close(&streams->readers[--streams->opened]);
 	env_release(&index->env, streams);

@@ -21,7 +21,6 @@ lib_libcore_la_SOURCES += \
 	lib/index/operation.c lib/index/operation.h \
 	lib/index/pages.c lib/index/pages.h \
 	lib/index/rebuild.c lib/index/rebuild.h \
-	lib/index/replayed_names.c lib/index/replayed_names.h \
 	lib/index/replay.c lib/index/replay.h \
 	lib/index/replay_crew.c lib/index/replay_crew.h \
 	lib/index/request_kind.c lib/index/request_kind.h \

@@ -366,7 +366,10 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	/* Last: what the journal has of a name is newer, and its deletions are older. */
 	if (r == 0)
 		r = left_out_recover(index, options->skip_unreadable, message);
+	if (r == 0)
+		r = volume_index_names_status(index->volume_index);
 	if (r == 0) {
+		volume_index_forget_names(index->volume_index);
 		journal_attach(index);
 		r = journal_settle(index, message);
 	}

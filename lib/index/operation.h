@@ -33,8 +33,7 @@ static inline bool operation_may_remove(const struct operation *operation, uint6
 
 	if (!operation->kind->keeps_range)
 		return true;
-	return vcn >= get_le64(operation->request->old_data.bytes) &&
-	       (vcn < get_le64(range) || vcn >= get_le64(range + 8));
+	return vcn < get_le64(range) || vcn >= get_le64(range + 8);
 }
 
 /*

@@ -243,7 +243,9 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
 	if (r == 0)
 		r = volume_index_join(index->volume_index);
 	if (r == 0)
-		unconfirmed_forget_named(index);
+		r = volume_index_know_names(index->volume_index);
+	if (r == 0)
+		r = unconfirmed_forget_named(index);
 	/* Last, as the window's lower end follows the open chapter (13.2). */
 	if (r == 0)
 		r = index_set_open_chapter(index, index->newest);

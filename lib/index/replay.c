@@ -132,7 +132,7 @@ static void take_page(struct replay *replay, uint32_t page)
 /* Whether only chapter record->vcn can tell what this entry means for a record of @vcn. */
 static bool is_question(const struct hint *record, uint64_t vcn)
 {
-	return record->found && !record->collision && record->vcn != vcn;
+	return record->found && !record->collision && !record->other && record->vcn != vcn;
 }
 
 /*
@@ -271,7 +271,7 @@ static int enter(struct replay *replay, uint32_t i)
 		r = is_copy(replay, i, &record, &same);
 		if (r < 0)
 			return r;
-	} else if (record.found && record.vcn == vcn) {
+	} else if (record.found && !record.other && record.vcn == vcn) {
 		same = same || came_before(replay, i);
 		same = confirm(replay, i, &record) || same;
 	}
@@ -297,7 +297,7 @@ static int enter_all(struct replay *replay)
 			volume_index_prefetch(vi, &replay->places[i + AHEAD], HINT_CHANGE);
 		r = enter(replay, i);
 	}
-	return r;
+	return r < 0 ? r : volume_index_names_status(vi);
 }
 
 static void set_windows(struct replay *replay, uint64_t vcn, uint64_t low_of)

@@ -47,8 +47,7 @@ struct request_kind {
 
 	/*
 	 * Removes a name only when its entry leads to a chapter below the first or not below the
-	 * second of the two numbers (64 bits, little-endian) in new_data, and not below the one in
-	 * old_data.
+	 * second of the two numbers (64 bits, little-endian) in new_data.
 	 */
 	bool keeps_range;
 };

@@ -10,9 +10,10 @@ static struct shared_entry *find(const struct uds_index *index, const struct nam
 				   place->address, name);
 }
 
-void unconfirmed_forget_named(struct uds_index *index)
+int unconfirmed_forget_named(struct uds_index *index)
 {
 	const struct shared_entries *shared = &index->shared;
+	struct volume_index *vi = index->volume_index;
 
 	for (size_t i = 0; i < shared->count; i++) {
 		const struct shared_entry *entry = &shared->entries[i];
@@ -21,28 +22,21 @@ void unconfirmed_forget_named(struct uds_index *index)
 
 		if (!entry->has_name || entry->confirmed)
 			continue;
-		volume_index_locate(index->volume_index, &entry->name, &place);
-		volume_index_get(index->volume_index, &place, &entry->name, &record);
+		volume_index_locate(vi, &entry->name, &place);
+		volume_index_get(vi, &place, &entry->name, &record);
 		/*
 		 * Without its name, if the ordinary entry of the address has become too old since:
 		 * then there is no other ordinary one of this chapter.
 		 */
-		if (record.found && record.vcn == shared->vcn &&
-		    (record.collision || find(index, &place, NULL) == NULL))
-			volume_index_undo(index->volume_index, &record);
+		if (!record.found || record.vcn != shared->vcn || record.other ||
+		    (!record.collision && find(index, &place, NULL) != NULL))
+			continue;
+		volume_index_undo(vi, &record);
+		volume_index_get(vi, &place, &entry->name, &record);
+		if (record.found)
+			volume_index_note_removed(vi, &place, &entry->name);
 	}
-}
-
-uint64_t unconfirmed_least(const struct uds_index *index, const struct uds_record_name *name)
-{
-	const struct shared_entry *entry;
-	struct name_place place;
-
-	if (index->shared.count == 0)
-		return 0;
-	volume_index_locate(index->volume_index, name, &place);
-	entry = find(index, &place, name);
-	return entry != NULL && !entry->confirmed ? index->shared.vcn : 0;
+	return volume_index_names_status(vi);
 }
 
 /* An ordinary entry of an address in a chapter. */

@@ -3,6 +3,7 @@
 lib_libcore_la_SOURCES += \
 	lib/volume_index/additions.c lib/volume_index/additions.h \
 	lib/volume_index/enter.c lib/volume_index/enter.h \
+	lib/volume_index/known_names.c lib/volume_index/known_names.h \
 	lib/volume_index/list.c lib/volume_index/list.h \
 	lib/volume_index/list_avx2.c \
 	lib/volume_index/list_choose.c \
@@ -17,6 +18,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume_index/private.h \
 	lib/volume_index/shared_entries.c lib/volume_index/shared_entries.h \
 	lib/volume_index/save.c lib/volume_index/save_lists.c lib/volume_index/save_plan.c \
+	lib/volume_index/sizes.c \
 	lib/volume_index/stream_format.h \
 	lib/volume_index/volume_index.c lib/volume_index/volume_index.h \
 	lib/volume_index/walk.c \

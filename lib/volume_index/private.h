@@ -3,6 +3,7 @@
 #ifndef VOLUME_INDEX_PRIVATE_H
 #define VOLUME_INDEX_PRIVATE_H
 
+#include "volume_index/known_names.h"
 #include "volume_index/list.h"
 
 /* What zones change lies on cache lines of their own. */
@@ -25,6 +26,7 @@ struct volume_index {
 	uint32_t lists_per_zone[2];
 	uint64_t list_mask[2]; /* list_count - 1 if that is a power of two, else 0 */
 	struct list_shape shapes[2];
+	struct known_names *names;	/* while the index is opened; NULL: none are known */
 	union padded_zone *zones_of[2]; /* by enum sub_index, then by zone and part */
 };
 

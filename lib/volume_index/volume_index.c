@@ -108,6 +108,7 @@ void volume_index_free(struct volume_index *index)
 	if (index == NULL)
 		return;
 	env = index->env;
+	known_names_free(index->names);
 	for (unsigned int sub = 0; sub < index->subs; sub++) {
 		if (index->zones_of[sub] == NULL)
 			continue;
@@ -221,10 +222,28 @@ static inline void fill_record(const struct list_zone *zone, const struct name_p
 {
 	ret_record->found = found->found;
 	ret_record->collision = found->collision;
+	ret_record->other = false;
 	/* Wrong only for stale entries, which callers of this never get (13.2). */
 	ret_record->vcn = found->found ? value_to_vcn(zone, found->value) : NO_CHAPTER;
 	ret_record->place = *place;
 	ret_record->position = found->position;
+}
+
+static struct known_place place_of(const struct volume_index *index, const struct name_place *place)
+{
+	return (struct known_place){
+		.list = volume_index_list_number(index, place),
+		.address = place->address,
+		.sub = place->sub,
+	};
+}
+
+static bool is_other(const struct volume_index *index, const struct name_place *place,
+		     const struct uds_record_name *name)
+{
+	const struct known_place known = place_of(index, place);
+
+	return known_names_is_other(index->names, &known, name);
 }
 
 void volume_index_get(struct volume_index *index, const struct name_place *place,
@@ -240,10 +259,14 @@ void volume_index_get(struct volume_index *index, const struct name_place *place
 	 */
 	if (list_head_flush_from(head) < zone->low) {
 		before_change(zone, place->list);
+		if (__builtin_expect(index->names != NULL, 0))
+			known_names_before(index->names, place->sub, zone, head, KNOWN_NAMES_SWEEP);
 		index->operations->sweep(zone, head);
 	}
 	index->operations->find(zone, head, place->address, name->bytes, &found);
 	fill_record(zone, place, &found, ret_record);
+	if (__builtin_expect(index->names != NULL, 0) && found.found && !found.collision)
+		ret_record->other = is_other(index, place, name);
 }
 
 void volume_index_peek(const struct volume_index *index, const struct name_place *place,
@@ -318,7 +341,13 @@ int volume_index_put(struct volume_index *index, struct hint *record,
 	record->position = position;
 	record->collision = record->found;
 	record->found = true;
+	record->other = false;
 	record->vcn = vcn;
+	if (__builtin_expect(index->names != NULL, 0)) {
+		const struct known_place known = place_of(index, place);
+
+		known_names_enter(index->names, &known, name, !record->collision);
+	}
 	return 0;
 }
 
@@ -342,12 +371,16 @@ void volume_index_remove(struct volume_index *index, struct hint *record)
 	struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
 
 	before_change(zone, place->list);
+	if (__builtin_expect(index->names != NULL, 0) && !record->collision)
+		known_names_before(index->names, place->sub, zone, &zone->heads[place->list],
+				   record->position);
 	/*
 	 * May turn a collision entry of the same key into the ordinary one, so that hints of other
 	 * names in this list are void.
 	 */
 	index->operations->remove(zone, &zone->heads[place->list], record->position);
 	record->found = false;
+	record->other = false;
 	record->vcn = NO_CHAPTER;
 }
 
@@ -357,6 +390,32 @@ void volume_index_undo(struct volume_index *index, struct hint *record)
 
 	volume_index_remove(index, record);
 	zone->discards--;
+}
+
+int volume_index_know_names(struct volume_index *index)
+{
+	if (index->names == NULL)
+		index->names = known_names_make(&index->env);
+	return index->names == NULL ? -ENOMEM : 0;
+}
+
+void volume_index_note_removed(struct volume_index *index, const struct name_place *place,
+			       const struct uds_record_name *name)
+{
+	const struct known_place known = place_of(index, place);
+
+	known_names_lack(index->names, &known, name);
+}
+
+int volume_index_names_status(const struct volume_index *index)
+{
+	return index->names == NULL ? 0 : known_names_status(index->names);
+}
+
+void volume_index_forget_names(struct volume_index *index)
+{
+	known_names_free(index->names);
+	index->names = NULL;
 }
 
 static uint64_t count_value(const struct list_zone *zone, const struct list_head *head,
@@ -511,55 +570,6 @@ void volume_index_window(const struct volume_index *index, enum sub_index sub, u
 {
 	*ret_low = list_zone_of(index, sub, zone)->low;
 	*ret_high = list_zone_of(index, sub, zone)->high;
-}
-
-void volume_index_add_statistics(const struct volume_index *index, unsigned int zone_number,
-				 struct volume_index_statistics *statistics)
-{
-	if (zone_number == 0)
-		statistics->memory_bytes += sizeof(*index);
-	for (unsigned int sub = 0; sub < index->subs; sub++) {
-		const struct list_zone *zone = list_zone_of(index, sub, zone_number);
-
-		statistics->entries += zone->records;
-		statistics->collisions += zone->collisions;
-		statistics->discards += zone->discards;
-		statistics->overflows += zone->overflows;
-		statistics->early_expiries += zone->early_expiries;
-		statistics->coded_bits += zone->coded_bits;
-		statistics->memory_bytes += sizeof(union padded_zone) +
-					    zone->list_count * sizeof(*zone->heads) +
-					    zone->pool.memory_bytes;
-	}
-}
-
-uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int zones)
-{
-	uint64_t total = sizeof(struct volume_index);
-
-	for (unsigned int sub = 0; sub < (geometry_is_sparse(geometry) ? 2u : 1u); sub++) {
-		struct list_shape shape;
-		const struct volume_index_parameters *p = &shape.parameters;
-		uint64_t entries;
-
-		/*
-		 * No usable code: such a configuration cannot be created or opened, so its size
-		 * does not matter.
-		 */
-		if (list_shape_make(geometry, (enum sub_index)sub, &shape) < 0)
-			return 0;
-		entries = (uint64_t)p->records_per_chapter * p->chapter_count;
-		/*
-		 * Per entry, then per list: head, unary part, owner, and the unused end
-		 * of its block.
-		 */
-		total += entries * (shape.rest_bits + 9) / 8;
-		total += p->list_count *
-			 (sizeof(struct list_head) + shape.buckets / 8 + 2 + POOL_BLOCK_HEAD + 11);
-		total += zones * sizeof(union padded_zone);
-	}
-	/* The unused ends of chunks, and blocks kept for reuse. */
-	return total + total / 100;
 }
 
 uint32_t volume_index_list_count(const struct volume_index *index, enum sub_index sub)

@@ -54,6 +54,7 @@ struct hint {
 	uint64_t vcn; /* the chapter; only when found */
 	bool found;
 	bool collision; /* only when found: the entry has this very name */
+	bool other; /* the entry is certainly that of another name, see volume_index_know_names() */
 
 	/* Private. */
 	struct name_place place;
@@ -162,6 +163,32 @@ void volume_index_undo(struct volume_index *index, struct hint *record);
 /* How many entries of a chapter a zone, or part, has. Looks at all lists. */
 uint64_t volume_index_count_chapter(const struct volume_index *index, unsigned int part,
 				    uint64_t vcn);
+
+/*
+ * From now on names that entries lose are known: that of a collision entry which becomes the
+ * ordinary one. A get says of an ordinary entry that is known to be another name's that it is
+ * (hint.other). For opening an index: see known_names.h. Nothing, if they are known already. Lists
+ * are filled by gets and puts only then, not by an enterer.
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int volume_index_know_names(struct volume_index *index);
+
+/*
+ * A name was removed; or it has no entry for another reason, and what a get finds at its place is
+ * another name's, if it is no collision entry. Until something is put for it. Names are known.
+ */
+void volume_index_note_removed(struct volume_index *index, const struct name_place *place,
+			       const struct uds_record_name *name);
+
+/*
+ * Returns 0, or -ENOMEM when a name was lost for want of memory: whose an entry is may not be told
+ * rightly then.
+ */
+int volume_index_names_status(const struct volume_index *index);
+
+/* Nothing is known of names any more. */
+void volume_index_forget_names(struct volume_index *index);
 
 /* The number of the list of a place in the whole sub-index. */
 uint32_t volume_index_list_number(const struct volume_index *index, const struct name_place *place);

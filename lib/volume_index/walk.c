@@ -73,6 +73,8 @@ void volume_index_remove_unwanted(struct volume_index *index, enum sub_index sub
 		volume_index_walk(index, sub, list, look_for_unwanted, &unwanted);
 		if (unwanted.last == UINT32_MAX)
 			return;
+		if (index->names != NULL)
+			known_names_before(index->names, sub, zone, head, unwanted.last);
 		index->operations->remove(zone, head, unwanted.last);
 	}
 }

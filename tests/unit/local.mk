@@ -304,6 +304,12 @@ tests_unit_test_index_twins_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_twins_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_twins_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_known_names
+tests_unit_test_known_names_SOURCES = tests/unit/test_known_names.c
+tests_unit_test_known_names_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_known_names_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_known_names_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_index_recent
 THREADED_TESTS += tests/unit/test_index_recent
 tests_unit_test_index_recent_SOURCES = tests/unit/test_index_recent.c
