@@ -240,6 +240,15 @@ static struct deadline soon(const struct deadline *deadline)
 	return remaining(deadline) == 0 ? *deadline : engine_deadline(PAUSE);
 }
 
+/*
+ * Of a ring that broke the kernel may let nobody wait there. What it has taken it carries out all
+ * the same, and says so in memory that needs no call: by the eventfd, or looked at now and then.
+ */
+static bool can_wait_in_ring(const struct uds_io_engine *engine)
+{
+	return engine->event < 0 && ring_status(engine->ring) == 0;
+}
+
 /* All of it is in the ring: wait there. */
 static void wait_in_ring(struct uds_io_engine *engine, unsigned int wanted)
 {
@@ -255,15 +264,9 @@ static void wait_in_ring(struct uds_io_engine *engine, unsigned int wanted)
 	r = ring_wait(ring, count);
 	pthread_mutex_lock(&engine->lock);
 	engine->in_ring_wait = 0;
-	/*
-	 * The ring is unusable. Its requests are given back with what the kernel said, and threads
-	 * do the work from now on.
-	 */
-	if (r < 0) {
-		engine->ring = NULL;
-		engine->no_ring = true;
-		ring_give_up(ring, r);
-	}
+	/* Threads do the work from now on; for what is in the ring, see can_wait_in_ring(). */
+	if (r < 0)
+		ring_break(ring, r);
 	/* Of those that wait one now takes this place. */
 	if (engine->waiters > 0)
 		pthread_cond_broadcast(&engine->changed);
@@ -314,7 +317,7 @@ void engine_wait(struct uds_io_engine *engine, unsigned int wanted, const struct
 	 * In the ring itself there is no timeout, and a thread that polls the descriptor would not
 	 * be woken.
 	 */
-	if (in_ring == engine->in_flight && deadline->never && engine->event < 0) {
+	if (in_ring == engine->in_flight && deadline->never && can_wait_in_ring(engine)) {
 		wait_in_ring(engine, wanted);
 		return;
 	}

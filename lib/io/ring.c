@@ -379,10 +379,8 @@ int ring_status(const struct io_ring *ring)
 	return ring->broken;
 }
 
-void ring_give_up(struct io_ring *ring, int status)
+void ring_break(struct io_ring *ring, int status)
 {
-	/* All of them, in whatever state: none will come out of the ring any more. */
-	while (ring->list != NULL)
-		finish(ring, ring->list, status);
-	ring_close(ring);
+	if (ring->broken == 0)
+		ring->broken = status;
 }

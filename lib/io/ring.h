@@ -70,8 +70,11 @@ void ring_interrupt(struct io_ring *ring, unsigned int count);
 /* 0, or why the kernel takes no more requests: those that it has are still waited for. */
 int ring_status(const struct io_ring *ring);
 
-/* The ring cannot be waited for: closes it and ends everything in it with an error. */
-void ring_give_up(struct io_ring *ring, int status);
+/*
+ * The ring cannot be waited for, and takes no more requests. What the kernel has of it the kernel
+ * carries out, and may still write to: that is collected as before, when it is done.
+ */
+void ring_break(struct io_ring *ring, int status);
 
 #else
 
@@ -149,7 +152,7 @@ static inline int ring_status(const struct io_ring *ring)
 	return 0;
 }
 
-static inline void ring_give_up(struct io_ring *ring, int status)
+static inline void ring_break(struct io_ring *ring, int status)
 {
 	(void)ring, (void)status;
 }

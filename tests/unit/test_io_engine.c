@@ -904,6 +904,79 @@ START_TEST(a_ring_that_breaks_is_done_without)
 }
 END_TEST
 
+/* A pipe in the place of a file's descriptor: a read of it waits. Returns the end for writing. */
+static int put_pipe_under(const char *file)
+{
+	char link[300], name[40];
+	int ends[2], under = -1;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	for (int fd = 3; under < 0 && fd < 64; fd++) {
+		ssize_t n;
+
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		n = readlink(name, link, sizeof(link) - 1);
+		link[n < 0 ? 0 : n] = '\0';
+		if (strstr(link, file) != NULL)
+			under = fd;
+	}
+	ck_assert_int_ge(under, 0);
+	ck_assert_int_eq(dup2(ends[0], under), under);
+	close(ends[0]);
+	return ends[1];
+}
+
+static void *write_later(void *context)
+{
+	const struct timespec pause = { .tv_nsec = 100000000L };
+	uint8_t bytes[4096];
+
+	memset(bytes, 7, sizeof(bytes));
+	nanosleep(&pause, NULL);
+	ck_assert_int_eq(write(*(int *)context, bytes, sizeof(bytes)), (ssize_t)sizeof(bytes));
+	return NULL;
+}
+
+/*
+ * What the kernel has taken it carries out, whether it can be waited for in the ring or not: no
+ * buffer is given back before. @_i: bit 0, an event descriptor is there; bit 1, none can be made.
+ */
+START_TEST(a_ring_that_cannot_be_waited_for_keeps_its_buffers)
+{
+	struct uds_io *io = open_backend(URING);
+	struct uds_io_engine *engine = open_engine(4);
+	uint8_t *buffer = make_buffer(4096);
+	struct uds_io_request read = make_request(io, UDS_IO_READ, buffer, 4096, 0);
+	struct uds_io_request *one = &read, *done[1];
+	pthread_t writer;
+	int end, fd;
+
+	memset(buffer, 1, 4096);
+	refusals = 0;
+	end = put_pipe_under(path);
+	if (_i % 2 != 0)
+		ck_assert_int_eq(uds_io_engine_event_descriptor(engine, &fd), 0);
+	ck_assert_int_eq(pthread_create(&writer, NULL, write_later, &end), 0);
+	ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
+	if ((_i & 2) != 0)
+		ck_assert(forbid(__NR_io_uring_register, EPERM));
+	if (!forbid(__NR_io_uring_enter, EIO))
+		note_skip("a_ring_that_cannot_be_waited_for_keeps_its_buffers: no seccomp: %s",
+			  strerror(errno));
+	ck_assert_int_eq(uds_io_engine_reap(engine, done, 1, 1, -1), 1);
+	ck_assert_int_eq(read.status, 0);
+	ck_assert_int_eq(buffer[0], 7);
+	ck_assert_int_eq(buffer[4095], 7);
+	pthread_join(writer, NULL);
+	uds_io_engine_close(engine);
+	close(end);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(buffer);
+	if (refusals > 0)
+		note_skip("a_ring_that_cannot_be_waited_for_keeps_its_buffers: no io_uring");
+}
+END_TEST
+
 static unsigned int count_rings(void)
 {
 	unsigned int rings = 0;
@@ -1250,6 +1323,7 @@ static void add_more(TCase *tc)
 	tcase_add_test(tc, all_backends_are_waited_for_in_one_place);
 	tcase_add_test(tc, a_kernel_that_refuses_io_uring_is_done_without);
 	tcase_add_test(tc, a_ring_that_breaks_is_done_without);
+	tcase_add_loop_test(tc, a_ring_that_cannot_be_waited_for_keeps_its_buffers, 0, 4);
 	tcase_add_test(tc, io_uring_is_really_used_where_it_is_there);
 	tcase_add_test(tc, errors_of_a_backend_are_the_statuses_of_its_requests);
 	tcase_add_test(tc, a_request_is_completed_once);
