@@ -33,6 +33,13 @@ BENCHES += bench/merge
 bench_merge_SOURCES = bench/merge.c
 bench_merge_LDADD = lib/libcore.la
 
+# A test runs it.
+check_PROGRAMS += bench/scaling
+bench_scaling_SOURCES = bench/scaling.c bench/scaling_io.c bench/scaling_io.h bench/scaling_measure.c bench/scaling_measure.h \
+	bench/scaling_model.c bench/scaling_model.h bench/scaling_output.c bench/scaling_output.h tests/support/names.h
+bench_scaling_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+bench_scaling_LDADD = libuds.la -lm
+
 if HAVE_SHARDS
 BENCHES += bench/shards
 bench_shards_SOURCES = bench/shards.c tests/support/names.h
@@ -55,4 +62,4 @@ EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)
 
 .PHONY: bench-programs
-bench-programs: $(BENCHES)
+bench-programs: $(BENCHES) bench/scaling

@@ -76,6 +76,7 @@ include tests/shards/local.mk
 include tests/model/local.mk
 include tests/fuzz/local.mk
 include tests/models/local.mk
+include tests/bench/local.mk
 
 # The test programs in C, which also run as code of other machines; and those that are worth running longer.
 C_TESTS = $(UNIT_TESTS) $(model_tests) $(index_vector_tests) $(fuzz_tests)

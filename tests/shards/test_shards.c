@@ -306,6 +306,35 @@ START_TEST(a_shard_that_fails_costs_its_names_only)
 }
 END_TEST
 
+/* uds-scaling(7), When a shard is lost. */
+START_TEST(a_lost_shard_is_replaced_by_an_empty_one_with_its_nonce_data)
+{
+	struct shards_fixture f;
+	struct uds_request request;
+	uint64_t lost = 0;
+
+	fixture_start(&f, 16, true);
+	fixture_make(&f, 3);
+	for (uint64_t name = 0; name < 300; name++)
+		ck_assert_int_eq(fixture_do(&f, UDS_POST, name, 1, &request), 0);
+	ck_assert_int_eq(uds_shards_save(f.shards), 0);
+	fixture_close(&f);
+	fixture_format_shard(&f, 1, 101); /* as fixture_start() did */
+	ck_assert_int_eq(fixture_open(&f), 0);
+	for (uint64_t name = 0; name < 300; name++) {
+		uint32_t version = fixture_version(&f, name);
+
+		ck_assert(version == 0 || version == 1);
+		lost += version == 0;
+		ck_assert_int_eq(fixture_do(&f, UDS_POST, name, 2, &request), 0);
+		ck_assert_uint_eq(fixture_version(&f, name), version == 0 ? 2 : 1);
+	}
+	ck_assert_uint_gt(lost, 60);
+	ck_assert_uint_lt(lost, 150);
+	fixture_end(&f);
+}
+END_TEST
+
 START_TEST(flushed_records_are_there_after_a_crash)
 {
 	struct uds_request *requests;
@@ -861,6 +890,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_batch_is_answered_as_by_one_index, 0, 2);
 	tcase_add_test(tcase, an_empty_batch_and_all_kinds_of_single_requests);
 	tcase_add_test(tcase, a_shard_that_fails_costs_its_names_only);
+	tcase_add_test(tcase, a_lost_shard_is_replaced_by_an_empty_one_with_its_nonce_data);
 	tcase_add_test(tcase, flushed_records_are_there_after_a_crash);
 	tcase_add_loop_test(tcase, saved_shards_open_without_recovery, 0, 2);
 	tcase_add_loop_test(tcase, a_flush_that_fails_in_one_shard_is_done_in_the_others, 0, 2);
