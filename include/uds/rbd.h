@@ -77,7 +77,8 @@ struct uds_rbd_options {
  *   -ENOENT          no such pool, namespace, image, snapshot or configuration
  *   -EEXIST          create, and the image is there
  *   -EROFS           write, and it is a snapshot
- *   -EOPNOTSUPP      write, and the image does not have the feature exclusive-lock
+ *   -EOPNOTSUPP      write, and the image does not have the feature exclusive-lock; the old image
+ *                    format 1
  *   -EACCES, -EPERM  the cluster does not know the client, or does not let it
  *   -ETIMEDOUT       no monitor answered within connect_ms, or no OSD
  *   UDS_ERR_IN_USE   somebody else writes the image

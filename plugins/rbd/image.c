@@ -107,8 +107,17 @@ static int read_facts(struct image *image, struct uds_message *message)
 {
 	rbd_image_info_t info;
 	char id[64] = "";
+	uint8_t is_old = 0;
 	int r = rbd_stat(image->handle, &info, sizeof(info));
 
+	if (r == 0)
+		r = rbd_get_old_format(image->handle, &is_old);
+	/* It has no identity but its name, and no lock. */
+	if (r == 0 && is_old != 0)
+		return failure(message, -EOPNOTSUPP,
+			       "%s: it has RBD's old image format 1: rbd migration makes one of "
+			       "format 2 of it",
+			       image->name);
 	if (r == 0)
 		r = rbd_get_features(image->handle, &image->features);
 	if (r == 0)

@@ -31,7 +31,7 @@ struct image {
 	struct image_spec spec;
 	struct cluster cluster;
 	rbd_image_t handle; /* NULL: not open */
-	char header[96];    /* the object that clients watch; empty: a format without */
+	char header[96];    /* the object that clients watch */
 	uint64_t features;
 	uint64_t object_bytes;
 	struct uds_io_place place;

@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -513,6 +514,14 @@ def what_is_not_there_is_named():
                            ("rbd:rbd/there?timeout=x", "timeout: 'x' is no number"), ("rbd:rbd/there?speed=9", "unknown parameter"),
                            ("rbd:rbd/there?full=maybe", "full"), ("rbd:rbd/there?timeout=0", "no time to connect")):
             uds("verify", uri, status=None, says=[uri, words])
+        # None can be made any more: its header is.
+        old = os.path.join(folder, "old")
+        with open(old, "wb") as file:
+            file.write(b"<<< Rados Block Device Image >>>\n".ljust(40, b"\0") + b"rb.0.1".ljust(24, b"\0") + b"RBD\0" + b"001.005\0" +
+                       bytes([22, 0, 0, 0]) + struct.pack("<QQIIQ", MIB, 0, 0, 0, 0))
+        cluster.run("rados", "--pool", "rbd", "put", "old.rbd", old)
+        for command in ("verify",), ("create", *SMALL):
+            uds(*command, "rbd:rbd/old", status=FAILED, says="rbd:rbd/old: it has RBD's old image format 1")
         uds("create", *SMALL, "rbd:rbd/unlocked", status=FAILED, says="does not have the feature exclusive-lock")
         equal(cluster.bytes("unlocked") == bytes(MIB), True, "nothing was written")
         equal(cluster.bytes("there") == bytes(MIB), True, "nothing was written")
