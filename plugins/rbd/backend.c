@@ -47,7 +47,7 @@ static int status_of(struct image *image, enum uds_io_kind kind, uint64_t length
 		return lock_lost(image, "Ceph keeps this client out");
 	/* Without the lock it takes no writes. */
 	if (said == -EROFS && changes_bytes(kind))
-		return lock_lost(image, "another client has taken it");
+		return lock_lost(image, "it is not this client's any more");
 	if (said < 0)
 		return (int)said;
 	/* The image has become shorter meanwhile. */

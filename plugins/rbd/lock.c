@@ -240,7 +240,7 @@ static int confirm(struct image *image)
 	if (r < 0)
 		return r;
 	if (is_ours == 0)
-		return lock_lost(image, "another client has taken it");
+		return lock_lost(image, "it is not this client's any more");
 	atomic_store(&image->confirmed_ms, now);
 	return 0;
 }

@@ -2,6 +2,7 @@
 """A real Ceph cluster on this machine for tests: one monitor, two OSDs that keep data in memory. Skips where the script that
 starts it, or a package, is missing."""
 import atexit
+import contextlib
 import os
 import re
 import shutil
@@ -14,8 +15,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from tool_support import Skip  # noqa: E402
 
 SCRIPT = os.environ.get("UDS_CEPH_ONE_NODE", "")
-# After so many seconds a client that is gone is given up; Ceph's default is 30.
-WATCH_SECONDS = 5
+# After so many seconds Ceph gives up a client, so that one that waits on a busy machine, or for a full cluster, is not.
+WATCH_SECONDS = 60
 
 
 class Cluster:
@@ -39,7 +40,7 @@ class Cluster:
             raise AssertionError("ceph-one-node: status %d: %s" % (done.returncode, said))
         self.conf = os.path.join(self.folder, "c", "ceph.conf")
         os.environ["CEPH_CONF"] = self.conf
-        self.ceph("config", "set", "osd", "osd_client_watch_timeout", str(WATCH_SECONDS))
+        self.watch(WATCH_SECONDS)
         # One that ends keeps what it has in memory, for its next start.
         self.ceph("config", "set", "osd", "osd_fast_shutdown", "false")
 
@@ -47,6 +48,19 @@ class Cluster:
         subprocess.run([SCRIPT, "stop", os.path.join(self.folder, "c")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def watch(self, seconds):
+        """When clients that open an image from now on are given up."""
+        self.ceph("config", "set", "osd", "osd_client_watch_timeout", str(seconds))
+
+    @contextlib.contextmanager
+    def impatient(self):
+        """Clients that are killed meanwhile are given up soon."""
+        self.watch(5)
+        try:
+            yield
+        finally:
+            self.watch(WATCH_SECONDS)
 
     def run(self, *words, **options):
         done = subprocess.run(words, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=120, **options)

@@ -503,7 +503,8 @@ START_TEST(a_lock_that_was_lost_is_lost_for_good)
 	break_lock(false);
 	sleep(TRUSTED_SECONDS);
 	ck_assert_int_eq(uds_io_write(io, "no no no", 9, 0), -ESTALE);
-	ck_assert(was_logged("rbd/unit: the exclusive lock is lost (another client has taken it)"));
+	ck_assert(was_logged(
+		"rbd/unit: the exclusive lock is lost (it is not this client's any more)"));
 	/* Another writer comes and goes: the lock is free again, and it makes no difference. */
 	holds_what_was_written();
 	nothing_is_written(io);
