@@ -241,7 +241,7 @@ static struct deadline soon(const struct deadline *deadline)
 }
 
 /*
- * Of a ring that broke the kernel may let nobody wait there. What it has taken it carries out all
+ * The kernel may refuse to wait in a ring that broke. What it has taken it carries out all
  * the same, and says so in memory that needs no call: by the eventfd, or looked at now and then.
  */
 static bool can_wait_in_ring(const struct uds_io_engine *engine)
