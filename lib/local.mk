@@ -7,6 +7,10 @@ noinst_LTLIBRARIES += lib/libcore.la
 lib_libcore_la_SOURCES =
 lib_libcore_la_CFLAGS = $(AM_CFLAGS) $(UDS_FRAME_LIMIT)
 lib_libcore_la_LIBADD = $(ZLIB_LIBS) $(URING_LIBS)
+if COMPILE_ONCE
+# Both libraries are of position-independent code, so that each file is compiled once.
+lib_libcore_la_LIBTOOLFLAGS = --tag=disable-static
+endif
 
 lib_LTLIBRARIES += libuds.la
 libuds_la_SOURCES =
