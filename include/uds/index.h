@@ -112,8 +112,8 @@ struct uds_index_options {
 	bool skip_unreadable;
 
 	/*
-	 * How many threads load or recover, beside the caller's, and end before the call returns: 1
-	 * for none; more than 8 count as 8; 0: one for each processor where the chapters of the
+	 * How many threads load, recover or save, beside the caller's, and end before the call
+	 * returns (saves in the background have none): 1 for none; more than 8 count as 8; 0: one for each processor where the chapters of the
 	 * volume have 4 MiB or more, and none where they have less.
 	 */
 	uint8_t threads;

@@ -83,7 +83,8 @@ static void save(struct index_checkpointer *checkpointer)
 	if (!is_due(checkpointer))
 		return;
 	failures_begin(index->failures);
-	r = index_end(index, index_save(index, stop_save, checkpointer), "saving");
+	/* Requests go on meanwhile: the other processors are theirs. */
+	r = index_end(index, index_save(index, 1, stop_save, checkpointer), "saving");
 	/* By checkpointer_free(): neither a save nor a failure. */
 	if (r == UDS_ERR_STOPPED)
 		return;

@@ -271,7 +271,7 @@ static void start_over(struct uds_index *index)
 static int save_instead(struct flush *flush)
 {
 	struct uds_index *index = flush->index;
-	int r = index_save(index, NULL, NULL);
+	int r = index_save(index, index->threads, NULL, NULL);
 
 	if (r < 0)
 		failures_get(index->failures, &flush->message);
@@ -341,7 +341,7 @@ UDS_PUBLIC int uds_index_flush(struct uds_index *index)
 	 */
 	if (index->journal == NULL && !index->read_only && !index->layout.extras.present &&
 	    index->layout.extras.why.text[0] != '\0')
-		return index_end(index, index_save(index, NULL, NULL), "flushing");
+		return index_end(index, index_save(index, index->threads, NULL, NULL), "flushing");
 	if (index->journal == NULL)
 		return index_end(index, index_write_chapter(index), "writing a chapter");
 	return index_end(index, flush_journal(index), "flushing");

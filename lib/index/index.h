@@ -116,6 +116,7 @@ struct uds_index {
 	 */
 	void (*chapter_closed)(struct uds_index *index);
 
+	unsigned int threads; /* that load, recover and save what is asked for: 1 to CREW_MOST */
 	/*
 	 * While the index is opened; NULL later. The volume index may be in parts as long as
 	 * this is there.

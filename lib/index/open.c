@@ -98,11 +98,27 @@ static void free_zones(struct uds_index *index)
 	env_release(&index->env, index->zones);
 }
 
+/* A thread takes longer to begin than it takes to go through a few chapters. */
+static unsigned int threads_for(const struct geometry *geometry,
+				const struct uds_index_options *options)
+{
+	unsigned int threads = options->threads;
+
+	if (threads == 0 && (uint64_t)geometry->chapters_per_volume * geometry->pages_per_chapter *
+					    geometry->page_bytes <
+				    WORTH_THREADS)
+		return 1;
+	if (threads == 0)
+		return crew_processors();
+	return threads < CREW_MOST ? threads : CREW_MOST;
+}
+
 /* Everything below the volume index, ready to be filled. */
 static int make_layers(struct uds_index *index, const struct uds_index_options *options)
 {
 	int r;
 
+	index->threads = threads_for(&index->geometry, options);
 	r = volume_open(index->io, &index->layout, options->cache_bytes, options->engine,
 			&index->env, &index->volume);
 	if (r == 0)
@@ -316,21 +332,6 @@ static int check_options(struct uds_io *io, const struct uds_index_options *opti
 	return 0;
 }
 
-/* A thread takes longer to begin than it takes to go through a few chapters. */
-static unsigned int threads_for(const struct geometry *geometry,
-				const struct uds_index_options *options)
-{
-	unsigned int threads = options->threads;
-
-	if (threads == 0 && (uint64_t)geometry->chapters_per_volume * geometry->pages_per_chapter *
-					    geometry->page_bytes <
-				    WORTH_THREADS)
-		return 1;
-	if (threads == 0)
-		return crew_processors();
-	return threads < CREW_MOST ? threads : CREW_MOST;
-}
-
 static int open_index(struct uds_index *index, const struct uds_index_options *options,
 		      struct uds_message *message)
 {
@@ -352,7 +353,7 @@ static int open_index(struct uds_index *index, const struct uds_index_options *o
 	if (r == 0 && !index->read_only)
 		r = saver_make(index);
 	if (r == 0)
-		r = crew_make(&index->env, threads_for(&index->geometry, options), &index->crew);
+		r = crew_make(&index->env, index->threads, &index->crew);
 	if (r == 0)
 		r = load_or_recover(index, options, message);
 	/* No threads outlast the opening but the chapter writer's and the checkpointer's. */

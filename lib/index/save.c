@@ -158,8 +158,10 @@ static int clear_open_slot(struct uds_index *index, uint64_t open_chapter,
 struct running_save {
 	struct uds_index *index;
 	struct save_progress progress;
+	unsigned int threads;
 	uint64_t now_ms;
 	struct save save;  /* as the header will have it */
+	struct crew *crew; /* NULL: one thread does all */
 	uint64_t chapters; /* that the writer had written when it began */
 	uint8_t *open_chapter;
 	uint64_t open_chapter_bytes;
@@ -186,6 +188,10 @@ static int make_copies(struct running_save *save, struct uds_message *message)
 	int r = 0;
 
 	/* Room for a full chapter: how many records it has is not known before all stands still. */
+	if (save->threads > 1)
+		r = crew_make(&index->env, save->threads, &save->crew);
+	if (r < 0)
+		return r;
 	save->open_chapter = make_copy(
 		index, SAVED_CHAPTER_HEAD_BYTES +
 			       UDS_RECORD_BYTES * (uint64_t)index->geometry.records_per_chapter);
@@ -193,7 +199,8 @@ static int make_copies(struct running_save *save, struct uds_message *message)
 	if (save->open_chapter == NULL || save->page_map == NULL)
 		return -ENOMEM;
 	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++)
-		r = volume_index_save_make(index->volume_index, i, message, &save->zones[i]);
+		r = volume_index_save_make(index->volume_index, i, save->crew, message,
+					   &save->zones[i]);
 	return r;
 }
 
@@ -203,6 +210,7 @@ static void free_copies(struct running_save *save)
 
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		volume_index_save_free(save->zones[i]);
+	crew_free(save->crew);
 	env_release(&index->env, save->page_map);
 	env_release(&index->env, save->open_chapter);
 }
@@ -425,7 +433,8 @@ static bool has_changed(const struct uds_index *index)
 }
 
 /* The saver's lock is held. */
-static int save_changes(struct uds_index *index, uds_progress_fn report, void *context)
+static int save_changes(struct uds_index *index, unsigned int threads, uds_progress_fn report,
+			void *context)
 {
 	struct uds_message message = { "" };
 	struct running_save *save;
@@ -438,6 +447,7 @@ static int save_changes(struct uds_index *index, uds_progress_fn report, void *c
 	if (save == NULL)
 		return -ENOMEM;
 	save->index = index;
+	save->threads = threads;
 	save->progress.report = report;
 	save->progress.context = context;
 	save->now_ms = env_now_ms(&index->env);
@@ -454,7 +464,7 @@ static bool is_own(struct index_saver *saver)
 	       pthread_equal(atomic_load(&saver->owner), pthread_self()) != 0;
 }
 
-int index_save(struct uds_index *index, uds_progress_fn report, void *context)
+int index_save(struct uds_index *index, unsigned int threads, uds_progress_fn report, void *context)
 {
 	struct index_saver *saver = index->saver;
 	struct uds_message message;
@@ -470,7 +480,7 @@ int index_save(struct uds_index *index, uds_progress_fn report, void *context)
 	/* The owner first: once busy, is_own() must not find the thread of the save before. */
 	atomic_store(&saver->owner, pthread_self());
 	atomic_store(&saver->busy, true);
-	r = save_changes(index, report, context);
+	r = save_changes(index, threads, report, context);
 	atomic_store(&saver->busy, false);
 	pthread_mutex_unlock(&saver->running);
 	return r;
@@ -506,7 +516,7 @@ UDS_PUBLIC int uds_index_save_reporting(struct uds_index *index, uds_progress_fn
 		failure(&message, 0, "%s: opened read-only", uds_io_name(index->io));
 		return index_failure(index, UDS_ERR_READ_ONLY, &message);
 	}
-	return index_end(index, index_save(index, report, context), "saving");
+	return index_end(index, index_save(index, index->threads, report, context), "saving");
 }
 
 UDS_PUBLIC int uds_index_save(struct uds_index *index)

@@ -23,7 +23,10 @@ void saver_free(struct uds_index *index);
 /*
  * Saves, as uds_index_save_reporting(), if anything has changed. No lock is held. Keeps the
  * sentence. Returns as that.
+ *
+ * @threads: beside the caller's, to write the volume index: 1 to CREW_MOST; 1: none.
  */
-int index_save(struct uds_index *index, uds_progress_fn report, void *context);
+int index_save(struct uds_index *index, unsigned int threads, uds_progress_fn report,
+	       void *context);
 
 #endif

@@ -18,7 +18,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume_index/private.h \
 	lib/volume_index/shared_entries.c lib/volume_index/shared_entries.h \
 	lib/volume_index/save.c lib/volume_index/save_lists.c lib/volume_index/save_plan.c \
-	lib/volume_index/sizes.c \
+	lib/volume_index/save_slices.c lib/volume_index/sizes.c \
 	lib/volume_index/stream_format.h \
 	lib/volume_index/volume_index.c lib/volume_index/volume_index.h \
 	lib/volume_index/walk.c \

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing a zone of the volume index as a stream of a save (uds-format, 13.6): each list is put
- * into delta code as it goes by.
+ * Writing a zone of the volume index as a stream of a save (uds-format, 13.6).
  */
 #include <errno.h>
 
@@ -11,7 +10,7 @@
 #include "volume_index/volume_index.h"
 #include "volume_index/zone_save.h"
 
-#define BUFFER_BYTES (1u << 18)
+#define BUFFER_BYTES (1u << 16)
 
 static void flush_output(struct output *output)
 {
@@ -78,24 +77,6 @@ static void put_start(struct zone_save *save, const struct part *part)
 	}
 }
 
-/* A list of the slice. */
-static int put_list(struct zone_save *save, struct part *part, uint32_t list)
-{
-	uint8_t *copy = part->kept[list];
-	int bytes;
-
-	if (copy != NULL) {
-		put_bytes(&save->output, copy, STREAM_LIST_HEADER_BYTES + get_le16(copy + 2));
-		env_release(&save->index->env, copy);
-		part->kept[list] = NULL;
-		return 0;
-	}
-	bytes = zone_save_encode(save, part, list);
-	if (bytes > 0)
-		put_bytes(&save->output, save->writing.list, (size_t)bytes);
-	return bytes < 0 ? bytes : 0;
-}
-
 /* Returns @status, with the sentence of a failure. */
 static int tell(const struct zone_save *save, int status, struct uds_message *message)
 {
@@ -131,29 +112,25 @@ int volume_index_save_take(struct zone_save *save, struct uds_message *message)
 	if (save->keep_status < 0)
 		return tell(save, save->keep_status, message);
 	if (save->sub < save->index->subs)
-		zone_save_take(save);
+		slices_take(save);
 	return save->sub < save->index->subs ? 1 : 0;
-}
-
-static int put_slice(struct zone_save *save)
-{
-	struct slice *slice = &save->slice;
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && i < slice->count; i++)
-		r = put_list(save, slice->part, slice->first + i);
-	slice->count = 0;
-	return r;
 }
 
 int volume_index_save_write(struct zone_save *save, struct uds_message *message)
 {
 	static const uint8_t guard[STREAM_GUARD_BYTES] = { STREAM_GUARD_TAG };
-	int r = put_slice(save);
+	const bool all_taken = save->sub == save->index->subs;
+	int r = 0;
 
-	if (r == 0 && save->sub == save->index->subs)
-		put_bytes(&save->output, guard, sizeof(guard));
 	flush_output(&save->output);
+	if (save->output.status == 0 && slices_are_due(save))
+		r = slices_give(save);
+	if (save->output.status == 0 && r == 0 && all_taken) {
+		r = slices_finish(save);
+		put_bytes(&save->output, guard, sizeof(guard));
+	}
+	if (r == 0)
+		flush_output(&save->output);
 	return tell(save, r < 0 ? r : save->output.status, message);
 }
 
@@ -176,43 +153,25 @@ static int make_part(struct volume_index *index, struct part *part, struct list_
 	return 0;
 }
 
-static int make_encoder(const struct volume_index *index, struct list_encoder *encoder)
-{
-	const uint32_t most = list_most_entries(index);
-
-	encoder->keys = env_allocate(&index->env, most, sizeof(*encoder->keys));
-	encoder->values = env_allocate(&index->env, most, sizeof(*encoder->values));
-	encoder->names = env_allocate(&index->env, most, sizeof(*encoder->names));
-	if (encoder->keys == NULL || encoder->values == NULL || encoder->names == NULL)
-		return -ENOMEM;
-	return 0;
-}
-
-static void free_encoder(const struct volume_index *index, struct list_encoder *encoder)
-{
-	env_release(&index->env, encoder->names);
-	env_release(&index->env, encoder->values);
-	env_release(&index->env, encoder->keys);
-}
-
 static int make_save(struct zone_save *save)
 {
 	struct volume_index *index = save->index;
 	int r;
 
 	save->output.buffer = env_allocate(&index->env, 1, BUFFER_BYTES);
-	save->slice.memory = env_allocate(&index->env, 1, SLICE_BYTES);
-	if (save->output.buffer == NULL || save->slice.memory == NULL)
+	save->kept_list =
+		env_allocate(&index->env, 1, STREAM_LIST_HEADER_BYTES + STREAM_LIST_BUFFER_BYTES);
+	if (save->output.buffer == NULL || save->kept_list == NULL)
 		return -ENOMEM;
-	r = make_encoder(index, &save->writing);
+	r = list_encoder_make(index, &save->keeping);
 	if (r == 0)
-		r = make_encoder(index, &save->keeping);
+		r = slices_make(save);
 	for (unsigned int sub = 0; r == 0 && sub < index->subs; sub++)
 		r = make_part(index, &save->parts[sub], list_zone_of(index, sub, save->number));
 	return r;
 }
 
-int volume_index_save_make(struct volume_index *index, unsigned int zone,
+int volume_index_save_make(struct volume_index *index, unsigned int zone, struct crew *crew,
 			   struct uds_message *message, struct zone_save **ret_save)
 {
 	struct zone_save *save = env_allocate_zeroed(&index->env, 1, sizeof(*save));
@@ -221,6 +180,7 @@ int volume_index_save_make(struct volume_index *index, unsigned int zone,
 	if (save != NULL) {
 		save->index = index;
 		save->number = zone;
+		save->crew = crew;
 		r = make_save(save);
 	}
 	if (r < 0) {
@@ -280,13 +240,13 @@ void volume_index_save_free(struct zone_save *save)
 	if (save == NULL)
 		return;
 	index = save->index;
+	slices_free(save);
 	for (unsigned int sub = 0; sub < index->subs; sub++) {
 		if (save->parts[sub].zone != NULL)
 			free_part(index, &save->parts[sub]);
 	}
-	free_encoder(index, &save->keeping);
-	free_encoder(index, &save->writing);
-	env_release(&index->env, save->slice.memory);
+	list_encoder_free(index, &save->keeping);
+	env_release(&index->env, save->kept_list);
 	env_release(&index->env, save->output.buffer);
 	env_release(&index->env, save);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The lists of a save: copied when their turn comes, or encoded before a request changes them. */
+/* The lists of a save on their way into delta code. */
 #include <errno.h>
 
 #include "base/env.h"
@@ -68,16 +68,15 @@ static int append_list(const struct list_encoder *encoder, const struct part *pa
 	return r;
 }
 
-/* @where: as list_encoder_gather(). Returns as zone_save_encode(). */
-static int encode(const struct zone_save *save, struct list_encoder *encoder,
-		  const struct part *part, const struct list_zone *where, uint32_t i)
+int zone_save_encode(const struct zone_save *save, struct list_encoder *encoder,
+		     const struct part *part, const struct list_zone *where, uint32_t i,
+		     uint8_t *to)
 {
 	const struct list_zone *zone = &part->frozen;
 	const struct list_head *head = &zone->heads[i];
 	uint32_t bits = part->sizes != NULL ? part->sizes[i] : head->coded_bits;
 	uint32_t bytes = (bits + 7) / 8;
-	uint8_t *header = encoder->list;
-	uint8_t *data = header + STREAM_LIST_HEADER_BYTES;
+	uint8_t *data = to + STREAM_LIST_HEADER_BYTES;
 	struct delta_writer writer;
 	uint32_t count, dropped, names_lost;
 	int r;
@@ -86,10 +85,10 @@ static int encode(const struct zone_save *save, struct list_encoder *encoder,
 		return 0;
 	/* What is left out was counted when the save was planned. */
 	count = list_encoder_gather(encoder, part, where, i, &dropped, &names_lost);
-	header[0] = sub_index_tag(save->index, (unsigned int)(part - save->parts));
-	header[1] = 0; /* bit offset */
-	put_le16(header + 2, (uint16_t)bytes);
-	put_le32(header + 4, zone->first_list + i);
+	to[0] = sub_index_tag(save->index, (unsigned int)(part - save->parts));
+	to[1] = 0; /* bit offset */
+	put_le16(to + 2, (uint16_t)bytes);
+	put_le32(to + 4, zone->first_list + i);
 	data[bytes - 1] = 0; /* bits behind the end */
 	delta_writer_start(&writer, &zone->shape->code, data, 0, bits);
 	r = append_list(encoder, part, head, count, &writer);
@@ -101,58 +100,28 @@ static int encode(const struct zone_save *save, struct list_encoder *encoder,
 	return (int)(STREAM_LIST_HEADER_BYTES + bytes);
 }
 
-int zone_save_encode(struct zone_save *save, struct part *part, uint32_t list)
+int list_encoder_make(const struct volume_index *index, struct list_encoder *encoder)
 {
-	return encode(save, &save->writing, part, &part->frozen, list);
+	const uint32_t most = list_most_entries(index);
+
+	encoder->keys = env_allocate(&index->env, most, sizeof(*encoder->keys));
+	encoder->values = env_allocate(&index->env, most, sizeof(*encoder->values));
+	encoder->names = env_allocate(&index->env, most, sizeof(*encoder->names));
+	if (encoder->keys == NULL || encoder->values == NULL || encoder->names == NULL)
+		return -ENOMEM;
+	return 0;
 }
 
-/* False: there is no room for it. */
-static bool copy_block(struct slice *slice, struct part *part, uint32_t list)
+void list_encoder_free(const struct volume_index *index, struct list_encoder *encoder)
 {
-	const struct list_pool *pool = &part->zone->pool;
-	const uint32_t block = part->zone->heads[list].block;
-	struct list_pool_chunk *chunk = &slice->chunks[slice->count];
-	uint32_t bytes;
-
-	/* One that was kept has what is written of it already. */
-	if (block == NO_BLOCK || part->kept[list] != NULL)
-		return true;
-	bytes = list_pool_block_bytes(pool, block);
-	if (slice->used + bytes + POOL_PAD > SLICE_BYTES)
-		return false;
-	chunk->memory = slice->memory + slice->used;
-	chunk->block_bytes = bytes;
-	memcpy(chunk->memory, list_pool_block(pool, block), bytes);
-	slice->used += bytes;
-	part->frozen.heads[list].block = slice->count << POOL_INDEX_BITS;
-	return true;
-}
-
-void zone_save_take(struct zone_save *save)
-{
-	struct slice *slice = &save->slice;
-	struct part *part = &save->parts[save->sub];
-
-	slice->part = part;
-	slice->first = save->next;
-	slice->count = 0;
-	slice->used = 0;
-	part->frozen.pool.chunks = slice->chunks;
-	while (save->next < part->frozen.list_count && slice->count < SLICE_LISTS &&
-	       copy_block(slice, part, save->next)) {
-		slice->count++;
-		save->next++;
-	}
-	if (save->next == part->frozen.list_count) {
-		save->sub++;
-		save->next = 0;
-	}
+	env_release(&index->env, encoder->names);
+	env_release(&index->env, encoder->values);
+	env_release(&index->env, encoder->keys);
 }
 
 static int copy_list(struct zone_save *save, struct part *part, uint32_t list)
 {
-	struct list_encoder *encoder = &save->keeping;
-	int bytes = encode(save, encoder, part, part->zone, list);
+	int bytes = zone_save_encode(save, &save->keeping, part, part->zone, list, save->kept_list);
 	uint8_t *copy;
 
 	if (bytes <= 0)
@@ -160,7 +129,7 @@ static int copy_list(struct zone_save *save, struct part *part, uint32_t list)
 	copy = env_allocate(&save->index->env, (size_t)bytes, 1);
 	if (copy == NULL)
 		return -ENOMEM;
-	memcpy(copy, encoder->list, (size_t)bytes);
+	memcpy(copy, save->kept_list, (size_t)bytes);
 	part->kept[list] = copy;
 	return 0;
 }

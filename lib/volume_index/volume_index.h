@@ -238,13 +238,16 @@ uint64_t volume_index_full_bytes(const struct geometry *geometry, unsigned int z
  * then, in turn, some lists are taken, and written; thawed; and freed. From freezing to thawing
  * each list is copied before a request changes it, if it was not taken yet.
  *
- * Memory: 24 bytes a list, some hundreds of kilobytes, and a copy of each list that changed before
- * its turn: never more than the stream has.
+ * Memory: 24 bytes a list, some hundreds of kilobytes, or a megabyte for each member of the crew,
+ * and a copy of each list that changed before its turn: never more than the stream has.
  */
 struct zone_save;
 
-/* No lock is needed. Returns 0 or -ENOMEM. */
-int volume_index_save_make(struct volume_index *index, unsigned int zone,
+/*
+ * No lock is needed. @crew: encodes the lists, and has to last as long as the save; NULL: done by
+ * the caller's thread. Returns 0 or -ENOMEM.
+ */
+int volume_index_save_make(struct volume_index *index, unsigned int zone, struct crew *crew,
 			   struct uds_message *message, struct zone_save **ret_save);
 
 /*
@@ -271,7 +274,10 @@ int volume_index_save_start(struct zone_save *save, const struct byte_sink *sink
  */
 int volume_index_save_take(struct zone_save *save, struct uds_message *message);
 
-/* Encodes and writes what was copied. No lock is needed. Returns 0 or what the sink returned. */
+/*
+ * Has what was copied encoded, and writes what is. No lock is needed. Returns 0 or what the sink
+ * returned.
+ */
 int volume_index_save_write(struct zone_save *save, struct uds_message *message);
 
 /* The zone's lock is held. Also for one that is not frozen. */

@@ -44,7 +44,7 @@ static inline int save_zone(struct volume_index *index, unsigned int zone, uint6
 			    uint64_t *ret_dropped)
 {
 	struct zone_save *save;
-	int r = volume_index_save_make(index, zone, message, &save);
+	int r = volume_index_save_make(index, zone, NULL, message, &save);
 
 	if (r < 0)
 		return r;
@@ -63,7 +63,7 @@ static inline uint64_t saved_zone_bytes(struct volume_index *index, unsigned int
 	struct zone_save *save;
 	uint64_t bytes = 0;
 
-	if (volume_index_save_make(index, zone, NULL, &save) < 0)
+	if (volume_index_save_make(index, zone, NULL, NULL, &save) < 0)
 		return 0;
 	if (volume_index_save_freeze(save, UINT64_MAX, NULL) == 0)
 		bytes = volume_index_save_bytes(save);

@@ -19,6 +19,7 @@ struct fixture {
 	struct torture_env torture;
 	struct geometry geometry;
 	struct volume_index *index;
+	struct crew *crew;
 	unsigned int zones;
 	uint64_t vcn, random;
 };
@@ -68,7 +69,7 @@ static void changes(struct fixture *f, unsigned int count, unsigned int per_chap
 	}
 }
 
-static void start(struct fixture *f, bool sparse, unsigned int zones)
+static void start(struct fixture *f, bool sparse, unsigned int zones, unsigned int members)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
 
@@ -86,10 +87,12 @@ static void start(struct fixture *f, bool sparse, unsigned int zones)
 	ck_assert_int_eq(
 		volume_index_make(&f->torture.env, &f->geometry, zones, 1, 5, NULL, &f->index), 0);
 	changes(f, 6000, 300);
+	ck_assert_int_eq(crew_make(&f->torture.env, members, &f->crew), 0);
 }
 
 static void end(struct fixture *f)
 {
+	crew_free(f->crew);
 	volume_index_free(f->index);
 	torture_env_end(&f->torture);
 }
@@ -108,7 +111,8 @@ static void save_at_once(struct fixture *f, struct saved_bytes *streams)
 static void freeze_all(struct fixture *f, struct zone_save **saves)
 {
 	for (unsigned int zone = 0; zone < f->zones; zone++) {
-		ck_assert_int_eq(volume_index_save_make(f->index, zone, NULL, &saves[zone]), 0);
+		ck_assert_int_eq(
+			volume_index_save_make(f->index, zone, f->crew, NULL, &saves[zone]), 0);
 		ck_assert_int_eq(volume_index_save_freeze(saves[zone], UINT64_MAX, NULL), 0);
 	}
 }
@@ -121,16 +125,20 @@ static void free_all(struct fixture *f, struct zone_save **saves)
 	}
 }
 
-/* @_i: bit 0 sparse, bit 1 three zones; bits 2 and 3: how much changes between two slices. */
+/*
+ * @_i: bit 0 sparse, bit 1 three zones; bits 2 and 3: how much changes between two slices; then
+ * how many threads encode.
+ */
 START_TEST(what_changes_while_a_zone_is_saved_is_written_as_it_was)
 {
 	static const unsigned int between[] = { 1, 30, 400, 3000 };
+	static const unsigned int members[] = { 1, 2, 8 };
 	struct zone_save *saves[3];
 	struct saved_bytes before[3] = { { NULL, 0 } };
 	struct fixture f;
 	unsigned int slices = 0;
 
-	start(&f, _i & 1, _i & 2 ? 3 : 1);
+	start(&f, _i & 1, _i & 2 ? 3 : 1, members[_i / 16]);
 	save_at_once(&f, before);
 	freeze_all(&f, saves);
 	changes(&f, 100, 50);
@@ -141,7 +149,7 @@ START_TEST(what_changes_while_a_zone_is_saved_is_written_as_it_was)
 
 		ck_assert_int_eq(volume_index_save_start(saves[zone], &sink, NULL), 0);
 		while (more == 1) {
-			changes(&f, between[_i / 4], 100);
+			changes(&f, between[_i / 4 % 4], 100);
 			more = volume_index_save_take(saves[zone], NULL);
 			ck_assert_int_ge(more, 0);
 			ck_assert_int_eq(volume_index_save_write(saves[zone], NULL), 0);
@@ -172,11 +180,11 @@ START_TEST(a_save_that_leaves_chapters_out_is_of_one_moment_too)
 	uint64_t limit, dropped;
 	int more = 1;
 
-	start(&f, _i, 1);
+	start(&f, _i & 1, 1, _i & 2 ? 3 : 1);
 	limit = saved_zone_bytes(f.index, 0) * 9 / 10;
 	ck_assert_int_eq(save_zone(f.index, 0, limit, &sink, NULL, &dropped), 0);
 	ck_assert_uint_gt(dropped, 0);
-	ck_assert_int_eq(volume_index_save_make(f.index, 0, NULL, &save), 0);
+	ck_assert_int_eq(volume_index_save_make(f.index, 0, f.crew, NULL, &save), 0);
 	ck_assert_int_eq(volume_index_save_freeze(save, limit, NULL), 0);
 	sink.context = &now;
 	ck_assert_int_eq(volume_index_save_start(save, &sink, NULL), 0);
@@ -206,8 +214,8 @@ START_TEST(without_memory_for_a_copy_the_save_fails)
 	struct zone_save *save;
 	struct fixture f;
 
-	start(&f, false, 1);
-	ck_assert_int_eq(volume_index_save_make(f.index, 0, NULL, &save), 0);
+	start(&f, false, 1, 1);
+	ck_assert_int_eq(volume_index_save_make(f.index, 0, f.crew, NULL, &save), 0);
 	ck_assert_int_eq(volume_index_save_freeze(save, UINT64_MAX, NULL), 0);
 	ck_assert_int_eq(volume_index_save_start(save, &sink, NULL), 0);
 	torture_env_fail_at(&f.torture, 1, false);
@@ -232,9 +240,9 @@ START_TEST(copies_take_no_more_than_the_stream)
 	struct fixture f;
 	uint64_t without, stream;
 
-	start(&f, false, 1);
+	start(&f, false, 1, 1);
 	stream = saved_zone_bytes(f.index, 0);
-	ck_assert_int_eq(volume_index_save_make(f.index, 0, NULL, &save), 0);
+	ck_assert_int_eq(volume_index_save_make(f.index, 0, f.crew, NULL, &save), 0);
 	ck_assert_int_eq(volume_index_save_freeze(save, UINT64_MAX, NULL), 0);
 	without = f.torture.bytes;
 	for (unsigned int i = 0; i < save->parts[0].frozen.list_count; i++) {
@@ -249,13 +257,53 @@ START_TEST(copies_take_no_more_than_the_stream)
 }
 END_TEST
 
+/* A sink that takes so many writes; a save that stops there has slices under way. */
+struct failing_sink {
+	unsigned int left;
+};
+
+static int take_some(void *context, const void *bytes, size_t length)
+{
+	struct failing_sink *sink = context;
+
+	(void)bytes;
+	(void)length;
+	return sink->left-- > 0 ? 0 : -EIO;
+}
+
+START_TEST(a_sink_that_fails_ends_the_save)
+{
+	struct failing_sink some = { (unsigned int)_i };
+	struct byte_sink sink = { take_some, &some };
+	struct uds_message message = { "" };
+	struct zone_save *save;
+	struct fixture f;
+	int r, more = 1;
+
+	start(&f, false, 1, 3);
+	ck_assert_int_eq(volume_index_save_make(f.index, 0, f.crew, NULL, &save), 0);
+	ck_assert_int_eq(volume_index_save_freeze(save, UINT64_MAX, NULL), 0);
+	r = volume_index_save_start(save, &sink, &message);
+	while (r == 0 && more == 1) {
+		more = volume_index_save_take(save, &message);
+		r = volume_index_save_write(save, &message);
+	}
+	ck_assert_int_eq(r, -EIO);
+	ck_assert_ptr_nonnull(strstr(message.text, "zone 0 was not written"));
+	volume_index_save_thaw(save);
+	volume_index_save_free(save);
+	end(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("zone_save");
 	TCase *tcase = tcase_create("zone_save");
 
-	tcase_add_loop_test(tcase, what_changes_while_a_zone_is_saved_is_written_as_it_was, 0, 16);
-	tcase_add_loop_test(tcase, a_save_that_leaves_chapters_out_is_of_one_moment_too, 0, 2);
+	tcase_add_loop_test(tcase, what_changes_while_a_zone_is_saved_is_written_as_it_was, 0, 48);
+	tcase_add_loop_test(tcase, a_save_that_leaves_chapters_out_is_of_one_moment_too, 0, 4);
+	tcase_add_loop_test(tcase, a_sink_that_fails_ends_the_save, 0, 3);
 	tcase_add_test(tcase, without_memory_for_a_copy_the_save_fails);
 	tcase_add_test(tcase, copies_take_no_more_than_the_stream);
 	suite_add_tcase(suite, tcase);
