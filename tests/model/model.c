@@ -2,6 +2,7 @@
 /* A simple model of an index. */
 #include "model.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,15 +82,31 @@ struct model *model_make(uint32_t names, uint32_t twins, uint64_t seed)
 	return model;
 }
 
-struct model *model_copy(const struct model *model)
+static struct model *make_copy_room(const struct model *model)
 {
-	struct model *copy = model_make(model->names, model->made_twins, model->seed);
+	struct model *copy = calloc(1, sizeof(*copy));
+
+	if (copy == NULL)
+		abort();
+	copy->name = calloc(model->names, sizeof(*copy->name));
+	if (copy->name == NULL)
+		abort();
+	return copy;
+}
+
+void model_assign(struct model **to, const struct model *from)
+{
+	struct model *copy = *to == NULL ? make_copy_room(from) : *to;
 	struct model_name *name = copy->name;
 
-	*copy = *model;
+	*copy = *from;
 	copy->name = name;
-	memcpy(name, model->name, model->names * sizeof(*name));
-	return copy;
+	/* The few copies that a name has, not the room for more. */
+	for (uint32_t i = 0; i < from->names; i++)
+		memcpy(&name[i], &from->name[i],
+		       offsetof(struct model_name, copies) +
+			       from->name[i].count * sizeof(struct model_copy));
+	*to = copy;
 }
 
 void model_free(struct model *model)

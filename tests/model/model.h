@@ -60,7 +60,8 @@ struct model_time {
  * by chance.
  */
 struct model *model_make(uint32_t names, uint32_t twins, uint64_t seed);
-struct model *model_copy(const struct model *model);
+/* Makes one the copy of another of as many names. @to: NULL: it is made. */
+void model_assign(struct model **to, const struct model *from);
 void model_free(struct model *model);
 
 /* Request for name @i; the data is of @version. */

@@ -244,8 +244,7 @@ static void note(struct run *run, const char *what)
 
 static void remember_flush(struct run *run)
 {
-	model_free(run->flushed);
-	run->flushed = model_copy(run->model);
+	model_assign(&run->flushed, run->model);
 }
 
 static void flush(struct run *run)
@@ -257,8 +256,7 @@ static void flush(struct run *run)
 
 static void remember_save(struct run *run)
 {
-	model_free(run->saved);
-	run->saved = model_copy(run->model);
+	model_assign(&run->saved, run->model);
 	remember_flush(run);
 	run->saved_newest = statistics(run).open_chapter;
 	note(run, "saved");
@@ -358,8 +356,7 @@ static void crash(struct run *run)
 	s = statistics(run);
 	ck_assert_uint_eq(s.open_chapter, newest);
 	if (run->saved != NULL && run->saved_newest == newest) {
-		model_free(run->model);
-		run->model = model_copy(run->saved);
+		model_assign(&run->model, run->saved);
 		if (s.dropped_at_load > 0)
 			model_drop(run->model, newest);
 	} else {
