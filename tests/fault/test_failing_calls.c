@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Failing calls in every scenario (tests/support/scenario.h): the k-th allocation, read, write or
- * flush fails, once, twice or for good, with -EIO, -ENOSPC or -EAGAIN in turn; for each k until a
- * life meets no failure. Then another one fails while everything is opened again.
+ * flush fails, once, twice or for good, with -EIO, -ENOSPC or -EAGAIN in turn; for each k up
+ * to how many a life without a failure makes. Then another one fails while everything is opened again.
  *
  * After each failure: the call that met it says so with that status and a sentence, nothing leaks,
  * nothing hangs, what is open answers right, what is opened again has what was promised, goes on,
@@ -173,9 +173,20 @@ static void recover(struct world *world, const struct fault *first)
 	check_leaks();
 }
 
-/* One life with one failure. Returns false when it was too short for that. */
+static void note_counts(uint64_t *counts)
+{
+	for (int call = 0; call < CALLS; call++)
+		counts[call] = call == ALLOCATION ? torture.count
+						  : fault_plan_count(&plan, calls[call].kind);
+}
+
+/*
+ * One life with one failure. Returns false when it was too short for that.
+ *
+ * @ret_counts: how many calls of each kind it made; may be NULL.
+ */
 static bool fail_one(const struct scenario *scenario, const struct fault *fault,
-		     uint64_t *ret_count)
+		     uint64_t *ret_counts)
 {
 	const struct world_kind *kind = scenario->kind;
 	struct world *world;
@@ -194,8 +205,8 @@ static bool fail_one(const struct scenario *scenario, const struct fault *fault,
 	world = kind->make(scenario, scenario_seed(), &plan, &torture.env);
 	arm(fault);
 	scenario->live(world);
-	*ret_count = fault->call == ALLOCATION ? torture.count
-					       : fault_plan_count(&plan, calls[fault->call].kind);
+	if (ret_counts != NULL)
+		note_counts(ret_counts);
 	failed = disarm();
 	judge(world, fault, failed);
 	kind->check_open(world, place);
@@ -212,34 +223,40 @@ static bool fail_one(const struct scenario *scenario, const struct fault *fault,
 }
 
 /* One kind of call, failing so many times. Returns how many lives that took. */
-static unsigned int fail_each(const struct scenario *scenario, enum call call, uint64_t how_often)
+static unsigned int fail_each(const struct scenario *scenario, enum call call, uint64_t how_often,
+			      uint64_t count)
 {
 	struct fault fault = { call, 0, how_often, call == ALLOCATION ? -ENOMEM : -EIO };
-	uint64_t count, step, ignored;
-	unsigned int lives = 1;
+	const uint64_t tries = test_scale() >= 20 ? count : test_scaled(TRIES);
+	const uint64_t step = count > tries ? count / tries : 1;
+	unsigned int lives = 0;
 
-	fail_one(scenario, &fault, &count);
-	step = test_scale() >= 20 ? 1 : count / test_scaled(TRIES) + 1;
-	for (fault.nth = 1 + scenario_seed() * 7919 % step;; fault.nth += step, lives++) {
+	for (fault.nth = 1 + scenario_seed() * 7919 % step; fault.nth <= count; fault.nth += step) {
+		lives++;
 		if (call != ALLOCATION)
 			fault.status =
 				statuses[fault.nth % (sizeof(statuses) / sizeof(statuses[0]))];
-		if (!fail_one(scenario, &fault, &ignored))
-			return lives;
+		if (!fail_one(scenario, &fault, NULL))
+			break;
 	}
+	return lives;
 }
 
 START_TEST(every_failing_call_is_told_and_harms_nothing)
 {
 	const struct scenario *scenario = scenario_at((unsigned int)_i);
+	const struct fault none = { ALLOCATION, 0, 1, 0 };
 	unsigned int lives[CALLS] = { 0 };
+	uint64_t counts[CALLS];
 
 	if (!scenario_is_wanted(scenario))
 		return;
 	signal(SIGALRM, hangs);
+	fail_one(scenario, &none, counts);
 	for (int call = 0; call < CALLS; call++) {
 		for (size_t i = 0; i < TIMES; i++)
-			lives[call] += fail_each(scenario, (enum call)call, times[i]);
+			lives[call] += fail_each(scenario, (enum call)call, times[i], counts[call]);
+		ck_assert(counts[call] == 0 || lives[call] > 0);
 	}
 	printf("%s: lives with failing allocations %u, reads %u, writes %u, flushes %u; seed "
 	       "%" PRIu64 "\n",
