@@ -6,6 +6,7 @@ lists only the size is computed, because early expiry depends on it. Not modelle
 that runs out of memory, chapter index lists of more than 65535 bits, and sparse cache entries that
 are skipped after 20000 misses.
 """
+import bisect
 import pickle
 
 import uds_format as uds
@@ -104,6 +105,8 @@ class SubIndex:
     def __init__(self, parameters, zones):
         self.parameters = parameters
         self.lists = [[] for _ in range(parameters.lists)]
+        # Of each list: the lowest chapter that can still have an entry in it.
+        self.swept = [0] * parameters.lists
         self.low, self.high = [0] * zones, [0] * zones
         self.share = uds.ceil_div(parameters.lists, zones)
         self.expired_early = 0
@@ -122,7 +125,7 @@ class SubIndex:
     @staticmethod
     def find(entries, key):
         """Where the first entry with this or a greater key is."""
-        return next((i for i, entry in enumerate(entries) if entry[0] >= key), len(entries))
+        return bisect.bisect_left(entries, [key])  # less than any entry of that key
 
     @staticmethod
     def cut(entries, at):
@@ -147,17 +150,22 @@ class SubIndex:
 
     def get(self, name):
         """As peek, after the entries of chapters that left were dropped from the list."""
-        entries, low = self.place(name)[0], self.low[self.zone_of(name)]
-        at = 0
-        while at < len(entries):
-            if entries[at][1] < low:
-                self.cut(entries, at)
-            else:
-                at += 1
+        number = self.parameters.key(name) >> self.parameters.address_bits
+        low = self.low[number // self.share]
+        if self.swept[number] < low:
+            self.swept[number] = low
+            entries, at = self.lists[number], 0
+            while at < len(entries):
+                if entries[at][1] < low:
+                    self.cut(entries, at)
+                else:
+                    at += 1
         return self.peek(name)
 
     def put(self, name, vcn):
         entries, key = self.place(name)
+        number = self.parameters.key(name) >> self.parameters.address_bits
+        self.swept[number] = min(self.swept[number], vcn)
         at = self.find(entries, key)
         if at < len(entries) and entries[at][0] == key:
             entries.insert(at + 1, [key, vcn, name])

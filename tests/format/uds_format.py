@@ -10,6 +10,7 @@ nothing sensible can be read. What the values have to be is uds_check.py's busin
 All integers on disk are little endian. A block has 4096 bytes; a page has as many as the
 configuration says. Chapters are counted from the creation of the index ("vcn").
 """
+import functools
 import struct
 
 BLOCK = 4096
@@ -108,6 +109,7 @@ def save_nonce(volume, timestamp, version, start):
 # ---- names --------------------------------------------------------------------------------------
 # Three parts of a name are used as numbers, and these are read big endian.
 
+@functools.lru_cache(maxsize=1 << 16)
 def volume_index_bits(name):
     return int.from_bytes(name[0:8], "big")
 
