@@ -113,8 +113,9 @@ struct uds_index_options {
 
 	/*
 	 * How many threads load, recover or save, beside the caller's, and end before the call
-	 * returns (saves in the background have none): 1 for none; more than 8 count as 8; 0: one for each processor where the chapters of the
-	 * volume have 4 MiB or more, and none where they have less.
+	 * returns (saves in the background have none): 1 for none; more than 8 count as 8; 0: one
+	 * for each processor where the chapters of the volume have 4 MiB or more, and none where
+	 * they have less.
 	 */
 	uint8_t threads;
 	uint8_t unused; /* ignored */

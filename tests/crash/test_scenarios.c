@@ -5,8 +5,8 @@
  * enough states. Each one opens, has what was promised, gives no wrong answer, and goes on; many
  * are cut again on the way.
  *
- * UDS_TEST_SCALE: so many times 5,000 states of each scenario; below 1 a pass takes that part of the
- * cuts, and each pass others. UDS_SCENARIO_STATES: another number than 5,000. A failure names
+ * UDS_TEST_SCALE: so many times 5,000 states of each scenario; below 1 a pass takes that part of
+ * the cuts, and each pass others. UDS_SCENARIO_STATES: another number than 5,000. A failure names
  * scenario and seed: UDS_SCENARIO='merge with writes' UDS_SCENARIO_SEED=1 runs it alone again.
  */
 #include <inttypes.h>

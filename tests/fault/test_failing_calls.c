@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Failing calls in every scenario (tests/support/scenario.h): the k-th allocation, read, write or
- * flush fails, once, twice or for good, with -EIO, -ENOSPC or -EAGAIN in turn; for each k up
- * to how many a life without a failure makes. Then another one fails while everything is opened again.
+ * flush fails, once, twice or for good, with -EIO, -ENOSPC or -EAGAIN in turn; for each k up to how
+ * many a life without a failure makes. Then another one fails while everything is opened again.
  *
  * After each failure: the call that met it says so with that status and a sentence, nothing leaks,
  * nothing hangs, what is open answers right, what is opened again has what was promised, goes on,
