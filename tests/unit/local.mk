@@ -194,6 +194,7 @@ tests_unit_test_recorded_chapters_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_recorded_chapters_LDADD = $(TEST_LDADD)
 
 UNIT_TESTS += tests/unit/test_zone_save
+THREADED_TESTS += tests/unit/test_zone_save
 tests_unit_test_zone_save_SOURCES = tests/unit/test_zone_save.c
 tests_unit_test_zone_save_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_zone_save_CFLAGS = $(TEST_CFLAGS)
