@@ -439,7 +439,7 @@ static void compare_memory(struct scaling_checks *checks, const char *size, bool
 	struct uds_geometry g = UDS_GEOMETRY_INIT;
 	struct uds_message message = { "" };
 	struct scaling_memory memory;
-	struct uds_io *io;
+	struct uds_io *io = NULL;
 	char what[64];
 	int r;
 
