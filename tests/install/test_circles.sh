@@ -28,8 +28,13 @@ includes() {
 	done
 }
 
-# object FOLDER MODULE: where its .c file was compiled to; libtool puts the library's name in front.
-object() { echo "$build/lib/$1/libcore_la-$2.o"; }
+# object FOLDER MODULE: where its .c file was compiled to; libtool puts the library's name in front, and
+# position-independent code into a folder of its own.
+object() {
+	local object="$build/lib/$1/.libs/libcore_la-$2.o"
+	[ -f "$object" ] || object="$build/lib/$1/libcore_la-$2.o"
+	echo "$object"
+}
 
 # "module other", for each call or other use of a symbol.
 uses() {

@@ -78,12 +78,13 @@ echo "given-merged 0 $(sha256sum < /tmp/merged)"
 
 
 def tool():
-    """The command without libtool's wrapper, and the library that goes with it (ask_guest() sets
-    LD_LIBRARY_PATH so that what these two need is found and taken along)."""
+    """The command without libtool's wrapper, and the libraries that go with it (ask_guest() sets
+    LD_LIBRARY_PATH so that what these need is found and taken along)."""
     inner = os.path.join(BUILD, ".libs", "uds")
-    library = glob.glob(os.path.join(BUILD, ".libs", "libuds.so.[0-9]"))  # by its soname
-    if os.path.exists(inner) and len(library) == 1:
-        return ["--tool", inner, "-f", library[0]]
+    libraries = [path for name in ("libuds", "libuds-shards")  # by their sonames
+                 for path in glob.glob(os.path.join(BUILD, ".libs", name + ".so.[0-9]"))]
+    if os.path.exists(inner) and libraries:
+        return ["--tool", inner, *(word for path in libraries for word in ("-f", path))]
     return ["--tool", os.path.join(BUILD, "uds")]
 
 
