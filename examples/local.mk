@@ -38,6 +38,14 @@ examples_snapshot_merge_LDADD = libuds.la
 EXAMPLE_TESTS += examples/test_snapshot
 EXTRA_DIST += examples/test_snapshot
 
+if HAVE_SHARDS
+EXAMPLES += examples/shards_writer
+examples_shards_writer_SOURCES = examples/shards_writer.c
+examples_shards_writer_LDADD = libuds-shards.la libuds.la
+endif
+EXAMPLE_TESTS += examples/test_shards
+EXTRA_DIST += examples/shards_writer.c examples/test_shards
+
 noinst_PROGRAMS += $(EXAMPLES)
 TESTS += $(EXAMPLE_TESTS)
 EXAMPLES += examples/crash_test
