@@ -23,7 +23,7 @@ struct writer {
 	char manifest[600], uris[SHARDS][600];
 	struct uds_shards *shards;
 	struct uds_message message;
-	int store; /* the blocks, by their numbers; of those that were known already there are holes */
+	int store;     /* the blocks, by number; those that were known already are holes */
 	uint64_t next; /* the number of the next block */
 };
 

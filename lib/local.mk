@@ -5,6 +5,7 @@
 
 noinst_LTLIBRARIES += lib/libcore.la
 lib_libcore_la_SOURCES =
+lib_libcore_la_SHORTNAME = libcore_la
 lib_libcore_la_CFLAGS = $(AM_CFLAGS) $(UDS_FRAME_LIMIT)
 lib_libcore_la_LIBADD = $(ZLIB_LIBS) $(URING_LIBS)
 if COMPILE_ONCE
