@@ -14,6 +14,7 @@ uds_SOURCES = \
 	tools/dump.c \
 	tools/find.c \
 	tools/find_lvm.c tools/find_lvm.h \
+	tools/findings.c tools/findings.h \
 	tools/identify.c tools/identify.h \
 	tools/info.c \
 	tools/lines.c tools/lines.h \

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "families.h"
+#include "findings.h"
 #include "output.h"
 #include "shard_target.h"
 #include "text.h"
@@ -260,44 +261,10 @@ int shards_move_run(const struct command *command, int argc, char **argv)
 
 /* ---- verify ---- */
 
-struct findings {
-	const struct target *target;
-	json_t *list; /* NULL: they are printed as they come */
-};
-
-static int take_finding(void *context, const char *sentence)
-{
-	struct findings *findings = context;
-
-	if (findings->list != NULL)
-		json_array_append_new(findings->list, json_path(sentence));
-	else
-		complain_about(findings->target->command, findings->target->uri, sentence);
-	return 0;
-}
-
-static int print_verdict(const struct target *target, json_t *list, uint64_t count)
-{
-	json_t *o;
-
-	if (list == NULL && count == 0)
-		print_line(stdout, "%s: no damage found", target->uri);
-	else if (list == NULL)
-		print_line(stdout, "%s: %" PRIu64 " finding%s", target->uri, count,
-			   count == 1 ? "" : "s");
-	if (list == NULL)
-		return 0;
-	o = json_object();
-	json_object_set_new(o, "damaged", json_boolean(count > 0));
-	json_object_set_new(o, "findings_count", json_unsigned(count));
-	json_object_set(o, "findings", list);
-	return print_json(o);
-}
-
 static int verify(struct target *target, json_t *list)
 {
 	struct uds_index_options index = UDS_INDEX_OPTIONS_INIT;
-	struct findings findings = { target, list };
+	struct index_findings findings = { target, list };
 	struct uds_message message = { "" };
 	struct uds_shards_options options;
 	struct progress progress;
@@ -309,11 +276,12 @@ static int verify(struct target *target, json_t *list)
 	index.progress = progress_report;
 	index.progress_context = &progress;
 	shard_options(target, &index, &options);
-	r = uds_shards_verify(target->uri, &options, take_finding, &findings, &message, &count);
+	r = uds_shards_verify(target->uri, &options, take_index_finding, &findings, &message,
+			      &count);
 	progress_end(&progress);
 	if (r < 0)
 		return failed(target->command, target->uri, r, &message);
-	if (print_verdict(target, list, count) < 0)
+	if (print_verdict(target->uri, list, count, false) < 0)
 		return failed(target->command, "JSON", -ENOMEM, NULL);
 	return count > 0 ? EXIT_DAMAGE : EXIT_GOOD;
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "findings.h"
 #include "output.h"
 #include "snapshot_group.h"
 #include "snapshot_missing.h"
@@ -215,24 +216,6 @@ static int take_finding(void *context, const struct uds_exception_finding *findi
 	return was_interrupted();
 }
 
-static int print_verdict(const struct snapshot_target *target, json_t *list, uint64_t count)
-{
-	json_t *o;
-
-	if (list == NULL && count == 0)
-		print_line(stdout, "%s: no damage found", target->cow_uri);
-	else if (list == NULL)
-		print_line(stdout, "%s: %" PRIu64 " finding%s", target->cow_uri, count,
-			   count == 1 ? "" : "s");
-	if (list == NULL)
-		return 0;
-	o = json_object();
-	json_object_set_new(o, "damaged", json_boolean(count > 0));
-	json_object_set_new(o, "findings_count", json_unsigned(count));
-	json_object_set(o, "findings", list);
-	return print_json(o);
-}
-
 static int verify_cow(struct snapshot_target *target, uint64_t origin_bytes, json_t *list)
 {
 	struct uds_exception_store_options options = UDS_EXCEPTION_STORE_OPTIONS_INIT;
@@ -257,7 +240,7 @@ static int verify_cow(struct snapshot_target *target, uint64_t origin_bytes, jso
 					  "ever written");
 	if (r < 0)
 		return failed(target->command, target->cow_uri, r, &message);
-	if (print_verdict(target, list, count) < 0)
+	if (print_verdict(target->cow_uri, list, count, false) < 0)
 		return failed(target->command, "JSON", -ENOMEM, NULL);
 	return count > 0 ? EXIT_DAMAGE : EXIT_GOOD;
 }

@@ -4,50 +4,11 @@
 #include <stdio.h>
 
 #include "families.h"
+#include "findings.h"
 #include "identify.h"
 #include "output.h"
 #include "target.h"
 #include "text.h"
-
-/* What uds_index_verify() and uds_index_repair() call back with. */
-struct findings {
-	const struct target *target;
-	json_t *list; /* NULL: they are printed as they come */
-};
-
-static int take_finding(void *context, const char *sentence)
-{
-	struct findings *findings = context;
-
-	if (findings->list != NULL)
-		json_array_append_new(findings->list, json_path(sentence));
-	else
-		complain_about(findings->target->command, findings->target->uri, sentence);
-	return 0;
-}
-
-/* @repair: that was asked for, and done if there was anything. */
-static int print_verdict(const struct target *target, json_t *list, uint64_t count, bool repair)
-{
-	json_t *o;
-
-	if (list == NULL) {
-		if (count == 0)
-			print_line(stdout, "%s: no damage found", target->uri);
-		else
-			print_line(stdout, "%s: %llu finding%s%s", target->uri,
-				   (unsigned long long)count, count == 1 ? "" : "s",
-				   repair ? ", repaired" : "");
-		return 0;
-	}
-	o = json_object();
-	json_object_set_new(o, "damaged", json_boolean(count > 0));
-	json_object_set_new(o, "findings_count", json_unsigned(count));
-	json_object_set(o, "findings", list);
-	if (repair)
-		json_object_set_new(o, "repaired", json_boolean(count > 0));
-	return print_json(o);
-}
 
 static int repair_failed(const struct target *target, int status, const struct uds_message *message)
 {
@@ -67,7 +28,7 @@ static int repair_failed(const struct target *target, int status, const struct u
 
 static int verify_io(struct target *target, json_t *list, bool repair)
 {
-	struct findings findings = { target, list };
+	struct index_findings findings = { target, list };
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 	struct uds_message message = { "" };
 	struct progress progress;
@@ -84,9 +45,9 @@ static int verify_io(struct target *target, json_t *list, bool repair)
 	options.nonce = target->nonce;
 	options.progress = progress_report;
 	options.progress_context = &progress;
-	r = repair ? uds_index_repair(target->io, &options, take_finding, &findings, &message,
+	r = repair ? uds_index_repair(target->io, &options, take_index_finding, &findings, &message,
 				      &count)
-		   : uds_index_verify(target->io, &options, take_finding, &findings, &message,
+		   : uds_index_verify(target->io, &options, take_index_finding, &findings, &message,
 				      &count);
 	progress_end(&progress);
 	if (r < 0 && repair)
@@ -96,7 +57,7 @@ static int verify_io(struct target *target, json_t *list, bool repair)
 					  "ever written");
 	if (r < 0)
 		return failed(target->command, target->uri, r, &message);
-	if (print_verdict(target, list, count, repair) < 0)
+	if (print_verdict(target->uri, list, count, repair) < 0)
 		return failed(target->command, "JSON", -ENOMEM, NULL);
 	if (count > 0)
 		say_what_it_is(target->command, target->uri, UDS_ERR_CORRUPT);
