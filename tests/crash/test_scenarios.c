@@ -5,9 +5,9 @@
  * enough states. Each one opens, has what was promised, gives no wrong answer, and goes on; many
  * are cut again on the way.
  *
- * UDS_TEST_SCALE: so many times 5,000 states of each scenario; below 1 a pass takes that part of
- * the cuts, and each pass others. UDS_SCENARIO_STATES: another number than 5,000. A failure names
- * scenario and seed: UDS_SCENARIO='merge with writes' UDS_SCENARIO_SEED=1 runs it alone again.
+ * UDS_TEST_SCALE: so many times 5,000 states of each scenario. UDS_SCENARIO_STATES: another number
+ * than 5,000. A failure names scenario and seed: UDS_SCENARIO='merge with writes'
+ * UDS_SCENARIO_SEED=1 runs it alone again.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,14 +34,10 @@ static uint32_t bit(unsigned int variant)
 	return UINT32_C(1) << variant;
 }
 
-/*
- * All cuts once, or a part of them, in those of the variants that may differ from what the passes
- * before had.
- */
+/* All cuts once, in those of the variants that may differ from what the passes before had. */
 static uint64_t sweep(struct world *world, uint64_t pass, uint64_t seed, uint64_t number,
 		      uint64_t wanted)
 {
-	const uint64_t step = test_scale() < 1 ? (uint64_t)(1 / test_scale()) : 1;
 	const uint32_t garbage = bit(UDS_CRASH_GARBAGE) | bit(UDS_CRASH_ANY_GARBAGE);
 	const uint32_t all = (bit(UDS_CRASH_ANY_GARBAGE + 1) - 1) & ~garbage;
 	const uint32_t coins =
@@ -50,12 +46,11 @@ static uint64_t sweep(struct world *world, uint64_t pass, uint64_t seed, uint64_
 	struct crash_cuts cuts;
 
 	crash_start(&cuts, world->log, seed + pass * UINT64_C(0x9e3779b97f4a7c15));
-	cuts.options.first = world->first_cut + pass % step;
-	cuts.options.step = step;
-	cuts.options.variants = pass < step ? all : coins;
+	cuts.options.first = world->first_cut;
+	cuts.options.variants = pass == 0 ? all : coins;
 	if (world->scenario->kind->survives_garbage)
 		cuts.options.variants |= garbage;
-	/* The first pass is whole: unless a part is asked for, no cut is left out. */
+	/* The first pass is whole: no cut is left out. */
 	while ((pass == 0 || number < wanted) && (after = crash_next(&cuts)) != NULL) {
 		world->scenario->kind->check_cut(world, after, &cuts.state, number++);
 		uds_crash_log_free(after);
@@ -119,8 +114,7 @@ START_TEST(a_missing_flush_is_noticed)
 			_exit(0);
 		setenv("UDS_SCENARIO", forgetful[_i].scenario, 1);
 		setenv("UDS_SCENARIO_FORGET", forgetful[_i].device, 1);
-		setenv("UDS_SCENARIO_STATES", "1", 1); /* one pass, of all cuts */
-		setenv("UDS_TEST_SCALE", "1", 1);
+		setenv("UDS_SCENARIO_STATES", "1", 1); /* one pass */
 		execl("/proc/self/exe", "test_scenarios", (char *)NULL);
 		_exit(0);
 	}

@@ -2,7 +2,8 @@
 /*
  * Failing calls in every scenario (tests/support/scenario.h): the k-th allocation, read, write or
  * flush fails, once, twice or for good, with -EIO, -ENOSPC or -EAGAIN in turn; for each k up to how
- * many a life without a failure makes. Then another one fails while everything is opened again.
+ * many a life without a failure makes, or, where all are taken, until a life meets none. Then
+ * another one fails while everything is opened again.
  *
  * After each failure: the call that met it says so with that status and a sentence, nothing leaks,
  * nothing hangs, what is open answers right, what is opened again has what was promised, goes on,
@@ -227,11 +228,13 @@ static unsigned int fail_each(const struct scenario *scenario, enum call call, u
 			      uint64_t count)
 {
 	struct fault fault = { call, 0, how_often, call == ALLOCATION ? -ENOMEM : -EIO };
-	const uint64_t tries = test_scale() >= 20 ? count : test_scaled(TRIES);
+	const bool all = test_scale() >= 20;
+	const uint64_t tries = all ? count : test_scaled(TRIES);
 	const uint64_t step = count > tries ? count / tries : 1;
 	unsigned int lives = 0;
 
-	for (fault.nth = 1 + scenario_seed() * 7919 % step; fault.nth <= count; fault.nth += step) {
+	for (fault.nth = 1 + scenario_seed() * 7919 % step; all || fault.nth <= count;
+	     fault.nth += step) {
 		lives++;
 		if (call != ALLOCATION)
 			fault.status =
