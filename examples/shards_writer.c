@@ -7,6 +7,8 @@
  * FOLDER has the blocks, and an index of them on three shards, which is made where there is none. A
  * shard could as well be rbd:pool/image, or an export of another machine.
  */
+#define _POSIX_C_SOURCE 200809L /* pread() and its like, also with -std=c11 */
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -63,9 +63,11 @@ uninstall_leaves_nothing() {
 	! find "$root" ! -type d | grep .
 }
 
-has_nbd() { [ -z "$(setting HAVE_LIBNBD_TRUE)" ]; }
-has_rbd() { [ -z "$(setting HAVE_LIBRBD_TRUE)" ]; }
-has_shards() { [ -z "$(setting HAVE_SHARDS_TRUE)" ]; }
+# condition NAME: of configure's, which are no variables of the Makefile
+condition() { grep -qx "S\[\"$1_TRUE\"\]=\"\"" "$builddir/config.status"; }
+has_nbd() { condition HAVE_LIBNBD; }
+has_rbd() { condition HAVE_LIBRBD; }
+has_shards() { condition HAVE_SHARDS; }
 
 # Those of libuds-nbd, libuds-rbd and libuds-shards come with the library.
 every_public_header_is_installed() {

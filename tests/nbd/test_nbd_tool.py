@@ -62,6 +62,11 @@ class Server:
         with socket.socket(socket.AF_UNIX if self.port is None else socket.AF_INET) as probe:
             return probe.connect_ex(self.socket if self.port is None else ("127.0.0.1", self.port)) == 0
 
+    def connected(self):
+        """Whether somebody is: the kernel's list has the socket itself, and each end of a connection that is the server's."""
+        with open("/proc/net/unix") as sockets:
+            return sum(line.rstrip("\n").endswith(" " + self.socket) for line in sockets) > 1
+
     def kill(self):
         self.process.kill()
         self.process.wait()
@@ -181,8 +186,9 @@ def a_command_that_is_killed_leaves_what_can_be_recovered():
 
 def while_killed(servers, pause, act):
     """Does something while servers are killed, one after the other, and started again. Returns its result, and how
-    often that was. A server may end with the thread that started it, so that has to be this one."""
-    results, times = [], 0
+    often that was. A server may end with the thread that started it, so that has to be this one. None is killed before
+    it was connected to: that a command finds no server when it begins is another test's."""
+    results, times, seen = [], 0, set()
 
     def run():
         try:
@@ -196,8 +202,10 @@ def while_killed(servers, pause, act):
         thread.join(pause)
         if not thread.is_alive():
             break
-        servers[times % len(servers)].restart()
-        times += 1
+        seen.update(server for server in servers if server.connected())
+        if len(seen) == len(servers):
+            servers[times % len(servers)].restart()
+            times += 1
     if isinstance(results[0], Exception):
         raise results[0]
     return results[0], times
