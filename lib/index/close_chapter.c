@@ -78,9 +78,12 @@ static void swap_zones(struct uds_index *index, struct open_zone **ret_closed)
  */
 static void begin_with_left_out(struct uds_index *index, const struct left_out *left_out)
 {
+	uint32_t over;
+
+	/* The memory was reserved: only room can be missing. */
+	(void)left_out_put(index, left_out, index->zones[0].open->capacity / 2, &over);
 	/* Also when none is over: nothing more is done for that chapter. */
-	left_out_lose(index, left_out->vcn,
-		      left_out_put(index, left_out, index->zones[0].open->capacity / 2));
+	left_out_lose(index, left_out->vcn, over);
 }
 
 /* All locks are held and the writer has nothing to do. */
@@ -100,6 +103,8 @@ static int swap_and_write(struct uds_index *index)
 	(void)journal_tell(index, &message);
 	/* Before the swap: when this fails, the zones are as they were. */
 	r = left_out_find(index, &left_out);
+	if (r == 0)
+		r = left_out_reserve(index, &left_out);
 	if (r == 0)
 		r = index_set_open_chapter(index, closing + 1);
 	if (r < 0) {

@@ -128,9 +128,9 @@ static bool is_current(const struct uds_index *index, const struct index_zone *z
 	       open_zone_search(zone->closing, name) == NULL;
 }
 
-/* Returns whether there was no room for the record, which is current. */
-static bool put_one(struct uds_index *index, uint64_t vcn, const struct uds_record *record,
-		    uint32_t most)
+/* Returns 0; 1 when there was no room for the record, which is current; or -ENOMEM. */
+static int put_one(struct uds_index *index, uint64_t vcn, const struct uds_record *record,
+		   uint32_t most)
 {
 	struct index_zone *zone;
 	struct name_place place;
@@ -142,12 +142,12 @@ static bool put_one(struct uds_index *index, uint64_t vcn, const struct uds_reco
 	zone = &index->zones[place.zone];
 	/* Stored since: that record is the newer one. */
 	if (open_zone_search(zone->open, &record->name) != NULL)
-		return false;
+		return 0;
 	volume_index_get(index->volume_index, &place, &record->name, &hint);
 	if (!is_current(index, zone, vcn, &hint, &record->name))
-		return false;
+		return 0;
 	if (zone->open->size >= most)
-		return true;
+		return 1;
 	r = hint_leads_to(&hint, vcn)
 		    ? volume_index_set(index->volume_index, &hint, index->newest)
 		    : volume_index_put(index->volume_index, &hint, &record->name, index->newest);
@@ -155,18 +155,35 @@ static bool put_one(struct uds_index *index, uint64_t vcn, const struct uds_reco
 	if (r == UDS_ERR_OVERFLOW)
 		zone->counters.overflows++;
 	if (r < 0)
-		return r == -ENOMEM;
+		return r == -ENOMEM ? r : 0;
 	zone->changed = true;
-	return open_zone_put(zone->open, &record->name, &record->data, &room) < 0;
+	/* There is room, and memory for all that there is room for. */
+	(void)open_zone_put(zone->open, &record->name, &record->data, &room);
+	return 0;
 }
 
-uint32_t left_out_put(struct uds_index *index, const struct left_out *left_out, uint32_t most)
+int left_out_put(struct uds_index *index, const struct left_out *left_out, uint32_t most,
+		 uint32_t *ret_over)
 {
-	uint32_t over = 0;
+	int status = 0;
 
-	for (uint32_t i = 0; i < left_out->count; i++)
-		over += put_one(index, left_out->vcn, &left_out->records[i], most);
-	return over;
+	*ret_over = 0;
+	for (uint32_t i = 0; i < left_out->count; i++) {
+		int r = put_one(index, left_out->vcn, &left_out->records[i], most);
+
+		status = r < 0 ? r : status;
+		*ret_over += r != 0;
+	}
+	return status;
+}
+
+int left_out_reserve(struct uds_index *index, const struct left_out *left_out)
+{
+	/* Where the chapter stays dense, its entries are changed in place. */
+	if (!geometry_is_chapter_sparse(&index->geometry, index->oldest, index->newest + 1,
+					left_out->vcn))
+		return 0;
+	return volume_index_reserve(index->volume_index, left_out->records, left_out->count);
 }
 
 int left_out_settle(struct uds_index *index, uint32_t *ret_over)
@@ -179,8 +196,11 @@ int left_out_settle(struct uds_index *index, uint32_t *ret_over)
 	if (r < 0)
 		return r;
 	/* Not quite full: loading a full chapter would drop records (10.6). */
-	over = left_out_put(index, &left_out, index->zones[0].open->capacity - 1);
+	r = left_out_put(index, &left_out, index->zones[0].open->capacity - 1, &over);
 	left_out_free(index, &left_out);
+	/* Those that are left are found again the next time. */
+	if (r < 0)
+		return r;
 	if (over == 0)
 		index->left_out_from = index->newest;
 	*ret_over = over;
@@ -266,6 +286,7 @@ static int recover_chapter(struct uds_index *index, struct chapter_view *view,
 			   struct uds_message *message)
 {
 	int r = chapter->status;
+	uint32_t over = 0;
 
 	left_out->count = 0;
 	if (r < 0)
@@ -278,8 +299,9 @@ static int recover_chapter(struct uds_index *index, struct chapter_view *view,
 	if (r == 0)
 		r = drop_replaced(index, left_out, message);
 	if (r == 0)
-		left_out_lose(index, left_out->vcn,
-			      left_out_put(index, left_out, index->zones[0].open->capacity / 2));
+		r = left_out_put(index, left_out, index->zones[0].open->capacity / 2, &over);
+	if (r == 0)
+		left_out_lose(index, left_out->vcn, over);
 	return r;
 }
 

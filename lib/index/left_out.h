@@ -55,10 +55,19 @@ void left_out_note_deletion(const struct uds_index *index, struct index_zone *zo
 void left_out_free(const struct uds_index *index, struct left_out *left_out);
 
 /*
- * Puts records into the open chapter, but no more into a zone than up to @most numbers. All zone
- * locks are held. Returns how many found no room, or no memory.
+ * Before the next chapter is opened: takes what memory left_out_put() needs there. All zone locks
+ * are held until then. Returns 0 or -ENOMEM.
  */
-uint32_t left_out_put(struct uds_index *index, const struct left_out *left_out, uint32_t most);
+int left_out_reserve(struct uds_index *index, const struct left_out *left_out);
+
+/*
+ * Puts records into the open chapter, but no more into a zone than up to @most numbers. All zone
+ * locks are held.
+ *
+ * @ret_over: how many found no room, or no memory. Returns 0, or -ENOMEM when one found none.
+ */
+int left_out_put(struct uds_index *index, const struct left_out *left_out, uint32_t most,
+		 uint32_t *ret_over);
 
 /*
  * Does both for the chapter that was closed last, into an open chapter that has records already.

@@ -16,6 +16,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume_index/load_lists.c lib/volume_index/load_lists.h \
 	lib/volume_index/pool.c lib/volume_index/pool.h \
 	lib/volume_index/private.h \
+	lib/volume_index/reserve.c \
 	lib/volume_index/shared_entries.c lib/volume_index/shared_entries.h \
 	lib/volume_index/save.c lib/volume_index/save_lists.c lib/volume_index/save_plan.c \
 	lib/volume_index/save_slices.c lib/volume_index/sizes.c \

@@ -131,15 +131,11 @@ static int grow_array(struct list_pool *pool, void *array_pointer, uint32_t *roo
 }
 
 /* Allocates an arena and puts its chunks on the list of free ones. */
-static int add_arena(struct list_pool *pool)
+static int add_arena(struct list_pool *pool, uint32_t chunks)
 {
-	uint32_t bytes = pool->arena_bytes, chunks;
+	const uint32_t bytes = chunks * pool->chunk_bytes;
 	uint8_t *memory;
 	int r;
-
-	if (pool->memory_bytes >= pool->large_until)
-		bytes = bytes / 8 > pool->chunk_bytes ? bytes / 8 : pool->chunk_bytes;
-	chunks = bytes / pool->chunk_bytes;
 
 	/* A block's number is its chunk's and its own in the chunk, together 32 bits. */
 	if (pool->chunk_count + chunks > (1u << (32 - POOL_INDEX_BITS)) - 1)
@@ -177,6 +173,16 @@ static int add_arena(struct list_pool *pool)
 	return 0;
 }
 
+/* How many chunks the next arena has. */
+static uint32_t arena_chunks(const struct list_pool *pool)
+{
+	uint32_t bytes = pool->arena_bytes;
+
+	if (pool->memory_bytes >= pool->large_until)
+		bytes = bytes / 8 > pool->chunk_bytes ? bytes / 8 : pool->chunk_bytes;
+	return bytes / pool->chunk_bytes;
+}
+
 /* Gives a class one more chunk. */
 static int add_chunk(struct list_pool *pool, uint32_t class_number)
 {
@@ -189,7 +195,7 @@ static int add_chunk(struct list_pool *pool, uint32_t class_number)
 	if (r < 0)
 		return r;
 	if (pool->free_chunk == NO_BLOCK) {
-		r = add_arena(pool);
+		r = add_arena(pool, arena_chunks(pool));
 		if (r < 0)
 			return r;
 	}
@@ -199,6 +205,36 @@ static int add_chunk(struct list_pool *pool, uint32_t class_number)
 	pool->chunks[chunk].block_bytes = class->block_bytes;
 	class->chunks[class->chunk_count++] = chunk;
 	return 0;
+}
+
+/*
+ * Why this is enough. A chunk has as many blocks of a class as fit, so @bytes of blocks take less
+ * than twice their size in whole and parted chunks; and a block has less than twice the bytes that
+ * were asked for. Besides, each class has up to three chunks that are not full: that of its last
+ * block, what its holes may come to (close_holes()), and that of a list which moves. Those of the
+ * lists that stay as they are do not change.
+ */
+int list_pool_reserve(struct list_pool *pool, uint64_t bytes, uint32_t lists)
+{
+	const uint64_t classes = lists + UINT64_C(1) < POOL_CLASSES ? lists + 1 : POOL_CLASSES;
+	const uint64_t wanted = 4 * bytes / pool->usable_bytes + 1 + 3 * classes;
+	uint32_t free = 0;
+	int r = 0;
+
+	if (wanted > UINT32_MAX / pool->chunk_bytes)
+		return -ENOMEM;
+	for (uint32_t i = pool->free_chunk; i != NO_BLOCK; i = pool->chunks[i].class_number)
+		free++;
+	if (free < wanted)
+		r = add_arena(pool, (uint32_t)wanted - free);
+	for (uint32_t i = 0; r == 0 && i < POOL_CLASSES; i++) {
+		struct list_pool_class *class = &pool->classes[i];
+
+		if (class->per_chunk > 0)
+			r = grow_array(pool, &class->chunks, &class->chunk_room, class->chunk_count,
+				       (uint32_t)wanted, sizeof(*class->chunks));
+	}
+	return r;
 }
 
 static uint32_t block_at(const struct list_pool_class *class, uint32_t index)

@@ -139,6 +139,13 @@ static inline uint32_t list_pool_smaller_bytes(const struct list_pool *pool, uin
  */
 int list_pool_allocate(struct list_pool *pool, uint32_t bytes, uint32_t owner, uint32_t *ret_block);
 
+/*
+ * Memory for lists that change one after the other and nothing else: no block that one of them asks
+ * for is refused afterwards, if they never ask for more than @bytes in all, the bytes they have
+ * included. @lists: how many there are, or more. Returns 0 or -ENOMEM.
+ */
+int list_pool_reserve(struct list_pool *pool, uint64_t bytes, uint32_t lists);
+
 /* May move one other block of the same class. */
 void list_pool_free(struct list_pool *pool, uint32_t block);
 

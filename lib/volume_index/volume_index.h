@@ -148,6 +148,14 @@ bool volume_index_triage(const struct volume_index *index, const struct name_pla
 int volume_index_put(struct volume_index *index, struct hint *record,
 		     const struct uds_record_name *name, uint64_t vcn);
 
+/*
+ * Takes the memory that entries for the names of all these records need at most. Until anything
+ * else changes the lists of their zones, gets and puts of each of them, in any chapter, do not fail
+ * for want of it. The caller has all zones to itself. Returns 0 or -ENOMEM.
+ */
+int volume_index_reserve(struct volume_index *index, const struct uds_record *records,
+			 uint32_t count);
+
 /* Changes the chapter of a found entry. Returns 0 or UDS_ERR_OUT_OF_RANGE. */
 int volume_index_set(struct volume_index *index, struct hint *record, uint64_t vcn);
 

@@ -3,6 +3,7 @@
  * Names that share their places in the volume index or in chapters: records dropped at a load, and
  * what verify says of indexes that are full of such names.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -581,6 +582,139 @@ START_TEST(record_that_a_sparse_chapter_left_out_and_was_updated_keeps_the_updat
 }
 END_TEST
 
+/* Two and two of one place in the volume index. */
+static void pair_name(uint64_t i, struct uds_record_name *ret_name)
+{
+	struct uds_record_name first;
+
+	make_name(SEED + 4, i, ret_name);
+	make_name(SEED + 5, i / 2, &first);
+	memcpy(ret_name->bytes, first.bytes, 8);
+}
+
+/* In chapter 0 twins, about half of which its index leaves out; @more in chapter 1. */
+static void fill_two_chapters(struct fixture *f, uint64_t more)
+{
+	struct uds_record_name name;
+
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		if (i == CROWDED - 1)
+			ck_assert_int_eq(uds_index_flush(f->index), 0);
+		twin_name(i, &name);
+		ck_assert(!request(f, UDS_POST, &name, i, 1, NULL));
+	}
+	ck_assert_uint_eq(statistics(f).open_chapter, 1);
+	/* Their lists get shorter when their entries are too old, and others take the memory. */
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		twin_name(i, &name);
+		name.bytes[15] ^= 2;
+		ck_assert(!request(f, UDS_DELETE, &name, i, 0, NULL));
+	}
+	for (uint64_t i = 0; i < more; i++) {
+		pair_name(i, &name);
+		ck_assert(!request(f, UDS_POST, &name, i, 1, NULL));
+	}
+	ck_assert_uint_eq(statistics(f).open_chapter, 1);
+}
+
+static void check_all_twins(struct fixture *f)
+{
+	struct uds_record_name name;
+
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		twin_name(i, &name);
+		ck_assert(request(f, UDS_PEEK, &name, i, 0, NULL));
+	}
+}
+
+/*
+ * Chapter 2 begins with what chapter 0 left out, and allocation @nth of that fails, and those after
+ * it. Returns how many records it has then. @ret_count: how many allocations there were.
+ */
+static uint64_t begin_without_memory(uint64_t nth, uint64_t *ret_count)
+{
+	struct uds_record_name name;
+	struct torture_env torture;
+	struct fixture f;
+	uint64_t records;
+
+	torture_env_start(&torture);
+	start_crowded(&f, false, 2);
+	f.env = &torture.env;
+	open_with(&f, 1);
+	fill_two_chapters(&f, CROWDED - 1);
+	torture_env_fail_at(&torture, nth, true);
+	pair_name(CROWDED - 1, &name);
+	ck_assert(!request(&f, UDS_POST, &name, CROWDED - 1, 1, NULL));
+	*ret_count = torture.count;
+	torture_env_fail_at(&torture, 0, false);
+	/* If the chapter was not closed, this one closes it. */
+	pair_name(CROWDED, &name);
+	ck_assert(!request(&f, UDS_POST, &name, CROWDED, 1, NULL));
+	ck_assert_uint_eq(statistics(&f).open_chapter, 2);
+	ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
+	records = statistics(&f).open_chapter_records;
+	check_all_twins(&f);
+	end(&f);
+	torture_env_end(&torture);
+	return records;
+}
+
+/*
+ * @_i: dense chapters less 1. With one or two the records are of a sparse chapter then, and their
+ * entries are new. Of the allocations that make sure of those, some of the many.
+ */
+START_TEST(chapter_begins_with_all_left_out_records_or_not_at_all_without_memory)
+{
+	uint64_t count, records, ignored;
+
+	sparse_chapters = 7 - (uint32_t)_i;
+	records = begin_without_memory(0, &count);
+	ck_assert_uint_gt(records, 100);
+	for (uint64_t nth = 1; nth < count; nth += nth < 6 ? 1 : nth)
+		ck_assert_uint_eq(begin_without_memory(nth, &ignored), records);
+	ck_assert_uint_eq(begin_without_memory(count, &ignored), records);
+	sparse_chapters = 0;
+}
+END_TEST
+
+/*
+ * A flush, or a save, puts them into the open chapter, and says that it could not: then nothing is
+ * lost by it, and the next one does.
+ */
+START_TEST(flush_and_save_without_memory_for_left_out_records_fail_and_lose_none)
+{
+	int (*const work)(struct uds_index *) = _i < 2 ? uds_index_flush : uds_index_save;
+	struct torture_env torture;
+	unsigned int failures = 0;
+	struct fixture f;
+	int r = -ENOMEM;
+
+	sparse_chapters = 7 - (uint32_t)_i % 2;
+	torture_env_start(&torture);
+	start_crowded(&f, false, 2);
+	f.env = &torture.env;
+	open_with(&f, 1);
+	fill_two_chapters(&f, CROWDED / 4);
+	for (uint64_t nth = 1; r == -ENOMEM; nth++, failures++) {
+		ck_assert_uint_lt(nth, 1000);
+		torture_env_fail_at(&torture, nth, true);
+		r = work(f.index);
+		torture_env_fail_at(&torture, 0, false);
+		ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
+	}
+	ck_assert_int_eq(r, 0);
+	ck_assert_uint_gt(failures, 1);
+	ck_assert_uint_gt(statistics(&f).open_chapter_records, CROWDED / 2);
+	crash(&f);
+	check_all_twins(&f);
+	ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
+	end(&f);
+	torture_env_end(&torture);
+	sparse_chapters = 0;
+}
+END_TEST
+
 /* Names that were made for one list fill no more than half of a chapter again. */
 START_TEST(more_than_half_a_chapter_of_left_out_records_is_lost_and_counted)
 {
@@ -624,6 +758,10 @@ int main(void)
 	tcase_add_loop_test(tcase,
 			    record_that_a_sparse_chapter_left_out_and_was_updated_keeps_the_update,
 			    0, 2);
+	tcase_add_loop_test(
+		tcase, chapter_begins_with_all_left_out_records_or_not_at_all_without_memory, 0, 3);
+	tcase_add_loop_test(
+		tcase, flush_and_save_without_memory_for_left_out_records_fail_and_lose_none, 0, 4);
 	tcase_add_test(tcase, more_than_half_a_chapter_of_left_out_records_is_lost_and_counted);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The volume index against its model: every form of its list operations, many shapes of lists. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -541,6 +542,145 @@ START_TEST(fetching_ahead_changes_no_answer)
 }
 END_TEST
 
+#define BATCH 300u
+
+/* Puts the names of a batch, while there is no memory. Returns how many were refused for that. */
+static unsigned int put_batch(struct volume_index *index, const struct uds_record *records,
+			      uint64_t vcn)
+{
+	unsigned int refused = 0;
+
+	for (unsigned int i = 0; i < BATCH; i++) {
+		struct name_place place;
+		struct hint hint;
+		int r;
+
+		volume_index_locate(index, &records[i].name, &place);
+		volume_index_get(index, &place, &records[i].name, &hint);
+		if (hint.found && hint.collision)
+			continue;
+		r = volume_index_put(index, &hint, &records[i].name, vcn);
+		must(r == 0 || r == UDS_ERR_OVERFLOW || r == -ENOMEM);
+		refused += r == -ENOMEM;
+	}
+	return refused;
+}
+
+/*
+ * A batch for each chapter, of lists of all lengths, some of which are swept by it. Returns how
+ * many names were refused for want of memory.
+ */
+static unsigned int put_batches(const struct uds_configuration *configuration,
+				const struct names *how, bool reserve)
+{
+	struct scarce scarce = { UINT_MAX, 0 };
+	struct uds_record records[BATCH];
+	struct uds_env given = UDS_ENV_INIT, scarce_env;
+	struct volume_index *index;
+	struct geometry geometry;
+	unsigned int refused = 0;
+
+	given.context = &scarce;
+	given.allocate = scarce_allocate;
+	given.release = scarce_release;
+	ck_assert_int_eq(env_complete(&given, &scarce_env), 0);
+	ck_assert_int_eq(geometry_make(configuration, &geometry, NULL), 0);
+	ck_assert_int_eq(volume_index_make(&scarce_env, &geometry, 2, 1, 1, NULL, &index), 0);
+	random_state = 5;
+	for (uint64_t vcn = 0; vcn < 40; vcn++) {
+		for (unsigned int zone = 0; zone < 2; zone++)
+			ck_assert_int_eq(volume_index_set_open_chapter(index, zone, vcn), 0);
+		for (unsigned int i = 0; i < BATCH; i++)
+			choose_name(&index->shapes[0].parameters, how, &records[i].name);
+		if (reserve)
+			ck_assert_int_eq(volume_index_reserve(index, records, BATCH), 0);
+		scarce.left = 0;
+		refused += put_batch(index, records, vcn);
+		scarce.left = UINT_MAX;
+		/* What chapters usually do, so that the next batch finds no memory ready. */
+		for (unsigned int i = 0; i < BATCH; i++)
+			choose_name(&index->shapes[0].parameters, how, &records[i].name);
+		(void)put_batch(index, records, vcn);
+	}
+	volume_index_free(index);
+	ck_assert_uint_eq(scarce.held, 0);
+	return refused;
+}
+
+START_TEST(put_that_was_reserved_for_needs_no_memory)
+{
+	static const struct names ways[] = {
+		{ 256, 20, 0, 1, false },  /* each in a list of its own, or nearly so */
+		{ 3, 20, 0, 1, false },	   /* few lists, which get long */
+		{ 40, 3, 2, 1000, false }, /* collisions */
+		{ 1, 2, 2, 1000, false },  /* one list, until it is full */
+	};
+	unsigned int refused = 0;
+
+	for (unsigned int dense = 1; dense <= 8; dense *= 2) {
+		struct uds_configuration c = small_configuration();
+
+		c.sparse_chapters_per_volume = 8 - dense;
+		c.sparse_sample_rate = dense < 8 ? 4 : 0;
+		for (unsigned int i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+			ck_assert_uint_eq(put_batches(&c, &ways[i], true), 0);
+			refused += put_batches(&c, &ways[i], false);
+		}
+	}
+	ck_assert_uint_gt(refused, 100);
+}
+END_TEST
+
+START_TEST(reservation_without_memory_changes_nothing)
+{
+	struct uds_configuration c = small_configuration();
+	struct names how = { 40, 20, 0, 2, false };
+	struct scarce scarce = { UINT_MAX, 0 };
+	struct uds_env given = UDS_ENV_INIT, scarce_env;
+	struct uds_record records[BATCH];
+	struct volume_index *index;
+	struct geometry geometry;
+	struct model model;
+	int r = -ENOMEM;
+
+	given.context = &scarce;
+	given.allocate = scarce_allocate;
+	given.release = scarce_release;
+	ck_assert_int_eq(env_complete(&given, &scarce_env), 0);
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	ck_assert_int_eq(volume_index_make(&scarce_env, &geometry, 1, 1, 1, NULL, &index), 0);
+	model_make(&model, &geometry, 1);
+	random_state = 6;
+	for (unsigned int i = 0; i < BATCH; i++) {
+		struct model_record expected;
+		struct name_place place;
+		struct hint hint;
+
+		choose_name(&index->shapes[0].parameters, &how, &records[i].name);
+		model_get(&model, &records[i].name, &expected);
+		volume_index_locate(index, &records[i].name, &place);
+		volume_index_get(index, &place, &records[i].name, &hint);
+		if (!hint.found)
+			must_equal(volume_index_put(index, &hint, &records[i].name, 0),
+				   model_put(&model, &expected, &records[i].name, 0));
+	}
+	for (unsigned int left = 0; r == -ENOMEM; left++) {
+		ck_assert_uint_lt(left, 1000);
+		scarce.left = left;
+		r = volume_index_reserve(index, records, BATCH);
+		model_compare(&model, index);
+	}
+	ck_assert_int_eq(r, 0);
+	/* Nothing more is taken for the same. */
+	scarce.left = 0;
+	ck_assert_int_eq(volume_index_reserve(index, records, BATCH), 0);
+	ck_assert_int_eq(volume_index_reserve(index, records, 0), 0);
+	volume_index_free(index);
+	model_free(&model);
+	ck_assert_uint_eq(scarce.held, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("volume index");
@@ -567,6 +707,8 @@ int main(void)
 	tcase_add_test(limits, triage_looks_at_hooks_and_drops_nothing);
 	tcase_add_test(limits, a_full_index_takes_three_bytes_a_record);
 	tcase_add_test(limits, no_memory_leaves_everything_as_it_was);
+	tcase_add_test(limits, put_that_was_reserved_for_needs_no_memory);
+	tcase_add_test(limits, reservation_without_memory_changes_nothing);
 	suite_add_tcase(suite, limits);
 	return run_suite(suite);
 }
