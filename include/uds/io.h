@@ -151,11 +151,18 @@ struct uds_io_limits {
 	 * index says in its super block where on the device it begins.
 	 */
 	uint64_t device_offset;
+
+	/*
+	 * Transfers that begin and end at multiples of so many bytes cost least, as on storage that
+	 * keeps objects of this size; a multiple of block_bytes; 0: it makes no difference. The
+	 * library cuts long runs of transfers there.
+	 */
+	uint64_t preferred_bytes;
 };
 
-#define UDS_IO_LIMITS_INIT                                                       \
-	{                                                                        \
-		sizeof(struct uds_io_limits), 1, 1, false, "io", false, { 0 }, 0 \
+#define UDS_IO_LIMITS_INIT                                                          \
+	{                                                                           \
+		sizeof(struct uds_io_limits), 1, 1, false, "io", false, { 0 }, 0, 0 \
 	}
 
 /*
@@ -168,7 +175,8 @@ struct uds_io_limits {
  *
  * Returns 0, or
  *   -EINVAL          a vtable without read, flush or get_size, or with a reap but no submit; limits
- *                    that are not powers of two, or without a name; the sentence says which
+ *                    that are not powers of two, or without a name; preferred_bytes that are no
+ *                    multiple of block_bytes; the sentence says which
  *   -EINVAL, -E2BIG  a size member (libuds(3), Structs)
  *   -ENOMEM
  *
@@ -374,6 +382,14 @@ bool uds_io_overlap(struct uds_io *a, struct uds_io *b);
 uint64_t uds_io_device_offset(const struct uds_io *io);
 
 /*
+ * Returns the preferred length in bytes: transfers that begin and end at multiples of it cost
+ * least. It need not be a power of two. 0: it makes no difference.
+ *
+ * Threads: any number at once. Since 0.2.
+ */
+uint64_t uds_io_preferred_bytes(const struct uds_io *io);
+
+/*
  * Returns whether the system was using the device when the I/O was opened to read: it was mounted,
  * swapped to, or held by device-mapper or the like. Then two reads may see two moments.
  *
@@ -535,7 +551,8 @@ struct uds_io_ranges_options {
 /*
  * Makes an I/O of ranges of others, one behind the other: a part of a device, or a volume whose
  * extents lie on several. It has the largest block and alignment of its parts, and is read-only if
- * one of them is. Its size is fixed.
+ * one of them is. It has a preferred length if all of them have the same, and a multiple of it in
+ * the whole is one in each part. Its size is fixed.
  *
  * @ranges, @count: 1 to UDS_IO_RANGES_MAX; copied. One I/O may be in several.
  * @options: may be NULL: the I/Os are borrowed, and stay open until the new one is closed.

@@ -33,6 +33,7 @@ struct slot {
 	uint8_t *buffer;
 	uint64_t to;
 	uint64_t length;
+	uint64_t room;	  /* how long it gets */
 	uint64_t written; /* up to here it is written, or equal */
 	struct slot *next_free;
 };
@@ -290,8 +291,30 @@ static bool fits(const struct copier *copier)
 	const struct slot *slot = copier->filling;
 
 	/* Only what goes on directly on the target can share a slot: it is written at once. */
-	return slot != NULL && slot->read_count < SLOT_READS && slot->length < copier->slot_bytes &&
+	return slot != NULL && slot->read_count < SLOT_READS && slot->length < slot->room &&
 	       slot->to + slot->length == piece->to + copier->piece_done;
+}
+
+/*
+ * How long the slot gets that begins with the next part of the job: it ends where transfers of the
+ * target cost least, or those of the source if the target says nothing about it.
+ */
+static uint64_t find_room(const struct copier *copier)
+{
+	const struct copy_piece *piece = &copier->job->pieces[copier->piece];
+	struct uds_io *by = copier->to;
+	uint64_t at = piece->to, room;
+
+	if (uds_io_preferred_bytes(by) == 0) {
+		by = copier->from;
+		at = piece->from;
+	}
+	room = io_run_part(by, at + copier->piece_done, UINT64_MAX, copier->slot_bytes);
+	/* What is behind it must begin with a block of either. */
+	if (room % uds_io_block_bytes(copier->from) != 0 ||
+	    room % uds_io_block_bytes(copier->to) != 0)
+		room = copier->slot_bytes;
+	return room;
 }
 
 static void start_filling(struct copier *copier)
@@ -302,6 +325,7 @@ static void start_filling(struct copier *copier)
 	copier->filling = slot;
 	slot->to = copier->job->pieces[copier->piece].to + copier->piece_done;
 	slot->length = 0;
+	slot->room = find_room(copier);
 	slot->written = 0;
 	slot->read_count = 0;
 	slot->pending = 0;
@@ -317,7 +341,7 @@ static struct uds_io_request *add_read(struct copier *copier)
 	struct slot *slot = copier->filling;
 	struct uds_io_request *read = &slot->reads[slot->read_count++];
 	uint64_t left = piece->length - copier->piece_done;
-	uint64_t room = copier->slot_bytes - slot->length, part = left < room ? left : room;
+	uint64_t room = slot->room - slot->length, part = left < room ? left : room;
 
 	read->io = copier->from;
 	read->kind = UDS_IO_READ;

@@ -17,6 +17,8 @@
 #include "base/struct_size.h"
 #include "base/visibility.h"
 
+#define RUN_UNIT 4096
+
 static int check_ops(const struct uds_io_ops *ops, const char *name, struct uds_message *message)
 {
 	const char *missing = NULL;
@@ -48,6 +50,11 @@ static int check_limits(const struct uds_io_limits *limits, struct uds_message *
 		return failure(message, -EINVAL,
 			       "%s: memory_alignment: expected a power of two, found %" PRIu32,
 			       limits->name, limits->memory_alignment);
+	if ((limits->preferred_bytes & (limits->block_bytes - 1)) != 0)
+		return failure(message, -EINVAL,
+			       "%s: preferred_bytes: expected a multiple of block_bytes (%" PRIu32
+			       "), found %" PRIu64,
+			       limits->name, limits->block_bytes, limits->preferred_bytes);
 	return 0;
 }
 
@@ -97,6 +104,7 @@ UDS_PUBLIC int uds_io_open_ops(const struct uds_io_ops *ops, void *context,
 	io->read_only = known.read_only || io->ops.write == NULL;
 	io->quick = known.quick;
 	io->device_offset = known.device_offset;
+	io->preferred_bytes = known.preferred_bytes;
 	*ret_io = io;
 	return 0;
 }
@@ -309,6 +317,23 @@ UDS_PUBLIC uint32_t uds_io_block_bytes(const struct uds_io *io)
 UDS_PUBLIC uint32_t uds_io_memory_alignment(const struct uds_io *io)
 {
 	return io->memory_alignment;
+}
+
+UDS_PUBLIC uint64_t uds_io_preferred_bytes(const struct uds_io *io)
+{
+	return io->preferred_bytes;
+}
+
+uint64_t io_run_part(const struct uds_io *io, uint64_t offset, uint64_t length, uint64_t most)
+{
+	uint64_t unit = io->preferred_bytes, beyond;
+
+	if (length <= most)
+		return length;
+	if (unit == 0 || unit % RUN_UNIT != 0)
+		return most;
+	beyond = (offset + most) % unit;
+	return beyond < most ? most - beyond : most;
 }
 
 UDS_PUBLIC bool uds_io_is_read_only(const struct uds_io *io)

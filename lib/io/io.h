@@ -27,6 +27,7 @@ struct uds_io {
 	bool quick;
 	bool in_use;		   /* the system was using the device when it was opened to read */
 	uint64_t device_offset;	   /* as in struct uds_io_limits */
+	uint64_t preferred_bytes;  /* as in struct uds_io_limits */
 	struct file_io *ring_file; /* what io_uring may be used for; NULL: not for this I/O */
 	void *owned;		   /* what the I/O stands on and belongs to it, see close_owned */
 	/* called when the backend is closed; NULL: nothing is owned */
@@ -38,6 +39,14 @@ struct uds_io {
  * Freed with env_release.
  */
 void *io_allocate_buffer(const struct uds_io *io, const struct uds_env *env, uint64_t bytes);
+
+/*
+ * How long the next transfer of a run is: of the @length bytes at @offset that are left, at most
+ * @most. One that is not the last ends at a multiple of the I/O's preferred length if it reaches
+ * one, so that those behind it begin there: that costs a run at most one more transfer. Preferred
+ * lengths that are no multiple of 4096 are ignored: everything is laid out in blocks of that.
+ */
+uint64_t io_run_part(const struct uds_io *io, uint64_t offset, uint64_t length, uint64_t most);
 
 /*
  * Whether a transfer obeys the limits: 0, or UDS_ERR_READ_ONLY, UDS_ERR_UNALIGNED or, for numbers

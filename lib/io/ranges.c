@@ -377,6 +377,26 @@ static void add_limits(struct uds_io_limits *limits, const struct uds_io *io)
 	limits->quick = limits->quick && io->quick;
 }
 
+/* The preferred length of all parts, if a multiple of it in the whole is one in each of them. */
+static uint64_t find_preferred(const struct ranges_io *ranges)
+{
+	uint64_t common = 0;
+
+	for (size_t i = 0; i < ranges->count; i++) {
+		const struct range_part *part = &ranges->parts[i];
+		uint64_t own;
+
+		if (part->io == NULL)
+			continue;
+		own = part->io->preferred_bytes;
+		if (own == 0 || (common != 0 && own != common) ||
+		    part->offset % own != part->start % own)
+			return 0;
+		common = own;
+	}
+	return common;
+}
+
 /* A range that lies inside of its I/O; its length is known afterwards. */
 static int check_range(const struct uds_io_range *range, size_t number, struct range_part *ret_part,
 		       struct uds_message *message)
@@ -471,6 +491,8 @@ static int open_ranges(const struct uds_io_range *given, size_t count,
 		r = take_ranges(ranges, given, count, &limits, message);
 	if (r == 0)
 		r = check_alignment(ranges, limits.block_bytes, message);
+	if (r == 0)
+		limits.preferred_bytes = find_preferred(ranges);
 	limits.name = options->name;
 	if (limits.name == NULL)
 		limits.name = given[0].io != NULL ? uds_io_name(given[0].io) : "ranges";

@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "base/visibility.h"
+#include "io/io.h"
 #include "snapshot/device.h"
 
 #define COMPARE_BYTES (UINT64_C(1) << 20) /* read at once of each */
@@ -78,7 +79,7 @@ static int add_range(struct differences *d, uint64_t begin, uint64_t end)
 	if (d->buffers[0] == NULL)
 		return add(d, begin, end);
 	for (uint64_t at = begin, next; at < end && r == 0; at = next) {
-		next = end - at < COMPARE_BYTES ? end : at + COMPARE_BYTES;
+		next = at + io_run_part(d->from->origin->io, at, end - at, COMPARE_BYTES);
 		r = add_unequal(d, at, next);
 	}
 	return r;

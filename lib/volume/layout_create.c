@@ -135,7 +135,7 @@ static int fill_journal(struct uds_io *io, const struct extras_area *area,
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	memset(zeroes, 0, (size_t)most);
 	for (; r == 0 && at < end; at += n) {
-		n = end - at < most ? end - at : most;
+		n = io_run_part(io, at, end - at, most);
 		r = io_write(io, zeroes, (size_t)n, at, ret_message);
 		if (r < 0)
 			failure_in(ret_message, r, "extras: journal");
@@ -152,7 +152,7 @@ static int clear_extras(struct uds_io *io, uint64_t at, uint64_t length, struct 
 	int r = 0;
 
 	for (uint64_t n; r == 0 && length > 0; at += n, length -= n) {
-		n = length < ZERO_BYTES ? length : ZERO_BYTES;
+		n = io_run_part(io, at, length, ZERO_BYTES);
 		r = io_write_zeroes(io, at, n);
 		if (r < 0)
 			return failure(ret_message, r, "extras: writing zeroes: %s",

@@ -18,6 +18,12 @@ static size_t smaller(uint64_t a, uint64_t b)
 	return (size_t)(a < b ? a : b);
 }
 
+/* How long the transfer at @done bytes of a region is. */
+static size_t transfer_bytes(struct uds_io *io, const struct save_region *region, uint64_t done)
+{
+	return (size_t)io_run_part(io, region->offset + done, region->bytes - done, BUFFER_BYTES);
+}
+
 int region_writer_open(struct region_writer *writer, struct uds_io *io, struct save_region region,
 		       const char *what)
 {
@@ -44,7 +50,6 @@ static int write_out(struct region_writer *writer, size_t length)
 
 int region_writer_append(struct region_writer *writer, const void *bytes, size_t length)
 {
-	const size_t size = smaller(BUFFER_BYTES, writer->region.bytes);
 	const uint8_t *from = bytes;
 	int r;
 
@@ -57,6 +62,7 @@ int region_writer_append(struct region_writer *writer, const void *bytes, size_t
 			       "%s: more than the %" PRIu64 " bytes that the save has for it",
 			       writer->what, writer->region.bytes);
 	while (length > 0) {
+		size_t size = transfer_bytes(writer->io, &writer->region, writer->written);
 		size_t n = smaller(length, size - writer->fill);
 
 		memcpy(writer->buffer + writer->fill, from, n);
@@ -64,8 +70,8 @@ int region_writer_append(struct region_writer *writer, const void *bytes, size_t
 		from += n;
 		length -= n;
 		/*
-		 * Written out only when full: all transfers but the last are of the same, aligned
-		 * size.
+		 * Written out only when full: all transfers but the last, and the first where the
+		 * device prefers multiples of a length, are of the same, aligned size.
 		 */
 		if (writer->fill < size)
 			break;
@@ -126,7 +132,7 @@ int region_reader_open(struct region_reader *reader, struct uds_io *io, struct s
 
 static int refill(struct region_reader *reader)
 {
-	size_t length = smaller(BUFFER_BYTES, reader->region.bytes - reader->next);
+	size_t length = transfer_bytes(reader->io, &reader->region, reader->next);
 	int r;
 
 	/*

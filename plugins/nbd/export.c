@@ -86,6 +86,7 @@ static int connect_handle(struct nbd_handle *handle, const char *uri,
 static bool read_block_sizes(struct nbd_handle *handle, struct export_facts *facts)
 {
 	int64_t least = nbd_get_block_size(handle, LIBNBD_SIZE_MINIMUM);
+	int64_t preferred = nbd_get_block_size(handle, LIBNBD_SIZE_PREFERRED);
 	int64_t most = nbd_get_block_size(handle, LIBNBD_SIZE_MAXIMUM);
 
 	facts->block_bytes = least <= 0 ? 1 : (uint32_t)least;
@@ -93,6 +94,8 @@ static bool read_block_sizes(struct nbd_handle *handle, struct export_facts *fac
 	if (!is_power_of_two(facts->block_bytes) || facts->most_bytes < facts->block_bytes)
 		return false;
 	facts->most_bytes &= ~(facts->block_bytes - 1);
+	if (preferred > 0 && preferred <= UINT32_MAX && preferred % facts->block_bytes == 0)
+		facts->preferred_bytes = (uint32_t)preferred;
 	return true;
 }
 

@@ -20,6 +20,8 @@ struct export_facts {
 	uint64_t bytes;
 	uint32_t block_bytes; /* a power of two; requests are multiples of it */
 	uint32_t most_bytes;  /* of one request; a multiple of block_bytes */
+	/* requests that begin and end at multiples of it cost least; 0: not said; only advice */
+	uint32_t preferred_bytes;
 	bool read_only;
 	bool can_flush;
 	bool can_fua;

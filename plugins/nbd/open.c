@@ -45,6 +45,7 @@ int nbd_open_named(const char *name, const char *uri, const struct uds_nbd_optio
 		return r;
 	limits.name = name;
 	limits.block_bytes = client->facts.block_bytes;
+	limits.preferred_bytes = client->facts.preferred_bytes;
 	limits.read_only = !options->write;
 	r = uds_io_open_ops(&nbd_backend, client, &limits, env, ret_message, ret_io);
 	if (r < 0)

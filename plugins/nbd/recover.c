@@ -72,6 +72,8 @@ void client_add_connections(struct client *client)
 		/* A server may have enough of them, or show each another size: then no more. */
 		if (export_connect(client->uri, &patience, NULL, &handle, &facts) < 0)
 			return;
+		/* A server that was started again may give other advice. */
+		facts.preferred_bytes = client->facts.preferred_bytes;
 		if (memcmp(&facts, &client->facts, sizeof(facts)) != 0) {
 			export_disconnect(handle);
 			return;

@@ -103,6 +103,19 @@ static void find_place(struct image *image, const char *id)
 	image->place.length = UINT64_MAX;
 }
 
+/* With striping the bytes of an object lie apart, in units that go round a number of objects. */
+static int find_run(struct image *image)
+{
+	uint64_t objects = 0, unit = 0;
+	int r = rbd_get_stripe_count(image->handle, &objects);
+
+	if (r == 0)
+		r = rbd_get_stripe_unit(image->handle, &unit);
+	if (r == 0)
+		image->run_bytes = objects > 1 ? unit : image->object_bytes;
+	return r;
+}
+
 static int read_facts(struct image *image, struct uds_message *message)
 {
 	rbd_image_info_t info;
@@ -122,9 +135,12 @@ static int read_facts(struct image *image, struct uds_message *message)
 		r = rbd_get_features(image->handle, &image->features);
 	if (r == 0)
 		r = rbd_get_id(image->handle, id, sizeof(id));
+	if (r == 0) {
+		image->object_bytes = info.obj_size;
+		r = find_run(image);
+	}
 	if (r < 0)
 		return cluster_failure(image, r, "asking about the image", message);
-	image->object_bytes = info.obj_size;
 	snprintf(image->header, sizeof(image->header), "rbd_header.%s", id);
 	find_place(image, id);
 	return 0;

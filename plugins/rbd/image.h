@@ -34,6 +34,7 @@ struct image {
 	char header[96];    /* the object that clients watch */
 	uint64_t features;
 	uint64_t object_bytes;
+	uint64_t run_bytes; /* that lie in one object, from a multiple of it on */
 	struct uds_io_place place;
 	struct known_extents extents;
 

@@ -38,6 +38,7 @@ int rbd_open_named(const char *name, const char *text, const struct uds_rbd_opti
 		return r;
 	limits.name = name;
 	limits.read_only = !options.write;
+	limits.preferred_bytes = image->run_bytes;
 	r = uds_io_open_ops(&rbd_backend, image, &limits, env, ret_message, ret_io);
 	if (r < 0)
 		(void)image_close(image);

@@ -327,6 +327,7 @@ int fault_io_open(struct fault_plan *plan, struct uds_io *below, const struct ud
 	fault->below = below;
 	limits.block_bytes = uds_io_block_bytes(below);
 	limits.memory_alignment = uds_io_memory_alignment(below);
+	limits.preferred_bytes = uds_io_preferred_bytes(below);
 	limits.read_only = uds_io_is_read_only(below);
 	limits.name = uds_io_name(below);
 	limits.quick = true;

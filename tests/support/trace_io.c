@@ -173,6 +173,7 @@ struct uds_io *trace_io(struct trace *trace, char letter, struct uds_io *below)
 	traced->letter = letter;
 	limits.block_bytes = uds_io_block_bytes(below);
 	limits.memory_alignment = uds_io_memory_alignment(below);
+	limits.preferred_bytes = uds_io_preferred_bytes(below);
 	limits.name = letter == 'o' ? "origin" : "cow";
 	ck_assert_int_eq(uds_io_open_ops(&ops, traced, &limits, NULL, NULL, &io), 0);
 	return io;

@@ -299,6 +299,85 @@ START_TEST(long_transfers_go_in_large_parts)
 }
 END_TEST
 
+/* What a copier does with one piece, as text; @from and @to prefer multiples of what is given. */
+static const char *copy_traced(struct trace *trace, uint64_t from, uint64_t to,
+			       const struct copy_piece *pieces, size_t count)
+{
+	struct copy_job job = { .pieces = pieces, .count = count };
+	struct uds_io *ios[2];
+	struct copier *copier;
+
+	trace_start(trace);
+	trace->reads = true;
+	for (int i = 0; i < 2; i++) {
+		ios[i] = image_io(&model, 512);
+		ios[i]->preferred_bytes = i == 0 ? from : to;
+		ios[i] = trace_io(trace, i == 0 ? 'f' : 't', ios[i]);
+	}
+	/* One at a time, so that the order is the same each time. */
+	ck_assert_int_eq(copier_open(ios[0], ios[1], &torture.env, 1, 65536, NULL, &copier), 0);
+	ck_assert_int_eq(copier_run(copier, &job, NULL), 0);
+	ck_assert_uint_eq(job.copied_bytes, pieces[0].length + (count > 1 ? pieces[1].length : 0));
+	copier_close(copier);
+	trace->reads = false;
+	for (size_t i = 0; i < count; i++) {
+		ck_assert_int_eq(uds_io_read(ios[1], buffer, pieces[i].length, pieces[i].to), 0);
+		ck_assert_mem_eq(buffer, model.bytes + pieces[i].from, pieces[i].length);
+	}
+	uds_io_close(ios[0]);
+	uds_io_close(ios[1]);
+	return trace->text;
+}
+
+/* A run of copies is cut once, and goes on with whole multiples of what costs least. */
+START_TEST(copies_are_cut_where_transfers_cost_least)
+{
+	static const struct copy_piece runs[][2] = {
+		{ { 4096, 8192, 131072 } },
+		{ { 4096, 4608, 131072 } },
+		{ { 4096, 8192, 65536 } },
+		{ { 4096, 57344, 8192 }, { 204800, 65536, 8192 } },
+	};
+	static const struct {
+		uint64_t from, to;
+		size_t run, pieces;
+		const char *does;
+	} copies[] = {
+		{ 0, 0, 0, 1, "R4096+65536 W8192+65536 R69632+65536 W73728+65536 " },
+		{ 0, 65536, 0, 1,
+		  "R4096+57344 W8192+57344 R61440+65536 W65536+65536 R126976+8192 W131072+8192 " },
+		{ 0, 16384, 0, 1,
+		  "R4096+57344 W8192+57344 R61440+65536 W65536+65536 R126976+8192 W131072+8192 " },
+		{ 0, 1048576, 0, 1, "R4096+65536 W8192+65536 R69632+65536 W73728+65536 " },
+		{ 65536, 0, 0, 1,
+		  "R4096+61440 W8192+61440 R65536+65536 W69632+65536 R131072+4096 W135168+4096 " },
+		{ 65536, 32768, 0, 1,
+		  "R4096+57344 W8192+57344 R61440+65536 W65536+65536 R126976+8192 W131072+8192 " },
+		/* What is no multiple of the blocks that everything is laid out in says nothing. */
+		{ 0, 66048, 0, 1, "R4096+65536 W8192+65536 R69632+65536 W73728+65536 " },
+		{ 0, 65536, 1, 1,
+		  "R4096+60928 W4608+60928 R65024+65536 W65536+65536 R130560+4608 W131072+4608 " },
+		/* Pieces that go on on the target end there, though they would fit together. */
+		{ 0, 65536, 3, 2, "R4096+8192 W57344+8192 R204800+8192 W65536+8192 " },
+		{ 0, 0, 3, 2, "R4096+8192 R204800+8192 W57344+16384 " },
+	};
+	static struct trace trace;
+
+	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+		const char *text = copy_traced(&trace, copies[i].from, copies[i].to,
+					       runs[copies[i].run], copies[i].pieces);
+		char plain[sizeof(trace.text)], *to = plain;
+
+		for (; *text != '\0'; text++) {
+			if (*text != 'f' && *text != 't')
+				*to++ = *text;
+		}
+		*to = '\0';
+		ck_assert_msg(strcmp(plain, copies[i].does) == 0, "copy %zu: %s", i, plain);
+	}
+}
+END_TEST
+
 /*
  * Whatever fails is the answer, and it ends there: nothing is written after a read or
  * write that failed.
@@ -355,6 +434,7 @@ int main(void)
 	tcase_add_loop_test(tc, memory_is_aligned_for_both_sides, 0, 4);
 	tcase_add_test(tc, buffers_begin_at_a_page);
 	tcase_add_test(tc, long_transfers_go_in_large_parts);
+	tcase_add_test(tc, copies_are_cut_where_transfers_cost_least);
 	tcase_add_test(tc, the_first_failure_is_the_answer);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -170,9 +170,11 @@ START_TEST(a_backend_sees_only_what_its_limits_allow)
 
 	limits.block_bytes = 512;
 	limits.memory_alignment = 64;
+	limits.preferred_bytes = 3 * 4096;
 	limits.name = "here";
 	ck_assert_int_eq(uds_io_open_ops(&fake_ops, &closed, &limits, NULL, NULL, &io), 0);
 	ck_assert_uint_eq(uds_io_block_bytes(io), 512);
+	ck_assert_uint_eq(uds_io_preferred_bytes(io), 3 * 4096);
 	ck_assert_uint_eq(uds_io_memory_alignment(io), 64);
 	ck_assert_str_eq(uds_io_name(io), "here");
 	calls = 0;

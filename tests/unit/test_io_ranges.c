@@ -156,6 +156,43 @@ START_TEST(limits_are_those_of_all_parts)
 }
 END_TEST
 
+/* A multiple of the preferred length in the whole has to be one in each part. */
+START_TEST(a_preferred_length_is_that_of_all_parts)
+{
+	struct uds_io *a = filled(65536, 512, 'a'), *b = filled(65536, 512, 'b'), *io;
+	const struct {
+		uint64_t of_a, of_b, together;
+		struct uds_io_range ranges[2];
+	} pairs[] = {
+		{ 16384, 16384, 16384, { { a, 0, 32768 }, { b, 16384, 512 } } },
+		{ 16384, 16384, 0, { { a, 512, 15872 }, { b, 16384, 512 } } },
+		{ 12288, 12288, 12288, { { a, 24576, 12800 }, { b, 512, 65024 } } },
+		{ 16384, 16384, 0, { { a, 0, 16384 }, { b, 512, 512 } } },
+		{ 16384, 16384, 0, { { a, 0, 512 }, { b, 0, 512 } } },
+		{ 16384, 8192, 0, { { a, 0, 32768 }, { b, 0, 32768 } } },
+		{ 16384, 0, 0, { { a, 0, 32768 }, { b, 0, 32768 } } },
+		{ 0, 16384, 0, { { a, 0, 32768 }, { b, 0, 32768 } } },
+		{ 0, 0, 0, { { a, 0, 32768 }, { b, 0, 32768 } } },
+		/* Zeroes cost nothing anywhere. */
+		{ 16384, 0, 16384, { { a, 0, 512 }, { NULL, 0, 512 } } },
+		{ 0, 16384, 16384, { { NULL, 0, 32768 }, { b, 16384, 512 } } },
+		{ 0, 16384, 16384, { { NULL, 0, 512 }, { b, 512, 512 } } },
+		{ 0, 16384, 0, { { NULL, 0, 512 }, { b, 0, 16384 } } },
+		{ 0, 0, 0, { { NULL, 0, 512 }, { NULL, 0, 512 } } },
+	};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		a->preferred_bytes = pairs[i].of_a;
+		b->preferred_bytes = pairs[i].of_b;
+		io = open_ranges(pairs[i].ranges, 2, false);
+		ck_assert_msg(uds_io_preferred_bytes(io) == pairs[i].together, "pair %zu", i);
+		ck_assert_int_eq(uds_io_close(io), 0);
+	}
+	ck_assert_int_eq(uds_io_close(a), 0);
+	ck_assert_int_eq(uds_io_close(b), 0);
+}
+END_TEST
+
 static void make_file(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "w");
@@ -582,6 +619,7 @@ int main(void)
 	tcase_add_test(tc, ranges_lie_one_behind_the_other);
 	tcase_add_test(tc, what_ranges_cannot_be_is_said);
 	tcase_add_test(tc, limits_are_those_of_all_parts);
+	tcase_add_test(tc, a_preferred_length_is_that_of_all_parts);
 	tcase_add_test(tc, uris_name_ranges);
 	tcase_add_test(tc, a_range_of_each_scheme_opens);
 	tcase_add_test(tc, all_places_of_a_part_are_told);

@@ -165,6 +165,16 @@ static int limits_of_odd_memory(void)
 	return open_with(&ops, &limits);
 }
 
+static int limits_of_odd_preferences(void)
+{
+	struct uds_io_limits limits = good_limits();
+	struct uds_io_ops ops = good_ops();
+
+	limits.block_bytes = 512;
+	limits.preferred_bytes = 4096 + 256;
+	return open_with(&ops, &limits);
+}
+
 static int with_half_an_env(int (*call)(void))
 {
 	struct uds_env half = UDS_ENV_INIT;
@@ -331,6 +341,8 @@ static const struct row {
 	{ limits_of_odd_blocks, -EINVAL, "shelf: block_bytes: expected a power of two, found 520" },
 	{ limits_of_odd_memory, -EINVAL,
 	  "shelf: memory_alignment: expected a power of two, found 3" },
+	{ limits_of_odd_preferences, -EINVAL,
+	  "shelf: preferred_bytes: expected a multiple of block_bytes (512), found 4352" },
 	{ ops_half_env, -EINVAL, "struct uds_env: ..." },
 	{ memory_open, 0, "" },
 	{ memory_of_odd_blocks, -EINVAL, "mem:: block_bytes: expected a power of two, found 3" },

@@ -83,6 +83,7 @@ static void look_at(struct uds_io *io)
 	(void)MEASURE(uds_io_is_read_only(io));
 	(void)MEASURE(uds_io_is_in_use(io));
 	(void)MEASURE(uds_io_device_offset(io));
+	(void)MEASURE(uds_io_preferred_bytes(io));
 	good(MEASURE(uds_io_find_data(io, 0, &begin, &end)));
 }
 

@@ -16,6 +16,7 @@
 #include "fault_io.h"
 #include "io/io.h"
 #include "torture_env.h"
+#include "trace_io.h"
 #include "vector_file.h"
 #include "volume/chapter_stream.h"
 #include "volume/chapter_writer.h"
@@ -71,6 +72,38 @@ START_TEST(a_stream_is_read_as_it_was_written_in_any_pieces)
 	uds_io_close(io);
 	free(bytes);
 	free(again);
+}
+END_TEST
+
+/* A stream begins anywhere, and goes on with whole multiples of what the device prefers. */
+START_TEST(a_stream_is_cut_where_transfers_cost_least)
+{
+	struct save_region region = { .offset = 3 * 4096, .bytes = 700 * 4096 };
+	static uint8_t bytes[650 * 4096];
+	static struct trace trace;
+	struct region_writer writer;
+	struct region_reader reader;
+	struct uds_io *io;
+
+	memset(bytes, 5, sizeof(bytes));
+	ck_assert_int_eq(uds_io_open_memory(1000 * 4096, 4096, NULL, NULL, &io), 0);
+	io->preferred_bytes = 1 << 19;
+	trace_start(&trace);
+	trace.reads = true;
+	io = trace_io(&trace, 'i', io);
+	ck_assert_int_eq(region_writer_open(&writer, io, region, "part"), 0);
+	ck_assert_int_eq(region_writer_append(&writer, bytes, sizeof(bytes)), 0);
+	ck_assert_int_eq(region_writer_finish(&writer), 0);
+	region_writer_close(&writer);
+	ck_assert_str_eq(trace.text, "iW12288+1036288 iW1048576+1048576 iW2097152+577536 iF ");
+	trace_clear(&trace);
+	ck_assert_int_eq(region_reader_open(&reader, io, region, "part"), 0);
+	ck_assert_int_eq(region_reader_take(&reader, bytes, sizeof(bytes)), 0);
+	ck_assert_str_eq(trace.text, "iR12288+1036288 iR1048576+1048576 iR2097152+782336 ");
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		ck_assert_uint_eq(bytes[i], 5);
+	region_reader_close(&reader);
+	uds_io_close(io);
 }
 END_TEST
 
@@ -533,6 +566,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, a_stream_is_read_as_it_was_written_in_any_pieces, 0, 6);
+	tcase_add_test(tc, a_stream_is_cut_where_transfers_cost_least);
 	tcase_add_test(tc, a_stream_never_leaves_its_region);
 	tcase_add_test(tc, a_locked_slot_has_no_readers_and_no_heads);
 	tcase_add_test(tc, heads_beyond_the_budget_go_but_not_those_in_use);
