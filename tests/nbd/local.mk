@@ -7,7 +7,7 @@ check_PROGRAMS += tests/nbd/test_nbd
 TESTS += tests/nbd/test_nbd
 THREADED_TESTS += tests/nbd/test_nbd
 tests_nbd_test_nbd_SOURCES = tests/nbd/test_nbd.c tests/nbd/nbd_server.c tests/nbd/nbd_server.h \
-	tests/support/check_main.c tests/support/torture_env.c
+	tests/support/check_main.c tests/support/run_requests.c tests/support/run_requests.h tests/support/torture_env.c
 tests_nbd_test_nbd_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nbd_test_nbd_CFLAGS = $(TEST_CFLAGS)
 tests_nbd_test_nbd_LDADD = libuds-nbd.la libuds.la $(CHECK_LIBS) -lpthread

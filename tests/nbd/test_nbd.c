@@ -21,6 +21,7 @@
 
 #include "check_main.h"
 #include "nbd_server.h"
+#include "run_requests.h"
 #include "torture_env.h"
 
 #define MIB  ((uint64_t)1 << 20)
@@ -247,48 +248,7 @@ START_TEST(requests_beyond_the_end_are_refused)
 END_TEST
 
 #define REQUESTS 500
-
-/* Submits all at once, as far as the engine's depth goes, and checks each status. */
-static void run_requests(struct uds_io_engine *engine, struct uds_io_request *requests,
-			 size_t count, int status)
-{
-	struct uds_io_request *done[64], *one;
-	size_t sent = 0, ended = 0;
-
-	while (ended < count) {
-		int n;
-
-		while (sent < count && uds_io_engine_in_flight(engine) < 64) {
-			one = &requests[sent++];
-			ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
-		}
-		n = uds_io_engine_reap(engine, done, 64, 1, -1);
-		ck_assert_int_gt(n, 0);
-		for (int i = 0; i < n; i++)
-			ck_assert_int_eq(done[i]->status, status);
-		ended += (size_t)n;
-	}
-}
-
-/* One write of 16 KiB for each piece of the export, in a mixed order. */
-static struct uds_io_request *make_requests(struct uds_io *io, enum uds_io_kind kind)
-{
-	struct uds_io_request *requests = calloc(REQUESTS, sizeof(*requests));
-
-	ck_assert_ptr_nonnull(requests);
-	for (size_t i = 0; i < REQUESTS; i++) {
-		uint64_t offset = (i * 7 % REQUESTS) * 16384;
-
-		if (kind == UDS_IO_WRITE)
-			fill(model + offset, 16384, i + 1);
-		requests[i].io = io;
-		requests[i].kind = kind;
-		requests[i].buffer = (kind == UDS_IO_WRITE ? model : found) + offset;
-		requests[i].offset = offset;
-		requests[i].length = 16384;
-	}
-	return requests;
-}
+#define PIECE	 16384
 
 START_TEST(requests_of_an_engine_are_carried_out)
 {
@@ -301,16 +261,17 @@ START_TEST(requests_of_an_engine_are_carried_out)
 	make_model();
 	io = open_default();
 	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
-	requests = make_requests(io, UDS_IO_WRITE);
+	fill(model, REQUESTS * PIECE, 1);
+	requests = make_requests(io, UDS_IO_WRITE, model, REQUESTS, PIECE);
 	run_requests(engine, requests, REQUESTS, 0);
 	free(requests);
 	flush.io = durable.io = io;
 	run_requests(engine, &flush, 1, 0);
 	file_is_model(image);
-	requests = make_requests(io, UDS_IO_READ);
+	requests = make_requests(io, UDS_IO_READ, found, REQUESTS, PIECE);
 	run_requests(engine, requests, REQUESTS, 0);
 	free(requests);
-	ck_assert(memcmp(model, found, REQUESTS * 16384) == 0);
+	ck_assert(memcmp(model, found, REQUESTS * PIECE) == 0);
 	fill(model, 100, 77);
 	durable.flags = UDS_IO_FUA;
 	durable.buffer = model;
@@ -447,10 +408,11 @@ START_TEST(blocks_of_the_server_are_kept)
 	struct uds_io *io;
 
 	START("--filter=blocksize-policy", ON_FILE, "blocksize-minimum=512",
-	      "blocksize-maximum=64K", "blocksize-error-policy=error");
+	      "blocksize-preferred=16K", "blocksize-maximum=64K", "blocksize-error-policy=error");
 	make_model();
 	io = open_default();
 	ck_assert_uint_eq(uds_io_block_bytes(io), 512);
+	ck_assert_uint_eq(uds_io_preferred_bytes(io), 16384);
 	ck_assert_int_eq(uds_io_write(io, block, 511, 0), UDS_ERR_UNALIGNED);
 	ck_assert_int_eq(put(io, 512, 3 * MIB, 1), 0);
 	ck_assert_int_eq(uds_io_write_zeroes(io, MIB, MIB), 0);
@@ -526,7 +488,8 @@ START_TEST(requests_on_the_way_wait_for_the_next_server)
 	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, start_later, &over), 0);
 	for (int round = 0; round < 3; round++) {
-		requests = make_requests(io, UDS_IO_WRITE);
+		fill(model, REQUESTS * PIECE, 1);
+		requests = make_requests(io, UDS_IO_WRITE, model, REQUESTS, PIECE);
 		run_requests(engine, requests, REQUESTS, 0);
 		free(requests);
 		ck_assert_int_eq(uds_io_flush(io), 0);

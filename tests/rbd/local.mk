@@ -5,7 +5,8 @@
 if HAVE_LIBRBD
 if HAVE_CHECK
 check_PROGRAMS += tests/rbd/test_rbd
-tests_rbd_test_rbd_SOURCES = tests/rbd/test_rbd.c tests/support/check_main.c tests/support/torture_env.c
+tests_rbd_test_rbd_SOURCES = tests/rbd/test_rbd.c tests/support/check_main.c tests/support/run_requests.c \
+	tests/support/run_requests.h tests/support/torture_env.c
 tests_rbd_test_rbd_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_rbd_test_rbd_CFLAGS = $(TEST_CFLAGS)
 tests_rbd_test_rbd_LDADD = libuds-rbd.la libuds.la $(LIBRBD_LIBS) $(CHECK_LIBS) -lpthread

@@ -18,6 +18,7 @@
 #include <uds/rbd.h>
 
 #include "check_main.h"
+#include "run_requests.h"
 #include "torture_env.h"
 
 #define MIB	     ((uint64_t)1 << 20)
@@ -231,48 +232,6 @@ END_TEST
 #define REQUESTS 512
 #define PIECE	 (SIZE / REQUESTS)
 
-/* Submits all at once, as far as the engine's depth goes, and checks each status. */
-static void run_requests(struct uds_io_engine *engine, struct uds_io_request *requests,
-			 size_t count, int status)
-{
-	struct uds_io_request *done[64], *one;
-	size_t sent = 0, ended = 0;
-
-	while (ended < count) {
-		int n;
-
-		while (sent < count && uds_io_engine_in_flight(engine) < 64) {
-			one = &requests[sent++];
-			ck_assert_int_eq(uds_io_engine_submit(engine, &one, 1), 0);
-		}
-		n = uds_io_engine_reap(engine, done, 64, 1, -1);
-		ck_assert_int_gt(n, 0);
-		for (int i = 0; i < n; i++)
-			ck_assert_int_eq(done[i]->status, status);
-		ended += (size_t)n;
-	}
-}
-
-/* One for each piece of the image, in a mixed order. */
-static struct uds_io_request *make_requests(struct uds_io *io, enum uds_io_kind kind)
-{
-	struct uds_io_request *requests = calloc(REQUESTS, sizeof(*requests));
-
-	ck_assert_ptr_nonnull(requests);
-	for (size_t i = 0; i < REQUESTS; i++) {
-		uint64_t offset = (i * 7 % REQUESTS) * PIECE;
-
-		if (kind == UDS_IO_WRITE)
-			fill(model + offset, PIECE, i + 1);
-		requests[i].io = io;
-		requests[i].kind = kind;
-		requests[i].buffer = (kind == UDS_IO_WRITE ? model : found) + offset;
-		requests[i].offset = offset;
-		requests[i].length = PIECE;
-	}
-	return requests;
-}
-
 START_TEST(requests_of_an_engine_are_carried_out)
 {
 	struct uds_io_request single = { .kind = UDS_IO_FLUSH };
@@ -281,12 +240,13 @@ START_TEST(requests_of_an_engine_are_carried_out)
 	struct uds_io_engine *engine;
 
 	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, NULL, &engine), 0);
-	requests = make_requests(io, UDS_IO_WRITE);
+	fill(model, REQUESTS * PIECE, 1);
+	requests = make_requests(io, UDS_IO_WRITE, model, REQUESTS, PIECE);
 	run_requests(engine, requests, REQUESTS, 0);
 	free(requests);
 	single.io = io;
 	run_requests(engine, &single, 1, 0);
-	requests = make_requests(io, UDS_IO_READ);
+	requests = make_requests(io, UDS_IO_READ, found, REQUESTS, PIECE);
 	run_requests(engine, requests, REQUESTS, 0);
 	free(requests);
 	ck_assert(memcmp(model, found, SIZE) == 0);
@@ -302,6 +262,26 @@ START_TEST(requests_of_an_engine_are_carried_out)
 	single.offset = SIZE;
 	run_requests(engine, &single, 1, UDS_ERR_OUT_OF_RANGE);
 	uds_io_engine_close(engine);
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+END_TEST
+
+START_TEST(transfers_within_an_object_cost_least)
+{
+	uint64_t features = RBD_FEATURES_DEFAULT | RBD_FEATURE_STRIPINGV2;
+	struct uds_rbd_options options = defaults();
+	struct uds_io *io = open_default();
+	int order = OBJECT_ORDER;
+
+	ck_assert_uint_eq(uds_io_preferred_bytes(io), OBJECT);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	/* The bytes of an object lie apart. */
+	connect_other(NULL, NULL);
+	(void)rbd_remove(pool, "striped");
+	ck_assert_int_eq(rbd_create3(pool, "striped", SIZE, features, &order, 65536, 4), 0);
+	disconnect_other();
+	io = open_with("rbd/striped", &options);
+	ck_assert_uint_eq(uds_io_preferred_bytes(io), 65536);
 	ck_assert_int_eq(uds_io_close(io), 0);
 }
 END_TEST
@@ -603,6 +583,7 @@ int main(void)
 	tcase_add_test(tcase, reads_show_what_was_written);
 	tcase_add_test(tcase, sizes_are_kept_unless_a_change_is_allowed);
 	tcase_add_test(tcase, requests_of_an_engine_are_carried_out);
+	tcase_add_test(tcase, transfers_within_an_object_cost_least);
 	tcase_add_test(tcase, holes_are_found);
 	tcase_add_test(tcase, holes_are_found_without_an_object_map);
 	tcase_add_test(tcase, the_same_image_is_known);
