@@ -76,8 +76,8 @@ const struct command index_commands[] = {
 	},
 	{
 		.name = "scan",
-		.line = "Says what deduplication would save in files, trees and block devices",
-		.usage = "[--index INDEX] [--block-size BYTES] [OPTION...] PATH...",
+		.line = "Says what deduplication would save in files, trees and volumes",
+		.usage = "[--index INDEX] [--block-size BYTES] [OPTION...] PATH|URI...",
 		.options = scan_options,
 		.run = scan_run,
 	},

@@ -2,6 +2,7 @@
 /* Looking at the first blocks of a file or device. */
 #include "identify.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,13 +73,27 @@ void vdo_uri(const char *uri, char *ret_uri, size_t room)
 	ret_uri[n] = '\0';
 }
 
-/* What is in vdo:, as it stands there, without the parameters. False for another URI. */
-static bool inner_uri(const char *uri, char *ret_inner, size_t room)
+static int hex_digit(char c)
 {
+	const char *digits = "0123456789abcdef", *at = strchr(digits, tolower((unsigned char)c));
+
+	return c != '\0' && at != NULL ? (int)(at - digits) : -1;
+}
+
+bool inner_uri(const char *uri, char *ret_inner, size_t room)
+{
+	size_t n = 0;
+
 	if (!is_vdo_uri(uri))
 		return false;
-	uri += strlen(VDO_SCHEME);
-	snprintf(ret_inner, room, "%.*s", (int)strcspn(uri, "?"), uri);
+	for (uri += strlen(VDO_SCHEME); *uri != '\0' && *uri != '?' && n + 1 < room; uri++) {
+		int high = *uri == '%' ? hex_digit(uri[1]) : -1;
+		int low = high >= 0 ? hex_digit(uri[2]) : -1;
+
+		ret_inner[n++] = low >= 0 ? (char)(high * 16 + low) : *uri;
+		uri += low >= 0 ? 2 : 0;
+	}
+	ret_inner[n] = '\0';
 	return true;
 }
 

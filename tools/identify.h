@@ -52,6 +52,12 @@ const char *damaged_blocks(const struct identity *identity);
 void vdo_uri(const char *uri, char *ret_uri, size_t room);
 
 /*
+ * The other way: what is in vdo:, as it is written by itself, without the parameters of vdo:. False
+ * for another URI.
+ */
+bool inner_uri(const char *uri, char *ret_inner, size_t room);
+
+/*
  * Looks at what a URI names, without a lock, and writes nothing. Returns 0, or what opening or
  * reading it said, with a sentence.
  */

@@ -2,7 +2,6 @@
 /* `uds info`: what an index is, without opening it, and with --resident what opening it takes. */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "families.h"
@@ -154,12 +153,12 @@ static void look_for_vdo(struct target *target, struct vdo_view *view)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 	const struct uds_vdo_info empty = UDS_VDO_INFO_INIT;
-	bool named = strncmp(target->uri, "vdo:", 4) == 0;
-	const char *device = named ? target->uri + 4 : target->uri;
+	char inner[1024];
+	bool named = inner_uri(target->uri, inner, sizeof(inner));
 	struct uds_io *io;
 
 	options.no_lock = true;
-	if (open_uri(device, &options, NULL, NULL, &io) < 0)
+	if (open_uri(named ? inner : target->uri, &options, NULL, NULL, &io) < 0)
 		return;
 	view->info = empty;
 	view->known = uds_vdo_read_info(io, NULL, &view->info) == 0;

@@ -41,6 +41,7 @@ uds_SOURCES = \
 	tools/scan_set.c tools/scan_set.h \
 	tools/scan_time.c tools/scan_time.h \
 	tools/scan_tree.c tools/scan_tree.h \
+	tools/scan_volume.c tools/scan_volume.h \
 	tools/scan_walk.c tools/scan_walk.h \
 	tools/schemes.c tools/schemes.h \
 	tools/snapshot_commands.c \

@@ -12,6 +12,8 @@
 #include "scan_report.h"
 #include "scan_set.h"
 #include "scan_time.h"
+#include "scan_volume.h"
+#include "schemes.h"
 
 /* One run of the command. */
 struct scan {
@@ -165,10 +167,15 @@ static void leave_indexes_out(struct scan *scan)
 {
 	for (unsigned int i = 0; i < target_index_count(&scan->target); i++) {
 		const char *name = target_index_name(&scan->target, i);
+		struct file_key *key = &scan->options.indexes[scan->options.index_count];
 
-		if (strcmp(name, "mem:") != 0 &&
-		    find_key(name, &scan->options.indexes[scan->options.index_count]) == 0)
-			scan->options.index_count++;
+		if (strcmp(name, "mem:") == 0)
+			continue;
+		if (has_known_scheme(name) && scan->target.io != NULL)
+			*key = volume_key(scan->target.io, name);
+		else if (find_key(name, key) < 0)
+			continue;
+		scan->options.index_count++;
 	}
 }
 

@@ -38,8 +38,10 @@
  */
 struct scan_file {
 	char *path;
-	int descriptor;	   /* -1 once it is closed */
-	struct uds_io *io; /* of the descriptor; NULL: it is read without one, or closed */
+	int descriptor; /* -1 once it is closed */
+	/* of the descriptor, or of a volume; NULL: it is read without one, or closed */
+	struct uds_io *io;
+	bool is_volume; /* named by a URI: there is no descriptor */
 	uint64_t size;
 	uint64_t inode;
 	uint64_t file_system; /* on which its blocks may be shared; 0: they are not */

@@ -57,7 +57,7 @@ static struct scan_device look_up_device(struct cutter *cutter, unsigned int *re
 	*ret_number = i;
 	if (i < cutter->device_count)
 		return cutter->devices[i];
-	if (!walked->is_device) {
+	if (!walked->is_device && walked->io == NULL) {
 		device.file_system = sharing_file_system(walked->descriptor, walked->device);
 		device.in_memory = is_in_memory(walked->descriptor);
 	}
@@ -78,7 +78,7 @@ static bool places_fit(struct cutter *cutter)
 		 "longer than %llu bytes, the most with blocks of %llu bytes; not scanned",
 		 (unsigned long long)most, (unsigned long long)cutter->options->block_bytes);
 	walker_refuse(cutter->walker, what);
-	close(cutter->walked.descriptor);
+	walked_file_close(&cutter->walked);
 	return false;
 }
 
@@ -111,6 +111,9 @@ static int next_file(struct cutter *cutter)
 	if (r < 0)
 		return r;
 	cutter->files++;
+	cutter->unit = cutter->options->block_bytes;
+	if (cutter->walked.io != NULL && cutter->unit < uds_io_block_bytes(cutter->walked.io))
+		cutter->unit = uds_io_block_bytes(cutter->walked.io);
 	cutter->offset = 0;
 	cutter->data_begin = 0;
 	cutter->data_end = 0;
@@ -120,7 +123,7 @@ static int next_file(struct cutter *cutter)
 /* Looks up the next range of data when the last one is cut, and puts it on block boundaries. */
 static void look_ahead(struct cutter *cutter)
 {
-	uint64_t mask = cutter->options->block_bytes - 1;
+	uint64_t mask = cutter->unit - 1;
 	uint64_t size = cutter->file->size;
 
 	if (cutter->offset < cutter->data_end || cutter->offset >= size)
@@ -154,10 +157,32 @@ static void add_piece(struct cutter *cutter, struct scan_batch *batch, uint64_t 
 		scan_file_use_descriptor(cutter->file);
 		batch->buffer_used += (size_t)((bytes + mask) & ~mask);
 		/* By the time it is submitted, the system has begun to fetch it. */
-		posix_fadvise(cutter->file->descriptor, (off_t)cutter->offset, (off_t)bytes,
-			      POSIX_FADV_WILLNEED);
+		if (!cutter->file->is_volume)
+			posix_fadvise(cutter->file->descriptor, (off_t)cutter->offset, (off_t)bytes,
+				      POSIX_FADV_WILLNEED);
 	}
 	cutter->offset += bytes;
+}
+
+/*
+ * The room for data of a volume: a multiple of its blocks, at a place that its memory must have.
+ * A run of pieces ends where transfers cost least.
+ */
+static uint64_t volume_room(const struct cutter *cutter, struct scan_batch *batch)
+{
+	const struct uds_io *io = cutter->walked.io;
+	uint64_t align = uds_io_memory_alignment(io), prefers = uds_io_preferred_bytes(io);
+	uint64_t room, beyond;
+
+	if (align > cutter->options->block_bytes)
+		batch->buffer_used = (size_t)((batch->buffer_used + align - 1) & ~(align - 1));
+	if (batch->buffer_used >= BATCH_BYTES)
+		return 0;
+	room = (BATCH_BYTES - batch->buffer_used) & ~(cutter->unit - 1);
+	if (room == 0 || prefers == 0 || prefers % cutter->unit != 0)
+		return room;
+	beyond = (cutter->offset + room) % prefers;
+	return beyond < room ? room - beyond : room;
 }
 
 /* Adds what fits of the current file. Returns false when the batch is full. */
@@ -175,6 +200,8 @@ static bool cut_file(struct cutter *cutter, struct scan_batch *batch)
 			continue;
 		}
 		bytes = cutter->data_end - cutter->offset;
+		if (cutter->file->is_volume)
+			room = volume_room(cutter, batch);
 		if (room == 0)
 			return false;
 		add_piece(cutter, batch, bytes < room ? bytes : room, false);

@@ -13,6 +13,7 @@ struct cutter {
 	struct walker *walker;
 	struct walked_file walked; /* the file being cut; its descriptor is file's */
 	struct scan_file *file;	   /* NULL: at the next file */
+	uint64_t unit;		   /* where it may be cut: blocks of the scan, and of its I/O */
 	uint64_t offset;	   /* how far it is cut */
 	uint64_t data_begin;	   /* the range of data that offset is in or before */
 	uint64_t data_end;

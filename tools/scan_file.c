@@ -21,8 +21,8 @@ static int open_io(const struct walked_file *walked, const struct scan_device *d
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 
-	*ret_io = NULL;
-	if (walked->size < LARGE_FILE_BYTES || device->in_memory)
+	*ret_io = walked->io;
+	if (walked->io != NULL || walked->size < LARGE_FILE_BYTES || device->in_memory)
 		return 0;
 	options.no_lock = true; /* a program that writes to the file may go on */
 	options.uring = true;
@@ -41,7 +41,7 @@ int scan_file_make(const struct walked_file *walked, const struct scan_device *d
 	if (file != NULL && file->path != NULL)
 		r = open_io(walked, device, &file->io);
 	if (r < 0) {
-		close(walked->descriptor);
+		walked_file_close(walked);
 		if (file != NULL)
 			free(file->path);
 		free(file);
@@ -49,6 +49,7 @@ int scan_file_make(const struct walked_file *walked, const struct scan_device *d
 	}
 	file->descriptor = walked->descriptor;
 	file->size = walked->size;
+	file->is_volume = walked->io != NULL;
 	file->inode = walked->inode & FIELD_MASK;
 	file->file_system = walked->is_device ? 0 : device->file_system;
 	file->device = number;

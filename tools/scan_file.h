@@ -20,7 +20,7 @@ struct scan_device {
 };
 
 /*
- * Takes over the descriptor of what was walked, also when it fails; a large file gets an
+ * Takes over the descriptor or I/O of what was walked, also when it fails; a large file gets an
  * I/O. One user.
  * @number: of the device. Returns 0 or a negative status.
  */

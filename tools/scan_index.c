@@ -68,7 +68,7 @@ int measure_input(const struct scan_options *options, bool quiet, uint64_t *ret_
 		count.files++;
 		add_bytes(ret_bytes, file.size);
 		*ret_blocks += data_blocks(&file, options->block_shift);
-		close(file.descriptor);
+		walked_file_close(&file);
 	}
 	progress_end(&count.progress);
 	walker_close(walker);

@@ -50,6 +50,27 @@ static int read_piece(struct scan_piece *piece)
 	return 0;
 }
 
+/* As much of a volume's piece as can be read, block by block; see read_piece(). */
+static int read_blocks(const struct scan_options *options, struct scan_piece *piece)
+{
+	const struct uds_io_request *transfer = &piece->transfer;
+	uint64_t unit = options->block_bytes, left;
+	int r = 0;
+
+	if (unit < uds_io_block_bytes(piece->file->io))
+		unit = uds_io_block_bytes(piece->file->io);
+	piece->read_bytes = 0;
+	while (r == 0 && piece->read_bytes < transfer->length) {
+		left = transfer->length - piece->read_bytes;
+		r = uds_io_read(piece->file->io, (uint8_t *)transfer->buffer + piece->read_bytes,
+				(size_t)(left < unit ? left : unit),
+				transfer->offset + piece->read_bytes);
+		if (r == 0)
+			piece->read_bytes += left < unit ? left : unit;
+	}
+	return r;
+}
+
 /* Which file is meant only a request says. */
 static int submit_reads(void *context, struct uds_io_request *const *requests, size_t count)
 {
@@ -232,7 +253,9 @@ uint64_t piece_settle(const struct scan_options *options, struct scan_piece *pie
 		return 0;
 	}
 	/* Of an I/O of its own it is known that the transfer failed, but not where. */
-	if (piece->file->io != NULL)
+	if (piece->file->is_volume)
+		status = read_blocks(options, piece);
+	else if (piece->file->io != NULL)
 		status = read_piece(piece);
 	if (status == 0 && said == UDS_ERR_OUT_OF_RANGE)
 		return 0; /* it has grown again */

@@ -20,6 +20,8 @@
 
 #include "scan_set.h"
 #include "scan_tree.h"
+#include "scan_volume.h"
+#include "schemes.h"
 
 #define SMALL_FILE_BYTES 65536
 
@@ -60,6 +62,14 @@ void walker_close(struct walker *walker)
 	pair_set_free(&walker->files);
 	pair_set_free(&walker->directories);
 	free(walker);
+}
+
+void walked_file_close(const struct walked_file *file)
+{
+	if (file->io != NULL)
+		uds_io_close(file->io);
+	else
+		close(file->descriptor);
 }
 
 uint64_t walker_errors(const struct walker *walker)
@@ -231,6 +241,7 @@ static int open_file(struct walker *walker, const struct place *place, struct st
 	}
 	ret_file->path = walker->tree.path;
 	ret_file->descriptor = descriptor;
+	ret_file->io = NULL;
 	ret_file->device = (uint64_t)ret_st->st_dev;
 	ret_file->inode = (uint64_t)ret_st->st_ino;
 	ret_file->is_device = S_ISBLK(ret_st->st_mode);
@@ -340,6 +351,36 @@ static int visit_named(struct walker *walker, const struct place *place,
 	return 0;
 }
 
+/* Opens a volume that a URI names; see visit(). */
+static int visit_volume(struct walker *walker, const char *uri, struct walked_file *ret_file)
+{
+	struct uds_message message = { "" };
+	struct walked_file file;
+	struct file_key key;
+	int r = volume_open(uri, walker->options.command, &message, &file);
+
+	if (r < 0) {
+		walker->errors++;
+		if (!walker->options.silent)
+			complain_about(walker->options.command, uri,
+				       message.text[0] != '\0' ? message.text : uds_strerror(r));
+		return 0;
+	}
+	key = volume_key(file.io, uri);
+	if (is_left_out(walker, key)) {
+		walker->left_out = true;
+		r = 0;
+	} else if (!pair_set_has(&walker->files, key.device, key.inode)) {
+		r = pair_set_add(&walker->files, key.device, key.inode);
+		r = r == 0 ? 1 : r;
+	}
+	if (r == 1)
+		*ret_file = file;
+	else
+		walked_file_close(&file);
+	return r;
+}
+
 /* Starts with the next of the paths that were named, in their order; see visit(). */
 static int visit_next_path(struct walker *walker, struct walked_file *ret_file)
 {
@@ -351,6 +392,8 @@ static int visit_next_path(struct walker *walker, struct walked_file *ret_file)
 		return r;
 	if (is_stopped(walker))
 		return -ECANCELED;
+	if (has_known_scheme(path))
+		return visit_volume(walker, path, ret_file);
 	r = open_start_of_path(path, &place.directory, &place.name);
 	if (r < 0) {
 		tell_error(walker, -r);
@@ -392,6 +435,10 @@ void find_data(const struct walked_file *file, uint64_t offset, uint64_t *ret_be
 {
 	off_t begin, end;
 
+	if (file->io != NULL) {
+		volume_find_data(file, offset, ret_begin, ret_end);
+		return;
+	}
 	*ret_begin = offset;
 	*ret_end = file->size;
 	if (!file->may_have_holes || offset >= file->size)

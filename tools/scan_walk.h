@@ -7,6 +7,9 @@
  * in several places, or lies in several of the trees, is walked where it is met first, and a mount
  * inside itself ends there.
  *
+ * What is named by a URI whose scheme the command knows is one volume, read through the library's
+ * I/O layer; a file or device that is also met by its path is read once.
+ *
  * Symbolic links are followed only where they are named on the command line (device names often are
  * links). Files come in the order of their names, so that two scans of one tree agree on which of
  * two equal blocks came first.
@@ -19,6 +22,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <uds/io.h>
 
 #include "tool.h"
 
@@ -46,8 +51,10 @@ struct walker_options {
 /* A file that is open to be read. The path is valid until the next one. */
 struct walked_file {
 	const char *path;
-	int descriptor; /* the caller's: it closes it */
-	uint64_t size;	/* bytes */
+	/* One of them is there, and the caller's: walked_file_close() */
+	int descriptor;	   /* -1: there is an I/O */
+	struct uds_io *io; /* of a volume that is named by a URI, or NULL */
+	uint64_t size;	   /* bytes */
 	uint64_t device, inode;
 	bool is_device; /* a block device */
 	bool may_have_holes;
@@ -65,6 +72,9 @@ void walker_close(struct walker *walker);
  * stopped, or another negated errno.
  */
 int walker_next(struct walker *walker, struct walked_file *ret_file);
+
+/* Closes a file that no scan_file has taken over. */
+void walked_file_close(const struct walked_file *file);
 
 /* What could not be read, so far. */
 uint64_t walker_errors(const struct walker *walker);

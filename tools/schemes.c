@@ -27,6 +27,27 @@ static const struct bringer bringers[] = {
 
 #define BRINGERS (sizeof(bringers) / sizeof(bringers[0]))
 
+static const char *const built_in[] = { "file", "mem", "concat", "vdo", "lvm" };
+
+bool has_known_scheme(const char *name)
+{
+	size_t length = strcspn(name, ":/");
+
+	if (name[length] != ':')
+		return false;
+	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
+		if (strlen(built_in[i]) == length && strncmp(name, built_in[i], length) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < BRINGERS; i++) {
+		for (const char *const *scheme = bringers[i].schemes; *scheme != NULL; scheme++) {
+			if (strlen(*scheme) == length && strncmp(name, *scheme, length) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool is_in_name(char c)
 {
 	return isalnum((unsigned char)c) || c == '+' || c == '-' || c == '.';

@@ -156,6 +156,72 @@ def a_scan_keeps_its_index_there():
         equal([scan["known_blocks"] for scan in scans], [0, 256])
 
 
+def an_export_is_scanned_as_the_file_behind_it():
+    with Folder() as folder, Pair(folder, 8 * MIB) as pair:
+        block = os.urandom(4096)
+        for path in pair.plain, pair.behind:
+            with open(path, "r+b") as file:
+                for at in 0, 3 * MIB, 3 * MIB + 4096, 5 * MIB + 8192:
+                    file.seek(at)
+                    file.write(block + b"%08192d" % at)
+        index = os.path.join(folder, "index")
+        create(index)
+        for options in [], ["--block-size", "512"], ["--block-size", "1M"], ["--index", index, "--no-save"]:
+            scans = [uds("scan", "--json", *options, uri).json for uri in pair.uris()]
+            equal(*[{key: value for key, value in scan.items() if "second" not in key} for scan in scans])
+            equal(scans[0]["unique_blocks"] > 0, True)
+        # It is read once; a range of it is something else.
+        once = uds("scan", "--json", pair.server.uri, pair.server.uri).json
+        equal((once["files"], once["bytes"]), (1, 8 * MIB))
+        part = uds("scan", "--json", pair.server.uri + "&offset=3M&length=64K").json
+        equal((part["bytes"], part["unique_blocks"], part["duplicate_blocks"]), (65536, 3, 1))
+        table = uds("scan", "--top", "3", "--first-seen", pair.server.uri)
+        has(table.out, "%s: 4096 bytes at 8192 first seen in %s at 4096" % (pair.server.uri, pair.server.uri),
+            " 24.00 KiB    0.3 %  " + pair.server.uri)
+
+
+def holes_of_an_export_are_not_read():
+    with Folder() as folder:
+        log = os.path.join(folder, "log")
+        with Pair(folder, 64 * MIB, (["--filter=log"], ["logfile=" + log])) as pair:
+            with open(pair.behind, "r+b") as file:
+                file.seek(40 * MIB)
+                file.write(os.urandom(MIB))
+            found = uds("scan", "--json", pair.server.uri).json
+            equal((found["unique_blocks"], found["zero_blocks"]), (256, 63 * 256))
+            with open(log, encoding="utf-8") as file:
+                reads = [line for line in file if " Read " in line and "offset=" in line]
+            places = [int(line.split("offset=")[1].split()[0], 16) for line in reads]
+            equal(len(places) > 0 and all(40 * MIB <= at < 41 * MIB for at in places), True, reads[:5])
+
+
+def errors_of_an_export_are_told_with_their_place():
+    with Folder() as folder:
+        flag = os.path.join(folder, "flag")
+        server = (["--filter=error"], ["error-pread=EIO", "error-pread-rate=100%", "error-file=" + flag])
+        with Pair(folder, 4 * MIB, server) as pair:
+            with open(pair.behind, "r+b") as file:
+                file.write(os.urandom(4 * MIB))
+            with open(flag, "w", encoding="ascii"):
+                pass
+            ran = uds("scan", "--json", pair.server.uri, pair.plain, status=FAILED,
+                      says=["%s: at byte " % pair.server.uri, ": Input/output error"])
+            equal((ran.json["errors"], ran.json["files"], ran.json["bytes"]), (1, 2, 4 * MIB))
+            os.unlink(flag)
+            equal(uds("scan", "--json", pair.server.uri).json["unique_blocks"], 1024)
+    missing = "nbd+unix:///?socket=/nowhere/s"
+    uds("scan", missing, status=FAILED, says=[missing, "No such file", "nothing was scanned"])
+
+
+def an_index_on_an_export_is_left_out():
+    with Folder() as folder, Pair(folder, index_bytes(folder)) as pair:
+        create(pair.server.uri)
+        with open(os.path.join(folder, "data"), "wb") as file:
+            file.write(os.urandom(MIB))
+        found = uds("scan", "--json", "--index", pair.server.uri, file.name, pair.server.uri).json
+        equal((found["index_left_out"], found["files"]), (True, 1))
+
+
 def an_export_that_is_too_small_is_named():
     with Folder() as folder:
         size = index_bytes(folder)
@@ -422,8 +488,12 @@ def a_vdo_volume_is_an_export():
             inner = server.uri.replace("?", "%3F")
             says = [uds("info", "vdo:" + uri, status=None) for uri in (volume.path, inner)]
             equal(says[0].status, says[1].status)
-            first = [ran.err.splitlines()[0] for ran in says]
-            equal(first[1].replace(inner, "X").replace(server.uri, "X"), first[0].replace(volume.path, "X"))
+            texts = [says[0].err.replace(volume.path, "X"), says[1].err.replace(inner, "X").replace(server.uri, "X")]
+            equal(texts[1], texts[0])
+            has(texts[1], "the volume has no index that can be used")
+            equal(says[1].out.replace(inner, "X"), says[0].out.replace(volume.path, "X"))
+            # What to type names the volume as it is by itself.
+            uds("vdo", "prime", "vdo:" + inner, status=None, says="type: uds vdo prime '%s'" % server.uri)
 
 
 # ---- certificates ----
@@ -505,6 +575,8 @@ def a_library_that_is_not_there_is_named():
 
 if __name__ == "__main__":
     sys.exit(main([an_index_has_the_bytes_that_it_has_on_a_file, a_scan_keeps_its_index_there,
+                   an_export_is_scanned_as_the_file_behind_it, holes_of_an_export_are_not_read,
+                   errors_of_an_export_are_told_with_their_place, an_index_on_an_export_is_left_out,
                    an_export_that_is_too_small_is_named, a_command_that_is_killed_leaves_what_can_be_recovered,
                    servers_that_are_killed_lose_nothing, a_server_with_another_size_ends_the_command,
                    errors_of_the_server_are_named, a_read_only_export_is_read_and_not_written,

@@ -12,7 +12,7 @@ import threading
 import time
 
 from tool_support import (FAILED, SCALE, SMALL, TOOL, Folder, Skip, content, equal, has, main, uds,
-                          unprivileged)
+                          unprivileged, with_bad_sectors)
 import uds_format  # the hash that shares no code with the command
 
 BLOCK = 4096
@@ -599,6 +599,66 @@ def an_interrupted_scan_ends_in_order():
         equal(uds("info", "--json", index).json["state"], "clean")
 
 
+def volumes_are_scanned_by_uri():
+    with Folder() as folder:
+        path = write(os.path.join(folder, "f"), block(1), b"\0" * BLOCK, block(2), block(1), block(3)[:100])
+        os.truncate(path, 3 << 20)
+
+        def scan(*names, **options):
+            return {key: value for key, value in uds("scan", "--json", *names, **options).json.items()
+                    if "second" not in key}
+        for options in [], ["--block-size", 512], ["--block-size", "1M"], ["--readers", 3]:
+            equal(scan(*options, "file:" + path), scan(*options, path))
+        for uri in "file:%s?direct=auto&uring=1" % path, "concat:?part=file:" + path:
+            equal(scan(uri), scan(path))
+        # What is one thing by any name is read once; what only shows a part of it is another one.
+        for names in [path, "file:" + path], ["file:" + path, path], ["file:" + path] * 2:
+            equal((scan(*names)["files"], scan(*names)["unique_blocks"]), (1, 3))
+        for uri in ("file:%s?length=8K" % path, "file:%s?offset=8K" % path, "concat:?part=%s&part=mem:%%3Fsize=1M" % path,
+                    "concat:?part=%s&part=%s" % (path, path)):
+            for names in [path, uri], [uri, path]:
+                equal(scan(*names)["files"], 2)
+        equal(scan("file:%s?offset=4K&length=12K" % path)["unique_blocks"], 2)
+        memory = scan("mem:?size=1G")
+        equal((memory["zero_blocks"], memory["unique_blocks"], memory["bytes"]), (1 << 18, 0, 1 << 30))
+        has(uds("scan", "--top", 2, "file:" + path).out, "  file:" + path)
+
+
+def indexes_are_left_out_by_any_name():
+    with Folder() as folder:
+        index, other = os.path.join(folder, "index"), write(os.path.join(folder, "other"), block(1))
+        uds("create", *SMALL, index)
+        for by in index, "file:" + index:
+            for names in [index, other], ["file:" + index, other], [folder]:
+                found = uds("scan", "--json", "--no-save", "--index", by, *names).json
+                equal((found["files"], found["index_left_out"], found["bytes"]), (1, True, BLOCK))
+
+
+def volumes_that_cannot_be_read_are_named():
+    with Folder() as folder:
+        path = write(os.path.join(folder, "f"), block(1))
+        for uri, words in (("file:" + folder + "/none", "No such file"), ("mem:?size=x", "size"), ("vdo:" + path, "not a VDO"),
+                           ("file:%s?offset=1M" % path, "expected to end")):
+            ran = uds("scan", "--json", uri, path, status=FAILED, says=words)
+            equal((ran.json["files"], ran.json["errors"], ran.json["unique_blocks"]), (1, 1, 1))
+            uds("scan", uri, status=FAILED, says=[words, "nothing could be read: nothing was scanned"])
+        # Other schemes are names of files.
+        os.chdir(folder)
+        write(os.path.join(folder, "backup:1"), block(2))
+        write(os.path.join(folder, "mem:"), block(3))
+        equal(uds("scan", "--json", "backup:1", "./mem:").json["unique_blocks"], 2)
+        os.chdir("/")
+
+
+def read_errors_of_volumes_are_told_with_their_place():
+    with Folder() as folder:
+        path = write(os.path.join(folder, "f"), *(block(i) for i in range(20)))
+        env = with_bad_sectors(folder, (path, 5 * BLOCK + 100, 10))
+        ran = uds("scan", "--json", "file:" + path, env=env, status=FAILED,
+                  says="file:%s: at byte %d: Input/output error" % (path, 5 * BLOCK))
+        equal((ran.json["unique_blocks"], ran.json["bytes"], ran.json["errors"]), (5, 5 * BLOCK, 1))
+
+
 if __name__ == "__main__":
     sys.exit(main([
         counts_agree_with_an_independent_count, every_block_size_is_counted_right,
@@ -617,4 +677,6 @@ if __name__ == "__main__":
         the_place_of_a_read_error_of_a_device_is_told,
         read_errors_are_told_with_their_place, the_table_has_the_most_duplicated_files_first,
         where_a_block_was_first_seen_is_told, names_and_data_are_what_the_manual_says,
+        volumes_are_scanned_by_uri, indexes_are_left_out_by_any_name, volumes_that_cannot_be_read_are_named,
+        read_errors_of_volumes_are_told_with_their_place,
         the_report_calls_itself_an_estimate, an_interrupted_scan_ends_in_order]))
