@@ -217,6 +217,7 @@ int checksums_read(struct checksums *c, uint32_t *ret_unreadable, struct uds_mes
 	uint32_t step = READ_BLOCKS / c->area.parts + 1, unreadable = 0;
 	uint8_t *memory;
 
+	step = c->slots < step ? c->slots : step;
 	memory = io_allocate_buffer(c->io, &c->env, (uint64_t)step * c->area.parts * BLOCK_BYTES);
 	if (memory == NULL)
 		return -ENOMEM;

@@ -89,16 +89,19 @@ static int take_chain(struct replayer *replayer, struct chain_position *at, take
 	struct uds_index *index = replayer->index;
 	const struct extras_area *area = &index->layout.extras;
 	uint64_t end = replayer->found->end, n, left;
+	uint64_t step = end - at->block < READ_BLOCKS ? end - at->block : READ_BLOCKS;
 	uint8_t *blocks;
 	int r = 0;
 
-	blocks = io_allocate_buffer(index->io, &index->env, READ_BLOCKS * BLOCK_BYTES);
+	if (step == 0)
+		return 0;
+	blocks = io_allocate_buffer(index->io, &index->env, step * BLOCK_BYTES);
 	if (blocks == NULL)
 		return -ENOMEM;
 	while (r == 0 && at->block < end) {
 		/* No read goes around the end of the area. */
 		left = area->journal_blocks - at->block % area->journal_blocks;
-		n = end - at->block < READ_BLOCKS ? end - at->block : READ_BLOCKS;
+		n = end - at->block < step ? end - at->block : step;
 		n = n < left ? n : left;
 		r = journal_read(index->io, area, at->block, n, blocks, message);
 		if (r < 0)

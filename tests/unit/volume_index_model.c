@@ -114,25 +114,54 @@ void model_get(struct model *model, const struct uds_record_name *name, struct m
 	ret->vcn = window->low + ((list->entries[ret->at].value - window->low) & p->chapter_mask);
 }
 
+static struct delta_code code_of(const struct model *model, unsigned int sub)
+{
+	struct delta_code code;
+
+	must_equal(delta_code_make(model->parameters[sub].mean_delta,
+				   model->parameters[sub].chapter_bits, &code),
+		   0);
+	return code;
+}
+
+static uint64_t entry_bits(const struct delta_code *code, const struct model_entry *entry,
+			   uint32_t key_before)
+{
+	return code->payload_bits + delta_code_bits(code, entry->key - key_before) +
+	       (entry->collision ? 128 : 0);
+}
+
 uint64_t model_coded_bits(const struct model *model, unsigned int sub, uint32_t number)
 {
 	struct model_list *list = &model->lists[sub][number];
-	struct delta_code code;
+	const struct delta_code code = code_of(model, sub);
 	uint64_t bits = 0;
 	uint32_t key = 0;
 
 	if (list->bits_known)
 		return list->bits;
-	must_equal(delta_code_make(model->parameters[sub].mean_delta,
-				   model->parameters[sub].chapter_bits, &code),
-		   0);
 	for (uint32_t i = 0; i < list->count; i++) {
-		bits += code.payload_bits + delta_code_bits(&code, list->entries[i].key - key);
-		bits += list->entries[i].collision ? 128 : 0;
+		bits += entry_bits(&code, &list->entries[i], key);
 		key = list->entries[i].key;
 	}
 	list->bits = bits;
 	list->bits_known = true;
+	return bits;
+}
+
+/* The list's size with an entry more, which changes the distance of the one behind it. */
+static uint64_t bits_with(const struct model *model, const struct model_record *record,
+			  const struct model_entry *entry, uint32_t at)
+{
+	const struct model_list *list = &model->lists[record->sub][record->list];
+	const struct delta_code code = code_of(model, record->sub);
+	uint32_t before = at > 0 ? list->entries[at - 1].key : 0;
+	uint64_t bits = model_coded_bits(model, record->sub, record->list);
+
+	bits += entry_bits(&code, entry, before);
+	if (at < list->count)
+		bits += entry_bits(&code, &list->entries[at], entry->key) -
+			entry_bits(&code, &list->entries[at], before);
 	return bits;
 }
 
@@ -144,28 +173,27 @@ int model_put(struct model *model, struct model_record *record, const struct uds
 	uint32_t at = record->at + record->found;
 	struct model_entry entry = { 0 };
 
+	uint64_t bits;
+
 	must(!record->collision);
-	if (list->count == list->room) {
-		list->room = list->room * 2 + 8;
-		list->entries = realloc(list->entries, list->room * sizeof(list->entries[0]));
-	}
 	entry.key = name_address(p, name);
 	entry.value = (uint32_t)(vcn & p->chapter_mask);
 	entry.collision = record->found;
 	entry.name = *name;
+	bits = bits_with(model, record, &entry, at);
+	if (bits > 65535) {
+		model->overflows++;
+		return UDS_ERR_OVERFLOW;
+	}
+	if (list->count == list->room) {
+		list->room = list->room * 2 + 8;
+		list->entries = realloc(list->entries, list->room * sizeof(list->entries[0]));
+	}
 	memmove(&list->entries[at + 1], &list->entries[at],
 		(list->count - at) * sizeof(list->entries[0]));
 	list->entries[at] = entry;
 	list->count++;
-	list->bits_known = false;
-	if (model_coded_bits(model, record->sub, record->list) > 65535) {
-		memmove(&list->entries[at], &list->entries[at + 1],
-			(list->count - at - 1) * sizeof(list->entries[0]));
-		list->count--;
-		list->bits_known = false;
-		model->overflows++;
-		return UDS_ERR_OVERFLOW;
-	}
+	list->bits = bits;
 	return 0;
 }
 
