@@ -11,6 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
 /* Tests run in processes of their own, so skips travel through a file that all of them share. */
 static FILE *skips;
@@ -59,7 +62,17 @@ static void keep_freed_memory(void)
 #endif
 }
 
-int run_suite(Suite *suite)
+/* A leak is a failure of all tests together where they had no processes of their own. */
+static int count_leaks(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return __lsan_do_recoverable_leak_check() != 0;
+#else
+	return 0;
+#endif
+}
+
+static int run_as(Suite *suite, enum fork_status fork_status)
 {
 	char line[512];
 	int run, failed, skipped = 0;
@@ -73,9 +86,16 @@ int run_suite(Suite *suite)
 		return 99;
 	}
 	runner = srunner_create(suite);
+	if (fork_status != CK_FORK_GETENV)
+		srunner_set_fork_status(runner, fork_status);
+	/* Check ends what hangs only where it is a process of its own. */
+	if (srunner_fork_status(runner) == CK_NOFORK)
+		alarm(1800);
 	srunner_run_all(runner, CK_NORMAL);
 	run = srunner_ntests_run(runner);
 	failed = srunner_ntests_failed(runner);
+	if (srunner_fork_status(runner) == CK_NOFORK)
+		failed += count_leaks();
 	rewind(skips);
 	while (fgets(line, sizeof(line), skips) != NULL) {
 		printf("skipped: %s", line);
@@ -86,6 +106,16 @@ int run_suite(Suite *suite)
 	srunner_free(runner);
 	fclose(skips);
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int run_suite(Suite *suite)
+{
+	return run_as(suite, CK_FORK_GETENV);
+}
+
+int run_suite_apart(Suite *suite)
+{
+	return run_as(suite, CK_FORK);
 }
 
 const char *vectors_dir(void)

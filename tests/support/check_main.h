@@ -17,6 +17,12 @@
  */
 int run_suite(Suite *suite);
 
+/*
+ * For a suite whose tests change what is the process's own, such as its descriptors, limits or
+ * registered schemes: each of them runs in a process of its own, whatever CK_FORK says.
+ */
+int run_suite_apart(Suite *suite);
+
 /* Ends the test that runs as skipped, not as passed. */
 #define skip_test(...)                  \
 	do {                            \

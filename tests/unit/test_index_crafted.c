@@ -764,5 +764,5 @@ int main(void)
 		tcase, flush_and_save_without_memory_for_left_out_records_fail_and_lose_none, 0, 4);
 	tcase_add_test(tcase, more_than_half_a_chapter_of_left_out_records_is_lost_and_counted);
 	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return run_suite_apart(suite);
 }

@@ -1367,5 +1367,5 @@ int main(void)
 	tcase_add_loop_test(tc, threads_share_an_engine, 0, 2 * BACKENDS);
 	add_more(tc);
 	suite_add_tcase(suite, tc);
-	return run_suite(suite);
+	return run_suite_apart(suite);
 }

@@ -775,5 +775,5 @@ int main(void)
 	tcase_add_test(tc, a_descriptor_that_cannot_be_used_stays_the_callers);
 	tcase_add_test(tc, options_smaller_than_in_any_version_are_refused);
 	suite_add_tcase(suite, tc);
-	return run_suite(suite);
+	return run_suite_apart(suite);
 }

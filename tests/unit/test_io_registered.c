@@ -649,5 +649,5 @@ int main(void)
 	tcase_add_loop_test(tc, a_copier_registers_its_windows, 0, 2);
 	tcase_add_test(tc, a_page_reader_registers_its_buffers);
 	suite_add_tcase(suite, tc);
-	return run_suite(suite);
+	return run_suite_apart(suite);
 }

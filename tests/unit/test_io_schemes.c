@@ -531,5 +531,5 @@ int main(void)
 	tcase_add_test(tc, threads_that_register_the_same_names_get_one_each);
 	tcase_add_test(tc, a_full_table_is_said_to_be_full);
 	suite_add_tcase(suite, tc);
-	return run_suite(suite);
+	return run_suite_apart(suite);
 }

@@ -310,5 +310,5 @@ int main(void)
 			    SUBSETS);
 	tcase_add_test(tc, nothing_that_is_opened_passes_to_another_program);
 	suite_add_tcase(suite, tc);
-	return run_suite(suite);
+	return run_suite_apart(suite);
 }

@@ -435,5 +435,5 @@ int main(void)
 	tcase_add_loop_test(tc, a_call_without_a_handle_says_what_is_wrong, 0, ROWS);
 	tcase_add_test(tc, without_memory_the_sentence_names_what_was_to_be_made);
 	suite_add_tcase(suite, tc);
-	return run_suite(suite);
+	return run_suite_apart(suite);
 }
