@@ -338,8 +338,7 @@ static int end_early(struct list_load *load, int status, struct uds_message *mes
 		return r;
 	if (store->committed == known)
 		store->list_status = status;
-	if (message != NULL)
-		message->text[0] = '\0';
+	message->text[0] = '\0';
 	return 0;
 }
 
@@ -426,8 +425,8 @@ static int refuse_doubles(struct uds_exception_store *store, struct uds_message 
 	options.origin_bytes = store->origin_bytes;
 	/* In case the check below finds none, since the device may have changed in between. */
 	failure(message, 0, "%s: a chunk is named twice", uds_io_name(store->io));
-	r = uds_exception_store_verify(store->io, &options, message == NULL ? NULL : first_finding,
-				       message, NULL, &findings);
+	r = uds_exception_store_verify(store->io, &options, first_finding, message, NULL,
+				       &findings);
 	return r == 0 || r == UDS_ERR_STOPPED ? UDS_ERR_CORRUPT : r;
 }
 

@@ -539,6 +539,12 @@ START_TEST(the_head_of_a_saved_open_chapter_says_what_there_is)
 	slot->outdated = true;
 	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
 	ck_assert(!saved.there);
+	slot->outdated = false;
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(saved.there);
+	slot->wiped = true;
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), 0);
+	ck_assert(!saved.there);
 	end(&f);
 }
 END_TEST
@@ -563,19 +569,20 @@ START_TEST(an_empty_open_chapter_has_nothing_to_be_lost)
 }
 END_TEST
 
-/* @_i: the header is damaged, too. */
+/* @_i: 1: the header is damaged, too. 2 more: the index is sparse. */
 START_TEST(a_save_that_cannot_be_read_is_told_or_passed_over)
 {
+	const bool headless = _i % 2 == 1;
 	struct saved_records saved;
 	struct fault_plan plan;
 	struct layout layout;
 	struct fixture f;
 	struct save save;
 
-	start(&f, false, 8);
+	start(&f, _i >= 2, 8);
 	fill_and_save(&f);
 	save = latest_save(&f);
-	if (_i == 1)
+	if (headless)
 		damage(&f, place_in_save(&f, 2));
 	ck_assert_int_eq(uds_index_close(f.index), 0);
 	fault_plan_start(&plan);
@@ -586,17 +593,17 @@ START_TEST(a_save_that_cannot_be_read_is_told_or_passed_over)
 	ck_assert_msg(strstr(f.message.text, ": open chapter") != NULL, "%s", f.message.text);
 	ck_assert_int_eq(find_saved(&f, &layout, true, &saved), 0);
 	/* How many there were is not known; without the header, not even whether there were any. */
-	ck_assert(saved.there == (_i == 0) && !saved.intact);
-	if (_i == 0) {
+	ck_assert(saved.there == !headless && !saved.intact);
+	if (!headless) {
 		ck_assert_uint_eq(saved.count, PER_CHAPTER);
 		ck_assert_msg(strstr(saved.why.text, "its open chapter cannot be read: ") != NULL,
 			      "%s", saved.why.text);
 	}
 	fault_plan_spoil(&plan, FAULT_READ, 0, 0);
 	fault_plan_spoil(&plan, FAULT_READ, save.volume_index[0].offset, BLOCK_BYTES);
-	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), _i == 1 ? -EIO : 0);
+	ck_assert_int_eq(find_saved(&f, &layout, false, &saved), headless ? -EIO : 0);
 	ck_assert_int_eq(find_saved(&f, &layout, true, &saved), 0);
-	ck_assert(saved.there == (_i == 0));
+	ck_assert(saved.there == !headless);
 	ck_assert_int_eq(uds_io_close(f.io), 0);
 	fault_plan_end(&plan);
 }
@@ -660,6 +667,74 @@ START_TEST(records_of_a_save_without_header_are_compared_or_the_failure_told)
 }
 END_TEST
 
+/* @_i: 1: what is left of it says that it is of the chapter that is open. */
+START_TEST(a_save_without_header_counts_for_its_own_chapter)
+{
+	uint8_t bytes[8];
+	struct fixture f;
+	uint64_t stream;
+	int r;
+
+	start(&f, false, 8);
+	fill_and_save(&f);
+	store(&f, 9500, 9510, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	stream = latest_save(&f).volume_index[0].offset;
+	ck_assert_int_eq(uds_io_read(f.io, bytes, sizeof(bytes), stream + 24), 0);
+	bytes[0] ^= _i == 0;
+	ck_assert_int_eq(uds_io_write(f.io, bytes, sizeof(bytes), stream + 24), 0);
+	damage(&f, place_in_save(&f, 2));
+	ck_assert_int_eq(reopen(&f, UDS_INDEX_LOAD, 1, true), 0);
+	f.message.text[0] = '\0';
+	r = index_check_headless_saves(f.index, false, &f.message);
+	ck_assert_int_eq(r, _i == 1 ? UDS_ERR_WOULD_LOSE_RECORDS : 0);
+	ck_assert(_i == 1 || f.message.text[0] == '\0');
+	end(&f);
+}
+END_TEST
+
+/* More than is read at a time, the rest of which cannot be read. */
+START_TEST(a_long_open_chapter_without_header_is_compared_to_its_end)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct fault_plan plan;
+	struct fixture f = { 0 };
+	struct save save;
+
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 320;
+	c.chapters_per_volume = 2;
+	ck_assert_int_eq(uds_io_open_memory(0, 1, NULL, NULL, &f.io), 0);
+	ck_assert_int_eq(uds_index_format(f.io, &c, NULL, &f.message), 0);
+	ck_assert_int_eq(uds_index_open(f.io, NULL, &f.message, &f.index), 0);
+	store(&f, 0, 34000, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	store(&f, 34000, 34010, 1);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	save = latest_save(&f);
+	ck_assert_uint_gt(save.open_chapter.bytes, (1 << 20) + BLOCK_BYTES);
+	damage(&f, place_in_save(&f, 2));
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &f.io), 0);
+	options.lose_records = true;
+	ck_assert_int_eq(uds_index_open(f.io, &options, &f.message, &f.index), 0);
+	ck_assert_int_eq(index_check_headless_saves(f.index, false, &f.message),
+			 UDS_ERR_WOULD_LOSE_RECORDS);
+	ck_assert_msg(strstr(f.message.text, ", and 10 of its records are not in the other") !=
+			      NULL,
+		      "%s", f.message.text);
+	fault_plan_spoil(&plan, FAULT_READ, save.open_chapter.offset + (1 << 20), BLOCK_BYTES);
+	ck_assert_int_eq(index_check_headless_saves(f.index, false, &f.message), -EIO);
+	ck_assert_msg(strstr(f.message.text, "open chapter") != NULL, "%s", f.message.text);
+	/* All that can be read are in the other save. */
+	ck_assert_int_eq(index_check_headless_saves(f.index, true, &f.message), 0);
+	end(&f);
+	fault_plan_end(&plan);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("index_recovery");
@@ -678,7 +753,9 @@ int main(void)
 	tcase_add_test(tc, a_save_without_its_header_must_have_room);
 	tcase_add_test(tc, the_head_of_a_saved_open_chapter_says_what_there_is);
 	tcase_add_test(tc, an_empty_open_chapter_has_nothing_to_be_lost);
-	tcase_add_loop_test(tc, a_save_that_cannot_be_read_is_told_or_passed_over, 0, 2);
+	tcase_add_loop_test(tc, a_save_that_cannot_be_read_is_told_or_passed_over, 0, 4);
+	tcase_add_loop_test(tc, a_save_without_header_counts_for_its_own_chapter, 0, 2);
+	tcase_add_test(tc, a_long_open_chapter_without_header_is_compared_to_its_end);
 	tcase_add_test(tc, records_of_a_save_without_header_are_compared_or_the_failure_told);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

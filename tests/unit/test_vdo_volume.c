@@ -200,7 +200,6 @@ static const struct {
 	{ SUPER + 365, 8, 78, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): first slab: expected behind the super block, found block "
 	  "78" },
-	/* In front of the volume itself: block numbers are 16 higher than those of the device. */
 	{ SUPER + 365, 8, 14, true, UDS_ERR_CORRUPT,
 	  "io: super block (block 101): first slab: expected behind the super block, found block "
 	  "14" },
@@ -250,6 +249,42 @@ START_TEST(damage_is_named_and_nothing_is_written)
 	ck_assert_int_eq(uds_vdo_open_index(io, NULL, NULL, &message, &index), damages[_i].status);
 	ck_assert_ptr_null(index);
 	ck_unchanged(io, image);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free(image);
+}
+END_TEST
+
+/*
+ * Block numbers of a volume are higher than those of its device by the bio offset. A first slab
+ * that lies below it lies in front of the device, however large the difference seems to be.
+ */
+START_TEST(the_bio_offset_counts_for_the_slabs)
+{
+	const uint64_t bio = 40, end = VDO_FIRST_SLAB + VDO_SLABS * VDO_SLAB_BLOCKS + bio;
+	struct uds_vdo_info info = UDS_VDO_INFO_INIT;
+	uint8_t *image = vdo_image_make(5), *super = image + VDO_DATA_AT * BLOCK;
+	uint8_t *regions = image + vdo_image_regions_at(5);
+	struct uds_io *io;
+
+	put_le64(image + 56, bio);
+	put_le64(regions + 4, 1 + bio);
+	put_le64(regions + 16, VDO_DATA_AT + bio);
+	vdo_image_seal_geometry(image, 5);
+	put_le64(super + 365, VDO_FIRST_SLAB + bio);
+	put_le64(super + 373, end);
+	vdo_image_seal_super(super);
+	io = bytes_io(image, VDO_BLOCKS * BLOCK);
+	ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), 0);
+	ck_assert_uint_eq(info.nonce, VDO_NONCE);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	put_le64(super + 365, end - 7 * VDO_SLAB_BLOCKS);
+	ck_assert_uint_lt(end - 7 * VDO_SLAB_BLOCKS, bio);
+	vdo_image_seal_super(super);
+	io = bytes_io(image, VDO_BLOCKS * BLOCK);
+	ck_assert_int_eq(uds_vdo_read_info(io, &message, &info), UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text,
+			     "first slab: expected behind the super block, found block 22") != NULL,
+		      "%s", message.text);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	free(image);
 }
@@ -627,6 +662,7 @@ int main(void)
 	tcase_add_test(tc, each_memory_setting_is_known);
 	tcase_add_loop_test(tc, damage_is_named_and_nothing_is_written, 0,
 			    sizeof(damages) / sizeof(damages[0]));
+	tcase_add_test(tc, the_bio_offset_counts_for_the_slabs);
 	tcase_add_test(tc, reference_counts_for_each_data_block_are_wanted);
 	tcase_add_test(tc, a_device_that_is_too_short_is_refused);
 	tcase_add_test(tc, a_device_that_cannot_be_read_is_named);

@@ -1032,6 +1032,136 @@ START_TEST(streams_that_lack_lists_are_refused)
 }
 END_TEST
 
+/* The highest key of each list. */
+static void put_key(struct uds_record_name *name, const struct volume_index_parameters *p,
+		    uint32_t list)
+{
+	uint64_t v = (((uint64_t)list + 1) << p->address_bits) - 1;
+
+	for (int i = 0; i < 8; i++)
+		name->bytes[i] = (uint8_t)(v >> (56 - 8 * i));
+}
+
+/* A save of one zone that has more lists than are handed over at a time, with an entry in each. */
+static struct volume_index *make_many_lists(struct geometry *ret_geometry)
+{
+	struct uds_configuration c = small_configuration(false);
+	struct volume_index_parameters p;
+	struct volume_index *index;
+
+	c.record_pages_per_chapter = 32;
+	c.chapters_per_volume = 64;
+	ck_assert_int_eq(geometry_make(&c, ret_geometry, NULL), 0);
+	volume_index_parameters_make(ret_geometry, SUB_INDEX_DENSE, &p);
+	ck_assert_uint_ge(p.list_count, 600);
+	ck_assert_int_eq(volume_index_make(&env, ret_geometry, 1, 1, 5, NULL, &index), 0);
+	for (uint32_t list = 0; list < p.list_count; list++) {
+		struct uds_record_name name = { { 0 } };
+		struct name_place place;
+		struct hint hint;
+
+		put_key(&name, &p, list);
+		volume_index_locate(index, &name, &place);
+		ck_assert_uint_eq(place.list, list);
+		volume_index_get(index, &place, &name, &hint);
+		ck_assert_int_eq(volume_index_put(index, &hint, &name, 0), 0);
+	}
+	return index;
+}
+
+/* The last bit of a list's code ends the run of zeroes of its last key. */
+static void spoil_list(struct save *save, uint32_t list)
+{
+	uint8_t *bytes = save->streams[0].bytes;
+	size_t at = 80 + 10 * (size_t)get_le32(bytes + 36);
+
+	while (get_le32(bytes + at + 4) != list)
+		at += 8 + get_le16(bytes + at + 2);
+	bytes[at + 8 + get_le16(bytes + at + 2) - 1] = 0;
+}
+
+START_TEST(reading_ends_soon_after_a_list_that_is_wrong)
+{
+	struct volume_index *index, *loaded = NULL;
+	struct uds_message message = { "" };
+	struct geometry geometry;
+	struct save save;
+
+	index = make_many_lists(&geometry);
+	save_all(index, &save);
+	volume_index_free(index);
+	spoil_list(&save, 3);
+	ck_assert_int_eq(load_by(NULL, NULL, &env, &save, &geometry, 1, 5, &message, &loaded),
+			 UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text, "list 3: entry 0 goes past the end of the list") != NULL,
+		      "%s", message.text);
+	ck_assert_uint_lt(save.streams[0].at, save.streams[0].length);
+	free_save(&save);
+}
+END_TEST
+
+/* By two threads, each with 64 lists in turn. @_i: which thread has the one that comes first. */
+START_TEST(the_first_list_that_is_wrong_is_named)
+{
+	static const uint32_t wrong[][2] = { { 10, 70 }, { 130, 70 } };
+	struct volume_index *index, *loaded = NULL;
+	struct uds_message message = { "" };
+	struct geometry geometry;
+	struct crew *crew;
+	struct save save;
+
+	index = make_many_lists(&geometry);
+	save_all(index, &save);
+	volume_index_free(index);
+	for (unsigned int i = 0; i < 2; i++)
+		spoil_list(&save, wrong[_i][i]);
+	ck_assert_int_eq(crew_make(&env, 2, &crew), 0);
+	ck_assert_int_eq(load_by(crew, NULL, &env, &save, &geometry, 1, 5, &message, &loaded),
+			 UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text, _i == 0 ? "list 10: " : "list 70: ") != NULL, "%s",
+		      message.text);
+	/* The sentence is for those who ask. */
+	ck_assert_int_eq(load_by(crew, NULL, &env, &save, &geometry, 1, 5, NULL, &loaded),
+			 UDS_ERR_CORRUPT);
+	crew_free(crew);
+	free_save(&save);
+}
+END_TEST
+
+/* Forty lists of the largest size are more bytes than are handed over at a time. */
+START_TEST(lists_of_any_size_load)
+{
+	struct uds_message message = { "" };
+	struct volume_index *index, *loaded;
+	struct volume_index_parameters p;
+	struct geometry geometry;
+	struct save save;
+
+	index = make_many_lists(&geometry);
+	volume_index_parameters_make(&geometry, SUB_INDEX_DENSE, &p);
+	for (uint32_t i = 0; i < 40 * (DELTA_LIST_MAX_BITS / DELTA_NAME_BITS); i++) {
+		struct uds_record_name name = { { 0 } };
+		struct name_place place;
+		struct hint hint;
+		int r;
+
+		put_key(&name, &p, i % 40);
+		put_le32(name.bytes + 8, i);
+		volume_index_locate(index, &name, &place);
+		volume_index_get(index, &place, &name, &hint);
+		r = volume_index_put(index, &hint, &name, 0);
+		ck_assert(r == 0 || r == UDS_ERR_OVERFLOW);
+	}
+	save_all(index, &save);
+	ck_assert_uint_gt(save.streams[0].length, 300000);
+	ck_assert_int_eq(load_by(NULL, NULL, &env, &save, &geometry, 1, 5, &message, &loaded), 0);
+	check_same_saves(index, loaded);
+	volume_index_free(loaded);
+	volume_index_free(index);
+	free_save(&save);
+}
+END_TEST
+
 START_TEST(wrong_numbers_of_streams_are_refused)
 {
 	struct volume_index *index = NULL;
@@ -1408,6 +1538,9 @@ int main(void)
 	tcase_add_test(damage, every_cut_stream_is_refused);
 	tcase_add_test(damage, a_stream_without_its_guard_is_refused);
 	tcase_add_test(damage, streams_that_lack_lists_are_refused);
+	tcase_add_test(damage, reading_ends_soon_after_a_list_that_is_wrong);
+	tcase_add_loop_test(damage, the_first_list_that_is_wrong_is_named, 0, 2);
+	tcase_add_test(damage, lists_of_any_size_load);
 	tcase_add_test(damage, wrong_numbers_of_streams_are_refused);
 	tcase_add_test(damage, random_damage_is_refused_or_harmless);
 	tcase_add_test(damage, every_failing_allocation_is_survived);
