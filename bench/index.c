@@ -25,6 +25,7 @@
 enum measure {
 	FILL,
 	STEADY,
+	DUPLICATES,
 	MISSES,
 	HITS,
 	REPLAY,
@@ -40,6 +41,7 @@ enum measure {
 static const char *const titles[MEASURES] = {
 	[FILL] = "fill, posts of new names (M/s)",
 	[STEADY] = "posts of new names, full index (M/s)",
+	[DUPLICATES] = "posts, half duplicates in runs of 4096 (M/s)",
 	[MISSES] = "queries of absent names (M/s)",
 	[HITS] = "queries of random stored names (M/s)",
 	[REPLAY] = "queries of old names in order (M/s)",
@@ -63,6 +65,7 @@ struct bench {
 	uint64_t misses;
 	uint64_t hits;
 	uint64_t steady;
+	uint64_t duplicates;
 	uint64_t posted; /* names 0 to posted - 1 were posted */
 	struct uds_io *io;
 	struct uds_index *index;
@@ -201,6 +204,31 @@ static double post_names(struct bench *bench, uint64_t count)
 	return (double)count / seconds(bench) / 1e6;
 }
 
+/* As a stream of backups does it: a run of new names, and one that was posted at one time. */
+static double post_duplicates(struct bench *bench, uint64_t count)
+{
+	enum { RUN = 4096 };
+	uint64_t held = bench->records < bench->posted ? bench->records : bench->posted;
+
+	begin(bench);
+	for (uint64_t i = 0; i < count;) {
+		const bool old = i / RUN % 2 == 1;
+		uint64_t first = bench->posted - held + held / 8, n = 0;
+
+		first += splitmix64(0x418, i / RUN) % (bench->posted - first - RUN);
+		for (; n < bench->batch && i < count && i / RUN % 2 == old; n++, i++) {
+			struct uds_request *request = &bench->requests[n];
+
+			request->kind = UDS_POST;
+			make_name(SEED, old ? first + i % RUN : bench->posted++, &request->name);
+			make_data('n', i, 1, &request->new_data);
+		}
+		run_batch(bench, (unsigned int)n);
+	}
+	uds_index_flush(bench->index);
+	return (double)count / seconds(bench) / 1e6;
+}
+
 /* @choose: gives the number of the @i-th name to query. */
 static double query_names(struct bench *bench, uint64_t seed, uint64_t count,
 			  uint64_t (*choose)(const struct bench *, uint64_t i), double *ret_found)
@@ -280,6 +308,10 @@ static void measure_requests(struct bench *bench)
 	note_size(bench, MEMORY, (double)s.memory_bytes / 1e6);
 	if (bench->steady > 0)
 		note(bench, STEADY, post_names(bench, bench->steady));
+	if (bench->duplicates > 0) {
+		warm(bench);
+		note(bench, DUPLICATES, post_duplicates(bench, bench->duplicates));
+	}
 	if (bench->misses > 0) {
 		note(bench, MISSES, query_names(bench, ABSENT, bench->misses, in_order, &found));
 		fprintf(stderr, "  found %.4f of them\n", found);
@@ -390,10 +422,10 @@ static void usage(FILE *out)
 {
 	fputs("usage: bench/index [--memory 256M] [--sparse] [--runs N] [--records N] [--misses "
 	      "N]\n"
-	      "                   [--hits N] [--steady N] [--zones Z] [--batch N] [--no-rebuild]\n"
-	      "                   [--chapters N] [--record-pages N] [--page-size BYTES]\n"
-	      "                   [--sparse-chapters N] [--sample-rate N] [--no-extras] [--keep] "
-	      "PATH\n"
+	      "                   [--hits N] [--steady N] [--duplicates N] [--zones Z]\n"
+	      "                   [--batch N] [--no-rebuild] [--chapters N] [--record-pages N]\n"
+	      "                   [--page-size BYTES] [--sparse-chapters N] [--sample-rate N]\n"
+	      "                   [--no-extras] [--keep] PATH\n"
 	      "PATH is overwritten, and removed at the end unless --keep is given.\n"
 	      "       bench/index --existing [--runs N] [--zones Z] [--no-rebuild] PATH\n"
 	      "PATH is what an earlier run kept: only save, load and rebuild.\n",
@@ -408,6 +440,7 @@ static const struct option long_options[] = {
 	{ "misses", required_argument, NULL, 'M' },
 	{ "hits", required_argument, NULL, 'H' },
 	{ "steady", required_argument, NULL, 'S' },
+	{ "duplicates", required_argument, NULL, 'D' },
 	{ "zones", required_argument, NULL, 'z' },
 	{ "batch", required_argument, NULL, 'b' },
 	{ "no-rebuild", no_argument, NULL, 'R' },
@@ -430,7 +463,8 @@ int main(int argc, char **argv)
 			       .runs = 5,
 			       .misses = 20000000,
 			       .hits = 2000000,
-			       .steady = 10000000 };
+			       .steady = 10000000,
+			       .duplicates = 4000000 };
 	struct uds_configuration *c = &bench.configuration;
 	struct uds_message message = { "" };
 	const char *memory = "256M";
@@ -459,6 +493,9 @@ int main(int argc, char **argv)
 			break;
 		case 'H':
 			bench.hits = n;
+			break;
+		case 'D':
+			bench.duplicates = n;
 			break;
 		case 'S':
 			bench.steady = n;

@@ -43,6 +43,11 @@ static int want(struct volume *volume, struct volume_lookup *lookup, enum lookup
 	return WANTS;
 }
 
+static bool reads_whole_pages(struct volume *volume, const struct volume_lookup *lookup)
+{
+	return lookup->request.keep || page_reader_is_slow(&volume->reader);
+}
+
 static int want_whole(struct volume *volume, struct volume_lookup *lookup, enum lookup_step step)
 {
 	return want(volume, lookup, step, 0, volume->geometry.page_bytes);
@@ -154,10 +159,9 @@ static int search_below_head(struct volume *volume, struct volume_lookup *lookup
 	if (r <= 0)
 		return r;
 	/* After find_list(), so that an empty list never takes the page cache's lock. */
-	if (page_reader_look(&volume->reader, &lookup->request.claim, look_into_index_page, &look,
-			     &r))
+	if (page_reader_look(&volume->reader, &lookup->request, look_into_index_page, &look, &r))
 		return r;
-	if (page_reader_prefers_page(&volume->reader, &lookup->request.claim))
+	if (page_reader_prefers_page(&volume->reader, &lookup->request))
 		return want_whole(volume, lookup, LOOKUP_INDEX_PAGE);
 	return want_list(volume, lookup);
 }
@@ -184,9 +188,10 @@ static int begin(struct volume *volume, struct volume_lookup *lookup)
 	 * still has to tell whether the slot has the chapter.
 	 */
 	if (!lookup->knows_record_page) {
-		if (page_reader_look(&volume->reader, claim, look_into_index_page, &look, &r))
+		if (page_reader_look(&volume->reader, &lookup->request, look_into_index_page, &look,
+				     &r))
 			return r;
-		if (page_reader_is_slow(&volume->reader))
+		if (reads_whole_pages(volume, lookup))
 			return want_whole(volume, lookup, LOOKUP_INDEX_PAGE);
 	}
 	/* What the page map says of the page's lists tells how long its table is. */
@@ -258,8 +263,7 @@ static int want_record_page(struct volume *volume, struct volume_lookup *lookup)
 	struct look look = { volume, lookup };
 	int r;
 
-	if (page_reader_look(&volume->reader, &lookup->request.claim, look_into_record_page, &look,
-			     &r))
+	if (page_reader_look(&volume->reader, &lookup->request, look_into_record_page, &look, &r))
 		return r;
 	return want_whole(volume, lookup, LOOKUP_RECORD_PAGE);
 }
@@ -304,7 +308,7 @@ static int search_records(struct volume *volume, struct volume_lookup *lookup)
 	 * in advance (9).
 	 */
 	if (page_bytes > SMALL_PAGE_BYTES && is_power_of_two(page_bytes) &&
-	    !page_reader_is_slow(&volume->reader))
+	    !reads_whole_pages(volume, lookup))
 		return want_row(volume, lookup);
 	return want_record_page(volume, lookup);
 }
@@ -419,6 +423,7 @@ void volume_lookup_start(struct volume_lookup *lookup, uint64_t vcn,
 	lookup->vcn = vcn;
 	lookup->name = *name;
 	lookup->request.buffer = NULL;
+	lookup->request.keep = false;
 	lookup->step = LOOKUP_INDEX;
 	lookup->knows_record_page = false;
 	lookup->message = ret_message;
@@ -431,6 +436,11 @@ void volume_lookup_start_in_page(struct volume_lookup *lookup, uint64_t vcn, uin
 	volume_lookup_start(lookup, vcn, name, ret_message);
 	lookup->knows_record_page = true;
 	lookup->record_page = record_page;
+}
+
+void volume_lookup_keep_pages(struct volume_lookup *lookup)
+{
+	lookup->request.keep = true;
 }
 
 void volume_lookup_prefetch(const struct volume *volume, uint64_t vcn,

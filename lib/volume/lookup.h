@@ -82,6 +82,9 @@ void volume_lookup_start_in_page(struct volume_lookup *lookup, uint64_t vcn, uin
 				 const struct uds_record_name *name,
 				 struct uds_message *ret_message);
 
+/* Before the first step: others lead to the same pages, which are read whole and cached. */
+void volume_lookup_keep_pages(struct volume_lookup *lookup);
+
 /*
  * Bring what a lookup's first step will touch into the processor's cache: the first call some
  * lookups ahead, the second one, which uses what the first has brought, some fewer.

@@ -209,6 +209,11 @@ out_unlock:
 	pthread_mutex_unlock(&shard->lock);
 }
 
+uint32_t page_cache_limit(const struct page_cache *cache)
+{
+	return cache->limit;
+}
+
 bool page_cache_has_room(struct page_cache *cache)
 {
 	return atomic_load_explicit(&cache->pages, memory_order_relaxed) < cache->limit;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Whole pages of the volume in memory, for devices on which a read costs more than a copy. (Where
- * the system keeps the volume in its own page cache, nothing comes in here.)
+ * the system keeps the volume in its own page cache, only pages that many names lead to at once
+ * come in here.)
  *
  * The caller is in the page's slot (slot_table.h) whenever it looks up or adds a page, and has
  * locked the slot when it drops pages. So a page that is found is of the chapter that is in the
@@ -47,6 +48,9 @@ bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn loo
  * nothing without memory.
  */
 void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *page);
+
+/* How many pages it can have. */
+uint32_t page_cache_limit(const struct page_cache *cache);
 
 /* Whether another page can be cached without evicting one. */
 bool page_cache_has_room(struct page_cache *cache);

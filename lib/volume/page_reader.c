@@ -501,29 +501,43 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 	if (claim->page < reader->geometry->index_pages_per_chapter &&
 	    length >= index_page_table_bytes(ret_head))
 		slot_cache_head(reader->slots, claim->slot, claim->page, ret_head, request->bytes);
-	/* Where the system keeps the volume in its page cache, a second copy would be a waste. */
-	if (length == reader->geometry->page_bytes && page_reader_is_slow(reader))
+	/*
+	 * Where the system keeps the volume in its page cache, a second copy is a waste but for a
+	 * page that is asked for again and again.
+	 */
+	if (length == reader->geometry->page_bytes &&
+	    (request->keep || page_reader_is_slow(reader)))
 		page_cache_add(reader->cache,
 			       geometry_physical_page(reader->geometry, claim->slot, claim->page),
 			       request->bytes);
 	return 1;
 }
 
-bool page_reader_look(struct page_reader *reader, const struct page_claim *claim, page_look_fn look,
-		      void *context, int *ret_result)
+bool page_reader_look(struct page_reader *reader, const struct page_request *request,
+		      page_look_fn look, void *context, int *ret_result)
 {
-	/* Nothing comes in while reads are quick; asking then would only cost time. */
-	return page_reader_is_slow(reader) &&
+	const struct page_claim *claim = &request->claim;
+
+	/* Nothing else comes in while reads are quick; asking then would only cost time. */
+	return (request->keep || page_reader_is_slow(reader)) &&
 	       page_cache_read(reader->cache,
 			       geometry_physical_page(reader->geometry, claim->slot, claim->page),
 			       look, context, ret_result);
 }
 
-bool page_reader_prefers_page(struct page_reader *reader, const struct page_claim *claim)
+bool page_reader_prefers_page(struct page_reader *reader, const struct page_request *request)
 {
-	return page_reader_is_slow(reader) &&
-	       (page_cache_has_room(reader->cache) ||
-		slot_head_is_busy(reader->slots, claim->slot, claim->page));
+	const struct page_claim *claim = &request->claim;
+
+	return request->keep || (page_reader_is_slow(reader) &&
+				 (page_cache_has_room(reader->cache) ||
+				  slot_head_is_busy(reader->slots, claim->slot, claim->page)));
+}
+
+/* All index pages of some chapters, and as many record pages. */
+bool page_reader_can_keep(const struct page_reader *reader)
+{
+	return page_cache_limit(reader->cache) >= 8 * reader->geometry->index_pages_per_chapter;
 }
 
 static void count_row(struct page_reader *reader, size_t length)

@@ -7,7 +7,7 @@
  * How it reads depends on the device, and is measured as it goes. Where a read is a copy from the
  * system's page cache, a lookup reads the few parts it needs, and only the heads of index pages are
  * cached. Where a read takes the time of a device, whole pages are read and cached, index pages as
- * well as record pages.
+ * well as record pages; also where reads are quick, for a chapter that many names lead to at once.
  *
  * Where the checksums of a chapter are known, what is read of it is compared with them: whole pages
  * always; a part of a page is read in whole blocks for that the first time, and whenever it comes
@@ -111,6 +111,7 @@ static inline bool page_reader_is_slow(struct page_reader *reader)
 struct page_request {
 	struct page_claim claim;
 	uint32_t from, to;	    /* bytes of the page */
+	bool keep;		    /* whole pages are worth caching, however quick reads are */
 	bool summed;		    /* the checksums of the chapter are known */
 	bool whole_blocks;	    /* so many are read that they can be compared */
 	const uint8_t *bytes;	    /* once it was read: byte @from and what follows */
@@ -135,8 +136,8 @@ void page_reader_read_many(struct page_reader *reader, struct page_request *cons
 
 /*
  * Takes in what was read, if it begins at byte 0 of its page: checks it, and caches the head of
- * an index page; a whole page, too, where reads are slow. A part from the middle of a page is
- * taken as it is.
+ * an index page; a whole page, too, where reads are slow or it is to be kept. A part from the
+ * middle of a page is taken as it is.
  *
  * @ret_head: of an index page.
  *
@@ -149,18 +150,21 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 void page_reader_release(struct page_reader *reader, struct page_request *request);
 
 /*
- * Calls @look for the claim's page if it is cached, and sets @ret_result to what that returned.
+ * Calls @look for the request's page if it is cached, and sets @ret_result to what that returned.
  * Returns whether it is. The caller is in the slot.
  */
-bool page_reader_look(struct page_reader *reader, const struct page_claim *claim, page_look_fn look,
-		      void *context, int *ret_result);
+bool page_reader_look(struct page_reader *reader, const struct page_request *request,
+		      page_look_fn look, void *context, int *ret_result);
 
 /*
  * Whether an index page whose head is cached is better read whole than in part, so that it can be
- * cached: where reads are slow, if there is room for it, or if it is asked for so often that it
- * should have some.
+ * cached: if it is to be kept; and where reads are slow, if there is room for it, or if it is asked
+ * for so often that it should have some.
  */
-bool page_reader_prefers_page(struct page_reader *reader, const struct page_claim *claim);
+bool page_reader_prefers_page(struct page_reader *reader, const struct page_request *request);
+
+/* Whether there is room to keep what many names of one chapter need. */
+bool page_reader_can_keep(const struct page_reader *reader);
 
 /*
  * Reads the first @length bytes of a row of pages, which begins with page @page of a slot, with one

@@ -317,7 +317,7 @@ int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t
 {
 	struct page_copy copy = { ret_page, volume->geometry.page_bytes };
 	uint32_t slot = geometry_physical_chapter(&volume->geometry, vcn);
-	struct page_claim claim;
+	struct page_request request = { .keep = false };
 	int r;
 
 	if (!slot_enter(volume->reader.slots, slot))
@@ -328,13 +328,13 @@ int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t
 	 * Asked inside the slot: a writer drops the slot's pages from the cache only when no
 	 * reader is inside.
 	 */
-	claim = volume_claim(volume, slot, vcn, page);
-	if (!page_reader_look(&volume->reader, &claim, copy_page, &copy, &r))
-		r = read_page(volume, &claim, ret_page, ret_message);
+	request.claim = volume_claim(volume, slot, vcn, page);
+	if (!page_reader_look(&volume->reader, &request, copy_page, &copy, &r))
+		r = read_page(volume, &request.claim, ret_page, ret_message);
 	slot_leave(volume->reader.slots, slot);
 	if (r == 0)
 		r = failure(ret_message, UDS_ERR_OUT_OF_RANGE, "the chapter is gone");
-	return r < 0 ? volume_read_failure(volume, &claim, r, ret_message) : 0;
+	return r < 0 ? volume_read_failure(volume, &request.claim, r, ret_message) : 0;
 }
 
 int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *pages,

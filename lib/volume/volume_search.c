@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lookups that wait. Where reads are quick, one after the other is best. Where they take
- * the time of a device, all index pages of up to BATCH_LOOKUPS names are read together,
- * then all record pages.
+ * Lookups that wait. Where reads are quick, one after the other is best; when many names lead to
+ * one chapter, its pages are read whole and cached. Where they take the time of a device, all index
+ * pages of up to BATCH_LOOKUPS names are read together, then all record pages.
  */
 #include "volume/volume_search.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/env.h"
 #include "base/message.h"
@@ -54,12 +55,14 @@ static void finish(const struct volume_lookup *lookup, struct volume_search *sea
 	search->status = give(lookup, &search->found, &search->data);
 }
 
-static int search_one(struct volume *volume, struct volume_search *search,
+static int search_one(struct volume *volume, struct volume_search *search, bool keep_pages,
 		      struct uds_message *ret_message)
 {
 	struct volume_lookup lookup;
 
 	start(&lookup, search, ret_message);
+	if (keep_pages)
+		volume_lookup_keep_pages(&lookup);
 	volume_lookup_run(volume, &lookup);
 	finish(&lookup, search);
 	return search->status;
@@ -164,17 +167,47 @@ static void prefetch(const struct volume *volume, const struct volume_search *se
 					    &searches[i + FETCH_HEAD_AHEAD].name);
 }
 
+/*
+ * How many searches go to a chapter, or to one that has the same place. So many are worth more than
+ * a page read in parts: a stream that repeats what was stored at one time leads all of its names to
+ * one chapter.
+ */
+#define CROWD_PLACES 64u
+#define CROWD	     32u
+
+struct crowds {
+	uint32_t counts[CROWD_PLACES];
+};
+
+static void count_crowds(const struct volume *volume, const struct volume_search *searches,
+			 size_t count, struct crowds *crowds)
+{
+	memset(crowds, 0, sizeof(*crowds));
+	if (count < CROWD || !page_reader_can_keep(&volume->reader))
+		return;
+	for (size_t i = 0; i < count; i++)
+		crowds->counts[searches[i].vcn % CROWD_PLACES]++;
+}
+
+static bool is_crowded(const struct crowds *crowds, uint64_t vcn)
+{
+	return crowds->counts[vcn % CROWD_PLACES] >= CROWD;
+}
+
 int volume_search_many(struct volume *volume, struct volume_search *searches, size_t count,
 		       struct uds_message *ret_message)
 {
 	struct uds_message message;
+	struct crowds crowds;
 	int r, first = 0;
 
 	if (count > 1 && page_reader_is_slow(&volume->reader))
 		return search_together(volume, searches, count, ret_message);
+	count_crowds(volume, searches, count, &crowds);
 	for (size_t i = 0; i < count; i++) {
 		prefetch(volume, searches, count, i);
-		r = search_one(volume, &searches[i], &message);
+		r = search_one(volume, &searches[i], is_crowded(&crowds, searches[i].vcn),
+			       &message);
 		if (r == 0 || first < 0)
 			continue;
 		first = r;

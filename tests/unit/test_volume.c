@@ -297,12 +297,17 @@ enum way {
 	PARTS,	  /* small parts, as from the system's page cache */
 	PAGES,	  /* whole pages, as from a device */
 	TOGETHER, /* whole pages, many lookups at once */
+	CROWDED,  /* as PARTS, with so many lookups of one chapter that its pages are kept */
 	WAYS
 };
 
+/* So many lookups of one chapter are enough for CROWDED. */
+#define CROWD_OF 32u
+
 static void set_way(struct opened *o, enum way way)
 {
-	atomic_store(&o->volume->reader.slowness, way == PARTS ? -(1 << 30) : 1 << 30);
+	atomic_store(&o->volume->reader.slowness,
+		     way == PARTS || way == CROWDED ? -(1 << 30) : 1 << 30);
 }
 
 /* Looks for a name in one record page. */
@@ -352,6 +357,7 @@ static void search_all(struct opened *o, uint64_t vcn, enum way way)
 	struct volume_search *searches = calloc(count, sizeof(*searches));
 	uint8_t *pages = malloc((size_t)count * 32);
 	struct uds_message message = { "" };
+	uint64_t read;
 	int r = 0;
 
 	ck_assert_int_eq(
@@ -361,15 +367,19 @@ static void search_all(struct opened *o, uint64_t vcn, enum way way)
 	for (uint32_t i = 0; i < count; i++) {
 		searches[i].vcn = vcn;
 		memcpy(searches[i].name.bytes, pages + (size_t)i * 32, 16);
-		if (way == TOGETHER)
+		if (way >= TOGETHER)
 			continue;
 		r = volume_search_chapter(o->volume, vcn, &searches[i].name, &searches[i].found,
 					  &searches[i].data, &message);
 		ck_assert_msg(r == 0, "%s", message.text);
 	}
-	if (way == TOGETHER)
+	read = volume_pages_read(o->volume);
+	if (way >= TOGETHER)
 		r = volume_search_many(o->volume, searches, count, &message);
 	ck_assert_msg(r == 0, "%s", message.text);
+	/* Each page once, however many names are on it. */
+	if (way == CROWDED && page_cache_has_room(o->volume->reader.cache))
+		ck_assert_uint_le(volume_pages_read(o->volume) - read, g->pages_per_chapter);
 	for (uint32_t i = 0; i < count; i++) {
 		ck_assert_int_eq(searches[i].status, 0);
 		if (!searches[i].found && list_was_emptied(o, vcn, &searches[i].name))
@@ -408,6 +418,88 @@ START_TEST(every_record_of_every_image_is_found_through_its_chapter_index)
 		found_chapters_free(o.volume, &found);
 		close_image(&o);
 	}
+}
+END_TEST
+
+/* Kept pages go with their chapter, and damage is seen in each page that comes in. */
+START_TEST(pages_that_are_kept_are_of_the_chapter_that_is_there)
+{
+	struct volume_search searches[CROWD_OF];
+	struct uds_message message = { "" };
+	struct found_chapters found;
+	struct opened o;
+	uint64_t page, read;
+	uint8_t byte;
+
+	if (vectors_dir() == NULL)
+		skip_test("pages_that_are_kept_are_of_the_chapter_that_is_there: no vectors");
+	open_image("dense-2page-crash", &o);
+	found = find(&o);
+	set_way(&o, CROWDED);
+	page = volume_page_offset(o.volume, 1, o.volume->geometry.index_pages_per_chapter);
+	for (unsigned int i = 0; i < CROWD_OF; i++) {
+		searches[i] = (struct volume_search){ .vcn = found.oldest };
+		uds_io_read(o.io, searches[i].name.bytes, 16, page + i * UDS_RECORD_BYTES);
+	}
+	/* One fewer is no crowd: nothing is kept. */
+	ck_assert_int_eq(volume_search_many(o.volume, searches, CROWD_OF - 1, &message), 0);
+	ck_assert(page_cache_bytes(o.volume->reader.cache) < o.volume->geometry.page_bytes);
+	ck_assert_int_eq(volume_search_many(o.volume, searches, CROWD_OF, &message), 0);
+	ck_assert(page_cache_bytes(o.volume->reader.cache) > o.volume->geometry.page_bytes);
+	read = volume_pages_read(o.volume);
+	ck_assert_int_eq(volume_search_many(o.volume, searches, CROWD_OF, &message), 0);
+	ck_assert_uint_eq(volume_pages_read(o.volume), read);
+
+	volume_begin_write(o.volume, 1, 0);
+	ck_assert_int_eq(volume_search_many(o.volume, searches, CROWD_OF, &message), 0);
+	for (unsigned int i = 0; i < CROWD_OF; i++)
+		ck_assert(!searches[i].found);
+	/* Both index pages, in their unused ends: seen where a page is read whole. */
+	for (uint32_t i = 0; i < 2; i++) {
+		page = volume_page_offset(o.volume, 1, i) + 4089;
+		uds_io_read(o.io, &byte, 1, page);
+		byte ^= 0x80;
+		uds_io_write(o.io, &byte, 1, page);
+	}
+	volume_end_write(o.volume, 1, 0, NULL);
+	ck_assert_int_eq(volume_search_many(o.volume, searches, CROWD_OF, &message),
+			 UDS_ERR_CORRUPT);
+	for (unsigned int i = 0; i < CROWD_OF; i++)
+		ck_assert_int_eq(searches[i].status, UDS_ERR_CORRUPT);
+	found_chapters_free(o.volume, &found);
+	close_image(&o);
+}
+END_TEST
+
+/* A cache for a few pages only would read whole pages again and again. */
+START_TEST(a_small_cache_keeps_no_pages_of_crowds)
+{
+	struct volume_search searches[2 * CROWD_OF];
+	struct uds_message message = { "" };
+	struct found_chapters found;
+	struct uds_env env;
+	struct opened o;
+	uint64_t page;
+
+	if (vectors_dir() == NULL)
+		skip_test("a_small_cache_keeps_no_pages_of_crowds: no vectors");
+	open_image("dense-2page-crash", &o);
+	volume_close(o.volume);
+	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(volume_open(o.io, &o.layout, 65536, NULL, &env, &o.volume), 0);
+	found = find(&o);
+	set_way(&o, CROWDED);
+	page = volume_page_offset(o.volume, 1, o.volume->geometry.index_pages_per_chapter);
+	for (unsigned int i = 0; i < 2 * CROWD_OF; i++) {
+		searches[i] = (struct volume_search){ .vcn = found.oldest };
+		uds_io_read(o.io, searches[i].name.bytes, 16, page + i * UDS_RECORD_BYTES);
+	}
+	ck_assert_int_eq(volume_search_many(o.volume, searches, 2 * CROWD_OF, &message), 0);
+	for (unsigned int i = 0; i < 2 * CROWD_OF; i++)
+		ck_assert(searches[i].found);
+	ck_assert(page_cache_bytes(o.volume->reader.cache) < o.volume->geometry.page_bytes);
+	found_chapters_free(o.volume, &found);
+	close_image(&o);
 }
 END_TEST
 
@@ -575,17 +667,19 @@ START_TEST(reads_that_fail_are_told_with_the_page)
 	uds_io_read(o.io, name.bytes, 16,
 		    volume_page_offset(o.volume, 1, o.volume->geometry.index_pages_per_chapter));
 	for (unsigned int nth = 1;; nth++) {
-		struct volume_search searches[2] = { { .vcn = found.oldest, .name = name },
-						     { .vcn = found.oldest, .name = name } };
+		struct volume_search searches[CROWD_OF];
 		struct uds_message message = { "" };
+		unsigned int failed = 0;
 		int r;
 
+		for (unsigned int i = 0; i < CROWD_OF; i++)
+			searches[i] = (struct volume_search){ .vcn = found.oldest, .name = name };
 		/* What the reads before left in the caches is forgotten. */
 		volume_begin_write(o.volume, 1, 0);
 		volume_end_write(o.volume, 1, 0, NULL);
 		fault_plan_fail(&plan, FAULT_READ, nth, -EIO, false);
-		if (_i == TOGETHER)
-			r = volume_search_many(o.volume, searches, 2, &message);
+		if (_i >= TOGETHER)
+			r = volume_search_many(o.volume, searches, CROWD_OF, &message);
 		else
 			r = volume_search_chapter(o.volume, found.oldest, &name, &searches[0].found,
 						  &searches[0].data, &message);
@@ -598,8 +692,14 @@ START_TEST(reads_that_fail_are_told_with_the_page)
 		ck_assert_msg(strstr(message.text, "chapter 1 (slot 1), ") != NULL &&
 				      strstr(message.text, "reading") != NULL,
 			      "%s", message.text);
-		if (_i == TOGETHER)
-			ck_assert(searches[0].status == -EIO || searches[1].status == -EIO);
+		if (_i < TOGETHER)
+			continue;
+		/* What was not read is not kept: the other lookups read it. */
+		for (unsigned int i = 0; i < CROWD_OF; i++) {
+			ck_assert(searches[i].status == -EIO || searches[i].found);
+			failed += searches[i].status == -EIO;
+		}
+		ck_assert(_i == CROWDED ? failed == 1 : failed >= 1);
 	}
 	found_chapters_free(o.volume, &found);
 	close_image(&o);
@@ -757,6 +857,8 @@ int main(void)
 	tcase_add_test(tc, a_damaged_page_map_is_refused_and_leaves_the_old_one);
 	tcase_add_loop_test(tc, every_record_of_every_image_is_found_through_its_chapter_index, 0,
 			    WAYS);
+	tcase_add_test(tc, pages_that_are_kept_are_of_the_chapter_that_is_there);
+	tcase_add_test(tc, a_small_cache_keeps_no_pages_of_crowds);
 	tcase_add_test(tc, chapter_indexes_are_read_whole_and_record_pages_searched_alone);
 	tcase_add_loop_test(tc, damaged_index_pages_are_named_by_lookups, 0, TOGETHER);
 	tcase_add_test(tc,
