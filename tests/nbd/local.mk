@@ -11,6 +11,15 @@ tests_nbd_test_nbd_SOURCES = tests/nbd/test_nbd.c tests/nbd/nbd_server.c tests/n
 tests_nbd_test_nbd_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nbd_test_nbd_CFLAGS = $(TEST_CFLAGS)
 tests_nbd_test_nbd_LDADD = libuds-nbd.la libuds.la $(CHECK_LIBS) -lpthread
+if HAVE_SHARDS
+check_PROGRAMS += tests/nbd/test_nbd_shards
+TESTS += tests/nbd/test_nbd_shards
+tests_nbd_test_nbd_shards_SOURCES = tests/nbd/test_nbd_shards.c tests/nbd/nbd_server.c tests/nbd/nbd_server.h \
+	tests/support/check_main.c
+tests_nbd_test_nbd_shards_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nbd_test_nbd_shards_CFLAGS = $(TEST_CFLAGS)
+tests_nbd_test_nbd_shards_LDADD = libuds-nbd.la libuds-shards.la libuds.la $(CHECK_LIBS) -lpthread
+endif
 endif
 endif
 
