@@ -48,13 +48,14 @@ int dump_run(const struct command *command, int argc, char **argv)
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	target_set(&target, &options, arguments[0]);
+	target.takes_shards = true;
 	status = target_open(&target, UDS_INDEX_READ_ONLY);
 	if (status != EXIT_GOOD)
 		return status;
 	if (options.json)
 		document_begin_items("records");
 	progress_start(&dump.progress, true, "printing", "records");
-	r = uds_index_for_each(target.index, dump_record, &dump);
+	r = target_for_each(&target, dump_record, &dump);
 	progress_end(&dump.progress);
 	if (was_interrupted()) {
 		complain(command,

@@ -11,11 +11,17 @@
 int take_index_finding(void *context, const char *sentence)
 {
 	struct index_findings *findings = context;
+	char named[2048];
 
-	if (findings->list != NULL)
-		json_array_append_new(findings->list, json_path(sentence));
-	else
+	if (findings->list == NULL) {
 		complain_about(findings->target->command, findings->target->uri, sentence);
+		return 0;
+	}
+	if (findings->shard != NULL) {
+		snprintf(named, sizeof(named), "%.1023s: %.1000s", findings->shard, sentence);
+		sentence = named;
+	}
+	json_array_append_new(findings->list, json_path(sentence));
 	return 0;
 }
 

@@ -12,7 +12,8 @@ struct target;
 
 struct index_findings {
 	const struct target *target;
-	json_t *list; /* NULL: they are printed as they come */
+	json_t *list;	   /* NULL: they are printed as they come */
+	const char *shard; /* NULL, or what each sentence in the list begins with */
 };
 
 /* What a check or a repair of an index calls back with; @context is a struct index_findings. */

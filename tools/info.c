@@ -8,6 +8,7 @@
 #include "identify.h"
 #include "output.h"
 #include "schemes.h"
+#include "shard_target.h"
 #include "target.h"
 #include "text.h"
 #include "vdo_show.h"
@@ -327,6 +328,19 @@ static int index_is_missing(const struct options *options, const struct vdo_view
 	return finish_output(options->command, status);
 }
 
+static int info_of_manifest(struct target *target, const struct options *options)
+{
+	int status = check_manifest_options(target);
+
+	if (status == EXIT_GOOD && options_given(options, "resident"))
+		status = misused(target->command,
+				 "--resident is for one index; %s is a manifest of shards",
+				 target->uri);
+	if (status == EXIT_GOOD)
+		status = show_manifest(target, options->json);
+	return finish_output(target->command, status);
+}
+
 int info_run(const struct command *command, int argc, char **argv)
 {
 	struct uds_index_info info = { .size = sizeof(info) };
@@ -345,6 +359,8 @@ int info_run(const struct command *command, int argc, char **argv)
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	target_set(&target, &options, arguments[0]);
+	if (is_manifest(target.uri))
+		return info_of_manifest(&target, &options);
 	info.configuration.size = sizeof(info.configuration);
 	if (!options_given(&options, "offset"))
 		look_for_vdo(&target, &view);

@@ -57,13 +57,10 @@ int shards_target_open(struct target *target, const struct uds_index_options *in
 {
 	struct uds_shards_options options;
 	struct uds_message message = { "" };
-	int r;
+	int status = check_manifest_options(target), r;
 
-	if (target->offset != 0 || target->check_nonce)
-		return misused(target->command,
-			       "--offset and --nonce are for one index; %s is a "
-			       "manifest of shards",
-			       target->uri);
+	if (status != EXIT_GOOD)
+		return status;
 	shard_options(target, index, &options);
 	options.abandon_move = abandon_move;
 	r = uds_shards_open(target->uri, &options, &message, &target->shards);
@@ -100,6 +97,42 @@ struct uds_index *shards_target_index(struct target *target, unsigned int number
 const char *shards_target_uri(struct target *target, unsigned int number)
 {
 	return shard_of(target, number).uri;
+}
+
+int shards_target_for_each(struct target *target, uds_record_fn each, void *context)
+{
+	return uds_shards_for_each(target->shards, each, context);
+}
+
+int shards_target_statistics(struct target *target, struct uds_index_statistics *ret_statistics)
+{
+	return uds_shards_get_statistics(target->shards, ret_statistics);
+}
+
+struct listing {
+	shard_fn each;
+	void *context;
+};
+
+static int list_shard(void *context, const struct uds_shard_info *shard)
+{
+	const struct listing *listing = context;
+
+	return listing->each(listing->context, shard->uri, shard->volume_nonce);
+}
+
+int shards_target_list(struct target *target, shard_fn each, void *context)
+{
+	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
+	struct listing listing = { each, context };
+	struct uds_shards_options options;
+	struct uds_message message = { "" };
+	int r;
+
+	shard_options(target, NULL, &options);
+	r = uds_shards_read_info(target->uri, &options, list_shard, &listing, &message, &info);
+	return r < 0 && r != UDS_ERR_STOPPED ? failed(target->command, target->uri, r, &message)
+					     : EXIT_GOOD;
 }
 
 int shards_target_failed(struct target *target, int status)

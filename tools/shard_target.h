@@ -7,8 +7,17 @@
 #define TOOLS_SHARD_TARGET_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
 
 #include "target.h"
+
+/* @volume_nonce: that the shard must have. */
+typedef int (*shard_fn)(void *context, const char *uri, uint64_t volume_nonce);
+
+/* Refuses options that are for one index. Returns EXIT_GOOD, or an exit status after a message. */
+int check_manifest_options(const struct target *target);
 
 #ifdef WITH_SHARDS
 
@@ -36,6 +45,20 @@ int shards_target_failed(struct target *target, int status);
 unsigned int shards_target_count(struct target *target);
 struct uds_index *shards_target_index(struct target *target, unsigned int number);
 const char *shards_target_uri(struct target *target, unsigned int number);
+
+/* uds_shards_for_each(), and statistics of all shards. */
+int shards_target_for_each(struct target *target, uds_record_fn each, void *context);
+int shards_target_statistics(struct target *target, struct uds_index_statistics *ret_statistics);
+
+/*
+ * Calls @each for what the manifest names, with nothing open; a value other than 0 ends it.
+ * Returns EXIT_GOOD, or an exit status after a message about the manifest.
+ */
+int shards_target_list(struct target *target, shard_fn each, void *context);
+
+/* `uds shards info` and verify. Return exit statuses, after messages. @list: NULL for text. */
+int show_manifest(struct target *target, bool json);
+int verify_manifest(struct target *target, json_t *list);
 
 #else
 
@@ -91,6 +114,44 @@ static inline const char *shards_target_uri(struct target *target, unsigned int 
 static inline int shards_target_failed(struct target *target, int status)
 {
 	return failed(target->command, target->uri, status, NULL);
+}
+
+static inline int shards_target_for_each(struct target *target, uds_record_fn each, void *context)
+{
+	(void)target;
+	(void)each;
+	(void)context;
+	return UDS_ERR_BAD_STATE;
+}
+
+static inline int shards_target_statistics(struct target *target,
+					   struct uds_index_statistics *ret_statistics)
+{
+	(void)target;
+	(void)ret_statistics;
+	return UDS_ERR_BAD_STATE;
+}
+
+static inline int shards_target_list(struct target *target, shard_fn each, void *context)
+{
+	(void)target;
+	(void)each;
+	(void)context;
+	return EXIT_FAILED;
+}
+
+static inline int show_manifest(struct target *target, bool json)
+{
+	(void)target;
+	(void)json;
+	return EXIT_FAILED;
+}
+
+static inline int verify_manifest(struct target *target, json_t *list)
+{
+	(void)target;
+	(void)list;
+	return EXIT_FAILED;
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `uds shards create`, info, add, remove, resume and verify: one index over several. Requests and
- * scans take a manifest where they take an index (shard_target.h).
+ * `uds shards create`, info, add, remove, resume and verify: one index over several. All other
+ * commands take a manifest where they take an index (shard_target.h).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -142,32 +142,38 @@ static void print_shards(const struct target *target, const struct uds_shards_in
 			   json_string_value(json_object_get(shard, "uri")));
 }
 
-int shards_info_run(const struct command *command, int argc, char **argv)
+int show_manifest(struct target *target, bool json)
 {
 	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
-	struct uds_shards_options shards;
+	struct uds_shards_options options;
 	struct uds_message message = { "" };
+	json_t *list = json_array();
+	int status = EXIT_GOOD, r;
+
+	shard_options(target, NULL, &options);
+	r = uds_shards_read_info(target->uri, &options, take_shard, list, &message, &info);
+	if (r < 0)
+		status = failed(target->command, target->uri, r, &message);
+	else if (!json)
+		print_shards(target, &info, list);
+	else if (print_json(describe(&info, list)) < 0)
+		status = failed(target->command, "JSON", -ENOMEM, NULL);
+	json_decref(list);
+	return status;
+}
+
+int shards_info_run(const struct command *command, int argc, char **argv)
+{
 	struct target target = { 0 };
 	struct options options;
 	char **arguments;
-	json_t *list;
-	int status, r;
+	int status;
 
 	options_start(&options, command);
 	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
 		return status;
 	target_set(&target, &options, arguments[0]);
-	shard_options(&target, NULL, &shards);
-	list = json_array();
-	r = uds_shards_read_info(target.uri, &shards, take_shard, list, &message, &info);
-	if (r < 0)
-		status = failed(command, target.uri, r, &message);
-	else if (!options.json)
-		print_shards(&target, &info, list);
-	else if (print_json(describe(&info, list)) < 0)
-		status = failed(command, "JSON", -ENOMEM, NULL);
-	json_decref(list);
-	return finish_output(command, r < 0 ? status : EXIT_GOOD);
+	return finish_output(command, show_manifest(&target, options.json));
 }
 
 /* ---- add, remove, resume ---- */
@@ -261,10 +267,10 @@ int shards_move_run(const struct command *command, int argc, char **argv)
 
 /* ---- verify ---- */
 
-static int verify(struct target *target, json_t *list)
+int verify_manifest(struct target *target, json_t *list)
 {
 	struct uds_index_options index = UDS_INDEX_OPTIONS_INIT;
-	struct index_findings findings = { target, list };
+	struct index_findings findings = { .target = target, .list = list };
 	struct uds_message message = { "" };
 	struct uds_shards_options options;
 	struct progress progress;
@@ -273,6 +279,7 @@ static int verify(struct target *target, json_t *list)
 
 	catch_interrupts();
 	progress_start(&progress, target->quiet, "verifying", "chapters");
+	index.zones = (uint32_t)target->zones;
 	index.progress = progress_report;
 	index.progress_context = &progress;
 	shard_options(target, &index, &options);
@@ -300,7 +307,7 @@ int shards_verify_run(const struct command *command, int argc, char **argv)
 	target_set(&target, &options, arguments[0]);
 	if (options.json)
 		list = json_array();
-	status = verify(&target, list);
+	status = verify_manifest(&target, list);
 	json_decref(list);
 	return finish_output(command, status);
 }

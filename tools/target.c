@@ -136,6 +136,27 @@ const char *target_index_name(struct target *target, unsigned int number)
 	return target->shards != NULL ? shards_target_uri(target, number) : uds_io_name(target->io);
 }
 
+int target_for_each(struct target *target, uds_record_fn each, void *context)
+{
+	return target->shards != NULL ? shards_target_for_each(target, each, context)
+				      : uds_index_for_each(target->index, each, context);
+}
+
+int target_statistics(struct target *target, struct uds_index_statistics *ret_statistics)
+{
+	return target->shards != NULL ? shards_target_statistics(target, ret_statistics)
+				      : uds_index_get_statistics(target->index, ret_statistics);
+}
+
+int check_manifest_options(const struct target *target)
+{
+	if (target->offset == 0 && !target->check_nonce)
+		return EXIT_GOOD;
+	return misused(target->command,
+		       "--offset and --nonce are for one index; %s is a manifest of shards",
+		       target->uri);
+}
+
 int target_failed(struct target *target, int status)
 {
 	struct uds_message message = { "" };

@@ -83,6 +83,10 @@ int target_close(struct target *target, bool save, int status);
 /* Carries out requests, in the index or in the shards. Returns what uds_index_run() does. */
 int target_run(struct target *target, struct uds_request *requests, size_t count);
 
+/* What uds_index_for_each() does, and the statistics; of shards their sums. */
+int target_for_each(struct target *target, uds_record_fn each, void *context);
+int target_statistics(struct target *target, struct uds_index_statistics *ret_statistics);
+
 /* The indexes that it consists of: one, or the shards. @number: from 0. */
 unsigned int target_index_count(struct target *target);
 struct uds_index *target_index(struct target *target, unsigned int number);

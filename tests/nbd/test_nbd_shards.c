@@ -175,7 +175,7 @@ static void find_homes(void)
 	}
 }
 
-/* One batch of updates, with the next version of each name. False: something is not as it must be. */
+/* Updates a batch, each name to its next version. False: something is not as it must be. */
 static bool update_batch(uint32_t first)
 {
 	struct uds_request batch[BATCH];

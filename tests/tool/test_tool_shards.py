@@ -175,6 +175,88 @@ def what_does_not_belong_together_is_refused_by_name():
             uds("shards", "info", manifest, status=DAMAGE if part != "version 2" else None, says=part)
 
 
+def all_commands_take_a_manifest():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        uds("exec", manifest, stdin=names())
+        # All records of all of them, each once.
+        dumped = uds("dump", manifest).out.splitlines()
+        equal(sorted(dumped), sorted(line[5:] for line in names().splitlines()))
+        equal(sorted(dumped), sorted(line for path in paths[:3] for line in uds("dump", path).out.splitlines()))
+        equal(len(uds("dump", "--json", manifest).json["records"]), COUNT)
+        for options in [], ["--json"]:
+            equal(uds("info", *options, manifest).out, uds("shards", "info", *options, manifest).out)
+        equal(uds("verify", manifest).out, "%s: no damage found\n" % manifest)
+        equal(uds("verify", "--json", manifest).json, {"damaged": False, "findings_count": 0, "findings": []})
+        for verb in "info", "verify", "dump", "recover":
+            for option in ["--offset", 4096], ["--nonce", 1]:
+                if (verb, option[0]) != ("info", "--nonce"):
+                    uds(verb, *option, manifest, status=USAGE, says="are for one index; %s is a manifest of shards" % manifest)
+        uds("info", "--resident", manifest, status=USAGE, says="--resident is for one index")
+        uds("verify", "--repair", "--offset", 4096, manifest, status=USAGE)
+
+
+def shards_are_recovered_together():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        # As with a single index, a new one counts as one that was never saved.
+        equal(uds("recover", "--json", manifest).json, {"recovered": True, "shards": 3, "recovered_shards": 3, "entries": 0})
+        equal(uds("recover", "--json", manifest).json, {"recovered": False, "shards": 3, "recovered_shards": 0, "entries": 0})
+        uds("exec", "--no-save", manifest, stdin=names(count=2000))
+        found = uds("recover", "--json", manifest).json
+        equal((found["recovered"], found["shards"], found["recovered_shards"]), (True, 3, 3))
+        equal(found["entries"] > 0, True)
+        equal([uds("info", "--json", path).json["state"] for path in paths[:3]], ["clean"] * 3)
+        # Of what was not saved, whole chapters are there.
+        found = list(zip(uds("exec", manifest, stdin=names()).out.split(), answers().split()))
+        equal([pair for pair in found if pair[0] not in ("-", pair[1])], [])
+        equal(sum(pair[0] == pair[1] for pair in found) >= 3 * 400, True)
+        # Records that only a save has are not given up unasked.
+        saved = sum(uds("info", "--json", path).json["saved_records"] for path in paths[:3])
+        equal(saved > 0, True)
+        uds("recover", "--ignore-saves", manifest, status=FAILED, says="its save has %d records that are nowhere else" % saved)
+        has(uds("recover", manifest).out, "nothing to recover; 3 shards, of which 0 needed it")
+        has(uds("recover", "--ignore-saves", "--lose-records", manifest).out, "recovered and saved; 3 shards")
+        os.rename(paths[1], paths[1] + ".away")
+        uds("recover", manifest, status=FAILED, says=[paths[1], "No such file"])
+
+
+def shards_are_repaired_each():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        uds("exec", manifest, stdin=names())
+        uds("exec", manifest, stdin=names(first=COUNT, count=4 * COUNT))
+
+        def damage(path):
+            with open(path, "r+b") as file:
+                file.seek(4096 * 4 + 100)
+                file.write(os.urandom(2000))
+        damage(paths[0])
+        damage(paths[2])
+        found = uds("verify", "--json", manifest, status=DAMAGE).json
+        equal(found["findings_count"] >= 2, True)
+        equal([sum(path in finding for finding in found["findings"]) > 0 for path in paths[:3]], [True, False, True])
+        repaired = uds("verify", "--repair", "--lose-records", "--json", manifest).json
+        equal((repaired["repaired"], repaired["findings_count"] >= 2), (True, True))
+        equal([sum(finding.startswith(path) for finding in repaired["findings"]) > 0 for path in paths[:3]], [True, False, True])
+        equal(uds("verify", manifest).out, "%s: no damage found\n" % manifest)
+        equal(uds("exec", manifest, stdin=names(first=9 * COUNT)).out, "-\n" * COUNT)
+        # The others are repaired when one is missing; what is not the shard is not touched.
+        damage(paths[2])
+        os.rename(paths[1], paths[1] + ".away")
+        uds("verify", "--repair", "--lose-records", manifest, status=FAILED, says=[paths[1], "No such file"])
+        uds("verify", paths[2])
+        shutil.copy(paths[3], paths[1])
+        damage(paths[1])
+        before = open(paths[1], "rb").read()
+        uds("verify", "--repair", "--lose-records", manifest, status=DAMAGE,
+            says=["%s: volume nonce: expected 0x" % paths[1], "another index, which is not touched"])
+        equal(open(paths[1], "rb").read() == before, True)
+
+
 def wrong_uses_are_refused():
     built()
     with Folder() as folder:
@@ -191,4 +273,5 @@ if __name__ == "__main__":
     sys.exit(main([requests_find_what_was_stored, shards_come_and_go_with_their_names,
                    a_scan_remembers_in_shards,
                    from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
-                   what_does_not_belong_together_is_refused_by_name, wrong_uses_are_refused]))
+                   what_does_not_belong_together_is_refused_by_name, all_commands_take_a_manifest,
+                   shards_are_recovered_together, shards_are_repaired_each, wrong_uses_are_refused]))
