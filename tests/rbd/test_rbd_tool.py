@@ -157,6 +157,24 @@ def a_scan_keeps_its_index_there():
         equal([scan["known_blocks"] for scan in scans], [0, 256])
 
 
+def an_image_is_scanned_as_the_file_that_it_was():
+    cluster = need()
+    with Folder() as folder:
+        path = os.path.join(folder, "file")
+        with open(path, "wb") as file:
+            for at in 0, 5 * MIB + 4096, 21 * MIB:
+                file.seek(at)
+                file.write(os.urandom(MIB) + b"x" * 8192)
+            file.truncate(40 * MIB)
+        uri = cluster.put("plain", path)
+        scans = [uds("scan", "--json", where).json for where in (path, uri)]
+        equal(*[{key: value for key, value in scan.items() if "second" not in key} for scan in scans])
+        equal(scans[1]["unique_blocks"], 3 * 256 + 1)
+        both = uds("scan", "--json", path, uri, uri).json
+        equal((both["files"], both["unique_blocks"]), (2, 3 * 256 + 1))
+        uds("scan", "rbd:rbd/none", status=FAILED, says=["rbd:rbd/none", "nothing was scanned"])
+
+
 def an_image_that_is_too_small_is_named():
     cluster = need()
     uri = cluster.create("small", index_bytes() // 2 // 4096 * 4096)
@@ -544,6 +562,7 @@ def a_library_that_is_not_there_is_named():
 
 if __name__ == "__main__":
     sys.exit(main([the_library_does_what_it_says, an_index_has_the_bytes_that_it_has_on_a_file, a_scan_keeps_its_index_there,
+                   an_image_is_scanned_as_the_file_that_it_was,
                    an_image_that_is_too_small_is_named,
                    create_image_makes_one_of_the_right_size, a_namespace_is_a_place_of_its_own,
                    snapshots_have_the_bytes_that_they_have_on_files, the_same_image_is_not_both, a_snapshot_is_served,
