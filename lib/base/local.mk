@@ -9,6 +9,7 @@ lib_libcore_la_SOURCES += \
 	lib/base/bytes.h \
 	lib/base/crc32.c lib/base/crc32.h \
 	lib/base/crew.c lib/base/crew.h \
+	lib/base/deadline.c lib/base/deadline.h \
 	lib/base/env.c lib/base/env.h \
 	lib/base/failures.c lib/base/failures.h \
 	lib/base/hash_key.c lib/base/hash_key.h \

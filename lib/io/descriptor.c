@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +78,35 @@ int descriptor_open(const char *path, int flags)
 		return r;
 	/* Normally above the standard numbers at once, as all of them are taken. */
 	fd = lift(open_retrying(path, flags));
+	descriptor_release_standard(&hold);
+	return fd;
+}
+
+int descriptor_eventfd(void)
+{
+	struct standard_hold hold;
+	int fd, r;
+
+	r = descriptor_hold_standard(&hold);
+	if (r < 0)
+		return r;
+	/* Non-blocking, since it is read to clear it, whether it was written to or not. */
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	fd = lift(fd < 0 ? -errno : fd);
+	descriptor_release_standard(&hold);
+	return fd;
+}
+
+int descriptor_epoll(void)
+{
+	struct standard_hold hold;
+	int fd, r;
+
+	r = descriptor_hold_standard(&hold);
+	if (r < 0)
+		return r;
+	fd = epoll_create1(EPOLL_CLOEXEC);
+	fd = lift(fd < 0 ? -errno : fd);
 	descriptor_release_standard(&hold);
 	return fd;
 }

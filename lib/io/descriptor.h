@@ -33,4 +33,11 @@ void descriptor_release_standard(struct standard_hold *hold);
  */
 int descriptor_open(const char *path, int flags);
 
+/*
+ * eventfd(2), which does not block, and epoll_create1(2), both closed by exec. Return 3 or more, or
+ * a negated errno.
+ */
+int descriptor_eventfd(void);
+int descriptor_epoll(void);
+
 #endif

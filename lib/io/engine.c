@@ -30,17 +30,6 @@ static int check_options(const struct uds_io_engine_options *options, struct uds
 	return 0;
 }
 
-/* Waiting for a time is done by a clock that is never set. */
-static void init_condition(pthread_cond_t *condition)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
 static int make_engine(const struct uds_io_engine_options *options, const struct uds_env *env,
 		       struct uds_io_engine **ret_engine)
 {
@@ -69,7 +58,7 @@ static int make_engine(const struct uds_io_engine_options *options, const struct
 	engine->event = -1;
 	engine->counts.size = sizeof(engine->counts);
 	pthread_mutex_init(&engine->lock, NULL);
-	init_condition(&engine->changed);
+	deadline_condition_init(&engine->changed);
 	*ret_engine = engine;
 	return 0;
 }
@@ -377,7 +366,7 @@ UDS_PUBLIC int uds_io_engine_submit(struct uds_io_engine *engine,
 UDS_PUBLIC int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_request **ret_done,
 				  size_t room, size_t least, int timeout_ms)
 {
-	struct deadline deadline = engine_deadline(timeout_ms);
+	struct deadline deadline = deadline_after(timeout_ms);
 	size_t count = 0;
 
 	failures_begin(engine->failures);
@@ -398,7 +387,7 @@ UDS_PUBLIC int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_re
 		engine_collect(engine);
 		count += engine_take_done(engine, ret_done + count, room - count);
 		/* With nothing in flight there will never be more: an early end, but no error. */
-		if (count >= least || engine->in_flight == 0 || engine_is_over(&deadline))
+		if (count >= least || engine->in_flight == 0 || deadline_is_over(&deadline))
 			break;
 		engine_wait(engine, (unsigned int)(least - count), &deadline);
 	}

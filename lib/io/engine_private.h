@@ -12,8 +12,8 @@
 #define IO_ENGINE_PRIVATE_H
 
 #include <pthread.h>
-#include <time.h>
 
+#include "base/deadline.h"
 #include "io/io.h"
 
 struct io_ring;
@@ -94,15 +94,6 @@ void engine_clear_event(struct uds_io_engine *engine);
 void engine_leave_event(struct uds_io_engine *engine);
 
 /* ---- engine_wait.c; all with the lock ---- */
-
-/* When to stop waiting. */
-struct deadline {
-	bool never;
-	struct timespec at; /* CLOCK_MONOTONIC */
-};
-
-struct deadline engine_deadline(int timeout_ms);
-bool engine_is_over(const struct deadline *deadline);
 
 /* Threads that wait look again at where requests are. */
 void engine_wake(struct uds_io_engine *engine);

@@ -9,9 +9,7 @@
  * threads one waits there or for the eventfd, the others by the condition.
  */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/visibility.h"
@@ -22,66 +20,6 @@
 /* Milliseconds between two looks where the waiting thread would not be woken. */
 #define PAUSE 1
 
-struct deadline engine_deadline(int timeout_ms)
-{
-	struct deadline deadline = { .never = timeout_ms < 0 };
-
-	if (deadline.never)
-		return deadline;
-	clock_gettime(CLOCK_MONOTONIC, &deadline.at);
-	deadline.at.tv_sec += timeout_ms / 1000;
-	deadline.at.tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (deadline.at.tv_nsec >= 1000000000L) {
-		deadline.at.tv_sec++;
-		deadline.at.tv_nsec -= 1000000000L;
-	}
-	return deadline;
-}
-
-/* Milliseconds from now, rounded up; -1: there is no end. */
-static int remaining(const struct deadline *deadline)
-{
-	struct timespec now;
-	int64_t ns;
-
-	if (deadline->never)
-		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ns = ((int64_t)deadline->at.tv_sec - now.tv_sec) * 1000000000 +
-	     (deadline->at.tv_nsec - now.tv_nsec);
-	if (ns <= 0)
-		return 0;
-	/* Upwards: a sleep that ends too early would be followed by another one of no time. */
-	ns = (ns + 999999) / 1000000;
-	return ns > INT_MAX ? INT_MAX : (int)ns;
-}
-
-bool engine_is_over(const struct deadline *deadline)
-{
-	return !deadline->never && remaining(deadline) == 0;
-}
-
-/* An eventfd that is no standard descriptor. */
-static int make_eventfd(void)
-{
-	struct standard_hold hold;
-	int fd;
-
-	for (;;) {
-		int r = descriptor_hold_standard(&hold);
-
-		if (r < 0)
-			return r;
-		/* Non-blocking, since it is read to clear it, whether it was written to or not. */
-		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		r = -errno;
-		descriptor_release_standard(&hold);
-		if (fd < 0 || fd >= FIRST_DESCRIPTOR)
-			return fd < 0 ? r : fd;
-		close(fd); /* another thread had held it until just now */
-	}
-}
-
 /* With the lock: gives the engine its eventfd. Returns 0, or what the system said. */
 static int make_event(struct uds_io_engine *engine)
 {
@@ -89,7 +27,7 @@ static int make_event(struct uds_io_engine *engine)
 
 	if (engine->event >= 0)
 		return 0;
-	fd = make_eventfd();
+	fd = descriptor_eventfd();
 	/* Written to by the ring as well, or a thread that polls would miss what it finishes. */
 	if (fd >= 0 && engine->ring != NULL)
 		r = ring_register_event(engine->ring, fd);
@@ -227,17 +165,14 @@ static void wait_for_change(struct uds_io_engine *engine, unsigned int wanted,
 	/* The least that anybody wants decides when all are woken. */
 	if (engine->waiters++ == 0 || wanted < engine->least_wanted)
 		engine->least_wanted = wanted;
-	if (deadline->never)
-		pthread_cond_wait(&engine->changed, &engine->lock);
-	else
-		pthread_cond_timedwait(&engine->changed, &engine->lock, &deadline->at);
+	deadline_wait(&engine->changed, &engine->lock, deadline);
 	/* least_wanted may be too low from now on: that wakes threads too often, never too late. */
 	engine->waiters--;
 }
 
 static struct deadline soon(const struct deadline *deadline)
 {
-	return remaining(deadline) == 0 ? *deadline : engine_deadline(PAUSE);
+	return deadline_remaining(deadline) == 0 ? *deadline : deadline_after(PAUSE);
 }
 
 /*
@@ -276,7 +211,7 @@ static void wait_in_ring(struct uds_io_engine *engine, unsigned int wanted)
 static void wait_for_event(struct uds_io_engine *engine, const struct deadline *deadline)
 {
 	struct pollfd event = { .fd = engine->event, .events = POLLIN };
-	int timeout_ms = remaining(deadline);
+	int timeout_ms = deadline_remaining(deadline);
 
 	engine->polling = true;
 	pthread_mutex_unlock(&engine->lock);
@@ -297,7 +232,7 @@ void engine_wait(struct uds_io_engine *engine, unsigned int wanted, const struct
 	if (engine->driven_count > 0) {
 		unsigned int done = engine->done_count;
 
-		engine_drive(engine, remaining(deadline));
+		engine_drive(engine, deadline_remaining(deadline));
 		/*
 		 * Something came, or everything is with such backends and the next look may be at
 		 * once.
