@@ -28,6 +28,12 @@ examples_index_dedup_LDADD = libuds.la
 EXAMPLE_TESTS += examples/test_index
 EXTRA_DIST += examples/test_index
 
+EXAMPLES += examples/index_async
+examples_index_async_SOURCES = examples/index_async.c
+examples_index_async_LDADD = libuds.la
+EXAMPLE_TESTS += examples/test_async
+EXTRA_DIST += examples/test_async
+
 EXAMPLES += examples/exception_copy examples/incremental_backup examples/snapshot_merge
 examples_exception_copy_SOURCES = examples/exception_copy.c
 examples_exception_copy_LDADD = libuds.la

@@ -7,6 +7,7 @@
 #ifndef UDS_H
 #define UDS_H
 
+#include <uds/async.h>
 #include <uds/chapter.h>
 #include <uds/engine.h>
 #include <uds/env.h>

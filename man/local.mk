@@ -7,7 +7,7 @@ dist_man_MANS += man/libuds_testing.3
 dist_man_MANS += man/libuds_lvm.3
 dist_man_MANS += man/libuds_vdo.3
 dist_man_MANS += man/libuds.3
-dist_man_MANS += man/libuds_index.3
+dist_man_MANS += man/libuds_async.3 man/libuds_index.3
 dist_man_MANS += man/libuds_exception_store.3 man/libuds_snapshot.3
 dist_man_MANS += man/uds-format.5 man/uds-extras.5 man/uds-cow.5 man/uds-glossary.7 man/uds-lvm.7 man/uds-rescue.7 man/uds-scaling.7 man/uds-security.7 man/uds-vdo.7
 if HAVE_SHARDS

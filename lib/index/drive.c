@@ -40,7 +40,14 @@ __attribute__((cold, noinline)) void request_failed(struct uds_index *index,
 			      uds_strerror(status));
 }
 
-static void drive_operation(struct batch *batch, size_t i)
+/* Whether all that the operation wants is a search of the volume. */
+static bool wants_search_only(const struct batch *batch, const struct operation *operation)
+{
+	return !batch->index->sparse || operation->triaged;
+}
+
+/* Inline: @waits is a constant. Returns whether the operation is done. */
+static inline bool drive_operation(struct batch *batch, size_t i, bool waits)
 {
 	struct operation *operation = &batch->operations[i];
 	int r;
@@ -48,6 +55,8 @@ static void drive_operation(struct batch *batch, size_t i)
 	for (;;) {
 		switch (operation_step(batch, operation)) {
 		case STEP_WANTS_PAGES:
+			if (!waits && wants_search_only(batch, operation))
+				return false;
 			r = batch_read_pages(batch, i);
 			if (r < 0)
 				operation_fail(operation, r);
@@ -58,9 +67,14 @@ static void drive_operation(struct batch *batch, size_t i)
 			operation_chapter_closed(operation, r);
 			break;
 		default:
-			return;
+			return true;
 		}
 	}
+}
+
+bool batch_drive_operation(struct batch *batch, size_t i, bool waits)
+{
+	return waits ? drive_operation(batch, i, true) : drive_operation(batch, i, false);
 }
 
 int batch_drive(struct batch *batch)
@@ -75,7 +89,7 @@ int batch_drive(struct batch *batch)
 
 		if (i + BATCH_AHEAD < batch->count)
 			operation_prefetch(batch, &batch->operations[i + BATCH_AHEAD]);
-		drive_operation(batch, i);
+		(void)drive_operation(batch, i, true);
 		if (request->status < 0 && first_error == 0) {
 			first_error = request->status;
 			request_failed(batch->index, request, first_error);

@@ -14,6 +14,14 @@
 int batch_drive(struct batch *batch);
 
 /*
+ * The same for one operation. Without @waits it stops where a search of the volume is all that the
+ * operation wants (lookup_wants_search()).
+ *
+ * Returns whether it is done.
+ */
+bool batch_drive_operation(struct batch *batch, size_t i, bool waits);
+
+/*
  * Holds the sentence about a request that failed for the calling thread: it is the first one
  * of the call.
  */

@@ -332,17 +332,20 @@ int journal_settle(struct uds_index *index, struct uds_message *message)
 	return r;
 }
 
-UDS_PUBLIC int uds_index_flush(struct uds_index *index)
+int index_flush(struct uds_index *index)
 {
-	failures_begin(index->failures);
 	/*
 	 * There is a journal, and its header could not be read, or is damaged: a save
 	 * keeps the promise.
 	 */
 	if (index->journal == NULL && !index->read_only && !index->layout.extras.present &&
 	    index->layout.extras.why.text[0] != '\0')
-		return index_end(index, index_save(index, index->threads, NULL, NULL), "flushing");
-	if (index->journal == NULL)
-		return index_end(index, index_write_chapter(index), "writing a chapter");
-	return index_end(index, flush_journal(index), "flushing");
+		return index_save(index, index->threads, NULL, NULL);
+	return index->journal == NULL ? index_write_chapter(index) : flush_journal(index);
+}
+
+UDS_PUBLIC int uds_index_flush(struct uds_index *index)
+{
+	failures_begin(index->failures);
+	return index_end(index, index_flush(index), "flushing");
 }

@@ -44,6 +44,7 @@ struct batch;
 struct index_checkpointer;
 struct index_journal;
 struct index_saver;
+struct uds_index_queue;
 struct zone_journal;
 
 /* What the requests of a zone came to. Changed under the zone's lock. */
@@ -127,6 +128,10 @@ struct uds_index {
 	struct uds_message why_recovered; /* empty when a save was loaded */
 	struct uds_message lost_changes;  /* of a damaged journal; empty: none */
 	bool save_damaged;		  /* there is a save that is not as it was written */
+
+	/* Under the lock of zone 0: the queues that are open, and their memory. */
+	struct uds_index_queue *queues;
+	uint64_t queue_bytes;
 
 	struct failures *failures; /* sentences, for each thread */
 };

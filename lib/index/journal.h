@@ -151,6 +151,9 @@ int journal_write_header(struct uds_index *index, struct uds_message *message);
  */
 int journal_settle(struct uds_index *index, struct uds_message *message);
 
+/* uds_index_flush(), within a call on the index. Keeps the sentence. */
+int index_flush(struct uds_index *index);
+
 /* The first flush of the index: the header is to say so. All zone locks are held. */
 void journal_begin_flushes(struct uds_index *index);
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
-udsinclude_HEADERS += include/uds/index.h
+udsinclude_HEADERS += include/uds/async.h include/uds/index.h
 
 lib_libcore_la_SOURCES += \
 	lib/index/batch.c lib/index/batch.h \
@@ -14,12 +14,15 @@ lib_libcore_la_SOURCES += \
 	lib/index/index.c lib/index/index.h \
 	lib/index/journal.c lib/index/journal.h lib/index/journal_recover.c \
 	lib/index/journal_replay.c \
+	lib/index/lane.c lib/index/lane.h \
 	lib/index/left_out.c lib/index/left_out.h \
 	lib/index/load.c lib/index/load.h \
 	lib/index/lookup.c lib/index/lookup.h \
 	lib/index/open.c \
 	lib/index/operation.c lib/index/operation.h \
 	lib/index/pages.c lib/index/pages.h \
+	lib/index/queue.c lib/index/queue.h lib/index/queue_private.h \
+	lib/index/queue_done.c lib/index/queue_drive.c \
 	lib/index/rebuild.c lib/index/rebuild.h \
 	lib/index/replay.c lib/index/replay.h \
 	lib/index/replay_crew.c lib/index/replay_crew.h \

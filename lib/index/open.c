@@ -12,8 +12,9 @@
 #include "index/close_chapter.h"
 #include "index/journal.h"
 #include "index/left_out.h"
-#include "index/rebuild.h"
 #include "index/load.h"
+#include "index/queue.h"
+#include "index/rebuild.h"
 #include "index/save.h"
 #include "index/saved_records.h"
 #include "index/unconfirmed.h"
@@ -468,7 +469,8 @@ UDS_PUBLIC int uds_index_close(struct uds_index *index)
 	if (index == NULL)
 		return 0;
 	env = index->env;
-	/* Before everything else: a save of its thread uses all of the index. */
+	/* Before everything else: their operations use all of the index, and so does a save. */
+	index_close_queues(index);
 	checkpointer_free(index);
 	/*
 	 * The writer goes first: its thread uses the volume and the closed chapter of each

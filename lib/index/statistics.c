@@ -42,6 +42,7 @@ static void add_memory(const struct uds_index *index, const struct volume_index_
 	for (unsigned int i = 0; i < index->zone_count; i++)
 		s->memory_bytes += index->zones[i].batch_count * sizeof(struct batch);
 	s->memory_bytes += journal_memory_bytes(index);
+	s->memory_bytes += index->queue_bytes;
 	if (index->cache != NULL)
 		s->memory_bytes += sparse_cache_bytes(index->cache);
 }

@@ -15,6 +15,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume/layout.c lib/volume/layout.h \
 	lib/volume/layout_create.c \
 	lib/volume/lookup.c lib/volume/lookup.h \
+	lib/volume/lookup_flight.c lib/volume/lookup_flight.h \
 	lib/volume/nonces.c lib/volume/nonces.h \
 	lib/volume/page_cache.c lib/volume/page_cache.h \
 	lib/volume/page_check.c lib/volume/page_check.h \

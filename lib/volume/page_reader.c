@@ -305,6 +305,22 @@ int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
 	return r < 0 ? r : engine_open(reader->threads, depth, &reader->env, ret_engine);
 }
 
+const struct page_slab *page_reader_announce(struct page_reader *reader,
+					     struct uds_io_engine *engine,
+					     const struct page_slab *known)
+{
+	const struct page_slab *slabs;
+
+	pthread_mutex_lock(&reader->pool_lock);
+	slabs = reader->slabs;
+	pthread_mutex_unlock(&reader->pool_lock);
+	/* Without the lock: slabs are only ever added. */
+	for (const struct page_slab *slab = slabs; slab != known; slab = slab->next)
+		(void)uds_io_engine_add_buffer(engine, slab->memory,
+					       (size_t)(slab->count * buffer_bytes(reader)));
+	return slabs;
+}
+
 static int make_engine(struct page_reader *reader, struct read_engine **ret_engine)
 {
 	struct read_engine *engine = env_allocate_zeroed(&reader->env, 1, sizeof(*engine));
@@ -322,12 +338,10 @@ static int make_engine(struct page_reader *reader, struct read_engine **ret_engi
 
 static int take_engine(struct page_reader *reader, struct read_engine **ret_engine)
 {
-	const struct page_slab *slabs;
 	struct read_engine *engine;
 	int r = 0;
 
 	pthread_mutex_lock(&reader->pool_lock);
-	slabs = reader->slabs;
 	engine = reader->engines;
 	if (engine != NULL)
 		reader->engines = engine->next;
@@ -336,11 +350,7 @@ static int take_engine(struct page_reader *reader, struct read_engine **ret_engi
 		r = make_engine(reader, &engine);
 	if (r < 0)
 		return r;
-	/* Without the lock: slabs are only ever added, and no other thread uses the engine now. */
-	for (const struct page_slab *slab = slabs; slab != engine->known; slab = slab->next)
-		(void)uds_io_engine_add_buffer(engine->engine, slab->memory,
-					       (size_t)(slab->count * buffer_bytes(reader)));
-	engine->known = slabs;
+	engine->known = page_reader_announce(reader, engine->engine, engine->known);
 	*ret_engine = engine;
 	return 0;
 }
@@ -410,16 +420,19 @@ static void read_together(struct page_reader *reader, struct page_request *const
 	copy_same(requests, count);
 }
 
+void page_reader_compare(struct page_reader *reader, struct page_request *request)
+{
+	if (!request->summed || request->whole_blocks)
+		return;
+	request->whole_blocks = true;
+	set_transfer(reader, request, BLOCK_BYTES);
+}
+
 void page_reader_read_many(struct page_reader *reader, struct page_request *const *requests,
 			   size_t count)
 {
-	/* Many are read together where reads come from a device. */
-	for (size_t i = 0; i < count; i++) {
-		if (!requests[i]->summed || requests[i]->whole_blocks)
-			continue;
-		requests[i]->whole_blocks = true;
-		set_transfer(reader, requests[i], BLOCK_BYTES);
-	}
+	for (size_t i = 0; i < count; i++)
+		page_reader_compare(reader, requests[i]);
 	for (size_t i = 0, n; i < count; i += n) {
 		n = count - i < ENGINE_DEPTH ? count - i : ENGINE_DEPTH;
 		read_together(reader, requests + i, n);

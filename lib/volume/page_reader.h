@@ -135,6 +135,20 @@ void page_reader_read_many(struct page_reader *reader, struct page_request *cons
 			   size_t count);
 
 /*
+ * Has what is read compared with the checksums that are known, since it comes from a device. For a
+ * caller that submits request->transfer to an engine of its own, and counts it.
+ */
+void page_reader_compare(struct page_reader *reader, struct page_request *request);
+
+/*
+ * Announces the memory of all buffers that there are to an engine; what page_reader_want() took is
+ * among them. @known: what the last call for this engine returned; NULL before.
+ */
+const struct page_slab *page_reader_announce(struct page_reader *reader,
+					     struct uds_io_engine *engine,
+					     const struct page_slab *known);
+
+/*
  * Takes in what was read, if it begins at byte 0 of its page: checks it, and caches the head of
  * an index page; a whole page, too, where reads are slow or it is to be kept. A part from the
  * middle of a page is taken as it is.

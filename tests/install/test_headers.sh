@@ -112,8 +112,8 @@ done <"$work/functions"
 
 # Each function of a handle that has sentences, and that returns a status, is made to fail there. Not those that
 # cannot fail, or only with what an I/O or the memory says, or that have a message of the caller's.
-handles='io index exception_store snapshot io_engine volume open_chapter chapter_index page_format shards'
-elsewhere='uds_shards_close uds_io_engine_event_descriptor uds_exception_store_lookup uds_exception_store_end_merge uds_snapshot_end_merge'
+handles='io index exception_store snapshot io_engine volume open_chapter chapter_index page_format shards index_queue'
+elsewhere='uds_index_queue_event_descriptor uds_shards_close uds_io_engine_event_descriptor uds_exception_store_lookup uds_exception_store_end_merge uds_snapshot_end_merge'
 for handle in $handles; do
 	sed -n "s/^int \(uds_[a-z_]*\)(\(const \)*struct uds_$handle \*.*/\1/p" "$src"/include/uds/*.h
 done >"$work/failing"

@@ -12,11 +12,15 @@
 #include <string.h>
 #include <time.h>
 
+#include <uds/async.h>
+
 #include "../format/convert.h"
 #include "check_main.h"
 #include "history.h"
+#include "index/index.h"
 #include "model.h"
 #include "names.h"
+#include "volume/volume_private.h"
 
 #define NAMES	    24000
 #define BATCH	    200
@@ -28,6 +32,8 @@ struct run {
 	struct uds_io *io;
 	uint64_t offset; /* of the index on it */
 	struct uds_index *index;
+	struct uds_index_queue *queue; /* NULL: requests are waited for */
+	bool asynchronous;	       /* there is one from the next opening on */
 	struct model *model;
 	struct model *saved;   /* as it was at the last save */
 	struct model *flushed; /* as it was at the last flush or save */
@@ -123,6 +129,47 @@ static void report(struct worker *worker, uint32_t i, const struct uds_request *
 	pthread_mutex_unlock(&run->lock);
 }
 
+static void count_down(struct uds_index_operation *operation)
+{
+	_Atomic uint32_t *left = operation->request.user;
+
+	atomic_fetch_sub(left, 1);
+}
+
+/* As asynchronous operations, through the queue that all workers have. */
+static void run_in_queue(struct run *run, struct uds_request *requests, uint32_t count)
+{
+	struct uds_index_operation operations[BATCH], *pointers[BATCH];
+	_Atomic uint32_t left = count;
+
+	memset(operations, 0, sizeof(operations));
+	for (uint32_t j = 0; j < count; j++) {
+		operations[j].request = requests[j];
+		operations[j].request.user = &left;
+		operations[j].completed = count_down;
+		pointers[j] = &operations[j];
+	}
+	ck_assert_int_eq(uds_index_submit(run->queue, pointers, count, -1), (int)count);
+	while (left > 0)
+		ck_assert_int_eq(uds_index_reap(run->queue, NULL, 0, 1, -1), 0);
+	for (uint32_t j = 0; j < count; j++)
+		requests[j] = operations[j].request;
+}
+
+/* Reads of memory take no time, but operations can be made to wait for them all the same. */
+static void carry_out(struct worker *worker, struct uds_request *requests, uint32_t count)
+{
+	struct run *run = worker->run;
+
+	if (run->queue == NULL) {
+		uds_index_run(run->index, requests, count);
+		return;
+	}
+	if (throw(worker->seed, &worker->dice, 2) == 0)
+		atomic_store(&run->index->volume->reader.slowness, SLOW_MAXIMUM);
+	run_in_queue(run, requests, count);
+}
+
 static void run_batch(struct worker *worker, uint32_t batch)
 {
 	struct run *run = worker->run;
@@ -139,7 +186,7 @@ static void run_batch(struct worker *worker, uint32_t batch)
 		model_request(run->model, names[j], choose_kind(worker), worker->version++,
 			      &requests[j]);
 	}
-	uds_index_run(run->index, requests, count);
+	carry_out(worker, requests, count);
 	s = statistics(run);
 	time.newest_after = s.open_chapter;
 	time.oldest_after = s.oldest_chapter;
@@ -205,6 +252,7 @@ static void log_line(void *context, enum uds_log_level level, const char *text)
 
 static void open_index(struct run *run)
 {
+	struct uds_index_queue_options queue_options = UDS_INDEX_QUEUE_OPTIONS_INIT;
 	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
 	struct uds_env env = UDS_ENV_INIT;
 	struct uds_message message;
@@ -222,6 +270,13 @@ static void open_index(struct run *run)
 		options.checkpoint_interval = (uint32_t) throw(run->seed, &run->dice, 4);
 	r = uds_index_open(run->io, &options, &message, &run->index);
 	ck_assert_msg(r == 0, "open: %d %s", r, message.text);
+	/* Closing the index closes the one before. */
+	run->queue = NULL;
+	if (!run->asynchronous)
+		return;
+	queue_options.depth = 128;
+	queue_options.threads = (uint32_t) throw(run->seed, &run->dice, 3);
+	ck_assert_int_eq(uds_index_queue_open(run->index, &queue_options, &run->queue), 0);
 }
 
 static void close_index(struct run *run)
@@ -530,6 +585,20 @@ START_TEST(random_requests_beside_saves_in_the_background_follow_the_model)
 }
 END_TEST
 
+/* From several producers, by one queue. */
+START_TEST(random_asynchronous_requests_follow_the_model)
+{
+	struct run run;
+
+	start_run(&run, _i % 2 != 0, 0, 0x5eed40 + (uint64_t)_i);
+	run.asynchronous = true;
+	close_index(&run);
+	open_index(&run);
+	run_rounds(&run, false, 1 + 3 * (unsigned int)(_i / 2), (unsigned int)test_scaled(60000));
+	end_run(&run);
+}
+END_TEST
+
 /*
  * Every tenth name shares its place in the volume index with another one that is asked for at about
  * the same time.
@@ -573,6 +642,7 @@ int main(void)
 	tcase_add_test(tcase, random_requests_of_four_threads_to_a_sparse_index_follow_the_model);
 	tcase_add_loop_test(tcase, random_requests_beside_saves_in_the_background_follow_the_model,
 			    0, 2);
+	tcase_add_loop_test(tcase, random_asynchronous_requests_follow_the_model, 0, 4);
 	tcase_add_loop_test(tcase, random_requests_for_names_that_share_places_follow_the_model, 0,
 			    8);
 	tcase_add_loop_test(tcase, random_requests_to_a_converted_index_follow_the_model, 0, 8);

@@ -362,6 +362,19 @@ tests_unit_test_index_waits_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_index_waits_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_index_waits_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_async
+THREADED_TESTS += tests/unit/test_async
+tests_unit_test_async_SOURCES = tests/unit/test_async.c
+tests_unit_test_async_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_async_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_async_LDADD = $(TEST_LDADD)
+
+UNIT_TESTS += tests/unit/test_async_faults
+tests_unit_test_async_faults_SOURCES = tests/unit/test_async_faults.c
+tests_unit_test_async_faults_CPPFLAGS = $(TEST_CPPFLAGS) -D_GNU_SOURCE
+tests_unit_test_async_faults_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_async_faults_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_flush_group
 tests_unit_test_flush_group_SOURCES = tests/unit/test_flush_group.c
 tests_unit_test_flush_group_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -223,6 +223,110 @@ static int configuration_of_no_size(void)
 	return uds_index_get_configuration(the_index, &c);
 }
 
+static int queue_too_deep(void)
+{
+	struct uds_index_queue_options options = UDS_INDEX_QUEUE_OPTIONS_INIT;
+	struct uds_index_queue *queue;
+
+	options.depth = 5000;
+	return uds_index_queue_open(the_index, &options, &queue);
+}
+
+static int queue_of_too_many_threads(void)
+{
+	struct uds_index_queue_options options = UDS_INDEX_QUEUE_OPTIONS_INIT;
+	struct uds_index_queue *queue;
+
+	options.threads = 65;
+	return uds_index_queue_open(the_index, &options, &queue);
+}
+
+static int queue_of_no_size(void)
+{
+	struct uds_index_queue_options options = { .size = 0 };
+	struct uds_index_queue *queue;
+
+	return uds_index_queue_open(the_index, &options, &queue);
+}
+
+/* Of calls on a queue that is closed by now. */
+static struct uds_message kept;
+
+static struct uds_index_queue *open_queue(void)
+{
+	struct uds_index_queue_options options = UDS_INDEX_QUEUE_OPTIONS_INIT;
+	struct uds_index_queue *queue;
+
+	options.depth = 1;
+	ck_assert_int_eq(uds_index_queue_open(the_index, &options, &queue), 0);
+	return queue;
+}
+
+/* The first of them fails, and is what the sentence is about, though the call does not fail. */
+static int reap_unknown_kind(void)
+{
+	struct uds_index_queue *queue = open_queue();
+	struct uds_index_operation operation = { .request = { .kind = 9 } };
+	struct uds_index_operation *one = &operation, *done;
+
+	ck_assert_int_eq(uds_index_submit(queue, &one, 1, 0), 1);
+	ck_assert_int_eq(uds_index_reap(queue, &done, 1, 1, -1), 1);
+	uds_index_error_message(the_index, &kept);
+	/* That would be a call on the index, too. */
+	uds_index_queue_close(queue);
+	return done->request.status;
+}
+
+static struct uds_index_queue *reaped;
+static int reaped_status;
+
+static void reap_in_callback(struct uds_index_operation *operation)
+{
+	(void)operation;
+	reaped_status = uds_index_reap(reaped, NULL, 0, 1, -1);
+	uds_index_error_message(the_index, &kept);
+}
+
+static int reap_own_queue(void)
+{
+	struct uds_index_operation operation = { .completed = reap_in_callback };
+	struct uds_index_operation *one = &operation;
+
+	reaped = open_queue();
+	ck_assert_int_eq(uds_index_submit(reaped, &one, 1, 0), 1);
+	ck_assert_int_eq(uds_index_reap(reaped, NULL, 0, 1, -1), 0);
+	uds_index_queue_close(reaped);
+	return reaped_status;
+}
+
+static int submit_too_many(void)
+{
+	struct uds_index_queue *queue = open_queue();
+	struct uds_index_operation operations[2] = { { .kind = UDS_OPERATION_FLUSH } };
+	struct uds_index_operation *pointers[2] = { &operations[0], &operations[1] };
+	int r;
+
+	ck_assert_int_eq(uds_index_submit(queue, pointers, 2, 0), 1);
+	r = uds_index_submit(queue, pointers + 1, 1, 0);
+	uds_index_error_message(the_index, &kept);
+	uds_index_queue_close(queue);
+	return r;
+}
+
+static int submit_cancelled(void)
+{
+	struct uds_index_queue *queue = open_queue();
+	struct uds_index_operation operation = { .completed = NULL };
+	struct uds_index_operation *one = &operation;
+	int r;
+
+	uds_index_queue_cancel(queue);
+	r = uds_index_submit(queue, &one, 1, -1);
+	uds_index_error_message(the_index, &kept);
+	uds_index_queue_close(queue);
+	return r;
+}
+
 /* ---- the store ---- */
 
 static int drop_read_only(void)
@@ -723,6 +827,17 @@ static void index_message(struct uds_message *ret)
 	uds_index_error_message(the_index, ret);
 }
 
+static void kept_message(struct uds_message *ret)
+{
+	*ret = kept;
+}
+
+static int forget_kept(void)
+{
+	kept.text[0] = '\0';
+	return 0;
+}
+
 static void read_only_index_message(struct uds_message *ret)
 {
 	uds_index_error_message(read_only_index, ret);
@@ -876,6 +991,7 @@ static const struct handle {
 	int (*good)(void);
 } handles[] = {
 	{ index_message, good_index },
+	{ kept_message, forget_kept },
 	{ read_only_index_message, good_read_only_index },
 	{ store_message, good_store },
 	{ read_only_store_message, good_read_only_store },
@@ -892,6 +1008,7 @@ static const struct handle {
 
 enum {
 	INDEX,
+	KEPT,
 	INDEX_RO,
 	STORE,
 	STORE_RO,
@@ -919,6 +1036,13 @@ static const struct row {
 	{ INDEX_RO, save_read_only, UDS_ERR_READ_ONLY, "read-only" },
 	{ INDEX_RO, save_reporting_read_only, UDS_ERR_READ_ONLY, "read-only" },
 	{ INDEX, run_unknown_kind, -EINVAL, "no request of kind 9" },
+	{ INDEX, queue_too_deep, -EINVAL, "a queue of depth 5000" },
+	{ INDEX, queue_of_too_many_threads, -EINVAL, "a queue of 65 threads" },
+	{ INDEX, queue_of_no_size, -EINVAL, "struct uds_index_queue_options" },
+	{ KEPT, reap_unknown_kind, -EINVAL, "no request of kind 9" },
+	{ KEPT, reap_own_queue, -EDEADLK, "must not wait for others of its queue" },
+	{ KEPT, submit_too_many, -EAGAIN, "its depth is 1" },
+	{ KEPT, submit_cancelled, -ECANCELED, "the queue was cancelled" },
 	{ INDEX, iterate_stopped, UDS_ERR_STOPPED, "going through all records" },
 	{ INDEX, chapter_that_is_not_there, UDS_ERR_OUT_OF_RANGE, "behind the open one" },
 	{ INDEX, statistics_of_no_size, -EINVAL, "struct uds_index_statistics" },

@@ -68,6 +68,42 @@ static void carry_out(struct uds_index *index)
 	}
 }
 
+static void count_operation(struct uds_index_operation *operation)
+{
+	++*(unsigned int *)operation->request.user;
+}
+
+/* Requests of all kinds and a flush, carried out in a call of each kind that does so. */
+static void use_queue(struct uds_index *index)
+{
+	static struct uds_index_operation operations[RECORDS];
+	static struct uds_index_operation *pointers[RECORDS];
+	struct uds_index_queue_options options = UDS_INDEX_QUEUE_OPTIONS_INIT;
+	struct uds_index_queue *queue;
+	unsigned int calls = 0;
+	int descriptor;
+
+	memset(operations, 0, sizeof(operations));
+	for (unsigned int i = 0; i < RECORDS; i++) {
+		pointers[i] = &operations[i];
+		operations[i].request.name = name_of(i);
+		operations[i].request.kind = (uint8_t)(i % 7);
+		operations[i].request.user = &calls;
+		operations[i].completed = count_operation;
+	}
+	operations[1].kind = UDS_OPERATION_FLUSH;
+	options.depth = 500;
+	good(MEASURE(uds_index_queue_open(index, &options, &queue)));
+	good(MEASURE(uds_index_queue_event_descriptor(queue, &descriptor)));
+	ck_assert_int_eq(MEASURE(uds_index_submit(queue, pointers, RECORDS, -1)), RECORDS);
+	good(MEASURE(uds_index_reap(queue, NULL, 0, SIZE_MAX, -1)));
+	ck_assert_uint_eq(calls, RECORDS);
+	ck_assert_int_eq(uds_index_submit(queue, pointers, 500, 0), 500);
+	ck_assert_uint_eq(MEASURE(uds_index_queue_in_flight(queue)), 500);
+	MEASURE_VOID(uds_index_queue_cancel(queue));
+	MEASURE_VOID(uds_index_queue_close(queue));
+}
+
 static void use_index(struct uds_io *io, struct uds_index_options *options)
 {
 	struct uds_index_statistics statistics = UDS_INDEX_STATISTICS_INIT;
@@ -85,6 +121,7 @@ static void use_index(struct uds_io *io, struct uds_index_options *options)
 	good(MEASURE(uds_index_get_configuration(index, &configuration)));
 	good(MEASURE(uds_index_save(index)));
 	carry_out(index);
+	use_queue(index);
 	MEASURE_VOID(uds_index_error_message(index, &message));
 	good(MEASURE(uds_index_close(index)));
 }

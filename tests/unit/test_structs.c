@@ -190,6 +190,18 @@ static int take_io_limits(const void *given)
 	return close_io(r, made);
 }
 
+static int take_queue_options(const void *given)
+{
+	struct uds_index_queue *made;
+	int r = uds_index_queue_open(the_index, given, &made);
+
+	if (r == 0)
+		uds_index_queue_close(made);
+	else
+		uds_index_error_message(the_index, &message);
+	return r;
+}
+
 static int take_engine_options(const void *given)
 {
 	struct uds_io_engine *made;
@@ -508,6 +520,7 @@ union any {
 	struct uds_index_format_options create_options;
 	struct uds_index_statistics index_statistics;
 	struct uds_index_info index_info;
+	struct uds_index_queue_options queue_options;
 	struct uds_index_damage index_damage;
 	struct uds_io_ops io_ops;
 	struct uds_io_limits io_limits;
@@ -624,6 +637,13 @@ static const struct row {
 	  sizeof(struct uds_io_engine_options),
 	  { .engine_options = UDS_IO_ENGINE_OPTIONS_INIT },
 	  take_engine_options,
+	  NULL,
+	  true },
+	{ "uds_index_queue_options",
+	  16,
+	  sizeof(struct uds_index_queue_options),
+	  { .queue_options = UDS_INDEX_QUEUE_OPTIONS_INIT },
+	  take_queue_options,
 	  NULL,
 	  true },
 	{ "uds_io_engine_statistics",
