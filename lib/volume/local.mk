@@ -17,6 +17,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume/lookup.c lib/volume/lookup.h \
 	lib/volume/lookup_flight.c lib/volume/lookup_flight.h \
 	lib/volume/nonces.c lib/volume/nonces.h \
+	lib/volume/page_buffers.c lib/volume/page_buffers.h \
 	lib/volume/page_cache.c lib/volume/page_cache.h \
 	lib/volume/page_check.c lib/volume/page_check.h \
 	lib/volume/page_map.c lib/volume/page_map.h \

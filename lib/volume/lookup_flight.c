@@ -63,8 +63,8 @@ bool lookup_flight_is_worth(struct lookup_flight *flight)
 static void announce_buffers(struct lookup_flight *flight)
 {
 	pthread_mutex_lock(&flight->lock);
-	flight->known =
-		page_reader_announce(&flight->volume->reader, flight->engine, flight->known);
+	flight->known = page_buffers_announce(&flight->volume->reader.buffers, flight->engine,
+					      flight->known);
 	pthread_mutex_unlock(&flight->lock);
 }
 

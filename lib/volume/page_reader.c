@@ -28,25 +28,6 @@
 /* Reads that are quick as a rule are timed now and then only. */
 #define TIMED_READS 4
 
-/* Memory for one read: a page, and what alignment may add on both sides. */
-struct page_buffer {
-	struct page_buffer *next;
-	uint8_t *memory;
-};
-
-/*
- * Memory of some buffers, which engines get to know as a whole. Each has twice as many as the one
- * before, up to MOST_IN_SLAB. They go when the reader ends.
- */
-struct page_slab {
-	struct page_slab *next; /* an older one */
-	uint8_t *memory;
-	unsigned int count;
-	struct page_buffer buffers[];
-};
-
-#define MOST_IN_SLAB 16u
-
 struct read_engine {
 	struct read_engine *next;
 	struct uds_io_engine *engine;
@@ -80,6 +61,8 @@ int page_reader_start(struct page_reader *reader, uint64_t cache_bytes, struct u
 	if (pages > geometry->pages_per_volume)
 		pages = geometry->pages_per_volume;
 	pthread_mutex_init(&reader->pool_lock, NULL);
+	/* Every buffer has room for a whole page, so that one pool serves all kinds of reads. */
+	page_buffers_start(&reader->buffers, &reader->env, reader->io, geometry->page_bytes);
 	r = slot_table_make(&reader->env, geometry->chapters_per_volume,
 			    geometry->index_pages_per_chapter, heads, &reader->slots);
 	if (r == 0)
@@ -102,13 +85,7 @@ void page_reader_end(struct page_reader *reader)
 		env_release(&reader->env, engine);
 	}
 	uds_io_engine_close(reader->threads);
-	while (reader->slabs != NULL) {
-		struct page_slab *slab = reader->slabs;
-
-		reader->slabs = slab->next;
-		env_release(&reader->env, slab->memory);
-		env_release(&reader->env, slab);
-	}
+	page_buffers_end(&reader->buffers);
 	slot_table_free(reader->slots);
 	page_cache_free(reader->cache);
 	pthread_mutex_destroy(&reader->pool_lock);
@@ -117,55 +94,6 @@ void page_reader_end(struct page_reader *reader)
 uint64_t page_reader_bytes(struct page_reader *reader)
 {
 	return slot_table_bytes(reader->slots) + page_cache_bytes(reader->cache);
-}
-
-/* From one buffer's memory to the next one's, which any I/O accepts as well. */
-static uint64_t buffer_bytes(const struct page_reader *reader)
-{
-	uint32_t alignment = uds_io_memory_alignment(reader->io);
-
-	return round_up(reader->geometry->page_bytes, alignment > 4096 ? alignment : 4096);
-}
-
-/* With the lock: one more slab, all of it free. Nothing changes where memory is short. */
-static void add_slab(struct page_reader *reader)
-{
-	unsigned int count = reader->slabs == NULL ? 1 : 2 * reader->slabs->count;
-	struct page_slab *slab;
-
-	if (count > MOST_IN_SLAB)
-		count = MOST_IN_SLAB;
-	slab = env_allocate(&reader->env, 1, sizeof(*slab) + count * sizeof(slab->buffers[0]));
-	if (slab == NULL)
-		return;
-	slab->memory = io_allocate_buffer(reader->io, &reader->env, count * buffer_bytes(reader));
-	if (slab->memory == NULL) {
-		env_release(&reader->env, slab);
-		return;
-	}
-	slab->count = count;
-	for (unsigned int i = 0; i < count; i++) {
-		slab->buffers[i].memory = slab->memory + i * buffer_bytes(reader);
-		slab->buffers[i].next = reader->buffers;
-		reader->buffers = &slab->buffers[i];
-	}
-	slab->next = reader->slabs;
-	reader->slabs = slab;
-}
-
-/* Every buffer has room for a whole page, so that one pool serves all kinds of reads. */
-static struct page_buffer *take_buffer(struct page_reader *reader)
-{
-	struct page_buffer *buffer;
-
-	pthread_mutex_lock(&reader->pool_lock);
-	if (reader->buffers == NULL)
-		add_slab(reader);
-	buffer = reader->buffers;
-	if (buffer != NULL)
-		reader->buffers = buffer->next;
-	pthread_mutex_unlock(&reader->pool_lock);
-	return buffer;
 }
 
 /* What is transferred for bytes [from, to) of the page, if it must begin and end between units. */
@@ -206,7 +134,7 @@ int page_reader_want(struct page_reader *reader, struct page_request *request, u
 		     uint32_t to)
 {
 	if (request->buffer == NULL)
-		request->buffer = take_buffer(reader);
+		request->buffer = page_buffers_take(&reader->buffers);
 	if (request->buffer == NULL)
 		return -ENOMEM;
 	request->from = from;
@@ -224,15 +152,9 @@ int page_reader_want(struct page_reader *reader, struct page_request *request, u
 
 void page_reader_release(struct page_reader *reader, struct page_request *request)
 {
-	struct page_buffer *buffer = request->buffer;
-
-	if (buffer == NULL)
-		return;
+	if (request->buffer != NULL)
+		page_buffers_give(&reader->buffers, request->buffer);
 	request->buffer = NULL;
-	pthread_mutex_lock(&reader->pool_lock);
-	buffer->next = reader->buffers;
-	reader->buffers = buffer;
-	pthread_mutex_unlock(&reader->pool_lock);
 }
 
 static uint64_t now_ns(void)
@@ -305,22 +227,6 @@ int page_reader_open_engine(struct page_reader *reader, unsigned int depth,
 	return r < 0 ? r : engine_open(reader->threads, depth, &reader->env, ret_engine);
 }
 
-const struct page_slab *page_reader_announce(struct page_reader *reader,
-					     struct uds_io_engine *engine,
-					     const struct page_slab *known)
-{
-	const struct page_slab *slabs;
-
-	pthread_mutex_lock(&reader->pool_lock);
-	slabs = reader->slabs;
-	pthread_mutex_unlock(&reader->pool_lock);
-	/* Without the lock: slabs are only ever added. */
-	for (const struct page_slab *slab = slabs; slab != known; slab = slab->next)
-		(void)uds_io_engine_add_buffer(engine, slab->memory,
-					       (size_t)(slab->count * buffer_bytes(reader)));
-	return slabs;
-}
-
 static int make_engine(struct page_reader *reader, struct read_engine **ret_engine)
 {
 	struct read_engine *engine = env_allocate_zeroed(&reader->env, 1, sizeof(*engine));
@@ -350,7 +256,7 @@ static int take_engine(struct page_reader *reader, struct read_engine **ret_engi
 		r = make_engine(reader, &engine);
 	if (r < 0)
 		return r;
-	engine->known = page_reader_announce(reader, engine->engine, engine->known);
+	engine->known = page_buffers_announce(&reader->buffers, engine->engine, engine->known);
 	*ret_engine = engine;
 	return 0;
 }

@@ -38,13 +38,12 @@
 #include "chapter/index_page.h"
 #include "geometry/geometry.h"
 #include "io/io.h"
+#include "volume/page_buffers.h"
 #include "volume/page_cache.h"
 #include "volume/page_check.h"
 #include "volume/page_map.h"
 #include "volume/slot_table.h"
 
-struct page_buffer;
-struct page_slab;
 struct read_engine;
 
 struct page_reader {
@@ -62,9 +61,8 @@ struct page_reader {
 	_Atomic int slowness; /* see page_reader_is_slow() */
 	_Atomic uint64_t pages_read;
 
-	pthread_mutex_t pool_lock;   /* for the lists */
-	struct page_buffer *buffers; /* that are free */
-	struct page_slab *slabs;     /* their memory, the newest first */
+	struct page_buffers buffers;
+	pthread_mutex_t pool_lock; /* for what follows */
 	struct read_engine *engines;
 	struct uds_io_engine *threads; /* the engine whose threads all use; NULL before the first */
 };
@@ -139,14 +137,6 @@ void page_reader_read_many(struct page_reader *reader, struct page_request *cons
  * caller that submits request->transfer to an engine of its own, and counts it.
  */
 void page_reader_compare(struct page_reader *reader, struct page_request *request);
-
-/*
- * Announces the memory of all buffers that there are to an engine; what page_reader_want() took is
- * among them. @known: what the last call for this engine returned; NULL before.
- */
-const struct page_slab *page_reader_announce(struct page_reader *reader,
-					     struct uds_io_engine *engine,
-					     const struct page_slab *known);
 
 /*
  * Takes in what was read, if it begins at byte 0 of its page: checks it, and caches the head of
