@@ -102,8 +102,8 @@ void queue_wake_waiters(struct uds_index_queue *queue);
 void queue_wake_driver(struct uds_index_queue *queue);
 
 /*
- * Makes the descriptor readable when there is something to hand out or to carry out, and else clears
- * it. The lock is held.
+ * Makes the descriptor readable when there is something to hand out or to carry out, and clears it
+ * when there is not. The lock is held.
  */
 void queue_set_event(struct uds_index_queue *queue);
 
