@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
+#include "fault_io.h"
 #include "names.h"
 #include "torture_env.h"
 
@@ -679,12 +680,29 @@ START_TEST(chapter_begins_with_all_left_out_records_or_not_at_all_without_memory
 END_TEST
 
 /*
+ * Four of one place in the volume index, five of the next one, and so on: of each size of memory
+ * there is some that no other size can have, except for that of short lists.
+ */
+static void long_list_name(uint64_t i, struct uds_record_name *ret_name)
+{
+	struct uds_record_name first;
+	uint64_t list = 0;
+
+	make_name(SEED + 4, i, ret_name);
+	for (; i >= 4 + list; list++)
+		i -= 4 + list;
+	make_name(SEED + 6, list, &first);
+	memcpy(ret_name->bytes, first.bytes, 8);
+}
+
+/*
  * A flush, or a save, puts them into the open chapter, and says that it could not: then nothing is
  * lost by it, and the next one does.
  */
 START_TEST(flush_and_save_without_memory_for_left_out_records_fail_and_lose_none)
 {
 	int (*const work)(struct uds_index *) = _i < 2 ? uds_index_flush : uds_index_save;
+	struct uds_record_name name;
 	struct torture_env torture;
 	unsigned int failures = 0;
 	struct fixture f;
@@ -695,7 +713,11 @@ START_TEST(flush_and_save_without_memory_for_left_out_records_fail_and_lose_none
 	start_crowded(&f, false, 2);
 	f.env = &torture.env;
 	open_with(&f, 1);
-	fill_two_chapters(&f, CROWDED / 4);
+	fill_two_chapters(&f, 0);
+	for (uint64_t i = 0; i < CROWDED - 624; i++) {
+		long_list_name(i, &name);
+		ck_assert(!request(&f, UDS_POST, &name, i, 1, NULL));
+	}
 	for (uint64_t nth = 1; r == -ENOMEM; nth++, failures++) {
 		ck_assert_uint_lt(nth, 1000);
 		torture_env_fail_at(&torture, nth, true);
@@ -712,6 +734,128 @@ START_TEST(flush_and_save_without_memory_for_left_out_records_fail_and_lose_none
 	end(&f);
 	torture_env_end(&torture);
 	sparse_chapters = 0;
+}
+END_TEST
+
+/* Chapters 0 and 1 on the volume, and nothing in the journal: the index that a power cut leaves. */
+static void start_cut(struct fixture *f)
+{
+	start_crowded(f, false, 2);
+	post_crowded(f, 0, 2 * CROWDED);
+	ck_assert_uint_eq(statistics(f).open_chapter, 2);
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	f->index = NULL;
+}
+
+static int open_cut(struct fixture *f, const struct uds_env *env, bool skip_unreadable)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	int r;
+
+	options.zones = options.threads = 1;
+	options.env = env;
+	options.skip_unreadable = skip_unreadable;
+	r = uds_index_open(f->io, &options, &message, &f->index);
+	ck_assert(r == 0 || message.text[0] != '\0');
+	return r;
+}
+
+/*
+ * All reads of a recovery are counted; the last ones, and then fewer and fewer of those before
+ * them, fail. @_i: 1: what cannot be read is to be passed over. 2 more: the chapters are sparse.
+ */
+START_TEST(recovery_of_left_out_records_is_whole_or_fails_where_it_cannot_read)
+{
+	const bool skip = _i % 2 == 1;
+	unsigned int failures = 0;
+	struct fault_plan plan;
+	uint64_t reads;
+	struct fixture f;
+
+	sparse_chapters = _i >= 2 ? 7 : 0;
+	start_cut(&f);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &f.io), 0);
+	ck_assert_int_eq(open_cut(&f, NULL, skip), 0);
+	reads = fault_plan_count(&plan, FAULT_READ);
+	for (uint64_t back = 0; back < reads; back += 1 + back / 4) {
+		int r;
+
+		ck_assert_int_eq(uds_index_close(f.index), 0);
+		f.index = NULL;
+		fault_plan_fail(&plan, FAULT_READ, reads - back, -EIO, false);
+		r = open_cut(&f, NULL, skip);
+		/* How many reads there are depends a little on how they overlap. */
+		ck_assert(r == 0 || (r == -EIO && plan.failed == 1));
+		failures += r == -EIO;
+	}
+	ck_assert(failures > 0 || skip);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	fault_plan_fail(&plan, 0, 0, 0, false);
+	ck_assert_int_eq(open_cut(&f, NULL, false), 0);
+	ck_assert_uint_eq(count_missing(&f, 2 * CROWDED), 0);
+	ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
+	end(&f);
+	fault_plan_end(&plan);
+	sparse_chapters = 0;
+}
+END_TEST
+
+/* @_i: 0: dense chapters; 1: sparse ones. */
+START_TEST(recovery_of_left_out_records_is_whole_or_fails_without_memory)
+{
+	struct torture_env torture;
+	struct fixture f;
+	int r = -ENOMEM;
+
+	sparse_chapters = _i == 1 ? 7 : 0;
+	start_cut(&f);
+	torture_env_start(&torture);
+	for (uint64_t nth = 1; r == -ENOMEM; nth += 1 + nth / 16) {
+		torture_env_fail_at(&torture, nth, true);
+		r = open_cut(&f, &torture.env, true);
+		ck_assert(r == 0 || r == -ENOMEM);
+	}
+	torture_env_fail_at(&torture, 0, false);
+	ck_assert_uint_eq(count_missing(&f, 2 * CROWDED), 0);
+	ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
+	end(&f);
+	torture_env_end(&torture);
+	sparse_chapters = 0;
+}
+END_TEST
+
+/*
+ * A damaged page of chapter 1 takes what lies on it, and no record of chapter 0. @_i: one of its
+ * pages, the last two of which have records; of names in chapters' order.
+ */
+START_TEST(damaged_page_takes_no_left_out_record_of_others_with_it)
+{
+	const uint64_t chapter_pages = 4, page_bytes = 16384;
+	const uint64_t at = 2 * 4096 + page_bytes * (1 + chapter_pages + (uint64_t)_i) + 5000;
+	struct uds_record_name name;
+	struct fixture f;
+	uint64_t size;
+	uint8_t byte;
+
+	start_cut(&f);
+	ck_assert_int_eq(uds_io_size(f.io, &size), 0);
+	ck_assert_int_eq(uds_io_read(f.io, &byte, 1, at), 0);
+	byte ^= 0x10;
+	ck_assert_int_eq(uds_io_write(f.io, &byte, 1, at), 0);
+	ck_assert_int_eq(open_cut(&f, NULL, false), 0);
+	ck_assert_uint_eq(count_missing(&f, CROWDED), 0);
+	for (uint64_t i = CROWDED; i < 2 * CROWDED; i++) {
+		struct uds_request r = { .kind = UDS_PEEK };
+		int status;
+
+		crowded_name(i, &name);
+		r.name = name;
+		status = uds_index_run(f.index, &r, 1);
+		ck_assert(status == 0 || status == UDS_ERR_CORRUPT);
+	}
+	end(&f);
 }
 END_TEST
 
@@ -762,6 +906,11 @@ int main(void)
 		tcase, chapter_begins_with_all_left_out_records_or_not_at_all_without_memory, 0, 3);
 	tcase_add_loop_test(
 		tcase, flush_and_save_without_memory_for_left_out_records_fail_and_lose_none, 0, 4);
+	tcase_add_loop_test(
+		tcase, recovery_of_left_out_records_is_whole_or_fails_where_it_cannot_read, 0, 4);
+	tcase_add_loop_test(tcase, recovery_of_left_out_records_is_whole_or_fails_without_memory, 0,
+			    2);
+	tcase_add_loop_test(tcase, damaged_page_takes_no_left_out_record_of_others_with_it, 0, 4);
 	tcase_add_test(tcase, more_than_half_a_chapter_of_left_out_records_is_lost_and_counted);
 	suite_add_tcase(suite, tcase);
 	return run_suite_apart(suite);
