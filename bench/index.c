@@ -61,6 +61,7 @@ struct bench {
 	unsigned int runs;
 	bool sparse;
 	bool no_extras;
+	bool map;
 	uint64_t records; /* to fill with; 0: as many as it holds */
 	uint64_t misses;
 	uint64_t hits;
@@ -150,6 +151,7 @@ static void open_file(struct bench *bench, bool create)
 
 	file.write = true;
 	file.create = create;
+	file.map = bench->map;
 	r = uds_io_open_file(bench->path, &file, NULL, &message, &bench->io);
 	if (r < 0)
 		die(bench->path, r, &message);
@@ -425,7 +427,7 @@ static void usage(FILE *out)
 	      "                   [--hits N] [--steady N] [--duplicates N] [--zones Z]\n"
 	      "                   [--batch N] [--no-rebuild] [--chapters N] [--record-pages N]\n"
 	      "                   [--page-size BYTES] [--sparse-chapters N] [--sample-rate N]\n"
-	      "                   [--no-extras] [--keep] PATH\n"
+	      "                   [--no-extras] [--map] [--keep] PATH\n"
 	      "PATH is overwritten, and removed at the end unless --keep is given.\n"
 	      "       bench/index --existing [--runs N] [--zones Z] [--no-rebuild] PATH\n"
 	      "PATH is what an earlier run kept: only save, load and rebuild.\n",
@@ -450,6 +452,7 @@ static const struct option long_options[] = {
 	{ "sparse-chapters", required_argument, NULL, 'C' },
 	{ "sample-rate", required_argument, NULL, 'a' },
 	{ "no-extras", no_argument, NULL, 'X' },
+	{ "map", no_argument, NULL, 'P' },
 	{ "keep", no_argument, NULL, 'k' },
 	{ "existing", no_argument, NULL, 'e' },
 	{ "help", no_argument, NULL, 'h' },
@@ -493,6 +496,9 @@ int main(int argc, char **argv)
 			break;
 		case 'H':
 			bench.hits = n;
+			break;
+		case 'P':
+			bench.map = true;
 			break;
 		case 'D':
 			bench.duplicates = n;

@@ -413,14 +413,15 @@ struct uds_io_file_options {
 	bool no_lock;	 /* read without the shared lock: only for data that does not change */
 	uint32_t direct; /* enum uds_io_direct */
 	bool uring;	 /* engines use io_uring for it, or threads where the kernel refuses that */
+	bool map;	 /* read through a mapping of it: see libuds_io(3), Mapped files, first */
 
-	uint8_t unused[7]; /* ignored */
+	uint8_t unused[6]; /* ignored */
 };
 
 #define UDS_IO_FILE_OPTIONS_INIT                                                                  \
 	{                                                                                         \
 		sizeof(struct uds_io_file_options), false, false, false, false, UDS_IO_DIRECT_NO, \
-			false,                                                                    \
+			false, false,                                                             \
 		{                                                                                 \
 			0                                                                         \
 		}                                                                                 \
@@ -454,6 +455,7 @@ struct uds_io_file_options {
  *   -ENOMEM                         no memory
  *   UDS_ERR_IN_USE                  locked by another opener, mounted, or held by the system
  *   UDS_ERR_NO_DIRECT_IO            UDS_IO_DIRECT_YES on a file system that refuses it
+ *   -ENODEV, ...                    map, where the system cannot map it
  * An open that fails leaves everything as it was: a file that it created is removed.
  *
  * A write does not make the file longer; uds_io_resize() does, except for a block device. The lock

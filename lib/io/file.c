@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -165,10 +166,58 @@ static int read_bouncing(struct file_io *file, uint8_t *to, size_t length, uint6
 	return r;
 }
 
+/* Up to here a copy out of the mapping costs less than a call. */
+#define MAPPED_READ_MOST 65536u
+
+static bool read_mapped(const struct file_io *file, void *buffer, size_t length, uint64_t offset)
+{
+	uint64_t mapped = atomic_load_explicit(&file->map.length, memory_order_acquire);
+
+	if (length > MAPPED_READ_MOST || offset > mapped || length > mapped - offset)
+		return false;
+	memcpy(buffer, file->map.bytes + offset, length);
+	return true;
+}
+
+int file_map(struct file_io *file)
+{
+	uint64_t size = atomic_load(&file->size_seen);
+	void *bytes;
+
+	if (!file->wants_map || size == 0 || file->map.bytes != NULL)
+		return 0;
+	if (size > SIZE_MAX)
+		return -EFBIG;
+	bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, file->fd, 0);
+	if (bytes == MAP_FAILED)
+		return -errno;
+	/* Names are spread evenly: what is around one is not asked for next. */
+	(void)madvise(bytes, (size_t)size, MADV_RANDOM);
+	file->map.bytes = bytes;
+	file->mapped_bytes = (size_t)size;
+	atomic_store_explicit(&file->map.length, size, memory_order_release);
+	return 0;
+}
+
+void file_unmap(struct file_io *file)
+{
+	if (file->map.bytes != NULL)
+		munmap((void *)(uintptr_t)file->map.bytes, file->mapped_bytes);
+}
+
+/* Before the file becomes shorter: what is gone must not be touched. */
+static void shorten_map(struct file_io *file, uint64_t bytes)
+{
+	if (bytes < atomic_load(&file->map.length))
+		atomic_store(&file->map.length, bytes);
+}
+
 static int file_read(void *context, void *buffer, size_t length, uint64_t offset)
 {
 	struct file_io *file = context;
 
+	if (read_mapped(file, buffer, length, offset))
+		return 0;
 	if (file_must_bounce(file, buffer, length, offset))
 		return read_bouncing(file, buffer, length, offset);
 	return read_whole(file, buffer, length, offset);
@@ -232,11 +281,14 @@ static int file_resize(void *context, uint64_t bytes)
 		return -EOPNOTSUPP;
 	if (bytes > INT64_MAX)
 		return -EFBIG;
+	shorten_map(file, bytes);
 	while (ftruncate(file->fd, (off_t)bytes) < 0) {
 		if (errno != EINTR)
 			return -errno;
 	}
 	atomic_store(&file->size_seen, bytes);
+	/* A mapping saves time, and nothing else: without one the file is read. */
+	(void)file_map(file);
 	return 0;
 }
 
@@ -336,6 +388,7 @@ static int file_close(void *context)
 
 	/* Before the descriptor is closed: a ring that still has the file keeps its lock alive. */
 	ring_slots_end(&file->slots);
+	file_unmap(file);
 	/* After EINTR the descriptor is gone all the same: Linux closes it first. */
 	if (close(file->fd) < 0 && errno != EINTR)
 		r = -errno;

@@ -9,8 +9,8 @@
  *   file_direct.c  O_DIRECT and the alignment that it needs
  *   file.c         transfers, size, discard
  *
- * The descriptor and the kind never change after the open; size_seen and slots are the only state
- * that threads share.
+ * The descriptor and the kind never change after the open; size_seen, slots and the length of the
+ * mapping are the only state that threads share.
  */
 #ifndef IO_FILE_H
 #define IO_FILE_H
@@ -40,7 +40,18 @@ struct file_io {
 	_Atomic uint64_t size_seen;
 
 	struct ring_slots slots; /* in the rings that it is used with */
+
+	bool wants_map;
+	struct io_map map;   /* made when there is something to be mapped */
+	size_t mapped_bytes; /* of all of the mapping, also when the file has become shorter */
 };
+
+/*
+ * Maps the file as it is now, if that is asked for and it is not empty. What it grows by later is
+ * not in the mapping. Returns 0, or what the system said.
+ */
+int file_map(struct file_io *file);
+void file_unmap(struct file_io *file);
 
 /* All but the identity, which is added where a file is opened. */
 extern const struct uds_io_ops file_ops;

@@ -39,6 +39,9 @@ static int check_options(const char *path, const struct uds_io_file_options *opt
 	    options->direct != UDS_IO_DIRECT_AUTO)
 		return failure(message, -EINVAL, "%s: unknown value %d for direct", path,
 			       (int)options->direct);
+	if (options->map && options->direct == UDS_IO_DIRECT_YES)
+		return failure(message, -EINVAL,
+			       "%s: mapped files are in the page cache: no O_DIRECT", path);
 	return 0;
 }
 
@@ -280,6 +283,33 @@ static int learn_size(struct file_io *file, const struct uds_io_file_options *op
 	return 0;
 }
 
+/* A file that is read past the cache is not mapped: that would be through the cache. */
+static int map_file(struct file_io *file, const struct uds_io_file_options *options,
+		    const char *path, struct uds_message *message)
+{
+	int r;
+
+	file->wants_map = options->map && file->block_bytes == 1;
+	r = file_map(file);
+	return r < 0 ? failure(message, r, "%s: mapping it: %s", path, uds_strerror(r)) : 0;
+}
+
+static struct file_io *make_file(int fd, const struct stat *st, const struct uds_env *env,
+				 uint32_t hidden_alignment, const struct uds_io_limits *limits)
+{
+	struct file_io *file = env_allocate_zeroed(env, 1, sizeof(*file));
+
+	if (file == NULL)
+		return NULL;
+	file->env = *env;
+	file->fd = fd;
+	ring_slots_init(&file->slots);
+	file->block_device = S_ISBLK(st->st_mode);
+	file->hidden_alignment = hidden_alignment;
+	file->block_bytes = hidden_alignment != 0 ? hidden_alignment : limits->block_bytes;
+	return file;
+}
+
 /* Everything between the descriptor and the handle. */
 static int finish_open(int fd, const char *path, const struct uds_io_file_options *options,
 		       const struct uds_env *env, struct uds_message *message,
@@ -312,20 +342,16 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	r = make_direct(fd, &st, options, env, path, &limits, message);
 	if (r < 0)
 		return r;
-	file = env_allocate_zeroed(env, 1, sizeof(*file));
+	file = make_file(fd, &st, env, hidden_alignment, &limits);
 	if (file == NULL)
 		return failure(message, -ENOMEM, "%s: no memory", path);
-	file->env = *env;
-	file->fd = fd;
-	ring_slots_init(&file->slots);
-	file->block_device = S_ISBLK(st.st_mode);
-	file->hidden_alignment = hidden_alignment;
-	file->block_bytes = hidden_alignment != 0 ? hidden_alignment : limits.block_bytes;
 	limits.read_only = !options->write;
 	limits.name = path;
 	r = learn_size(file, options, &st);
 	if (r < 0)
 		failure(message, r, "%s: asking for its size: %s", path, uds_strerror(r));
+	if (r == 0)
+		r = map_file(file, options, path, message);
 	if (r == 0) {
 		ops.identity = file_identity;
 		r = uds_io_open_ops(&ops, file, &limits, env, message, ret_io);
@@ -333,8 +359,10 @@ static int finish_open(int fd, const char *path, const struct uds_io_file_option
 	if (r == 0) {
 		(*ret_io)->ring_file = options->uring ? file : NULL;
 		(*ret_io)->in_use = in_use;
+		(*ret_io)->map = file->wants_map ? &file->map : NULL;
 	}
 	if (r < 0) {
+		file_unmap(file);
 		ring_slots_end(&file->slots);
 		env_release(env, file);
 	}

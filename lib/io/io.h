@@ -15,6 +15,12 @@
 
 struct file_io;
 
+/* What of an I/O is in the memory of the process, from byte 0 on. It only grows, or goes. */
+struct io_map {
+	const uint8_t *bytes;
+	_Atomic uint64_t length;
+};
+
 struct uds_io {
 	struct uds_env env;
 	struct uds_io_ops ops;
@@ -28,11 +34,26 @@ struct uds_io {
 	bool in_use;		   /* the system was using the device when it was opened to read */
 	uint64_t device_offset;	   /* as in struct uds_io_limits */
 	uint64_t preferred_bytes;  /* as in struct uds_io_limits */
+	const struct io_map *map;  /* NULL: nothing of it can be read in place */
 	struct file_io *ring_file; /* what io_uring may be used for; NULL: not for this I/O */
 	void *owned;		   /* what the I/O stands on and belongs to it, see close_owned */
 	/* called when the backend is closed; NULL: nothing is owned */
 	int (*close_owned)(void *owned);
 };
+
+/*
+ * The bytes themselves, to be read without a transfer while the I/O is open; NULL where they are
+ * not mapped. They change when they are written.
+ */
+static inline const uint8_t *io_mapped(const struct uds_io *io, uint64_t offset, uint64_t length)
+{
+	uint64_t mapped;
+
+	if (io->map == NULL)
+		return NULL;
+	mapped = atomic_load_explicit(&io->map->length, memory_order_acquire);
+	return offset <= mapped && length <= mapped - offset ? io->map->bytes + offset : NULL;
+}
 
 /*
  * A buffer that any I/O accepts: aligned to the larger of the I/O's demand and 4096.

@@ -7,7 +7,7 @@
 #include "uri/nested.h"
 #include "uri/uri.h"
 
-enum { FILE_DIRECT, FILE_URING };
+enum { FILE_DIRECT, FILE_URING, FILE_MAP };
 
 /* The choices are in the order of enum uds_io_direct. */
 static const struct uds_io_parameter file_parameters[] = {
@@ -15,6 +15,7 @@ static const struct uds_io_parameter file_parameters[] = {
 			  .kind = UDS_IO_PARAMETER_CHOICE,
 			  .choices = "0|1|auto" },
 	[FILE_URING] = { .name = "uring", .kind = UDS_IO_PARAMETER_FLAG },
+	[FILE_MAP] = { .name = "map", .kind = UDS_IO_PARAMETER_FLAG },
 };
 
 static int open_file(void *context, const struct uds_io_uri *uri, const struct uds_env *env,
@@ -30,6 +31,8 @@ static int open_file(void *context, const struct uds_io_uri *uri, const struct u
 		options.direct = (uint32_t)uri->values[FILE_DIRECT].number;
 	if (uri->values[FILE_URING].text != NULL)
 		options.uring = uri->values[FILE_URING].number != 0;
+	if (uri->values[FILE_MAP].text != NULL)
+		options.map = uri->values[FILE_MAP].number != 0;
 	return uds_io_open_file(uri->path, &options, env, ret_message, ret_io);
 }
 

@@ -546,7 +546,7 @@ int volume_lookup_run(struct volume *volume, struct volume_lookup *lookup)
 void volume_read_pages(struct volume *volume, struct page_request *const *requests, size_t count)
 {
 	/* Where reads come out of memory, an engine costs more than it saves. */
-	if (count > 1 && page_reader_is_slow(&volume->reader)) {
+	if (count > 1 && page_reader_prefers_many(&volume->reader)) {
 		page_reader_read_many(&volume->reader, requests, count);
 		return;
 	}

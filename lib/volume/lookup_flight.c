@@ -81,10 +81,15 @@ void lookup_flight_go(struct lookup_flight *flight, struct volume_lookup *const 
 
 	for (size_t i = 0; i < count; i++) {
 		struct volume_lookup *lookup = lookups[i];
+		int r;
 
 		message.text[0] = '\0';
 		lookup->message = &message;
-		if (volume_lookup_step(volume, lookup) != VOLUME_WANTS_PAGE) {
+		/* What is mapped needs no transfer. */
+		while ((r = volume_lookup_step(volume, lookup)) == VOLUME_WANTS_PAGE &&
+		       lookup->request.mapped != NULL)
+			page_reader_read(&volume->reader, &lookup->request);
+		if (r != VOLUME_WANTS_PAGE) {
 			ended(context, lookup, &message);
 			continue;
 		}

@@ -15,6 +15,9 @@
  * was timed, took as long as that of a device. What was right before and is only copied again from
  * the system's memory is not compared again.
  *
+ * Where the I/O is mapped (io_mapped()), nothing is transferred: what is wanted is looked at in
+ * place, in parts.
+ *
  * One read takes three steps, so that no caller has to wait in the middle of something:
  *   page_reader_want()    says what is to be read, and gets a buffer for it;
  *   page_reader_read() or page_reader_read_many()  reads;
@@ -105,6 +108,15 @@ static inline bool page_reader_is_slow(struct page_reader *reader)
 	return atomic_load_explicit(&reader->slowness, memory_order_relaxed) > SLOW_THRESHOLD;
 }
 
+/*
+ * Whether requests are better under way together: where each takes the time of a device; and where
+ * the I/O is mapped, so that the memory of all of them is fetched at once.
+ */
+static inline bool page_reader_prefers_many(struct page_reader *reader)
+{
+	return reader->io->map != NULL || page_reader_is_slow(reader);
+}
+
 /* One read of a page or a part of it. */
 struct page_request {
 	struct page_claim claim;
@@ -112,9 +124,11 @@ struct page_request {
 	bool keep;		    /* whole pages are worth caching, however quick reads are */
 	bool summed;		    /* the checksums of the chapter are known */
 	bool whole_blocks;	    /* so many are read that they can be compared */
+	const uint8_t *mapped;	    /* the page, where the I/O is mapped; NULL: it is read */
+	const uint8_t *content;	    /* all that was read; private */
 	const uint8_t *bytes;	    /* once it was read: byte @from and what follows */
 	int status;		    /* of the read */
-	struct page_buffer *buffer; /* NULL: nothing is wanted */
+	struct page_buffer *buffer; /* NULL: nothing was read yet, or all is mapped */
 	struct uds_io_request transfer;
 };
 

@@ -201,7 +201,7 @@ int volume_search_many(struct volume *volume, struct volume_search *searches, si
 	struct crowds crowds;
 	int r, first = 0;
 
-	if (count > 1 && page_reader_is_slow(&volume->reader))
+	if (count > 1 && page_reader_prefers_many(&volume->reader))
 		return search_together(volume, searches, count, ret_message);
 	count_crowds(volume, searches, count, &crowds);
 	for (size_t i = 0; i < count; i++) {

@@ -20,6 +20,7 @@
 #include <uds/io.h>
 
 #include "check_main.h"
+#include "io/io.h"
 
 static char path[400];
 static struct uds_message message;
@@ -296,6 +297,86 @@ START_TEST(options_that_contradict_are_refused)
 	options.direct = (enum uds_io_direct)17;
 	open_refused(&options, -EINVAL, "17");
 	ck_assert_int_eq(access(path, F_OK), -1);
+}
+END_TEST
+
+/* The mapping sees writes, grows with an empty file, and is left in time by one that shrinks. */
+START_TEST(a_mapped_file_reads_as_any_other)
+{
+	struct uds_io_file_options options = writing();
+	uint8_t *bytes = make_buffer(300000, 1), *again = malloc(300000);
+	struct uds_io *io;
+
+	options.map = true;
+	make_path();
+	io = open_good(&options);
+	ck_assert_ptr_null(io_mapped(io, 0, 1));
+	ck_assert_int_eq(uds_io_resize(io, 300000), 0);
+	ck_assert_ptr_nonnull(io_mapped(io, 0, 300000));
+	ck_assert_ptr_null(io_mapped(io, 0, 300001));
+	ck_assert_ptr_null(io_mapped(io, 300001, 0));
+	ck_assert_ptr_null(io_mapped(io, UINT64_MAX, 2));
+	for (size_t round = 0; round < 2; round++) {
+		for (size_t at = 0; at < 300000; at += 30000)
+			ck_assert_int_eq(uds_io_write(io, bytes + at, 30000, at), 0);
+		for (size_t length = 1; length < 250000; length *= 7) {
+			ck_assert_int_eq(uds_io_read(io, again, length, 299999 - length), 0);
+			ck_assert_mem_eq(again, bytes + 299999 - length, length);
+		}
+		ck_assert_mem_eq(io_mapped(io, 0, 300000), bytes, 300000);
+		for (size_t i = 0; i < 300000; i++)
+			bytes[i] ^= 0x55;
+	}
+	ck_assert_int_eq(uds_io_resize(io, 10000), 0);
+	ck_assert_ptr_null(io_mapped(io, 9999, 2));
+	ck_assert_int_eq(uds_io_read(io, again, 2, 9999), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(uds_io_read(io, again, 1, 9999), 0);
+	/* What it grows by now is read without the mapping. */
+	ck_assert_int_eq(uds_io_resize(io, 500000), 0);
+	ck_assert_int_eq(uds_io_read(io, again, 5, 499995), 0);
+	ck_assert_uint_eq(again[4], 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+
+	/* One that is there already, read only, by a URI. */
+	snprintf((char *)again, 500, "file:%s?map=1", path);
+	ck_assert_int_eq(uds_io_open_uri((char *)again, NULL, NULL, &message, &io), 0);
+	ck_assert_ptr_nonnull(io_mapped(io, 0, 500000));
+	ck_assert_int_eq(uds_io_close(io), 0);
+	options.direct = UDS_IO_DIRECT_YES;
+	open_refused(&options, -EINVAL, "mapped files are in the page cache");
+	options.direct = UDS_IO_DIRECT_AUTO;
+	io = open_good(&options);
+	ck_assert_int_eq(io_mapped(io, 0, 4096) != NULL, uds_io_block_bytes(io) == 1);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	remove_path();
+	free(bytes);
+	free(again);
+}
+END_TEST
+
+/* A process with little room left in its address space. */
+START_TEST(a_file_that_cannot_be_mapped_is_told)
+{
+	struct uds_io_file_options options = writing();
+	struct rlimit room = { 0, 0 };
+	struct uds_io *io;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip_test("a_file_that_cannot_be_mapped_is_told: a sanitizer needs the address space");
+#endif
+	make_path();
+	io = open_good(&options);
+	ck_assert_int_eq(uds_io_resize(io, UINT64_C(1) << 40), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &room), 0);
+	room.rlim_cur = (rlim_t)1 << 30;
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &room), 0);
+	options.map = true;
+	open_refused(&options, sizeof(size_t) > 4 ? -ENOMEM : -EFBIG, "mapping it");
+	options.map = false;
+	io = open_good(&options);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	remove_path();
 }
 END_TEST
 
@@ -757,6 +838,8 @@ int main(void)
 	tcase_add_test(tc, a_new_file_is_for_its_owner_alone);
 	tcase_add_test(tc, nothing_is_created_through_a_symbolic_link);
 	tcase_add_test(tc, options_that_contradict_are_refused);
+	tcase_add_test(tc, a_mapped_file_reads_as_any_other);
+	tcase_add_test(tc, a_file_that_cannot_be_mapped_is_told);
 	tcase_add_test(tc, what_is_no_file_is_refused_by_its_kind);
 	tcase_add_test(tc, permissions_are_respected);
 	tcase_add_test(tc, running_out_of_descriptors_is_told);
