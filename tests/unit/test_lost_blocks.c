@@ -20,7 +20,9 @@
 #include "names.h"
 #include "small_index.h"
 #include "torture_env.h"
+#include "volume/layout.h"
 #include "volume/nonces.h"
+#include "volume/saves.h"
 #include "../format/convert.h"
 
 #define NONCE	     UINT64_C(0x1122334455667788)
@@ -662,6 +664,110 @@ START_TEST(a_super_block_of_an_index_without_a_save_is_made_again)
 }
 END_TEST
 
+/* Of one page and three of records each. */
+static uint8_t *first_page_of_slot(uint8_t *bytes, uint32_t slot)
+{
+	return bytes + image.super_at + (2 + 1 + (uint64_t)slot * 4) * BLOCK;
+}
+
+/* Chapters that tell the nonce have to agree; what is no whole chapter tells nothing. */
+START_TEST(chapters_of_two_indexes_tell_no_nonce)
+{
+	static const struct subject never = { "never saved", 4096,  3,	  0, 0, 8,
+					      false,	     false, true, 0, 0 };
+	const struct damage *zeroes = &super_damages[SUPER_DAMAGES - 2];
+	struct uds_message message = { "" };
+	struct uds_io *io;
+	uint8_t *bytes, *page;
+	int r;
+
+	make_image(&never);
+	for (int i = 0; i < 3; i++) {
+		bytes = damaged_bytes(image.super_at, zeroes);
+		page = first_page_of_slot(bytes, 2);
+		put_le64(page, i == 0 ? 0 : get_le64(page) + 1);
+		/* Its last byte is part of the guard that each page has. */
+		if (i == 1)
+			page[BLOCK - 1] ^= 0xff;
+		io = open_bytes(bytes, image.size);
+		r = repair(io, (struct told){ .lose = true }, &message);
+		if (i == 2) {
+			ck_assert_int_lt(r, 0);
+			ck_assert_msg(strstr(message.text, "chapters of two indexes") != NULL, "%s",
+				      message.text);
+			ck_assert(same_bytes(io, bytes, 0, image.size));
+		} else {
+			ck_assert_msg(strstr(findings, "super block: ") != NULL, "%s", findings);
+			ck_assert_msg(strstr(message.text, "chapters of two") == NULL, "%s",
+				      message.text);
+		}
+		ck_assert_int_eq(uds_io_close(io), 0);
+		free(bytes);
+	}
+	free_image();
+}
+END_TEST
+
+/* Fields of a saved volume index that tell whether an index is sparse. */
+static const struct {
+	uint64_t at;
+	unsigned int bytes;
+} stream_fields[] = {
+	{ 0, 1 },  /* magic number of a sparse index */
+	{ 8, 4 },  /* sample rate, which is not 0 */
+	{ 12, 1 }, /* magic number of its first sub-index */
+	{ 20, 8 }, /* volume nonce */
+};
+
+/* Clears it in the save of a slot. */
+static void clear_stream_field(uint8_t *bytes, const struct save *save, int field)
+{
+	memset(bytes + save->volume_index[0].offset + stream_fields[field].at, 0,
+	       stream_fields[field].bytes);
+}
+
+static void check_not_repaired(const uint8_t *bytes, const char *says)
+{
+	struct uds_io *io = open_bytes(bytes, image.size);
+	struct uds_message message = { "" };
+
+	ck_assert_int_eq(repair(io, (struct told){ .nonce = true, .lose = true }, &message),
+			 UDS_ERR_CORRUPT);
+	ck_assert_msg(strstr(message.text, says) != NULL, "%s", message.text);
+	ck_assert(same_bytes(io, bytes, 0, image.size));
+	ck_assert_int_eq(uds_io_close(io), 0);
+}
+
+/*
+ * Five configurations have the sizes of this sparse index, and which of them it is could only be
+ * told by loading the latest save. @_i: what both saves have lost.
+ */
+START_TEST(the_older_save_tells_what_the_latest_does_not)
+{
+	const struct damage zeroes = { "zeroes", 0, BLOCK, ZEROED };
+	struct uds_message message = { "" };
+	const struct save_slot *latest;
+	struct layout layout;
+	struct uds_io *io;
+	uint8_t *bytes;
+
+	make_image(&subjects[6]);
+	io = open_bytes(image.bytes, image.size);
+	ck_assert_int_eq(layout_read(io, 0, &message, &layout), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	latest = saves_find_latest(&layout.saves);
+	ck_assert_ptr_nonnull(latest);
+	ck_assert_int_eq(layout.saves.slots[1 - latest->save.slot].state, SLOT_VALID);
+	bytes = damaged_bytes(image.config_at, &zeroes);
+	clear_stream_field(bytes, &latest->save, _i);
+	check_not_repaired(bytes, "5 configurations agree");
+	clear_stream_field(bytes, &layout.saves.slots[1 - latest->save.slot].save, _i);
+	check_not_repaired(bytes, "only a save says whether the index is sparse");
+	free(bytes);
+	free_image();
+}
+END_TEST
+
 /* Both blocks at once: only with the configuration. */
 START_TEST(both_blocks_are_made_again_from_a_configuration)
 {
@@ -1204,6 +1310,8 @@ int main(void)
 	tcase_add_loop_test(tcase, a_config_block_of_a_converted_index_is_made_again, 3, 13);
 	tcase_add_loop_test(tcase, a_super_block_is_made_again, 0, SUBJECTS);
 	tcase_add_loop_test(tcase, a_super_block_of_an_index_without_a_save_is_made_again, 0, 3);
+	tcase_add_test(tcase, chapters_of_two_indexes_tell_no_nonce);
+	tcase_add_loop_test(tcase, the_older_save_tells_what_the_latest_does_not, 0, 4);
 	tcase_add_loop_test(tcase, both_blocks_are_made_again_from_a_configuration, 0, SUBJECTS);
 	tcase_add_test(tcase, blocks_that_are_not_made_again_are_named);
 	tcase_add_test(tcase, an_index_that_was_cut_off_is_not_called_repairable);
