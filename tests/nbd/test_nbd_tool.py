@@ -62,10 +62,10 @@ class Server:
         with socket.socket(socket.AF_UNIX if self.port is None else socket.AF_INET) as probe:
             return probe.connect_ex(self.socket if self.port is None else ("127.0.0.1", self.port)) == 0
 
-    def connected(self):
-        """Whether somebody is: the kernel's list has the socket itself, and each end of a connection that is the server's."""
+    def sockets(self):
+        """The inodes of those that the server has: the one that it listens at, and one for each connection."""
         with open("/proc/net/unix") as sockets:
-            return sum(line.rstrip("\n").endswith(" " + self.socket) for line in sockets) > 1
+            return set(line.split()[6] for line in sockets if line.rstrip("\n").endswith(" " + self.socket))
 
     def kill(self):
         self.process.kill()
@@ -255,6 +255,7 @@ def while_killed(servers, pause, act):
     often that was. A server may end with the thread that started it, so that has to be this one. None is killed before
     it was connected to: that a command finds no server when it begins is another test's."""
     results, times, seen = [], 0, set()
+    before, last = {server: server.sockets() for server in servers}, {server: set() for server in servers}
 
     def run():
         try:
@@ -265,10 +266,15 @@ def while_killed(servers, pause, act):
     thread = threading.Thread(target=run)
     thread.start()
     while True:
-        thread.join(pause)
+        thread.join(pause if len(seen) == len(servers) else 0.02)
         if not thread.is_alive():
             break
-        seen.update(server for server in servers if server.connected())
+        for server in servers:
+            # A connection that was there a moment ago has said what it is for.
+            now = server.sockets() - before[server] - {"0"}
+            if now & last[server]:
+                seen.add(server)
+            last[server] = now
         if len(seen) == len(servers):
             servers[times % len(servers)].restart()
             times += 1
