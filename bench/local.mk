@@ -14,6 +14,11 @@ bench_index_SOURCES = bench/index.c tests/support/names.h
 bench_index_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
 bench_index_LDADD = libuds.la
 
+BENCHES += bench/async
+bench_async_SOURCES = bench/async.c tests/support/names.h
+bench_async_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+bench_async_LDADD = libuds.la -lpthread
+
 BENCHES += bench/micro/volume_index
 bench_micro_volume_index_SOURCES = bench/micro/volume_index.c \
 	bench/micro/sorted_lists.c bench/micro/sorted_lists.h

@@ -6,7 +6,7 @@
  * page, a piece of the bottom row of its search tree is read: names are uniformly distributed, so
  * it is known about where in the row a name is or would be. If it is not in the row itself, exactly
  * one inner node lies between its two neighbours there. Where reads are slow, both pages are read
- * whole instead, and cached.
+ * whole instead, and cached, as long as there is room for them, or many names lead to them.
  */
 #include "volume/lookup.h"
 
@@ -299,18 +299,34 @@ static int want_row(struct volume *volume, struct volume_lookup *lookup)
 		    (row - 1 + lookup->row_end) * UDS_RECORD_BYTES);
 }
 
+/*
+ * Where reads are slow, a whole page that stays in memory saves the reads of other names. When all
+ * that there is room for is taken, it does so only if those names come soon.
+ */
+static bool wants_whole_record_page(struct volume *volume, const struct volume_lookup *lookup)
+{
+	if (!page_reader_is_slow(&volume->reader))
+		return lookup->request.keep;
+	return crowd_note(&volume->crowd, lookup->request.claim.slot) || lookup->request.keep ||
+	       page_cache_has_room(volume->reader.cache);
+}
+
 static int search_records(struct volume *volume, struct volume_lookup *lookup)
 {
 	const uint32_t page_bytes = volume->geometry.page_bytes;
+	struct look look = { volume, lookup };
+	int r;
 
 	/*
 	 * Other page sizes have no perfect tree, so where a name is in the bottom row is not known
 	 * in advance (9).
 	 */
-	if (page_bytes > SMALL_PAGE_BYTES && is_power_of_two(page_bytes) &&
-	    !reads_whole_pages(volume, lookup))
-		return want_row(volume, lookup);
-	return want_record_page(volume, lookup);
+	if (page_bytes <= SMALL_PAGE_BYTES || !is_power_of_two(page_bytes) ||
+	    wants_whole_record_page(volume, lookup))
+		return want_record_page(volume, lookup);
+	if (page_reader_look(&volume->reader, &lookup->request, look_into_record_page, &look, &r))
+		return r;
+	return want_row(volume, lookup);
 }
 
 static int compare_name(const struct volume_lookup *lookup, const uint8_t *record)

@@ -7,7 +7,8 @@
  * How it reads depends on the device, and is measured as it goes. Where a read is a copy from the
  * system's page cache, a lookup reads the few parts it needs, and only the heads of index pages are
  * cached. Where a read takes the time of a device, whole pages are read and cached, index pages as
- * well as record pages; also where reads are quick, for a chapter that many names lead to at once.
+ * well as record pages, as long as there is room; then parts are, but for what many names lead to.
+ * Those are read whole also where reads are quick.
  *
  * Where the checksums of a chapter are known, what is read of it is compared with them: whole pages
  * always; a part of a page is read in whole blocks for that the first time, and whenever it comes

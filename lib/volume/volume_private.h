@@ -9,6 +9,7 @@
 
 #include "geometry/geometry.h"
 #include "io/io.h"
+#include "volume/crowd.h"
 #include "volume/page_map.h"
 #include "volume/page_reader.h"
 
@@ -18,7 +19,8 @@ struct volume {
 	struct geometry geometry;
 	struct page_map *map;
 	struct page_reader reader;
-	struct checksums *checksums;	/* NULL: an index without extras */
+	struct crowd crowd;	     /* of lookups that want a record page, where reads are slow */
+	struct checksums *checksums; /* NULL: an index without extras */
 	_Atomic uint64_t damaged_reads; /* see volume_damaged_reads() */
 	_Atomic uint64_t *logged;	/* a bit for each page whose damage is in the log */
 	bool area_failed;		/* writing to the extras did, and it was logged */
