@@ -181,8 +181,10 @@ START_TEST(what_is_wrong_in_a_uri_is_named)
 	open_refused("file:x?direct=1&", -EINVAL, "''");
 	open_refused("file:x?direct=1&speed=9", -EINVAL, "'speed'");
 	open_refused("file:x?speed=9", -EINVAL, "file:x?speed=9: ");
-	open_refused("file:x?speed=9", -EINVAL, "(known here: direct=0|1|auto, uring=0|1)");
-	open_refused("file:x?direct=2", -EINVAL, "(known here: direct=0|1|auto, uring=0|1)");
+	open_refused("file:x?speed=9", -EINVAL,
+		     "(known here: direct=0|1|auto, uring=0|1, map=0|1)");
+	open_refused("file:x?direct=2", -EINVAL,
+		     "(known here: direct=0|1|auto, uring=0|1, map=0|1)");
 	open_refused("file:x?direct=", -EINVAL, "direct: ''");
 	open_refused("file:x?direct=0|1", -EINVAL, "direct: '0|1'");
 	open_refused("file:x?direct=aut", -EINVAL, "direct: 'aut'");
