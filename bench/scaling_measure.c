@@ -325,9 +325,8 @@ static void compare_lookups(struct subject *s, unsigned int length, unsigned int
 	snprintf(what, sizeof(what), "runs of %u in calls of %u: found", length, batch);
 	compare(s->checks, s->kind, what, expected.found, found, 0.85, 1.15);
 	snprintf(what, sizeof(what), "runs of %u in calls of %u: pages read", length, batch);
-	/* The first names of a run are read in parts: about a page more, of few. */
 	compare(s->checks, s->kind, what, expected.pages, pages / (double)(runs * length),
-		length == 1 ? 0.8 : 0.7, length == 1 ? 1.2 : 1.7);
+		length == 1 ? 0.8 : 0.7, length == 1 ? 1.2 : 1.4);
 	close_all(s);
 }
 

@@ -92,16 +92,46 @@ static size_t step_all(struct volume *volume, struct lookup_batch *batch, size_t
 	return again;
 }
 
+/*
+ * How many searches go to a chapter, or to one that has the same place. So many are worth more than
+ * a page read in parts: a stream that repeats what was stored at one time leads all of its names to
+ * one chapter.
+ */
+#define BATCH_PLACES 64u
+#define CROWD	     32u
+#define FEW	     4u /* where each read takes the time of a device */
+
+struct crowds {
+	uint32_t counts[BATCH_PLACES];
+};
+
+static void count_crowds(const struct volume_search *searches, size_t count, struct crowds *crowds)
+{
+	memset(crowds, 0, sizeof(*crowds));
+	for (size_t i = 0; i < count; i++)
+		crowds->counts[searches[i].vcn % BATCH_PLACES]++;
+}
+
+static bool is_crowded(const struct crowds *crowds, uint64_t vcn, uint32_t least)
+{
+	return crowds->counts[vcn % BATCH_PLACES] >= least;
+}
+
 /* Returns the first error, with its sentence, or 0. */
 static int search_batch(struct volume *volume, struct lookup_batch *batch,
 			struct volume_search *searches, size_t count,
 			struct uds_message *ret_message)
 {
 	size_t waiting = count;
+	struct crowds crowds;
 	int first = 0;
 
+	count_crowds(searches, count, &crowds);
 	for (size_t i = 0; i < count; i++) {
 		start(&batch->lookups[i], &searches[i], &batch->messages[i]);
+		/* Each page is read once for all of them, with room to keep it or without. */
+		if (volume->reader.io->map == NULL && is_crowded(&crowds, searches[i].vcn, FEW))
+			volume_lookup_keep_pages(&batch->lookups[i]);
 		batch->waiting[i] = &batch->lookups[i];
 	}
 	/* Each round makes one read for every lookup that still waits, all of them together. */
@@ -167,47 +197,22 @@ static void prefetch(const struct volume *volume, const struct volume_search *se
 					    &searches[i + FETCH_HEAD_AHEAD].name);
 }
 
-/*
- * How many searches go to a chapter, or to one that has the same place. So many are worth more than
- * a page read in parts: a stream that repeats what was stored at one time leads all of its names to
- * one chapter.
- */
-#define CROWD_PLACES 64u
-#define CROWD	     32u
-
-struct crowds {
-	uint32_t counts[CROWD_PLACES];
-};
-
-static void count_crowds(const struct volume *volume, const struct volume_search *searches,
-			 size_t count, struct crowds *crowds)
-{
-	memset(crowds, 0, sizeof(*crowds));
-	if (count < CROWD || !page_reader_can_keep(&volume->reader))
-		return;
-	for (size_t i = 0; i < count; i++)
-		crowds->counts[searches[i].vcn % CROWD_PLACES]++;
-}
-
-static bool is_crowded(const struct crowds *crowds, uint64_t vcn)
-{
-	return crowds->counts[vcn % CROWD_PLACES] >= CROWD;
-}
-
 int volume_search_many(struct volume *volume, struct volume_search *searches, size_t count,
 		       struct uds_message *ret_message)
 {
 	struct uds_message message;
 	struct crowds crowds;
 	int r, first = 0;
+	bool keeps;
 
 	if (count > 1 && page_reader_prefers_many(&volume->reader))
 		return search_together(volume, searches, count, ret_message);
-	count_crowds(volume, searches, count, &crowds);
+	count_crowds(searches, count, &crowds);
+	keeps = count >= CROWD && page_reader_can_keep(&volume->reader);
 	for (size_t i = 0; i < count; i++) {
 		prefetch(volume, searches, count, i);
-		r = search_one(volume, &searches[i], is_crowded(&crowds, searches[i].vcn),
-			       &message);
+		r = search_one(volume, &searches[i],
+			       keeps && is_crowded(&crowds, searches[i].vcn, CROWD), &message);
 		if (r == 0 || first < 0)
 			continue;
 		first = r;
