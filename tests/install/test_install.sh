@@ -316,8 +316,10 @@ examples_run() {
 	mkdir -p "$scratch/run/examples"
 	cp "$scratch"/bin/* "$scratch/run/examples/" || return 1
 	for test in "$srcdir"/examples/test_*; do
+		# The only one that may be left out above; each of the others has to be there.
+		[ "${test##*/}" != test_shards ] || [ -x "$scratch/bin/shards_writer" ] || continue
 		(cd "$scratch/run" && UDS_BUILDDIR=$scratch/run UDS_TOOL=$root$(setting prefix)/bin/uds \
-			LD_LIBRARY_PATH=$root$(setting prefix)/lib "$test") || [ $? = 77 ] || r=1
+			LD_LIBRARY_PATH=$root$(setting prefix)/lib "$test") || r=1
 	done
 	return $r
 }
