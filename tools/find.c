@@ -7,6 +7,7 @@
 #include "families.h"
 #include "document.h"
 #include "find_lvm.h"
+#include "find_shards.h"
 #include "identify.h"
 #include "output.h"
 #include "target.h"
@@ -61,8 +62,10 @@ static void print_commands(const struct identity *identity, const char *uri)
 	opening_command(identity, uri, type, sizeof(type));
 	if (type[0] != '\0')
 		print_line(stdout, "  %-14s %s",
-			   !identity->has_index && identity->thing != THING_STORE ? "index made by"
-										  : "opened by",
+			   !identity->has_index && identity->thing != THING_STORE &&
+					   identity->thing != THING_SHARDS
+				   ? "index made by"
+				   : "opened by",
 			   type);
 }
 
@@ -70,6 +73,11 @@ static void print_commands(const struct identity *identity, const char *uri)
 static void print_identity(struct identity *identity, const char *uri, char *const *arguments)
 {
 	print_line(stdout, "%s", uri);
+	if (identity->thing == THING_SHARDS) {
+		show_shards(identity, uri, NULL);
+		print_commands(identity, uri);
+		return;
+	}
 	if (identity->thing == THING_OTHER)
 		print_line(stdout, "  what           known as %s", identity->word);
 	else
@@ -113,6 +121,7 @@ static const char *thing_key(enum thing thing)
 		[THING_VDO_REGION] = "vdo-index-region",
 		[THING_STORE] = "exception-store",
 		[THING_PV] = "lvm-pv",
+		[THING_SHARDS] = "shards-manifest",
 		[THING_OTHER] = "other",
 	};
 
@@ -141,6 +150,8 @@ static json_t *identity_object(struct identity *identity, const char *uri, char 
 		if (show_group(uri, arguments, o))
 			identity->damaged = true;
 	}
+	if (identity->thing == THING_SHARDS)
+		show_shards(identity, uri, o);
 	if (identity->thing == THING_OTHER)
 		json_object_set_new(o, "known_as", json_path(identity->word));
 	if (identity->wrong.text[0] != '\0')

@@ -13,6 +13,7 @@
 
 #include "optional.h"
 #include "schemes.h"
+#include "shard_target.h"
 #include "tool.h"
 
 #include "base/bytes.h"
@@ -32,6 +33,7 @@ const char *thing_name(enum thing thing)
 		[THING_VDO_REGION] = "index region of a VDO volume",
 		[THING_STORE] = "exception store",
 		[THING_PV] = "LVM physical volume",
+		[THING_SHARDS] = "shards manifest",
 		[THING_OTHER] = "something else",
 	};
 
@@ -313,7 +315,9 @@ int identify(const char *uri, struct uds_message *message, struct identity *ret_
 	} else {
 		r = -ENOMEM;
 	}
-	if (r == 0)
+	if (r == 0 && is_manifest(uri))
+		identity.thing = THING_SHARDS;
+	else if (r == 0)
 		look(io, uri, head, &identity);
 	else
 		snprintf(message->text, sizeof(message->text), "%.300s: %s", uri, uds_strerror(r));
@@ -377,6 +381,9 @@ void opening_command(const struct identity *identity, const char *uri, char *ret
 		snprintf(ret_text, room, "uds vdo prime --create %s", outer);
 	else if (identity->thing == THING_STORE)
 		snprintf(ret_text, room, "uds snapshot info %s", outer);
+	else if (identity->thing == THING_SHARDS && !identity->damaged &&
+		 !identity->unknown_version)
+		snprintf(ret_text, room, "uds info %s", outer);
 }
 
 /* The index by the name that it is written by. */
@@ -521,7 +528,9 @@ bool explain_failure(const char *command, const char *uri, int status, char *ret
 	/* Of the right thing that is damaged, the sentence has said it already. */
 	if (status == UDS_ERR_CORRUPT && identity.thing != THING_VDO_REGION)
 		return false;
-	if (identity.thing == THING_INDEX && !snapshot && !vdo && !is_inner)
+	/* The sentence names the shard that it is about. */
+	if ((identity.thing == THING_INDEX || identity.thing == THING_SHARDS) && !snapshot &&
+	    !vdo && !is_inner)
 		return false;
 	opening_command(&identity, uri, type, sizeof(type));
 	describe(&identity, what, sizeof(what));

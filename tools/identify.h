@@ -19,6 +19,7 @@ enum thing {
 	THING_VDO_REGION, /* the index of a VDO volume, copied out of it */
 	THING_STORE,	  /* an exception store */
 	THING_PV,	  /* an LVM physical volume */
+	THING_SHARDS,	  /* a manifest of shards */
 	THING_OTHER,	  /* something else, which libblkid has a word for */
 };
 

@@ -65,12 +65,12 @@ uds_SOURCES = \
 	tools/vdo_target.c tools/vdo_target.h \
 	tools/verify.c \
 	lib/base/hash_key.c lib/base/hash_key.h \
-	tools/shard_target.h tools/shards_commands.c
+	tools/find_shards.h tools/shard_target.h tools/shards_commands.c
 if HAVE_SHARDS
-uds_SOURCES += tools/shards.c tools/shard_target.c
+uds_SOURCES += tools/find_shards.c tools/shards.c tools/shard_target.c
 uds_CPPFLAGS += -DWITH_SHARDS
 uds_LDADD += libuds-shards.la
 else
-EXTRA_DIST += tools/shards.c tools/shard_target.c
+EXTRA_DIST += tools/find_shards.c tools/shards.c tools/shard_target.c
 endif
 endif

@@ -85,15 +85,21 @@ struct uds_shards_options {
 	 * being added, which may be missing, does not belong to the others any more.
 	 */
 	bool abandon_move;
-	uint8_t unused[6]; /* ignored */
+
+	/*
+	 * uds_shards_verify() checks that each shard is there and the index that the manifest says,
+	 * and nothing in it; ignored by all others.
+	 */
+	bool only_identities;
+	uint8_t unused[5]; /* ignored */
 };
 
-#define UDS_SHARDS_OPTIONS_INIT                                                             \
-	{                                                                                   \
-		sizeof(struct uds_shards_options), NULL, NULL, 0, NULL, NULL, false, false, \
-		{                                                                           \
-			0                                                                   \
-		}                                                                           \
+#define UDS_SHARDS_OPTIONS_INIT                                                                    \
+	{                                                                                          \
+		sizeof(struct uds_shards_options), NULL, NULL, 0, NULL, NULL, false, false, false, \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
 	}
 
 enum uds_shards_state {
@@ -348,7 +354,7 @@ int uds_shards_read_info(const char *manifest, const struct uds_shards_options *
  * Checks that every shard is there and the one that the manifest says, and everything in it, as
  * uds_index_verify() does. Never writes.
  *
- * @options: may be NULL.
+ * @options: may be NULL; with only_identities nothing is read but what a shard begins with.
  * @found: may be NULL; called for each finding. A shard that is not as the manifest says is one.
  * @ret_findings: may be NULL; the number of findings.
  *

@@ -753,6 +753,41 @@ START_TEST(info_and_verify_say_what_is_there)
 }
 END_TEST
 
+START_TEST(identities_are_checked_without_reading_more)
+{
+	struct uds_shards_options options;
+	struct shards_fixture f;
+	uint64_t found = 99, reads;
+
+	fixture_start(&f, 16, true);
+	fixture_make(&f, 3);
+	fixture_close(&f);
+	options = f.options;
+	options.only_identities = true;
+	fault_plan_fail(&f.plans[0], 0, 0, 0, false);
+	ck_assert_int_eq(
+		uds_shards_verify("the manifest", &options, NULL, NULL, &f.message, &found), 0);
+	ck_assert_uint_eq(found, 0);
+	reads = fault_plan_count(&f.plans[0], FAULT_READ);
+	/* What comes behind cannot be read. */
+	fault_plan_fail(&f.plans[0], FAULT_READ, reads + 1, -EIO, true);
+	ck_assert_int_eq(
+		uds_shards_verify("the manifest", &options, NULL, NULL, &f.message, &found), 0);
+	ck_assert_uint_eq(found, 0);
+	fault_plan_fail(&f.plans[0], FAULT_READ, reads + 1, -EIO, true);
+	found = 0;
+	ck_assert(uds_shards_verify("the manifest", &f.options, NULL, NULL, &f.message, &found) <
+			  0 ||
+		  found > 0);
+	fault_plan_fail(&f.plans[0], 0, 0, 0, false);
+	fixture_format_shard(&f, 1, 55);
+	ck_assert_int_eq(
+		uds_shards_verify("the manifest", &options, NULL, NULL, &f.message, &found), 0);
+	ck_assert_uint_eq(found, 1);
+	fixture_end(&f);
+}
+END_TEST
+
 /* ---- failures ---- */
 
 struct torture {
@@ -902,6 +937,7 @@ int main(void)
 	tcase_add_test(tcase, making_a_manifest_refuses_what_cannot_be);
 	tcase_add_test(tcase, a_manifest_in_a_file_is_replaced_as_a_whole);
 	tcase_add_test(tcase, info_and_verify_say_what_is_there);
+	tcase_add_test(tcase, identities_are_checked_without_reading_more);
 	tcase_add_test(tcase, every_allocation_may_fail);
 	tcase_add_test(tcase, every_read_and_write_may_fail);
 	tcase_add_test(tcase, structs_have_at_least_the_size_of_0_2);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """One index over several: made, filled, shards added and removed, and what does not belong together refused."""
+import fcntl
 import hashlib
 import json
 import os
@@ -175,6 +176,57 @@ def what_does_not_belong_together_is_refused_by_name():
             uds("shards", "info", manifest, status=DAMAGE if part != "version 2" else None, says=part)
 
 
+def find_knows_a_manifest_and_its_shards():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        text = open(manifest, "rb").read()
+
+        def found(status=None):
+            return uds("find", "--json", manifest, status=status or 0).json["found"][0]
+
+        def wrong(*parts, status=DAMAGE, count=1):
+            here, out = found(status), uds("find", manifest, status=status).out
+            has(here["wrong"], *parts)
+            has(out, "shards manifest", *parts)
+            equal("opened by" in out, False)
+            equal((here["what"], "opened_by" in here), ("shards-manifest", False))
+            equal(len(here["manifest"]["findings"]) if count else "manifest" in here, count)
+
+        has(uds("find", manifest).out, "what           shards manifest\n", "3, generation 1",
+            "opened by      uds info %s" % manifest)
+        equal(found()["manifest"], {"shards": 3, "generation": 1, "state": "stable", "findings": []})
+        equal((found()["what"], found()["damaged"], found()["opened_by"]),
+              ("shards-manifest", False, "uds info " + manifest))
+        uds("snapshot", "info", manifest, status=FAILED, says="this is a shards manifest; type: uds info")
+        os.rename(paths[0], paths[0] + ".away")
+        wrong("shard 1", paths[0], "No such file")
+        shutil.copy(paths[3], paths[0])
+        wrong("shard 1", "volume nonce")
+        os.rename(paths[1], paths[0])
+        wrong("shard 1", "swapped", count=2)
+        os.rename(paths[0], paths[1])
+        os.rename(paths[0] + ".away", paths[0])
+        for bad, part, status in ((text[:-20], "cut short", DAMAGE), (text[:60], "cut short", DAMAGE),
+                                  (text.replace(b"generation", b"generatiom"), "members are missing", DAMAGE),
+                                  (text.replace(b'"version": 1', b'"version": 2'), "version 2", FAILED)):
+            with open(manifest, "wb") as file:
+                file.write(bad)
+            wrong(part, status=status, count=False)
+        has(uds("find", manifest, status=FAILED).out, "of a version that is not known")
+        # Also while names move, and where a shard is in use.
+        with open(manifest, "w", encoding="utf-8") as file:
+            moving = json.loads(text)
+            moving["state"], moving["generation"] = "moving", 2
+            moving["shards"][2]["role"] = "leaving"
+            json.dump(moving, file)
+        with open(paths[0], "rb+") as shard:
+            fcntl.lockf(shard, fcntl.LOCK_EX)
+            uds("shards", "verify", manifest, status=DAMAGE)
+            has(uds("find", manifest).out, "moving         names of ", "of 2048 slots")
+        equal(found()["manifest"]["state"], "moving")
+
+
 def all_commands_take_a_manifest():
     built()
     with Folder() as folder:
@@ -273,5 +325,6 @@ if __name__ == "__main__":
     sys.exit(main([requests_find_what_was_stored, shards_come_and_go_with_their_names,
                    a_scan_remembers_in_shards,
                    from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
-                   what_does_not_belong_together_is_refused_by_name, all_commands_take_a_manifest,
+                   what_does_not_belong_together_is_refused_by_name,
+                   find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
                    shards_are_recovered_together, shards_are_repaired_each, wrong_uses_are_refused]))
