@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
-from tool_support import DAMAGE, Results, Skip, equal, uds  # noqa: E402
+from tool_support import DAMAGE, Results, Skip, copy_range, equal, uds  # noqa: E402
 
 GUEST = os.environ.get("UDS_KERNEL_GUEST", "")
 AT = 4096           # where the index of a VDO volume begins
@@ -40,21 +40,6 @@ def guest(script, disk, *options, status=0, timeout=280):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout + 20, check=False)
     equal(done.returncode, status, done.stderr.decode(errors="replace")[-500:])
     return done.stdout.decode(errors="replace")
-
-
-def copy_range(source, target, start, end):
-    """What is in a sparse file, and not its holes; the rest of the target stays."""
-    with open(source, "rb") as file, open(target, "r+b") as other:
-        while start < end:
-            try:
-                start = os.lseek(file.fileno(), start, os.SEEK_DATA)
-            except OSError:  # nothing but a hole up to the end
-                return
-            hole = min(os.lseek(file.fileno(), start, os.SEEK_HOLE), end)
-            while start < hole:
-                part = os.pread(file.fileno(), min(1 << 20, hole - start), start)
-                os.pwrite(other.fileno(), part, start)
-                start += len(part)
 
 
 def name(number):
