@@ -12,6 +12,7 @@
 
 #include "families.h"
 #include "schemes.h"
+#include "step.h"
 #include "target.h"
 #include "text.h"
 
@@ -37,12 +38,15 @@ static int look_for_content(const struct command *command, struct uds_io *io, co
 {
 	struct progress progress;
 	int status = EXIT_GOOD;
+	size_t step;
 
 	progress_start(&progress, true, "looking for content", NULL);
-	for (uint64_t at = offset; at < end && status == EXIT_GOOD; at += STEP_BYTES) {
-		size_t step = end - at < STEP_BYTES ? (size_t)(end - at) : STEP_BYTES, found;
-		int r = uds_io_read(io, buffer, step, at);
+	for (uint64_t at = offset; at < end && status == EXIT_GOOD; at += step) {
+		size_t found;
+		int r;
 
+		step = (size_t)step_bytes(io, at, end - at, STEP_BYTES, 4096);
+		r = uds_io_read(io, buffer, step, at);
 		if (r < 0) {
 			status = failed(command, uri, r, NULL);
 			break;

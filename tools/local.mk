@@ -55,6 +55,7 @@ uds_SOURCES = \
 	tools/snapshot_output.c tools/snapshot_output.h \
 	tools/snapshot_target.c tools/snapshot_target.h \
 	tools/standard.c tools/standard.h \
+	tools/step.c tools/step.h \
 	tools/target.c tools/target.h \
 	tools/text.c tools/text.h \
 	tools/vdo_audit.c \

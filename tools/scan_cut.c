@@ -14,6 +14,7 @@
 #include "progress.h"
 #include "scan_data.h"
 #include "scan_file.h"
+#include "step.h"
 
 /* A walk may go on for long without finding a file. */
 static int look(void *context, const char *path)
@@ -171,18 +172,14 @@ static void add_piece(struct cutter *cutter, struct scan_batch *batch, uint64_t 
 static uint64_t volume_room(const struct cutter *cutter, struct scan_batch *batch)
 {
 	const struct uds_io *io = cutter->walked.io;
-	uint64_t align = uds_io_memory_alignment(io), prefers = uds_io_preferred_bytes(io);
-	uint64_t room, beyond;
+	uint64_t align = uds_io_memory_alignment(io), room;
 
 	if (align > cutter->options->block_bytes)
 		batch->buffer_used = (size_t)((batch->buffer_used + align - 1) & ~(align - 1));
 	if (batch->buffer_used >= BATCH_BYTES)
 		return 0;
 	room = (BATCH_BYTES - batch->buffer_used) & ~(cutter->unit - 1);
-	if (room == 0 || prefers == 0 || prefers % cutter->unit != 0)
-		return room;
-	beyond = (cutter->offset + room) % prefers;
-	return beyond < room ? room - beyond : room;
+	return step_bytes(io, cutter->offset, UINT64_MAX, room, cutter->unit);
 }
 
 /* Adds what fits of the current file. Returns false when the batch is full. */

@@ -12,8 +12,15 @@
 #include "snapshot_missing.h"
 #include "snapshot_output.h"
 #include "snapshot_target.h"
+#include "step.h"
 
 #define STEP_BYTES (UINT64_C(4) << 20)
+
+/* Most of a step is read from the origin. */
+static size_t next_step(const struct snapshot_target *target, uint64_t offset, uint64_t left)
+{
+	return (size_t)step_bytes(target->origin, offset, left, STEP_BYTES, 4096);
+}
 
 /*
  * Shorter holes are read with what lies around them: one read of it all is faster than
@@ -25,12 +32,13 @@
  * What to do next with the @left bytes at @offset: pass over a hole, then read a step, which may be
  * 0 bytes. Where the snapshot cannot say, everything is read, and reading says what is wrong.
  */
-static uint64_t find_hole(struct uds_snapshot *snapshot, uint64_t offset, uint64_t left,
+static uint64_t find_hole(const struct snapshot_target *target, uint64_t offset, uint64_t left,
 			  size_t *ret_step)
 {
+	struct uds_snapshot *snapshot = target->snapshot;
 	uint64_t limit = offset + left, begin, end, at;
 
-	*ret_step = left < STEP_BYTES ? (size_t)left : STEP_BYTES;
+	*ret_step = next_step(target, offset, left);
 	if (uds_snapshot_find_data(snapshot, offset, &begin, &end) < 0)
 		return 0;
 	if (begin - offset < SHORTEST_HOLE)
@@ -39,8 +47,7 @@ static uint64_t find_hole(struct uds_snapshot *snapshot, uint64_t offset, uint64
 		*ret_step = 0;
 		return left;
 	}
-	if (limit > begin + STEP_BYTES)
-		limit = begin + STEP_BYTES;
+	limit = begin + next_step(target, begin, limit - begin);
 	at = end;
 	while (at < limit) {
 		uint64_t next;
@@ -93,10 +100,10 @@ static int read_range(struct snapshot_target *target, struct sink *sink, struct 
 	progress_start(&progress, target->quiet, "reading", NULL);
 	while (status == EXIT_GOOD && *ret_done < length) {
 		uint64_t left = length - *ret_done, hole = 0;
-		size_t step = left < STEP_BYTES ? (size_t)left : STEP_BYTES, done = 0;
+		size_t step = next_step(target, offset + *ret_done, left), done = 0;
 
 		if (sink->sparse)
-			hole = find_hole(target->snapshot, offset + *ret_done, left, &step);
+			hole = find_hole(target, offset + *ret_done, left, &step);
 		*ret_done += hole;
 		sink->taken += hole;
 		if (step > 0)

@@ -9,6 +9,7 @@
 #include "output.h"
 #include "snapshot_output.h"
 #include "snapshot_target.h"
+#include "step.h"
 
 #define STEP_BYTES (UINT64_C(4) << 20)
 
@@ -59,7 +60,8 @@ static int put_range(struct diff *d, uint64_t offset, uint64_t length)
 	if (at < d->sink->taken)
 		at = d->sink->taken;
 	while (at < end && d->status == EXIT_GOOD) {
-		size_t step = end - at < STEP_BYTES ? (size_t)(end - at) : STEP_BYTES;
+		size_t step = (size_t)step_bytes(d->target->origin, at, end - at, STEP_BYTES,
+						 OUTPUT_UNIT);
 
 		d->status = read_new(d, step, at);
 		if (d->status == EXIT_GOOD)

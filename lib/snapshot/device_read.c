@@ -205,7 +205,7 @@ static int read_range(struct reading *rd, bool view, uint64_t window, size_t *re
 		 * One window is held at a time: writers get in between two of them, so a long read
 		 * is no picture of one moment.
 		 */
-		rd->left = end - rd->offset < window ? end - rd->offset : window;
+		rd->left = io_run_part(origin->io, rd->offset, end - rd->offset, window);
 		origin_hold(origin, &hold, rd->offset, rd->left, false);
 		r = read_window(rd, view);
 		origin_let_go(origin, &hold);

@@ -405,6 +405,39 @@ def snapshots_have_the_bytes_that_they_have_on_files():
                 equal(served.bytes() == plain.bytes(), True, "merged, %s" % (mix,))
 
 
+def transfers_end_where_the_server_prefers():
+    """From a place in the middle on: the first transfer is short, and all others begin at multiples."""
+    prefers, begin, end = MIB // 2, MIB + 300 * 1024, 12 * MIB
+
+    with Folder() as folder:
+        log = os.path.join(folder, "log")
+        server = (["--filter=log", "--filter=blocksize-policy"],
+                  ["logfile=" + log, "blocksize-minimum=512", "blocksize-preferred=%d" % prefers,
+                   "blocksize-maximum=32M"])
+
+        def check(verb):
+            with open(log, encoding="utf-8") as file:
+                lines = [line.split("offset=")[1].split() for line in file if " %s " % verb in line]
+            os.truncate(log, 0)
+            found = {(int(words[0], 16), int(words[1].split("=")[1], 16)) for words in lines}
+            found = sorted(one for one in found if one[0] >= begin)
+            equal((found[0][0], len(found) > 6), (begin, True), (verb, found))
+            for (offset, count), (behind, _) in zip(found, found[1:]):
+                equal((offset + count, behind % prefers), (behind, 0), (verb, found))
+
+        with Snapshot(folder, "served", True, False, server) as served:
+            os.truncate(served.origin, end)
+            served.servers[0].restart()
+            uds("snapshot", "create", "--chunk-size", "4K", served.uris[1])
+            equal(len(served.run("read", "--offset", begin, binary=True).out), end - begin)
+            check("Read")
+            os.truncate(served.origin, 0)
+            os.truncate(served.origin, end)
+            os.truncate(log, 0)
+            create(served.uris[0], "--chapters", "256", "--offset", str(begin))
+            check("Read")
+
+
 def the_same_export_is_not_both():
     with Folder() as folder, Snapshot(folder, "one", False, True) as one:
         uds("snapshot", "create", "--chunk-size", "4K", one.uris[1])
@@ -586,7 +619,8 @@ if __name__ == "__main__":
                    an_export_that_is_too_small_is_named, a_command_that_is_killed_leaves_what_can_be_recovered,
                    servers_that_are_killed_lose_nothing, a_server_with_another_size_ends_the_command,
                    errors_of_the_server_are_named, a_read_only_export_is_read_and_not_written,
-                   snapshots_have_the_bytes_that_they_have_on_files, the_same_export_is_not_both,
+                   snapshots_have_the_bytes_that_they_have_on_files,
+                   transfers_end_where_the_server_prefers, the_same_export_is_not_both,
                    a_merge_goes_on_when_servers_are_killed, a_merge_that_is_killed_goes_on_later,
                    a_snapshot_on_exports_is_served_again, physical_volumes_are_exports, a_vdo_volume_is_an_export, a_wrong_certificate_is_refused,
                    servers_that_are_not_there_are_named, a_library_that_is_not_there_is_named]))

@@ -13,6 +13,9 @@
 #include "check_main.h"
 #include "fault_io.h"
 #include "snap_image.h"
+#include "trace_io.h"
+
+#include "io/io.h"
 
 #define MAX_SIZE (330u * 1024) /* 80 chunks of 4 KiB */
 
@@ -549,6 +552,36 @@ START_TEST(windows_before_the_one_that_fails_count)
 }
 END_TEST
 
+/* A long read holds 64 MiB at a time, or less, up to where the origin prefers it. */
+START_TEST(a_long_read_is_cut_where_the_origin_prefers_it)
+{
+	static const struct setting set = { 65536, 512, 0 };
+	struct uds_exception_store_format_options create = UDS_EXCEPTION_STORE_FORMAT_OPTIONS_INIT;
+	size_t size = (size_t)66 << 20;
+	struct world *w = start(&settings[0], 10, 1);
+	uint8_t *got = malloc(size);
+	struct trace trace;
+	struct uds_io *io;
+
+	trace_start(&trace);
+	trace.reads = true;
+	uds_io_close(w->origin);
+	uds_io_close(w->cow);
+	ck_assert_int_eq(uds_io_open_memory(size, 512, NULL, NULL, &io), 0);
+	io->preferred_bytes = 5 << 20;
+	w->origin = trace_io(&trace, 'o', io);
+	ck_assert_int_eq(uds_io_open_memory(1 << 20, 512, NULL, NULL, &w->cow), 0);
+	create.chunk_bytes = set.chunk_bytes;
+	ck_assert_int_eq(uds_exception_store_format(w->cow, &create, NULL), 0);
+	open_world(w, true);
+	trace_clear(&trace);
+	ck_assert_int_eq(uds_snapshot_read(w->s, got, size, 0), 0);
+	ck_assert_str_eq(trace.text, "oR0+62914560 oR62914560+6291456 ");
+	end(w);
+	free(got);
+}
+END_TEST
+
 START_TEST(a_refused_write_says_that_nothing_was_done)
 {
 	static const struct setting set = { 4096, 512, 20 * 4096 };
@@ -595,6 +628,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_write_that_finds_no_room_says_how_much_is_in_the_snapshot, 0,
 			    SETTINGS);
 	tcase_add_test(tc, windows_before_the_one_that_fails_count);
+	tcase_add_test(tc, a_long_read_is_cut_where_the_origin_prefers_it);
 	tcase_add_test(tc, a_refused_write_says_that_nothing_was_done);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
