@@ -111,8 +111,13 @@ void torture_env_end(struct torture_env *torture)
 		      (unsigned long long)torture->live, (unsigned long long)torture->bytes);
 }
 
+/* What one run asked for: how many allocations, and the most bytes at a time. */
+struct run {
+	uint64_t count, peak;
+};
+
 static bool run_once(int (*work)(const struct uds_env *, void *), void *context, bool may_succeed,
-		     uint64_t nth, bool and_after, uint64_t *ret_count)
+		     uint64_t nth, bool and_after, struct run *ret_run)
 {
 	struct torture_env torture;
 	int r;
@@ -127,16 +132,21 @@ static bool run_once(int (*work)(const struct uds_env *, void *), void *context,
 	else if (!may_succeed || r != 0)
 		ck_assert_msg(r == -ENOMEM, "allocation %llu failed: the work returned %d",
 			      (unsigned long long)nth, r);
-	*ret_count = torture.count;
+	ret_run->count = torture.count;
+	ret_run->peak = torture.peak;
 	return torture.failed > 0;
 }
 
 uint64_t torture_each_allocation(int (*work)(const struct uds_env *env, void *context),
 				 void *context, bool may_succeed)
 {
-	uint64_t count;
+	uint64_t nth = 1;
+	struct run run;
 
-	for (uint64_t nth = 1; run_once(work, context, may_succeed, nth, false, &count); nth++)
-		run_once(work, context, may_succeed, nth, true, &count);
-	return count;
+	while (run_once(work, context, may_succeed, nth, false, &run)) {
+		run_once(work, context, may_succeed, nth, true, &run);
+		/* How much memory it takes is another number for each work. */
+		nth = test_next(nth, run.peak);
+	}
+	return run.count;
 }

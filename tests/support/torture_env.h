@@ -56,7 +56,8 @@ void torture_env_end(struct torture_env *torture);
  * Runs @work again and again, each time with another allocation failing, until one run meets no
  * failure. After each run nothing may be left allocated. A run that met a failure must return
  * -ENOMEM, or 0 where @may_succeed says that the work can do without some memory; the run that met
- * none must return 0. Each is done for a single failure and for failure from then on.
+ * none must return 0. Each is done for a single failure and for failure from then on. With a small
+ * UDS_TEST_SCALE a part of them is taken (test_next()).
  *
  * @work must give all it made back before it returns, whatever it returns.
  *
