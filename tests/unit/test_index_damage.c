@@ -682,7 +682,7 @@ static void one_case(const struct damage_case *c)
 START_TEST(damage_is_confined_and_a_repair_mends_it)
 {
 	make_image(_i == 0 ? WITH_EXTRAS : WITHOUT_EXTRAS);
-	for (size_t i = 0; i < CASES; i += test_step())
+	for (size_t i = (size_t)_i % test_step(); i < CASES; i += test_step())
 		one_case(&cases[i]);
 	free_image();
 }
@@ -746,7 +746,7 @@ START_TEST(damage_beside_a_journal_is_confined)
 	make_image(WITH_JOURNAL);
 	for (size_t i = 0; i < sizeof(journal_cases) / sizeof(journal_cases[0]); i += test_step())
 		one_case(&journal_cases[i]);
-	for (size_t i = 0; i < CASES; i += test_step()) {
+	for (size_t i = 2 % test_step(); i < CASES; i += test_step()) {
 		struct damage_case c = cases[i];
 
 		/*
@@ -768,7 +768,7 @@ START_TEST(damage_of_a_converted_volume_is_confined)
 
 	make_image(CONVERTED);
 	latest = saves_find_latest(&image.layout.saves)->save.slot;
-	for (size_t i = 0; i < CASES; i += test_step()) {
+	for (size_t i = 3 % test_step(); i < CASES; i += test_step()) {
 		struct damage_case c = cases[i];
 
 		/* Its last save was made by the conversion, of what the one before has. */
@@ -912,7 +912,8 @@ START_TEST(a_repair_that_is_interrupted_can_be_done_again)
 	ck_assert_uint_eq(verify(io), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	crash_start(&cuts, log, 3);
-	cuts.options.step = test_step();
+	cuts.options.step = test_step_to(10);
+	cuts.options.first = (uint64_t)_i * 3 % test_step_to(10);
 	cuts.options.variants =
 		1u << UDS_CRASH_DROP | 1u << UDS_CRASH_TORN | 1u << UDS_CRASH_SECTORS;
 	while ((after = crash_next(&cuts)) != NULL) {
@@ -933,7 +934,7 @@ START_TEST(a_repair_that_is_interrupted_can_be_done_again)
 		uds_crash_log_free(after);
 		states++;
 	}
-	ck_assert_uint_gt(states * test_step(), 20);
+	ck_assert_uint_gt(states * test_step_to(10), 20);
 	uds_crash_log_free(log);
 	free(lost);
 	free_image();
@@ -954,7 +955,7 @@ START_TEST(a_repair_that_fails_can_be_done_again)
 
 	make_image(WITH_EXTRAS);
 	lost = lost_names(&c);
-	for (; failed; nth += test_step()) {
+	for (; failed; nth = test_next(nth, 0)) {
 		int r;
 
 		fault_plan_start(&plan);
