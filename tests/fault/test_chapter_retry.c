@@ -255,14 +255,18 @@ static void check_state(struct uds_crash_log *after, const char *text, uint64_t 
 	ck_assert_int_eq(uds_io_close(io), 0);
 }
 
-/* @promised: before the chapter; a mark in the log has how many there are from then on. */
-static void cut_everywhere(uint64_t promised)
+/*
+ * @promised: before the chapter; a mark in the log has how many there are from then on.
+ * @kind: in a run in part, which of the cuts are taken.
+ */
+static void cut_everywhere(uint64_t promised, uint64_t kind)
 {
 	struct uds_crash_log *after;
 	struct crash_cuts cuts;
 
 	crash_start(&cuts, life.log, 5);
-	cuts.options.first = life.events;
+	cuts.options.step = test_step();
+	cuts.options.first = life.events + kind % test_step();
 	while ((after = crash_next(&cuts)) != NULL) {
 		check_state(after, cuts.state.text,
 			    cuts.state.mark > 0 ? cuts.state.mark : promised);
@@ -318,7 +322,7 @@ static void fail_twice(unsigned int shape, uint64_t nth, uint64_t again, uint64_
 		check_bytes(wanted, nth, again);
 	check_all_found(2);
 	if (again == nth % 3)
-		cut_everywhere(promised);
+		cut_everywhere(promised, nth + shape);
 	post_until_chapter(CLOSED + 2);
 	ck_assert_int_eq(uds_index_save(life.index), 0);
 	end_life();
@@ -331,7 +335,9 @@ START_TEST(each_write_and_flush_of_a_chapter_may_fail_twice)
 
 	ck_assert_uint_ge(operations, 4);
 	for (uint64_t nth = 1; nth <= operations - after; nth++) {
-		for (uint64_t again = 0; again <= operations - after; again++)
+		const uint64_t first = (nth + (uint64_t)_i) % test_step();
+
+		for (uint64_t again = first; again <= operations - after; again += test_step())
 			fail_twice((unsigned int)_i, nth, again, operations, wanted);
 	}
 	free(wanted);
@@ -361,7 +367,7 @@ START_TEST(what_was_promised_is_there_after_a_failure_for_good)
 		ck_assert_uint_eq(life.errors, unwritten > 0 ? 2 : 1);
 		fault_plan_fail(&life.plan, 0, 0, 0, false);
 		check_state(life.log, "reopened", unwritten > 0 ? promised : life.posted);
-		cut_everywhere(promised);
+		cut_everywhere(promised, nth + (uint64_t)_i);
 		open_index(life.io);
 		end_life();
 	}

@@ -257,7 +257,10 @@ START_TEST(every_failing_call_is_told_and_harms_nothing)
 	signal(SIGALRM, hangs);
 	fail_one(scenario, &none, counts);
 	for (int call = 0; call < CALLS; call++) {
-		for (size_t i = 0; i < TIMES; i++)
+		/* In a run in part a call fails so many times in one scenario, and others in the next. */
+		const size_t step = (size_t)test_step_to(TIMES), first = (size_t)(call + _i) % step;
+
+		for (size_t i = first; i < TIMES; i += step)
 			lives[call] += fail_each(scenario, (enum call)call, times[i], counts[call]);
 		ck_assert(counts[call] == 0 || lives[call] > 0);
 	}
