@@ -36,10 +36,10 @@ for round in $(seq 1 ROUNDS); do
   echo "copy $round $(uds snapshot list /tmp/copy | sha256sum)"
   echo "verify $round $(uds snapshot verify --origin $org $cow)"
   echo "read $round $(uds snapshot read --origin $org $cow | sha256sum)"
-  echo "part $round $(uds snapshot read --offset 12345 --length 7777777 --origin $org $cow | sha256sum)"
+  echo "part $round $(uds snapshot read --offset 12345 --length 7777350 --origin $org $cow | sha256sum)"
   dd if=/dev/mapper/vg-snap of=/tmp/view bs=1M iflag=direct 2>/dev/null
   echo "view $round $(sha256sum < /tmp/view)"
-  echo "view-part $round $(tail -c +12346 /tmp/view | head -c 7777777 | sha256sum)"
+  echo "view-part $round $(dd if=/tmp/view bs=12345 skip=1 count=630 2>/dev/null | sha256sum)"
   dd if=$cow of=/dev/null bs=1M 2>/dev/null; dd if=$org of=/dev/null bs=1M 2>/dev/null
   dd if=/dev/urandom of=/dev/mapper/vg-origin bs=4096 count=500 seek=$((round*600)) oflag=direct conv=notrunc 2>/dev/null
   dd if=/dev/urandom of=/dev/mapper/vg-snap bs=4096 count=300 seek=$((round*800+1000)) oflag=direct conv=notrunc 2>/dev/null
