@@ -257,7 +257,7 @@ START_TEST(every_failing_call_is_told_and_harms_nothing)
 	signal(SIGALRM, hangs);
 	fail_one(scenario, &none, counts);
 	for (int call = 0; call < CALLS; call++) {
-		/* In a run in part a call fails so many times in one scenario, and others in the next. */
+		/* In a run in part: other numbers of failures in each scenario. */
 		const size_t step = (size_t)test_step_to(TIMES), first = (size_t)(call + _i) % step;
 
 		for (size_t i = first; i < TIMES; i += step)

@@ -992,7 +992,8 @@ static void start_vector(struct subject *subject, struct index_image *ret_vector
 }
 
 /*
- * The vectors' names. In a run in part each of the three tests that ask, @number 0 to 2, has its own.
+ * The vectors' names. In a run in part each of the three tests that ask, @number 0 to 2, has
+ * its own.
  */
 static const char *const *vectors_of(size_t number)
 {
