@@ -35,7 +35,7 @@ THREADED_TESTS =
 if HAVE_CHECK
 check_LTLIBRARIES += tests/libsupport.la
 tests_libsupport_la_SOURCES = tests/support/check_main.c tests/support/check_main.h
-tests_libsupport_la_SOURCES += tests/support/check_places.h tests/support/scale.h
+tests_libsupport_la_SOURCES += tests/support/check_places.h tests/support/sanitizer.h tests/support/scale.h
 tests_libsupport_la_SOURCES += tests/support/index_damage.c tests/support/index_damage.h
 tests_libsupport_la_SOURCES += tests/support/crash.h tests/support/enter_name.h tests/support/given_io.h
 tests_libsupport_la_SOURCES += tests/support/fault_io.c tests/support/fault_io.h

@@ -292,8 +292,10 @@ struct reaping {
 /* Hands out what there is. Returns whether that is enough. */
 static bool has_enough(struct uds_index_queue *queue, struct reaping *reaping)
 {
-	reaping->count += queue_take_done(queue, reaping->done + reaping->count,
-					  reaping->room - reaping->count);
+	/* Without room there may be no array either. */
+	if (reaping->count < reaping->room)
+		reaping->count += queue_take_done(queue, reaping->done + reaping->count,
+						  reaping->room - reaping->count);
 	return (reaping->room > 0 && reaping->count == reaping->room) ||
 	       reaping->count + (queue->called - reaping->called) >= reaping->least ||
 	       queue->unfinished == 0;

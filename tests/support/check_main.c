@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Runs a suite and reports in the form that tests/summary counts. */
 #include "check_main.h"
+#include "sanitizer.h"
 
 #include <limits.h>
 #include <malloc.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef __SANITIZE_ADDRESS__
+#if ADDRESS_SANITIZER
 #include <sanitizer/lsan_interface.h>
 #endif
 
@@ -65,7 +66,7 @@ static void keep_freed_memory(void)
 /* A leak is a failure of all tests together where they had no processes of their own. */
 static int count_leaks(void)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if ADDRESS_SANITIZER
 	return __lsan_do_recoverable_leak_check() != 0;
 #else
 	return 0;

@@ -18,6 +18,7 @@
 #include <uds/status.h>
 
 #include "check_main.h"
+#include "sanitizer.h"
 
 #define STACK_BYTES 65536u
 #define GUARD_BYTES 65536u
@@ -152,11 +153,5 @@ static inline void bind_symbols(const char *name)
 	setenv("LD_BIND_NOW", "1", 1);
 	execl("/proc/self/exe", name, (char *)NULL);
 }
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 #endif

@@ -20,8 +20,10 @@
 #include "base/sort.h"
 #include "check_main.h"
 #include "loop_device.h"
+#include "sanitizer.h"
+#include "sanitizer.h"
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !SANITIZED
 #define CAN_WATCH 1
 #else
 #define CAN_WATCH 0

@@ -19,6 +19,7 @@
 
 #include "check_main.h"
 #include "names.h"
+#include "sanitizer.h"
 #include "small_index.h"
 
 #define CHUNK	    UINT64_C(4096)
@@ -303,7 +304,7 @@ static pthread_t start_work(struct work *work)
 	work->requests = calloc(NAMES, sizeof(*work->requests));
 	ck_assert_ptr_nonnull(work->requests);
 	pthread_attr_init(&attributes);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
 	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, SMALL_STACK), 0);
 #endif
 	ck_assert_int_eq(pthread_create(&thread, &attributes, do_work, work), 0);

@@ -21,6 +21,7 @@
 
 #include "check_main.h"
 #include "io/io.h"
+#include "sanitizer.h"
 
 static char path[400];
 static struct uds_message message;
@@ -361,7 +362,7 @@ START_TEST(a_file_that_cannot_be_mapped_is_told)
 	struct rlimit room = { 0, 0 };
 	struct uds_io *io;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if SANITIZED
 	skip_test("a_file_that_cannot_be_mapped_is_told: a sanitizer needs the address space");
 #endif
 	make_path();

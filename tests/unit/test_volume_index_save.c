@@ -1320,12 +1320,15 @@ static uint8_t *make_pages(const struct geometry *geometry)
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint8_t *name = records + (size_t)i * UDS_RECORD_BYTES;
+		size_t length;
 
 		put_le64(name, next_random());
 		put_le64(name + 8, next_random());
-		if (i > 0 && next_random() % 50 == 0)
-			memcpy(name, records + next_random() % i * UDS_RECORD_BYTES,
-			       next_random() % 2 == 0 ? 8 : UDS_NAME_BYTES);
+		if (i > 0 && next_random() % 50 == 0) {
+			/* One draw after the other: of arguments each compiler has its order. */
+			length = next_random() % 2 == 0 ? 8 : UDS_NAME_BYTES;
+			memcpy(name, records + next_random() % i * UDS_RECORD_BYTES, length);
+		}
 	}
 	return records;
 }
