@@ -144,12 +144,37 @@ static int allocate_three(const struct uds_env *env, void *context)
 	return r;
 }
 
-START_TEST(torture_tries_each_allocation_once_and_from_then_on)
+/* With a scale, which is put back: tests may share a process. */
+static int runs_of_torture(const char *scale)
 {
+	const char *text = getenv("UDS_TEST_SCALE");
+	char *old = text == NULL ? NULL : strdup(text);
 	int runs = 0;
 
+	setenv("UDS_TEST_SCALE", scale, 1);
 	ck_assert_uint_eq(torture_each_allocation(allocate_three, &runs, false), 3);
-	ck_assert_int_eq(runs, 2 * 3 + 1);
+	if (old == NULL)
+		unsetenv("UDS_TEST_SCALE");
+	else
+		setenv("UDS_TEST_SCALE", old, 1);
+	free(old);
+	return runs;
+}
+
+START_TEST(torture_tries_each_allocation_once_and_from_then_on)
+{
+	ck_assert_int_eq(runs_of_torture("1"), 2 * 3 + 1);
+	ck_assert_int_eq(runs_of_torture("20"), 2 * 3 + 1);
+}
+END_TEST
+
+START_TEST(torture_in_part_tries_some_allocations_and_one_run_without_failures)
+{
+	int runs = runs_of_torture("0.1");
+
+	ck_assert_int_ge(runs, 2 * 1 + 1);
+	ck_assert_int_le(runs, 2 * 3 + 1);
+	ck_assert_int_eq(runs % 2, 1);
 }
 END_TEST
 
@@ -193,6 +218,7 @@ int main(void)
 	tcase_add_test(tc, fault_io_counts_over_all_devices_of_a_plan);
 	tcase_add_test(tc, torture_env_fails_and_counts);
 	tcase_add_test(tc, torture_tries_each_allocation_once_and_from_then_on);
+	tcase_add_test(tc, torture_in_part_tries_some_allocations_and_one_run_without_failures);
 	tcase_add_test(tc, an_assertion_in_a_loop_is_written_down_once);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
