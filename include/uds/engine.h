@@ -3,7 +3,8 @@
  * The I/O engine: many requests in flight, for any number of I/Os, and one place to wait for them.
  *
  * A file that was opened with uring goes through io_uring, all of them through one ring. A backend
- * with a submit function of its own gets its requests that way. All others are served by a few
+ * with a submit function of its own gets its requests that way. What lies in one range of an I/O
+ * that is made of ranges goes the way of the I/O below. All others are served by a few
  * threads that call the plain functions, so that these too have many transfers in flight.
  *
  * Requests in flight together have no order among each other: a flush covers only writes that were

@@ -112,6 +112,7 @@ UDS_PUBLIC void uds_io_engine_close(struct uds_io_engine *engine)
 	pthread_mutex_destroy(&engine->lock);
 	failures_free(engine->failures);
 	env_release(&env, engine->buffers);
+	env_release(&env, engine->passed);
 	env_release(&env, engine);
 }
 
@@ -345,8 +346,12 @@ UDS_PUBLIC int uds_io_engine_submit(struct uds_io_engine *engine,
 	r = enter(engine, requests, count);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < count;)
-		i += send_some(engine, requests + i, count - i, &out);
+	for (size_t i = 0; i < count;) {
+		struct uds_io_request *passed = engine_pass(engine, requests[i]);
+		bool same = passed == requests[i];
+
+		i += send_some(engine, same ? requests + i : &passed, same ? count - i : 1, &out);
+	}
 	/* All at once: one lock, and as many threads started as there is work for. */
 	if (out.first != NULL)
 		io_workers_add(engine->workers, out.first);

@@ -36,6 +36,7 @@ void engine_finish(struct uds_io_engine *engine, struct uds_io_request *request,
 	/* Off the list of its backend first: both lists use the same links. */
 	if (request->stage == STAGE_DRIVEN)
 		engine_unlink_driven(engine, request);
+	request = engine_take_back(engine, request);
 	request->stage = STAGE_DONE;
 	request->status = status;
 	request->next = NULL;

@@ -2,7 +2,8 @@
 /*
  * The inner side of an engine, for its parts only, from the top: engine.c (what callers see),
  * engine_wait.c (waiting), ring.c (io_uring) and workers.c (threads), engine_done.c (the end of a
- * request), engine_buffers.c (memory that callers have announced).
+ * request), engine_buffers.c (memory that callers have announced), engine_pass.c (requests that go
+ * on to the I/O below).
  *
  * A request in flight is in one place: with the workers or a backend (STAGE_AWAY), with a backend
  * that has to be reaped (STAGE_DRIVEN, on a list), in the ring (STAGE_RING, on the ring's list), or
@@ -52,6 +53,9 @@ struct uds_io_engine {
 	struct uds_io_request *driven; /* both ways, not circular */
 	unsigned int driven_count;
 
+	struct uds_io_request *passed; /* of engine_pass.c, depth of them; NULL until the first */
+	struct uds_io_request *free_passed;
+
 	struct engine_buffer *buffers; /* UDS_IO_ENGINE_BUFFERS; NULL until the first */
 	unsigned int buffer_end;       /* places from here on are free */
 	struct uds_io_engine_statistics counts;
@@ -74,6 +78,15 @@ void engine_leave_buffer(struct uds_io_engine *engine, const struct uds_io_reque
 
 /* A new ring gets the buffers. */
 void engine_register_buffers(struct uds_io_engine *engine);
+
+/* ---- engine_pass.c ---- */
+
+/* What is to be sent in the place of a request: itself, or one for the I/O below. */
+struct uds_io_request *engine_pass(struct uds_io_engine *engine, struct uds_io_request *request);
+
+/* With the lock: one is done. Returns the caller's, which it went for, or the request itself. */
+struct uds_io_request *engine_take_back(struct uds_io_engine *engine,
+					struct uds_io_request *request);
 
 /* ---- engine_done.c; all with the lock ---- */
 

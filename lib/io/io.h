@@ -76,6 +76,15 @@ uint64_t io_run_part(const struct uds_io *io, uint64_t offset, uint64_t length, 
 int io_check_transfer(const struct uds_io *io, enum uds_io_kind kind, const void *buffer,
 		      uint64_t length, uint64_t offset);
 
+/* Whether an I/O is made by uds_io_open_ranges(). */
+bool io_is_ranges(const struct uds_io *io);
+
+/*
+ * For a request for ranges that may be handed on: makes it one for the I/O below, if that does the
+ * same. False: it cannot, and is as it was.
+ */
+bool ranges_find_below(struct uds_io_request *request);
+
 /* Whether a request may be handed on: 0, what io_check_transfer() says, or -EINVAL. */
 int io_check_request(const struct uds_io_request *request);
 

@@ -10,6 +10,7 @@ lib_libcore_la_SOURCES += \
 	lib/io/engine.c lib/io/engine_private.h \
 	lib/io/engine_buffers.c \
 	lib/io/engine_done.c \
+	lib/io/engine_pass.c \
 	lib/io/engine_wait.c \
 	lib/io/file.c lib/io/file.h \
 	lib/io/file_direct.c \

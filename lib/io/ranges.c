@@ -355,6 +355,53 @@ static const struct uds_io_ops ranges_ops = {
 	.find_data = ranges_find_data,
 };
 
+/* ---- requests of engines ---- */
+
+bool io_is_ranges(const struct uds_io *io)
+{
+	return io->ops.identity == ranges_identity;
+}
+
+/* A read or a write that lies in one part is one of that part. */
+static bool find_transfer_below(const struct ranges_io *ranges, struct uds_io_request *request)
+{
+	const struct range_part *part;
+	uint64_t inside;
+
+	if (request->offset > ranges->bytes || request->length > ranges->bytes - request->offset)
+		return false;
+	part = &ranges->parts[find_part(ranges, request->offset)];
+	inside = request->offset - part->start;
+	if (part->io == NULL || request->length > part->length - inside)
+		return false;
+	request->io = part->io;
+	request->offset = part->offset + inside;
+	return true;
+}
+
+bool ranges_find_below(struct uds_io_request *request)
+{
+	struct uds_io_request below = *request;
+
+	/* Ranges of ranges, too. */
+	while (io_is_ranges(below.io)) {
+		const struct ranges_io *ranges = below.io->context;
+
+		if (below.kind == UDS_IO_READ || below.kind == UDS_IO_WRITE) {
+			if (!find_transfer_below(ranges, &below))
+				return false;
+		} else if (below.kind == UDS_IO_FLUSH && ranges->other_count == 1) {
+			below.io = ranges->others[0];
+		} else {
+			return false;
+		}
+	}
+	*request = below;
+	return true;
+}
+
+/* ---- opening ---- */
+
 static void remember(struct ranges_io *ranges, struct uds_io *io)
 {
 	for (size_t i = 0; i < ranges->other_count; i++) {

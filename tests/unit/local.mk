@@ -412,6 +412,13 @@ tests_unit_test_lvm_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_lvm_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_lvm_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_engine_ranges
+tests_unit_test_engine_ranges_SOURCES = tests/unit/test_engine_ranges.c tests/support/run_requests.c \
+	tests/support/run_requests.h
+tests_unit_test_engine_ranges_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_engine_ranges_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_engine_ranges_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_ranges
 tests_unit_test_io_ranges_SOURCES = tests/unit/test_io_ranges.c
 tests_unit_test_io_ranges_CPPFLAGS = $(TEST_CPPFLAGS)
