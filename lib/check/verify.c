@@ -313,7 +313,9 @@ int verify_count_hints(struct index_verify *verify)
 	return 0;
 }
 
-static int check_all(struct index_verify *verify, const struct uds_index_options *options)
+/* Not a part of its caller: opening an index and looking at it need no stack at the same time. */
+static __attribute__((noinline)) int check_all(struct index_verify *verify,
+					       const struct uds_index_options *options)
 {
 	int r;
 
