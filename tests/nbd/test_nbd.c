@@ -688,7 +688,7 @@ START_TEST(a_failed_flush_is_reported)
 {
 	struct uds_nbd_options options = defaults();
 	struct uds_io *io;
-	int r = 0;
+	int r = 0, failed = 0;
 
 	start_failing_flush();
 	make_model();
@@ -706,9 +706,10 @@ START_TEST(a_failed_flush_is_reported)
 	ck_assert_int_eq(r, -EIO);
 	unlink(flag_file);
 	ck_assert_int_eq(uds_io_flush(io), -EIO);
-	/* Each write asks for room again: one more had perhaps begun before the flag was gone. */
-	r = uds_io_flush(io);
-	ck_assert_msg(r == 0 || r == -EIO, "%d", r);
+	/* One more for room had perhaps begun before the flag was gone: one of the next says so. */
+	for (int i = 0; i < 3; i++)
+		failed += uds_io_flush(io) < 0;
+	ck_assert_int_le(failed, 1);
 	ck_assert_int_eq(uds_io_flush(io), 0);
 	ck_assert_int_eq(put(io, 0, 512 * 1024, 3), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
