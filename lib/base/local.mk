@@ -16,6 +16,7 @@ lib_libcore_la_SOURCES += \
 	lib/base/message.c lib/base/message.h \
 	lib/base/murmur3.c lib/base/murmur3.h \
 	lib/base/murmur3_find.c lib/base/murmur3_find.h lib/base/murmur3_mix.h \
+	lib/base/run_part.h \
 	lib/base/sort.c lib/base/sort.h \
 	lib/base/status.c \
 	lib/base/stream.h \

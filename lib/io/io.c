@@ -14,6 +14,7 @@
 #include "base/bits.h"
 #include "base/env.h"
 #include "base/message.h"
+#include "base/run_part.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
 
@@ -326,14 +327,9 @@ UDS_PUBLIC uint64_t uds_io_preferred_bytes(const struct uds_io *io)
 
 uint64_t io_run_part(const struct uds_io *io, uint64_t offset, uint64_t length, uint64_t most)
 {
-	uint64_t unit = io->preferred_bytes, beyond;
+	uint64_t prefers = io->preferred_bytes;
 
-	if (length <= most)
-		return length;
-	if (unit == 0 || unit % RUN_UNIT != 0)
-		return most;
-	beyond = (offset + most) % unit;
-	return beyond < most ? most - beyond : most;
+	return run_part(offset, length, most, prefers % RUN_UNIT == 0 ? prefers : 0);
 }
 
 UDS_PUBLIC bool uds_io_is_read_only(const struct uds_io *io)

@@ -4,6 +4,8 @@
 
 #include "nbd/client.h"
 
+#include "base/run_part.h"
+
 /* How often ages are looked at, in milliseconds. */
 #define CHECK_MS 500
 
@@ -237,18 +239,14 @@ static void flush_for_room(struct client *client)
 /* How long the next part of a job is. Parts end where the server prefers it, but for the last. */
 static uint32_t next_length(const struct client *client, const struct job *job)
 {
-	uint64_t left = job->length - job->sent, prefers = client->facts.preferred_bytes;
 	/* Zeroes and the like carry no bytes. */
 	uint64_t most = job->kind == JOB_READ || job->kind == JOB_WRITE
 				? client->part_bytes
 				: (UINT32_MAX & ~(uint64_t)(client->facts.block_bytes - 1)) / 2;
-	uint64_t beyond;
 
 	most &= ~(uint64_t)(client->facts.block_bytes - 1);
-	if (left <= most)
-		return (uint32_t)left;
-	beyond = prefers == 0 ? 0 : (job->offset + job->sent + most) % prefers;
-	return (uint32_t)(beyond < most ? most - beyond : most);
+	return (uint32_t)run_part(job->offset + job->sent, job->length - job->sent, most,
+				  client->facts.preferred_bytes);
 }
 
 enum sent { SENT, NO_ROOM, ENDED };
