@@ -31,12 +31,14 @@ static struct uds_io_request *take_free(struct uds_io_engine *engine)
 
 struct uds_io_request *engine_pass(struct uds_io_engine *engine, struct uds_io_request *request)
 {
-	struct uds_io_request inner = *request, *passed;
+	struct uds_io_request inner, *passed;
 
+	if (request->io == NULL || !io_is_ranges(request->io))
+		return request;
 	/* What is wrong is ended as it is, and what takes no time is carried out at once. */
-	if (inner.io == NULL || !io_is_ranges(inner.io) || io_check_request(request) < 0 ||
-	    io_is_empty_request(request) || !ranges_find_below(&inner) ||
-	    (inner.io->quick && inner.io->ops.submit == NULL))
+	inner = *request;
+	if (io_check_request(request) < 0 || io_is_empty_request(request) ||
+	    !ranges_find_below(&inner) || (inner.io->quick && inner.io->ops.submit == NULL))
 		return request;
 	pthread_mutex_lock(&engine->lock);
 	passed = take_free(engine);
