@@ -178,15 +178,13 @@ static int verify_shard(struct verifying *verifying, unsigned int number,
 
 	if (r == 0)
 		r = shard_check_identity(&verifying->check, number, io, &said, &info);
-	if (r == 0 && !verifying->check.options->only_identities)
+	if (r == -ENOMEM && message != NULL)
+		*message = said;
+	else if (r < 0 && r != -ENOMEM)
+		r = finding(verifying, said.text) == 0 ? 0 : UDS_ERR_STOPPED;
+	else if (r == 0 && !verifying->check.options->only_identities)
 		r = uds_index_verify(io, &verifying->index_options, finding, verifying, message,
 				     NULL);
-	else if (r == 0)
-		; /* nothing else was asked for */
-	else if (r != -ENOMEM)
-		r = finding(verifying, said.text) == 0 ? 0 : UDS_ERR_STOPPED;
-	else if (message != NULL)
-		*message = said;
 	if (io != NULL)
 		uds_io_close(io);
 	return r;

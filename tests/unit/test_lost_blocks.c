@@ -1002,10 +1002,11 @@ static const char *const *vectors_of(size_t number)
 	size_t count = 0;
 
 	for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
-		if (i % test_step_to(3) == number % test_step_to(3))
-			taken[count++] = names[i];
+		if (i % test_step_to(3) != number % test_step_to(3))
+			continue;
+		ck_assert_uint_lt(count + 1, sizeof(taken) / sizeof(taken[0]));
+		taken[count++] = names[i];
 	}
-	ck_assert_uint_lt(count, sizeof(taken) / sizeof(taken[0]));
 	taken[count] = NULL;
 	return taken;
 }
