@@ -302,7 +302,9 @@ int uds_shards_remove(struct uds_shards *shards, const char *uri, uds_progress_f
 		      void *context);
 
 /*
- * Goes on with the adding or removing of a shard that did not come to its end.
+ * Goes on with the adding or removing of a shard that did not come to its end. All chapters are
+ * read again, unless only the last step of a move by this handle failed: changes of the meantime
+ * were not repeated in the new shard. What was copied and has not changed is not written again.
  *
  * @progress: as for uds_shards_add().
  *

@@ -407,6 +407,47 @@ START_TEST(a_move_can_be_stopped_and_resumed_anywhere)
 }
 END_TEST
 
+struct reports {
+	bool stops; /* before the last chapter */
+	uint32_t count;
+	uint64_t first, last, total; /* chapters */
+};
+
+static int keep_report(void *context, uint64_t done, uint64_t total)
+{
+	struct reports *reports = context;
+
+	if (reports->count++ == 0)
+		reports->first = done;
+	reports->last = done;
+	reports->total = total;
+	return reports->stops && done + 1 >= total;
+}
+
+START_TEST(a_resumed_move_reads_all_chapters_again)
+{
+	struct run *run = run_make(ADDS, 5, true);
+	struct reports stopped = { .stops = true }, again = { 0 }, end = { 0 };
+
+	for (int i = 0; i < 12; i++)
+		run_batch(run);
+	ck_assert_int_eq(uds_shards_add(run->f.shards, "2", keep_report, &stopped),
+			 UDS_ERR_STOPPED);
+	ck_assert_uint_gt(stopped.total, 3);
+	run->f.fail_replace = -EIO;
+	ck_assert_int_eq(uds_shards_resume(run->f.shards, keep_report, &again), -EIO);
+	ck_assert_uint_le(again.first, 1);
+	ck_assert_uint_eq(again.last, again.total);
+	ck_assert_uint_ge(again.total, stopped.total);
+	/* Nothing but the manifest was missing, and the handle has told the shard all since. */
+	run_batch(run);
+	ck_assert_int_eq(uds_shards_resume(run->f.shards, keep_report, &end), 0);
+	ck_assert_uint_eq(end.count, 0);
+	check_exactly(run);
+	run_free(run);
+}
+END_TEST
+
 START_TEST(a_move_can_be_abandoned_when_opening)
 {
 	struct run *run = run_make((enum way)_i, 4, true);
@@ -791,6 +832,7 @@ int main(void)
 	tcase_add_test(tcase, only_names_of_slots_that_move_are_copied);
 	tcase_add_test(tcase, a_name_that_comes_back_has_its_newest_data);
 	tcase_add_loop_test(tcase, a_move_can_be_stopped_and_resumed_anywhere, 0, WAYS);
+	tcase_add_test(tcase, a_resumed_move_reads_all_chapters_again);
 	tcase_add_loop_test(tcase, a_move_can_be_abandoned_when_opening, 0, WAYS);
 	tcase_add_test(tcase, what_cannot_be_moved_is_refused);
 	tcase_add_loop_test(tcase, any_operation_of_a_shard_may_fail, 0, WAYS);
