@@ -32,6 +32,7 @@ uds_SOURCES = \
 	tools/scan_file.c tools/scan_file.h \
 	tools/scan_hash.c tools/scan_hash.h \
 	tools/scan_index.c tools/scan_index.h \
+	tools/scan_left_out.c tools/scan_left_out.h \
 	tools/scan_name.c tools/scan_name.h \
 	tools/scan_pipe.c tools/scan_pipe.h \
 	tools/scan_read.c tools/scan_read.h \

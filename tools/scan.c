@@ -12,8 +12,6 @@
 #include "scan_report.h"
 #include "scan_set.h"
 #include "scan_time.h"
-#include "scan_volume.h"
-#include "schemes.h"
 
 /* One run of the command. */
 struct scan {
@@ -162,21 +160,12 @@ static int run_pipe(struct scan *scan)
 	return status;
 }
 
-/* The index must not be read as a part of what is scanned: it changes meanwhile. */
-static void leave_indexes_out(struct scan *scan)
+/* An index must not be read as a part of what is scanned: it changes meanwhile. */
+static int leave_index_out(void *context, struct uds_io *io, struct uds_message *ret_message)
 {
-	for (unsigned int i = 0; i < target_index_count(&scan->target); i++) {
-		const char *name = target_index_name(&scan->target, i);
-		struct file_key *key = &scan->options.indexes[scan->options.index_count];
+	struct scan *scan = context;
 
-		if (strcmp(name, "mem:") == 0)
-			continue;
-		if (has_known_scheme(name) && scan->target.io != NULL)
-			*key = volume_key(scan->target.io, name);
-		else if (find_key(name, key) < 0)
-			continue;
-		scan->options.index_count++;
-	}
+	return left_out_add(&scan->options.left_out, io, ret_message);
 }
 
 static int start_room(struct scan *scan)
@@ -231,9 +220,9 @@ static int open_index(struct scan *scan)
 	if (scan->index == NULL) {
 		status = open_own_index(&scan->target, scan->input_blocks, scan->sparse);
 	} else {
+		scan->target.on_io = leave_index_out;
+		scan->target.on_io_context = scan;
 		status = target_open(&scan->target, UDS_INDEX_LOAD_OR_RECOVER);
-		if (status == EXIT_GOOD)
-			leave_indexes_out(scan);
 	}
 	if (status != EXIT_GOOD)
 		return status;
@@ -382,5 +371,6 @@ int scan_run(const struct command *command, int argc, char **argv)
 	json_decref(scan.list.array);
 	file_table_free(&scan.table);
 	pair_set_free(&scan.extents);
+	left_out_free(&scan.options.left_out);
 	return finish_output(command, status);
 }

@@ -95,11 +95,10 @@ struct scan_options {
 	unsigned int batch_pieces; /* at most BATCH_PIECES: how many files may be open in a batch */
 	uint64_t time; /* identifies this scan in the data of records; see scan_data.h */
 	bool one_file_system;
-	bool keep_files;  /* for a table or a listing */
-	bool keep_places; /* somebody will read in records where a block lies */
-	bool has_index;	  /* one that is not only this scan's */
-	struct file_key indexes[TARGET_INDEXES]; /* not to be scanned */
-	size_t index_count;
+	bool keep_files;	  /* for a table or a listing */
+	bool keep_places;	  /* somebody will read in records where a block lies */
+	bool has_index;		  /* one that is not only this scan's */
+	struct left_out left_out; /* where the indexes lie */
 };
 
 /* What it found. */

@@ -28,8 +28,7 @@ int cutter_start(struct cutter *cutter, const struct scan_options *options)
 {
 	struct walker_options walk = { .command = options->command,
 				       .one_file_system = options->one_file_system,
-				       .left_out = options->indexes,
-				       .left_out_count = options->index_count,
+				       .left_out = &options->left_out,
 				       .look = look };
 
 	memset(cutter, 0, sizeof(*cutter));

@@ -90,16 +90,6 @@ static struct file_key key_of(const struct stat *st)
 	return (struct file_key){ (uint64_t)st->st_dev, (uint64_t)st->st_ino };
 }
 
-int find_key(const char *path, struct file_key *ret_key)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return -errno;
-	*ret_key = key_of(&st);
-	return 0;
-}
-
 void walker_refuse(struct walker *walker, const char *what)
 {
 	walker->errors++;
@@ -264,16 +254,6 @@ static int open_file(struct walker *walker, const struct place *place, struct st
 	return r;
 }
 
-static bool is_left_out(const struct walker *walker, struct file_key key)
-{
-	for (size_t i = 0; i < walker->options.left_out_count; i++) {
-		if (walker->options.left_out[i].device == key.device &&
-		    walker->options.left_out[i].inode == key.inode)
-			return true;
-	}
-	return false;
-}
-
 /* Returns 1 with a file to be read, 0 when there is none, or -ENOMEM. */
 static int take_file(struct walker *walker, const struct place *place, struct stat *st,
 		     struct walked_file *ret_file)
@@ -281,7 +261,7 @@ static int take_file(struct walker *walker, const struct place *place, struct st
 	struct file_key key = key_of(st);
 	int opened, r;
 
-	if (is_left_out(walker, key)) {
+	if (walker->options.left_out != NULL && left_out_has_file(walker->options.left_out, key)) {
 		walker->left_out = true;
 		return 0;
 	}
@@ -367,7 +347,8 @@ static int visit_volume(struct walker *walker, const char *uri, struct walked_fi
 		return 0;
 	}
 	key = volume_key(file.io, uri);
-	if (is_left_out(walker, key)) {
+	if (walker->options.left_out != NULL &&
+	    left_out_has_volume(walker->options.left_out, file.io)) {
 		walker->left_out = true;
 		r = 0;
 	} else if (!pair_set_has(&walker->files, key.device, key.inode)) {

@@ -25,23 +25,18 @@
 
 #include <uds/io.h>
 
+#include "scan_left_out.h"
 #include "tool.h"
 
 struct walker;
-
-/* What tells a file from all others; a block device by its own number, and inode 0. */
-struct file_key {
-	uint64_t device, inode;
-};
 
 struct walker_options {
 	const struct command *command;
 	bool silent;	      /* errors are neither told nor counted: somebody walks again */
 	bool one_file_system; /* do not go into mounts of others */
 
-	/* Not read, wherever they are met. */
-	const struct file_key *left_out;
-	size_t left_out_count;
+	/* Not read, wherever it is met; NULL: everything is. */
+	const struct left_out *left_out;
 
 	/* Called for whatever is met, with its path; a value other than 0 stops. May be NULL. */
 	int (*look)(void *context, const char *path);
@@ -84,9 +79,6 @@ void walker_refuse(struct walker *walker, const char *what);
 
 /* Whether what is to be left out was met. */
 bool walker_left_out(const struct walker *walker);
-
-/* The key of what a path leads to. Returns 0 or a negated errno. */
-int find_key(const char *path, struct file_key *ret_key);
 
 /*
  * Finds the next range with data in it from @offset on.

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "progress.h"
-#include "schemes.h"
 
 bool is_manifest(const char *path)
 {
@@ -34,11 +33,7 @@ bool is_manifest(const char *path)
 static int open_shard(void *context, const char *uri, bool write, const struct uds_env *env,
 		      struct uds_message *ret_message, struct uds_io **ret_io)
 {
-	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
-
-	(void)context;
-	options.write = write;
-	return open_uri(uri, &options, env, ret_message, ret_io);
+	return target_open_uri(context, uri, write, env, ret_message, ret_io);
 }
 
 void shard_options(struct target *target, const struct uds_index_options *index,
@@ -48,6 +43,7 @@ void shard_options(struct target *target, const struct uds_index_options *index,
 
 	options.env = &target->env;
 	options.open_io = open_shard;
+	options.open_context = target;
 	options.index = index;
 	*ret_options = options;
 }
@@ -92,11 +88,6 @@ static struct uds_shard_info shard_of(struct target *target, unsigned int number
 struct uds_index *shards_target_index(struct target *target, unsigned int number)
 {
 	return shard_of(target, number).index;
-}
-
-const char *shards_target_uri(struct target *target, unsigned int number)
-{
-	return shard_of(target, number).uri;
 }
 
 int shards_target_for_each(struct target *target, uds_record_fn each, void *context)

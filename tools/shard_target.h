@@ -44,7 +44,6 @@ int shards_target_failed(struct target *target, int status);
 
 unsigned int shards_target_count(struct target *target);
 struct uds_index *shards_target_index(struct target *target, unsigned int number);
-const char *shards_target_uri(struct target *target, unsigned int number);
 
 /* uds_shards_for_each(), and statistics of all shards. */
 int shards_target_for_each(struct target *target, uds_record_fn each, void *context);
@@ -103,12 +102,6 @@ static inline struct uds_index *shards_target_index(struct target *target, unsig
 {
 	(void)number;
 	return target->index;
-}
-
-static inline const char *shards_target_uri(struct target *target, unsigned int number)
-{
-	(void)number;
-	return target->uri;
 }
 
 static inline int shards_target_failed(struct target *target, int status)

@@ -57,14 +57,31 @@ void target_set(struct target *target, const struct options *options, const char
 		target->env.now_ms = fixed_now;
 }
 
-int target_open_io(struct target *target, bool write)
+int target_open_uri(struct target *target, const char *uri, bool write, const struct uds_env *env,
+		    struct uds_message *ret_message, struct uds_io **ret_io)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
-	struct uds_message message = { "" };
+	struct uds_io *io;
 	int r;
 
 	options.write = write;
-	r = open_uri(target->uri, &options, &target->env, &message, &target->io);
+	r = open_uri(uri, &options, env, ret_message, &io);
+	if (r < 0)
+		return r;
+	if (target->on_io != NULL)
+		r = target->on_io(target->on_io_context, io, ret_message);
+	if (r < 0)
+		uds_io_close(io);
+	else
+		*ret_io = io;
+	return r;
+}
+
+int target_open_io(struct target *target, bool write)
+{
+	struct uds_message message = { "" };
+	int r = target_open_uri(target, target->uri, write, &target->env, &message, &target->io);
+
 	return r < 0 ? failed(target->command, target->uri, r, &message) : EXIT_GOOD;
 }
 
@@ -129,11 +146,6 @@ unsigned int target_index_count(struct target *target)
 struct uds_index *target_index(struct target *target, unsigned int number)
 {
 	return target->shards != NULL ? shards_target_index(target, number) : target->index;
-}
-
-const char *target_index_name(struct target *target, unsigned int number)
-{
-	return target->shards != NULL ? shards_target_uri(target, number) : uds_io_name(target->io);
 }
 
 int target_for_each(struct target *target, uds_record_fn each, void *context)

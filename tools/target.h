@@ -39,6 +39,13 @@ struct target {
 	bool check_nonce;
 	bool lose_records, skip_unreadable; /* as in struct uds_index_options */
 	uint64_t nonce;
+
+	/*
+	 * Called for the I/O of each index, once it is open and before anything is read. Returns 0,
+	 * or a negative status with a sentence, and nothing is opened. May be NULL.
+	 */
+	int (*on_io)(void *context, struct uds_io *io, struct uds_message *ret_message);
+	void *on_io_context;
 };
 
 #define TARGET_HELP                                                          \
@@ -65,6 +72,13 @@ void target_checkpoint_option(struct target *target, struct options *options);
 /* After parsing; @uri is borrowed. */
 void target_set(struct target *target, const struct options *options, const char *uri);
 
+/*
+ * Opens the I/O of an index: the target's, or a shard's. Returns 0, or a negative status with a
+ * sentence.
+ */
+int target_open_uri(struct target *target, const char *uri, bool write, const struct uds_env *env,
+		    struct uds_message *ret_message, struct uds_io **ret_io);
+
 /* Opens the I/O only. Returns EXIT_GOOD, or an exit status after a message. */
 int target_open_io(struct target *target, bool write);
 
@@ -90,9 +104,6 @@ int target_statistics(struct target *target, struct uds_index_statistics *ret_st
 /* The indexes that it consists of: one, or the shards. @number: from 0. */
 unsigned int target_index_count(struct target *target);
 struct uds_index *target_index(struct target *target, unsigned int number);
-
-/* What sentences call such an index's I/O. */
-const char *target_index_name(struct target *target, unsigned int number);
 
 /* A message about what the index said last. Returns the exit status for it. */
 int target_failed(struct target *target, int status);

@@ -634,6 +634,47 @@ def indexes_are_left_out_by_any_name():
                 equal((found["files"], found["index_left_out"], found["bytes"]), (1, True, BLOCK))
 
 
+def what_an_index_is_a_part_of_is_left_out():
+    with Folder() as folder:
+        paths = [os.path.join(folder, name) for name in ("a", "b")]
+        other = write(os.path.join(folder, "other"), block(1))
+        for path in paths:
+            write(path, b"\0" * BLOCK)
+            os.truncate(path, 2 << 20)
+        last = "file:%s?offset=1M&length=1M" % paths[0]
+        uds("create", *SMALL, last)
+
+        def scan(index, *names):
+            found = uds("scan", "--json", "--no-save", "--index", index, *names).json
+            return found["files"], found["index_left_out"], found["bytes"]
+        # A part of a file: what has its bytes is left out, another part of that file is not.
+        for names in [paths[0], other], ["file:" + paths[0], other], [last, other], ["file:%s?offset=1M" % paths[0], other], \
+                ["file:%s?length=1028K" % paths[0], other], ["concat:?part=%s&part=%s" % tuple(reversed(paths)), other]:
+            equal(scan(last, *names), (1, True, BLOCK))
+        equal(scan(last, folder), (2, True, BLOCK + (2 << 20)))
+        equal(scan(last, "file:%s?length=1M" % paths[0]), (1, False, 1 << 20))
+        # On two files: neither is read.
+        both = "concat:?part=file:%s%%3Foffset=1996K&part=file:%s" % tuple(paths)
+        uds("create", "--force", *SMALL, both)
+        equal(scan(both, folder), (1, True, BLOCK))
+        equal(scan(both, paths[1], other), (1, True, BLOCK))
+        equal(scan(both, "file:%s?length=1996K" % paths[0]), (1, False, 1996 << 10))
+
+
+def the_file_of_a_loop_device_with_an_index_is_left_out():
+    with Folder() as folder:
+        image, other = os.path.join(folder, "image"), write(os.path.join(folder, "other"), block(1))
+        write(image, b"\0" * BLOCK)
+        os.truncate(image, 2 << 20)
+        with Loop(image) as node:
+            uds("create", *SMALL, "file:%s?offset=64K" % node)
+            for index in node, "file:%s?offset=64K" % node:
+                offset = ["--offset", "64K"] if index == node else []
+                for name in folder, node:
+                    found = uds("scan", "--json", "--no-save", "--index", index, *offset, name, other).json
+                    equal((found["files"], found["index_left_out"], found["bytes"]), (1, True, BLOCK))
+
+
 def volumes_that_cannot_be_read_are_named():
     with Folder() as folder:
         path = write(os.path.join(folder, "f"), block(1))
@@ -677,6 +718,8 @@ if __name__ == "__main__":
         the_place_of_a_read_error_of_a_device_is_told,
         read_errors_are_told_with_their_place, the_table_has_the_most_duplicated_files_first,
         where_a_block_was_first_seen_is_told, names_and_data_are_what_the_manual_says,
-        volumes_are_scanned_by_uri, indexes_are_left_out_by_any_name, volumes_that_cannot_be_read_are_named,
+        volumes_are_scanned_by_uri, indexes_are_left_out_by_any_name,
+        what_an_index_is_a_part_of_is_left_out, the_file_of_a_loop_device_with_an_index_is_left_out,
+        volumes_that_cannot_be_read_are_named,
         read_errors_of_volumes_are_told_with_their_place,
         the_report_calls_itself_an_estimate, an_interrupted_scan_ends_in_order]))

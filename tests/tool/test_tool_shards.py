@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 
+import vdo_image
 from tool_support import DAMAGE, FAILED, SMALL, USAGE, Folder, Skip, equal, has, main, uds
 
 COUNT = 1500
@@ -97,6 +98,35 @@ def a_scan_remembers_in_shards():
         # The same time twice: what the shards have taken moves it on.
         uds("scan", "--index", manifest, "--save-time", 1700000000000, data)
         uds("shards", "verify", manifest)
+
+
+def a_scan_leaves_out_what_its_shards_lie_in():
+    built()
+    with Folder() as folder, Folder() as elsewhere:
+        whole, part, inside = (os.path.join(folder, name) for name in ("whole", "part", "volume"))
+        vdo_image.Volume(inside)
+        for path in whole, part:
+            with open(path, "wb") as file:
+                file.truncate(16 << 20)
+        shards = ["file:%s?uring=1" % whole, "file:%s?offset=1M&length=15M" % part, "concat:?part=vdo:" + inside]
+        size = ["--page-size", 4096, "--record-pages", 4, "--chapters", 32]
+        for shard in shards:
+            uds("create", *size, shard)
+        manifest = os.path.join(elsewhere, "manifest")
+        uds("shards", "create", manifest, *shards)
+        with open(os.path.join(folder, "data"), "wb") as file:
+            file.write(b"".join(hashlib.sha512(b"%d" % i).digest() * 64 for i in range(100)))
+        found = uds("scan", "--json", "--index", manifest, folder).json
+        equal((found["files"], found["unique_blocks"], found["index_left_out"]), (1, 100, True))
+        # Nor as volumes.
+        for shard in shards:
+            found = uds("scan", "--json", "--index", manifest, shard, os.path.join(folder, "data")).json
+            equal((found["files"], found["known_blocks"], found["index_left_out"]), (1, 100, True))
+        found = uds("scan", "--json", "--index", manifest, "file:%s?length=1M" % part).json
+        equal((found["files"], found["index_left_out"]), (1, False))
+        # What is no shard any more is read.
+        uds("shards", "remove", manifest, shards[0])
+        equal(uds("scan", "--json", "--index", manifest, folder).json["files"], 2)
 
 
 def from_one_index_with_records_to_several():
@@ -323,7 +353,7 @@ def wrong_uses_are_refused():
 
 if __name__ == "__main__":
     sys.exit(main([requests_find_what_was_stored, shards_come_and_go_with_their_names,
-                   a_scan_remembers_in_shards,
+                   a_scan_remembers_in_shards, a_scan_leaves_out_what_its_shards_lie_in,
                    from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
                    what_does_not_belong_together_is_refused_by_name,
                    find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
