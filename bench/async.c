@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <uds.h>
 
+#include "measure.h"
 #include "names.h"
 
 #define SEED	  UINT64_C(0x5eed)
@@ -75,14 +75,6 @@ static void die(const char *what, int status)
 		uds_index_error_message(bench.index, &message);
 	fprintf(stderr, "bench/async: %s: %s: %s\n", what, uds_strerror(status), message.text);
 	exit(EXIT_FAILURE);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void note(enum side side, double value)
@@ -386,13 +378,6 @@ static void measure(void)
 	read_bare();
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void print_medians(void)
 {
 	printf("medians of %u runs, %" PRIu64 " records, %u zones, depth %u%s\n", bench.runs,
@@ -400,7 +385,7 @@ static void print_medians(void)
 	for (int side = 0; side < SIDES; side++) {
 		double *values = bench.values[side];
 
-		qsort(values, bench.runs, sizeof(double), compare);
+		qsort(values, bench.runs, sizeof(double), compare_doubles);
 		printf("%-34s %10.3f  (%.3f to %.3f)\n", titles[side], values[bench.runs / 2],
 		       values[0], values[bench.runs - 1]);
 	}

@@ -21,6 +21,7 @@
 #include <uds.h>
 
 #include "latency.h"
+#include "measure.h"
 #include "names.h"
 
 #define SEED	   UINT64_C(0xf1a5)
@@ -108,12 +109,6 @@ static double measure(struct caller *callers, unsigned int count, double seconds
 				(double)(ended.tv_nsec - began.tv_nsec) / 1e9);
 }
 
-static int by_size(const void *a, const void *b)
-{
-	return (*(const double *)a > *(const double *)b) -
-	       (*(const double *)a < *(const double *)b);
-}
-
 static struct uds_index *make_index(const char *path, struct uds_io **ret_io)
 {
 	struct uds_configuration c = UDS_CONFIGURATION_INIT;
@@ -165,10 +160,8 @@ static void compare(struct caller *ours, struct caller *plain, unsigned int coun
 		a[i] = measure(ours, count, seconds);
 		b[i] = measure(plain, count, seconds);
 	}
-	qsort(a, turns, sizeof(a[0]), by_size);
-	qsort(b, turns, sizeof(b[0]), by_size);
-	printf("%7u %14.0f %14.0f %8.2f\n", count, a[turns / 2], b[turns / 2],
-	       a[turns / 2] / b[turns / 2]);
+	printf("%7u %14.0f %14.0f %8.2f\n", count, median(a, turns), median(b, turns),
+	       median(a, turns) / median(b, turns));
 }
 
 static void measure_flushes(const char *path, unsigned int turns, double seconds)

@@ -4,6 +4,7 @@
  * that are, saving, loading, recovering. Prints the median of some runs of each.
  * bench/README.md says more.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -11,40 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <uds.h>
 
+#include "measure.h"
 #include "names.h"
+#include "workload.h"
 
 #define MAX_RUNS 32
-#define SEED	 UINT64_C(0x5eed)
-#define ABSENT	 UINT64_C(0xab5e27) /* seed of names that are never stored */
 
-enum measure {
-	FILL,
-	STEADY,
-	DUPLICATES,
-	MISSES,
-	HITS,
-	REPLAY,
-	SAVE,
-	LOAD,
-	RECOVERY,
-	REBUILD,
-	INDEX_BYTES,
-	MEMORY,
-	MEASURES
-};
+/* The first ones are the workloads. */
+enum measure { SAVE = WORKLOADS, LOAD, RECOVERY, REBUILD, INDEX_BYTES, MEMORY, MEASURES };
 
 static const char *const titles[MEASURES] = {
-	[FILL] = "fill, posts of new names (M/s)",
-	[STEADY] = "posts of new names, full index (M/s)",
-	[DUPLICATES] = "posts, half duplicates in runs of 4096 (M/s)",
-	[MISSES] = "queries of absent names (M/s)",
-	[HITS] = "queries of random stored names (M/s)",
-	[REPLAY] = "queries of old names in order (M/s)",
 	[SAVE] = "save (s)",
 	[LOAD] = "load (s)",
 	[RECOVERY] = "recovery, 64 chapters after a save (s)",
@@ -67,39 +48,23 @@ struct bench {
 	uint64_t hits;
 	uint64_t steady;
 	uint64_t duplicates;
-	uint64_t posted; /* names 0 to posted - 1 were posted */
+	struct workload_names names;
 	struct uds_io *io;
 	struct uds_index *index;
 	struct uds_request *requests;
 	double values[MEASURES][MAX_RUNS];
 	bool measured[MEASURES];
 	unsigned int run;
+	double found;		  /* part of the names of the latest workload */
 	double began;		  /* what is measured */
 	double processor_seconds; /* used until then */
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void die(const char *what, int status, const struct uds_message *message)
 {
 	fprintf(stderr, "bench/index: %s: %s: %s\n", what, uds_strerror(status),
 		message != NULL ? message->text : "");
 	exit(EXIT_FAILURE);
-}
-
-/* Of all threads of this process: shows what a busy machine hides. */
-static double processor_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void begin(struct bench *bench)
@@ -114,20 +79,33 @@ static double seconds(const struct bench *bench)
 	return now() - bench->began;
 }
 
-static void note(struct bench *bench, enum measure measure, double value)
+static void print_line(FILE *out, unsigned int measure, double value)
 {
-	bench->values[measure][bench->run] = value;
-	bench->measured[measure] = true;
-	fprintf(stderr, "  %-42s %10.3f  (processor %.3f s)\n", titles[measure], value,
-		processor_seconds() - bench->processor_seconds);
+	char title[64];
+
+	if (measure < WORKLOADS)
+		snprintf(title, sizeof(title), "%s (M/s)", workload_titles[measure]);
+	else
+		snprintf(title, sizeof(title), "%s", titles[measure]);
+	fprintf(out, "%-46s %10.3f", title, value);
 }
 
 /* What is read off, and takes no time. */
-static void note_size(struct bench *bench, enum measure measure, double value)
+static void note_size(struct bench *bench, unsigned int measure, double value)
 {
 	bench->values[measure][bench->run] = value;
 	bench->measured[measure] = true;
-	fprintf(stderr, "  %-42s %10.3f\n", titles[measure], value);
+	fputs("  ", stderr);
+	print_line(stderr, measure, value);
+	fputs("\n", stderr);
+}
+
+static void note(struct bench *bench, unsigned int measure, double value)
+{
+	double processor = processor_seconds() - bench->processor_seconds;
+
+	note_size(bench, measure, value);
+	fprintf(stderr, "    (processor %.3f s)\n", processor);
 }
 
 static void open_index(struct bench *bench, enum uds_index_mode mode)
@@ -170,7 +148,7 @@ static void start(struct bench *bench)
 	if (r < 0)
 		die("create", r, &message);
 	open_index(bench, UDS_INDEX_LOAD_OR_RECOVER);
-	bench->posted = 0;
+	workload_names_init(&bench->names, bench->records, 0);
 }
 
 static void run_batch(struct bench *bench, unsigned int count)
@@ -184,97 +162,43 @@ static void run_batch(struct bench *bench, unsigned int count)
 	die("requests", r, &message);
 }
 
+static void make_request(const struct workload *workload, uint64_t i, struct uds_request *request)
+{
+	static const uint8_t kinds[] = {
+		[WORKLOAD_POST] = UDS_POST, [WORKLOAD_QUERY] = UDS_QUERY, [WORKLOAD_PEEK] = UDS_PEEK
+	};
+	struct workload_request chosen = workload_request(workload, i);
+
+	request->kind = kinds[chosen.action];
+	make_name(chosen.seed, chosen.number, &request->name);
+	make_data('n', chosen.number, 1, &request->new_data);
+}
+
 /* Returns how many per second, in millions. */
-static double post_names(struct bench *bench, uint64_t count)
+static double carry_out(struct bench *bench, enum workload_kind kind, uint64_t count)
 {
-	uint64_t end = bench->posted + count;
-
-	begin(bench);
-	while (bench->posted < end) {
-		unsigned int n = 0;
-
-		for (; n < bench->batch && bench->posted < end; n++, bench->posted++) {
-			struct uds_request *request = &bench->requests[n];
-
-			request->kind = UDS_POST;
-			make_name(SEED, bench->posted, &request->name);
-			make_data('n', bench->posted, 1, &request->new_data);
-		}
-		run_batch(bench, n);
-	}
-	uds_index_flush(bench->index);
-	return (double)count / seconds(bench) / 1e6;
-}
-
-/* As a stream of backups does it: a run of new names, and one that was posted at one time. */
-static double post_duplicates(struct bench *bench, uint64_t count)
-{
-	enum { RUN = 4096 };
-	uint64_t held = bench->records < bench->posted ? bench->records : bench->posted;
-
-	begin(bench);
-	for (uint64_t i = 0; i < count;) {
-		const bool old = i / RUN % 2 == 1;
-		uint64_t first = bench->posted - held + held / 8, n = 0;
-
-		first += splitmix64(0x418, i / RUN) % (bench->posted - first - RUN);
-		for (; n < bench->batch && i < count && i / RUN % 2 == old; n++, i++) {
-			struct uds_request *request = &bench->requests[n];
-
-			request->kind = UDS_POST;
-			make_name(SEED, old ? first + i % RUN : bench->posted++, &request->name);
-			make_data('n', i, 1, &request->new_data);
-		}
-		run_batch(bench, (unsigned int)n);
-	}
-	uds_index_flush(bench->index);
-	return (double)count / seconds(bench) / 1e6;
-}
-
-/* @choose: gives the number of the @i-th name to query. */
-static double query_names(struct bench *bench, uint64_t seed, uint64_t count,
-			  uint64_t (*choose)(const struct bench *, uint64_t i), double *ret_found)
-{
+	struct workload workload;
 	uint64_t found = 0;
 	double t;
 
+	if (!workload_begin(&bench->names, kind, &workload))
+		die(workload_titles[kind], -ENOENT, NULL);
 	begin(bench);
 	for (uint64_t i = 0; i < count;) {
 		unsigned int n = 0;
 
-		for (; n < bench->batch && i < count; n++, i++) {
-			bench->requests[n].kind = UDS_QUERY;
-			make_name(seed, choose(bench, i), &bench->requests[n].name);
-		}
+		for (; n < bench->batch && i < count; n++, i++)
+			make_request(&workload, i, &bench->requests[n]);
 		run_batch(bench, n);
 		for (unsigned int j = 0; j < n; j++)
 			found += bench->requests[j].found;
 	}
+	if (workload_request(&workload, 0).action == WORKLOAD_POST)
+		uds_index_flush(bench->index);
 	t = seconds(bench);
-	*ret_found = (double)found / (double)count;
+	workload_end(&workload, count, &bench->names);
+	bench->found = (double)found / (double)count;
 	return (double)count / t / 1e6;
-}
-
-static uint64_t in_order(const struct bench *bench, uint64_t i)
-{
-	(void)bench;
-	return i;
-}
-
-/* The oldest eighth may be leaving. */
-static uint64_t at_random(const struct bench *bench, uint64_t i)
-{
-	uint64_t held = bench->records < bench->posted ? bench->records : bench->posted;
-	uint64_t first = bench->posted - held + held / 8;
-
-	return first + splitmix64(0x417, i) % (bench->posted - first);
-}
-
-static uint64_t old_ones(const struct bench *bench, uint64_t i)
-{
-	uint64_t held = bench->records < bench->posted ? bench->records : bench->posted;
-
-	return bench->posted - held + held / 8 + i;
 }
 
 static struct uds_index_statistics statistics(struct bench *bench)
@@ -299,40 +223,37 @@ static void warm(const struct bench *bench)
 	fclose(file);
 }
 
+static void measure_workload(struct bench *bench, enum workload_kind kind, uint64_t count)
+{
+	if (count == 0)
+		return;
+	note(bench, kind, carry_out(bench, kind, count));
+	if (kind >= WORKLOAD_MISSES)
+		fprintf(stderr, "    found %.4f of them\n", bench->found);
+}
+
 static void measure_requests(struct bench *bench)
 {
 	struct uds_index_statistics s;
-	double found;
 
-	note(bench, FILL, post_names(bench, bench->records));
+	measure_workload(bench, WORKLOAD_FILL, bench->records);
 	s = statistics(bench);
 	note_size(bench, INDEX_BYTES, (double)s.volume_index_bytes / (double)s.entries);
 	note_size(bench, MEMORY, (double)s.memory_bytes / 1e6);
-	if (bench->steady > 0)
-		note(bench, STEADY, post_names(bench, bench->steady));
-	if (bench->duplicates > 0) {
+	measure_workload(bench, WORKLOAD_STEADY, bench->steady);
+	if (bench->duplicates > 0)
 		warm(bench);
-		note(bench, DUPLICATES, post_duplicates(bench, bench->duplicates));
-	}
-	if (bench->misses > 0) {
-		note(bench, MISSES, query_names(bench, ABSENT, bench->misses, in_order, &found));
-		fprintf(stderr, "  found %.4f of them\n", found);
-	}
-	/* Of a sparse index most names are found only when their neighbours are asked for, too. */
+	measure_workload(bench, WORKLOAD_DUPLICATES, bench->duplicates);
+	measure_workload(bench, WORKLOAD_MISSES, bench->misses);
 	if (bench->hits > 0)
 		warm(bench);
-	if (bench->hits > 0 && !bench->sparse) {
-		note(bench, HITS, query_names(bench, SEED, bench->hits, at_random, &found));
-		fprintf(stderr, "  found %.4f of them\n", found);
-	}
-	if (bench->hits > 0) {
-		note(bench, REPLAY, query_names(bench, SEED, bench->hits, old_ones, &found));
-		fprintf(stderr, "  found %.4f of them\n", found);
-	}
-	if (bench->sparse && bench->misses > 0) {
-		note(bench, MISSES, query_names(bench, ABSENT, bench->misses, in_order, &found));
-		fprintf(stderr, "  found %.4f of them, with chapters in the sparse cache\n", found);
-	}
+	/* Of a sparse index most names are found only when their neighbours are asked for, too. */
+	if (!bench->sparse)
+		measure_workload(bench, WORKLOAD_HITS, bench->hits);
+	measure_workload(bench, WORKLOAD_STREAM, bench->hits);
+	/* With chapters in the sparse cache. */
+	if (bench->sparse)
+		measure_workload(bench, WORKLOAD_MISSES, bench->misses);
 }
 
 static void measure_save(struct bench *bench)
@@ -366,7 +287,7 @@ static void measure_rebuild(struct bench *bench)
 			   bench->configuration.page_bytes / 32;
 
 	/* New chapters make the save invalid. */
-	post_names(bench, CHAPTERS_SINCE_SAVE * chapter + 1);
+	carry_out(bench, WORKLOAD_STEADY, CHAPTERS_SINCE_SAVE * chapter + 1);
 	uds_index_close(bench->index);
 	begin(bench);
 	open_index(bench, UDS_INDEX_LOAD_OR_RECOVER);
@@ -389,18 +310,11 @@ static void run_existing(struct bench *bench, bool rebuild)
 {
 	open_file(bench, false);
 	open_index(bench, UDS_INDEX_LOAD_OR_RECOVER);
-	bench->posted = (uint64_t)(now() * 1e9);
-	post_names(bench, bench->batch);
+	workload_names_init(&bench->names, bench->records, (uint64_t)(now() * 1e9));
+	carry_out(bench, WORKLOAD_STEADY, bench->batch);
 	measure_save(bench);
 	if (rebuild)
 		measure_full_rebuild(bench);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 static void print_medians(struct bench *bench)
@@ -413,11 +327,11 @@ static void print_medians(struct bench *bench)
 	for (int m = 0; m < MEASURES; m++) {
 		if (!bench->measured[m])
 			continue;
-		qsort(bench->values[m], bench->runs, sizeof(double), compare);
-		printf("%-42s %10.3f\n", titles[m], bench->values[m][bench->runs / 2]);
+		print_line(stdout, (unsigned int)m, median(bench->values[m], bench->runs));
+		puts("");
 	}
 	getrusage(RUSAGE_SELF, &usage);
-	printf("%-42s %10.3f\n", "most resident memory (MB)", (double)usage.ru_maxrss / 1e3);
+	printf("%-46s %10.3f\n", "most resident memory (MB)", (double)usage.ru_maxrss / 1e3);
 }
 
 static void usage(FILE *out)

@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <uds.h>
@@ -32,6 +31,7 @@
 #include "base/env.h"
 #include "exceptions/cow_format.h"
 #include "io/copier.h"
+#include "measure.h"
 
 #define MAX_RUNS 99
 
@@ -66,14 +66,6 @@ static void must(const char *what, int r)
 {
 	if (r < 0)
 		die(what, uds_strerror(r));
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static uint64_t random_number(void)
@@ -271,19 +263,6 @@ static double run_qemu(struct bench *b)
 	if (system(command) != 0)
 		die("qemu-img commit", "failed");
 	return now() - began;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *values, unsigned int count)
-{
-	qsort(values, count, sizeof(values[0]), compare);
-	return values[count / 2];
 }
 
 /* The merge must have brought every chunk to its place. */

@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <uds/engine.h>
 #include <uds/nbd.h>
+
+#include "measure.h"
 
 #define MOST_DEPTH 1024
 
@@ -28,14 +29,6 @@ struct load {
 	bool writes, at_random;
 	unsigned int depth;
 };
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void fail(const char *what, const char *sentence)
 {

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <uds.h>
 
+#include "measure.h"
 #include "names.h"
 #include "scaling_io.h"
 
@@ -52,23 +52,6 @@ static void die(const char *what, int status, const struct uds_message *message)
 	fprintf(stderr, "bench/scaling: %s: %s: %s\n", what, uds_strerror(status),
 		message != NULL ? message->text : "");
 	exit(EXIT_FAILURE);
-}
-
-/* Of all threads of this process: what else the machine does hardly changes it. */
-static double processor_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void compare(struct scaling_checks *checks, const char *kind, const char *what,
@@ -380,13 +363,6 @@ static void measure_kind(const char *path, bool sparse, uint32_t chapters,
 
 /* ---- storage ---- */
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 #define READS 200u
 
 /* The median of single page reads, in seconds. */
@@ -409,8 +385,7 @@ static double measure_single_reads(struct subject *s)
 		seconds[i] = now() - began;
 	}
 	free(page);
-	qsort(seconds, READS, sizeof(seconds[0]), compare_doubles);
-	return seconds[READS / 2];
+	return median(seconds, READS);
 }
 
 /* Of the dense index, past the system's cache where the file system can do that. */

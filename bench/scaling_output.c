@@ -2,16 +2,16 @@
 /* Table, JSON and the files for gnuplot. */
 #include "scaling_output.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define TEXT 16
+#include "plot.h"
+
+#define TEXT	16
+#define PROGRAM "bench/scaling"
 
 /* Decimal prefixes, three digits: "67.1 GB" is "67.1G". */
 static const char *scaled(double value, char text[TEXT])
@@ -211,29 +211,6 @@ void scaling_print_json(const struct scaling_inputs *in, const struct scaling_ro
 
 /* ---- the plot ---- */
 
-static FILE *create_file(const char *file, const char *ending, char *ret_path, size_t room)
-{
-	FILE *out = NULL;
-
-	if ((size_t)snprintf(ret_path, room, "%s%s", file, ending) >= room)
-		errno = ENAMETOOLONG;
-	else
-		out = fopen(ret_path, "w");
-	if (out == NULL)
-		fprintf(stderr, "bench/scaling: %s%s: %s\n", file, ending, strerror(errno));
-	return out;
-}
-
-static bool end_file(FILE *out, const char *path)
-{
-	bool failed = ferror(out) != 0;
-
-	failed = fclose(out) != 0 || failed;
-	if (failed)
-		fprintf(stderr, "bench/scaling: %s: it could not be written\n", path);
-	return !failed;
-}
-
 /* One block of lines for each kind and block size, in the order in which they are met. */
 static bool same_curve(const struct scaling_row *a, const struct scaling_row *b)
 {
@@ -282,34 +259,15 @@ static void write_script(FILE *out, const char *file, const char *data, size_t c
 	fprintf(out, "unset multiplot\n");
 }
 
-/* Returns its exit status, 127 when there is none. */
-static int run_gnuplot(const char *script)
-{
-	int status = 0;
-	pid_t child = fork();
-
-	if (child == 0) {
-		execlp("gnuplot", "gnuplot", script, (char *)NULL);
-		_exit(errno == ENOENT ? 127 : 126);
-	}
-	if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status))
-		return 126;
-	return WEXITSTATUS(status);
-}
-
 bool scaling_plot(const char *file, const struct scaling_row *rows, size_t count)
 {
 	char data[4096], script[4096];
 	size_t curves = 0;
 	FILE *out;
-	int status;
 
-	/* Between quotes of gnuplot. */
-	if (strpbrk(file, "'\n") != NULL) {
-		fprintf(stderr, "bench/scaling: --plot: a name without ' is needed: %s\n", file);
+	if (!plot_name_is_good(PROGRAM, file))
 		return false;
-	}
-	out = create_file(file, ".dat", data, sizeof(data));
+	out = plot_create(PROGRAM, file, ".dat", data, sizeof(data));
 	if (out == NULL)
 		return false;
 	for (size_t i = 0; i < count; i++) {
@@ -318,20 +276,11 @@ bool scaling_plot(const char *file, const struct scaling_row *rows, size_t count
 		write_curve(out, rows, count, i);
 		curves++;
 	}
-	if (!end_file(out, data))
+	if (!plot_end(PROGRAM, out, data))
 		return false;
-	out = create_file(file, ".gnuplot", script, sizeof(script));
+	out = plot_create(PROGRAM, file, ".gnuplot", script, sizeof(script));
 	if (out == NULL)
 		return false;
 	write_script(out, file, data, curves);
-	if (!end_file(out, script))
-		return false;
-	status = run_gnuplot(script);
-	if (status == 127)
-		fprintf(stderr,
-			"bench/scaling: gnuplot is not installed; with it, gnuplot %s makes %s\n",
-			script, file);
-	else if (status != 0)
-		fprintf(stderr, "bench/scaling: gnuplot %s failed\n", script);
-	return status == 0;
+	return plot_end(PROGRAM, out, script) && plot_run(PROGRAM, script, file);
 }

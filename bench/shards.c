@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <uds.h>
 #include <uds/shards.h>
 
+#include "measure.h"
 #include "names.h"
 
 enum { SHARDS = 3, THREADS = 3, RUNS_MOST = 99 };
@@ -42,14 +42,6 @@ static void fail(const char *what, const char *why)
 {
 	fprintf(stderr, "bench/shards: %s: %s\n", what, why);
 	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* ---- work ---- */
@@ -164,25 +156,12 @@ static void run_side(struct side *side, uint64_t run)
 		unlink(paths[i]);
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-	qsort(values, runs, sizeof(*values), compare);
-	return values[runs / 2];
-}
-
 static void print_sides(void)
 {
 	double posts = 0, peeks = 0;
 
 	for (size_t i = 0; i < SIDES; i++) {
-		double p = median(sides[i].posts), q = median(sides[i].peeks);
+		double p = median(sides[i].posts, runs), q = median(sides[i].peeks, runs);
 
 		posts = i == 0 ? p : posts;
 		peeks = i == 0 ? q : peeks;

@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <uds.h>
 
 #include "base/env.h"
 #include "exceptions/area_reader.h"
+#include "measure.h"
 
 #define CHUNK UINT64_C(4096)
 #define RUNS  5
@@ -29,14 +29,6 @@ static void must(const char *what, int r)
 		return;
 	fprintf(stderr, "bench/snapshot_open: %s: %s\n", what, uds_strerror(r));
 	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static uint64_t random_number(uint64_t *state)
@@ -84,13 +76,6 @@ static double read_areas(struct uds_io *io, const struct cow_geometry *g, uint64
 	return now() - began;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 int main(int argc, char **argv)
 {
 	struct uds_io_file_options file = UDS_IO_FILE_OPTIONS_INIT;
@@ -133,10 +118,8 @@ int main(int argc, char **argv)
 		       areas[i]);
 		must("close", uds_exception_store_close(store));
 	}
-	qsort(opened, RUNS, sizeof(opened[0]), compare);
-	qsort(areas, RUNS, sizeof(areas[0]), compare);
 	printf("%" PRIu64 " exceptions: median %.2f s (areas alone %.2f s), %.1f bytes each\n",
-	       status.exceptions, opened[RUNS / 2], areas[RUNS / 2],
+	       status.exceptions, median(opened, RUNS), median(areas, RUNS),
 	       (double)status.map_bytes / (double)status.exceptions);
 	uds_io_close(io);
 	unlink(path);

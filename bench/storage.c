@@ -15,11 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <uds.h>
 #include <uds/engine.h>
 
+#include "measure.h"
 #include "names.h"
 #include "schemes.h"
 
@@ -31,14 +31,6 @@
 
 /* The pages that lead to records, and few of those that hold them. */
 #define CACHE_BYTES (16u << 20)
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void check(int status, const char *what, const struct uds_message *message)
 {
