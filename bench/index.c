@@ -181,7 +181,7 @@ static double carry_out(struct bench *bench, enum workload_kind kind, uint64_t c
 	uint64_t found = 0;
 	double t;
 
-	if (!workload_begin(&bench->names, kind, &workload))
+	if (!workload_begin(&bench->names, kind, count, &workload))
 		die(workload_titles[kind], -ENOENT, NULL);
 	begin(bench);
 	for (uint64_t i = 0; i < count;) {

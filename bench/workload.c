@@ -37,22 +37,29 @@ void workload_names_init(struct workload_names *names, uint64_t records, uint64_
 {
 	memset(names, 0, sizeof(*names));
 	names->records = records;
+	names->margin = records / 8;
 	names->posted = posted;
 	names->written = posted;
 	names->marks[0] = (struct workload_mark){ posted, posted };
 	names->mark_count = 1;
 }
 
-/* The oldest name that is held, and no mark is before it. */
-static uint64_t oldest_held(const struct workload_names *names)
+/* Whether its requests for old names take the places of others. */
+static bool evicts_meanwhile(enum workload_kind kind)
+{
+	return kind == WORKLOAD_DUPLICATES || kind == WORKLOAD_HITS || kind == WORKLOAD_STREAM;
+}
+
+/* The oldest name that is still held when @more records were written. */
+static uint64_t oldest_held(const struct workload_names *names, uint64_t more)
 {
 	const struct workload_mark *marks = names->marks;
-	uint64_t held = names->written - marks[0].written, least;
+	uint64_t written = names->written + more, held = written - marks[0].written, least;
 	unsigned int i = names->mark_count - 1;
 
-	if (held > names->records)
-		held = names->records;
-	least = names->written - held + held / 8;
+	if (held > names->records - names->margin)
+		held = names->records - names->margin;
+	least = written - held;
 	while (i > 0 && marks[i].written > least)
 		i--;
 	if (marks[i].written > least)
@@ -64,10 +71,11 @@ static uint64_t oldest_held(const struct workload_names *names)
 	return least < names->posted ? least : names->posted;
 }
 
-bool workload_begin(const struct workload_names *names, enum workload_kind kind,
+bool workload_begin(const struct workload_names *names, enum workload_kind kind, uint64_t count,
 		    struct workload *ret_workload)
 {
-	uint64_t first = oldest_held(names);
+	uint64_t more = count < names->records / 4 ? count : names->records / 4;
+	uint64_t first = oldest_held(names, evicts_meanwhile(kind) ? more : 0);
 
 	*ret_workload = (struct workload){ .kind = kind,
 					   .posted = names->posted,

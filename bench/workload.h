@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which names benchmarks of an index post and look up. Names are numbered in the order in which they
- * are new; tests/support/names.h makes the names themselves. Which one the i-th request of a
- * workload has is a function of i, so that any number of threads can carry a workload out in parts.
+ * Which names benchmarks of an index post and look up. Names are numbered in the order in which
+ * they are new; tests/support/names.h makes the names themselves. Which one the i-th request of a
+ * workload has is a function of i, so that any number of threads can carry a workload out in
+ * parts.
  *
- * Looked up are names that an index of so many records must still have, though it evicts the oldest
- * ones: each new name, and each old one that is found by a post or a query, takes the place of the
- * oldest record. An eighth of the records is left as a margin.
+ * Looked up are names that an index of so many records must still have, though it evicts the
+ * oldest ones: each new name, and each old one that is found by a post or a query, takes the place
+ * of the oldest record. A margin is left, for threads that are behind others and chapters that
+ * close early.
  */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
@@ -39,6 +41,7 @@ struct workload_mark {
 /* What an index was given so far. */
 struct workload_names {
 	uint64_t records; /* that it has room for */
+	uint64_t margin;  /* records, the oldest of a full index, that are not looked up */
 	uint64_t posted;  /* the number of the next new name */
 	uint64_t written; /* records, old ones that were written again included */
 	uint64_t absent;  /* the number of the next name that is never posted */
@@ -64,11 +67,16 @@ struct workload_request {
 extern const char *const workload_words[WORKLOADS];  /* one word each */
 extern const char *const workload_titles[WORKLOADS]; /* what is done */
 
-/* @posted: the number of the first new name. */
+/* @posted: the number of the first new name. The margin becomes an eighth of the records. */
 void workload_names_init(struct workload_names *names, uint64_t records, uint64_t posted);
 
-/* Returns false when there are too few old names for it. */
-bool workload_begin(const struct workload_names *names, enum workload_kind kind,
+/*
+ * Returns false when there are too few old names for it.
+ *
+ * @count: of requests at most. Old names that they themselves may evict are not looked up, as long
+ *     as they are no more than a quarter of the records.
+ */
+bool workload_begin(const struct workload_names *names, enum workload_kind kind, uint64_t count,
 		    struct workload *ret_workload);
 
 /* The request number @i. */
