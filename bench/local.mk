@@ -45,6 +45,50 @@ bench_scaling_SOURCES = bench/scaling.c bench/scaling_io.c bench/scaling_io.h be
 bench_scaling_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
 bench_scaling_LDADD = libuds.la -lm
 
+# The index and its peers: each is a shared object that the driver loads, by its path or from bench/peers/.libs. A
+# test runs the driver with this library and with a peer of its own; the others are optional.
+if SHARED
+check_PROGRAMS += bench/compare
+check_LTLIBRARIES += bench/peers/uds.la
+endif
+PEERS =
+PEER_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere -export-symbols-regex '^bench_peer$$'
+bench_compare_SOURCES = bench/compare.c bench/compare.h bench/compare_output.c bench/compare_output.h \
+	bench/compare_peers.c bench/compare_peers.h bench/compare_report.c bench/compare_results.c bench/compare_results.h \
+	bench/compare_side.c bench/compare_side.h bench/compare_work.c bench/compare_work.h bench/measure.h \
+	bench/peers/peer.h bench/plot.c bench/plot.h bench/workload.c bench/workload.h tests/support/names.h
+bench_compare_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bench -I$(top_srcdir)/tests/support
+bench_compare_LDADD = -ldl -lm -lpthread
+
+bench_peers_uds_la_SOURCES = bench/peers/uds.c bench/peers/peer.h
+bench_peers_uds_la_LDFLAGS = $(PEER_LDFLAGS)
+bench_peers_uds_la_LIBADD = lib/libcore.la
+
+if HAVE_LMDB
+PEERS += bench/peers/lmdb.la
+endif
+bench_peers_lmdb_la_SOURCES = bench/peers/lmdb.c bench/peers/peer.h
+bench_peers_lmdb_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
+bench_peers_lmdb_la_LDFLAGS = $(PEER_LDFLAGS)
+bench_peers_lmdb_la_LIBADD = $(LMDB_LIBS)
+
+if HAVE_ROCKSDB
+PEERS += bench/peers/rocksdb.la
+endif
+bench_peers_rocksdb_la_SOURCES = bench/peers/rocksdb.c bench/peers/peer.h
+bench_peers_rocksdb_la_CPPFLAGS = $(AM_CPPFLAGS) -DROCKSDB_VERSION='"$(ROCKSDB_VERSION)"'
+bench_peers_rocksdb_la_CFLAGS = $(AM_CFLAGS) $(ROCKSDB_CFLAGS)
+bench_peers_rocksdb_la_LDFLAGS = $(PEER_LDFLAGS)
+bench_peers_rocksdb_la_LIBADD = $(ROCKSDB_LIBS)
+
+if HAVE_SQLITE
+PEERS += bench/peers/sqlite.la
+endif
+bench_peers_sqlite_la_SOURCES = bench/peers/sqlite.c bench/peers/peer.h
+bench_peers_sqlite_la_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
+bench_peers_sqlite_la_LDFLAGS = $(PEER_LDFLAGS)
+bench_peers_sqlite_la_LIBADD = $(SQLITE_LIBS)
+
 if HAVE_SHARDS
 BENCHES += bench/shards
 bench_shards_SOURCES = bench/shards.c bench/measure.h tests/support/names.h
@@ -64,7 +108,19 @@ bench_storage_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support -I$(top_sr
 bench_storage_LDADD = libuds.la -ldl -lpthread
 
 EXTRA_PROGRAMS += $(BENCHES)
-CLEANFILES += $(BENCHES)
+EXTRA_LTLIBRARIES = bench/peers/lmdb.la bench/peers/rocksdb.la bench/peers/sqlite.la
+CLEANFILES += $(BENCHES) $(PEERS)
 
-.PHONY: bench-programs
-bench-programs: $(BENCHES) bench/scaling
+if SHARED
+COMPARED = bench/compare bench/peers/uds.la $(PEERS)
+endif
+
+.PHONY: bench-programs bench
+bench-programs: $(BENCHES) $(COMPARED) bench/scaling
+
+# Ten minutes. BENCH_FLAGS replaces what is measured, or adds to it.
+BENCH_REPORT = bench-report
+BENCH_PLACE = /dev/shm
+BENCH_FLAGS =
+bench: $(COMPARED)
+	bench/compare --at "$(BENCH_PLACE)" --records 250K,1M,4M --batch 256,1,4096 --runs 3 --seconds 1 --report "$(BENCH_REPORT)" $(BENCH_FLAGS)

@@ -8,7 +8,7 @@ lib_libcore_la_SOURCES =
 lib_libcore_la_SHORTNAME = libcore_la
 lib_libcore_la_CFLAGS = $(AM_CFLAGS) $(UDS_FRAME_LIMIT)
 lib_libcore_la_LIBADD = $(ZLIB_LIBS) $(URING_LIBS)
-if COMPILE_ONCE
+if SHARED
 # Both libraries are of position-independent code, so that each file is compiled once.
 lib_libcore_la_LIBTOOLFLAGS = --tag=disable-static
 endif
