@@ -32,6 +32,9 @@
 /* So that the library reads whole pages, as from a device (libuds_index(3), Caching). */
 #define SLOW_MICROSECONDS 100u
 
+/* So many single names bring more pages than the caches hold, and fill little of a chapter. */
+#define FILLING_RUNS 512u
+
 struct subject {
 	const char *path;
 	const char *kind;
@@ -146,6 +149,42 @@ static struct uds_index_statistics statistics(struct subject *s)
 	return statistics;
 }
 
+/* ---- asking ---- */
+
+/* A place in any chapter but the two oldest and the dense ones of a sparse index. */
+static uint64_t choose_run(struct subject *s, uint64_t length)
+{
+	uint32_t chapter = s->geometry.records_per_chapter;
+	uint32_t chapters = s->configuration.chapters_per_volume - OLDEST - NEWEST;
+	uint64_t which = OLDEST + splitmix64(0x417, 2 * s->asked) % chapters;
+
+	return which * chapter + splitmix64(0x417, 2 * s->asked++ + 1) % (chapter - length + 1);
+}
+
+/* Asks for @runs runs of @length names, with calls of at most @batch. Returns the part found. */
+static double ask(struct subject *s, uint64_t runs, unsigned int length, unsigned int batch)
+{
+	uint64_t found = 0;
+	unsigned int n = 0;
+
+	for (uint64_t i = 0; i < runs; i++) {
+		uint64_t first = choose_run(s, length);
+
+		for (unsigned int k = 0; k < length; k++) {
+			s->requests[n].kind = UDS_QUERY;
+			make_name(SEED, first + k, &s->requests[n++].name);
+			/* Runs shorter than a batch share it with others. */
+			if (n < batch && (i + 1 < runs || k + 1 < length))
+				continue;
+			run(s, n);
+			for (unsigned int j = 0; j < n; j++)
+				found += s->requests[j].found;
+			n = 0;
+		}
+	}
+	return (double)found / (double)(runs * length);
+}
+
 /* ---- filling ---- */
 
 static void post_names(struct subject *s, uint64_t count)
@@ -183,6 +222,18 @@ static double fill(struct subject *s)
 /* What does not grow with an index: the volume index takes memory in pieces. */
 #define FIXED_BYTES (1024.0 * 1024)
 
+/*
+ * With pages that were read: only where reads are slow are they kept, and whether they are while
+ * an index is filled depends on what else the machine does.
+ */
+static void fill_caches(struct subject *s)
+{
+	atomic_store(&s->counted.delay_microseconds, SLOW_MICROSECONDS);
+	ask(s, FILLING_RUNS, 1, 64);
+	atomic_store(&s->counted.delay_microseconds, 0);
+	s->asked = 0;
+}
+
 static void compare_sizes(struct subject *s)
 {
 	struct scaling_memory memory = scaling_memory_of(&s->configuration, &s->geometry);
@@ -196,8 +247,9 @@ static void compare_sizes(struct subject *s)
 		(double)(s->geometry.index_bytes + s->geometry.extras_bytes), (double)bytes, 1, 1);
 	compare(s->checks, s->kind, "volume index of a full index, bytes", index,
 		(double)statistics(s).volume_index_bytes, 0.9, 1.1 + FIXED_BYTES / index);
+	fill_caches(s);
 	compare(s->checks, s->kind, "memory of a full index, bytes", sum,
-		(double)statistics(s).memory_bytes, 0.5, 1.1 + FIXED_BYTES / sum);
+		(double)statistics(s).memory_bytes, 0.9, 1.1 + FIXED_BYTES / sum);
 }
 
 /* Of a save the formula is the most: the one of a chapter that is half full is smaller. */
@@ -238,41 +290,7 @@ static void create(struct subject *s, struct scaling_rates *ret_rates)
 	close_all(s);
 }
 
-/* ---- asking ---- */
-
-/* A place in any chapter but the two oldest and the dense ones of a sparse index. */
-static uint64_t choose_run(struct subject *s, uint64_t length)
-{
-	uint32_t chapter = s->geometry.records_per_chapter;
-	uint32_t chapters = s->configuration.chapters_per_volume - OLDEST - NEWEST;
-	uint64_t which = OLDEST + splitmix64(0x417, 2 * s->asked) % chapters;
-
-	return which * chapter + splitmix64(0x417, 2 * s->asked++ + 1) % (chapter - length + 1);
-}
-
-/* Asks for @runs runs of @length names, with calls of at most @batch. Returns the part found. */
-static double ask(struct subject *s, uint64_t runs, unsigned int length, unsigned int batch)
-{
-	uint64_t found = 0;
-	unsigned int n = 0;
-
-	for (uint64_t i = 0; i < runs; i++) {
-		uint64_t first = choose_run(s, length);
-
-		for (unsigned int k = 0; k < length; k++) {
-			s->requests[n].kind = UDS_QUERY;
-			make_name(SEED, first + k, &s->requests[n++].name);
-			/* Runs shorter than a batch share it with others. */
-			if (n < batch && (i + 1 < runs || k + 1 < length))
-				continue;
-			run(s, n);
-			for (unsigned int j = 0; j < n; j++)
-				found += s->requests[j].found;
-			n = 0;
-		}
-	}
-	return (double)found / (double)(runs * length);
-}
+/* ---- what lookups do ---- */
 
 /* Found names go to the open chapter, which must not become full: the save would be void. */
 static uint64_t most_runs(const struct subject *s, unsigned int length)

@@ -23,6 +23,7 @@ struct scaling_memory scaling_memory_of(const struct uds_configuration *c,
 
 	m.volume_index = g->volume_index_bytes;
 	m.open_chapters = 2 * (uint64_t)OPEN_RECORD_BYTES * g->records_per_chapter;
+	m.new_pages = (uint64_t)g->pages_per_chapter * c->page_bytes;
 	m.page_map = 2 * (uint64_t)c->chapters_per_volume * g->index_pages_per_chapter;
 	m.read_cache = (uint64_t)c->cache_chapters * g->pages_per_chapter * c->page_bytes;
 	if (c->sparse_chapters_per_volume > 0)
@@ -34,8 +35,8 @@ struct scaling_memory scaling_memory_of(const struct uds_configuration *c,
 
 uint64_t scaling_memory_sum(const struct scaling_memory *m)
 {
-	return m->volume_index + m->open_chapters + m->page_map + m->read_cache + m->sparse_cache +
-	       m->checksums;
+	return m->volume_index + m->open_chapters + m->new_pages + m->page_map + m->read_cache +
+	       m->sparse_cache + m->checksums;
 }
 
 /* The index pages of a chapter are met at random; @names of them meet so many. */

@@ -40,6 +40,7 @@ struct scaling_inputs {
 struct scaling_memory {
 	uint64_t volume_index;
 	uint64_t open_chapters; /* the open one, and the one that is being written */
+	uint64_t new_pages;	/* of the chapter that is being written */
 	uint64_t page_map;
 	uint64_t read_cache;
 	uint64_t sparse_cache;

@@ -162,6 +162,9 @@ static uint64_t full_memory(const struct geometry *geometry, bool extras)
 			 (uint64_t)geometry->chapters_per_volume *
 				 geometry->index_pages_per_chapter * sizeof(uint16_t);
 
+	/* The pages of the chapter that is being written. */
+	bytes += (uint64_t)geometry->pages_per_chapter * geometry->page_bytes;
+
 	/* What lookups have read: as volume_open() chooses when it is not told. */
 	bytes += (uint64_t)geometry->cache_chapters * geometry->pages_per_chapter *
 		 geometry->page_bytes;
