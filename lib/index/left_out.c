@@ -151,11 +151,16 @@ static int put_one(struct uds_index *index, uint64_t vcn, const struct uds_recor
 	r = hint_leads_to(&hint, vcn)
 		    ? volume_index_set(index->volume_index, &hint, index->newest)
 		    : volume_index_put(index->volume_index, &hint, &record->name, index->newest);
-	/* A full list takes no name from a request either (17.2): counted, and no loss. */
-	if (r == UDS_ERR_OVERFLOW)
+	/*
+	 * A full list takes no new entry (13.4). The record stays where it is: while its chapter
+	 * is in memory it is found there, and when that goes it is counted as lost.
+	 */
+	if (r == UDS_ERR_OVERFLOW) {
 		zone->counters.overflows++;
+		return 1;
+	}
 	if (r < 0)
-		return r == -ENOMEM ? r : 0;
+		return r;
 	zone->changed = true;
 	/* There is room, and memory for all that there is room for. */
 	(void)open_zone_put(zone->open, &record->name, &record->data, &room);
@@ -215,7 +220,7 @@ void left_out_lose(struct uds_index *index, uint64_t vcn, uint32_t over)
 		env_log(&index->env, UDS_LOG_WARNING,
 			"%s: %" PRIu32 " records of chapter %" PRIu64
 			" are lost: its index had no room for them, nor has half of another "
-			"chapter",
+			"chapter or the volume index",
 			uds_io_name(index->io), over, vcn);
 }
 

@@ -14,6 +14,10 @@
  *
  * They take at most half of a new chapter: names that were made for one list would not let anything
  * else in. What is beyond that is lost, as in the reference implementation.
+ *
+ * Where the chapter is sparse, they need new entries of the volume index, whose list may be full.
+ * Then they have no room, either: a flush or a save closes the open chapter, whose own entries go
+ * by that.
  */
 #ifndef INDEX_LEFT_OUT_H
 #define INDEX_LEFT_OUT_H
@@ -64,7 +68,8 @@ int left_out_reserve(struct uds_index *index, const struct left_out *left_out);
  * Puts records into the open chapter, but no more into a zone than up to @most numbers. All zone
  * locks are held.
  *
- * @ret_over: how many found no room, or no memory. Returns 0, or -ENOMEM when one found none.
+ * @ret_over: how many found no room there or in the volume index, or no memory. Returns 0, or
+ * -ENOMEM when one found no memory.
  */
 int left_out_put(struct uds_index *index, const struct left_out *left_out, uint32_t most,
 		 uint32_t *ret_over);

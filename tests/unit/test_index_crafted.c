@@ -884,6 +884,101 @@ START_TEST(more_than_half_a_chapter_of_left_out_records_is_lost_and_counted)
 }
 END_TEST
 
+/* ---- lists of the volume index that are full when left-out records are put back ---- */
+
+#define ALIKE	   700u /* names in chapter 0 of one place there; 430 fit into its index */
+#define TO_A_PLACE 64u	/* of these, in the volume index */
+#define FILLING	   504u /* names that are more than a list takes */
+
+/* No sample of a sparse index: its entry goes when its chapter becomes sparse. */
+static void make_no_sample(struct uds_record_name *name)
+{
+	name->bytes[15] |= 1;
+}
+
+static void alike_name(uint64_t i, struct uds_record_name *ret_name)
+{
+	struct uds_record_name first;
+
+	same_chapter_place_name(i, ret_name);
+	make_name(SEED + 2, i / TO_A_PLACE, &first);
+	memcpy(ret_name->bytes, first.bytes, 8);
+	/* The random bytes that are left are too few to be sure that all names differ. */
+	ret_name->bytes[14] = (uint8_t)(i % TO_A_PLACE);
+	make_no_sample(ret_name);
+}
+
+/*
+ * The index of chapter 0 leaves out many names. It is sparse when it is closed, so their entries
+ * go, and then the list that the last of them were in is filled; the open chapter is not.
+ */
+static void start_with_full_list(struct fixture *f)
+{
+	struct uds_record_name name, first;
+
+	sparse_chapters = 7;
+	start_crowded(f, false, 2);
+	for (uint64_t i = 0; i < CROWDED; i++) {
+		if (i < ALIKE)
+			alike_name(i, &name);
+		else
+			make_name(SEED + 7, i, &name);
+		ck_assert(!request(f, UDS_POST, &name, i, 1, NULL));
+	}
+	ck_assert_uint_eq(statistics(f).open_chapter, 1);
+	ck_assert_uint_eq(statistics(f).overflows, 0);
+	make_name(SEED + 2, (ALIKE - 1) / TO_A_PLACE, &first);
+	for (uint64_t i = 0; i < FILLING; i++) {
+		make_name(SEED + 8, i, &name);
+		memcpy(name.bytes, first.bytes, 8);
+		make_no_sample(&name);
+		ck_assert(!request(f, UDS_POST, &name, i, 1, NULL));
+	}
+	ck_assert_uint_gt(statistics(f).overflows, 1);
+}
+
+/* The names of chapter 0 whose list was filled, and the others. */
+static void check_alike(struct fixture *f)
+{
+	struct uds_record_name name;
+
+	for (uint64_t i = 0; i < ALIKE; i++) {
+		alike_name(i, &name);
+		ck_assert_msg(request(f, UDS_PEEK, &name, i, 0, NULL), "name %d", (int)i);
+	}
+}
+
+/*
+ * As only the open chapter is dense, closing the next one makes room in the list: so a flush and a
+ * save close it. Until then the records are found in the memory of their chapter. @_i: 0: flushed;
+ * 1: saved; 2: neither, until it closes by itself.
+ */
+START_TEST(record_that_a_full_list_does_not_take_waits_for_room)
+{
+	struct uds_record_name name;
+	struct fixture f;
+
+	start_with_full_list(&f);
+	check_alike(&f);
+	if (_i == 0)
+		ck_assert_int_eq(uds_index_flush(f.index), 0);
+	if (_i == 1)
+		ck_assert_int_eq(uds_index_save(f.index), 0);
+	for (uint64_t i = 0; _i == 2 && statistics(&f).open_chapter == 1; i++) {
+		make_name(SEED + 9, i, &name);
+		ck_assert(!request(&f, UDS_POST, &name, i, 1, NULL));
+	}
+	ck_assert_uint_eq(statistics(&f).open_chapter, 2);
+	check_alike(&f);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	crash(&f);
+	check_alike(&f);
+	ck_assert_uint_eq(statistics(&f).unreachable_records, 0);
+	sparse_chapters = 0;
+	end(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("crafted names");
@@ -912,6 +1007,7 @@ int main(void)
 			    2);
 	tcase_add_loop_test(tcase, damaged_page_takes_no_left_out_record_of_others_with_it, 0, 4);
 	tcase_add_test(tcase, more_than_half_a_chapter_of_left_out_records_is_lost_and_counted);
+	tcase_add_loop_test(tcase, record_that_a_full_list_does_not_take_waits_for_room, 0, 3);
 	suite_add_tcase(suite, tcase);
 	return run_suite_apart(suite);
 }
