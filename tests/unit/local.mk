@@ -117,6 +117,12 @@ tests_unit_test_io_places_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_io_places_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_io_places_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_io_stacks
+tests_unit_test_io_stacks_SOURCES = tests/unit/test_io_stacks.c
+tests_unit_test_io_stacks_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_io_stacks_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_io_stacks_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_io_races
 THREADED_TESTS += tests/unit/test_io_races
 tests_unit_test_io_races_SOURCES = tests/unit/test_io_races.c
