@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/run_part.h"
 #include "document.h"
 #include "output.h"
 #include "snapshot_missing.h"
@@ -225,11 +226,22 @@ static ssize_t read_in(uint8_t *buffer, size_t room)
 	return (ssize_t)used;
 }
 
-typedef int (*write_fn)(struct uds_snapshot *snapshot, const void *buffer, size_t length,
-			uint64_t offset, size_t *ret_done);
+/*
+ * How much of the input is written next. To the origin, up to where that prefers transfers to end.
+ * To the COW device, up to the end of a chunk: the other part of it would be read from the origin,
+ * and then be written, too.
+ */
+static size_t next_input(const struct snapshot_target *target, bool to_origin, uint64_t offset)
+{
+	const struct uds_exception_store *store = uds_snapshot_store(target->snapshot);
+
+	return to_origin ? next_step(target, offset, UINT64_MAX)
+			 : (size_t)run_part(offset, UINT64_MAX, STEP_BYTES,
+					    uds_exception_store_chunk_bytes(store));
+}
 
 /* @ret_done: how many bytes went in. */
-static int write_input(struct snapshot_target *target, write_fn put, uint64_t offset,
+static int write_input(struct snapshot_target *target, bool to_origin, uint64_t offset,
 		       uint64_t *ret_done)
 {
 	uint8_t *buffer = aligned_alloc(4096, STEP_BYTES);
@@ -240,7 +252,9 @@ static int write_input(struct snapshot_target *target, write_fn put, uint64_t of
 	if (buffer == NULL)
 		return failed(target->command, target->cow_uri, -ENOMEM, NULL);
 	progress_start(&progress, target->quiet, "writing", NULL);
-	while (status == EXIT_GOOD && (n = read_in(buffer, STEP_BYTES)) != 0) {
+	while (status == EXIT_GOOD &&
+	       (n = read_in(buffer, next_input(target, to_origin, offset + *ret_done))) != 0) {
+		uint64_t at = offset + *ret_done;
 		size_t put_bytes;
 		int r;
 
@@ -249,7 +263,10 @@ static int write_input(struct snapshot_target *target, write_fn put, uint64_t of
 			status = EXIT_FAILED;
 			break;
 		}
-		r = put(target->snapshot, buffer, (size_t)n, offset + *ret_done, &put_bytes);
+		r = to_origin ? uds_snapshot_origin_write_partial(target->snapshot, buffer,
+								  (size_t)n, at, &put_bytes)
+			      : uds_snapshot_write_partial(target->snapshot, buffer, (size_t)n, at,
+							   &put_bytes);
 		*ret_done += put_bytes;
 		if (r == UDS_ERR_INVALID_SNAPSHOT)
 			*ret_done = 0;
@@ -287,9 +304,7 @@ int snapshot_write_run(const struct command *command, int argc, char **argv)
 		status = snapshot_open(&target, true, to_origin);
 	if (status != EXIT_GOOD)
 		return status;
-	status = write_input(
-		&target, to_origin ? uds_snapshot_origin_write_partial : uds_snapshot_write_partial,
-		offset, &done);
+	status = write_input(&target, to_origin, offset, &done);
 	r = uds_snapshot_flush(target.snapshot);
 	if (r < 0) {
 		int flushing = snapshot_failed(&target, r);

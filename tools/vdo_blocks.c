@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "step.h"
 
 #define BLOCK		  ((size_t)UDS_VDO_BLOCK_BYTES)
 #define SLOTS		  4u /* runs that are ahead of who takes them */
@@ -198,7 +199,8 @@ static bool is_wanted(struct walker *walker, const struct vdo_run *run, unsigned
 {
 	const struct vdo_walk *walk = walker->walk;
 
-	if (walk->sample > 1 && run->first / VDO_RUN_BLOCKS % walk->sample != 0)
+	/* By the block, so that the sample is the same wherever runs are cut. */
+	if (walk->sample > 1 && (run->first + i) / VDO_RUN_BLOCKS % walk->sample != 0)
 		return false;
 	if (!walk->trust_counters)
 		return true;
@@ -262,22 +264,31 @@ static void set_full(struct walker *walker, struct slot *slot, bool full)
 	pthread_mutex_unlock(&walker->lock);
 }
 
+/* How many blocks the run from @block on has, with @left to the end of the slab. */
+static unsigned int run_count(const struct walker *walker, uint64_t block, uint64_t left)
+{
+	return (unsigned int)(step_bytes(walker->walk->io, block * BLOCK, left * BLOCK,
+					 VDO_RUN_BLOCKS * BLOCK, BLOCK) /
+			      BLOCK);
+}
+
 static int read_slab(struct walker *walker, uint64_t slab, unsigned int *number)
 {
 	const struct uds_vdo_info *info = walker->walk->info;
+	uint64_t at = 0;
 	int r = read_counters(walker->walk->io, info, slab, walker->counters, walker->message);
 
-	for (uint64_t at = 0; r == 0 && at < info->slab_data_blocks; at += VDO_RUN_BLOCKS) {
+	while (r == 0 && at < info->slab_data_blocks) {
 		struct slot *slot = wait_for(walker, *number, false);
-		uint64_t left = info->slab_data_blocks - at;
 
 		if (slot == NULL)
 			return NO_MORE_WANTED;
 		slot->run.first = slab * info->slab_data_blocks + at;
 		slot->run.block = info->first_slab_block + slab * info->slab_blocks + at;
-		slot->run.count = left < VDO_RUN_BLOCKS ? (unsigned int)left : VDO_RUN_BLOCKS;
+		slot->run.count = run_count(walker, slot->run.block, info->slab_data_blocks - at);
 		for (unsigned int i = 0; i < slot->run.count; i++)
 			slot->run.counters[i] = counter_of(walker->counters, at + i);
+		at += slot->run.count;
 		r = fill_run(walker, slot);
 		if (r == 0)
 			set_full(walker, slot, true);

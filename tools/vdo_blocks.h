@@ -17,7 +17,7 @@
 
 #include "optional.h"
 
-#define VDO_RUN_BLOCKS 256u /* that are read at once */
+#define VDO_RUN_BLOCKS 256u /* that are read at once, at most; and a part of a sample */
 
 enum vdo_block_kind {
 	VDO_BLOCK_NOT_READ, /* free by a counter, or not in the sample */
@@ -51,7 +51,7 @@ struct vdo_walk {
 	const struct uds_vdo_info *info;
 	lz4_fn decompress;   /* NULL: fragments are not looked into */
 	bool trust_counters; /* what they say is free is not read */
-	uint64_t sample;     /* read one run in so many; 0 or 1: all */
+	uint64_t sample;     /* read VDO_RUN_BLOCKS in so many times that; 0, 1: all */
 	uint64_t skip;	     /* so many data blocks with a name at the front are not read */
 
 	/* Called for each run in order. Other than 0 ends the walk, and is returned. */

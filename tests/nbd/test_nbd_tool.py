@@ -405,37 +405,100 @@ def snapshots_have_the_bytes_that_they_have_on_files():
                 equal(served.bytes() == plain.bytes(), True, "merged, %s" % (mix,))
 
 
+class Logged:
+    """A server's log of requests, and what it prefers."""
+    def __init__(self, folder, prefers):
+        self.path, self.prefers = os.path.join(folder, "log"), prefers
+        self.server = (["--filter=log", "--filter=blocksize-policy"],
+                       ["logfile=" + self.path, "blocksize-minimum=512", "blocksize-preferred=%d" % prefers,
+                        "blocksize-maximum=32M"])
+
+    def forget(self):
+        os.truncate(self.path, 0)
+
+    def ranges(self, verb, begin=0, end=1 << 62):
+        """Offset and length of each request that begins in that range, in order; then they are forgotten."""
+        with open(self.path, encoding="utf-8") as file:
+            lines = [line.split("offset=")[1].split() for line in file if " %s " % verb in line]
+        self.forget()
+        found = {(int(words[0], 16), int(words[1].split("=")[1], 16)) for words in lines}
+        return sorted(one for one in found if begin <= one[0] < end)
+
+    def check(self, verb, begin, end=1 << 62, least=6):
+        """One run from @begin on: the first is short, and all others begin at multiples."""
+        found = self.ranges(verb, begin, end)
+        equal((found[0][0], len(found) > least), (begin, True), (verb, found))
+        for (offset, count), (behind, _) in zip(found, found[1:]):
+            equal((offset + count, behind % self.prefers), (behind, 0), (verb, found))
+
+
 def transfers_end_where_the_server_prefers():
-    """From a place in the middle on: the first transfer is short, and all others begin at multiples."""
-    prefers, begin, end = MIB // 2, MIB + 300 * 1024, 12 * MIB
+    begin, end = MIB + 300 * 1024, 12 * MIB
 
     with Folder() as folder:
-        log = os.path.join(folder, "log")
-        server = (["--filter=log", "--filter=blocksize-policy"],
-                  ["logfile=" + log, "blocksize-minimum=512", "blocksize-preferred=%d" % prefers,
-                   "blocksize-maximum=32M"])
-
-        def check(verb):
-            with open(log, encoding="utf-8") as file:
-                lines = [line.split("offset=")[1].split() for line in file if " %s " % verb in line]
-            os.truncate(log, 0)
-            found = {(int(words[0], 16), int(words[1].split("=")[1], 16)) for words in lines}
-            found = sorted(one for one in found if one[0] >= begin)
-            equal((found[0][0], len(found) > 6), (begin, True), (verb, found))
-            for (offset, count), (behind, _) in zip(found, found[1:]):
-                equal((offset + count, behind % prefers), (behind, 0), (verb, found))
-
-        with Snapshot(folder, "served", True, False, server) as served:
+        log = Logged(folder, MIB // 2)
+        with Snapshot(folder, "served", True, False, log.server) as served:
             os.truncate(served.origin, end)
             served.servers[0].restart()
             uds("snapshot", "create", "--chunk-size", "4K", served.uris[1])
             equal(len(served.run("read", "--offset", begin, binary=True).out), end - begin)
-            check("Read")
+            log.check("Read", begin)
+            os.truncate(served.cow, 32 * MIB)
+            served.run("write-origin", "--offset", begin, stdin=os.urandom(end - begin), binary=True)
+            log.check("Write", begin, least=2)
             os.truncate(served.origin, 0)
             os.truncate(served.origin, end)
-            os.truncate(log, 0)
+            log.forget()
             create(served.uris[0], "--chapters", "256", "--offset", str(begin))
-            check("Read")
+            log.check("Read", begin)
+
+
+def what_is_written_to_a_snapshot_is_cut_between_chunks():
+    """Only of the first chunk and the last is there anything to be read from the origin."""
+    chunk, begin, end = 64 << 10, MIB + 5000, 11 * MIB + 7000
+
+    with Folder() as folder:
+        log = Logged(folder, 4096)
+        with Snapshot(folder, "served", True, False, log.server) as served:
+            os.truncate(served.origin, 12 * MIB)
+            os.truncate(served.cow, 32 * MIB)
+            served.servers[0].restart()
+            uds("snapshot", "create", "--chunk-size", chunk, served.uris[1])
+            log.forget()
+            written = os.urandom(end - begin)
+            served.run("write", "--offset", begin, stdin=written, binary=True)
+            chunks = {at // chunk for offset, count in log.ranges("Read") for at in range(offset, offset + count, 512)}
+            equal(chunks, {begin // chunk, end // chunk})
+            equal(served.run("read", "--offset", begin, "--length", end - begin, binary=True).out == written, True)
+
+
+def a_volume_is_walked_where_the_server_prefers():
+    """The first slab begins in the middle of what the server prefers."""
+    data = 1900
+    with Folder() as folder:
+        vdo_image.set_slabs(1, 2048, data, 1)
+        try:
+            volume = vdo_image.Volume(os.path.join(folder, "volume"))
+            log, begin = Logged(folder, MIB), vdo_image.FIRST_SLAB * vdo_image.BLOCK
+            for i in range(data):
+                volume.store(i, b"block %d" % i)
+        finally:
+            vdo_image.set_slabs(3)
+        with Server(volume.path, *log.server) as server:
+            uds("vdo", "prime", "--create", volume.path)
+            log.forget()
+            audits = [uds("vdo", "audit", "--json", device).json for device in (server.uri, volume.path)]
+            equal(begin % MIB != 0, True)
+            log.check("Read", begin, begin + data * vdo_image.BLOCK)
+            for audit in audits:
+                for key in list(audit):
+                    if "seconds" in key or key in ("device", "index", "volume"):
+                        del audit[key]
+            equal(audits[0], audits[1])
+            # The same sample, too.
+            audits = [uds("vdo", "audit", "--json", "--sample", 3, device).json for device in (server.uri, volume.path)]
+            equal([audits[0][key] for key in ("not_sampled", "right")], [audits[1][key] for key in ("not_sampled", "right")])
+            equal(0 < audits[0]["right"] < data // 2, True, audits[0])
 
 
 def the_same_export_is_not_both():
@@ -620,7 +683,8 @@ if __name__ == "__main__":
                    servers_that_are_killed_lose_nothing, a_server_with_another_size_ends_the_command,
                    errors_of_the_server_are_named, a_read_only_export_is_read_and_not_written,
                    snapshots_have_the_bytes_that_they_have_on_files,
-                   transfers_end_where_the_server_prefers, the_same_export_is_not_both,
+                   transfers_end_where_the_server_prefers, what_is_written_to_a_snapshot_is_cut_between_chunks,
+                   a_volume_is_walked_where_the_server_prefers, the_same_export_is_not_both,
                    a_merge_goes_on_when_servers_are_killed, a_merge_that_is_killed_goes_on_later,
                    a_snapshot_on_exports_is_served_again, physical_volumes_are_exports, a_vdo_volume_is_an_export, a_wrong_certificate_is_refused,
                    servers_that_are_not_there_are_named, a_library_that_is_not_there_is_named]))
