@@ -269,13 +269,15 @@ def while_killed(servers, pause, act):
         thread.join(pause if len(seen) == len(servers) else 0.02)
         if not thread.is_alive():
             break
+        ready = len(seen) == len(servers)
         for server in servers:
             # A connection that was there a moment ago has said what it is for.
             now = server.sockets() - before[server] - {"0"}
             if now & last[server]:
                 seen.add(server)
             last[server] = now
-        if len(seen) == len(servers):
+        # Not before the next pause: a command opens several connections to a server, one after the other.
+        if ready:
             servers[times % len(servers)].restart()
             times += 1
     if isinstance(results[0], Exception):
