@@ -33,7 +33,7 @@ static const uint8_t kinds[] = { 0, UDS_POST, UDS_QUERY, UDS_PEEK };
 static int failed(const char *what, int status, const struct uds_message *message,
 		  struct bench_why *why)
 {
-	snprintf(why->text, sizeof(why->text), "%s: %s", what,
+	snprintf(why->text, sizeof(why->text), "%s: %.200s", what,
 		 message != NULL && message->text[0] != '\0' ? message->text
 							     : uds_strerror(status));
 	return status;
