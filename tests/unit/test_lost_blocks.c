@@ -1320,6 +1320,54 @@ START_TEST(super_blocks_of_the_vectors_are_made_again)
 }
 END_TEST
 
+/* What makes a save header tell nothing about the place of an index without a super block. */
+static const struct damage header_damages[] = {
+	{ "magic", 0, 8, FLIPPED },
+	{ "total blocks", 8, 1, ONE_BIT },
+	{ "region count", 20, 2, ZEROED },
+	{ "header region: kind", 44, 2, FLIPPED },
+	{ "header region: before its place", 24, 8, ZEROED },
+	{ "header region: beyond all places", 31, 1, FLIPPED },
+	{ "page map region: blocks", 56, 1, ONE_BIT },
+};
+
+/*
+ * One header is enough; without both nothing says where the index lies. @_i: what is damaged.
+ */
+START_TEST(a_save_header_that_contradicts_the_configuration_tells_no_place)
+{
+	const struct damage *how = &header_damages[_i];
+	struct uds_message message = { "" };
+	struct layout layout;
+	struct uds_io *io;
+	uint8_t *bytes;
+
+	make_image(&subjects[0]);
+	io = open_bytes(image.bytes, image.size);
+	ck_assert_int_eq(layout_read(io, 0, &message, &layout), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	bytes = damaged_bytes(image.super_at, &super_damages[0]);
+	for (unsigned int slot = 0; slot < 2; slot++) {
+		apply(bytes + super_block_save_at(&layout.super, slot) * BLOCK, how);
+		io = open_bytes(bytes, image.size);
+		if (slot == 0) {
+			ck_assert_msg(repair(io, (struct told){ .lose = true }, &message) == 0,
+				      "%s: %s", how->name, message.text);
+			ck_assert(same_bytes(io, image.bytes + image.super_at, image.super_at,
+					     BLOCK));
+		} else {
+			ck_assert_int_lt(repair(io, (struct told){ .lose = true }, &message), 0);
+			ck_assert_msg(strstr(message.text, "no save header is where") != NULL,
+				      "%s: %s", how->name, message.text);
+			ck_assert(same_bytes(io, bytes, 0, image.size));
+		}
+		ck_assert_int_eq(uds_io_close(io), 0);
+	}
+	free(bytes);
+	free_image();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lost_blocks");
@@ -1338,6 +1386,8 @@ int main(void)
 	tcase_add_loop_test(tcase, a_question_that_fails_is_not_answered, 0, 8);
 	tcase_add_test(tcase, the_search_for_a_seed_can_be_stopped);
 	tcase_add_test(tcase, a_super_block_of_another_version_is_left_alone);
+	tcase_add_loop_test(tcase, a_save_header_that_contradicts_the_configuration_tells_no_place,
+			    0, sizeof(header_damages) / sizeof(header_damages[0]));
 	tcase_add_test(tcase, bytes_and_seeds_are_found_for_a_nonce);
 	tcase_add_test(tcase, a_configuration_that_contradicts_the_index_is_refused);
 	tcase_add_test(tcase, an_index_that_was_never_saved_needs_its_configuration);

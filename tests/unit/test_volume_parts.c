@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "base/bytes.h"
 #include "base/env.h"
 #include "check_main.h"
@@ -24,6 +25,7 @@
 #include "volume/find_chapters.h"
 #include "volume/volume_private.h"
 #include "volume/volume_search.h"
+#include "volume/whole_chapter.h"
 
 static struct uds_env default_env(void)
 {
@@ -559,12 +561,105 @@ START_TEST(every_operation_of_the_io_may_fail)
 }
 END_TEST
 
+/* ---- the index pages of a slot ---- */
+
+#define PAGE_NONCE UINT64_C(0x1234)
+
+/* A good page with lists [@first, @first + @count) of chapter @vcn, all of them empty. */
+static void put_empty_lists(uint8_t *page, const struct geometry *geometry, uint64_t vcn,
+			    uint32_t first, uint32_t count)
+{
+	const uint32_t table_end = INDEX_PAGE_TABLE_BIT + INDEX_PAGE_OFFSET_BITS * (count + 1);
+
+	memset(page, 0, geometry->page_bytes);
+	put_le64(page, PAGE_NONCE);
+	put_le64(page + 8, vcn);
+	put_le16(page + 16, (uint16_t)first);
+	put_le16(page + 18, (uint16_t)count);
+	for (uint32_t i = 0; i <= count; i++)
+		put_bits(page, INDEX_PAGE_TABLE_BIT + (uint64_t)INDEX_PAGE_OFFSET_BITS * i,
+			 INDEX_PAGE_OFFSET_BITS, table_end);
+	memset(page + geometry->page_bytes - INDEX_PAGE_GUARD_BYTES, 0xff, INDEX_PAGE_GUARD_BYTES);
+}
+
+#define ALL_LISTS UINT32_MAX
+
+/* Of the two index pages of slot 3 of 8. Each page alone is good. */
+static const struct {
+	uint64_t vcn[2];
+	uint32_t first;		   /* lists on the first page */
+	uint32_t skipped, missing; /* lists that are on neither, between them and at the end */
+	const char *sentence;	   /* NULL: it is good */
+} index_pages[] = {
+	{ { 11, 11 }, 20, 0, 0, NULL },
+	{ { 11, 11 }, ALL_LISTS, 0, 0, NULL },
+	{ { 11, 11 }, 0, 0, 0, "index page 0: the first page has no lists" },
+	{ { 11, 11 }, 20, 1, 0, "index page 1: first list: expected 20, found 21" },
+	{ { 11, 19 },
+	  20,
+	  0,
+	  0,
+	  "index page 1: chapter number: expected 11, as on the first page, found 19" },
+	{ { 11, 11 }, 20, 0, 1, "lists on all index pages: expected" },
+	{ { 12, 12 }, 20, 0, 0, "chapter number: found 12, which does not belong into this slot" },
+	{ { CHAPTER_LIMIT + 3, CHAPTER_LIMIT + 3 },
+	  20,
+	  0,
+	  0,
+	  "chapter number: found 18014398509481987, which does not belong into this slot" },
+};
+
+START_TEST(index_pages_that_are_good_alone_must_be_of_one_chapter_with_all_lists)
+{
+	struct uds_configuration c = UDS_CONFIGURATION_INIT;
+	struct uds_message message = { "" };
+	struct index_page_head heads[2];
+	struct index_page_code code;
+	struct geometry geometry;
+	uint32_t all, first;
+	uint64_t vcn = 77;
+	uint8_t *pages;
+	int r;
+
+	c.page_bytes = 4096;
+	c.record_pages_per_chapter = 20;
+	c.chapters_per_volume = 8;
+	ck_assert_int_eq(geometry_make(&c, &geometry, NULL), 0);
+	ck_assert_uint_eq(geometry.index_pages_per_chapter, 2);
+	index_page_code_make(&geometry, PAGE_NONCE, &code);
+	all = geometry.delta_lists_per_chapter;
+	first = index_pages[_i].first == ALL_LISTS ? all : index_pages[_i].first;
+	pages = malloc(2 * (size_t)c.page_bytes);
+	ck_assert_ptr_nonnull(pages);
+	put_empty_lists(pages, &geometry, index_pages[_i].vcn[0], 0, first);
+	put_empty_lists(pages + c.page_bytes, &geometry, index_pages[_i].vcn[1],
+			first + index_pages[_i].skipped,
+			all - first - index_pages[_i].skipped - index_pages[_i].missing);
+	r = chapter_check_index(&geometry, &code, 3, pages, &vcn, heads, &message);
+	if (index_pages[_i].sentence == NULL) {
+		ck_assert_msg(r == 0, "%s", message.text);
+		ck_assert_uint_eq(vcn, index_pages[_i].vcn[0]);
+		ck_assert_uint_eq(heads[1].first_list, first);
+	} else {
+		ck_assert_int_eq(r, UDS_ERR_CORRUPT);
+		ck_assert_msg(strncmp(message.text, index_pages[_i].sentence,
+				      strlen(index_pages[_i].sentence)) == 0,
+			      "%s", message.text);
+		ck_assert_uint_eq(vcn, 77);
+	}
+	free(pages);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("volume_parts");
 	TCase *tc = tcase_create("volume_parts");
 
 	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc,
+			    index_pages_that_are_good_alone_must_be_of_one_chapter_with_all_lists,
+			    0, sizeof(index_pages) / sizeof(index_pages[0]));
 	tcase_add_loop_test(tc, a_stream_is_read_as_it_was_written_in_any_pieces, 0, 6);
 	tcase_add_test(tc, a_stream_is_cut_where_transfers_cost_least);
 	tcase_add_test(tc, a_stream_never_leaves_its_region);
