@@ -4,10 +4,15 @@
 
 Prints a line for each folder, then each decoder of bytes from a device that was not taken whole. Exit status: 0 when
 the figures below are reached. DIR/coverage.txt names the lines and branches that are missing.
+
+Each test has written its counts below DIR/counts/TEST. A process that may write no more, or is killed, leaves half a
+file; in a folder of all tests, what later ones count for that file would be lost as well.
 """
 import collections
 import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 
@@ -21,6 +26,47 @@ index/saved_records.c vdo/advice.c vdo/geometry_block.c vdo/super_block.c vdo/vo
 volume/page_check.c volume/page_map.c volume/region_table.c volume/save_header.c volume/super_block.c
 volume_index/load.c volume_index/load_lists.c
 """.split()
+
+
+def is_whole(path):
+    """Whether a file of counts has its end, a tag of 0. Lengths are bytes, or words before gcc 12; a negative one says
+    that all is 0 and not there."""
+    with open(path, "rb") as file:
+        data = file.read()
+    for head, unit in ((16, 1), (12, 4)):
+        at = head
+        while at + 8 <= len(data):
+            at += 8 + max(struct.unpack_from("<i", data, at + 4)[0], 0) * unit
+        if at + 4 == len(data) and data[at:] == bytes(4):
+            return True
+    return False
+
+
+def files_of_counts(folder):
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".gcda"):
+                yield os.path.join(place, name)
+
+
+def gather(folder):
+    """Adds up the counts of all tests, and puts them beside the objects. Names the files that were cut off."""
+    counts = os.path.join(folder, "counts")
+    sums = [os.path.join(folder, name) for name in ("counts.sum", "counts.next")]
+    for path in sums:
+        shutil.rmtree(path, ignore_errors=True)
+    os.mkdir(sums[0])
+    for test in sorted(os.listdir(counts)):
+        one = os.path.join(counts, test)
+        for path in files_of_counts(one):
+            if not is_whole(path):
+                print("cut off: %s" % os.path.relpath(path, counts))
+                os.remove(path)
+        subprocess.run(["gcov-tool", "merge", sums[0], one, "-o", sums[1]], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(sums[0])
+        os.rename(sums[1], sums[0])
+    for path in files_of_counts(sums[0]):
+        shutil.copyfile(path, "/" + os.path.relpath(path, sums[0]))
 
 
 def measure(folder):
@@ -83,6 +129,7 @@ def write_missing(files, path):
 
 def main():
     folder = os.path.abspath(sys.argv[1])
+    gather(folder)
     files = measure(folder)
     total, folders, of = Count(), collections.defaultdict(Count), {}
     for file in files:
