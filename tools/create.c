@@ -42,13 +42,15 @@ static int look_for_content(const struct command *command, struct uds_io *io, co
 
 	progress_start(&progress, true, "looking for content", NULL);
 	for (uint64_t at = offset; at < end && status == EXIT_GOOD; at += step) {
+		struct uds_message message = { "" };
 		size_t found;
 		int r;
 
 		step = (size_t)step_bytes(io, at, end - at, STEP_BYTES, 4096);
 		r = uds_io_read(io, buffer, step, at);
 		if (r < 0) {
-			status = failed(command, uri, r, NULL);
+			uds_io_error_message(io, &message);
+			status = failed(command, uri, r, &message);
 			break;
 		}
 		found = first_content(buffer, step);

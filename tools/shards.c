@@ -12,6 +12,7 @@
 #include "families.h"
 #include "findings.h"
 #include "output.h"
+#include "schemes.h"
 #include "shard_target.h"
 #include "text.h"
 
@@ -63,7 +64,7 @@ int shards_create_run(const struct command *command, int argc, char **argv)
 	int count, status;
 
 	options_start(&options, command);
-	if (!options_parse(&options, argc, argv, 2, (int)UDS_SHARDS_MAX + 1, &arguments, &status))
+	if (!options_parse(&options, argc, argv, 2, INT32_MAX, &arguments, &status))
 		return status;
 	for (count = 1; arguments[count] != NULL; count++)
 		;
@@ -218,6 +219,72 @@ static int print_moved(const struct target *target, bool json)
 	return print_json(o);
 }
 
+/* An index that is to be added, beside the members of the manifest. */
+struct joining {
+	const struct target *target;
+	const char *uri;
+	uint64_t volume_nonce;
+	uint32_t number;
+	bool is_member;
+};
+
+static int compare_member(void *context, const struct uds_shard_info *shard)
+{
+	struct joining *joining = context;
+
+	joining->number++;
+	if (shard->role != UDS_SHARD_MEMBER || shard->volume_nonce != joining->volume_nonce)
+		return 0;
+	joining->is_member = true;
+	complain(joining->target->command, "%s: %s is the index of shard %u (%s) already",
+		 joining->target->uri, joining->uri, joining->number, shard->uri);
+	return 1;
+}
+
+/* Reads which index a URI leads to, without a lock. Returns whether that is known. */
+static bool read_nonce(const char *uri, uint64_t *ret_nonce)
+{
+	struct uds_io_file_options file = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_index_info info = UDS_INDEX_INFO_INIT;
+	struct uds_io *io;
+	int r;
+
+	file.no_lock = true;
+	if (open_uri(uri, &file, NULL, NULL, &io) < 0)
+		return false;
+	r = uds_index_read_info(io, NULL, NULL, &info);
+	uds_io_close(io);
+	*ret_nonce = info.volume_nonce;
+	return r == 0;
+}
+
+/*
+ * Refuses an index that is a member already, by whatever name, before the shards are opened: they
+ * lock it, and then nothing tells it from one that another program uses.
+ */
+static int check_joining(struct target *target, const char *uri)
+{
+	struct joining joining = { .target = target, .uri = uri };
+	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
+	struct uds_shards_options options;
+
+	/* What is wrong with one of them is said when it is opened. */
+	if (!read_nonce(uri, &joining.volume_nonce))
+		return EXIT_GOOD;
+	shard_options(target, NULL, &options);
+	(void)uds_shards_read_info(target->uri, &options, compare_member, &joining, NULL, &info);
+	return joining.is_member ? EXIT_FAILED : EXIT_GOOD;
+}
+
+/* What was refused leaves everything as it is: the save, too. */
+static bool has_begun(const struct target *target, int status)
+{
+	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
+
+	return status == EXIT_GOOD || uds_shards_get_info(target->shards, &info) < 0 ||
+	       info.state == UDS_SHARDS_MOVING;
+}
+
 static int open_and_move(struct target *target, const char *uri, bool abandon, bool json)
 {
 	struct uds_index_options index = UDS_INDEX_OPTIONS_INIT;
@@ -237,7 +304,7 @@ static int open_and_move(struct target *target, const char *uri, bool abandon, b
 		status = move(target, uri);
 	if (status == EXIT_GOOD && print_moved(target, json) < 0)
 		status = failed(target->command, "JSON", -ENOMEM, NULL);
-	return shards_target_close(target, true, status);
+	return shards_target_close(target, has_begun(target, status), status);
 }
 
 int shards_move_run(const struct command *command, int argc, char **argv)
@@ -260,7 +327,9 @@ int shards_move_run(const struct command *command, int argc, char **argv)
 		uri = lasting_uri(arguments[1]);
 	if (!resumes && uri == NULL)
 		return failed(command, arguments[1], -ENOMEM, NULL);
-	status = open_and_move(&target, uri, abandon, options.json);
+	status = strcmp(command->name, "shards add") == 0 ? check_joining(&target, uri) : EXIT_GOOD;
+	if (status == EXIT_GOOD)
+		status = open_and_move(&target, uri, abandon, options.json);
 	free(uri);
 	return finish_output(command, status);
 }

@@ -104,7 +104,7 @@ static int open_uri(void *context, const struct uds_io_uri *uri, const struct ud
 		return r;
 	/* An export is there or not: it cannot be made. */
 	if (uri->options->exclusive_create)
-		return failure(ret_message, -EEXIST, "%s: is there", uri->text);
+		return failure(ret_message, -EEXIST, "%s: the server has it already", uri->text);
 	stripped = env_allocate(env, strlen(uri->text) + 1, 1);
 	if (stripped == NULL)
 		return failure(ret_message, -ENOMEM, "%s: no memory", uri->text);

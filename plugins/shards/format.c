@@ -52,8 +52,12 @@ static int add_new(const struct shard_check *check, struct manifest *manifest, c
 {
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
 	struct uds_io *io;
-	int r = shard_open_io(check, uri, manifest->count, false, message, &io);
+	int r;
 
+	if (uri[0] == '\0')
+		return failure(message, -EINVAL, "%.100s: the name of shard %u is empty",
+			       check->name, manifest->count + 1);
+	r = shard_open_io(check, uri, manifest->count, false, message, &io);
 	if (r < 0)
 		return r;
 	r = shard_read_info(check, uri, manifest->count, io, message, &info);

@@ -61,6 +61,15 @@ void manifest_drop(struct manifest *manifest, unsigned int number)
 	manifest->count--;
 }
 
+unsigned int manifest_find_uri(const struct manifest *manifest, const char *uri)
+{
+	unsigned int i = 0;
+
+	while (i < manifest->count && strcmp(manifest->uris[i], uri) != 0)
+		i++;
+	return i;
+}
+
 int manifest_copy(const struct manifest *manifest, struct manifest *ret_copy)
 {
 	int r = 0;

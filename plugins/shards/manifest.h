@@ -52,6 +52,9 @@ int manifest_copy(const struct manifest *manifest, struct manifest *ret_copy);
 /* The number of the shard with this nonce; manifest->count: none. */
 unsigned int manifest_find(const struct manifest *manifest, uint64_t nonce);
 
+/* The same of the shard with this URI. */
+unsigned int manifest_find_uri(const struct manifest *manifest, const char *uri);
+
 /* Whether two configurations make the same volumes. */
 bool geometry_is_same(const struct uds_configuration *a, const struct uds_configuration *b);
 

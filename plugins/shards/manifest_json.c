@@ -171,6 +171,8 @@ static int read_shard(const struct reading *reading, json_t *value)
 	if (role == 3 || !read_nonce(nonce_text, &nonce))
 		return wrong(reading, "a shard's role or volume_nonce is none");
 	other = manifest_find(manifest, nonce);
+	if (other == manifest->count)
+		other = manifest_find_uri(manifest, uri);
 	if (other < manifest->count)
 		return failure(reading->message, UDS_ERR_CORRUPT,
 			       "%s: shards %u and %u, %.150s and %.150s, are the same index",

@@ -84,6 +84,7 @@ static int begin_adding(struct uds_shards *shards, const char *uri)
 {
 	struct shard_check check = { &shards->options, &shards->env, &shards->manifest,
 				     shards->name };
+	unsigned int same = manifest_find_uri(&shards->manifest, uri);
 	struct uds_message message = { "" };
 	struct shard *shard = NULL;
 	struct manifest next;
@@ -92,6 +93,11 @@ static int begin_adding(struct uds_shards *shards, const char *uri)
 
 	if (r < 0)
 		return r;
+	/* Before it is opened: it is locked by these very shards. */
+	if (same < shards->manifest.count)
+		return failures_say(shards->failures, UDS_ERR_EXISTS,
+				    "%.100s: %.150s is the index of shard %u (%.150s) already",
+				    shards->name, uri, same + 1, uri);
 	r = manifest_copy(&shards->manifest, &next);
 	if (r < 0)
 		return r;
@@ -115,19 +121,9 @@ out_next:
 	return failures_keep(shards->failures, r, &message);
 }
 
-/* The number of the shard with this URI; the count: none. */
-static unsigned int find_uri(const struct manifest *manifest, const char *uri)
-{
-	unsigned int i = 0;
-
-	while (i < manifest->count && strcmp(manifest->uris[i], uri) != 0)
-		i++;
-	return i;
-}
-
 static int begin_removing(struct uds_shards *shards, const char *uri)
 {
-	unsigned int number = find_uri(&shards->manifest, uri);
+	unsigned int number = manifest_find_uri(&shards->manifest, uri);
 	struct uds_message message = { "" };
 	struct manifest next;
 	int r = check_may_begin(shards);

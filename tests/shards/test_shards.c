@@ -496,7 +496,7 @@ START_TEST(a_missing_foreign_or_swapped_shard_is_refused_by_name)
 	edit(&f, "\"uri\": \"missing\"", "\"uri\": \"4\"");
 	refused(&f, UDS_ERR_NONCE_MISMATCH, "shard 2 (4): the index with volume nonce 0x");
 	edit(&f, "\"uri\": \"4\"", "\"uri\": \"2\"");
-	refused(&f, UDS_ERR_NONCE_MISMATCH, "shard 2 (2): the index of shard 3 (2) is there");
+	refused(&f, UDS_ERR_CORRUPT, "shards 2 and 3, 2 and 2, are the same index");
 	edit(&f, "\"uri\": \"2\"", "\"uri\": \"1\"");
 	/* Swapped where they lie. */
 	fixture_format_shard(&f, 0, 101);
@@ -563,6 +563,9 @@ START_TEST(a_manifest_that_is_not_whole_is_refused)
 		{ "\"volume_nonce\": \"0x", "\"volume_nonce\": \"0X", UDS_ERR_CORRUPT, "nonce" },
 		{ "\"uri\": \"0\"", "\"uri\": \"\"", UDS_ERR_CORRUPT, "uri" },
 		{ "\"uri\": \"0\"", "\"uri\": 0", UDS_ERR_CORRUPT, "uri" },
+		/* By its name alone: its nonce is that of another index. */
+		{ "\"uri\": \"1\"", "\"uri\": \"0\"", UDS_ERR_CORRUPT,
+		  "shards 1 and 2, 0 and 0, are the same index" },
 	};
 	char text[16384];
 	struct shards_fixture f;
@@ -629,7 +632,8 @@ START_TEST(making_a_manifest_refuses_what_cannot_be)
 	ck_assert_int_eq(fixture_format(&f, 0), -EINVAL);
 	ck_assert_int_eq(uds_shards_format("m", empty, UDS_SHARDS_MAX + 1, &f.options, &f.message),
 			 -EINVAL);
-	ck_assert_int_eq(uds_shards_format("m", empty, 1, &f.options, &f.message), -ENOENT);
+	ck_assert_int_eq(uds_shards_format("m", empty, 1, &f.options, &f.message), -EINVAL);
+	ck_assert_str_eq(f.message.text, "m: the name of shard 1 is empty");
 	/* A shard that has records: with others it would answer for few of them. */
 	io = crash_open(f.log, 1);
 	ck_assert_int_eq(

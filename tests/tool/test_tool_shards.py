@@ -206,6 +206,42 @@ def what_does_not_belong_together_is_refused_by_name():
             uds("shards", "info", manifest, status=DAMAGE if part != "version 2" else None, says=part)
 
 
+def what_is_refused_leaves_all_files_as_they_are():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        other, link = os.path.join(folder, "other.uds"), os.path.join(folder, "link")
+        uds("create", *SMALL, "--chapters", 16, other)
+        os.symlink(paths[1], link)
+        copied = shutil.copy(paths[1], os.path.join(folder, "copy"))
+        text = open(manifest, encoding="utf-8").read()
+        wrong = os.path.join(folder, "wrong")
+        with open(wrong, "w", encoding="utf-8") as file:
+            file.write(text.replace(paths[1], paths[0]))
+
+        def contents():
+            return {name: open(os.path.join(folder, name), "rb").read() for name in os.listdir(folder)}
+        # None of the indexes was ever opened to be written: not even a first save is made.
+        before = contents()
+        new = os.path.join(folder, "new")
+        for words, says in (
+                (["add", manifest, paths[1]], "%s is the index of shard 2 (%s) already" % (paths[1], paths[1])),
+                (["add", manifest, "file:" + paths[1]], "file:%s is the index of shard 2 (%s) already" % (paths[1], paths[1])),
+                (["add", manifest, "concat:?part=" + paths[1]], "is the index of shard 2"),
+                (["add", manifest, link], "is the index of shard 2"), (["add", manifest, copied], "is the index of shard 2"),
+                (["add", manifest, other], "another geometry"), (["add", manifest, other + "x"], "No such file"),
+                (["add", manifest, manifest], "not a UDS index"), (["add", wrong, paths[3]], "shards 1 and 2"),
+                (["remove", manifest, other], "not one of its 3 shards"), (["remove", wrong, paths[2]], "shards 1 and 2"),
+                (["create", new, ""], "the name of shard 1 is empty"), (["create", new, paths[0], ""], "the name of shard 2 is empty"),
+                (["create", new, *paths[:1] * 65], "1 to 64 shards are possible, not 65"),
+                (["create", new, paths[1], link], "same index"), (["create", new, paths[0], other], "another geometry")):
+            uds("shards", *words, status=None, says=says)
+            equal(contents() == before, True, words)
+        for words in ["exec", wrong], ["scan", "--index", wrong, other], ["recover", wrong]:
+            uds(*words, status=DAMAGE, says="shards 1 and 2, %s and %s, are the same index" % (paths[0], paths[0]))
+            equal(contents() == before, True, words)
+
+
 def find_knows_a_manifest_and_its_shards():
     built()
     with Folder() as folder:
@@ -355,6 +391,6 @@ if __name__ == "__main__":
     sys.exit(main([requests_find_what_was_stored, shards_come_and_go_with_their_names,
                    a_scan_remembers_in_shards, a_scan_leaves_out_what_its_shards_lie_in,
                    from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
-                   what_does_not_belong_together_is_refused_by_name,
+                   what_does_not_belong_together_is_refused_by_name, what_is_refused_leaves_all_files_as_they_are,
                    find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
                    shards_are_recovered_together, shards_are_repaired_each, wrong_uses_are_refused]))
