@@ -13,8 +13,8 @@
 
 #include "peer.h"
 
-/* Of the map: it must have room for all that is ever written; a page of 4096 holds 40 records. */
-#define RECORD_BYTES 512u
+/* Of the map: it must have room for all that is ever written; twenty times the records. */
+#define RECORD_BYTES 2048u
 #define LEAST_BYTES  (UINT64_C(1) << 30)
 
 #define FLAGS (MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD)

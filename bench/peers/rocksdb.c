@@ -50,6 +50,22 @@ static int no_memory(const char *what, struct bench_why *why)
 	return -1;
 }
 
+/* As few parts as threads need: a filter must fit into one, or it is read again for each lookup. */
+static rocksdb_cache_t *make_cache(const struct bench_place *place, uint64_t bytes)
+{
+	rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
+	rocksdb_cache_t *cache;
+	int bits = 0;
+
+	while (bits < 4 && 1u << bits < place->threads)
+		bits++;
+	rocksdb_lru_cache_options_set_capacity(options, (size_t)bytes);
+	rocksdb_lru_cache_options_set_num_shard_bits(options, bits);
+	cache = rocksdb_cache_create_lru_opts(options);
+	rocksdb_lru_cache_options_destroy(options);
+	return cache;
+}
+
 static rocksdb_block_based_table_options_t *make_table_options(rocksdb_cache_t *cache)
 {
 	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
@@ -74,7 +90,7 @@ static void set_options(const struct bench_place *place, struct store *store)
 
 	buffer = buffer < MOST_BUFFER_BYTES ? buffer : MOST_BUFFER_BYTES;
 	store->options = options;
-	store->cache = rocksdb_cache_create_lru((size_t)(place->memory_bytes - BUFFERS * buffer));
+	store->cache = make_cache(place, place->memory_bytes - BUFFERS * buffer);
 	table = make_table_options(store->cache);
 	rocksdb_options_set_block_based_table_factory(options, table);
 	rocksdb_block_based_options_destroy(table);

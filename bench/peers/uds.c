@@ -14,6 +14,7 @@
 #define MOST_PAGES   64u   /* of a chapter */
 #define CHAPTERS     64u   /* at least, where pages can be fewer */
 #define MOST_ZONES   16u
+#define RECORD_BYTES 4u /* of memory, without the cache */
 
 struct store {
 	struct uds_io *io;
@@ -85,6 +86,8 @@ static int open_index(const struct bench_place *place, struct store *store, stru
 
 	if (r < 0)
 		return failed("formatting", r, &message, why);
+	if (place->memory_bytes > place->records * RECORD_BYTES)
+		options.cache_bytes = place->memory_bytes - place->records * RECORD_BYTES;
 	options.zones = place->threads < MOST_ZONES ? place->threads : MOST_ZONES;
 	r = uds_index_open(store->io, &options, &message, &store->index);
 	return r < 0 ? failed("opening", r, &message, why) : 0;
@@ -268,9 +271,8 @@ const struct bench_peer *bench_peer(void)
 		.version = BENCH_PEER_VERSION,
 		.name = "uds",
 		.setup = setup,
-		.bounds = "memory: the volume index, about 3.2 bytes a record, and the pages of "
-			  "seven "
-			  "chapters; size: fixed, the oldest records are evicted",
+		.bounds = "memory: the volume index, about 3.2 bytes a record, and the rest "
+			  "allowed for cached pages; size: fixed, the oldest records are evicted",
 		.evicts = true,
 		.open = peer_open,
 		.close = peer_close,
