@@ -55,13 +55,15 @@ def gather(folder):
     sums = [os.path.join(folder, name) for name in ("counts.sum", "counts.next")]
     for path in sums:
         shutil.rmtree(path, ignore_errors=True)
-    os.mkdir(sums[0])
     for test in sorted(os.listdir(counts)):
         one = os.path.join(counts, test)
         for path in files_of_counts(one):
             if not is_whole(path):
                 print("cut off: %s" % os.path.relpath(path, counts))
                 os.remove(path)
+        if not os.path.exists(sums[0]):
+            shutil.copytree(one, sums[0])
+            continue
         subprocess.run(["gcov-tool", "merge", sums[0], one, "-o", sums[1]], check=True, stdout=subprocess.DEVNULL)
         shutil.rmtree(sums[0])
         os.rename(sums[1], sums[0])
