@@ -15,7 +15,7 @@ unset CI MAKEFLAGS MAKELEVEL
 bin=$scratch/bin
 mkdir -p "$bin"
 for tool in bash sh env make sed grep find cat sort wc sleep dirname nproc tail mkdir rm uniq awk cksum head cut tr \
-	touch printf basename tee; do
+	touch printf basename tee mktemp renice; do
 	ln -s "$(type -P $tool)" "$bin/$tool" || exit 1
 done
 
@@ -57,11 +57,13 @@ fresh_tree() {
 	cat >"$tree/configure" <<-'END'
 		#!/bin/sh
 		echo "configure $* $(command -v python3 >/dev/null && echo with-python)" >>"$PRETEND_LOG"
+		[ -z "$PRETEND_NO_CONFIGURE" ] || exit 1
 		touch config.status
 		cat >Makefile <<-'EOF'
 			TESTS = tests/unit/test_a tests/tool/test_b.py examples/test_c
 			THREADED_TESTS = tests/unit/test_a
-			all bench-programs:
+			all: ; @[ -z "$$PRETEND_BREAKS" ] || { echo 'error: it is broken'; exit 1; }
+			bench-programs:
 			check: ; @for t in $(TESTS); do n=$${t%.py}; mkdir -p $$(dirname $$n); \
 			[ "$$t" = "$$PRETEND_DIES" ] && continue; \
 			echo 'result: 1 passed, 0 failed, 0 skipped' >$$n.log; : >$$n.trs; done
@@ -166,6 +168,15 @@ a_test_without_a_result_is_a_failure() {
 	said 'no result in build/examples/test_c.log'
 }
 
+a_stage_that_cannot_be_built_is_a_failure() {
+	fresh_tree broken || return 1
+	! PRETEND_BREAKS=yes quick check build tsan || return 1
+	said 'error: it is broken' && said 'no test ran' || return 1
+	fresh_tree unconfigured || return 1
+	! PRETEND_NO_CONFIGURE=yes quick check build || return 1
+	said 'stage build cannot be built'
+}
+
 a_stage_that_cannot_run_is_a_skip_with_its_reason() {
 	fresh_tree skips || return 1
 	pretend gcc <<-'END'
@@ -194,6 +205,7 @@ for test in a_path_with_a_space_is_refused_in_a_sentence a_user_without_root_and
 	all_asks_for_what_few_tests_use scan_asks_for_no_test_packages paths_are_those_of_the_caller \
 	packages_that_arrive_are_found \
 	check_says_stage_and_count_and_counts_the_examples a_test_without_a_result_is_a_failure \
+	a_stage_that_cannot_be_built_is_a_failure \
 	a_stage_that_cannot_run_is_a_skip_with_its_reason models_without_spin_are_a_skip an_unknown_stage_is_refused; do
 	if $test >"$scratch/output" 2>&1; then
 		passed=$((passed + 1))
