@@ -340,6 +340,11 @@ START_TEST(a_save_of_another_chapter_is_invalid_before_anything_is_written)
 }
 END_TEST
 
+static unsigned int rounds(void)
+{
+	return 40 / (unsigned int)test_step_to(8);
+}
+
 /*
  * The bytes of all devices after every cut of @log from event @first on, as sectors may
  * have been torn.
@@ -353,7 +358,7 @@ static unsigned int sweep_sectors(struct uds_crash_log *log, size_t first,
 
 	crash_start(&sweep, log, 7);
 	sweep.options.first = first;
-	sweep.options.rounds = 40;
+	sweep.options.rounds = rounds();
 	while ((after = crash_next(&sweep)) != NULL) {
 		check(crash_bytes(after, 0), sweep.state.text);
 		uds_crash_log_free(after);
@@ -397,7 +402,7 @@ START_TEST(no_cut_leaves_a_saved_open_chapter_with_holes_behind_its_magic)
 	first = uds_crash_log_events(log);
 	ck_assert_int_eq(saves_invalidate(&index.layout.saves, io, &index.layout.super, &message),
 			 0);
-	ck_assert_uint_gt(sweep_sectors(log, first, check_open_chapter), 40);
+	ck_assert_uint_gt(sweep_sectors(log, first, check_open_chapter), rounds());
 	free_index(&index);
 	uds_crash_log_free(log);
 }
@@ -435,7 +440,7 @@ START_TEST(no_cut_leaves_a_damaged_save_header)
 	first = uds_crash_log_events(log);
 	for (unsigned int n = 0; n < 4; n++)
 		make_save(&index, 0, zones[(_i + n) % 4], 5 + n);
-	ck_assert_uint_gt(sweep_sectors(log, first, check_headers), 400);
+	ck_assert_uint_gt(sweep_sectors(log, first, check_headers), 10 * rounds());
 	free_index(&index);
 	uds_crash_log_free(log);
 }
