@@ -20,6 +20,7 @@
 #include "index/index.h"
 #include "model.h"
 #include "names.h"
+#include "sanitizer.h"
 #include "volume/volume_private.h"
 
 #define NAMES	    24000
@@ -549,8 +550,16 @@ static void run_model(bool sparse, bool converted, unsigned int threads, unsigne
 	end_run(&run);
 }
 
+/* What one caller does is watched by the thread sanitizer where there is time. */
+#define SKIP_ONE_CALLER_OF(threads)                                         \
+	do {                                                                \
+		if (THREAD_SANITIZER && (threads) == 1 && test_scale() < 1) \
+			skip_test("one caller: only with UDS_TEST_SCALE");  \
+	} while (0)
+
 START_TEST(random_requests_of_one_thread_follow_the_model)
 {
+	SKIP_ONE_CALLER_OF(1);
 	run_model(false, false, 1, (unsigned int)test_scaled(500000), 0x5eed1);
 }
 END_TEST
@@ -563,6 +572,7 @@ END_TEST
 
 START_TEST(random_requests_to_a_sparse_index_follow_the_model)
 {
+	SKIP_ONE_CALLER_OF(1);
 	run_model(true, false, 1, (unsigned int)test_scaled(200000), 0x5eed3);
 }
 END_TEST
@@ -588,13 +598,15 @@ END_TEST
 /* From several producers, by one queue. */
 START_TEST(random_asynchronous_requests_follow_the_model)
 {
+	unsigned int threads = 1 + 3 * (unsigned int)(_i / 2);
 	struct run run;
 
+	SKIP_ONE_CALLER_OF(threads);
 	start_run(&run, _i % 2 != 0, 0, 0x5eed40 + (uint64_t)_i);
 	run.asynchronous = true;
 	close_index(&run);
 	open_index(&run);
-	run_rounds(&run, false, 1 + 3 * (unsigned int)(_i / 2), (unsigned int)test_scaled(60000));
+	run_rounds(&run, false, threads, (unsigned int)test_scaled(60000));
 	end_run(&run);
 }
 END_TEST
@@ -605,11 +617,13 @@ END_TEST
  */
 START_TEST(random_requests_for_names_that_share_places_follow_the_model)
 {
+	unsigned int threads = _i / 4 % 2 != 0 ? 4 : 1;
 	struct run run;
 
+	SKIP_ONE_CALLER_OF(threads);
 	start_run(&run, _i % 2 != 0, NAMES / 10, 0x5eed60 + (uint64_t)_i);
 	run.checkpoints = _i / 2 % 2 != 0;
-	run_rounds(&run, false, _i / 4 % 2 != 0 ? 4 : 1, (unsigned int)test_scaled(100000));
+	run_rounds(&run, false, threads, (unsigned int)test_scaled(100000));
 	end_run(&run);
 }
 END_TEST
@@ -619,15 +633,19 @@ END_TEST
  */
 START_TEST(random_requests_to_a_converted_index_follow_the_model)
 {
-	run_model(false, true, 1 + 3 * (unsigned int)(_i % 2), (unsigned int)test_scaled(60000),
-		  0x5eed10 + (uint64_t)_i);
+	unsigned int threads = 1 + 3 * (unsigned int)(_i % 2);
+
+	SKIP_ONE_CALLER_OF(threads);
+	run_model(false, true, threads, (unsigned int)test_scaled(60000), 0x5eed10 + (uint64_t)_i);
 }
 END_TEST
 
 START_TEST(random_requests_to_a_converted_sparse_index_follow_the_model)
 {
-	run_model(true, true, 1 + 3 * (unsigned int)(_i % 2), (unsigned int)test_scaled(60000),
-		  0x5eed20 + (uint64_t)_i);
+	unsigned int threads = 1 + 3 * (unsigned int)(_i % 2);
+
+	SKIP_ONE_CALLER_OF(threads);
+	run_model(true, true, threads, (unsigned int)test_scaled(60000), 0x5eed20 + (uint64_t)_i);
 }
 END_TEST
 
