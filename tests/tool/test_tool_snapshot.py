@@ -483,6 +483,8 @@ def golden_stores_merge_to_the_kernels_bytes(name):
 
 
 def the_kernels_writes_make_the_kernels_bytes():
+    if SCALE < 1:
+        raise Skip("some hundred writes: only with UDS_TEST_SCALE of 1")
     name = "c16"
     about = manifest(name)
     with Golden(name, "after") as (origin, cow):
