@@ -315,6 +315,115 @@ START_TEST(the_room_of_a_store_follows_the_size_of_its_device)
 }
 END_TEST
 
+struct ranges {
+	uint64_t count, begin[4], length[4];
+};
+
+static int note_range(void *context, uint64_t offset, uint64_t length)
+{
+	struct ranges *ranges = context;
+
+	ck_assert_uint_lt(ranges->count, 4);
+	ranges->begin[ranges->count] = offset;
+	ranges->length[ranges->count++] = length;
+	return 0;
+}
+
+START_TEST(a_snapshot_without_a_list_tells_its_changed_ranges)
+{
+	struct ranges ranges = { 0 };
+	struct fixture f;
+
+	setup(&f, true);
+	ck_assert_int_eq(write_chunk(&f, 5), 0);
+	ck_assert_int_eq(write_chunk(&f, 20), 0);
+	ck_assert_int_eq(write_chunk(&f, 6), 0);
+	ck_assert_int_eq(uds_snapshot_for_each_changed_range(f.snapshot, 0, ORIGIN * CHUNK,
+							     note_range, &ranges),
+			 0);
+	ck_assert_uint_eq(ranges.count, 2);
+	ck_assert_uint_eq(ranges.begin[0], 5 * CHUNK);
+	ck_assert_uint_eq(ranges.length[0], 2 * CHUNK);
+	ck_assert_uint_eq(ranges.begin[1], 20 * CHUNK);
+	ck_assert_uint_eq(ranges.length[1], CHUNK);
+	teardown(&f);
+}
+END_TEST
+
+/* Chunk by chunk, each of it as before or as it was written. */
+static void check_old_or_new(struct uds_snapshot *snapshot, const uint8_t *written, bool whole)
+{
+	static const uint8_t zeroes[CHUNK];
+	uint8_t bytes[4 * CHUNK];
+
+	ck_assert_int_eq(uds_snapshot_read(snapshot, bytes, sizeof(bytes), 5 * CHUNK), 0);
+	for (size_t at = 0; at < sizeof(bytes); at += CHUNK)
+		ck_assert(memcmp(bytes + at, written + at, CHUNK) == 0 ||
+			  (!whole && memcmp(bytes + at, zeroes, CHUNK) == 0));
+}
+
+static int write_without_a_list(const struct uds_env *env, void *context)
+{
+	struct uds_snapshot_options options = UDS_SNAPSHOT_OPTIONS_INIT;
+	struct uds_message message = { "" };
+	struct uds_snapshot *snapshot = NULL;
+	uint8_t written[4 * CHUNK];
+	struct uds_io *origin, *cow;
+	int r;
+
+	(void)context;
+	for (uint64_t i = 0; i < 4; i++)
+		fill_pattern(written + i * CHUNK, 5 + i, 1, 2);
+	ck_assert_int_eq(uds_io_open_memory(ORIGIN * CHUNK, 1, NULL, NULL, &origin), 0);
+	ck_assert_int_eq(uds_io_open_memory(COW * CHUNK, 1, NULL, NULL, &cow), 0);
+	options.env = env;
+	options.transient_chunk_bytes = CHUNK;
+	r = uds_snapshot_open(origin, cow, &options, &message, &snapshot);
+	ck_assert((r == 0) == (message.text[0] == '\0'));
+	if (r == 0) {
+		r = uds_snapshot_write(snapshot, written, sizeof(written), 5 * CHUNK);
+		if (r == 0)
+			check_old_or_new(snapshot, written, true);
+	}
+	uds_snapshot_close(snapshot);
+	uds_io_close(origin);
+	uds_io_close(cow);
+	return r;
+}
+
+START_TEST(a_snapshot_without_a_list_is_opened_and_written_or_not_without_memory)
+{
+	ck_assert_uint_gt(torture_each_allocation(write_without_a_list, NULL, true), 5);
+}
+END_TEST
+
+/* A write that found no memory has changed chunks whole or not at all, and is made again. */
+START_TEST(a_snapshot_without_a_list_goes_on_after_a_write_without_memory)
+{
+	uint8_t written[4 * CHUNK];
+	int r = -ENOMEM, failures = 0;
+
+	for (uint64_t i = 0; i < 4; i++)
+		fill_pattern(written + i * CHUNK, 5 + i, 1, 2);
+	for (uint64_t nth = 1; r == -ENOMEM; nth++) {
+		struct fixture f;
+
+		setup(&f, true);
+		torture_env_fail_at(&f.torture, nth, true);
+		r = uds_snapshot_write(f.snapshot, written, sizeof(written), 5 * CHUNK);
+		torture_env_fail_at(&f.torture, 0, false);
+		ck_assert(r == 0 || r == -ENOMEM);
+		failures += r != 0;
+		check_old_or_new(f.snapshot, written, r == 0);
+		ck_assert_int_eq(
+			uds_snapshot_write(f.snapshot, written, sizeof(written), 5 * CHUNK), 0);
+		check_old_or_new(f.snapshot, written, true);
+		teardown(&f);
+	}
+	ck_assert_int_gt(failures, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("snapshot settle");
@@ -329,6 +438,9 @@ int main(void)
 	tcase_add_test(tc, areas_are_restored_from_the_front);
 	tcase_add_test(tc, full_areas_end_before_the_last_one_goes);
 	tcase_add_test(tc, the_room_of_a_store_follows_the_size_of_its_device);
+	tcase_add_test(tc, a_snapshot_without_a_list_tells_its_changed_ranges);
+	tcase_add_test(tc, a_snapshot_without_a_list_is_opened_and_written_or_not_without_memory);
+	tcase_add_test(tc, a_snapshot_without_a_list_goes_on_after_a_write_without_memory);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
