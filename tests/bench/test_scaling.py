@@ -221,7 +221,7 @@ def real_gnuplot_makes_an_image():
         true("<svg" in text and "sparse, 64 KiB" in text, text[:200])
 
 
-def every_number_of_the_page_is_computed_again():
+def every_example_of_the_page_is_computed_again():
     """The examples of uds-scaling(7): a command, and what it prints."""
     with open(os.path.join(SOURCE, "man", "uds-scaling.7"), encoding="utf-8") as file:
         examples = re.findall(r"^\.Bd -literal[^\n]*\n\$ (bench/scaling[^\n]*)\n(.*?)^\.Ed", file.read(), re.M | re.S)
@@ -237,6 +237,36 @@ def every_number_of_the_page_is_computed_again():
         equal(printed.splitlines(), out, command)
         compared += 1
     true(compared >= 4, examples)
+
+
+def numbers_between_the_examples_are_so():
+    """What the sentences of uds-scaling(7) say in words or digits, beside the program and the library."""
+    with open(os.path.join(SOURCE, "man", "uds-scaling.7"), encoding="utf-8") as file:
+        page = file.read()
+    with open(os.path.join(SOURCE, "lib", "volume", "lookup_flight.h"), encoding="utf-8") as file:
+        flight = re.search(r"LOOKUP_FLIGHT_SOME (\d+)u", file.read()).group(1)
+    out = json.loads(scaling("--json")[0])
+    table = {(r["kind"], r["block_bytes"], r["data_bytes"]): r for r in out["rows"]}
+    dense, sparse = (table[kind, 4096, 10 ** 14] for kind in ("dense", "sparse"))
+    for said, number in (
+            (r"has (\d+) bytes each way", dense["request_bytes"] // 2),
+            (r"(\d+) GB if not given", out["inputs"]["largest_shard_gb"]),
+            (r"has up to (\d+) in flight for each call", int(flight)),
+            (r"placed by (\d+) slots", SLOTS),
+            (r"one name in (\d+) of the others", round(1 / sparse["random"]["found"])),
+            (r"A hit on a single name reads (two) pages", "two" if round(dense["random"]["pages"], 1) == 2 else "other")):
+        found = re.search(said, page)
+        true(found is not None and found.group(1) == str(number), said, number)
+    # "A sparse index takes about a tenth of the memory for the same records."
+    for (kind, block, size), row in table.items():
+        if kind == "sparse":
+            small, large = (r["shard_memory_bytes"] / r["shard_records"] for r in (row, table["dense", block, size]))
+            true(0.08 < small / large < 0.12, row)
+    # "Memory, disk and requests are inversely proportional to the block size": as far as shards have sizes in GB.
+    for kind in ("dense", "sparse"):
+        small, large = table[kind, 4096, 10 ** 18], table[kind, 65536, 10 ** 18]
+        for what in ("memory_bytes", "disk_bytes"):
+            true(0.9 < small[what] / large[what] / 16 < 1.15, kind, what)
 
 
 def a_lost_shard_is_replaced_as_the_page_says():
@@ -288,7 +318,8 @@ def main():
                  longer_runs_are_found_and_read_better, inputs_do_what_they_say,
                  the_fullest_shard_is_no_fuller_than_that, real_indexes_are_as_the_formulas_say,
                  a_formula_that_is_wrong_is_an_error, a_file_that_is_there_is_kept, bad_options_are_refused,
-                 plot_is_made_by_gnuplot, real_gnuplot_makes_an_image, every_number_of_the_page_is_computed_again,
+                 plot_is_made_by_gnuplot, real_gnuplot_makes_an_image, every_example_of_the_page_is_computed_again,
+                 numbers_between_the_examples_are_so,
                  a_lost_shard_is_replaced_as_the_page_says):
         results.run(test.__name__, test)
     return results.finish()
