@@ -197,6 +197,12 @@ def two_builds_of_a_peer_have_two_names():
     data, _, _ = compare("--peers", "", "--peer", FAKE, "--peer", FAKE, *SHORT)
     equal([p["name"] for p in data["peers"]], ["fake", "fake-2"], "names")
     equal({row["peer"] for row in data["rows"]}, {"fake", "fake-2"}, "rows")
+    with tempfile.TemporaryDirectory(prefix="uds-compare-") as folder:
+        other = os.path.join(folder, "other.so")
+        shutil.copy(os.path.join(BUILD, "bench", "peers", ".libs", "uds.so"), other)
+        data, _, _ = compare("--peers", "uds", "--peer", other, *SHORT)
+    equal([(p["name"], p["file"] == other) for p in data["peers"]], [("uds", False), ("uds-2", True)], "names")
+    equal([len(select(data, peer=peer, wrong=0)) for peer in ("uds", "uds-2")], [len(ALL)] * 2, "rows")
 
 
 def peers_take_turns_in_beginning():
