@@ -56,7 +56,7 @@ struct scenario {
 	const char *name;
 	const struct world_kind *kind;
 	void (*live)(struct world *world);
-	bool costly; /* a state takes several times as long as elsewhere: a check makes fewer */
+	bool costly; /* by its states, beside a scenario that is much alike: a check makes fewer */
 
 	/* Of an index. */
 	uint32_t record_pages; /* of a chapter; 0: 1 */
