@@ -3,7 +3,7 @@
 # Benchmarks are not built by default: make bench-programs.
 
 BENCHES =
-EXTRA_DIST += bench/README.md bench/nbd bench/rbd bench/scan bench/serve bench/vdo
+EXTRA_DIST += bench/README.md bench/nbd bench/rbd bench/scan bench/serve bench/vdo bench/plots/size.svg bench/plots/batch.svg
 
 BENCHES += bench/micro/chapter
 bench_micro_chapter_SOURCES = bench/micro/chapter.c
