@@ -56,7 +56,8 @@ struct scenario {
 	const char *name;
 	const struct world_kind *kind;
 	void (*live)(struct world *world);
-	bool costly; /* by its states, beside a scenario that is much alike: a check makes fewer */
+	/* Costlier than others, or another shape of one of them: a check makes fewer states. */
+	bool costly;
 
 	/* Of an index. */
 	uint32_t record_pages; /* of a chapter; 0: 1 */

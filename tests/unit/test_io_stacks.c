@@ -712,18 +712,24 @@ START_TEST(a_file_of_a_file_system_without_a_device_is_on_what_that_was_mounted_
 }
 END_TEST
 
-/* A part of a file system that has another number than the mount: the descriptor says which. */
-START_TEST(a_file_is_on_the_device_of_its_own_mount)
+/* Number 32 on a disk, and 33 on another, whose files say that they are on devices of their own. */
+static void put_two_file_systems(void)
 {
-	NEEDS_A_SYSTEM;
-	put_file_node("/data/index", OWN, 5);
-	put("pos:\t0\nflags:\t0100000\nmnt_id:\t33\nino:\t5\n", "/fdinfo/data/index");
 	put_device("sda", DISK);
 	put_device("sdb", SECOND);
 	put_device_node("/dev/sda", DISK, 1 << 20);
 	put_device_node("/dev/sdb", SECOND, 1 << 20);
 	put_mounts("32 1 0:50 / /other rw - btrfs /dev/sda rw\n"
 		   "33 1 0:60 /part /data rw - btrfs /dev/sdb rw\n");
+}
+
+/* A part of a file system that has another number than the mount: the descriptor says which. */
+START_TEST(a_file_is_on_the_device_of_its_own_mount)
+{
+	NEEDS_A_SYSTEM;
+	put_file_node("/data/index", OWN, 5);
+	put("pos:\t0\nflags:\t0100000\nmnt_id:\t33\nino:\t5\n", "/fdinfo/data/index");
+	put_two_file_systems();
 	ck_assert_int_eq(look("/data/index", NULL), 0);
 	ck_assert_uint_eq(place_count, 2);
 	check_somewhere(1, SECOND);
@@ -800,12 +806,7 @@ START_TEST(the_file_of_a_loop_device_is_on_its_mount_where_that_is_known)
 	image->open_error = _i == 2 ? EACCES : 0;
 	if (_i != 3)
 		put("mnt_id:\t33\n", "/fdinfo/data/image");
-	put_device("sda", DISK);
-	put_device("sdb", SECOND);
-	put_device_node("/dev/sda", DISK, 1 << 20);
-	put_device_node("/dev/sdb", SECOND, 1 << 20);
-	put_mounts("32 1 0:50 / /other rw - btrfs /dev/sda rw\n"
-		   "33 1 0:60 /part /data rw - btrfs /dev/sdb rw\n");
+	put_two_file_systems();
 	ck_assert_int_eq(look("/dev/loop0", NULL), 0);
 	ck_assert_uint_eq(place_count, 3);
 	check_file(1, OWN, 17, 4096);

@@ -738,6 +738,18 @@ static void check_not_repaired(const uint8_t *bytes, const char *says)
 	ck_assert_int_eq(uds_io_close(io), 0);
 }
 
+/* What the whole image has. */
+static struct layout layout_of_image(void)
+{
+	struct uds_io *io = open_bytes(image.bytes, image.size);
+	struct uds_message message = { "" };
+	struct layout layout;
+
+	ck_assert_int_eq(layout_read(io, 0, &message, &layout), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	return layout;
+}
+
 /*
  * Five configurations have the sizes of this sparse index, and which of them it is could only be
  * told by loading the latest save. @_i: what both saves have lost.
@@ -745,16 +757,12 @@ static void check_not_repaired(const uint8_t *bytes, const char *says)
 START_TEST(the_older_save_tells_what_the_latest_does_not)
 {
 	const struct damage zeroes = { "zeroes", 0, BLOCK, ZEROED };
-	struct uds_message message = { "" };
 	const struct save_slot *latest;
 	struct layout layout;
-	struct uds_io *io;
 	uint8_t *bytes;
 
 	make_image(&subjects[6]);
-	io = open_bytes(image.bytes, image.size);
-	ck_assert_int_eq(layout_read(io, 0, &message, &layout), 0);
-	ck_assert_int_eq(uds_io_close(io), 0);
+	layout = layout_of_image();
 	latest = saves_find_latest(&layout.saves);
 	ck_assert_ptr_nonnull(latest);
 	ck_assert_int_eq(layout.saves.slots[1 - latest->save.slot].state, SLOT_VALID);
@@ -1343,9 +1351,7 @@ START_TEST(a_save_header_that_contradicts_the_configuration_tells_no_place)
 	uint8_t *bytes;
 
 	make_image(&subjects[0]);
-	io = open_bytes(image.bytes, image.size);
-	ck_assert_int_eq(layout_read(io, 0, &message, &layout), 0);
-	ck_assert_int_eq(uds_io_close(io), 0);
+	layout = layout_of_image();
 	bytes = damaged_bytes(image.super_at, &super_damages[0]);
 	for (unsigned int slot = 0; slot < 2; slot++) {
 		apply(bytes + super_block_save_at(&layout.super, slot) * BLOCK, how);
