@@ -204,6 +204,23 @@ uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint
 uint32_t delta_reader_take_portably(struct delta_reader *reader, uint32_t *ret_keys,
 				    uint32_t *ret_values, uint32_t most);
 
+/* So many lists are read together. */
+#define DELTA_TOGETHER 4u
+
+/*
+ * As delta_reader_take() for DELTA_TOGETHER readers of one code that were just started. It is
+ * faster when all lists are about as long.
+ *
+ * @keys, @values: an array for each reader, with room for @most elements. Lists of which every
+ *     entry has room with 8 to spare are quick to read; those elements may be written, too.
+ */
+void delta_lists_take(struct delta_reader *readers, uint32_t *const *keys, uint32_t *const *values,
+		      uint32_t most, uint32_t *ret_counts);
+
+/* The same without what only some processors have: for tests. */
+void delta_lists_take_portably(struct delta_reader *readers, uint32_t *const *keys,
+			       uint32_t *const *values, uint32_t most, uint32_t *ret_counts);
+
 /*
  * Searches a list (uds-format, 5, Search): the collision entry with that name if there is one, else
  * the ordinary entry with that key, which is a hint only.

@@ -19,7 +19,7 @@ struct enterer {
 
 static int make_entries(const struct volume_index *index, struct list_entries *entries)
 {
-	const uint32_t most = list_most_entries(index);
+	const uint32_t most = list_room_entries(index);
 
 	entries->keys = env_allocate(&index->env, most, sizeof(*entries->keys));
 	entries->values = env_allocate(&index->env, most, sizeof(*entries->values));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a list needs besides its inner loops: its shape, its blocks, and whole lists in and out. */
+/* What a list needs besides its inner loops: its shape and its blocks. */
 #include "volume_index/list.h"
 
 #include <errno.h>
@@ -187,120 +187,6 @@ void list_give_back(struct list_zone *zone, struct list_head *head)
 
 	head->block = NO_BLOCK;
 	list_pool_free(&zone->pool, block);
-}
-
-/* The unary part, front to back: no word is read again that was just written. */
-static void build_upper(const struct list_shape *shape, const struct list_view *view,
-			const uint32_t *keys, uint32_t count)
-{
-	uint32_t upper = 0, upper_at = 0;
-
-	/* Words without an entry are passed over. */
-	memset(view->upper, 0, view->upper_bytes);
-	for (uint32_t i = 0; i < count; i++) {
-		/*
-		 * The entry's 1 bit stands behind those of the entries before it, and a 0 bit for
-		 * each bucket below its own.
-		 */
-		const uint32_t bit = (keys[i] >> shape->low_bits) + i;
-
-		/* Stored for each entry: when a word is over is hard to predict. */
-		upper = (bit / 32 == upper_at ? upper : 0) | UINT32_C(1) << (bit % 32);
-		upper_at = bit / 32;
-		put_le32(view->upper + 4 * (size_t)upper_at, upper);
-	}
-}
-
-static void build_rest(const struct list_shape *shape, const struct list_view *view,
-		       const uint32_t *keys, const uint32_t *values, uint32_t count)
-{
-	/* Whole words go beyond the end, where the chapters come later: a byte for each entry. */
-	const bool in_words = count >= sizeof(uint64_t);
-	uint8_t *rest = view->rest;
-	unsigned int fill = 0;
-	uint64_t word = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		word |= ((keys[i] & shape->low_mask) | (uint64_t)(values[i] >> 8)
-							       << shape->low_bits)
-			<< fill;
-		fill += shape->rest_bits;
-		if (in_words)
-			store64(rest, word);
-		for (unsigned int n = 0; !in_words && 8 * n < fill; n++)
-			rest[n] = (uint8_t)(word >> 8 * n);
-		rest += fill / 8;
-		word >>= fill / 8 * 8;
-		fill %= 8;
-	}
-}
-
-int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *keys,
-	       const uint32_t *values, uint32_t count, const uint8_t *names, uint32_t collisions)
-{
-	const struct list_shape *shape = zone->shape;
-	uint32_t named = 0;
-	struct list_view view;
-	int r;
-
-	if (count == 0)
-		return 0;
-	r = list_resize(zone, head, list_bytes(shape, count, collisions));
-	if (r < 0)
-		return r;
-	head->entries = (uint16_t)count;
-	/*
-	 * The low bits of @flush count the collision entries, which are none in a list that is
-	 * still empty.
-	 */
-	head->flush |= collisions;
-	view = list_view_of(zone, head);
-	build_upper(shape, &view, keys, count);
-	build_rest(shape, &view, keys, values, count);
-	/* Chapters run down from the back, so that both ends of a block can grow without a move. */
-	for (uint32_t i = 0; i < count; i++)
-		view.chapters[-1 - (ptrdiff_t)i] = (uint8_t)values[i];
-	for (uint32_t i = 1; named < collisions && i < count; i++) {
-		/*
-		 * The same key again: a collision entry, which directly follows those of its key
-		 * (5).
-		 */
-		if (keys[i] == keys[i - 1]) {
-			uint8_t *name = view.names + LIST_NAME_BYTES * (size_t)named;
-
-			put_le16(name, (uint16_t)i);
-			memcpy(name + 2, names + UDS_NAME_BYTES * (size_t)named, UDS_NAME_BYTES);
-			named++;
-		}
-	}
-	return 0;
-}
-
-void list_decode(const struct list_zone *zone, const struct list_head *head, uint32_t *ret_keys,
-		 uint32_t *ret_values)
-{
-	const struct list_shape *shape = zone->shape;
-	struct list_view view;
-	uint32_t word = 0;
-	uint64_t bits;
-
-	if (head->entries == 0)
-		return;
-	view = list_view_of(zone, head);
-	bits = load64(view.upper);
-	for (uint32_t i = 0; i < view.entries; i++) {
-		uint64_t rest = list_rest(shape, view.rest, i) & shape->rest_mask;
-		uint32_t bit;
-
-		/* Words without an entry: buckets that are empty. */
-		while (bits == 0)
-			bits = load64(view.upper + 8 * (size_t)++word);
-		bit = 64 * word + (uint32_t)__builtin_ctzll(bits);
-		bits &= bits - 1;
-		ret_keys[i] = (bit - i) << shape->low_bits | ((uint32_t)rest & shape->low_mask);
-		ret_values[i] =
-			view.chapters[-1 - (ptrdiff_t)i] | (uint32_t)(rest >> shape->low_bits << 8);
-	}
 }
 
 const uint8_t *list_name(const struct list_zone *zone, const struct list_head *head, uint32_t which)

@@ -170,17 +170,6 @@ int list_resize(struct list_zone *zone, struct list_head *head, uint32_t bytes);
 /* Frees the block of a list that has become empty. */
 void list_give_back(struct list_zone *zone, struct list_head *head);
 
-/*
- * Fills an empty list with sorted entries, as list_decode gives them. @names: 16 bytes for each
- * entry whose key is that of the one before. Does not change the zone's sums.
- */
-int list_build(struct list_zone *zone, struct list_head *head, const uint32_t *keys,
-	       const uint32_t *values, uint32_t count, const uint8_t *names, uint32_t collisions);
-
-/* The keys and chapters of all entries, in order. */
-void list_decode(const struct list_zone *zone, const struct list_head *head, uint32_t *ret_keys,
-		 uint32_t *ret_values);
-
 /* The name of the collision entry that has number @which among them. */
 const uint8_t *list_name(const struct list_zone *zone, const struct list_head *head,
 			 uint32_t which);

@@ -59,7 +59,11 @@ struct member_load {
 	int status; /* of the first list that is wrong; others behind it are left */
 	uint64_t failed_at;
 	struct uds_message message;
-	uint32_t most_entries; /* that keys and values have room for */
+	struct delta_reader readers[DELTA_TOGETHER]; /* of lists that are read together */
+	uint32_t *keys_of[DELTA_TOGETHER];	     /* what was taken from them */
+	uint32_t *values_of[DELTA_TOGETHER];
+	uint32_t taken[DELTA_TOGETHER];
+	uint32_t room_entries; /* that keys and values have room for */
 	uint32_t *keys;	       /* of the list that is being made */
 	uint32_t *values;
 	uint32_t *next_keys; /* what becomes of them; only with a cut */
@@ -91,33 +95,56 @@ static int high_key(struct member_load *load, const struct batched_list *which, 
 		load->keys[i], last_key);
 }
 
+/* Begins to take the delta code of up to DELTA_TOGETHER lists apart. Returns of how many. */
+static uint32_t begin_decoding(struct member_load *load, const struct list_batch *batch,
+			       uint32_t first)
+{
+	const uint32_t left = batch->count - first;
+	const uint32_t count = left < DELTA_TOGETHER ? left : DELTA_TOGETHER;
+	bool together = count == DELTA_TOGETHER;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct batched_list *which = &batch->lists[first + i];
+		const struct list_zone *zone = zone_of_list(load->index, which->sub, which->list);
+
+		delta_reader_start(&load->readers[i], &zone->shape->code, batch->memory + which->at,
+				   which->bit,
+				   zone->heads[which->list - zone->first_list].coded_bits);
+		load->taken[i] = 0;
+		/* Their codes are the same then. */
+		together = together && which->sub == batch->lists[first].sub;
+	}
+	if (together)
+		delta_lists_take(load->readers, load->keys_of, load->values_of, load->room_entries,
+				 load->taken);
+	return count;
+}
+
 /*
- * Takes the delta code of a list apart. Returns 0, or UDS_ERR_CORRUPT when an entry goes
- * past its end.
+ * Takes the rest of a list apart. Returns 0, or UDS_ERR_CORRUPT when an entry goes past its end.
  *
  * An entry is at least its value and key bits, so the arrays, made for a list of the largest
  * size, cannot overflow.
  */
-static int decode(struct member_load *load, struct delta_reader *reader, uint32_t *ret_count,
+static int decode(struct member_load *load, struct delta_reader *reader, uint32_t *count,
 		  uint32_t *ret_collisions)
 {
 	struct delta_entry entry;
 	uint32_t collisions = 0;
-	uint32_t count = 0;
 	int r;
 
 	do {
-		count += delta_reader_take(reader, load->keys + count, load->values + count,
-					   load->most_entries - count);
+		*count += delta_reader_take(reader, load->keys + *count, load->values + *count,
+					    load->room_entries - *count);
 		r = delta_reader_next(reader, &entry);
 		if (r < 1)
 			break;
-		load->keys[count] = entry.key;
-		load->values[count++] = entry.value;
+		load->keys[*count] = entry.key;
+		load->values[*count] = entry.value;
+		*count += 1;
 		/* Ordinary entries were taken before, so this is a collision entry. */
 		memcpy(load->names[collisions++], entry.name, UDS_NAME_BYTES);
 	} while (true);
-	*ret_count = count;
 	*ret_collisions = collisions;
 	return r;
 }
@@ -294,9 +321,9 @@ static int build_list(struct member_load *load, const struct batched_list *which
 	return 0;
 }
 
-/* Makes the list of its delta code. */
+/* Makes the list that @reader began to take apart, of which @count entries are known. */
 static int load_list(struct member_load *load, const struct batched_list *which,
-		     const uint8_t *memory)
+		     struct delta_reader *reader, uint32_t count)
 {
 	struct list_zone *zone = zone_of_list(load->index, which->sub, which->list);
 	struct list_head *head = &zone->heads[which->list - zone->first_list];
@@ -305,12 +332,10 @@ static int load_list(struct member_load *load, const struct batched_list *which,
 	 * its bucket does not exist.
 	 */
 	uint32_t last_key = (uint32_t)((UINT64_C(1) << zone->shape->parameters.address_bits) - 1);
-	uint32_t count, collisions;
-	struct delta_reader reader;
+	uint32_t collisions;
 	int r;
 
-	delta_reader_start(&reader, &zone->shape->code, memory, which->bit, head->coded_bits);
-	r = decode(load, &reader, &count, &collisions);
+	r = decode(load, reader, &count, &collisions);
 	/* Keys never decrease: the last one tells. */
 	if (count > 0 && load->keys[count - 1] > last_key)
 		return high_key(load, which, last_key);
@@ -336,19 +361,55 @@ static void load_batch(struct crew_job *job)
 	struct list_batch *batch = (struct list_batch *)job;
 	struct member_load *load = batch->member;
 
-	for (uint32_t i = 0; load->status == 0 && i < batch->count; i++) {
-		const struct batched_list *which = &batch->lists[i];
+	for (uint32_t i = 0; load->status == 0 && i < batch->count;) {
+		const uint32_t count = begin_decoding(load, batch, i);
 
-		load->failed_at = which->number;
-		load->status = load_list(load, which, batch->memory + which->at);
+		for (uint32_t n = 0; load->status == 0 && n < count; n++, i++) {
+			load->keys = load->keys_of[n];
+			load->values = load->values_of[n];
+			load->failed_at = batch->lists[i].number;
+			load->status = load_list(load, &batch->lists[i], &load->readers[n],
+						 load->taken[n]);
+			/* They may have changed places with the next ones. */
+			load->keys_of[n] = load->keys;
+			load->values_of[n] = load->values;
+		}
 	}
 	batch->status = load->status;
+}
+
+/* Room for the entries of a list. */
+static int make_entries(const struct member_load *load, uint32_t **ret_keys, uint32_t **ret_values)
+{
+	const struct uds_env *env = &load->index->env;
+
+	*ret_keys = env_allocate(env, load->room_entries, sizeof(**ret_keys));
+	*ret_values = env_allocate(env, load->room_entries, sizeof(**ret_values));
+	return *ret_keys == NULL || *ret_values == NULL ? -ENOMEM : 0;
+}
+
+static int make_arrays(struct member_load *load, bool has_cut)
+{
+	const struct uds_env *env = &load->index->env;
+	int r = 0;
+
+	load->room_entries = list_room_entries(load->index);
+	for (uint32_t i = 0; r == 0 && i < DELTA_TOGETHER; i++)
+		r = make_entries(load, &load->keys_of[i], &load->values_of[i]);
+	if (r == 0 && has_cut) {
+		r = make_entries(load, &load->next_keys, &load->next_values);
+		load->gone = env_allocate(env, load->room_entries, sizeof(*load->gone));
+	}
+	load->batches = env_allocate(env, BATCHES, sizeof(*load->batches));
+	return load->batches == NULL || (has_cut && load->gone == NULL) ? -ENOMEM : r;
 }
 
 static int make_member(struct list_loads *loads, struct member_load *load,
 		       const struct volume_index_cut *cut)
 {
 	const struct volume_index *index = loads->index;
+	int r;
+
 	load->index = loads->index;
 	for (unsigned int sub = 0; cut != NULL && sub < index->subs; sub++)
 		load->keep_from[sub] = lowest_chapter(&index->shapes[sub], cut->low_of);
@@ -357,20 +418,8 @@ static int make_member(struct list_loads *loads, struct member_load *load,
 	load->additions = cut != NULL ? cut->additions : NULL;
 	load->tells_shared = cut != NULL && cut->shared != NULL;
 	load->shared.env = &index->env;
-	load->most_entries = list_most_entries(index) + 1;
-	load->keys = env_allocate(&index->env, load->most_entries, sizeof(*load->keys));
-	load->values = env_allocate(&index->env, load->most_entries, sizeof(*load->values));
-	load->batches = env_allocate(&index->env, BATCHES, sizeof(*load->batches));
-	if (load->keys == NULL || load->values == NULL || load->batches == NULL)
-		return -ENOMEM;
-	if (cut != NULL) {
-		load->next_keys = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
-		load->next_values = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
-		load->gone = env_allocate(&index->env, load->most_entries, sizeof(uint32_t));
-		if (load->next_keys == NULL || load->next_values == NULL || load->gone == NULL)
-			return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < BATCHES; i++) {
+	r = make_arrays(load, cut != NULL);
+	for (uint32_t i = 0; r == 0 && i < BATCHES; i++) {
 		memset(&load->batches[i].job, 0, sizeof(load->batches[i].job));
 		load->batches[i].job.run = load_batch;
 		load->batches[i].member = load;
@@ -378,7 +427,7 @@ static int make_member(struct list_loads *loads, struct member_load *load,
 		load->batches[i].count = 0;
 		load->batches[i].bytes = 0;
 	}
-	return 0;
+	return r;
 }
 
 int list_loads_make(struct volume_index *index, struct crew *crew,
@@ -415,8 +464,10 @@ void list_loads_free(struct list_loads *loads)
 	env = &loads->index->env;
 	for (unsigned int i = 0; i < loads->count; i++) {
 		shared_entries_clear(&loads->members[i].shared);
-		env_release(env, loads->members[i].keys);
-		env_release(env, loads->members[i].values);
+		for (unsigned int n = 0; n < DELTA_TOGETHER; n++) {
+			env_release(env, loads->members[i].keys_of[n]);
+			env_release(env, loads->members[i].values_of[n]);
+		}
 		env_release(env, loads->members[i].next_keys);
 		env_release(env, loads->members[i].next_values);
 		env_release(env, loads->members[i].gone);

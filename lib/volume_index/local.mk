@@ -11,6 +11,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume_index/list_bits.h \
 	lib/volume_index/list_entries.c lib/volume_index/list_entries.h \
 	lib/volume_index/list_operations.h \
+	lib/volume_index/list_planes.c lib/volume_index/list_planes.h \
 	lib/volume_index/list_portable.c \
 	lib/volume_index/load.c \
 	lib/volume_index/load_lists.c lib/volume_index/load_lists.h \

@@ -5,6 +5,7 @@
 
 #include "volume_index/known_names.h"
 #include "volume_index/list.h"
+#include "volume_index/list_planes.h"
 
 /* What zones change lies on cache lines of their own. */
 union padded_zone {
@@ -66,8 +67,8 @@ static inline struct list_zone *zone_of_list(const struct volume_index *index, u
 			    part_of_list(index, zone, list % index->lists_per_zone[sub]));
 }
 
-/* No list has more entries, of either sub-index. */
-static inline uint32_t list_most_entries(const struct volume_index *index)
+/* Room for the entries of any list of either sub-index, and what list_decode() needs besides. */
+static inline uint32_t list_room_entries(const struct volume_index *index)
 {
 	uint32_t most = 0;
 
@@ -78,7 +79,7 @@ static inline uint32_t list_most_entries(const struct volume_index *index)
 
 		most = entries > most ? entries : most;
 	}
-	return most;
+	return most + LIST_SPARE_ENTRIES;
 }
 
 /* Copies a list that the save still has to write, as it is (save_lists.c). */

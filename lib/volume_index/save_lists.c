@@ -102,7 +102,7 @@ int zone_save_encode(const struct zone_save *save, struct list_encoder *encoder,
 
 int list_encoder_make(const struct volume_index *index, struct list_encoder *encoder)
 {
-	const uint32_t most = list_most_entries(index);
+	const uint32_t most = list_room_entries(index);
 
 	encoder->keys = env_allocate(&index->env, most, sizeof(*encoder->keys));
 	encoder->values = env_allocate(&index->env, most, sizeof(*encoder->values));

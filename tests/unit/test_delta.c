@@ -204,15 +204,15 @@ static void check_at_once(const struct model *m, const uint8_t *memory, uint64_t
 START_TEST(many_entries_at_once_are_the_same_bits)
 {
 	/* Codes with short and long entries, beyond what fits into a word, too. */
-	static const uint32_t means[] = { 1, 2, 5, 100, 4096, 1 << 20, 3000000000u };
+	static const uint32_t means[] = { 1, 2, 5, 100, 4096, 1 << 20, 3000000000u, UINT32_MAX };
 	static const unsigned int payloads[] = { 0, 1, 10, 17, 32 };
 	static uint8_t memory[8200 + 16];
 	static struct model m;
 	uint64_t state = 7;
 
-	for (unsigned int run = 0; run < 7 * 5 * 8 * 4; run++) {
-		const uint32_t mean = means[run % 7];
-		const unsigned int payload = payloads[run / 7 % 5], at = run / 35 % 8;
+	for (unsigned int run = 0; run < 8 * 5 * 8 * 4; run++) {
+		const uint32_t mean = means[run % 8];
+		const unsigned int payload = payloads[run / 8 % 5], at = run / 40 % 8;
 		const uint32_t span = mean < (1u << 30) ? mean * 4 : UINT32_MAX;
 		uint64_t key = 0;
 
@@ -222,12 +222,12 @@ START_TEST(many_entries_at_once_are_the_same_bits)
 			struct delta_entry *e = &m.entries[m.count];
 
 			state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-			/* Now and then a delta of many words. */
-			key += m.count == 0
-				       ? state >> 33 & 1
-				       : 1 + (state >> 33) % ((state >> 20) % 50 == 0 && mean < 50
-								      ? 400 * mean
-								      : span);
+			/* Now and then a delta of many words, or at least of more than one. */
+			key += m.count == 0 ? state >> 33 & 1
+					    : 1 + (state >> 33) % ((state >> 20) % 50 != 0 ? span
+								   : mean < 50	    ? 400 * mean
+								   : mean < 1 << 24 ? 50 * mean
+										    : span);
 			if (key > UINT32_MAX)
 				break;
 			*e = (struct delta_entry){
@@ -240,6 +240,120 @@ START_TEST(many_entries_at_once_are_the_same_bits)
 		memset(memory, 0, sizeof(memory));
 		memory[0] = (uint8_t)((1u << at) - 1);
 		check_at_once(&m, memory, at, write_model(&m, memory, at));
+	}
+}
+END_TEST
+
+/* Up to @count entries, with deltas that are now and then up to @longest times the mean. */
+static void fill_with_long_ones(struct model *m, uint32_t count, uint32_t longest, uint64_t seed)
+{
+	uint64_t key = splitmix(seed, 0) % 2, bits = 0;
+
+	for (m->count = 0; m->count < count; m->count++) {
+		const uint64_t r = splitmix(seed, m->count + 1);
+		struct delta_entry *e = &m->entries[m->count];
+		uint64_t delta =
+			1 + (r >> 8) % ((r & 31) == 0 ? longest * m->code.mean : 4 * m->code.mean);
+
+		/* Rarely, another name at the same place. */
+		e->collision = m->count > 0 && longest < 100 && (r >> 16 & 255) == 0;
+		memset(e->name, (int)(r >> 32 & 0xff), sizeof(e->name));
+		if (e->collision)
+			delta = 0;
+		else if (m->count == 0)
+			delta = key;
+		bits += e->collision ? delta_collision_bits(&m->code)
+				     : delta_ordinary_bits(&m->code, (uint32_t)delta);
+		key = m->count == 0 ? key : key + delta;
+		if (key > UINT32_MAX || bits > DELTA_LIST_MAX_BITS)
+			break;
+		e->key = (uint32_t)key;
+		e->value = (uint32_t)((r >> 40) & ((UINT64_C(1) << m->code.payload_bits) - 1));
+	}
+}
+
+/* One of the lists that are read together. */
+struct together {
+	uint8_t *memory; /* no byte more than the list has */
+	uint64_t at, bits;
+	uint32_t keys[8194], values[8194];
+};
+
+static void make_together(struct together *list, struct model *m, uint64_t round, uint64_t r)
+{
+	static uint8_t memory[8200 + 16];
+	/* All about as long, but for some that are very short, or nearly as long as can be. */
+	const uint32_t count = r % 11 == 0   ? (uint32_t)(r >> 8) % 9
+			       : r % 13 == 0 ? 6000
+					     : 200 + (uint32_t)(r >> 8) % 60;
+	size_t length;
+
+	memset(memory, 0, sizeof(memory));
+	fill_with_long_ones(m, count, round % 5 == 0 ? 10000 : 40, r);
+	list->at = r >> 20 & 7;
+	list->bits = write_model(m, memory, list->at);
+	length = (size_t)(list->at + list->bits + 7) / 8;
+	/* Damaged ones, too. */
+	if (r >> 30 & 1 && round % 3 == 0 && length > 0)
+		memory[(r >> 32) % length] ^= (uint8_t)(1u << (r >> 24 & 7));
+	list->memory = malloc(length + (length == 0));
+	ck_assert_ptr_nonnull(list->memory);
+	memcpy(list->memory, memory, length);
+}
+
+typedef void lists_take_fn(struct delta_reader *readers, uint32_t *const *keys,
+			   uint32_t *const *values, uint32_t most, uint32_t *ret_counts);
+
+/* As one by one, with the portable form. */
+static void check_taken_together(lists_take_fn *take, const struct delta_code *code,
+				 struct together *lists, uint32_t most)
+{
+	static uint32_t keys[8192], values[8192];
+	uint32_t *keys_of[DELTA_TOGETHER], *values_of[DELTA_TOGETHER], counts[DELTA_TOGETHER];
+	struct delta_reader readers[DELTA_TOGETHER];
+
+	for (unsigned int i = 0; i < DELTA_TOGETHER; i++) {
+		delta_reader_start(&readers[i], code, lists[i].memory, lists[i].at, lists[i].bits);
+		keys_of[i] = lists[i].keys;
+		values_of[i] = lists[i].values;
+		keys_of[i][most] = values_of[i][most] = 0xeeeeeeee;
+	}
+	take(readers, keys_of, values_of, most, counts);
+	for (unsigned int i = 0; i < DELTA_TOGETHER; i++) {
+		struct delta_reader alone;
+		uint32_t count;
+
+		delta_reader_start(&alone, code, lists[i].memory, lists[i].at, lists[i].bits);
+		count = delta_reader_take_portably(&alone, keys, values, most);
+		ck_assert_uint_eq(counts[i], count);
+		ck_assert_mem_eq(keys_of[i], keys, count * sizeof(keys[0]));
+		ck_assert_mem_eq(values_of[i], values, count * sizeof(values[0]));
+		ck_assert_uint_eq(keys_of[i][most], 0xeeeeeeee);
+		ck_assert_uint_eq(values_of[i][most], 0xeeeeeeee);
+		ck_assert_uint_eq(readers[i].at, alone.at);
+		ck_assert_uint_eq(readers[i].end, alone.end);
+		ck_assert_uint_eq(readers[i].key, alone.key);
+	}
+}
+
+START_TEST(lists_taken_together_are_as_those_taken_alone)
+{
+	static const uint32_t means[] = { 2, 5, 100, 4096, 8192, 20000, 1 << 20 };
+	static const unsigned int payloads[] = { 0, 1, 10, 12, 17 };
+	static struct together lists[DELTA_TOGETHER];
+	static struct model m;
+
+	for (uint64_t round = 0; round < 7 * 5 * 40; round++) {
+		if (delta_code_make(means[round % 7], payloads[round / 7 % 5], &m.code) < 0)
+			continue;
+		for (unsigned int i = 0; i < DELTA_TOGETHER; i++)
+			make_together(&lists[i], &m, round, splitmix(0x70e7, 4 * round + i));
+		/* Fewer than they have; and room for all of them. */
+		check_taken_together(delta_lists_take, &m.code, lists, round % 7 + 1);
+		check_taken_together(delta_lists_take, &m.code, lists, 8192);
+		check_taken_together(delta_lists_take_portably, &m.code, lists, 8192);
+		for (unsigned int i = 0; i < DELTA_TOGETHER; i++)
+			free(lists[i].memory);
 	}
 }
 END_TEST
@@ -618,6 +732,7 @@ int main(void)
 
 	tcase_add_test(tc, code_parameters_are_the_recorded_ones);
 	tcase_add_test(tc, many_entries_at_once_are_the_same_bits);
+	tcase_add_test(tc, lists_taken_together_are_as_those_taken_alone);
 	tcase_add_test(tc, code_without_a_mean_or_with_too_large_values_is_refused);
 	tcase_add_test(tc, worked_example_comes_out_bit_by_bit);
 	tcase_add_test(tc, recorded_lists_are_written_and_read_bit_by_bit);
