@@ -65,8 +65,9 @@ fresh_tree() {
 			all: ; @[ -z "$$PRETEND_BREAKS" ] || { echo 'error: it is broken'; exit 1; }
 			bench-programs:
 			check: ; @for t in $(TESTS); do n=$${t%.py}; mkdir -p $$(dirname $$n); \
-			[ "$$t" = "$$PRETEND_DIES" ] && continue; \
-			echo 'result: 1 passed, 0 failed, 0 skipped' >$$n.log; : >$$n.trs; done
+			[ "$$t" = "$$PRETEND_DIES" ] && continue; : >$$n.trs; \
+			if [ "$$t" = "$$PRETEND_FAILS" ]; then printf "FAILED: it\nresult: 0 passed, 1 failed, 0 skipped\n"; \
+			else echo 'result: 1 passed, 0 failed, 0 skipped'; fi >$$n.log; done
 		EOF
 	END
 	chmod +x "$tree/configure"
@@ -168,6 +169,13 @@ a_test_without_a_result_is_a_failure() {
 	said 'no result in build/examples/test_c.log'
 }
 
+a_failure_is_named_again_at_the_end() {
+	fresh_tree fails || return 1
+	! PRETEND_FAILS=tests/tool/test_b.py quick check build tsan || return 1
+	tail -2 "$scratch/said" | tr '\n' ' ' | grep -qx 'failed: build/tests/tool/test_b.log:FAILED: it 3 passed, 1 failed, 0 skipped ' ||
+		{ cat "$scratch/said"; return 1; }
+}
+
 a_stage_that_cannot_be_built_is_a_failure() {
 	fresh_tree broken || return 1
 	! PRETEND_BREAKS=yes quick check build tsan || return 1
@@ -205,7 +213,7 @@ for test in a_path_with_a_space_is_refused_in_a_sentence a_user_without_root_and
 	all_asks_for_what_few_tests_use scan_asks_for_no_test_packages paths_are_those_of_the_caller \
 	packages_that_arrive_are_found \
 	check_says_stage_and_count_and_counts_the_examples a_test_without_a_result_is_a_failure \
-	a_stage_that_cannot_be_built_is_a_failure \
+	a_failure_is_named_again_at_the_end a_stage_that_cannot_be_built_is_a_failure \
 	a_stage_that_cannot_run_is_a_skip_with_its_reason models_without_spin_are_a_skip an_unknown_stage_is_refused; do
 	if $test >"$scratch/output" 2>&1; then
 		passed=$((passed + 1))
