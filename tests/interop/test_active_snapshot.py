@@ -7,17 +7,12 @@ what anybody read from it before. In a virtual machine (UDS_KERNEL_GUEST) LVM ma
 and after each round of writes the command must say about it what the kernel says. A COW device that the
 kernel has given back, but that somebody kept open, is the same: there a merge would write what is stale.
 """
-import glob
-import os
-import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
-from support import Results, Skip, equal  # noqa: E402
+from guest import lvm_or_skip, run_lvm
+from support import Results, Skip, equal
 
-GUEST = os.environ.get("UDS_KERNEL_GUEST", "")
-BUILD = os.environ.get("UDS_BUILDDIR", ".")
 ROUNDS = 2
 
 LVM = r"""
@@ -77,51 +72,16 @@ echo "given-merged 0 $(sha256sum < /tmp/merged)"
 """
 
 
-def tool():
-    """The command without libtool's wrapper, and the libraries that go with it (ask_guest() sets
-    LD_LIBRARY_PATH so that what these need is found and taken along)."""
-    inner = os.path.join(BUILD, ".libs", "uds")
-    libraries = [path for name in ("libuds", "libuds-shards")  # by their sonames
-                 for path in glob.glob(os.path.join(BUILD, ".libs", name + ".so.[0-9]"))]
-    if os.path.exists(inner) and libraries:
-        return ["--tool", inner, *(word for path in libraries for word in ("-f", path))]
-    return ["--tool", os.path.join(BUILD, "uds")]
-
-
-def available():
-    if not GUEST or not os.access(GUEST, os.X_OK):
-        raise Skip("no kernel guest (UDS_KERNEL_GUEST)")
-    if not os.access(os.path.join(BUILD, "uds"), os.X_OK):
-        raise Skip("the uds command is not built")
-    for options in (["--lvm", "--check"], ["--fetch-only"]):
-        done = subprocess.run([GUEST, *options], capture_output=True, timeout=600, check=False)
-        if done.returncode:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            raise Skip(lines[0] if lines else "kernel guest: status %d" % done.returncode)
-
-
 def ask_guest(folder):
     """What the commands print, as {(key, round): rest of the line}."""
-    disks = []
-    for name, size in (("pv0", 64 << 20), ("o", 4 << 20), ("c", 8 << 20)):
-        path = os.path.join(folder, name)
-        with open(path, "wb") as file:
-            file.truncate(size)
-        disks += ["-d", "%s=%s" % (name, path)]
-    done = subprocess.run([GUEST, "--lvm", "--mem", "768", "-q", "--timeout", "300", *tool(), *disks,
-                           LVM.replace("ROUNDS", str(ROUNDS)) + GIVEN_BACK],
-                          capture_output=True, timeout=400, check=False,
-                          env=dict(os.environ, LD_LIBRARY_PATH=os.path.join(BUILD, ".libs")))
-    output = done.stdout.decode(errors="replace")
-    if done.returncode >= 64:
-        raise Skip("the kernel guest did not run: status %d: %s" %
-                   (done.returncode, done.stderr.decode(errors="replace")[-300:]))
+    output, errors = run_lvm(folder, (("pv0", 64, "pv0"), ("o", 4, "o"), ("c", 8, "c")),
+                             LVM.replace("ROUNDS", str(ROUNDS)) + GIVEN_BACK)
     if "not-made" in output:
         raise Skip("the guest could make no LVM snapshot")
     words = [line.split() for line in output.splitlines()]
     said = {(w[0], w[1]): " ".join(w[2:]) for w in words if len(w) > 1}
     if ("given-merged", "0") not in said:
-        raise AssertionError(output + done.stderr.decode(errors="replace"))
+        raise AssertionError(output + errors)
     return said
 
 
@@ -173,7 +133,7 @@ TESTS = (figures_are_the_kernels, lists_are_those_of_the_bytes_on_the_device,
 def main():
     results = Results()
     try:
-        available()
+        lvm_or_skip()
         with tempfile.TemporaryDirectory(prefix="uds-active-") as folder:
             said = ask_guest(folder)
     except Skip as reason:

@@ -15,18 +15,16 @@ import hashlib
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
 import cow_format  # noqa: E402
 from cow_format import SECTOR  # noqa: E402
+from guest import KILLED, guest_or_skip, run_guest  # noqa: E402
 from snapshot_peers import (Model, library_peers, play_on_model, read_file,  # noqa: E402
                             write_file)
 from support import Results, Skip, equal, pattern  # noqa: E402
-
-GUEST = os.environ.get("UDS_KERNEL_GUEST", "")
 
 
 def sha(data):
@@ -88,17 +86,12 @@ class Case:
 
 def guest(script, disks, files=(), kill_on=None):
     """What the commands print, as {key: rest of the line}."""
-    arguments = [GUEST, "-q", "--timeout", "240", *disks]
-    for file in files:
-        arguments += ["-f", file]
+    arguments = [*disks, *(word for file in files for word in ("-f", file))]
     arguments += ["--kill-on", kill_on] if kill_on else []
-    done = subprocess.run([*arguments, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=300, check=False)
-    output = done.stdout.decode(errors="replace")
-    if done.returncode != (76 if kill_on else 0):
-        raise AssertionError("guest: exit status %d:\n%s%s" % (done.returncode, output,
-                                                              done.stderr.decode()))
-    return {words[0]: " ".join(words[1:]) for words in map(str.split, output.splitlines())
+    done = run_guest(*arguments, script)
+    if done.returncode != (KILLED if kill_on else 0):
+        raise AssertionError("guest: exit status %d:\n%s%s" % (done.returncode, done.stdout, done.stderr))
+    return {words[0]: " ".join(words[1:]) for words in map(str.split, done.stdout.splitlines())
             if words}
 
 
@@ -262,25 +255,13 @@ def we_end_the_kernels_merge(cases, results):
     results.run("a_merge_was_cut_in_the_middle", equal, any(cut for cut in middle), True)
 
 
-def available():
-    """Raises Skip where there is no guest."""
-    if not GUEST or not os.access(GUEST, os.X_OK):
-        raise Skip("no kernel guest (UDS_KERNEL_GUEST)")
-    for option in ("--check", "--fetch-only"):
-        done = subprocess.run([GUEST, option], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=600, check=False)
-        if done.returncode:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            raise Skip(lines[0] if lines else "kernel guest: status %d" % done.returncode)
-
-
 def main():
     results = Results()
     peers = [Model()] if "--with-model" in sys.argv else library_peers(results)
     if not peers:
         return results.finish()
     try:
-        available()
+        guest_or_skip()
     except Skip as reason:
         print("skipped: kernel guest: %s" % reason)
         results.skipped += 1

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from test_active_snapshot import BUILD, GUEST, available, tool
+from guest import BUILD, lvm_or_skip, run_lvm
 from support import Results, Skip, equal
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "man", "uds-lvm.7")
@@ -123,23 +123,13 @@ def script():
 
 def ask_guest(folder):
     """What the commands print, as {key: rest of the line}."""
-    disks, path = [], os.path.join(folder, "script")
-    for image, name in (("a.img", "sda"), ("b.img", "sdb")):
-        with open(os.path.join(folder, image), "wb") as file:
-            file.truncate(40 << 20)
-        disks += ["-d", "%s=%s" % (name, os.path.join(folder, image))]
+    path = os.path.join(folder, "script")
     with open(path, "w", encoding="utf-8") as file:
         file.write(script())
-    done = subprocess.run([GUEST, "--lvm", "--mem", "768", "-q", "--timeout", "300", *tool(), *disks, "-s", path],
-                          capture_output=True, timeout=400, check=False,
-                          env=dict(os.environ, LD_LIBRARY_PATH=os.path.join(BUILD, ".libs")))
-    output = done.stdout.decode(errors="replace")
-    if done.returncode >= 64:
-        raise Skip("the kernel guest did not run: status %d: %s" %
-                   (done.returncode, done.stderr.decode(errors="replace")[-300:]))
+    output, errors = run_lvm(folder, (("sda", 40, "a.img"), ("sdb", 40, "b.img")), "-s", path)
     said = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in output.splitlines() if " " in line}
     if "done" not in said:
-        raise AssertionError(output + done.stderr.decode(errors="replace"))
+        raise AssertionError(output + errors)
     said["all"] = output
     return said
 
@@ -196,7 +186,7 @@ TESTS = (every_command_of_the_page_works, an_active_group_is_not_written, views_
 def main():
     results = Results()
     try:
-        available()
+        lvm_or_skip()
         with tempfile.TemporaryDirectory(prefix="uds-lvm-") as folder:
             said = ask_guest(folder)
             for test in TESTS:

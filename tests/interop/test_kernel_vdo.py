@@ -10,36 +10,22 @@ in a virtual machine (UDS_KERNEL_GUEST); without one, or without the 110 MB that
 import hashlib
 import os
 import struct
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
+from guest import guest_or_skip, run_guest  # noqa: E402
 from tool_support import DAMAGE, Results, Skip, copy_range, equal, uds  # noqa: E402
 
-GUEST = os.environ.get("UDS_KERNEL_GUEST", "")
 AT = 4096           # where the index of a VDO volume begins
 CHAPTER = 65536     # records, in the smallest index of VDO
 BLOCKS = 600        # written in the guest
 
 
-def available():
-    """Raises Skip where there is no guest with dm-vdo."""
-    if not GUEST or not os.access(GUEST, os.X_OK):
-        raise Skip("no kernel guest (UDS_KERNEL_GUEST)")
-    for option in ("--check", "--fetch-only"):
-        done = subprocess.run([GUEST, "--vdo", option], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=600, check=False)
-        if done.returncode:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            raise Skip(lines[0] if lines else "kernel guest: status %d" % done.returncode)
-
-
 def guest(script, disk, *options, status=0, timeout=280):
-    done = subprocess.run([GUEST, "--vdo", "-q", "--timeout", str(timeout), *options, "-d", "disk=" + disk, script],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout + 20, check=False)
-    equal(done.returncode, status, done.stderr.decode(errors="replace")[-500:])
-    return done.stdout.decode(errors="replace")
+    done = run_guest("--vdo", *options, "-d", "disk=" + disk, script, timeout=timeout)
+    equal(done.returncode, status, done.stderr[-500:])
+    return done.stdout
 
 
 def name(number):
@@ -170,7 +156,7 @@ def run_with_guest(*tests):
     """Runs each with a folder of its own, where there is a guest. Returns the exit status."""
     results = Results()
     try:
-        available()
+        guest_or_skip("--vdo")
     except Skip as reason:
         print("skipped: kernel guest with VDO: %s" % reason)
         results.skipped += 1

@@ -9,11 +9,11 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
+from guest import KILLED  # noqa: E402
 from test_kernel_vdo import CHAPTER, guest, run_with_guest  # noqa: E402
 from test_kernel_vdo_prime import FORMAT, START, STATS, data, lose_index, new_volume, stats, write  # noqa: E402
 from tool_support import SCALE, Results, Skip, equal, uds  # noqa: E402
 
-KILLED = 76  # of the guest
 ZONES = "deduplication on compression off hash 2 logical 2 physical 2"
 
 

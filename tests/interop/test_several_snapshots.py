@@ -11,7 +11,7 @@ import random
 import sys
 import tempfile
 
-from test_kernel_guest import SECTOR, available, guest, sha
+from test_kernel_guest import SECTOR, guest, guest_or_skip, sha
 from snapshot_peers import TOOL, call, read_file, write_file
 from support import Results, Skip, equal, pattern
 
@@ -157,7 +157,7 @@ def main():
             results.run("each_shows_what_it_was: %d snapshots" % len(origin.cows), origin.check,
                         "before")
         try:
-            available()
+            guest_or_skip()
             kernel_goes_on(origins, results)
         except Skip as reason:
             print("skipped: kernel guest: %s" % reason)
