@@ -5,7 +5,7 @@
  * enough states. Each one opens, has what was promised, gives no wrong answer, and goes on; many
  * are cut again on the way.
  *
- * UDS_TEST_SCALE: so many times 5,000 states of each scenario, or 2,000 of a costly one where that
+ * UDS_TEST_SCALE: so many times 5,000 states of each scenario, or 1,000 of a costly one where that
  * is no more than 1. UDS_SCENARIO_STATES: another number than these. A failure names scenario and
  * seed: UDS_SCENARIO='merge with writes' UDS_SCENARIO_SEED=1 runs it alone again.
  */
@@ -21,7 +21,7 @@
 #include "scenario.h"
 
 #define STATES	      5000u
-#define COSTLY_STATES 2000u
+#define COSTLY_STATES 1000u
 
 static uint64_t states_wanted(const struct scenario *scenario)
 {
