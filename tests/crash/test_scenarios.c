@@ -5,8 +5,8 @@
  * enough states. Each one opens, has what was promised, gives no wrong answer, and goes on; many
  * are cut again on the way.
  *
- * UDS_TEST_SCALE: so many times 5,000 states of each scenario, or 1,000 of a costly one where that
- * is no more than 1. UDS_SCENARIO_STATES: another number than these. A failure names scenario and
+ * 5,000 states of each scenario, 1,000 of a costly one, where UDS_TEST_SCALE is 0.5 to 1; else so
+ * many times 5,000. UDS_SCENARIO_STATES: another number than these. A failure names scenario and
  * seed: UDS_SCENARIO='merge with writes' UDS_SCENARIO_SEED=1 runs it alone again.
  */
 #include <inttypes.h>
@@ -26,9 +26,10 @@
 static uint64_t states_wanted(const struct scenario *scenario)
 {
 	const char *text = getenv("UDS_SCENARIO_STATES");
-	uint64_t usual = scenario->costly && test_scale() <= 1 ? COSTLY_STATES : STATES;
 
-	return test_scaled(text == NULL ? usual : strtoull(text, NULL, 10));
+	if (text == NULL && test_scale() <= 1 && !test_in_part())
+		return scenario->costly ? COSTLY_STATES : STATES;
+	return test_scaled(text == NULL ? STATES : strtoull(text, NULL, 10));
 }
 
 static uint32_t bit(unsigned int variant)
@@ -44,7 +45,7 @@ static uint64_t step_of(const struct world *world, uint64_t wanted)
 {
 	uint64_t states = 6 * (uds_crash_log_events(world->log) - world->first_cut + 1);
 
-	return test_scale() >= 1 || states <= wanted ? 1 : states / wanted;
+	return !test_in_part() || states <= wanted ? 1 : states / wanted;
 }
 
 /* All cuts once, in those of the variants that may differ from what the passes before had. */

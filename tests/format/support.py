@@ -10,6 +10,7 @@ import traceback
 VECTORS = os.environ.get("UDS_VECTORS") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "vectors")
 SCALE = float(os.environ.get("UDS_TEST_SCALE") or 1)
+IN_PART = SCALE < 0.5   # what is costly and much like something else is left out
 
 
 def vectors(*parts):
@@ -22,6 +23,11 @@ def read_vector(*parts):
     path = vectors(*parts)
     with (lzma.open(path) if path.endswith(".xz") else open(path, "rb")) as file:
         return file.read()
+
+
+def some(cases):
+    """What a run takes of a list of cases of one kind: all, or one in two and less."""
+    return cases[::min(4, max(1, int(1 / SCALE)))]
 
 
 class Skip(Exception):

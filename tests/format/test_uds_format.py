@@ -12,7 +12,7 @@ import uds_check
 import uds_faults
 import uds_format as uds
 import uds_planter
-from support import SCALE, Results, Skip, equal, read_vector, token_data, token_name, vectors
+from support import SCALE, Results, Skip, equal, read_vector, some, token_data, token_name, vectors
 from uds_rules import RULES
 
 
@@ -329,12 +329,11 @@ def main():
             results.run("index_pages_agree: " + name, index_pages_agree, name[:-10], file)
         if file.startswith("rpage-") and file.endswith(".txt"):
             results.run("record_page_agrees: " + name, record_page_agrees, name)
-    for file in sorted(os.listdir(vectors("uds", "index"))):
-        if file.endswith(".json"):
-            results.run("image_has_no_fault: " + file[:-5], image_has_no_fault, file[:-5])
+    for file in some(sorted(file for file in os.listdir(vectors("uds", "index")) if file.endswith(".json"))):
+        results.run("image_has_no_fault: " + file[:-5], image_has_no_fault, file[:-5])
     for region in json.loads(read_vector("uds", "regions", "regions.json")):
         results.run("saves_agree: " + region["index"], saves_agree, region["index"], region)
-    for rule, name, plant, also in uds_faults.FAULTS:
+    for rule, name, plant, also in some(uds_faults.FAULTS):
         results.run("fault_is_found: %s (%s)" % (rule, plant.__name__), fault_is_found, rule, name,
                     plant, also)
     for name in ("dense-wrap", "converted-used", "sparse-1zone"):

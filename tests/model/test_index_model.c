@@ -551,10 +551,10 @@ static void run_model(bool sparse, bool converted, unsigned int threads, unsigne
 }
 
 /* What one caller does is watched by the thread sanitizer where there is time. */
-#define SKIP_ONE_CALLER_OF(threads)                                         \
-	do {                                                                \
-		if (THREAD_SANITIZER && (threads) == 1 && test_scale() < 1) \
-			skip_test("one caller: only with UDS_TEST_SCALE");  \
+#define SKIP_ONE_CALLER_OF(threads)                                        \
+	do {                                                               \
+		if (THREAD_SANITIZER && (threads) == 1 && test_in_part())  \
+			skip_test("one caller: only with UDS_TEST_SCALE"); \
 	} while (0)
 
 START_TEST(random_requests_of_one_thread_follow_the_model)

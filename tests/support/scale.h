@@ -6,6 +6,7 @@
 #ifndef TESTS_SCALE_H
 #define TESTS_SCALE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -15,6 +16,12 @@ static inline double test_scale(void)
 	double scale = text == NULL ? 1 : strtod(text, NULL);
 
 	return scale > 0 ? scale : 1;
+}
+
+/* Whether what is costly and much like something else is left out. */
+static inline bool test_in_part(void)
+{
+	return test_scale() < 0.5;
 }
 
 /* So much of @n, rounded down; at least 1. */

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from tool_support import (DAMAGE, FAILED, SCALE, TOOL, USAGE, Folder, Mounted, Results, Skip,
+from tool_support import (DAMAGE, FAILED, IN_PART, TOOL, USAGE, Folder, Mounted, Results, Skip,
                           content, equal, has, read_vector, uds, unprivileged, vectors)
 from cow_format import Store  # the model that shares no code with the library
 from support import pattern
@@ -483,8 +483,8 @@ def golden_stores_merge_to_the_kernels_bytes(name):
 
 
 def the_kernels_writes_make_the_kernels_bytes():
-    if SCALE < 1:
-        raise Skip("some hundred writes: only with UDS_TEST_SCALE of 1")
+    if IN_PART:
+        raise Skip("some hundred writes: only with UDS_TEST_SCALE of 0.5")
     name = "c16"
     about = manifest(name)
     with Golden(name, "after") as (origin, cow):

@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 
-from tool_support import FAILED, GOOD, SCALE, SMALL, Folder, content, data, equal, has, main, name, uds
+from tool_support import FAILED, GOOD, IN_PART, SMALL, Folder, content, data, equal, has, main, name, uds
 
 CLOSE = {0: "<&-", 1: ">&-", 2: "2>&-"}
 SUBSETS = [s for n in range(1, 4) for s in itertools.combinations(range(3), n)]
@@ -107,7 +107,7 @@ def every_command(commands):
         prepare(folder)
         saved = stores()
         # A part of all takes another third of them for each command.
-        step = 3 if SCALE < 1 else 1
+        step = 3 if IN_PART else 1
         for number, (words, text, prints) in enumerate(commands):
             restore(saved)
             uds(*words, stdin=text or "")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
-from support import SCALE, Results, Skip, equal, read_vector, vectors  # noqa: E402,F401
+from support import IN_PART, SCALE, Results, Skip, equal, read_vector, vectors  # noqa: E402,F401
 
 # A test run in the background has these ignored, and so would every command that it starts.
 for _ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -189,6 +189,9 @@ START_TEST(written_chapters_are_found_and_the_oldest_make_way)
 	struct found_chapters found;
 	struct index index;
 
+	/* A run in part: each size of blocks, and of pages, with some of the other. */
+	if (test_in_part() && _i % 3 != _i / 3 % 3)
+		return;
 	make_index(&index, memory_io(block_bytes[_i % 3]), page_bytes[_i / 3]);
 	for (uint64_t vcn = 0; vcn < 15; vcn++)
 		write_chapter(&index, vcn);

@@ -885,6 +885,8 @@ START_TEST(a_repair_that_is_interrupted_can_be_done_again)
 		{ RECORD_PAGE, 4, 5 }, { RECORD_PAGE_DATA, 4, 8 }, { INDEX_PAGE_HEAD, 6, 0 },
 		{ RECORD_PAGE, 7, 0 }, { SAVE_HEADER, 0, 0 },
 	};
+	/* Odd: writes and flushes are in turns. */
+	const uint64_t step = test_step_to(10) | 1;
 	struct uds_crash_log *log, *after;
 	struct uds_message message;
 	unsigned int states = 0;
@@ -912,8 +914,8 @@ START_TEST(a_repair_that_is_interrupted_can_be_done_again)
 	ck_assert_uint_eq(verify(io), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
 	crash_start(&cuts, log, 3);
-	cuts.options.step = test_step_to(10);
-	cuts.options.first = (uint64_t)_i * 3 % test_step_to(10);
+	cuts.options.step = step;
+	cuts.options.first = (uint64_t)_i * 3 % step;
 	cuts.options.variants =
 		1u << UDS_CRASH_DROP | 1u << UDS_CRASH_TORN | 1u << UDS_CRASH_SECTORS;
 	while ((after = crash_next(&cuts)) != NULL) {
@@ -934,7 +936,8 @@ START_TEST(a_repair_that_is_interrupted_can_be_done_again)
 		uds_crash_log_free(after);
 		states++;
 	}
-	ck_assert_uint_gt(states * test_step_to(10), 20);
+	/* A part of them may be one less than its share. */
+	ck_assert_uint_gt((states + 1) * step, 20);
 	uds_crash_log_free(log);
 	free(lost);
 	free_image();

@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
+#include "sanitizer.h"
 #include "snap_image.h"
 #include "word_io.h"
 
@@ -177,7 +178,7 @@ START_TEST(every_multiple_of_areas_and_rounds_merges)
 	/*
 	 * A short run goes beyond a round with the larger chunks alone: of those there are fewer.
 	 */
-	if (test_scale() < 1 && chunk_bytes < 4096)
+	if (test_in_part() && chunk_bytes < 4096)
 		return;
 	merge_all(chunk_bytes, round + per_area / 3 + 5, RANDOM);
 	merge_beside(chunk_bytes, round, most);
@@ -192,7 +193,7 @@ START_TEST(more_than_a_gigabyte_merges)
 
 	if (test_scale() <= 1 && chunks[_i] == 512)
 		skip_test("two million exceptions: only with UDS_TEST_SCALE");
-	if (test_scale() < 1 && chunks[_i] < 65536)
+	if (test_in_part() && (chunks[_i] < 65536 || THREAD_SANITIZER))
 		skip_test("not in a short run");
 	merge_all(chunks[_i], gib + per_area - 1, SCATTERED);
 	merge_all(chunks[_i], (gib / per_area + 1) * per_area, RANDOM);
