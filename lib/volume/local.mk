@@ -21,6 +21,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume/page_buffers.c lib/volume/page_buffers.h \
 	lib/volume/page_cache.c lib/volume/page_cache.h \
 	lib/volume/page_check.c lib/volume/page_check.h \
+	lib/volume/page_keeping.c lib/volume/page_keeping.h \
 	lib/volume/page_map.c lib/volume/page_map.h \
 	lib/volume/page_reader.c lib/volume/page_reader.h \
 	lib/volume/public.c \

@@ -18,6 +18,7 @@
 #include "base/message.h"
 #include "chapter/record_page.h"
 #include "geometry/name_bits.h"
+#include "volume/page_keeping.h"
 #include "volume/volume_private.h"
 
 /* Pages up to this size are read whole: that takes no longer than two parts. */
@@ -306,7 +307,8 @@ static int want_row(struct volume *volume, struct volume_lookup *lookup)
 static bool wants_whole_record_page(struct volume *volume, const struct volume_lookup *lookup)
 {
 	if (!page_reader_is_slow(&volume->reader))
-		return lookup->request.keep;
+		return page_reader_prefers_records(&volume->reader, &lookup->request,
+						   &lookup->name);
 	return crowd_note(&volume->crowd, lookup->request.claim.slot) || lookup->request.keep ||
 	       page_cache_has_room(volume->reader.cache);
 }

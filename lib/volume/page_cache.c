@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The page cache: shards with a lock of their own, each a few places that are searched one by one,
- * and evicted by a clock hand that passes over what was used since it came by last.
+ * and evicted by a clock hand that passes over what was used since it came by last, over an index
+ * page a few times.
  *
  * How many pages there are is counted for all shards together, and a shard grows while pages are
  * left: the pages that are asked for are never spread evenly, and a limit for each shard would
@@ -20,9 +21,13 @@
 #define PLACES_PER_SHARD 16u
 #define NO_PAGE		 UINT64_MAX
 
+/* Of a page that was used just now. */
+static const uint8_t most_lives[PAGE_KINDS] = { [PAGE_OF_INDEX] = 3, [PAGE_OF_RECORDS] = 1 };
+
 struct cached_page {
 	uint64_t number; /* of the page, or NO_PAGE */
-	bool used;	 /* since the hand came by */
+	uint8_t kind;	 /* enum page_kind */
+	uint8_t lives;	 /* how often the hand passes over it */
 	uint8_t *bytes;
 };
 
@@ -39,6 +44,7 @@ struct page_cache {
 	uint32_t page_bytes;
 	uint32_t limit;		/* pages */
 	_Atomic uint32_t pages; /* that have memory */
+	_Atomic uint32_t counts[PAGE_KINDS];
 	uint32_t shard_count;
 	struct shard *shards;
 };
@@ -123,7 +129,7 @@ bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn loo
 
 	if (page != NULL) {
 		/* Under the lock: the page must not be evicted while it is looked at. */
-		page->used = true;
+		page->lives = most_lives[page->kind];
 		*ret_result = look(context, page->bytes);
 	}
 	pthread_mutex_unlock(&shard->lock);
@@ -162,6 +168,7 @@ static struct cached_page *new_place(struct page_cache *cache, struct shard *sha
 		return NULL;
 	}
 	page = &shard->places[shard->count++];
+	page->number = NO_PAGE;
 	page->bytes = bytes;
 	return page;
 }
@@ -169,19 +176,28 @@ static struct cached_page *new_place(struct page_cache *cache, struct shard *sha
 /* The place that is evicted next, if the shard has any. */
 static struct cached_page *victim(struct shard *shard)
 {
-	/* At most two rounds: the first one clears @used of every place. */
+	/* A few rounds at most: each one takes a life of every page. */
 	while (shard->count > 0) {
 		struct cached_page *page = &shard->places[shard->hand];
 
 		shard->hand = (shard->hand + 1) % shard->count;
-		if (page->number == NO_PAGE || !page->used)
+		if (page->number == NO_PAGE || page->lives == 0)
 			return page;
-		page->used = false;
+		page->lives--;
 	}
 	return NULL;
 }
 
-void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *bytes)
+/* The memory stays with the place, for the next page of this shard. */
+static void forget(struct page_cache *cache, struct cached_page *page)
+{
+	if (page->number != NO_PAGE)
+		atomic_fetch_sub_explicit(&cache->counts[page->kind], 1, memory_order_relaxed);
+	page->number = NO_PAGE;
+}
+
+void page_cache_add(struct page_cache *cache, uint64_t number, enum page_kind kind,
+		    const uint8_t *bytes)
 {
 	struct shard *shard = lock_shard(cache, number);
 	struct cached_page *page;
@@ -201,10 +217,13 @@ void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *by
 	 */
 	if (page == NULL)
 		goto out_unlock;
+	forget(cache, page);
 	memcpy(page->bytes, bytes, cache->page_bytes);
 	page->number = number;
+	page->kind = (uint8_t)kind;
+	atomic_fetch_add_explicit(&cache->counts[kind], 1, memory_order_relaxed);
 	/* Not used yet: a page that is asked for only once is evicted first. */
-	page->used = false;
+	page->lives = 0;
 out_unlock:
 	pthread_mutex_unlock(&shard->lock);
 }
@@ -219,15 +238,19 @@ bool page_cache_has_room(struct page_cache *cache)
 	return atomic_load_explicit(&cache->pages, memory_order_relaxed) < cache->limit;
 }
 
+uint32_t page_cache_count(const struct page_cache *cache, enum page_kind kind)
+{
+	return atomic_load_explicit(&cache->counts[kind], memory_order_relaxed);
+}
+
 void page_cache_drop(struct page_cache *cache, uint64_t first, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct shard *shard = lock_shard(cache, first + i);
 		struct cached_page *page = find(shard, first + i);
 
-		/* The memory stays with the place, for the next page of this shard. */
 		if (page != NULL)
-			page->number = NO_PAGE;
+			forget(cache, page);
 		pthread_mutex_unlock(&shard->lock);
 	}
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whole pages of the volume in memory, for devices on which a read costs more than a copy. (Where
- * the system keeps the volume in its own page cache, only pages that many names lead to at once
- * come in here.)
+ * Whole pages of the volume in memory. Which of them are worth it, the caller says
+ * (page_reader.h).
+ *
+ * An index page leads to the records of many record pages, so it is evicted later than these.
  *
  * The caller is in the page's slot (slot_table.h) whenever it looks up or adds a page, and has
  * locked the slot when it drops pages. So a page that is found is of the chapter that is in the
@@ -19,6 +20,8 @@
 #include <uds/env.h>
 
 struct page_cache;
+
+enum page_kind { PAGE_OF_INDEX, PAGE_OF_RECORDS, PAGE_KINDS };
 
 /* Memory that one page takes in the cache. */
 uint64_t page_cache_page_bytes(uint32_t page_bytes);
@@ -47,13 +50,17 @@ bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn loo
  * Caches a copy; when the cache is full, in place of a page that was not used lately. Does
  * nothing without memory.
  */
-void page_cache_add(struct page_cache *cache, uint64_t number, const uint8_t *page);
+void page_cache_add(struct page_cache *cache, uint64_t number, enum page_kind kind,
+		    const uint8_t *page);
 
 /* How many pages it can have. */
 uint32_t page_cache_limit(const struct page_cache *cache);
 
 /* Whether another page can be cached without evicting one. */
 bool page_cache_has_room(struct page_cache *cache);
+
+/* How many pages of a kind are cached. */
+uint32_t page_cache_count(const struct page_cache *cache, enum page_kind kind);
 
 /* Forgets pages [@first, @first + @count). */
 void page_cache_drop(struct page_cache *cache, uint64_t first, uint32_t count);

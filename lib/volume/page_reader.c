@@ -28,6 +28,12 @@
 /* Reads that are quick as a rule are timed now and then only. */
 #define TIMED_READS 4
 
+/*
+ * Where reads are quick, pages of a kind are cached if so much of the volume's has room: looking
+ * for a page that is not there costs each lookup something.
+ */
+static const uint32_t least_room[PAGE_KINDS] = { [PAGE_OF_INDEX] = 4, [PAGE_OF_RECORDS] = 8 };
+
 /* Of a request that is mapped, so much is brought into the processor's cache ahead. */
 #define LINE_BYTES   64u
 #define MOST_FETCHED (6 * LINE_BYTES)
@@ -47,6 +53,28 @@ void page_reader_init(struct page_reader *reader, struct uds_io *io, const struc
 	reader->geometry = geometry;
 	reader->start = start;
 	index_page_code_make(geometry, volume_nonce, &reader->code);
+}
+
+/* How much of the cache is for which pages where reads are quick: index pages come first. */
+static void divide_cache(struct page_reader *reader)
+{
+	const struct geometry *geometry = reader->geometry;
+	const uint32_t pages[PAGE_KINDS] = {
+		[PAGE_OF_INDEX] = geometry->chapters_per_volume * geometry->index_pages_per_chapter,
+		[PAGE_OF_RECORDS] =
+			geometry->chapters_per_volume * geometry->record_pages_per_chapter,
+	};
+	uint32_t left = page_cache_limit(reader->cache);
+
+	/* What is mapped is in memory without. */
+	if (reader->io->map != NULL)
+		return;
+	for (unsigned int kind = 0; kind < PAGE_KINDS; kind++) {
+		const uint32_t room = left < pages[kind] ? left : pages[kind];
+
+		reader->quick_room[kind] = room < pages[kind] / least_room[kind] ? 0 : room;
+		left -= room;
+	}
 }
 
 /*
@@ -72,6 +100,8 @@ int page_reader_start(struct page_reader *reader, uint64_t cache_bytes, struct u
 	if (r == 0)
 		r = page_cache_make(&reader->env, geometry->page_bytes, (uint32_t)pages,
 				    &reader->cache);
+	if (r == 0)
+		divide_cache(reader);
 	/* Held from now on: the caller may close it at any time. */
 	if (r == 0 && share != NULL)
 		r = engine_open(share, 1, &reader->env, &reader->threads);
@@ -433,6 +463,24 @@ int page_reader_check_sums(struct page_reader *reader, uint32_t slot, uint64_t v
 	return r;
 }
 
+/* Whether a whole page that was read is to be cached. */
+static bool is_worth_caching(struct page_reader *reader, const struct page_request *request)
+{
+	return request->keep || page_reader_is_slow(reader) ||
+	       page_reader_has_quick_room(reader, page_reader_kind(reader, &request->claim));
+}
+
+/* Caches a whole page that was read and checked, if it is worth it. */
+static void keep_page(struct page_reader *reader, const struct page_request *request)
+{
+	const struct page_claim *claim = &request->claim;
+
+	if (is_worth_caching(reader, request))
+		page_cache_add(reader->cache,
+			       geometry_physical_page(reader->geometry, claim->slot, claim->page),
+			       page_reader_kind(reader, claim), request->bytes);
+}
+
 int page_reader_accept(struct page_reader *reader, const struct page_request *request,
 		       struct index_page_head *ret_head, struct uds_message *ret_message)
 {
@@ -464,45 +512,9 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 	if (claim->page < reader->geometry->index_pages_per_chapter &&
 	    length >= index_page_table_bytes(ret_head))
 		slot_cache_head(reader->slots, claim->slot, claim->page, ret_head, request->bytes);
-	/*
-	 * Where the system keeps the volume in its page cache, a second copy is a waste but for a
-	 * page that is asked for again and again.
-	 */
-	if (length == reader->geometry->page_bytes &&
-	    (request->keep || page_reader_is_slow(reader)))
-		page_cache_add(reader->cache,
-			       geometry_physical_page(reader->geometry, claim->slot, claim->page),
-			       request->bytes);
+	if (length == reader->geometry->page_bytes)
+		keep_page(reader, request);
 	return 1;
-}
-
-bool page_reader_look(struct page_reader *reader, const struct page_request *request,
-		      page_look_fn look, void *context, int *ret_result)
-{
-	const struct page_claim *claim = &request->claim;
-
-	/* Nothing else comes in while reads are quick; asking then would only cost time. */
-	return (request->keep || page_reader_is_slow(reader)) &&
-	       page_cache_read(reader->cache,
-			       geometry_physical_page(reader->geometry, claim->slot, claim->page),
-			       look, context, ret_result);
-}
-
-bool page_reader_prefers_page(struct page_reader *reader, const struct page_request *request)
-{
-	const struct page_claim *claim = &request->claim;
-
-	return request->keep || (page_reader_is_slow(reader) &&
-				 (page_cache_has_room(reader->cache) ||
-				  slot_head_is_busy(reader->slots, claim->slot, claim->page)));
-}
-
-/* All index pages of some chapters, and as many record pages. */
-bool page_reader_can_keep(const struct page_reader *reader)
-{
-	/* What is mapped is in memory without. */
-	return reader->io->map == NULL &&
-	       page_cache_limit(reader->cache) >= 8 * reader->geometry->index_pages_per_chapter;
 }
 
 static void count_row(struct page_reader *reader, size_t length)

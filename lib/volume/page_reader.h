@@ -5,10 +5,13 @@
  * (page_check.h) and cached.
  *
  * How it reads depends on the device, and is measured as it goes. Where a read is a copy from the
- * system's page cache, a lookup reads the few parts it needs, and only the heads of index pages are
- * cached. Where a read takes the time of a device, whole pages are read and cached, index pages as
- * well as record pages, as long as there is room; then parts are, but for what many names lead to.
- * Those are read whole also where reads are quick.
+ * system's page cache, a lookup reads the few parts it needs. A whole page costs several of these,
+ * and is worth it when it stays in memory: so index pages that are asked for again and again are
+ * cached, and record pages now and then, if there is room for a good part of them, for record pages
+ * beside all index pages. None of them evicts another one of its kind. Where a read takes the time
+ * of a device, whole pages are read and cached, index pages as well as record pages, as long as
+ * there is room; then parts are, but for what many names lead to. Those are read whole also where
+ * reads are quick.
  *
  * Where the checksums of a chapter are known, what is read of it is compared with them: whole pages
  * always; a part of a page is read in whole blocks for that the first time, and whenever it comes
@@ -58,9 +61,10 @@ struct page_reader {
 	uint64_t start; /* of the volume region, bytes of the I/O */
 
 	/* NULL in a reader without caches. */
-	struct slot_table *slots;    /* with the cached heads of index pages */
-	struct page_cache *cache;    /* whole pages */
-	struct checksums *checksums; /* of an index with extras, else NULL; borrowed */
+	struct slot_table *slots;	 /* with the cached heads of index pages */
+	struct page_cache *cache;	 /* whole pages */
+	uint32_t quick_room[PAGE_KINDS]; /* pages that quick reads fill the cache with */
+	struct checksums *checksums;	 /* of an index with extras, else NULL; borrowed */
 
 	_Atomic int slowness; /* see page_reader_is_slow() */
 	_Atomic uint64_t pages_read;
@@ -118,6 +122,19 @@ static inline bool page_reader_prefers_many(struct page_reader *reader)
 	return reader->io->map != NULL || page_reader_is_slow(reader);
 }
 
+static inline enum page_kind page_reader_kind(const struct page_reader *reader,
+					      const struct page_claim *claim)
+{
+	return claim->page < reader->geometry->index_pages_per_chapter ? PAGE_OF_INDEX
+								       : PAGE_OF_RECORDS;
+}
+
+/* Whether pages of a kind are still brought in where reads are quick. */
+static inline bool page_reader_has_quick_room(const struct page_reader *reader, enum page_kind kind)
+{
+	return page_cache_count(reader->cache, kind) < reader->quick_room[kind];
+}
+
 /* One read of a page or a part of it. */
 struct page_request {
 	struct page_claim claim;
@@ -155,8 +172,8 @@ void page_reader_compare(struct page_reader *reader, struct page_request *reques
 
 /*
  * Takes in what was read, if it begins at byte 0 of its page: checks it, and caches the head of
- * an index page; a whole page, too, where reads are slow or it is to be kept. A part from the
- * middle of a page is taken as it is.
+ * an index page; a whole page, too, where reads are slow or it is to be kept, and where they are
+ * quick if there is room for it. A part from the middle of a page is taken as it is.
  *
  * @ret_head: of an index page.
  *
@@ -167,23 +184,6 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 
 /* Gives the buffer back; the bytes are gone. Without a buffer does nothing. */
 void page_reader_release(struct page_reader *reader, struct page_request *request);
-
-/*
- * Calls @look for the request's page if it is cached, and sets @ret_result to what that returned.
- * Returns whether it is. The caller is in the slot.
- */
-bool page_reader_look(struct page_reader *reader, const struct page_request *request,
-		      page_look_fn look, void *context, int *ret_result);
-
-/*
- * Whether an index page whose head is cached is better read whole than in part, so that it can be
- * cached: if it is to be kept; and where reads are slow, if there is room for it, or if it is asked
- * for so often that it should have some.
- */
-bool page_reader_prefers_page(struct page_reader *reader, const struct page_request *request);
-
-/* Whether there is room to keep what many names of one chapter need. */
-bool page_reader_can_keep(const struct page_reader *reader);
 
 /*
  * Reads the first @length bytes of a row of pages, which begins with page @page of a slot, with one

@@ -8,6 +8,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "volume/page_keeping.h"
 #include "volume/volume_private.h"
 #include "volume/whole_chapter.h"
 

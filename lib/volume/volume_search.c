@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "base/message.h"
 #include "volume/lookup.h"
+#include "volume/page_keeping.h"
 #include "volume/volume_private.h"
 
 #define BATCH_LOOKUPS 64u

@@ -19,6 +19,7 @@
 #include "index_image.h"
 #include "volume/find_chapters.h"
 #include "volume/layout.h"
+#include "volume/page_keeping.h"
 #include "volume/volume.h"
 #include "volume/volume_private.h"
 #include "volume/volume_search.h"
@@ -314,6 +315,7 @@ END_TEST
 enum way {
 	PARTS,	  /* small parts, as from the system's page cache */
 	PAGES,	  /* whole pages, as from a device */
+	FILLED,	  /* as PARTS, with a cache that has room for pages */
 	TOGETHER, /* whole pages, many lookups at once */
 	CROWDED,  /* as PARTS, with so many lookups of one chapter that its pages are kept */
 	MAPPED,	  /* parts in place, many lookups at once */
@@ -327,6 +329,8 @@ static void set_way(struct opened *o, enum way way)
 {
 	atomic_store(&o->volume->reader.slowness,
 		     way == PAGES || way == TOGETHER ? 1 << 30 : -(1 << 30));
+	if (way == PARTS || way == CROWDED)
+		memset(o->volume->reader.quick_room, 0, sizeof(o->volume->reader.quick_room));
 }
 
 /* Looks for a name in one record page. */
@@ -526,6 +530,119 @@ START_TEST(a_small_cache_keeps_no_pages_of_crowds)
 }
 END_TEST
 
+static int look_at_nothing(void *context, const uint8_t *page)
+{
+	(void)context;
+	(void)page;
+	return 0;
+}
+
+/* Opens the volume again, with a cache for so many pages. */
+static void open_with_cache(struct opened *o, uint32_t pages)
+{
+	const uint32_t page_bytes = o->volume->geometry.page_bytes;
+	uint64_t heads = slot_table_full_bytes(&o->volume->geometry);
+	uint64_t bytes = pages * page_cache_page_bytes(page_bytes);
+	struct uds_env env;
+
+	/* Heads get half at most. */
+	bytes += heads < bytes ? heads : bytes;
+	volume_close(o->volume);
+	ck_assert_int_eq(env_complete(NULL, &env), 0);
+	ck_assert_int_eq(volume_open(o->io, &o->layout, bytes, NULL, &env, &o->volume), 0);
+	ck_assert_uint_eq(page_cache_limit(o->volume->reader.cache), pages);
+}
+
+/* Where reads are quick, pages are cached if so much room is there that most are found. */
+START_TEST(quick_reads_cache_index_pages_first_and_record_pages_if_there_is_room)
+{
+	static const struct {
+		uint32_t index_part, record_part; /* of all, eighths */
+		bool index, records;		  /* are cached */
+		uint32_t most_reads;		  /* of a lookup, once they are */
+	} rooms[] = {
+		{ 1, 0, false, false, 2 },
+		{ 2, 0, true, false, 1 },
+		{ 8, 0, true, false, 1 },
+		{ 8, 8, true, true, 0 },
+	};
+
+	if (vectors_dir() == NULL)
+		skip_test("quick_reads_cache_index_pages_first_and_record_pages_if_there_is_room: "
+			  "no vectors");
+	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		struct found_chapters found;
+		const struct geometry *g;
+		struct page_cache *cache;
+		uint64_t second;
+		struct opened o;
+
+		open_image("early-expiry", &o); /* 40 chapters */
+		g = &o.volume->geometry;
+		open_with_cache(&o, (rooms[i].index_part * g->index_pages_per_chapter +
+				     rooms[i].record_part * g->record_pages_per_chapter) *
+					    g->chapters_per_volume / 8);
+		g = &o.volume->geometry;
+		cache = o.volume->reader.cache;
+		found = find(&o);
+		set_way(&o, FILLED);
+		search_all(&o, found.oldest, FILLED);
+		second = volume_pages_read(o.volume);
+		ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_INDEX),
+				  rooms[i].index ? g->index_pages_per_chapter : 0);
+		ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_RECORDS),
+				  rooms[i].records ? g->record_pages_per_chapter : 0);
+		search_all(&o, found.oldest, FILLED);
+		/* Two names for each record; one read for each page that is not cached. */
+		ck_assert_uint_le(volume_pages_read(o.volume) - second,
+				  2 * g->records_per_chapter * rooms[i].most_reads);
+		ck_assert_uint_ge(volume_pages_read(o.volume) - second,
+				  2 * g->records_per_chapter * rooms[i].most_reads * 9 / 10);
+		found_chapters_free(o.volume, &found);
+		close_image(&o);
+	}
+}
+END_TEST
+
+/* More chapters than there is room for: nothing that is cached makes way. */
+START_TEST(quick_reads_do_not_evict_index_pages)
+{
+	struct found_chapters found;
+	uint32_t limit;
+	struct opened o;
+
+	if (vectors_dir() == NULL)
+		skip_test("quick_reads_do_not_evict_index_pages: no vectors");
+	open_image("early-expiry", &o);
+	limit = o.volume->geometry.index_pages_per_chapter * 10;
+	open_with_cache(&o, limit);
+	found = find(&o);
+	set_way(&o, FILLED);
+	for (uint64_t vcn = found.oldest; vcn < found.oldest + 30; vcn++) {
+		struct page_cache *cache = o.volume->reader.cache;
+
+		search_all(&o, vcn, FILLED);
+		ck_assert_uint_le(page_cache_count(cache, PAGE_OF_INDEX), limit);
+	}
+	ck_assert_uint_eq(page_cache_count(o.volume->reader.cache, PAGE_OF_INDEX), limit);
+	/* The first chapter is still there, the last one is not. */
+	for (uint64_t vcn = found.oldest; vcn < found.oldest + 30; vcn += 29) {
+		struct page_request request = { .keep = true };
+		int r;
+
+		for (uint32_t page = 0; page < o.volume->geometry.index_pages_per_chapter; page++) {
+			request.claim = volume_claim(
+				o.volume, geometry_physical_chapter(&o.volume->geometry, vcn), vcn,
+				page);
+			ck_assert(page_reader_look(&o.volume->reader, &request, look_at_nothing,
+						   NULL, &r) == (vcn == found.oldest));
+		}
+	}
+	found_chapters_free(o.volume, &found);
+	close_image(&o);
+}
+END_TEST
+
 START_TEST(chapter_indexes_are_read_whole_and_record_pages_searched_alone)
 {
 	struct index_page_head *heads;
@@ -627,7 +744,7 @@ START_TEST(damaged_index_pages_are_named_by_lookups)
 		byte ^= page_damages[i].xor ;
 		uds_io_write(o.io, &byte, 1, offset + page_damages[i].at);
 		r = volume_search_chapter(o.volume, found.oldest, &name, &there, &data, &message);
-		if (_i == PARTS && !page_damages[i].in_parts)
+		if ((_i == PARTS || _i == FILLED) && !page_damages[i].in_parts)
 			ck_assert_int_eq(r, 0);
 		else
 			ck_assert_msg(r == UDS_ERR_CORRUPT &&
@@ -882,6 +999,8 @@ int main(void)
 			    WAYS);
 	tcase_add_test(tc, pages_that_are_kept_are_of_the_chapter_that_is_there);
 	tcase_add_test(tc, a_small_cache_keeps_no_pages_of_crowds);
+	tcase_add_test(tc, quick_reads_cache_index_pages_first_and_record_pages_if_there_is_room);
+	tcase_add_test(tc, quick_reads_do_not_evict_index_pages);
 	tcase_add_test(tc, chapter_indexes_are_read_whole_and_record_pages_searched_alone);
 	tcase_add_loop_test(tc, damaged_index_pages_are_named_by_lookups, 0, TOGETHER);
 	tcase_add_test(tc,

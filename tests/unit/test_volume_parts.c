@@ -285,7 +285,7 @@ START_TEST(the_page_cache_keeps_what_is_used_and_drops_what_it_is_told)
 	ck_assert_int_eq(page_cache_make(&env, sizeof(page), 50, &cache), 0);
 	for (uint32_t n = 0; n < 1000; n++) {
 		put_le32(page, n);
-		page_cache_add(cache, n, page);
+		page_cache_add(cache, n, PAGE_OF_RECORDS, page);
 		if (n % 8 == 0) {
 			ck_assert(page_cache_read(cache, n, first_bytes, NULL, &result));
 			ck_assert_int_eq(result, (int)n);
@@ -308,6 +308,37 @@ START_TEST(the_page_cache_keeps_what_is_used_and_drops_what_it_is_told)
 	page_cache_drop(cache, 0, 1000);
 	for (uint32_t n = 0; n < 1000; n++)
 		ck_assert(!page_cache_read(cache, n, first_bytes, NULL, &result));
+	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_RECORDS), 0);
+	page_cache_free(cache);
+}
+END_TEST
+
+/* Both were used once, long ago, and one of them leads to many others. */
+START_TEST(the_page_cache_evicts_index_pages_after_record_pages)
+{
+	struct uds_env env = default_env();
+	struct page_cache *cache;
+	uint8_t page[64] = { 0 };
+	unsigned int evicted[PAGE_KINDS] = { 0 };
+	int result;
+
+	/* One shard. */
+	ck_assert_int_eq(page_cache_make(&env, sizeof(page), 10, &cache), 0);
+	for (uint32_t n = 0; n < 10; n++) {
+		page_cache_add(cache, n, n % 2 == 0 ? PAGE_OF_INDEX : PAGE_OF_RECORDS, page);
+		ck_assert(page_cache_read(cache, n, first_bytes, NULL, &result));
+	}
+	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_INDEX), 5);
+	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_RECORDS), 5);
+	/* Pages that are never asked for take the places of all record pages first. */
+	for (uint32_t n = 10; n < 15; n++)
+		page_cache_add(cache, n, PAGE_OF_RECORDS, page);
+	for (uint32_t n = 0; n < 10; n++)
+		evicted[n % 2] += !page_cache_read(cache, n, first_bytes, NULL, &result);
+	ck_assert_uint_eq(evicted[PAGE_OF_INDEX], 0);
+	ck_assert_uint_eq(evicted[PAGE_OF_RECORDS], 5);
+	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_INDEX), 5);
+	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_RECORDS), 5);
 	page_cache_free(cache);
 }
 END_TEST
@@ -667,6 +698,7 @@ int main(void)
 	tcase_add_test(tc, heads_beyond_the_budget_go_but_not_those_in_use);
 	tcase_add_test(tc, writers_and_readers_exclude_each_other);
 	tcase_add_test(tc, the_page_cache_keeps_what_is_used_and_drops_what_it_is_told);
+	tcase_add_test(tc, the_page_cache_evicts_index_pages_after_record_pages);
 	tcase_add_test(tc, a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting);
 	tcase_add_loop_test(tc, every_allocation_may_fail, 0, 2);
 	tcase_add_loop_test(tc, every_operation_of_the_io_may_fail, 0, 2);
