@@ -69,6 +69,32 @@ static int search_one(struct volume *volume, struct volume_search *search, bool 
 	return search->status;
 }
 
+/* How many lookups ahead the processor fetches what they need. */
+#define FETCH_AHEAD	 8u
+#define FETCH_HEAD_AHEAD 4u
+
+/* Of the chapter that is searched now, the processor has it already. */
+static void prefetch(const struct volume *volume, const struct volume_search *searches,
+		     size_t count, size_t i)
+{
+	const uint64_t now = searches[i].vcn;
+
+	if (i + FETCH_AHEAD < count && searches[i + FETCH_AHEAD].vcn != now)
+		volume_lookup_prefetch(volume, searches[i + FETCH_AHEAD].vcn,
+				       &searches[i + FETCH_AHEAD].name);
+	if (i + FETCH_HEAD_AHEAD < count && searches[i + FETCH_HEAD_AHEAD].vcn != now)
+		volume_lookup_prefetch_head(volume, searches[i + FETCH_HEAD_AHEAD].vcn,
+					    &searches[i + FETCH_HEAD_AHEAD].name);
+}
+
+/* The first ones have none ahead of them that fetch for them. */
+static void prefetch_first(const struct volume *volume, const struct volume_search *searches,
+			   size_t count)
+{
+	for (size_t i = 0; i < count && i < FETCH_AHEAD; i++)
+		volume_lookup_prefetch(volume, searches[i].vcn, &searches[i].name);
+}
+
 /* Up to BATCH_LOOKUPS lookups that are under way together. */
 struct lookup_batch {
 	struct volume_lookup lookups[BATCH_LOOKUPS];
@@ -77,14 +103,22 @@ struct lookup_batch {
 	struct page_request *requests[BATCH_LOOKUPS];
 };
 
-/* Steps those that wait and keeps those that wait again. Returns how many. */
-static size_t step_all(struct volume *volume, struct lookup_batch *batch, size_t waiting)
+/*
+ * Steps those that wait and keeps those that wait again. Returns how many.
+ *
+ * @searches: of all lookups at the first step, which has nothing in the processor's cache yet; NULL
+ *     afterwards.
+ */
+static size_t step_all(struct volume *volume, struct lookup_batch *batch,
+		       const struct volume_search *searches, size_t waiting)
 {
 	size_t again = 0;
 
 	for (size_t i = 0; i < waiting; i++) {
 		struct volume_lookup *lookup = batch->waiting[i];
 
+		if (searches != NULL)
+			prefetch(volume, searches, waiting, i);
 		if (volume_lookup_step(volume, lookup) != VOLUME_WANTS_PAGE)
 			continue;
 		batch->waiting[again] = lookup;
@@ -128,6 +162,7 @@ static int search_batch(struct volume *volume, struct lookup_batch *batch,
 	int first = 0;
 
 	count_crowds(searches, count, &crowds);
+	prefetch_first(volume, searches, count);
 	for (size_t i = 0; i < count; i++) {
 		start(&batch->lookups[i], &searches[i], &batch->messages[i]);
 		/* Each page is read once for all of them, with room to keep it or without. */
@@ -136,8 +171,11 @@ static int search_batch(struct volume *volume, struct lookup_batch *batch,
 		batch->waiting[i] = &batch->lookups[i];
 	}
 	/* Each round makes one read for every lookup that still waits, all of them together. */
-	while ((waiting = step_all(volume, batch, waiting)) > 0)
+	waiting = step_all(volume, batch, searches, waiting);
+	while (waiting > 0) {
 		volume_read_pages(volume, batch->requests, waiting);
+		waiting = step_all(volume, batch, NULL, waiting);
+	}
 	for (size_t i = 0; i < count; i++) {
 		finish(&batch->lookups[i], &searches[i]);
 		/* The others keep their own status; the caller gets the first sentence. */
@@ -180,24 +218,6 @@ static int search_together(struct volume *volume, struct volume_search *searches
 	return first;
 }
 
-/* How many lookups ahead the processor fetches what they need. */
-#define FETCH_AHEAD	 8u
-#define FETCH_HEAD_AHEAD 4u
-
-/* Of the chapter that is searched now, the processor has it already. */
-static void prefetch(const struct volume *volume, const struct volume_search *searches,
-		     size_t count, size_t i)
-{
-	const uint64_t now = searches[i].vcn;
-
-	if (i + FETCH_AHEAD < count && searches[i + FETCH_AHEAD].vcn != now)
-		volume_lookup_prefetch(volume, searches[i + FETCH_AHEAD].vcn,
-				       &searches[i + FETCH_AHEAD].name);
-	if (i + FETCH_HEAD_AHEAD < count && searches[i + FETCH_HEAD_AHEAD].vcn != now)
-		volume_lookup_prefetch_head(volume, searches[i + FETCH_HEAD_AHEAD].vcn,
-					    &searches[i + FETCH_HEAD_AHEAD].name);
-}
-
 int volume_search_many(struct volume *volume, struct volume_search *searches, size_t count,
 		       struct uds_message *ret_message)
 {
@@ -210,6 +230,7 @@ int volume_search_many(struct volume *volume, struct volume_search *searches, si
 		return search_together(volume, searches, count, ret_message);
 	count_crowds(searches, count, &crowds);
 	keeps = count >= CROWD && page_reader_can_keep(&volume->reader);
+	prefetch_first(volume, searches, count);
 	for (size_t i = 0; i < count; i++) {
 		prefetch(volume, searches, count, i);
 		r = search_one(volume, &searches[i],
