@@ -116,20 +116,19 @@ static bool area_of(const struct area_reader *reader, uint64_t piece, uint64_t *
 	return cow_area_chunk(reader->g, *ret_area) < reader->g->device_chunks;
 }
 
-static int ask(struct area_reader *reader)
+static void ask(struct area_reader *reader)
 {
 	while (reader->asked < reader->taken + reader->window) {
 		struct area_piece *slot = &reader->slots[reader->asked % reader->depth];
 		struct uds_io_request *request = &slot->request;
 		uint64_t area;
-		int r;
 
 		/*
 		 * Nothing to read ahead any more; whether that is damage is decided by the call
 		 * that takes it.
 		 */
 		if (!area_of(reader, reader->asked, &area))
-			return 0;
+			return;
 		slot->done = false;
 		request->io = reader->io;
 		request->kind = UDS_IO_READ;
@@ -139,12 +138,9 @@ static int ask(struct area_reader *reader)
 		request->offset = cow_area_chunk(reader->g, area) * reader->g->chunk_bytes +
 				  reader->asked % reader->pieces_per_area * reader->piece_bytes;
 		request->user = slot;
-		r = uds_io_engine_submit(reader->engine, &request, 1);
-		if (r < 0)
-			return r;
+		engine_submit(reader->engine, &request, 1);
 		reader->asked++;
 	}
-	return 0;
 }
 
 static void wait_for(struct area_reader *reader, const struct area_piece *slot)
@@ -168,11 +164,9 @@ static int take_piece(struct area_reader *reader, uint8_t *ret_bytes, struct uds
 
 	if (!area_of(reader, reader->taken, &area))
 		return area_cut_short(reader->io, reader->g, area, message);
-	r = ask(reader);
-	if (r == 0) {
-		wait_for(reader, slot);
-		r = slot->request.status;
-	}
+	ask(reader);
+	wait_for(reader, slot);
+	r = slot->request.status;
 	if (r < 0)
 		return failure(message, r, "%s: reading area %" PRIu64 ", chunk %" PRIu64 ": %s",
 			       uds_io_name(reader->io), area, cow_area_chunk(reader->g, area),

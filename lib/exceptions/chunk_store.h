@@ -80,9 +80,6 @@ struct chunk_store_ops {
 	 */
 	int (*check_damage)(struct chunk_store *store, struct uds_message *message);
 
-	/* Whether two old chunks share a new one, so that none is written in place. */
-	bool (*has_shared_chunks)(struct chunk_store *store);
-
 	/* Repairs what a failed write left: before data is written in place, or past the list. */
 	int (*settle)(struct chunk_store *store, struct uds_message *message);
 

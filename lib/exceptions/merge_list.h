@@ -42,6 +42,9 @@ int store_end_merge(struct uds_exception_store *store, struct uds_message *messa
  */
 int store_refuse_merge(struct uds_exception_store *store, struct uds_message *message);
 
+/* Whether two old chunks share a new one, so that none is written in place. */
+bool store_has_shared_chunks(const struct uds_exception_store *store);
+
 /* Whether an earlier entry hides this one. */
 bool store_is_hidden(struct uds_exception_store *store, const struct uds_exception *exception);
 

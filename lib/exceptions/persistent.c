@@ -125,11 +125,6 @@ static int check_damage(struct chunk_store *store, struct uds_message *message)
 	return store_check_damage(persistent(store), message);
 }
 
-static bool has_shared_chunks(struct chunk_store *store)
-{
-	return persistent(store)->damage.new_twice != 0;
-}
-
 static int settle(struct chunk_store *store, struct uds_message *message)
 {
 	return store_repair(persistent(store), message);
@@ -167,7 +162,6 @@ const struct chunk_store_ops persistent_store_ops = {
 	.check_target = check_target,
 	.get_data = get_data,
 	.check_damage = check_damage,
-	.has_shared_chunks = has_shared_chunks,
 	.settle = settle,
 	.flush = flush,
 	.invalidate = invalidate,

@@ -117,7 +117,7 @@ static int write_all(struct takeoff *t,
 	size_t asked = 0, reaped = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < t->count && r == 0; i++) {
+	for (size_t i = 0; i < t->count; i++) {
 		struct uds_io_request *request = &t->requests[i];
 
 		request->io = store->io;
@@ -129,8 +129,8 @@ static int write_all(struct takeoff *t,
 			continue;
 		/* Before the submit: from here on the device's content is not known. */
 		t->touched = true;
-		r = uds_io_engine_submit(t->engine, &request, 1);
-		asked += r == 0;
+		engine_submit(t->engine, &request, 1);
+		asked++;
 	}
 	/*
 	 * All of them, also after a failure: the requests and buffers are ours, and go when this

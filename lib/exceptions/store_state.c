@@ -105,6 +105,11 @@ int store_check_damage(const struct uds_exception_store *store, struct uds_messa
 	return 0;
 }
 
+bool store_has_shared_chunks(const struct uds_exception_store *store)
+{
+	return store->damage.new_twice != 0;
+}
+
 bool store_is_readable(struct uds_exception_store *store)
 {
 	bool readable;

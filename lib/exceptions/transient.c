@@ -192,12 +192,6 @@ static void get_data(struct chunk_store *store, uint64_t new_chunk, uint64_t *re
 	*ret_end = UINT64_MAX;
 }
 
-static bool no(struct chunk_store *store)
-{
-	(void)store;
-	return false;
-}
-
 static int nothing(struct chunk_store *store, struct uds_message *message)
 {
 	(void)store;
@@ -248,7 +242,6 @@ const struct chunk_store_ops transient_store_ops = {
 	.check_target = check_target,
 	.get_data = get_data,
 	.check_damage = nothing,
-	.has_shared_chunks = no,
 	.settle = nothing,
 	.flush = flush,
 	.invalidate = nothing,

@@ -142,36 +142,13 @@ static void release_slot(struct copier *copier, struct slot *slot)
 	copier->free = slot;
 }
 
-/* What was not handed over is as if it had failed. */
-static void not_submitted(struct copier *copier, struct uds_io_request *const *requests,
-			  size_t count, int status)
-{
-	if (copier->status == 0)
-		copier->status = failure(copier->message, status, "handing over a copy: %s",
-					 uds_strerror(status));
-	for (size_t i = 0; i < count; i++) {
-		struct slot *slot = requests[i]->user;
-
-		/* As if its read had come back: a slot is let go when nothing of it is pending. */
-		if (slot->state == SLOT_READING)
-			slot->pending--;
-		if (slot != copier->filling && slot->pending == 0)
-			release_slot(copier, slot);
-	}
-}
-
 static void submit(struct copier *copier, unsigned int *in_flight,
 		   struct uds_io_request *const *requests, size_t count)
 {
-	int r;
-
 	if (count == 0)
 		return;
-	r = uds_io_engine_submit(copier->engine, requests, count);
-	if (r == 0)
-		*in_flight += (unsigned int)count;
-	else
-		not_submitted(copier, requests, count, r);
+	*in_flight += (unsigned int)count;
+	engine_submit(copier->engine, requests, count);
 }
 
 static uint8_t *compare_buffer(const struct copier *copier, const struct slot *slot)
@@ -378,7 +355,7 @@ static void start_reads(struct copier *copier)
 			/*
 			 * Every slot is on its way: the next transfer that ends may give one back.
 			 */
-			if (copier->free == NULL || copier->status < 0)
+			if (copier->free == NULL)
 				break;
 			start_filling(copier);
 		}

@@ -366,6 +366,12 @@ UDS_PUBLIC int uds_io_engine_submit(struct uds_io_engine *engine,
 	return 0;
 }
 
+void engine_submit(struct uds_io_engine *engine, struct uds_io_request *const *requests,
+		   size_t count)
+{
+	(void)uds_io_engine_submit(engine, requests, count);
+}
+
 /* ---- handing them out ---- */
 
 UDS_PUBLIC int uds_io_engine_reap(struct uds_io_engine *engine, struct uds_io_request **ret_done,

@@ -117,6 +117,13 @@ int io_status(const struct uds_io *io, const char *operation, int said);
 int engine_open(struct uds_io_engine *share, unsigned int depth, const struct uds_env *env,
 		struct uds_io_engine **ret_engine);
 
+/*
+ * uds_io_engine_submit() by a part of the library that never has more in flight than its engine is
+ * deep: that is not refused.
+ */
+void engine_submit(struct uds_io_engine *engine, struct uds_io_request *const *requests,
+		   size_t count);
+
 /* uds_io_read and uds_io_write with a sentence that names the I/O, the place and the reason. */
 int io_read(struct uds_io *io, void *buffer, size_t length, uint64_t offset,
 	    struct uds_message *message);

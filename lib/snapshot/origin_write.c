@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/message.h"
 #include "base/visibility.h"
+#include "exceptions/merge_list.h"
 #include "snapshot/device.h"
 #include "snapshot/keep_old.h"
 #include "snapshot/write_window.h"
@@ -22,7 +23,7 @@ static int write_unmerged(struct uds_snapshot *s, struct write_window *w, uint64
 	 * A write in place to a chunk that two entries share would change both (uds-cow, 5, rule
 	 * 6).
 	 */
-	if (s->store->ops->has_shared_chunks(s->store))
+	if (store_has_shared_chunks(device_list(s)))
 		return failure(w->message, UDS_ERR_CORRUPT,
 			       "%s: new chunks are used twice: they are not written",
 			       uds_io_name(s->cow));

@@ -58,12 +58,7 @@ static void submit(struct chapter_stream *stream, uint32_t slot, struct ahead *a
 	page_reader_want_row(reader, slot, stream->first_page, stream->bytes, ahead->buffer,
 			     request);
 	request->user = ahead;
-	/*
-	 * A request that was refused never comes back from reap(): it is done here, or wait_for()
-	 * would hang.
-	 */
-	ahead->status = uds_io_engine_submit(stream->engine, &request, 1);
-	ahead->done = ahead->status < 0;
+	engine_submit(stream->engine, &request, 1);
 }
 
 /* Lets all buffers be filled that the caller does not have. */

@@ -103,7 +103,7 @@ void lookup_flight_go(struct lookup_flight *flight, struct volume_lookup *const 
 	atomic_fetch_add(&flight->count, (unsigned int)reads);
 	atomic_fetch_add_explicit(&volume->reader.pages_read, reads, memory_order_relaxed);
 	/* There is room: no more lookups are in flight than the engine is deep. */
-	(void)uds_io_engine_submit(flight->engine, transfers, reads);
+	engine_submit(flight->engine, transfers, reads);
 }
 
 size_t lookup_flight_reap(struct lookup_flight *flight, struct volume_lookup **ret_lookups,
@@ -135,7 +135,7 @@ void lookup_flight_wake(struct lookup_flight *flight)
 	if (atomic_exchange(&flight->waking, true))
 		return;
 	*request = (struct uds_io_request){ .io = flight->volume->io, .kind = UDS_IO_READ };
-	(void)uds_io_engine_submit(flight->engine, &request, 1);
+	engine_submit(flight->engine, &request, 1);
 }
 
 unsigned int lookup_flight_count(const struct lookup_flight *flight)

@@ -363,10 +363,9 @@ static void read_together(struct page_reader *reader, struct page_request *const
 	atomic_fetch_add_explicit(&reader->pages_read, reads, memory_order_relaxed);
 	r = take_engine(reader, &engine);
 	if (r == 0) {
-		r = uds_io_engine_submit(engine->engine, transfers, reads);
+		engine_submit(engine->engine, transfers, reads);
 		/* All come back before the engine goes to others, which would get ours. */
-		if (r == 0)
-			(void)uds_io_engine_reap(engine->engine, done, reads, reads, -1);
+		(void)uds_io_engine_reap(engine->engine, done, reads, reads, -1);
 		give_engine(reader, engine);
 	}
 	for (size_t i = 0; i < count; i++)
