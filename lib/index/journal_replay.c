@@ -127,6 +127,24 @@ static bool is_store(const struct operation *operation)
 }
 
 /*
+ * Puts a record into the open chapter. @entered: what its entry in the volume index came to;
+ * without one it is no record, as when a request finds no room for it.
+ */
+static int put_record(struct batch *batch, const struct operation *operation, int entered)
+{
+	const struct uds_request *request = operation->request;
+	uint32_t room;
+
+	if (entered == UDS_ERR_OVERFLOW) {
+		batch->zone->counters.overflows++;
+		return 0;
+	}
+	return entered < 0 ? entered
+			   : open_zone_put(batch->zone->open, &request->name, &request->new_data,
+					   &room);
+}
+
+/*
  * A name whose chapter is damaged, or is to be passed over, cannot be asked for: it is taken for
  * the one that is meant, as in a rebuild (replay.c).
  */
@@ -135,7 +153,6 @@ static int force(struct batch *batch, struct operation *operation)
 	struct uds_index *index = batch->index;
 	const struct uds_request *request = operation->request;
 	struct hint hint;
-	uint32_t room;
 	int r;
 
 	volume_index_get(index->volume_index, &operation->place, &request->name, &hint);
@@ -150,12 +167,7 @@ static int force(struct batch *batch, struct operation *operation)
 	r = hint.found
 		    ? volume_index_set(index->volume_index, &hint, index->newest)
 		    : volume_index_put(index->volume_index, &hint, &request->name, index->newest);
-	if (r == UDS_ERR_OVERFLOW) {
-		batch->zone->counters.overflows++;
-		return 0;
-	}
-	return r < 0 ? r
-		     : open_zone_put(batch->zone->open, &request->name, &request->new_data, &room);
+	return put_record(batch, operation, r);
 }
 
 static int take_steps(struct replayer *replayer, struct batch *batch, size_t i)
@@ -193,21 +205,14 @@ static int take_steps(struct replayer *replayer, struct batch *batch, size_t i)
  */
 static int pass_by_other(struct batch *batch, struct operation *operation, struct hint *hint)
 {
+	const struct uds_record_name *name = &operation->request->name;
 	struct uds_index *index = batch->index;
-	const struct uds_request *request = operation->request;
-	uint32_t room;
-	int r;
 
 	if (!is_store(operation))
 		return 0;
 	batch->zone->changed = true;
-	r = volume_index_put(index->volume_index, hint, &request->name, index->newest);
-	if (r == UDS_ERR_OVERFLOW) {
-		batch->zone->counters.overflows++;
-		return 0;
-	}
-	return r < 0 ? r
-		     : open_zone_put(batch->zone->open, &request->name, &request->new_data, &room);
+	return put_record(batch, operation,
+			  volume_index_put(index->volume_index, hint, name, index->newest));
 }
 
 /* What is found for the name from now on is the entry of another one. */
