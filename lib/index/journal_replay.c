@@ -145,6 +145,15 @@ static int put_record(struct batch *batch, const struct operation *operation, in
 }
 
 /*
+ * Whether the chapter of the name's entry is the one that could not be asked. If it is a sparse
+ * chapter, which most names have no entry for, the entry is another name's.
+ */
+static bool is_meant(const struct operation *operation, const struct hint *hint)
+{
+	return hint->found && operation->hint.vcn == hint->vcn && operation->hint.status < 0;
+}
+
+/*
  * A name whose chapter is damaged, or is to be passed over, cannot be asked for: it is taken for
  * the one that is meant, as in a rebuild (replay.c).
  */
@@ -158,13 +167,13 @@ static int force(struct batch *batch, struct operation *operation)
 	volume_index_get(index->volume_index, &operation->place, &request->name, &hint);
 	batch->zone->changed = true;
 	if (!is_store(operation)) {
-		if (hint.found && operation_may_remove(operation, hint.vcn)) {
+		if (is_meant(operation, &hint) && operation_may_remove(operation, hint.vcn)) {
 			left_out_note_deletion(index, batch->zone, &request->name, hint.vcn);
 			volume_index_remove(index->volume_index, &hint);
 		}
 		return 0;
 	}
-	r = hint.found
+	r = is_meant(operation, &hint)
 		    ? volume_index_set(index->volume_index, &hint, index->newest)
 		    : volume_index_put(index->volume_index, &hint, &request->name, index->newest);
 	return put_record(batch, operation, r);

@@ -18,6 +18,7 @@
 #include "given_io.h"
 #include "extras/journal.h"
 #include "fault_io.h"
+#include "index_damage.h"
 #include "names.h"
 #include "volume/layout.h"
 
@@ -561,6 +562,155 @@ START_TEST(a_sparse_chapter_has_nothing_that_the_journal_took_back)
 }
 END_TEST
 
+/* Where the record pages of a chapter lie on a device. */
+static void find_record_pages(struct uds_io *io, uint64_t vcn, uint64_t *ret_offset,
+			      uint64_t *ret_bytes)
+{
+	struct index_damage first = { RECORD_PAGE, vcn, 0 };
+	struct layout layout;
+
+	ck_assert_int_eq(layout_read(io, 0, &f.message, &layout), 0);
+	index_damage_place(&layout, &first, ret_offset, ret_bytes);
+	*ret_bytes *= layout.geometry.record_pages_per_chapter;
+}
+
+static void overwrite(struct uds_io *io, uint64_t offset, uint64_t bytes)
+{
+	uint8_t *garbage = malloc((size_t)bytes);
+
+	memset(garbage, 0xa5, (size_t)bytes);
+	ck_assert_int_eq(uds_io_write(io, garbage, (size_t)bytes, offset), 0);
+	free(garbage);
+}
+
+static int open_skipping(struct uds_io *io, bool skip, struct uds_index **ret_index)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+
+	options.env = &f.env;
+	options.skip_unreadable = skip;
+	return uds_index_open(io, &options, &f.message, ret_index);
+}
+
+/*
+ * The chapter that the names were in cannot tell whether it has them. @_i: 0: it is damaged; 1: it
+ * cannot be read, which is an error unless that is to be passed over.
+ */
+START_TEST(what_the_journal_says_of_a_lost_chapter_counts)
+{
+	enum { NAMES = 40 };
+	struct expected expected[NAMES];
+	uint64_t offset, bytes;
+	struct fault_plan plan;
+	struct uds_index *index;
+	struct uds_io *copy;
+
+	begin();
+	for (uint32_t i = 0; i < NAMES; i++)
+		update(i, 1);
+	close_chapter();
+	save();
+	for (uint32_t i = 0; i < NAMES; i++) {
+		if (i % 2 > 0)
+			delete (i);
+		else
+			update(i, 2);
+		expected[i] = (struct expected){ i, i % 2 > 0 ? 0 : 2 };
+	}
+	flush();
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, copy_device(), NULL, &copy), 0);
+	find_record_pages(copy, 0, &offset, &bytes);
+	if (_i == 0) {
+		overwrite(copy, offset, bytes);
+	} else {
+		fault_plan_spoil(&plan, FAULT_READ, offset, bytes);
+		ck_assert_int_eq(open_skipping(copy, false, &index), -EIO);
+		ck_assert_str_ne(f.message.text, "");
+	}
+	ck_assert_msg(open_skipping(copy, _i > 0, &index) == 0, "%s", f.message.text);
+	check(index, expected, NAMES, "lost chapter");
+	ck_assert_int_eq(uds_index_save(index), 0);
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(open_on(copy, 1, UDS_INDEX_LOAD, false, &index), 0);
+	check(index, expected, NAMES, "saved");
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(uds_io_close(copy), 0);
+	fault_plan_end(&plan);
+	end();
+}
+END_TEST
+
+#define HOOK 2u
+
+/*
+ * Names of one place in the volume index, which have no entry once their chapter is sparse; and one
+ * that has: when that is asked for, the index of its chapter comes into the sparse cache.
+ */
+static void twin_name(uint32_t i, struct uds_record_name *ret_name)
+{
+	make_name(SEED, i, ret_name);
+	memset(ret_name->bytes, 0x5a, 8);
+	ret_name->bytes[15] = i == HOOK ? 2 : 1;
+}
+
+static void update_twin(uint32_t i, uint32_t version)
+{
+	struct uds_record_name name;
+	struct uds_record_data data;
+
+	twin_name(i, &name);
+	make_data('t', i, version, &data);
+	ck_assert_int_eq(uds_index_update(f.index, &name, &data, NULL, NULL), 0);
+}
+
+static void check_twin(struct uds_index *index, uint32_t i, uint32_t version)
+{
+	struct uds_record_name name;
+	struct uds_record_data data, right;
+	bool found = false;
+
+	twin_name(i, &name);
+	make_data('t', i, version, &right);
+	ck_assert_int_eq(uds_index_peek(index, &name, &data, &found), 0);
+	ck_assert_msg(found, "twin %u is gone", i);
+	ck_assert_mem_eq(&data, &right, sizeof(data));
+}
+
+/*
+ * The first name is found in a sparse chapter without an entry; the entry at its place is that of
+ * the second one, of a chapter that is whole. The sparse chapter is damaged.
+ */
+START_TEST(a_name_of_a_lost_sparse_chapter_leaves_the_entry_of_its_twin_alone)
+{
+	uint64_t offset, bytes;
+	struct uds_index *index;
+	struct uds_io *copy;
+
+	begin_with(12, 10, true);
+	update_twin(0, 1);
+	update_twin(HOOK, 1);
+	close_chapter();
+	close_chapter();
+	update_twin(1, 1);
+	close_chapter();
+	save();
+	update_twin(HOOK, 2);
+	update_twin(0, 2);
+	flush();
+	copy = copy_device();
+	find_record_pages(copy, 0, &offset, &bytes);
+	overwrite(copy, offset, bytes);
+	ck_assert_msg(open_skipping(copy, false, &index) == 0, "%s", f.message.text);
+	check_twin(index, 0, 2);
+	check_twin(index, 1, 1);
+	check_twin(index, HOOK, 2);
+	ck_assert_int_eq(uds_index_close(index), 0);
+	ck_assert_int_eq(uds_io_close(copy), 0);
+	end();
+}
+END_TEST
+
 /* The journal goes around several times, with flushes that are large and small. */
 START_TEST(the_journal_wraps)
 {
@@ -918,6 +1068,8 @@ int main(void)
 	tcase_add_loop_test(
 		tcase, names_stored_after_their_deletion_survive_two_cuts_with_other_zones, 0, 4);
 	tcase_add_loop_test(tcase, a_sparse_chapter_has_nothing_that_the_journal_took_back, 0, 2);
+	tcase_add_loop_test(tcase, what_the_journal_says_of_a_lost_chapter_counts, 0, 2);
+	tcase_add_test(tcase, a_name_of_a_lost_sparse_chapter_leaves_the_entry_of_its_twin_alone);
 	tcase_add_test(tcase, the_journal_wraps);
 	tcase_add_test(tcase, many_deletions_survive);
 	tcase_add_loop_test(tcase, a_failed_flush_promises_nothing_and_the_next_one_all, 0, 2);
