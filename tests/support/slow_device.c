@@ -28,6 +28,7 @@ static int device_read(void *context, void *buffer, size_t length, uint64_t offs
 		pthread_cond_wait(&d->changed, &d->lock);
 	}
 	d->waiting--;
+	pthread_cond_broadcast(&d->changed);
 	delay = (struct timespec){ .tv_nsec = d->delay_ns };
 	status = d->fail_at > 0 && --d->fail_at == 0 ? -EIO : 0;
 	pthread_mutex_unlock(&d->lock);
@@ -151,6 +152,17 @@ void slow_device_release(struct slow_device *device)
 	pthread_mutex_lock(&device->lock);
 	device->held = false;
 	pthread_cond_broadcast(&device->changed);
+	pthread_mutex_unlock(&device->lock);
+}
+
+void slow_device_step(struct slow_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->held = false;
+	pthread_cond_broadcast(&device->changed);
+	while (device->waiting > 0)
+		pthread_cond_wait(&device->changed, &device->lock);
+	device->held = true;
 	pthread_mutex_unlock(&device->lock);
 }
 

@@ -54,6 +54,9 @@ void slow_index_end(struct slow_index *s);
 void slow_device_hold(struct slow_device *device);
 void slow_device_release(struct slow_device *device);
 
+/* Lets the reads end that are held, and holds those that begin later. */
+void slow_device_step(struct slow_device *device);
+
 /* Waits until so many reads are held. */
 void slow_device_wait(struct slow_device *device, unsigned int reads);
 

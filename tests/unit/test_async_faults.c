@@ -220,6 +220,83 @@ START_TEST(memory_that_is_missing_fails_only_what_needs_it)
 }
 END_TEST
 
+static void *peek_apart(void *argument)
+{
+	struct uds_record_name name;
+	struct uds_record_data data, right;
+	bool found = false, *ret_right = argument;
+
+	make_name(SLOW_SEED, 10, &name);
+	make_data('n', 10, 1, &right);
+	*ret_right = uds_index_peek(s.index, &name, &data, &found) == 0 && found &&
+		     memcmp(&data, &right, sizeof(data)) == 0;
+	return NULL;
+}
+
+static bool is_held(struct slow_device *device)
+{
+	bool held;
+
+	pthread_mutex_lock(&device->lock);
+	held = device->waiting > 0;
+	pthread_mutex_unlock(&device->lock);
+	return held;
+}
+
+/* Goes on with one operation until both its reads are done, and no further. */
+static void read_for_one(struct uds_index_queue *queue)
+{
+	slow_device_hold(&s.device);
+	/* A page of the index, and one with the record. */
+	for (unsigned int reads = 0; reads < 2; reads++) {
+		while (!is_held(&s.device))
+			ck_assert_int_eq(uds_index_reap(queue, done, COUNT, 0, 0), 0);
+		slow_device_step(&s.device);
+	}
+}
+
+/*
+ * A thread that waits for a read has the memory with which its zone carries requests out, and there
+ * is none for more: operations that have waited for reads, or behind others of their name, or have
+ * just come, all end.
+ */
+START_TEST(operations_end_where_another_thread_has_the_memory_of_their_zone)
+{
+	struct uds_index_queue *queue;
+	struct torture_env torture;
+	bool right = false;
+	pthread_t thread;
+
+	torture_env_start(&torture);
+	slow_index_begin(&s, 1, &torture.env);
+	ck_assert_int_eq(uds_index_queue_open(s.index, NULL, &queue), 0);
+	prepare(UDS_PEEK, 20);
+	/* Three of one name. */
+	for (unsigned int i = 1; i < 3; i++)
+		operations[i].request = operations[0].request;
+	ck_assert_int_eq(uds_index_submit(queue, pointers, 2, 0), 2);
+	read_for_one(queue);
+	ck_assert_int_eq(pthread_create(&thread, NULL, peek_apart, &right), 0);
+	slow_device_wait(&s.device, 1);
+	torture_env_fail_at(&torture, 1, true);
+	ck_assert_int_eq(uds_index_submit(queue, pointers + 2, COUNT - 2, 0), COUNT - 2);
+	ck_assert_int_eq(uds_index_reap(queue, done, COUNT, COUNT, -1), COUNT);
+	torture_env_fail_at(&torture, 0, false);
+	ck_assert_uint_eq(count_failed(-ENOMEM), COUNT);
+	check_sentence("device: ");
+	slow_device_release(&s.device);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert(right);
+	/* Nothing of it is left. */
+	ck_assert_int_eq(uds_index_submit(queue, pointers, COUNT, 0), COUNT);
+	ck_assert_int_eq(uds_index_reap(queue, done, COUNT, COUNT, -1), COUNT);
+	ck_assert_uint_eq(count_failed(0), 0);
+	uds_index_queue_close(queue);
+	slow_index_end(&s);
+	torture_env_end(&torture);
+}
+END_TEST
+
 START_TEST(what_a_queue_takes_is_counted_and_given_back)
 {
 	struct uds_index_statistics before = UDS_INDEX_STATISTICS_INIT, after = before;
@@ -318,6 +395,7 @@ int main(void)
 	tcase_add_test(t, damage_is_told_with_its_page);
 	tcase_add_test(t, a_chapter_that_cannot_be_written_fails_those_that_need_room);
 	tcase_add_test(t, memory_that_is_missing_fails_only_what_needs_it);
+	tcase_add_test(t, operations_end_where_another_thread_has_the_memory_of_their_zone);
 	tcase_add_test(t, what_a_queue_takes_is_counted_and_given_back);
 	tcase_add_test(t, a_queue_without_all_its_threads_is_not_opened);
 	tcase_add_test(t, an_event_descriptor_that_cannot_be_made_leaves_nothing);
