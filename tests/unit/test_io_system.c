@@ -42,6 +42,7 @@
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 enum call {
+	OPEN,
 	FSTAT,
 	PREAD,
 	PWRITE,
@@ -62,8 +63,9 @@ enum call {
 	CALLS,
 };
 
-/* The next @times calls fail with @error; 0: they transfer nothing. */
+/* After @before calls @times fail with @error; 0: they transfer nothing. */
 static struct {
+	unsigned int before;
 	unsigned int times;
 	int error;
 	unsigned int made; /* all of them */
@@ -79,7 +81,15 @@ static uint32_t direct_align; /* what statx() says; 0: what the system does */
 static void fail_next(enum call call, int error, unsigned int times)
 {
 	calls[call].error = error;
+	calls[call].before = 0;
 	calls[call].times = times;
+}
+
+/* The @nth one from now on, 1 being the next, fails. */
+static void fail_nth(enum call call, int error, unsigned int nth)
+{
+	fail_next(call, error, 1);
+	calls[call].before = nth - 1;
 }
 
 static bool fails(enum call call)
@@ -87,6 +97,10 @@ static bool fails(enum call call)
 	calls[call].made++;
 	if (calls[call].times == 0)
 		return false;
+	if (calls[call].before > 0) {
+		calls[call].before--;
+		return false;
+	}
 	calls[call].times--;
 	errno = calls[call].error;
 	return true;
@@ -111,6 +125,17 @@ int fsync(int fd)
 	}
 	errno = fsync_error;
 	return fsync_error == 0 ? 0 : -1;
+}
+
+int open(const char *name, int flags, ...)
+{
+	va_list arguments;
+	unsigned int mode;
+
+	va_start(arguments, flags);
+	mode = (flags & O_CREAT) != 0 ? va_arg(arguments, unsigned int) : 0;
+	va_end(arguments);
+	return fails(OPEN) ? -1 : NEXT(open, LARGE("open"))(name, flags, mode);
 }
 
 int fstat(int fd, struct stat *st)
@@ -556,6 +581,148 @@ START_TEST(a_standard_descriptor_that_another_thread_took_is_left_alone)
 }
 END_TEST
 
+/* ---- each call of an open ---- */
+
+static const struct way_to_open {
+	bool exists;
+	struct uds_io_file_options options;
+} ways_to_open[] = {
+	{ true, { .write = true } },
+	{ true, { .write = true, .create = true } },
+	{ true, { .write = true, .direct = UDS_IO_DIRECT_YES } },
+	{ true, { .map = true } },
+	{ true, { .no_lock = true } },
+	{ false, { .write = true, .create = true } },
+};
+
+static const enum call calls_of_open[] = { OPEN, FSTAT, FCNTL, STATX };
+
+/* The number that the next descriptor gets: the same when none was left open. */
+static int next_descriptor(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(close(fd), 0);
+	return fd;
+}
+
+/* Nothing is open then, and there is no sentence without a failure. */
+static void check_refusal(int status, const struct uds_io *io, const char *name)
+{
+	ck_assert_msg(status == -EIO || status == UDS_ERR_NO_DIRECT_IO, "%d: %s", status,
+		      message.text);
+	ck_assert_ptr_null(io);
+	ck_assert_msg(strncmp(message.text, name, strlen(name)) == 0, "%s", message.text);
+}
+
+/* Call @nth fails. Returns whether there are so many. */
+static bool open_with_failure(const struct way_to_open *way, enum call call, unsigned int nth)
+{
+	struct uds_io_file_options options = way->options;
+	const int next = next_descriptor();
+	struct uds_io *io = NULL;
+	bool met;
+	int r;
+
+	options.size = sizeof(options);
+	fail_nth(call, EIO, nth);
+	r = uds_io_open_file(path, &options, NULL, &message, &io);
+	met = calls[call].times == 0;
+	fail_next(call, 0, 0);
+	if (r == 0)
+		ck_assert_int_eq(uds_io_close(io), 0);
+	else
+		check_refusal(r, io, path);
+	ck_assert_int_eq(next_descriptor(), next);
+	/* What was there stays, unlocked; what was not is taken away again. */
+	ck_assert_int_eq(access(path, F_OK) == 0, way->exists || r == 0);
+	if (way->exists) {
+		ck_assert_int_eq(open_path(false, &io), 0);
+		ck_assert_int_eq(uds_io_close(io), 0);
+	} else {
+		unlink(path);
+	}
+	return met;
+}
+
+START_TEST(each_call_of_an_open_may_fail)
+{
+	const struct way_to_open *way = &ways_to_open[_i];
+	struct uds_io *io;
+
+	if (way->exists) {
+		ck_assert_int_eq(open_path(true, &io), 0);
+		ck_assert_int_eq(uds_io_resize(io, BYTES), 0);
+		ck_assert_int_eq(uds_io_close(io), 0);
+	}
+	for (int i = 0; i < COUNT_OF(calls_of_open); i++) {
+		unsigned int nth = 1;
+
+		while (open_with_failure(way, calls_of_open[i], nth))
+			nth++;
+	}
+}
+END_TEST
+
+/* With flags that the open takes off. */
+START_TEST(a_descriptor_stays_the_callers_whatever_call_fails)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_io *io;
+	int fd;
+
+	options.write = true;
+	for (int i = 0; i < COUNT_OF(calls_of_open); i++) {
+		bool met = true;
+
+		for (unsigned int nth = 1; met; nth++) {
+			int r;
+
+			io = NULL;
+			fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+			ck_assert_int_ge(fd, 0);
+			fail_nth(calls_of_open[i], EIO, nth);
+			r = uds_io_open_descriptor(fd, "its name", &options, NULL, &message, &io);
+			met = calls[calls_of_open[i]].times == 0;
+			fail_next(calls_of_open[i], 0, 0);
+			if (r < 0) {
+				check_refusal(r, io, "its name");
+				ck_assert_int_eq(uds_io_open_descriptor(fd, "its name", &options,
+									NULL, &message, &io),
+						 0);
+			}
+			ck_assert_int_eq(fcntl(fd, F_GETFL) & O_APPEND, 0);
+			ck_assert_int_eq(uds_io_close(io), 0);
+			ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+		}
+	}
+}
+END_TEST
+
+/* A standard number is free, and cannot be held. */
+START_TEST(without_a_hold_of_the_standard_descriptors_nothing_is_opened)
+{
+	struct uds_io_engine *engine;
+	struct uds_io *io = NULL;
+	int descriptor = -1;
+
+	fail_next(FCNTL, EBADF, 1);
+	fail_next(OPEN, EMFILE, 1);
+	ck_assert_int_eq(open_path(true, &io), calls[OPEN].made == 0 ? 0 : -EMFILE);
+	if (calls[OPEN].made == 0)
+		skip_test("the system's open() cannot be replaced");
+	ck_assert_ptr_null(io);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	ck_assert_int_eq(uds_io_engine_open(NULL, NULL, &message, &engine), 0);
+	fail_next(FCNTL, EBADF, 1);
+	fail_next(OPEN, EMFILE, 1);
+	ck_assert_int_eq(uds_io_engine_event_descriptor(engine, &descriptor), -EMFILE);
+	ck_assert_int_eq(descriptor, -1);
+	uds_io_engine_close(engine);
+}
+END_TEST
+
 /* ---- what is below the I/O ---- */
 
 START_TEST(a_key_is_made_without_random_bytes_too)
@@ -746,6 +913,9 @@ int main(void)
 			    COUNT_OF(alignments));
 	tcase_add_test(tc, flags_that_cannot_be_read_are_told);
 	tcase_add_test(tc, a_standard_descriptor_that_another_thread_took_is_left_alone);
+	tcase_add_loop_test(tc, each_call_of_an_open_may_fail, 0, COUNT_OF(ways_to_open));
+	tcase_add_test(tc, a_descriptor_stays_the_callers_whatever_call_fails);
+	tcase_add_test(tc, without_a_hold_of_the_standard_descriptors_nothing_is_opened);
 	tcase_add_test(tc, a_key_is_made_without_random_bytes_too);
 	tcase_add_test(tc, the_processors_are_counted_without_an_affinity_too);
 	tcase_add_loop_test(tc, requests_that_a_ring_does_not_take_end_and_threads_do_the_rest, 0,
