@@ -242,6 +242,25 @@ int eventfd(unsigned int value, int flags)
 }
 
 #ifdef HAVE_LIBURING
+/* The results of requests that the kernel takes now are replaced by @result, @times times. */
+static struct {
+	unsigned int times;
+	int result;
+} said;
+
+static void replace_results(struct io_uring *ring, unsigned int count)
+{
+	struct io_uring_cqe *entry;
+	unsigned int head;
+
+	if (said.times == 0)
+		return;
+	said.times--;
+	if (io_uring_wait_cqe_nr(ring, &entry, count) < 0)
+		return;
+	io_uring_for_each_cqe(ring, head, entry) entry->res = said.result;
+}
+
 int io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned int flags)
 {
 	if (fails(RING_MAKE))
@@ -251,9 +270,14 @@ int io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned in
 
 int io_uring_submit(struct io_uring *ring)
 {
+	int r;
+
 	if (fails(RING_SUBMIT))
 		return -calls[RING_SUBMIT].error;
-	return NEXT(io_uring_submit, "io_uring_submit")(ring);
+	r = NEXT(io_uring_submit, "io_uring_submit")(ring);
+	if (r > 0)
+		replace_results(ring, (unsigned int)r);
+	return r;
 }
 
 int io_uring_register_eventfd(struct io_uring *ring, int fd)
@@ -280,6 +304,9 @@ static void make_path(void)
 	directories_flushed = 0;
 	direct_align = 0;
 	memset(calls, 0, sizeof(calls));
+#ifdef HAVE_LIBURING
+	memset(&said, 0, sizeof(said));
+#endif
 }
 
 static void remove_path(void)
@@ -836,6 +863,95 @@ START_TEST(requests_that_a_ring_does_not_take_end_and_threads_do_the_rest)
 }
 END_TEST
 
+#ifdef HAVE_LIBURING
+/* A file of ones, and as many requests, each for its part of the buffer. */
+#define RING_MOST 2
+
+static int run_by(struct uds_io_engine *engine, struct uds_io *io, uint8_t kind, size_t count)
+{
+	struct uds_io_request requests[RING_MOST], *submitted[RING_MOST], *done[RING_MOST];
+	int status;
+
+	memset(requests, 0, sizeof(requests));
+	memset(ring_buffer, kind == UDS_IO_WRITE ? 1 : 0, BYTES);
+	for (size_t i = 0; i < count; i++) {
+		submitted[i] = &requests[i];
+		requests[i].io = io;
+		requests[i].kind = kind;
+		requests[i].length = kind == UDS_IO_FLUSH ? 0 : BYTES / count;
+		requests[i].offset = i * requests[i].length;
+		requests[i].buffer = ring_buffer + requests[i].offset;
+	}
+	ck_assert_int_eq(uds_io_engine_submit(engine, submitted, count), 0);
+	ck_assert_int_eq(uds_io_engine_reap(engine, done, count, count, -1), (int)count);
+	status = requests[0].status;
+	for (size_t i = 1; i < count; i++)
+		ck_assert_int_eq(requests[i].status, status);
+	if (status == 0 && kind != UDS_IO_FLUSH)
+		ck_all(ring_buffer, 1);
+	return status;
+}
+
+static const struct {
+	uint8_t kind;
+	int result;
+	unsigned int times;
+	int status;
+} results[] = {
+	{ UDS_IO_READ, -EINTR, 2, 0 },
+	{ UDS_IO_READ, -EAGAIN, 2, 0 },
+	{ UDS_IO_READ, 4096, 2, 0 }, /* the rest goes in again */
+	{ UDS_IO_READ, 0, 1, 0 },    /* and comes without the ring */
+	{ UDS_IO_READ, -EIO, 1, -EIO },
+	{ UDS_IO_WRITE, -EINTR, 1, 0 },
+	{ UDS_IO_WRITE, 100, 3, 0 },
+	{ UDS_IO_WRITE, 0, 1, -EIO },
+	{ UDS_IO_WRITE, -ENOSPC, 1, -ENOSPC },
+	{ UDS_IO_FLUSH, -EINTR, 2, 0 },
+	{ UDS_IO_FLUSH, -EIO, 1, -EIO },
+};
+
+START_TEST(what_the_kernel_says_in_a_ring_is_told_or_gone_on_from)
+{
+	struct uds_io *io;
+	struct uds_io_engine *engine = open_engine(&io);
+
+	said.result = results[_i].result;
+	said.times = results[_i].times;
+	ck_assert_int_eq(run_by(engine, io, results[_i].kind, 1),
+			 calls[RING_SUBMIT].made == 0 ? 0 : results[_i].status);
+	if (calls[RING_SUBMIT].made == 0)
+		skip_test("there is no io_uring to be replaced");
+	ck_assert_uint_eq(said.times, 0);
+	/* The ring is as good as before. */
+	ck_assert_int_eq(run_by(engine, io, UDS_IO_READ, RING_MOST), 0);
+	ck_assert_uint_eq(ring_requests(engine), 1 + RING_MOST);
+	close_engine(engine, io);
+}
+END_TEST
+
+/* The first of two is to go in again, and is not taken: nor is the second one then. */
+START_TEST(a_ring_that_takes_no_rest_of_a_transfer_ends_all_of_them)
+{
+	struct uds_io *io;
+	struct uds_io_engine *engine = open_engine(&io);
+
+	said.result = -EINTR;
+	said.times = 1;
+	fail_nth(RING_SUBMIT, ENOMEM, 2);
+	ck_assert_int_eq(run_by(engine, io, UDS_IO_READ, RING_MOST),
+			 calls[RING_SUBMIT].made == 0 ? 0 : -ENOMEM);
+	if (calls[RING_SUBMIT].made == 0)
+		skip_test("there is no io_uring to be replaced");
+	ck_assert_uint_eq(calls[RING_SUBMIT].times, 0);
+	/* Threads do the rest. */
+	ck_assert_int_eq(run_by(engine, io, UDS_IO_READ, RING_MOST), 0);
+	ck_assert_uint_eq(ring_requests(engine), RING_MOST);
+	close_engine(engine, io);
+}
+END_TEST
+#endif
+
 START_TEST(an_event_that_cannot_be_had_is_told_and_asked_for_again)
 {
 	static const enum call events[] = { EVENTFD, RING_EVENT };
@@ -920,6 +1036,11 @@ int main(void)
 	tcase_add_test(tc, the_processors_are_counted_without_an_affinity_too);
 	tcase_add_loop_test(tc, requests_that_a_ring_does_not_take_end_and_threads_do_the_rest, 0,
 			    COUNT_OF(ring_failures));
+#ifdef HAVE_LIBURING
+	tcase_add_loop_test(tc, what_the_kernel_says_in_a_ring_is_told_or_gone_on_from, 0,
+			    COUNT_OF(results));
+	tcase_add_test(tc, a_ring_that_takes_no_rest_of_a_transfer_ends_all_of_them);
+#endif
 	tcase_add_test(tc, an_event_that_cannot_be_had_is_told_and_asked_for_again);
 	tcase_add_test(tc, a_wait_without_an_event_ends_too);
 	tcase_add_test(tc, buffers_that_the_kernel_does_not_take_are_used_all_the_same);
