@@ -8,10 +8,10 @@ the figures below are reached. DIR/coverage.txt names the lines and branches tha
 Each test has written its counts below DIR/counts/TEST. A process that may write no more, or is killed, leaves half a
 file; in a folder of all tests, what later ones count for that file would be lost as well.
 """
+import array
 import collections
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -27,19 +27,47 @@ volume/page_check.c volume/page_map.c volume/region_table.c volume/save_header.c
 volume_index/load.c volume_index/load_lists.c
 """.split()
 
+FUNCTION, COUNTERS = 0x01000000, 0x01a10000  # tags in a file of counts
 
-def is_whole(path):
-    """Whether a file of counts has its end, a tag of 0. Lengths are bytes, or words before gcc 12; a negative one says
-    that all is 0 and not there."""
+
+def read_counts(path):
+    """The head of a file of counts, the unit of its lengths, and its records: tag and content, of counters their
+    values. None when it is not whole: one that was written over in part has no end, which is a tag of 0, or counters
+    without a function. Lengths are bytes, or words before gcc 12; a negative one says that all is 0 and not there."""
     with open(path, "rb") as file:
         data = file.read()
     for head, unit in ((16, 1), (12, 4)):
-        at = head
+        at, tag, records = head, None, []
         while at + 8 <= len(data):
-            at += 8 + max(struct.unpack_from("<i", data, at + 4)[0], 0) * unit
+            before, (tag, length) = tag, struct.unpack_from("<Ii", data, at)
+            content = data[at + 8:at + 8 + max(length, 0) * unit]
+            if (before == FUNCTION) != (tag == COUNTERS):
+                break
+            if tag == COUNTERS:
+                content = array.array("Q", content or bytes(-length * unit))
+            records.append((tag, content))
+            at += 8 + max(length, 0) * unit
         if at + 4 == len(data) and data[at:] == bytes(4):
-            return True
-    return False
+            return data[:head], unit, records
+    return None
+
+
+def add_counts(total, one):
+    """Adds the counters of one file to those of another of the same object."""
+    for (tag, content), (_, more) in zip(total[2], one[2]):
+        if tag == COUNTERS:
+            for i, count in enumerate(more):
+                content[i] += count
+
+
+def write_counts(path, counts):
+    head, unit, records = counts
+    with open(path, "wb") as file:
+        file.write(head)
+        for tag, content in records:
+            content = bytes(content)
+            file.write(struct.pack("<Ii", tag, len(content) // unit) + content)
+        file.write(bytes(4))
 
 
 def files_of_counts(folder):
@@ -51,24 +79,19 @@ def files_of_counts(folder):
 
 def gather(folder):
     """Adds up the counts of all tests, and puts them beside the objects. Names the files that were cut off."""
-    counts = os.path.join(folder, "counts")
-    sums = [os.path.join(folder, name) for name in ("counts.sum", "counts.next")]
-    for path in sums:
-        shutil.rmtree(path, ignore_errors=True)
+    counts, totals = os.path.join(folder, "counts"), {}
     for test in sorted(os.listdir(counts)):
         one = os.path.join(counts, test)
-        for path in files_of_counts(one):
-            if not is_whole(path):
+        for path in files_of_counts(os.path.join(one, folder[1:], "lib")):
+            name, found = "/" + os.path.relpath(path, one), read_counts(path)
+            if found is None:
                 print("cut off: %s" % os.path.relpath(path, counts))
-                os.remove(path)
-        if not os.path.exists(sums[0]):
-            shutil.copytree(one, sums[0])
-            continue
-        subprocess.run(["gcov-tool", "merge", sums[0], one, "-o", sums[1]], check=True, stdout=subprocess.DEVNULL)
-        shutil.rmtree(sums[0])
-        os.rename(sums[1], sums[0])
-    for path in files_of_counts(sums[0]):
-        shutil.copyfile(path, "/" + os.path.relpath(path, sums[0]))
+            elif name in totals:
+                add_counts(totals[name], found)
+            else:
+                totals[name] = found
+    for name, total in totals.items():
+        write_counts(name, total)
 
 
 def measure(folder):
@@ -79,7 +102,7 @@ def measure(folder):
         ["gcovr", "--root", TOP, "--object-directory", folder, "--filter", os.path.join(TOP, "lib", ""),
          "--exclude-branches-by-pattern", r"\s*assert\(.*|.*__builtin_cpu_supports\(.*",
          "--exclude-unreachable-branches",
-         "--gcov-ignore-parse-errors", "--json", report, "-j", "2", folder],
+         "--gcov-ignore-parse-errors", "--json", report, "-j", "2", os.path.join(folder, "lib")],
         check=True, stdout=subprocess.DEVNULL)
     with open(report, encoding="utf-8") as file:
         return json.load(file)["files"]
