@@ -204,19 +204,23 @@ AVX2 static uint32_t put_eights(struct bit_writer *to, const struct delta_code *
 	return i;
 }
 
+/*
+ * What is before the unary part fits into 32 bits, and so does the inverse; no delta has the sign
+ * of a lane.
+ */
+static bool fits_lanes(const struct delta_code *code, uint32_t last_key)
+{
+	return code->payload_bits + code->min_bits <= 32 && code->min_bits < 32 &&
+	       code->incr_keys > 1 && last_key <= INT32_MAX;
+}
+
 AVX2 static void put_entries_avx2(struct bit_writer *out, const struct delta_code *code,
 				  uint32_t key, const uint32_t *keys, const uint32_t *values,
 				  uint32_t count)
 {
-	/*
-	 * What is before the unary part fits into 32 bits, and so does the inverse; no delta has
-	 * the sign of a lane.
-	 */
-	const bool is_narrow = code->payload_bits + code->min_bits <= 32 && code->min_bits < 32 &&
-			       code->incr_keys > 1;
 	uint32_t some;
 
-	while (is_narrow && count >= 8 && keys[count - 1] <= INT32_MAX) {
+	while (count >= 8 && fits_lanes(code, keys[count - 1])) {
 		some = put_eights(out, code, key, keys, values, count);
 		/* The eight with a long one, or what is left. */
 		key = some > 0 ? keys[some - 1] : key;
@@ -232,7 +236,54 @@ AVX2 static void put_entries_avx2(struct bit_writer *out, const struct delta_cod
 	}
 	put_entries(out, code, key, keys, values, count);
 }
+
+/* How many bits the unary parts of eight entries take, in each lane. */
+AVX2 static inline __m256i unary_bits(const struct code_lanes *code, __m256i deltas)
+{
+	const __m256i has_none = _mm256_cmpgt_epi32(code->min_keys, deltas);
+	const __m256i t = _mm256_andnot_si256(has_none, _mm256_sub_epi32(deltas, code->min_keys));
+
+	/* One more for its end: all ones are -1. */
+	return _mm256_add_epi32(_mm256_add_epi32(steps_of(code, t), _mm256_set1_epi32(1)),
+				has_none);
+}
+
+AVX2 static uint64_t entries_bits_avx2(const struct delta_code *of, const uint32_t *keys,
+				       uint32_t count)
+{
+	const struct code_lanes code = spread_code(of);
+	__m256i sums = _mm256_setzero_si256();
+	/* Of the first one, there is no key before it. */
+	uint64_t bits = delta_ordinary_bits(of, keys[0]);
+	uint32_t lanes[8], i = 1;
+
+	for (; i + 8 <= count; i += 8) {
+		const __m256i now = _mm256_loadu_si256((const __m256i *)(const void *)(keys + i));
+		const __m256i before =
+			_mm256_loadu_si256((const __m256i *)(const void *)(keys + i - 1));
+
+		sums = _mm256_add_epi32(sums, unary_bits(&code, _mm256_sub_epi32(now, before)));
+	}
+	_mm256_storeu_si256((__m256i *)(void *)lanes, sums);
+	for (unsigned int n = 0; n < 8; n++)
+		bits += lanes[n];
+	bits += (uint64_t)(i - 1) * (of->payload_bits + of->min_bits);
+	for (; i < count; i++)
+		bits += delta_ordinary_bits(of, keys[i] - keys[i - 1]);
+	return bits;
+}
 #endif
+
+uint64_t delta_entries_bits_portably(const struct delta_code *code, const uint32_t *keys,
+				     uint32_t count)
+{
+	uint64_t bits = 0;
+	uint32_t key = 0;
+
+	for (uint32_t i = 0; i < count; key = keys[i++])
+		bits += delta_ordinary_bits(code, keys[i] - key);
+	return bits;
+}
 
 static void append_by(put_entries_fn *put, struct delta_writer *writer, const uint32_t *keys,
 		      const uint32_t *values, uint32_t count)
@@ -265,4 +316,14 @@ void delta_writer_append_many(struct delta_writer *writer, const uint32_t *keys,
 		put = put_entries_avx2;
 #endif
 	append_by(put, writer, keys, values, count);
+}
+
+uint64_t delta_entries_bits(const struct delta_code *code, const uint32_t *keys, uint32_t count)
+{
+#ifdef __x86_64__
+	if (count >= 8 && fits_lanes(code, keys[count - 1]) && __builtin_cpu_supports("avx2") &&
+	    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+		return entries_bits_avx2(code, keys, count);
+#endif
+	return delta_entries_bits_portably(code, keys, count);
 }

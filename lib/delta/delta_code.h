@@ -76,6 +76,13 @@ static inline uint64_t delta_ordinary_bits(const struct delta_code *code, uint32
 	return code->payload_bits + delta_code_bits(code, delta);
 }
 
+/* How many bits ordinary entries take, @count of them, with ascending keys. */
+uint64_t delta_entries_bits(const struct delta_code *code, const uint32_t *keys, uint32_t count);
+
+/* The same without what only some processors have: for tests. */
+uint64_t delta_entries_bits_portably(const struct delta_code *code, const uint32_t *keys,
+				     uint32_t count);
+
 /* How many bits a collision entry takes. */
 static inline unsigned int delta_collision_bits(const struct delta_code *code)
 {

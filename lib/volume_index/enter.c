@@ -143,8 +143,8 @@ static int enter_list(struct enterer *enterer, struct list_zone *zone, unsigned 
 	merged->count = head->entries + added;
 	if (list_head_collisions(head) == 0) {
 		list_decode(zone, head, enterer->entries.keys, enterer->entries.values);
-		bits = list_entries_merge(zone->shape, &enterer->entries, head->coded_bits,
-					  additions, records, 0, merged);
+		bits = list_entries_merge(zone->shape, &enterer->entries, additions, records, 0,
+					  merged);
 	}
 	if (bits == 0) {
 		additions_leave(additions, sub, number);

@@ -228,9 +228,6 @@ AVX2 static void write_avx2(const struct list_shape *shape, const struct list_vi
 	write_chapters(view, values, i);
 }
 
-/*
- * For each byte, and each 1 bit in it, in as many bytes: how many 0 bits are below.
- */
 #define BITS_BELOW(byte, bit) ((unsigned int)__builtin_popcount((byte) & ((1u << (bit)) - 1)))
 #define ZEROS_BELOW(byte, bit)                                                                    \
 	((byte) >> (bit)&1 ? (uint64_t)((bit)-BITS_BELOW(byte, bit)) << 8 * BITS_BELOW(byte, bit) \
@@ -244,8 +241,8 @@ AVX2 static void write_avx2(const struct list_shape *shape, const struct list_vi
 #define ZEROS_64(byte) \
 	ZEROS_16(byte), ZEROS_16((byte) + 16), ZEROS_16((byte) + 32), ZEROS_16((byte) + 48)
 
-static const uint64_t zeros_of_byte[256] = { ZEROS_64(0u), ZEROS_64(64u), ZEROS_64(128u),
-					     ZEROS_64(192u) };
+const uint64_t list_zeros_of_byte[256] = { ZEROS_64(0u), ZEROS_64(64u), ZEROS_64(128u),
+					   ZEROS_64(192u) };
 
 /* The buckets of all entries: how many 0 bits are in front of their 1 bits. */
 AVX2 static void read_buckets(const struct list_view *view, uint32_t *ret_buckets)
@@ -254,7 +251,7 @@ AVX2 static void read_buckets(const struct list_view *view, uint32_t *ret_bucket
 
 	for (uint32_t i = 0; count < view->entries; i++) {
 		const uint8_t byte = view->upper[i];
-		const __m128i zeros = _mm_cvtsi64_si128((long long)zeros_of_byte[byte]);
+		const __m128i zeros = _mm_cvtsi64_si128((long long)list_zeros_of_byte[byte]);
 
 		store_lanes(ret_buckets + count,
 			    _mm256_add_epi32(_mm256_cvtepu8_epi32(zeros),

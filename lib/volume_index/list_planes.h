@@ -35,6 +35,11 @@ void list_planes_write(const struct list_shape *shape, const struct list_view *v
 void list_planes_read(const struct list_shape *shape, const struct list_view *view,
 		      uint32_t *ret_keys, uint32_t *ret_values);
 
+#ifdef __x86_64__
+/* For each byte, and each 1 bit in it, in as many bytes: how many 0 bits are below. */
+extern const uint64_t list_zeros_of_byte[256];
+#endif
+
 /* The same without what only some processors have: for tests. */
 void list_planes_write_portably(const struct list_shape *shape, const struct list_view *view,
 				const uint32_t *keys, const uint32_t *values);

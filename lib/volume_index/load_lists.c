@@ -68,7 +68,6 @@ struct member_load {
 	uint32_t *values;
 	uint32_t *next_keys; /* what becomes of them; only with a cut */
 	uint32_t *next_values;
-	uint32_t *gone; /* numbers of entries that do not stay; as the last two */
 	uint8_t names[DELTA_LIST_MAX_BITS / DELTA_NAME_BITS + 1][UDS_NAME_BYTES];
 };
 
@@ -178,66 +177,34 @@ static void go_on(struct member_load *load)
 	load->next_values = values;
 }
 
-/* How many bits shorter a list of @count entries is without those that are gone. */
-static uint32_t bits_gone(const struct member_load *load, const struct delta_code *code,
-			  uint32_t count, uint32_t gone)
-{
-	const uint32_t *keys = load->keys;
-	uint64_t bits = 0;
-
-	for (uint32_t g = 0; g < gone;) {
-		uint32_t at = load->gone[g], before = at > 0 ? keys[at - 1] : 0, last = before;
-
-		/* A run of them. */
-		for (; g < gone && load->gone[g] == at; g++, last = keys[at++])
-			bits += delta_ordinary_bits(code, keys[at] - last);
-		/* The one behind is farther from the one before. */
-		if (at < count)
-			bits += delta_ordinary_bits(code, keys[at] - last) -
-				delta_ordinary_bits(code, keys[at] - before);
-	}
-	return (uint32_t)bits;
-}
-
 /*
- * Leaves the entries out that a sweep would drop, and sets flush_from and the list's size as it
- * would (13.3); and those of the chapter that is to be dropped. Only for lists without collision
- * entries. Returns how many entries stay.
+ * Leaves the entries out that a sweep would drop, and sets flush_from as it would (13.3); and those
+ * of the chapter that is to be dropped. Only for lists without collision entries. Returns how many
+ * entries stay.
  */
 static uint32_t leave_out(struct member_load *load, const struct list_zone *zone,
 			  struct list_head *head, uint32_t count, unsigned int sub)
 {
-	const uint64_t mask = zone->shape->chapter_mask;
 	const uint64_t from = list_head_flush_from(head), low = load->keep_from[sub];
-	const uint64_t stale = stale_distance(zone, from, low);
-	const uint64_t dropped = value_to_drop(load, zone);
-	uint32_t kept = 0, gone = 0, drops = 0;
-	uint64_t best = mask, oldest;
+	const struct list_entries entries = { load->keys, load->values, count };
+	const struct list_leavers leavers = {
+		.from = from,
+		.stale = stale_distance(zone, from, low),
+		.dropped = value_to_drop(load, zone),
+	};
+	struct list_entries kept = { load->next_keys, load->next_values, 0 };
+	struct list_left left;
+	uint64_t oldest;
 
-	/* Without a branch: which entries go cannot be predicted. */
-	for (uint32_t i = 0; i < count; i++) {
-		const uint64_t distance = (load->values[i] - from) & mask;
-		const bool drop = (load->values[i] == dropped) & (distance >= stale);
-		const bool goes = (distance < stale) | drop;
-
-		load->gone[gone] = i;
-		load->next_keys[kept] = load->keys[i];
-		load->next_values[kept] = load->values[i];
-		best = distance < best && !goes ? distance : best;
-		drops += drop;
-		gone += goes;
-		kept += !goes;
-	}
-	head->coded_bits =
-		(uint16_t)(head->coded_bits - bits_gone(load, &zone->shape->code, count, gone));
-	load->counts[sub].dropped += drops;
-	load->counts[sub].left_out += gone - drops;
+	list_entries_leave_out(zone->shape, &entries, &leavers, &kept, &left);
+	load->counts[sub].dropped += left.dropped;
+	load->counts[sub].left_out += left.stale;
 	go_on(load);
 	if (from >= low)
-		return kept;
-	oldest = low + ((best + from - low) & mask);
+		return kept.count;
+	oldest = low + ((left.nearest + from - low) & zone->shape->chapter_mask);
 	list_head_set_flush_from(head, oldest < load->high ? oldest : load->high);
-	return kept;
+	return kept.count;
 }
 
 /*
@@ -282,8 +249,8 @@ static uint32_t merge(struct member_load *load, const struct list_zone *zone,
 {
 	const struct list_entries entries = { load->keys, load->values, count };
 	const struct list_entries merged = { load->next_keys, load->next_values, count + added };
-	const uint32_t bits = list_entries_merge(zone->shape, &entries, head->coded_bits,
-						 load->additions, records, low, &merged);
+	const uint32_t bits =
+		list_entries_merge(zone->shape, &entries, load->additions, records, low, &merged);
 
 	if (bits == 0)
 		return 0;
@@ -292,10 +259,13 @@ static uint32_t merge(struct member_load *load, const struct list_zone *zone,
 	return merged.count;
 }
 
-/* Makes the list of entries that were decoded, with what is to be added to them. */
+/*
+ * Makes the list of entries that were decoded, with what is to be added to them. @has_left: some of
+ * them are gone.
+ */
 static int build_list(struct member_load *load, const struct batched_list *which,
 		      struct list_zone *zone, struct list_head *head, uint32_t count,
-		      uint32_t collisions)
+		      uint32_t collisions, bool has_left)
 {
 	const uint64_t *records;
 	uint32_t added = 0, all = 0;
@@ -311,6 +281,9 @@ static int build_list(struct member_load *load, const struct batched_list *which
 	} else if (added > 0) {
 		additions_leave(load->additions, which->sub, which->list);
 	}
+	if (all == 0 && has_left)
+		head->coded_bits =
+			(uint16_t)delta_entries_bits(&zone->shape->code, load->keys, count);
 	r = list_build(zone, head, load->keys, load->values, count, &load->names[0][0], collisions);
 	/* No damage: the save is good, and a recovery would not have the memory either. */
 	if (r < 0)
@@ -332,7 +305,7 @@ static int load_list(struct member_load *load, const struct batched_list *which,
 	 * its bucket does not exist.
 	 */
 	uint32_t last_key = (uint32_t)((UINT64_C(1) << zone->shape->parameters.address_bits) - 1);
-	uint32_t collisions;
+	uint32_t collisions, decoded;
 	int r;
 
 	r = decode(load, reader, &count, &collisions);
@@ -347,10 +320,11 @@ static int load_list(struct member_load *load, const struct batched_list *which,
 			which->stream, sub_index_name(load->index, which->sub), which->list, count);
 	load->counts[which->sub].entries += count;
 	load->counts[which->sub].collisions += collisions;
+	decoded = count;
 	if (collisions == 0 &&
 	    (list_head_flush_from(head) < load->keep_from[which->sub] || load->drop != NO_CHAPTER))
 		count = leave_out(load, zone, head, count, which->sub);
-	r = build_list(load, which, zone, head, count, collisions);
+	r = build_list(load, which, zone, head, count, collisions, count < decoded);
 	if (r == 0 && collisions > 0 && load->tells_shared)
 		r = drop_entries(load, which, zone, head, count);
 	return r;
@@ -396,12 +370,10 @@ static int make_arrays(struct member_load *load, bool has_cut)
 	load->room_entries = list_room_entries(load->index);
 	for (uint32_t i = 0; r == 0 && i < DELTA_TOGETHER; i++)
 		r = make_entries(load, &load->keys_of[i], &load->values_of[i]);
-	if (r == 0 && has_cut) {
+	if (r == 0 && has_cut)
 		r = make_entries(load, &load->next_keys, &load->next_values);
-		load->gone = env_allocate(env, load->room_entries, sizeof(*load->gone));
-	}
 	load->batches = env_allocate(env, BATCHES, sizeof(*load->batches));
-	return load->batches == NULL || (has_cut && load->gone == NULL) ? -ENOMEM : r;
+	return load->batches == NULL ? -ENOMEM : r;
 }
 
 static int make_member(struct list_loads *loads, struct member_load *load,
@@ -470,7 +442,6 @@ void list_loads_free(struct list_loads *loads)
 		}
 		env_release(env, loads->members[i].next_keys);
 		env_release(env, loads->members[i].next_values);
-		env_release(env, loads->members[i].gone);
 		env_release(env, loads->members[i].batches);
 	}
 	env_release(env, loads);

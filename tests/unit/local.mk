@@ -212,6 +212,12 @@ tests_unit_test_zone_memory_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_zone_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_test_zone_memory_LDADD = $(TEST_LDADD)
 
+UNIT_TESTS += tests/unit/test_list_entries
+tests_unit_test_list_entries_SOURCES = tests/unit/test_list_entries.c
+tests_unit_test_list_entries_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_list_entries_CFLAGS = $(TEST_CFLAGS)
+tests_unit_test_list_entries_LDADD = $(TEST_LDADD)
+
 UNIT_TESTS += tests/unit/test_list_planes
 tests_unit_test_list_planes_SOURCES = tests/unit/test_list_planes.c
 tests_unit_test_list_planes_CPPFLAGS = $(TEST_CPPFLAGS)

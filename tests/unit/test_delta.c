@@ -191,14 +191,26 @@ static void check_written_at_once(const struct model *m, const uint8_t *memory, 
 	check_written_by(delta_writer_append_many_portably, m, memory, at, bits);
 }
 
+static void check_size_at_once(const struct model *m, uint64_t bits)
+{
+	static uint32_t keys[8192];
+
+	for (size_t i = 0; i < m->count; i++)
+		keys[i] = m->entries[i].key;
+	ck_assert_uint_eq(delta_entries_bits(&m->code, keys, (uint32_t)m->count), bits);
+	ck_assert_uint_eq(delta_entries_bits_portably(&m->code, keys, (uint32_t)m->count), bits);
+}
+
 static void check_at_once(const struct model *m, const uint8_t *memory, uint64_t at, uint64_t bits)
 {
 	static const uint32_t most[] = { 1, 2, 7, 64, 8192 };
 
 	for (unsigned int i = 0; i < sizeof(most) / sizeof(most[0]); i++)
 		check_taken_at_once(m, memory, at, bits, most[i]);
-	if (!has_collisions(m))
+	if (!has_collisions(m)) {
 		check_written_at_once(m, memory, at, bits);
+		check_size_at_once(m, bits);
+	}
 }
 
 START_TEST(many_entries_at_once_are_the_same_bits)
