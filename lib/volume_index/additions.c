@@ -17,6 +17,9 @@
 /* So many records of a list are sorted by insertion. */
 #define FEW_RECORDS 64u
 
+/* So many records are worked on at once, while the memory that they need is fetched. */
+#define FETCHED_RECORDS 64u
+
 /* What one member has collected. */
 struct collection {
 	struct crew_job job;
@@ -184,13 +187,27 @@ static uint32_t list_of(const struct additions *additions, const struct uds_reco
 								     : list % p->list_count);
 }
 
+/*
+ * Counts records that were collected, from number @from on. Their lists are all over the counts,
+ * which are too many for the processor's nearest caches: fetched before by the caller.
+ */
+static void count_records(struct collection *collection, uint32_t from, uint32_t to)
+{
+	const uint32_t *lists = collection->lists;
+	uint32_t *places = collection->places;
+
+	for (uint32_t i = from; i < to; i++)
+		places[lists[i]]++;
+}
+
 void additions_add_page(struct additions *additions, unsigned int member, uint64_t vcn,
 			uint32_t page, const uint8_t *records, bool samples_only)
 {
 	struct collection *collection = &additions->collections[member];
-	const uint32_t count = additions->geometry.records_per_page;
+	const uint32_t all = additions->geometry.records_per_page;
+	uint32_t counted = collection->count, count = counted;
 
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < all; i++) {
 		struct uds_record_name name;
 		uint32_t list, address;
 
@@ -198,11 +215,16 @@ void additions_add_page(struct additions *additions, unsigned int member, uint64
 		if (samples_only && !is_sample(&additions->geometry, &name))
 			continue;
 		list = list_of(additions, &name, &address);
-		collection->places[list]++;
-		collection->lists[collection->count] = list;
-		collection->records[collection->count++] =
-			pack(additions, address, vcn, page * count + i);
+		__builtin_prefetch(&collection->places[list], 1);
+		collection->lists[count] = list;
+		collection->records[count++] = pack(additions, address, vcn, page * all + i);
+		if (count - counted == FETCHED_RECORDS) {
+			count_records(collection, counted, count);
+			counted = count;
+		}
 	}
+	count_records(collection, counted, count);
+	collection->count = count;
 }
 
 /* From how many to where. */
@@ -223,13 +245,35 @@ static void set_places(struct additions *additions)
 	additions->starts[additions->lists] = place;
 }
 
+/* Finds the places of records from number @from on, and fetches them. */
+static void find_places(struct collection *collection, uint32_t from, uint32_t count,
+			uint32_t *ret_places)
+{
+	const uint32_t *lists = collection->lists + from;
+	uint32_t *places = collection->places;
+
+	for (uint32_t i = 0; i < count; i++)
+		__builtin_prefetch(&places[lists[i]], 1);
+	for (uint32_t i = 0; i < count; i++) {
+		ret_places[i] = places[lists[i]]++;
+		__builtin_prefetch(&collection->additions->sorted[ret_places[i]], 1);
+	}
+}
+
 static void put_in_place(struct crew_job *job)
 {
 	struct collection *collection = (struct collection *)job;
 	uint64_t *sorted = collection->additions->sorted;
+	uint32_t places[FETCHED_RECORDS];
 
-	for (uint32_t i = 0; i < collection->count; i++)
-		sorted[collection->places[collection->lists[i]]++] = collection->records[i];
+	for (uint32_t at = 0; at < collection->count; at += FETCHED_RECORDS) {
+		const uint32_t left = collection->count - at;
+		const uint32_t count = left < FETCHED_RECORDS ? left : FETCHED_RECORDS;
+
+		find_places(collection, at, count, places);
+		for (uint32_t i = 0; i < count; i++)
+			sorted[places[i]] = collection->records[at + i];
+	}
 }
 
 int additions_sort(struct additions *additions, struct crew *crew)
