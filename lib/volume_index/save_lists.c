@@ -52,19 +52,32 @@ uint32_t list_encoder_gather(struct list_encoder *encoder, const struct part *pa
 	return kept;
 }
 
+/* How many of the entries from number @from on are ordinary ones in a row. */
+static uint32_t ordinary_run(const struct list_encoder *encoder, uint32_t from, uint32_t count)
+{
+	uint32_t to = from;
+
+	while (to < count && encoder->names[to] == NULL)
+		to++;
+	return to - from;
+}
+
 /* Writes the entries that were gathered of a list. */
 static int append_list(const struct list_encoder *encoder, const struct part *part,
 		       const struct list_head *head, uint32_t count, struct delta_writer *writer)
 {
+	const bool all_ordinary = part->sizes == NULL && list_head_collisions(head) == 0;
 	int r = 0;
 
-	if (part->sizes == NULL && list_head_collisions(head) == 0) {
-		delta_writer_append_many(writer, encoder->keys, encoder->values, count);
-		return 0;
+	for (uint32_t i = 0; i < count && r == 0; i++) {
+		const uint32_t run = all_ordinary ? count : ordinary_run(encoder, i, count);
+
+		delta_writer_append_many(writer, encoder->keys + i, encoder->values + i, run);
+		i += run;
+		if (i < count)
+			r = delta_writer_append(writer, encoder->keys[i], encoder->values[i],
+						encoder->names[i]);
 	}
-	for (uint32_t i = 0; i < count && r == 0; i++)
-		r = delta_writer_append(writer, encoder->keys[i], encoder->values[i],
-					encoder->names[i]);
 	return r;
 }
 
