@@ -238,4 +238,9 @@ void delta_lists_take_portably(struct delta_reader *readers, uint32_t *const *ke
 int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint64_t at,
 		      uint64_t bits, uint32_t key, const uint8_t *name, uint32_t *ret_value);
 
+/* The same without what only some processors have: for tests. */
+int delta_list_search_portably(const struct delta_code *code, const uint8_t *memory, uint64_t at,
+			       uint64_t bits, uint32_t key, const uint8_t *name,
+			       uint32_t *ret_value);
+
 #endif

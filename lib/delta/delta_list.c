@@ -338,8 +338,70 @@ uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint
 			 most);
 }
 
-int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint64_t at,
-		      uint64_t bits, uint32_t key, const uint8_t *name, uint32_t *ret_value)
+/*
+ * Passes over entries with keys below @key, as take_pairs() reads them: as far as that goes, and at
+ * most to the first entry with another key, a collision entry, or the last bytes.
+ */
+static inline __attribute__((always_inline)) void skip_pairs(struct delta_reader *reader,
+							     uint32_t key)
+{
+	const struct delta_code *code = reader->code;
+	const unsigned int payload_bits = code->payload_bits, min_bits = code->min_bits;
+	const unsigned int width = payload_bits + min_bits;
+	const uint64_t key_mask = (UINT64_C(1) << min_bits) - 1;
+	const uint64_t min_keys = code->min_keys, incr_keys = code->incr_keys;
+	uint64_t at = reader->at, reached = reader->key;
+
+	if (2 * width > 48)
+		return;
+	while (at / 8 + 8 <= reader->end / 8) {
+		uint64_t word = get_le64(reader->memory + at / 8) >> (at % 8);
+		uint64_t low = word & ((UINT64_C(1) << 57) - 1), used, second, delta, unary;
+
+		delta = (low >> payload_bits) & key_mask;
+		unary = (unsigned int)__builtin_ctzll((low >> width) | UINT64_C(1) << (57 - width));
+		used = width + (delta >= min_keys ? unary + 1 : 0);
+		delta += delta >= min_keys ? unary * incr_keys : 0;
+		if (used + width >= 57 || (delta == 0 && at != reader->start) ||
+		    reached + delta >= key)
+			break;
+		second = low >> used;
+		reached += delta;
+		at += used;
+
+		delta = (second >> payload_bits) & key_mask;
+		unary = (unsigned int)__builtin_ctzll((second >> width) |
+						      UINT64_C(1) << (57 - used - width));
+		if (used + width + unary >= 57)
+			continue;
+		used = width + (delta >= min_keys ? unary + 1 : 0);
+		delta += delta >= min_keys ? unary * incr_keys : 0;
+		if (delta == 0 || reached + delta >= key)
+			break;
+		reached += delta;
+		at += used;
+	}
+	reader->at = at;
+	reader->key = (uint32_t)reached;
+}
+
+static void skip_pairs_portably(struct delta_reader *reader, uint32_t key)
+{
+	skip_pairs(reader, key);
+}
+
+#ifdef __x86_64__
+__attribute__((target("bmi,bmi2"))) static void skip_pairs_bmi2(struct delta_reader *reader,
+								uint32_t key)
+{
+	skip_pairs(reader, key);
+}
+#endif
+
+typedef void skip_fn(struct delta_reader *reader, uint32_t key);
+
+static int search(const struct delta_code *code, const uint8_t *memory, uint64_t at, uint64_t bits,
+		  uint32_t key, const uint8_t *name, skip_fn *skip, uint32_t *ret_value)
 {
 	struct delta_reader reader;
 	uint32_t value, found = 0;
@@ -347,10 +409,11 @@ int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint
 	bool hit = false;
 
 	/*
-	 * A loop of its own, not delta_reader_next(): most entries are passed over, and their names
-	 * need not be copied.
+	 * A loop of its own, not delta_reader_next(): names need not be copied. Most entries are
+	 * passed over before.
 	 */
 	delta_reader_start(&reader, code, memory, at, bits);
+	skip(&reader, key);
 	while (reader.at < reader.end) {
 		const bool first = reader.at == reader.start;
 
@@ -364,6 +427,8 @@ int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint
 				return 1;
 			}
 			reader.at += DELTA_NAME_BITS;
+			if (!hit)
+				skip(&reader, key);
 			continue;
 		}
 		/*
@@ -381,4 +446,23 @@ int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint
 		return 0;
 	*ret_value = found;
 	return 1;
+}
+
+int delta_list_search_portably(const struct delta_code *code, const uint8_t *memory, uint64_t at,
+			       uint64_t bits, uint32_t key, const uint8_t *name,
+			       uint32_t *ret_value)
+{
+	return search(code, memory, at, bits, key, name, skip_pairs_portably, ret_value);
+}
+
+int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint64_t at,
+		      uint64_t bits, uint32_t key, const uint8_t *name, uint32_t *ret_value)
+{
+	skip_fn *skip = skip_pairs_portably;
+
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+		skip = skip_pairs_bmi2;
+#endif
+	return search(code, memory, at, bits, key, name, skip, ret_value);
 }

@@ -87,6 +87,49 @@ static uint32_t write_model(const struct model *m, uint8_t *memory, uint64_t at)
 	return delta_writer_finish(&writer);
 }
 
+/* What the entries [@first, ...) with one key have for a name. */
+static uint32_t value_of(const struct model *m, size_t first, const uint8_t *name)
+{
+	for (size_t i = first + 1; i < m->count && m->entries[i].collision; i++) {
+		if (memcmp(m->entries[i].name, name, 16) == 0)
+			return m->entries[i].value;
+	}
+	return m->entries[first].value;
+}
+
+/* Some of the names, and keys that are not there. */
+static void check_searches(const struct model *m, const uint8_t *memory, uint64_t at, uint64_t bits)
+{
+	static const uint8_t other[16] = { 0 };
+	const size_t step = m->count / 40 + 1;
+	uint32_t value;
+
+	for (size_t i = 0, first = 0; i < m->count; i++) {
+		const struct delta_entry *e = &m->entries[i];
+		const uint8_t *name = e->collision ? e->name : other;
+		const uint32_t key = e->key;
+
+		first = e->collision ? first : i;
+		/* The last ones, too: they are near the end of the list. */
+		if (i % step > 0 && i + 8 < m->count && !e->collision)
+			continue;
+		ck_assert_int_eq(delta_list_search(&m->code, memory, at, bits, key, name, &value),
+				 1);
+		ck_assert_uint_eq(value, value_of(m, first, name));
+		ck_assert_int_eq(
+			delta_list_search_portably(&m->code, memory, at, bits, key, name, &value),
+			1);
+		ck_assert_uint_eq(value, value_of(m, first, name));
+		if (first == 0 || m->entries[first - 1].key == key - 1)
+			continue;
+		ck_assert_int_eq(
+			delta_list_search(&m->code, memory, at, bits, key - 1, name, &value), 0);
+		ck_assert_int_eq(delta_list_search_portably(&m->code, memory, at, bits, key - 1,
+							    name, &value),
+				 0);
+	}
+}
+
 static void check_decodes_to_model(const struct model *m, const uint8_t *memory, uint64_t at,
 				   uint64_t bits)
 {
@@ -103,6 +146,7 @@ static void check_decodes_to_model(const struct model *m, const uint8_t *memory,
 			ck_assert_mem_eq(e.name, m->entries[i].name, 16);
 	}
 	ck_assert_int_eq(delta_reader_next(&reader, &e), 0);
+	check_searches(m, memory, at, bits);
 }
 
 static bool has_collisions(const struct model *m)
@@ -207,6 +251,7 @@ static void check_at_once(const struct model *m, const uint8_t *memory, uint64_t
 
 	for (unsigned int i = 0; i < sizeof(most) / sizeof(most[0]); i++)
 		check_taken_at_once(m, memory, at, bits, most[i]);
+	check_searches(m, memory, at, bits);
 	if (!has_collisions(m)) {
 		check_written_at_once(m, memory, at, bits);
 		check_size_at_once(m, bits);
