@@ -107,36 +107,6 @@ static int want_list(struct volume *volume, struct volume_lookup *lookup)
 		    (lookup->list_start + lookup->list_bits + 7) / 8);
 }
 
-/* What page_reader_look() hands to those that look. */
-struct look {
-	struct volume *volume;
-	struct volume_lookup *lookup;
-};
-
-/*
- * The page was checked before it was cached, so all that can differ is the chapter that
- * is asked for.
- */
-static int look_into_index_page(void *context, const uint8_t *page)
-{
-	const struct look *look = context;
-	struct volume *volume = look->volume;
-	struct volume_lookup *lookup = look->lookup;
-	struct index_page_head head;
-	int r;
-
-	r = index_page_read_head(&volume->reader.code, page, &head, lookup->message);
-	if (r == 0)
-		r = page_check_head(&volume->geometry, &lookup->request.claim, &head,
-				    lookup->message);
-	/* 0: a later chapter is there. Both ways out end the lookup without a read. */
-	if (r <= 0)
-		return r;
-	r = index_page_search(&volume->geometry, &volume->reader.code, &head, page, &lookup->name,
-			      &lookup->record_page);
-	return leave_index(volume, lookup, r);
-}
-
 /*
  * The head of the page is cached: the whole page may be, too; otherwise its list is read,
  * or all of it.
@@ -144,7 +114,6 @@ static int look_into_index_page(void *context, const uint8_t *page)
 static int search_below_head(struct volume *volume, struct volume_lookup *lookup,
 			     const struct cached_head *cached)
 {
-	struct look look = { volume, lookup };
 	int r;
 
 	r = page_check_head(&volume->geometry, &lookup->request.claim, &cached->head,
@@ -160,9 +129,8 @@ static int search_below_head(struct volume *volume, struct volume_lookup *lookup
 	if (r <= 0)
 		return r;
 	/* After find_list(), so that an empty list never takes the page cache's lock. */
-	if (page_reader_look(&volume->reader, &lookup->request, look_into_index_page, &look, &r))
-		return r;
-	if (page_reader_prefers_page(&volume->reader, &lookup->request))
+	if (!page_reader_find(&volume->reader, &lookup->request) &&
+	    page_reader_prefers_page(&volume->reader, &lookup->request))
 		return want_whole(volume, lookup, LOOKUP_INDEX_PAGE);
 	return want_list(volume, lookup);
 }
@@ -171,9 +139,7 @@ static int begin(struct volume *volume, struct volume_lookup *lookup)
 {
 	struct page_claim *claim = &lookup->request.claim;
 	struct index_page_head head = { 0 };
-	struct look look = { volume, lookup };
 	const struct cached_head *cached;
-	int r;
 
 	lookup->list = chapter_list(&volume->geometry, &lookup->name);
 	/*
@@ -188,13 +154,9 @@ static int begin(struct volume *volume, struct volume_lookup *lookup)
 	 * Record pages have no header: where the record page is known, the head of an index page
 	 * still has to tell whether the slot has the chapter.
 	 */
-	if (!lookup->knows_record_page) {
-		if (page_reader_look(&volume->reader, &lookup->request, look_into_index_page, &look,
-				     &r))
-			return r;
-		if (reads_whole_pages(volume, lookup))
-			return want_whole(volume, lookup, LOOKUP_INDEX_PAGE);
-	}
+	if (!lookup->knows_record_page && !page_reader_find(&volume->reader, &lookup->request) &&
+	    reads_whole_pages(volume, lookup))
+		return want_whole(volume, lookup, LOOKUP_INDEX_PAGE);
 	/* What the page map says of the page's lists tells how long its table is. */
 	head.list_count = claim->bounds.list_count;
 	return want(volume, lookup, LOOKUP_HEAD, 0, index_page_table_bytes(&head));
@@ -252,23 +214,6 @@ static int search_page(struct volume *volume, struct volume_lookup *lookup, cons
 		       : ABSENT;
 }
 
-static int look_into_record_page(void *context, const uint8_t *page)
-{
-	const struct look *look = context;
-
-	return search_page(look->volume, look->lookup, page);
-}
-
-static int want_record_page(struct volume *volume, struct volume_lookup *lookup)
-{
-	struct look look = { volume, lookup };
-	int r;
-
-	if (page_reader_look(&volume->reader, &lookup->request, look_into_record_page, &look, &r))
-		return r;
-	return want_whole(volume, lookup, LOOKUP_RECORD_PAGE);
-}
-
 /*
  * A page of 2^h records is a perfect tree of h levels, and below its leftmost leaf one more node,
  * the last of the page. Its bottom row, of level h - 1, begins behind the nodes above it.
@@ -316,18 +261,15 @@ static bool wants_whole_record_page(struct volume *volume, const struct volume_l
 static int search_records(struct volume *volume, struct volume_lookup *lookup)
 {
 	const uint32_t page_bytes = volume->geometry.page_bytes;
-	struct look look = { volume, lookup };
-	int r;
+	const bool whole = wants_whole_record_page(volume, lookup);
+	const bool found = page_reader_find(&volume->reader, &lookup->request);
 
 	/*
 	 * Other page sizes have no perfect tree, so where a name is in the bottom row is not known
 	 * in advance (9).
 	 */
-	if (page_bytes <= SMALL_PAGE_BYTES || !is_power_of_two(page_bytes) ||
-	    wants_whole_record_page(volume, lookup))
-		return want_record_page(volume, lookup);
-	if (page_reader_look(&volume->reader, &lookup->request, look_into_record_page, &look, &r))
-		return r;
+	if (page_bytes <= SMALL_PAGE_BYTES || !is_power_of_two(page_bytes) || (whole && !found))
+		return want_whole(volume, lookup, LOOKUP_RECORD_PAGE);
 	return want_row(volume, lookup);
 }
 
@@ -381,7 +323,7 @@ static int search_row(struct volume *volume, struct volume_lookup *lookup)
 	}
 	/* The name is not about where it should be: one in a hundred is not. */
 	if ((low == first && first > 0) || (low == end && end < row))
-		return want_record_page(volume, lookup);
+		return want_whole(volume, lookup, LOOKUP_RECORD_PAGE);
 	/*
 	 * Behind the last node of the row no inner node follows; all of them lie between two of the
 	 * row.
@@ -441,6 +383,7 @@ void volume_lookup_start(struct volume_lookup *lookup, uint64_t vcn,
 	lookup->vcn = vcn;
 	lookup->name = *name;
 	lookup->request.buffer = NULL;
+	lookup->request.cached = NULL;
 	lookup->request.keep = false;
 	lookup->step = LOOKUP_INDEX;
 	lookup->knows_record_page = false;
@@ -472,6 +415,7 @@ void volume_lookup_prefetch(const struct volume *volume, uint64_t vcn,
 
 	page_map_prefetch(volume->map, slot);
 	slot_prefetch(volume->reader.slots, slot, (uint32_t)page);
+	page_reader_prefetch(&volume->reader, slot, (uint32_t)page);
 }
 
 void volume_lookup_prefetch_head(const struct volume *volume, uint64_t vcn,
@@ -483,6 +427,7 @@ void volume_lookup_prefetch_head(const struct volume *volume, uint64_t vcn,
 	const struct page_bounds bounds = page_map_find(volume->map, slot, list);
 
 	slot_prefetch_head(volume->reader.slots, slot, bounds.page, list - bounds.first_list);
+	page_reader_prefetch_places(&volume->reader, slot, bounds.page);
 }
 
 static int end(struct volume *volume, struct volume_lookup *lookup, int r)
@@ -564,7 +509,7 @@ int volume_lookup_run(struct volume *volume, struct volume_lookup *lookup)
 void volume_read_pages(struct volume *volume, struct page_request *const *requests, size_t count)
 {
 	/* Where reads come out of memory, an engine costs more than it saves. */
-	if (count > 1 && page_reader_prefers_many(&volume->reader)) {
+	if (count > 1 && page_reader_is_slow(&volume->reader)) {
 		page_reader_read_many(&volume->reader, requests, count);
 		return;
 	}

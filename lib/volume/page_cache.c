@@ -21,14 +21,17 @@
 #define PLACES_PER_SHARD 16u
 #define NO_PAGE		 UINT64_MAX
 
-/* Of a page that was used just now. */
+/* Of a page that was used just now: so often the hand passes over it. */
 static const uint8_t most_lives[PAGE_KINDS] = { [PAGE_OF_INDEX] = 3, [PAGE_OF_RECORDS] = 1 };
+
+/* After so many rounds of the hand only pinned pages are left. */
+#define MOST_ROUNDS 4u
 
 struct cached_page {
 	uint64_t number; /* of the page, or NO_PAGE */
 	uint8_t kind;	 /* enum page_kind */
-	uint8_t lives;	 /* how often the hand passes over it */
-	uint8_t *bytes;
+	uint8_t lives;	 /* how often the hand still passes over it */
+	struct page_frame *frame;
 };
 
 struct shard {
@@ -36,7 +39,7 @@ struct shard {
 	unsigned int count; /* places with memory */
 	unsigned int room;  /* elements of @places */
 	unsigned int hand;
-	struct cached_page *places;
+	_Atomic(struct cached_page *) places; /* atomic for page_cache_prefetch_places() only */
 };
 
 struct page_cache {
@@ -52,8 +55,13 @@ struct page_cache {
 uint64_t page_cache_page_bytes(uint32_t page_bytes)
 {
 	/* The places of a shard double when they are full, so half of them may be empty. */
-	return page_bytes + sizeof(struct shard) / PLACES_PER_SHARD +
+	return sizeof(struct page_frame) + page_bytes + sizeof(struct shard) / PLACES_PER_SHARD +
 	       2 * sizeof(struct cached_page);
+}
+
+static struct cached_page *places_of(const struct shard *shard)
+{
+	return atomic_load_explicit(&shard->places, memory_order_relaxed);
 }
 
 int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pages,
@@ -91,22 +99,27 @@ void page_cache_free(struct page_cache *cache)
 
 		pthread_mutex_destroy(&shard->lock);
 		for (unsigned int p = 0; p < shard->count; p++)
-			env_release(&env, shard->places[p].bytes);
-		env_release(&env, shard->places);
+			env_release(&env, places_of(shard)[p].frame);
+		env_release(&env, places_of(shard));
 	}
 	env_release(&env, cache->shards);
 	env_release(&env, cache);
 }
 
 /* Neighbouring pages are asked for together, so they are spread over the shards. */
-static struct shard *lock_shard(struct page_cache *cache, uint64_t number)
+static struct shard *shard_of(const struct page_cache *cache, uint64_t number)
 {
 	/*
 	 * Multiplication by the golden ratio: the upper 32 bits, then the share of them by another
 	 * multiplication, which needs no division.
 	 */
 	uint64_t mixed = number * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-	struct shard *shard = &cache->shards[mixed * cache->shard_count >> 32];
+	return &cache->shards[mixed * cache->shard_count >> 32];
+}
+
+static struct shard *lock_shard(struct page_cache *cache, uint64_t number)
+{
+	struct shard *shard = shard_of(cache, number);
 
 	pthread_mutex_lock(&shard->lock);
 	return shard;
@@ -114,26 +127,49 @@ static struct shard *lock_shard(struct page_cache *cache, uint64_t number)
 
 static struct cached_page *find(struct shard *shard, uint64_t number)
 {
+	struct cached_page *places = places_of(shard);
+
 	for (unsigned int p = 0; p < shard->count; p++) {
-		if (shard->places[p].number == number)
-			return &shard->places[p];
+		if (places[p].number == number)
+			return &places[p];
 	}
 	return NULL;
 }
 
-bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn look, void *context,
-		     int *ret_result)
+struct page_frame *page_cache_pin(struct page_cache *cache, uint64_t number)
 {
 	struct shard *shard = lock_shard(cache, number);
 	struct cached_page *page = find(shard, number);
+	struct page_frame *frame = NULL;
 
 	if (page != NULL) {
-		/* Under the lock: the page must not be evicted while it is looked at. */
 		page->lives = most_lives[page->kind];
-		*ret_result = look(context, page->bytes);
+		frame = page->frame;
+		atomic_fetch_add_explicit(&frame->pins, 1, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&shard->lock);
-	return page != NULL;
+	return frame;
+}
+
+void page_cache_prefetch(const struct page_cache *cache, uint64_t number)
+{
+	__builtin_prefetch(shard_of(cache, number), 1);
+}
+
+void page_cache_prefetch_places(const struct page_cache *cache, uint64_t number)
+{
+	/* Only their address is used: they may be elsewhere by now. */
+	const uint8_t *places = (const uint8_t *)places_of(shard_of(cache, number));
+
+	for (size_t i = 0; places != NULL && i < PLACES_PER_SHARD * sizeof(struct cached_page);
+	     i += 64)
+		__builtin_prefetch(places + i);
+}
+
+/* Whether the page is not pinned. With the lock it stays so. */
+static bool is_free(const struct cached_page *page)
+{
+	return atomic_load_explicit(&page->frame->pins, memory_order_acquire) == 0;
 }
 
 static bool make_places(struct page_cache *cache, struct shard *shard)
@@ -147,9 +183,9 @@ static bool make_places(struct page_cache *cache, struct shard *shard)
 	if (places == NULL)
 		return false;
 	if (shard->count > 0)
-		memcpy(places, shard->places, shard->count * sizeof(places[0]));
-	env_release(&cache->env, shard->places);
-	shard->places = places;
+		memcpy(places, places_of(shard), shard->count * sizeof(places[0]));
+	env_release(&cache->env, places_of(shard));
+	atomic_store_explicit(&shard->places, places, memory_order_relaxed);
 	shard->room = room;
 	return true;
 }
@@ -158,34 +194,44 @@ static bool make_places(struct page_cache *cache, struct shard *shard)
 static struct cached_page *new_place(struct page_cache *cache, struct shard *shard)
 {
 	struct cached_page *page = NULL;
-	uint8_t *bytes = NULL;
+	struct page_frame *frame = NULL;
 
 	/* Counted first, so that threads together never exceed the limit. */
 	if (atomic_fetch_add(&cache->pages, 1) < cache->limit && make_places(cache, shard))
-		bytes = env_allocate(&cache->env, 1, cache->page_bytes);
-	if (bytes == NULL) {
+		frame = env_allocate(&cache->env, 1, sizeof(*frame) + cache->page_bytes);
+	if (frame == NULL) {
 		atomic_fetch_sub(&cache->pages, 1);
 		return NULL;
 	}
-	page = &shard->places[shard->count++];
+	atomic_init(&frame->pins, 0);
+	page = &places_of(shard)[shard->count++];
 	page->number = NO_PAGE;
-	page->bytes = bytes;
+	page->frame = frame;
 	return page;
 }
 
-/* The place that is evicted next, if the shard has any. */
+/* The place that is evicted next, if the shard has one that is not pinned. */
 static struct cached_page *victim(struct shard *shard)
 {
-	/* A few rounds at most: each one takes a life of every page. */
-	while (shard->count > 0) {
-		struct cached_page *page = &shard->places[shard->hand];
+	/* Each round takes a life of every page. */
+	for (unsigned int tries = 0; tries < MOST_ROUNDS * shard->count; tries++) {
+		struct cached_page *page = &places_of(shard)[shard->hand];
 
 		shard->hand = (shard->hand + 1) % shard->count;
-		if (page->number == NO_PAGE || page->lives == 0)
+		if (page->number != NO_PAGE && page->lives > 0)
+			page->lives--;
+		else if (is_free(page))
 			return page;
-		page->lives--;
 	}
 	return NULL;
+}
+
+/* A place whose page was dropped: it keeps its memory. */
+static struct cached_page *find_empty(struct shard *shard)
+{
+	struct cached_page *page = find(shard, NO_PAGE);
+
+	return page != NULL && is_free(page) ? page : NULL;
 }
 
 /* The memory stays with the place, for the next page of this shard. */
@@ -205,8 +251,8 @@ void page_cache_add(struct page_cache *cache, uint64_t number, enum page_kind ki
 	/* Another thread has read the same page meanwhile. */
 	if (find(shard, number) != NULL)
 		goto out_unlock;
-	/* A place whose page was dropped keeps its memory: taken first, before the cache grows. */
-	page = find(shard, NO_PAGE);
+	/* Before the cache grows. */
+	page = find_empty(shard);
 	if (page == NULL)
 		page = new_place(cache, shard);
 	if (page == NULL)
@@ -218,7 +264,7 @@ void page_cache_add(struct page_cache *cache, uint64_t number, enum page_kind ki
 	if (page == NULL)
 		goto out_unlock;
 	forget(cache, page);
-	memcpy(page->bytes, bytes, cache->page_bytes);
+	memcpy(page->frame->bytes, bytes, cache->page_bytes);
 	page->number = number;
 	page->kind = (uint8_t)kind;
 	atomic_fetch_add_explicit(&cache->counts[kind], 1, memory_order_relaxed);
@@ -263,8 +309,8 @@ uint64_t page_cache_bytes(struct page_cache *cache)
 		struct shard *shard = &cache->shards[i];
 
 		pthread_mutex_lock(&shard->lock);
-		bytes += shard->room * sizeof(shard->places[0]) +
-			 (uint64_t)shard->count * cache->page_bytes;
+		bytes += shard->room * sizeof(struct cached_page) +
+			 (uint64_t)shard->count * (sizeof(struct page_frame) + cache->page_bytes);
 		pthread_mutex_unlock(&shard->lock);
 	}
 	return bytes;

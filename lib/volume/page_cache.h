@@ -5,15 +5,16 @@
  *
  * An index page leads to the records of many record pages, so it is evicted later than these.
  *
- * The caller is in the page's slot (slot_table.h) whenever it looks up or adds a page, and has
- * locked the slot when it drops pages. So a page that is found is of the chapter that is in the
- * slot.
+ * The caller is in the page's slot (slot_table.h) whenever it pins or adds a page, and has locked
+ * the slot when it drops pages. So a page that is found is of the chapter that is in the slot. Its
+ * memory stays as it is while it is pinned, also when the page is dropped meanwhile.
  *
  * Threads: any.
  */
 #ifndef VOLUME_PAGE_CACHE_H
 #define VOLUME_PAGE_CACHE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,22 +34,31 @@ int page_cache_make(const struct uds_env *env, uint32_t page_bytes, uint32_t pag
 /* May be NULL. */
 void page_cache_free(struct page_cache *cache);
 
-/*
- * Looks at a page that is cached: returns what the cache is to return. No other thread changes the
- * page meanwhile.
- */
-typedef int (*page_look_fn)(void *context, const uint8_t *page);
+/* The memory of a page. */
+struct page_frame {
+	_Atomic uint32_t pins; /* taken with the lock of the cache, given back without */
+	_Alignas(16) uint8_t bytes[];
+};
+
+/* Returns the page with this number (of the volume), pinned; NULL when it is not there. */
+struct page_frame *page_cache_pin(struct page_cache *cache, uint64_t number);
+
+static inline void page_frame_unpin(struct page_frame *frame)
+{
+	/* Release: what was read of the page is done with before others see it unpinned. */
+	atomic_fetch_sub_explicit(&frame->pins, 1, memory_order_release);
+}
 
 /*
- * Calls @look for page @number (of the volume) if it is there, and sets @ret_result to what it
- * returns. Returns whether it is there.
+ * Bring what page_cache_pin() touches first into the processor's cache, the second call some time
+ * after the first.
  */
-bool page_cache_read(struct page_cache *cache, uint64_t number, page_look_fn look, void *context,
-		     int *ret_result);
+void page_cache_prefetch(const struct page_cache *cache, uint64_t number);
+void page_cache_prefetch_places(const struct page_cache *cache, uint64_t number);
 
 /*
  * Caches a copy; when the cache is full, in place of a page that was not used lately. Does
- * nothing without memory.
+ * nothing without memory, and where all pages are pinned.
  */
 void page_cache_add(struct page_cache *cache, uint64_t number, enum page_kind kind,
 		    const uint8_t *page);

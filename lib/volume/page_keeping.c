@@ -12,15 +12,32 @@ static bool may_be_cached(struct page_reader *reader, const struct page_request 
 	       reader->quick_room[page_reader_kind(reader, &request->claim)] > 0;
 }
 
-bool page_reader_look(struct page_reader *reader, const struct page_request *request,
-		      page_look_fn look, void *context, int *ret_result)
+bool page_reader_find(struct page_reader *reader, struct page_request *request)
 {
 	const struct page_claim *claim = &request->claim;
 
-	return may_be_cached(reader, request) &&
-	       page_cache_read(reader->cache,
-			       geometry_physical_page(reader->geometry, claim->slot, claim->page),
-			       look, context, ret_result);
+	if (request->cached != NULL)
+		page_frame_unpin(request->cached);
+	request->cached = NULL;
+	if (may_be_cached(reader, request))
+		request->cached = page_cache_pin(
+			reader->cache,
+			geometry_physical_page(reader->geometry, claim->slot, claim->page));
+	return request->cached != NULL;
+}
+
+void page_reader_prefetch(const struct page_reader *reader, uint32_t slot, uint32_t page)
+{
+	if (page_cache_count(reader->cache, PAGE_OF_INDEX) > 0)
+		page_cache_prefetch(reader->cache,
+				    geometry_physical_page(reader->geometry, slot, page));
+}
+
+void page_reader_prefetch_places(const struct page_reader *reader, uint32_t slot, uint32_t page)
+{
+	if (page_cache_count(reader->cache, PAGE_OF_INDEX) > 0)
+		page_cache_prefetch_places(reader->cache,
+					   geometry_physical_page(reader->geometry, slot, page));
 }
 
 bool page_reader_prefers_page(struct page_reader *reader, const struct page_request *request)

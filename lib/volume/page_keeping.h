@@ -12,11 +12,14 @@
 #include "volume/page_reader.h"
 
 /*
- * Calls @look for the request's page if it is cached, and sets @ret_result to what that returned.
- * Returns whether it is. The caller is in the slot.
+ * Whether the page that the claim is about is cached. From then on, until the next call or
+ * page_reader_release(), what is wanted is looked at in place. The caller is in the slot.
  */
-bool page_reader_look(struct page_reader *reader, const struct page_request *request,
-		      page_look_fn look, void *context, int *ret_result);
+bool page_reader_find(struct page_reader *reader, struct page_request *request);
+
+/* Bring what page_reader_find() touches of an index page into the processor's cache. */
+void page_reader_prefetch(const struct page_reader *reader, uint32_t slot, uint32_t page);
+void page_reader_prefetch_places(const struct page_reader *reader, uint32_t slot, uint32_t page);
 
 /*
  * Whether an index page whose head is cached is better read whole than in part, so that it can be

@@ -34,7 +34,7 @@
  */
 static const uint32_t least_room[PAGE_KINDS] = { [PAGE_OF_INDEX] = 4, [PAGE_OF_RECORDS] = 8 };
 
-/* Of a request that is mapped, so much is brought into the processor's cache ahead. */
+/* Of a request for what is in memory, so much is brought into the processor's cache ahead. */
 #define LINE_BYTES   64u
 #define MOST_FETCHED (6 * LINE_BYTES)
 
@@ -174,16 +174,20 @@ int page_reader_want(struct page_reader *reader, struct page_request *request, u
 {
 	const struct page_claim *claim = &request->claim;
 
-	request->mapped =
-		io_mapped(reader->io, page_reader_offset(reader, claim->slot, claim->page),
-			  reader->geometry->page_bytes);
+	request->mapped = request->cached != NULL
+				  ? request->cached->bytes
+				  : io_mapped(reader->io,
+					      page_reader_offset(reader, claim->slot, claim->page),
+					      reader->geometry->page_bytes);
 	if (request->mapped == NULL && request->buffer == NULL)
 		request->buffer = page_buffers_take(&reader->buffers);
 	if (request->mapped == NULL && request->buffer == NULL)
 		return -ENOMEM;
 	request->from = from;
 	request->to = to;
-	request->summed = checksums_know(reader->checksums, claim->slot, claim->vcn);
+	/* What is cached was compared before. */
+	request->summed = request->cached == NULL &&
+			  checksums_know(reader->checksums, claim->slot, claim->vcn);
 	request->whole_blocks = request->summed && is_to_be_compared(reader, request);
 	request->transfer.io = reader->io;
 	request->transfer.kind = UDS_IO_READ;
@@ -198,6 +202,9 @@ void page_reader_release(struct page_reader *reader, struct page_request *reques
 	if (request->buffer != NULL)
 		page_buffers_give(&reader->buffers, request->buffer);
 	request->buffer = NULL;
+	if (request->cached != NULL)
+		page_frame_unpin(request->cached);
+	request->cached = NULL;
 }
 
 static uint64_t now_ns(void)
@@ -231,6 +238,19 @@ static void transfer_now(struct page_reader *reader, struct page_request *reques
 				      transfer->offset);
 }
 
+/*
+ * What is in memory is looked at later, when other requests have been through here: its first
+ * lines, and of many those in the middle, where searches begin.
+ */
+static void prefetch(const struct page_request *request)
+{
+	const uint32_t length = request->to - request->from;
+	uint32_t at = length > MOST_FETCHED ? (length - MOST_FETCHED) / 2 : 0;
+
+	for (uint32_t i = 0; i < length && i < MOST_FETCHED; i += LINE_BYTES, at += LINE_BYTES)
+		__builtin_prefetch(request->bytes + at);
+}
+
 void page_reader_read(struct page_reader *reader, struct page_request *request)
 {
 	const bool to_be_compared = request->summed && !request->whole_blocks;
@@ -240,6 +260,7 @@ void page_reader_read(struct page_reader *reader, struct page_request *request)
 	/* No transfer, and so no time that says anything. */
 	if (request->mapped != NULL) {
 		request->status = 0;
+		prefetch(request);
 		return;
 	}
 	count = atomic_fetch_add_explicit(&reader->pages_read, 1, memory_order_relaxed);
@@ -381,19 +402,6 @@ void page_reader_compare(struct page_reader *reader, struct page_request *reques
 	set_transfer(reader, request, BLOCK_BYTES);
 }
 
-/*
- * What is mapped is looked at later, when other requests have been through here: its first lines,
- * and of many those in the middle, where searches begin.
- */
-static void prefetch(const struct page_request *request)
-{
-	const uint32_t length = request->to - request->from;
-	uint32_t at = length > MOST_FETCHED ? (length - MOST_FETCHED) / 2 : 0;
-
-	for (uint32_t i = 0; i < length && i < MOST_FETCHED; i += LINE_BYTES, at += LINE_BYTES)
-		__builtin_prefetch(request->bytes + at);
-}
-
 void page_reader_read_many(struct page_reader *reader, struct page_request *const *requests,
 			   size_t count)
 {
@@ -511,7 +519,7 @@ int page_reader_accept(struct page_reader *reader, const struct page_request *re
 	if (claim->page < reader->geometry->index_pages_per_chapter &&
 	    length >= index_page_table_bytes(ret_head))
 		slot_cache_head(reader->slots, claim->slot, claim->page, ret_head, request->bytes);
-	if (length == reader->geometry->page_bytes)
+	if (length == reader->geometry->page_bytes && request->cached == NULL)
 		keep_page(reader, request);
 	return 1;
 }

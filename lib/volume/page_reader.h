@@ -20,7 +20,7 @@
  * the system's memory is not compared again.
  *
  * Where the I/O is mapped (io_mapped()), nothing is transferred: what is wanted is looked at in
- * place, in parts.
+ * place, in parts. So it is in a page that is cached.
  *
  * One read takes three steps, so that no caller has to wait in the middle of something:
  *   page_reader_want()    says what is to be read, and gets a buffer for it;
@@ -115,11 +115,12 @@ static inline bool page_reader_is_slow(struct page_reader *reader)
 
 /*
  * Whether requests are better under way together: where each takes the time of a device; and where
- * the I/O is mapped, so that the memory of all of them is fetched at once.
+ * pages are in memory, so that the memory of all of them is fetched at once.
  */
 static inline bool page_reader_prefers_many(struct page_reader *reader)
 {
-	return reader->io->map != NULL || page_reader_is_slow(reader);
+	return reader->io->map != NULL || page_reader_is_slow(reader) ||
+	       reader->quick_room[PAGE_OF_INDEX] > 0;
 }
 
 static inline enum page_kind page_reader_kind(const struct page_reader *reader,
@@ -142,7 +143,8 @@ struct page_request {
 	bool keep;		    /* whole pages are worth caching, however quick reads are */
 	bool summed;		    /* the checksums of the chapter are known */
 	bool whole_blocks;	    /* so many are read that they can be compared */
-	const uint8_t *mapped;	    /* the page, where the I/O is mapped; NULL: it is read */
+	struct page_frame *cached;  /* the page, if page_reader_find() has found it */
+	const uint8_t *mapped;	    /* the page, where it is in memory; NULL: it is read */
 	const uint8_t *content;	    /* all that was read; private */
 	const uint8_t *bytes;	    /* once it was read: byte @from and what follows */
 	int status;		    /* of the read */
@@ -154,7 +156,7 @@ struct page_request {
 int page_reader_want(struct page_reader *reader, struct page_request *request, uint32_t from,
 		     uint32_t to);
 
-/* Reads now. The status is in the request. */
+/* Reads now, or fetches what is in memory. The status is in the request. */
 void page_reader_read(struct page_reader *reader, struct page_request *request);
 
 /*
@@ -182,7 +184,7 @@ void page_reader_compare(struct page_reader *reader, struct page_request *reques
 int page_reader_accept(struct page_reader *reader, const struct page_request *request,
 		       struct index_page_head *ret_head, struct uds_message *ret_message);
 
-/* Gives the buffer back; the bytes are gone. Without a buffer does nothing. */
+/* Gives back the buffer and the cached page; the bytes are gone. Does nothing without. */
 void page_reader_release(struct page_reader *reader, struct page_request *request);
 
 /*

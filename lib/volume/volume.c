@@ -279,20 +279,6 @@ void volume_end_write(struct volume *volume, uint32_t slot, uint64_t vcn, const 
 	volume_write_checksums(volume);
 }
 
-/* What a copy is made of. */
-struct page_copy {
-	uint8_t *page;
-	size_t bytes;
-};
-
-static int copy_page(void *context, const uint8_t *page)
-{
-	const struct page_copy *copy = context;
-
-	memcpy(copy->page, page, copy->bytes);
-	return 1;
-}
-
 /* Inside the slot. Returns 1, 0 when the chapter is gone, or an error. */
 static int read_page(struct volume *volume, const struct page_claim *claim, uint8_t *ret_page,
 		     struct uds_message *ret_message)
@@ -316,7 +302,6 @@ static int read_page(struct volume *volume, const struct page_claim *claim, uint
 int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t *ret_page,
 		     struct uds_message *ret_message)
 {
-	struct page_copy copy = { ret_page, volume->geometry.page_bytes };
 	uint32_t slot = geometry_physical_chapter(&volume->geometry, vcn);
 	struct page_request request = { .keep = false };
 	int r;
@@ -330,8 +315,12 @@ int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t
 	 * reader is inside.
 	 */
 	request.claim = volume_claim(volume, slot, vcn, page);
-	if (!page_reader_look(&volume->reader, &request, copy_page, &copy, &r))
+	r = 1;
+	if (page_reader_find(&volume->reader, &request))
+		memcpy(ret_page, request.cached->bytes, volume->geometry.page_bytes);
+	else
 		r = read_page(volume, &request.claim, ret_page, ret_message);
+	page_reader_release(&volume->reader, &request);
 	slot_leave(volume->reader.slots, slot);
 	if (r == 0)
 		r = failure(ret_message, UDS_ERR_OUT_OF_RANGE, "the chapter is gone");

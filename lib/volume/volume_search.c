@@ -2,7 +2,8 @@
 /*
  * Lookups that wait. Where reads are quick, one after the other is best; when many names lead to
  * one chapter, its pages are read whole and cached. Where they take the time of a device, all index
- * pages of up to BATCH_LOOKUPS names are read together, then all record pages.
+ * pages of up to BATCH_LOOKUPS names are read together, then all record pages. So what is in memory
+ * is fetched into the processor's cache.
  */
 #include "volume/volume_search.h"
 
@@ -95,6 +96,34 @@ static void prefetch_first(const struct volume *volume, const struct volume_sear
 		volume_lookup_prefetch(volume, searches[i].vcn, &searches[i].name);
 }
 
+/*
+ * How many searches go to a chapter, or to one that has the same place. So many are worth more than
+ * a page read in parts: a stream that repeats what was stored at one time leads all of its names to
+ * one chapter.
+ */
+#define BATCH_PLACES 64u
+#define CROWD	     32u
+#define FEW	     4u /* where each read takes the time of a device */
+
+struct crowds {
+	uint32_t counts[BATCH_PLACES];
+	uint32_t least; /* so many are a crowd */
+};
+
+static void count_crowds(const struct volume_search *searches, size_t count, uint32_t least,
+			 struct crowds *crowds)
+{
+	memset(crowds, 0, sizeof(*crowds));
+	crowds->least = least;
+	for (size_t i = 0; i < count; i++)
+		crowds->counts[searches[i].vcn % BATCH_PLACES]++;
+}
+
+static bool is_crowded(const struct crowds *crowds, uint64_t vcn)
+{
+	return crowds->counts[vcn % BATCH_PLACES] >= crowds->least;
+}
+
 /* Up to BATCH_LOOKUPS lookups that are under way together. */
 struct lookup_batch {
 	struct volume_lookup lookups[BATCH_LOOKUPS];
@@ -102,6 +131,20 @@ struct lookup_batch {
 	struct volume_lookup *waiting[BATCH_LOOKUPS];
 	struct page_request *requests[BATCH_LOOKUPS];
 };
+
+/*
+ * Takes the next step; and where reads are quick further ones, as long as each wants a read: only
+ * what is in memory is fetched for all lookups together. Returns false at the end.
+ */
+static bool step_to_wait(struct volume *volume, struct volume_lookup *lookup)
+{
+	while (volume_lookup_step(volume, lookup) == VOLUME_WANTS_PAGE) {
+		if (lookup->request.mapped != NULL || page_reader_is_slow(&volume->reader))
+			return true;
+		page_reader_read(&volume->reader, &lookup->request);
+	}
+	return false;
+}
 
 /*
  * Steps those that wait and keeps those that wait again. Returns how many.
@@ -119,7 +162,7 @@ static size_t step_all(struct volume *volume, struct lookup_batch *batch,
 
 		if (searches != NULL)
 			prefetch(volume, searches, waiting, i);
-		if (volume_lookup_step(volume, lookup) != VOLUME_WANTS_PAGE)
+		if (!step_to_wait(volume, lookup))
 			continue;
 		batch->waiting[again] = lookup;
 		batch->requests[again++] = &lookup->request;
@@ -128,45 +171,27 @@ static size_t step_all(struct volume *volume, struct lookup_batch *batch,
 }
 
 /*
- * How many searches go to a chapter, or to one that has the same place. So many are worth more than
- * a page read in parts: a stream that repeats what was stored at one time leads all of its names to
- * one chapter.
+ * @crowds: among these searches and others.
+ *
+ * Returns the first error, with its sentence, or 0.
  */
-#define BATCH_PLACES 64u
-#define CROWD	     32u
-#define FEW	     4u /* where each read takes the time of a device */
-
-struct crowds {
-	uint32_t counts[BATCH_PLACES];
-};
-
-static void count_crowds(const struct volume_search *searches, size_t count, struct crowds *crowds)
-{
-	memset(crowds, 0, sizeof(*crowds));
-	for (size_t i = 0; i < count; i++)
-		crowds->counts[searches[i].vcn % BATCH_PLACES]++;
-}
-
-static bool is_crowded(const struct crowds *crowds, uint64_t vcn, uint32_t least)
-{
-	return crowds->counts[vcn % BATCH_PLACES] >= least;
-}
-
-/* Returns the first error, with its sentence, or 0. */
 static int search_batch(struct volume *volume, struct lookup_batch *batch,
-			struct volume_search *searches, size_t count,
+			struct volume_search *searches, size_t count, const struct crowds *crowds,
 			struct uds_message *ret_message)
 {
 	size_t waiting = count;
-	struct crowds crowds;
+	struct crowds own;
 	int first = 0;
 
-	count_crowds(searches, count, &crowds);
+	/* Each page is read once for all of them, with room to keep it or without. */
+	if (page_reader_is_slow(&volume->reader) && volume->reader.io->map == NULL) {
+		count_crowds(searches, count, FEW, &own);
+		crowds = &own;
+	}
 	prefetch_first(volume, searches, count);
 	for (size_t i = 0; i < count; i++) {
 		start(&batch->lookups[i], &searches[i], &batch->messages[i]);
-		/* Each page is read once for all of them, with room to keep it or without. */
-		if (volume->reader.io->map == NULL && is_crowded(&crowds, searches[i].vcn, FEW))
+		if (is_crowded(crowds, searches[i].vcn))
 			volume_lookup_keep_pages(&batch->lookups[i]);
 		batch->waiting[i] = &batch->lookups[i];
 	}
@@ -189,7 +214,7 @@ static int search_batch(struct volume *volume, struct lookup_batch *batch,
 }
 
 static int search_together(struct volume *volume, struct volume_search *searches, size_t count,
-			   struct uds_message *ret_message)
+			   const struct crowds *crowds, struct uds_message *ret_message)
 {
 	struct lookup_batch *batch = env_allocate(&volume->env, 1, sizeof(*batch));
 	struct uds_message message;
@@ -207,7 +232,7 @@ static int search_together(struct volume *volume, struct volume_search *searches
 		 * A failed batch does not end the work: the searches of the next ones have nothing
 		 * to do with it.
 		 */
-		r = search_batch(volume, batch, searches + i, n, &message);
+		r = search_batch(volume, batch, searches + i, n, crowds, &message);
 		if (r == 0 || first < 0)
 			continue;
 		first = r;
@@ -224,17 +249,16 @@ int volume_search_many(struct volume *volume, struct volume_search *searches, si
 	struct uds_message message;
 	struct crowds crowds;
 	int r, first = 0;
-	bool keeps;
 
+	count_crowds(searches, count, page_reader_can_keep(&volume->reader) ? CROWD : UINT32_MAX,
+		     &crowds);
 	if (count > 1 && page_reader_prefers_many(&volume->reader))
-		return search_together(volume, searches, count, ret_message);
-	count_crowds(searches, count, &crowds);
-	keeps = count >= CROWD && page_reader_can_keep(&volume->reader);
+		return search_together(volume, searches, count, &crowds, ret_message);
 	prefetch_first(volume, searches, count);
 	for (size_t i = 0; i < count; i++) {
 		prefetch(volume, searches, count, i);
-		r = search_one(volume, &searches[i],
-			       keeps && is_crowded(&crowds, searches[i].vcn, CROWD), &message);
+		r = search_one(volume, &searches[i], is_crowded(&crowds, searches[i].vcn),
+			       &message);
 		if (r == 0 || first < 0)
 			continue;
 		first = r;

@@ -268,10 +268,16 @@ START_TEST(writers_and_readers_exclude_each_other)
 }
 END_TEST
 
-static int first_bytes(void *context, const uint8_t *page)
+/* Whether the cache has a page, and its first bytes. */
+static bool read_cached(struct page_cache *cache, uint64_t number, uint32_t *ret_first)
 {
-	(void)context;
-	return (int)get_le32(page);
+	struct page_frame *frame = page_cache_pin(cache, number);
+
+	if (frame == NULL)
+		return false;
+	*ret_first = get_le32(frame->bytes);
+	page_frame_unpin(frame);
+	return true;
 }
 
 START_TEST(the_page_cache_keeps_what_is_used_and_drops_what_it_is_told)
@@ -280,35 +286,88 @@ START_TEST(the_page_cache_keeps_what_is_used_and_drops_what_it_is_told)
 	struct page_cache *cache;
 	uint8_t page[64] = { 0 };
 	unsigned int there = 0;
-	int result;
+	uint32_t result;
 
 	ck_assert_int_eq(page_cache_make(&env, sizeof(page), 50, &cache), 0);
 	for (uint32_t n = 0; n < 1000; n++) {
 		put_le32(page, n);
 		page_cache_add(cache, n, PAGE_OF_RECORDS, page);
 		if (n % 8 == 0) {
-			ck_assert(page_cache_read(cache, n, first_bytes, NULL, &result));
-			ck_assert_int_eq(result, (int)n);
+			ck_assert(read_cached(cache, n, &result));
+			ck_assert_uint_eq(result, n);
 		}
 		/* Page 3 is asked for all the time. */
 		if (n >= 3)
-			ck_assert(page_cache_read(cache, 3, first_bytes, NULL, &result));
+			ck_assert(read_cached(cache, 3, &result));
 	}
 	for (uint32_t n = 0; n < 1000; n++) {
-		if (!page_cache_read(cache, n, first_bytes, NULL, &result))
+		if (!read_cached(cache, n, &result))
 			continue;
-		ck_assert_int_eq(result, (int)n);
+		ck_assert_uint_eq(result, n);
 		there++;
 	}
 	ck_assert_uint_le(there, 50);
 	ck_assert_uint_ge(there, 30);
 	ck_assert_uint_le(page_cache_bytes(cache), 64 * 50 + 10000);
 	page_cache_drop(cache, 3, 1);
-	ck_assert(!page_cache_read(cache, 3, first_bytes, NULL, &result));
+	ck_assert(!read_cached(cache, 3, &result));
 	page_cache_drop(cache, 0, 1000);
 	for (uint32_t n = 0; n < 1000; n++)
-		ck_assert(!page_cache_read(cache, n, first_bytes, NULL, &result));
+		ck_assert(!read_cached(cache, n, &result));
 	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_RECORDS), 0);
+	page_cache_free(cache);
+}
+END_TEST
+
+/* Whoever looks at a page has it for as long as that takes. */
+START_TEST(a_pinned_page_stays_as_it_is)
+{
+	struct page_frame *first, *second, *frames[10];
+	unsigned int held = 0;
+	struct uds_env env = default_env();
+	struct page_cache *cache;
+	uint8_t page[64] = { 0 };
+	uint32_t result;
+
+	ck_assert_int_eq(page_cache_make(&env, sizeof(page), 10, &cache), 0);
+	for (uint32_t n = 0; n < 10; n++) {
+		put_le32(page, n);
+		page_cache_add(cache, n, PAGE_OF_RECORDS, page);
+	}
+	first = page_cache_pin(cache, 4);
+	second = page_cache_pin(cache, 7);
+	ck_assert_ptr_nonnull(first);
+	ck_assert_ptr_nonnull(second);
+	/* Dropped: nobody finds it any more, but its memory is not another page's. */
+	page_cache_drop(cache, 4, 1);
+	ck_assert_ptr_null(page_cache_pin(cache, 4));
+	for (uint32_t n = 10; n < 100; n++) {
+		put_le32(page, n);
+		page_cache_add(cache, n, PAGE_OF_RECORDS, page);
+		ck_assert(read_cached(cache, n, &result));
+	}
+	ck_assert_uint_eq(get_le32(first->bytes), 4);
+	ck_assert_uint_eq(get_le32(second->bytes), 7);
+	ck_assert(read_cached(cache, 7, &result));
+	page_frame_unpin(first);
+	page_frame_unpin(second);
+	for (uint32_t n = 100; n < 200; n++)
+		page_cache_add(cache, n, PAGE_OF_RECORDS, page);
+	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_RECORDS), 10);
+	ck_assert(!read_cached(cache, 7, &result));
+
+	/* When all are pinned, none comes in. */
+	for (uint32_t n = 0; n < 200 && held < 10; n++) {
+		frames[held] = page_cache_pin(cache, n);
+		held += frames[held] != NULL;
+	}
+	ck_assert_uint_eq(held, 10);
+	page_cache_add(cache, 1000, PAGE_OF_INDEX, page);
+	ck_assert(!read_cached(cache, 1000, &result));
+	for (unsigned int i = 0; i < 10; i++)
+		page_frame_unpin(frames[i]);
+	page_cache_add(cache, 1000, PAGE_OF_INDEX, page);
+	ck_assert(read_cached(cache, 1000, &result));
 	page_cache_free(cache);
 }
 END_TEST
@@ -320,13 +379,13 @@ START_TEST(the_page_cache_evicts_index_pages_after_record_pages)
 	struct page_cache *cache;
 	uint8_t page[64] = { 0 };
 	unsigned int evicted[PAGE_KINDS] = { 0 };
-	int result;
+	uint32_t result;
 
 	/* One shard. */
 	ck_assert_int_eq(page_cache_make(&env, sizeof(page), 10, &cache), 0);
 	for (uint32_t n = 0; n < 10; n++) {
 		page_cache_add(cache, n, n % 2 == 0 ? PAGE_OF_INDEX : PAGE_OF_RECORDS, page);
-		ck_assert(page_cache_read(cache, n, first_bytes, NULL, &result));
+		ck_assert(read_cached(cache, n, &result));
 	}
 	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_INDEX), 5);
 	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_RECORDS), 5);
@@ -334,7 +393,7 @@ START_TEST(the_page_cache_evicts_index_pages_after_record_pages)
 	for (uint32_t n = 10; n < 15; n++)
 		page_cache_add(cache, n, PAGE_OF_RECORDS, page);
 	for (uint32_t n = 0; n < 10; n++)
-		evicted[n % 2] += !page_cache_read(cache, n, first_bytes, NULL, &result);
+		evicted[n % 2] += !read_cached(cache, n, &result);
 	ck_assert_uint_eq(evicted[PAGE_OF_INDEX], 0);
 	ck_assert_uint_eq(evicted[PAGE_OF_RECORDS], 5);
 	ck_assert_uint_eq(page_cache_count(cache, PAGE_OF_INDEX), 5);
@@ -698,6 +757,7 @@ int main(void)
 	tcase_add_test(tc, heads_beyond_the_budget_go_but_not_those_in_use);
 	tcase_add_test(tc, writers_and_readers_exclude_each_other);
 	tcase_add_test(tc, the_page_cache_keeps_what_is_used_and_drops_what_it_is_told);
+	tcase_add_test(tc, a_pinned_page_stays_as_it_is);
 	tcase_add_test(tc, the_page_cache_evicts_index_pages_after_record_pages);
 	tcase_add_test(tc, a_chapter_stream_reads_ahead_and_keeps_no_writer_waiting);
 	tcase_add_loop_test(tc, every_allocation_may_fail, 0, 2);
