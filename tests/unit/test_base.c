@@ -174,6 +174,7 @@ START_TEST(every_status_has_a_text)
 	ck_assert_str_eq(uds_strerror(UDS_ERR_EXISTS - 1), "unknown status");
 	ck_assert_str_eq(uds_strerror(-ENOSPC), "No space left on device");
 	ck_assert_str_eq(uds_strerror(0), "success");
+	ck_assert_str_eq(uds_strerror(1), "no error");
 }
 END_TEST
 

@@ -637,6 +637,9 @@ START_TEST(states_have_names_and_meanings)
 		ck_assert_str_ne(uds_snapshot_state_meaning(state), "");
 	}
 	ck_assert_str_eq(uds_exception_store_state_name(99), "unknown");
+	ck_assert_str_eq(uds_exception_store_state_meaning(99), "");
+	ck_assert_str_eq(uds_snapshot_state_name(99), "unknown");
+	ck_assert_str_eq(uds_snapshot_state_meaning(99), "");
 }
 END_TEST
 

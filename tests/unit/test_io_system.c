@@ -75,8 +75,9 @@ static char path[400];
 static struct uds_message message;
 static int fsync_error; /* 0: none */
 static unsigned int directories_flushed;
-static int flags_error;	      /* of fcntl(F_GETFL) only; 0: none */
-static uint32_t direct_align; /* what statx() says; 0: what the system does */
+static int flags_error;	       /* of fcntl(F_GETFL) only; 0: none */
+static unsigned int said_open; /* so many descriptors are said to be open by fcntl(F_GETFD) */
+static uint32_t direct_align;  /* what statx() says; 0: what the system does */
 
 static void fail_next(enum call call, int error, unsigned int times)
 {
@@ -204,6 +205,10 @@ int fcntl(int fd, int command, ...)
 		errno = flags_error;
 		return -1;
 	}
+	if (command == F_GETFD && said_open > 0) {
+		said_open--;
+		return 0;
+	}
 	if (fails(FCNTL))
 		return -1;
 	return NEXT(fcntl, LARGE("fcntl"))(fd, command, argument);
@@ -301,6 +306,7 @@ static void make_path(void)
 	ck_assert_ptr_nonnull(scratch_dir());
 	snprintf(path, sizeof(path), "%s/file", scratch_dir());
 	fsync_error = flags_error = 0;
+	said_open = 0;
 	directories_flushed = 0;
 	direct_align = 0;
 	memset(calls, 0, sizeof(calls));
@@ -832,6 +838,47 @@ static void close_engine(struct uds_io_engine *engine, struct uds_io *io)
 	free(ring_buffer);
 }
 
+/*
+ * A standard number that was taken when it was to be held, and became free then. What gets it is
+ * moved.
+ */
+START_TEST(a_standard_descriptor_that_becomes_free_is_not_used)
+{
+	int input = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10), event = -1;
+	struct uds_io_engine *engine;
+	struct uds_io *io = NULL;
+
+	ck_assert_int_ge(input, 0);
+	ck_assert_int_eq(close(STDIN_FILENO), 0);
+	said_open = 3;
+	ck_assert_int_eq(open_path(true, &io), 0);
+	if (said_open > 0)
+		skip_test("the system's fcntl() cannot be replaced");
+	ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	/* It cannot be moved. */
+	said_open = 3;
+	fail_next(FCNTL, EMFILE, 1);
+	io = NULL;
+	ck_assert_int_eq(open_path(false, &io), -EMFILE);
+	ck_assert_ptr_null(io);
+	ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+	/* The ring, and the event. */
+	engine = open_engine(&io);
+	said_open = 3;
+	ck_assert_int_eq(read_by(engine, io), 0);
+	ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+	said_open = 3;
+	ck_assert_int_eq(uds_io_engine_event_descriptor(engine, &event), 0);
+	ck_assert_int_gt(event, STDERR_FILENO);
+	said_open = 0;
+	ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+	close_engine(engine, io);
+	ck_assert_int_eq(dup2(input, STDIN_FILENO), STDIN_FILENO);
+	ck_assert_int_eq(close(input), 0);
+}
+END_TEST
+
 static const struct {
 	enum call call;
 	int error; /* 0: nothing is taken, and no error says why */
@@ -1031,6 +1078,7 @@ int main(void)
 	tcase_add_test(tc, a_standard_descriptor_that_another_thread_took_is_left_alone);
 	tcase_add_loop_test(tc, each_call_of_an_open_may_fail, 0, COUNT_OF(ways_to_open));
 	tcase_add_test(tc, a_descriptor_stays_the_callers_whatever_call_fails);
+	tcase_add_test(tc, a_standard_descriptor_that_becomes_free_is_not_used);
 	tcase_add_test(tc, without_a_hold_of_the_standard_descriptors_nothing_is_opened);
 	tcase_add_test(tc, a_key_is_made_without_random_bytes_too);
 	tcase_add_test(tc, the_processors_are_counted_without_an_affinity_too);
