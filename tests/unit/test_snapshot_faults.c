@@ -28,6 +28,7 @@ struct world {
 	uint8_t buffer[SIZE];
 	uint64_t random;
 	unsigned int errors;
+	bool transient;
 };
 
 static void start(struct world *w, const struct uds_env *env)
@@ -37,6 +38,7 @@ static void start(struct world *w, const struct uds_env *env)
 
 	w->random = 31;
 	w->errors = 0;
+	w->transient = false;
 	memset(w->maybe, 0, sizeof(w->maybe));
 	fill_pattern(w->view, 0, SIZE / 512, 0);
 	fault_plan_start(&w->plan);
@@ -63,6 +65,7 @@ static int open_snapshot(struct world *w, const struct uds_env *env)
 
 	options.env = env;
 	options.queue_depth = 4;
+	options.transient_chunk_bytes = w->transient ? CHUNK : 0;
 	return uds_snapshot_open(w->origin, w->cow, &options, NULL, &w->s);
 }
 
@@ -167,6 +170,33 @@ START_TEST(every_failing_operation_of_writes_leaves_a_right_view)
 }
 END_TEST
 
+/* It is gone when it is closed; until then it goes on as any other. Of later ones, some. */
+START_TEST(every_failing_operation_of_a_transient_snapshot_leaves_a_right_view)
+{
+	struct world *w = malloc(sizeof(*w));
+	bool failed = true;
+
+	for (uint64_t n = 1; failed; n += 1 + n / 16) {
+		int r;
+
+		start(w, NULL);
+		w->transient = true;
+		ck_assert_int_eq(open_snapshot(w, NULL), 0);
+		fault_plan_fail(&w->plan, FAULT_READ | FAULT_CHANGE | FAULT_SIZE, n, -EIO, false);
+		r = do_writes(w);
+		failed = w->plan.failed > 0;
+		ck_assert_int_eq(r, failed ? -EIO : 0);
+		fault_plan_fail(&w->plan, 0, 0, 0, false);
+		check_view(w, "after the failure");
+		ck_assert_int_eq(do_writes(w), 0);
+		check_view(w, "used on");
+		ck_assert_int_eq(uds_snapshot_close(w->s), 0);
+		end(w);
+	}
+	free(w);
+}
+END_TEST
+
 START_TEST(every_failing_operation_of_a_merge_can_be_made_good)
 {
 	struct world *w = malloc(sizeof(*w));
@@ -259,11 +289,27 @@ static int live(const struct uds_env *env, void *context)
 	return r;
 }
 
+/* The same of a transient snapshot. */
+static int live_once(const struct uds_env *env, void *context)
+{
+	struct world *w = context;
+	int r;
+
+	start(w, env);
+	w->transient = true;
+	r = open_snapshot(w, env);
+	if (r == 0)
+		r = do_writes(w);
+	ck_assert_int_eq(uds_snapshot_close(w->s), 0);
+	end(w);
+	return r;
+}
+
 START_TEST(every_failing_allocation_is_told_and_harms_nothing)
 {
 	struct world *w = malloc(sizeof(*w));
 
-	ck_assert_uint_gt(torture_each_allocation(live, w, true), 20);
+	ck_assert_uint_gt(torture_each_allocation(_i == 0 ? live : live_once, w, true), 20);
 	free(w);
 }
 END_TEST
@@ -274,9 +320,10 @@ int main(void)
 	TCase *tc = tcase_create("faults");
 
 	tcase_add_test(tc, every_failing_operation_of_writes_leaves_a_right_view);
+	tcase_add_test(tc, every_failing_operation_of_a_transient_snapshot_leaves_a_right_view);
 	tcase_add_loop_test(tc, every_failing_operation_of_a_merge_can_be_made_good, 0, 2);
 	tcase_add_test(tc, a_lost_flush_is_told_once_to_the_next_flush);
-	tcase_add_test(tc, every_failing_allocation_is_told_and_harms_nothing);
+	tcase_add_loop_test(tc, every_failing_allocation_is_told_and_harms_nothing, 0, 2);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
