@@ -786,6 +786,31 @@ START_TEST(damage_of_a_converted_volume_is_confined)
 }
 END_TEST
 
+/* There is no room for others then, and the headers must not be found again. */
+START_TEST(what_is_left_of_extras_that_were_cut_off_is_wiped_by_a_repair)
+{
+	enum { LEFT = 3 * BLOCK_BYTES };
+	static const uint8_t zeroes[LEFT];
+	static uint8_t left[LEFT];
+	struct uds_message message = { "" };
+	uint64_t repaired = 0, start;
+	struct uds_io *io;
+
+	make_image(WITH_EXTRAS);
+	start = image.layout.extras.start;
+	io = bytes_io(image.bytes, start + LEFT);
+	ck_assert_uint_eq(verify(io), 1);
+	ck_assert_msg(strstr(words.text, "extras: cut off") != NULL, "%s", words.text);
+	ck_assert_msg(repair(io, false, false, &message, &repaired) == 0, "%s", message.text);
+	ck_assert_uint_eq(repaired, 1);
+	ck_assert_int_eq(uds_io_read(io, left, LEFT, start), 0);
+	ck_assert_mem_eq(left, zeroes, LEFT);
+	ck_assert_uint_eq(verify(io), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	free_image();
+}
+END_TEST
+
 START_TEST(a_good_index_is_left_alone)
 {
 	struct uds_message message;
@@ -1142,6 +1167,7 @@ int main(void)
 	tcase_add_loop_test(tcase, damage_is_confined_and_a_repair_mends_it, 0, 2);
 	tcase_add_test(tcase, damage_beside_a_journal_is_confined);
 	tcase_add_test(tcase, damage_of_a_converted_volume_is_confined);
+	tcase_add_test(tcase, what_is_left_of_extras_that_were_cut_off_is_wiped_by_a_repair);
 	tcase_add_loop_test(tcase, a_good_index_is_left_alone, 0, 2);
 	tcase_add_test(tcase, a_page_that_cannot_be_read_is_a_damaged_one);
 	tcase_add_loop_test(tcase, a_save_that_cannot_be_read_is_not_given_up_without_being_asked,
