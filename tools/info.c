@@ -149,25 +149,32 @@ struct vdo_view {
 	char uri[1024]; /* of its index */
 };
 
-/* Without --offset, what begins as a VDO volume is taken for one. */
-static void look_for_vdo(struct target *target, struct vdo_view *view)
+/*
+ * Without --offset, what begins as a VDO volume is taken for one. What cannot be opened is not
+ * tried again.
+ */
+static int look_for_vdo(struct target *target, struct vdo_view *view)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 	const struct uds_vdo_info empty = UDS_VDO_INFO_INIT;
 	char inner[1024];
 	bool named = inner_uri(target->uri, inner, sizeof(inner));
+	struct uds_message message = { "" };
 	struct uds_io *io;
+	int r;
 
 	options.no_lock = true;
-	if (open_uri(named ? inner : target->uri, &options, NULL, NULL, &io) < 0)
-		return;
+	r = open_uri(named ? inner : target->uri, &options, NULL, &message, &io);
+	if (r < 0)
+		return failed(target->command, target->uri, r, &message);
 	view->info = empty;
 	view->known = uds_vdo_read_info(io, NULL, &view->info) == 0;
 	uds_io_close(io);
-	if (!view->known || named)
-		return;
-	vdo_uri(target->uri, view->uri, sizeof(view->uri));
-	target->uri = view->uri;
+	if (view->known && !named) {
+		vdo_uri(target->uri, view->uri, sizeof(view->uri));
+		target->uri = view->uri;
+	}
+	return EXIT_GOOD;
 }
 
 static void print_text(const struct target *target, const struct vdo_view *view,
@@ -350,8 +357,8 @@ int info_run(const struct command *command, int argc, char **argv)
 	struct target target = { 0 };
 	struct options options;
 	bool resident = false;
+	int status = EXIT_GOOD;
 	char **arguments;
-	int status;
 
 	options_start(&options, command);
 	target_options(&target, &options, false);
@@ -363,7 +370,9 @@ int info_run(const struct command *command, int argc, char **argv)
 		return info_of_manifest(&target, &options);
 	info.configuration.size = sizeof(info.configuration);
 	if (!options_given(&options, "offset"))
-		look_for_vdo(&target, &view);
+		status = look_for_vdo(&target, &view);
+	if (status != EXIT_GOOD)
+		return finish_output(command, status);
 	if (view.known && !options.json) {
 		print_line(stdout, "%s", target.uri);
 		print_vdo(&view.info);

@@ -654,6 +654,23 @@ def servers_that_are_not_there_are_named():
         uds("verify", uri, status=None, says=[uri, words])
 
 
+def a_server_that_is_silent_is_named_after_one_attempt():
+    need()
+    with Folder() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.join(folder, "s"))
+        server.listen()
+        server.settimeout(0)
+        uri = "nbd+unix:///?socket=%s/s&connect=1" % folder
+        for command in ["info"], ["info", "--json"], ["verify"], ["snapshot", "info"], ["find"]:
+            uds(*command, uri, status=FAILED, says="the server does not answer")
+            server.accept()[0].close()
+            try:
+                server.accept()
+                raise AssertionError("%s tries twice" % command)
+            except BlockingIOError:
+                pass
+
+
 def a_library_that_is_not_there_is_named():
     if not os.path.exists(os.path.join(LIBRARIES, "uds")):
         raise Skip("the command is linked statically")
@@ -689,4 +706,5 @@ if __name__ == "__main__":
                    a_volume_is_walked_where_the_server_prefers, the_same_export_is_not_both,
                    a_merge_goes_on_when_servers_are_killed, a_merge_that_is_killed_goes_on_later,
                    a_snapshot_on_exports_is_served_again, physical_volumes_are_exports, a_vdo_volume_is_an_export, a_wrong_certificate_is_refused,
-                   servers_that_are_not_there_are_named, a_library_that_is_not_there_is_named]))
+                   servers_that_are_not_there_are_named,
+                   a_server_that_is_silent_is_named_after_one_attempt, a_library_that_is_not_there_is_named]))
