@@ -27,7 +27,7 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHON3="$(PYTHON3)"; export PYTHON3; \
 	CK_DEFAULT_TIMEOUT="$${CK_DEFAULT_TIMEOUT-120}"; export CK_DEFAULT_TIMEOUT;
 
-EXTRA_DIST += tests/summary tests/stages tests/cross/prepare
+EXTRA_DIST += tests/summary tests/stages tests/link tests/cross/prepare
 
 # Those that use several threads: quickstart runs them again under the thread sanitizer.
 THREADED_TESTS =

@@ -6,9 +6,9 @@ import json
 import os
 import sys
 
-from tool_support import (FAILED, SCALE, TOOL, Folder, Results, Skip, content, equal, has,
+from tool_support import (FAILED, IN_PART, TOOL, Folder, Results, Skip, content, equal, has,
                           read_vector, uds, vectors)
-from support import token_data, token_name
+from support import some, token_data, token_name
 import uds_format
 
 COMMAND = {"P": "post", "U": "update", "Q": "query", "N": "peek", "D": "delete"}
@@ -185,7 +185,7 @@ def main():
     results = Results()
     for test in (info_tells_what_is_recorded, verify_finds_no_damage,
                  final_queries_get_the_recorded_answers, the_trace_makes_the_same_bytes):
-        for name in NAMES:
+        for name in some(NAMES) if IN_PART else NAMES:
             def run(test=test, name=name):
                 if not os.access(TOOL, os.X_OK):
                     raise Skip("the uds command is not built")
