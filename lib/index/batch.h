@@ -106,7 +106,10 @@ struct batch {
 /* An empty pool becomes one with a batch. Returns 0 or -ENOMEM. */
 int batch_pool_make(struct uds_index *index, struct index_zone *zone);
 
-/* All batches are on the pool. */
+/* How many batches there are, on the pool and in use. */
+unsigned int batch_pool_count(struct index_zone *zone);
+
+/* No batch is in use. */
 void batch_pool_free(struct uds_index *index, struct index_zone *zone);
 
 /*
@@ -117,6 +120,10 @@ struct batch *batch_take(struct uds_index *index, struct index_zone *zone);
 
 /* Puts a batch back whose operations are done. */
 void batch_give(struct batch *batch);
+
+/* The same for callers that have the zone's lock, mostly without the one of the pool. */
+struct batch *batch_take_aside(struct uds_index *index, struct index_zone *zone);
+void batch_give_aside(struct batch *batch);
 
 /* Submits a request to a batch that has less than BATCH_MAX. No lock is needed. */
 static inline void batch_add(struct batch *batch, struct uds_request *request,

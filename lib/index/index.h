@@ -74,7 +74,14 @@ struct index_zone {
 	struct zone_journal *journal; /* NULL: the index has no journal, or is being opened */
 	struct zone_counters counters;
 
-	/* The pool of those that are not in use, and how many there are in all (batch.h). */
+	/* A batch that calls of one request use, guarded by @lock too. NULL: none, or in use. */
+	struct batch *aside;
+
+	/*
+	 * The pool of those that are not in use, and how many there are in all (batch.h). It has a
+	 * lock of its own: a thread that drives a batch may have the one of the zone for long.
+	 */
+	pthread_mutex_t batches_lock __attribute__((aligned(CACHE_LINE)));
 	struct batch *batches;
 	unsigned int batch_count;
 } __attribute__((aligned(CACHE_LINE)));

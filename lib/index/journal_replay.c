@@ -384,7 +384,6 @@ static int submit(struct replayer *replayer, struct batch **batches, struct uds_
 	struct batch *batch;
 
 	volume_index_locate(index->volume_index, &request->name, &place);
-	/* No other thread knows the index yet: the pool needs no lock. */
 	if (batches[place.zone] == NULL)
 		batches[place.zone] = batch_take(index, &index->zones[place.zone]);
 	batch = batches[place.zone];

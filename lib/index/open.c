@@ -76,6 +76,7 @@ static int make_zones(struct uds_index *index)
 	for (unsigned int i = 0; i < index->zone_count; i++) {
 		index->zones[i].number = i;
 		pthread_mutex_init(&index->zones[i].lock, NULL);
+		pthread_mutex_init(&index->zones[i].batches_lock, NULL);
 	}
 	for (unsigned int i = 0; r == 0 && i < index->zone_count; i++) {
 		r = batch_pool_make(index, &index->zones[i]);
@@ -94,6 +95,7 @@ static void free_zones(struct uds_index *index)
 		batch_pool_free(index, &index->zones[i]);
 		open_zone_free(index->zones[i].open);
 		open_zone_free(index->zones[i].closing);
+		pthread_mutex_destroy(&index->zones[i].batches_lock);
 		pthread_mutex_destroy(&index->zones[i].lock);
 	}
 	env_release(&index->env, index->zones);

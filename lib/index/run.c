@@ -32,15 +32,10 @@ static int refuse(struct uds_index *index, struct uds_request *request)
 static int submit(struct uds_index *index, struct batch **batches, struct uds_request *request)
 {
 	struct name_place place;
-	struct index_zone *zone;
 
 	volume_index_locate(index->volume_index, &request->name, &place);
 	if (batches[place.zone] == NULL) {
-		zone = &index->zones[place.zone];
-		/* The zone's lock guards its pool of batches. */
-		pthread_mutex_lock(&zone->lock);
-		batches[place.zone] = batch_take(index, zone);
-		pthread_mutex_unlock(&zone->lock);
+		batches[place.zone] = batch_take(index, &index->zones[place.zone]);
 		if (batches[place.zone] == NULL)
 			return refuse(index, request);
 	}
@@ -48,35 +43,54 @@ static int submit(struct uds_index *index, struct batch **batches, struct uds_re
 	return 0;
 }
 
+/* Whether the caller has the zone now; always where it may @wait. */
+static bool take_zone(struct index_zone *zone, bool wait)
+{
+	return wait ? pthread_mutex_lock(&zone->lock) == 0
+		    : pthread_mutex_trylock(&zone->lock) == 0;
+}
+
 /*
  * At most BATCH_MAX requests, all zones together. One zone after the other is driven to its end,
  * and the first that is full closes the open chapter for all: were each given BATCH_MAX, the
  * first would get so many requests ahead of the last, and chapters would be closed with that much
  * room in them.
+ *
+ * A zone that another caller has is left for later, so that callers do not queue behind the first
+ * one. One lock at a time: two calls that held some in different orders could wait for each other.
  */
 static int run_many(struct uds_index *index, struct uds_request *requests, size_t count)
 {
 	struct batch *batches[MAXIMUM_ZONES] = { NULL };
+	bool wait = false, left = true;
 	int status = 0;
 
 	for (size_t i = 0; i < count; i++)
 		keep_first(&status, submit(index, batches, &requests[i]));
-	for (unsigned int i = 0; i < index->zone_count; i++) {
-		if (batches[i] == NULL)
-			continue;
-		/*
-		 * One lock at a time: two calls that held some in different orders could wait for
-		 * each other.
-		 */
-		pthread_mutex_lock(&index->zones[i].lock);
-		keep_first(&status, batch_drive(batches[i]));
-		batch_give(batches[i]);
-		pthread_mutex_unlock(&index->zones[i].lock);
+	while (left) {
+		bool driven = false;
+
+		left = false;
+		for (unsigned int i = 0; i < index->zone_count; i++) {
+			if (batches[i] == NULL)
+				continue;
+			if (!take_zone(&index->zones[i], wait)) {
+				left = true;
+				continue;
+			}
+			keep_first(&status, batch_drive(batches[i]));
+			pthread_mutex_unlock(&index->zones[i].lock);
+			batch_give(batches[i]);
+			batches[i] = NULL;
+			driven = true;
+			wait = false;
+		}
+		wait = !driven;
 	}
 	return status;
 }
 
-/* The same for one request, with the lock taken once. */
+/* The same for one request, with one lock. */
 static int run_one(struct uds_index *index, struct uds_request *request)
 {
 	struct index_zone *zone;
@@ -87,11 +101,11 @@ static int run_one(struct uds_index *index, struct uds_request *request)
 	volume_index_locate(index->volume_index, &request->name, &place);
 	zone = &index->zones[place.zone];
 	pthread_mutex_lock(&zone->lock);
-	batch = batch_take(index, zone);
+	batch = batch_take_aside(index, zone);
 	if (batch != NULL) {
 		batch_add(batch, request, &place);
 		r = batch_drive(batch);
-		batch_give(batch);
+		batch_give_aside(batch);
 	} else {
 		r = refuse(index, request);
 	}

@@ -40,7 +40,7 @@ static void add_memory(const struct uds_index *index, const struct volume_index_
 	if (!index->read_only)
 		s->memory_bytes += index->zone_count * zone;
 	for (unsigned int i = 0; i < index->zone_count; i++)
-		s->memory_bytes += index->zones[i].batch_count * sizeof(struct batch);
+		s->memory_bytes += batch_pool_count(&index->zones[i]) * sizeof(struct batch);
 	s->memory_bytes += journal_memory_bytes(index);
 	s->memory_bytes += index->queue_bytes;
 	if (index->cache != NULL)

@@ -4,10 +4,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <uds/index.h>
 
 #include "check_main.h"
+#include "index/index.h"
 #include "names.h"
 #include "small_index.h"
 #include "torture_env.h"
@@ -198,6 +200,25 @@ START_TEST(one_more_thread_without_memory_is_refused)
 }
 END_TEST
 
+/* A single call and one of many, one after the other, need no memory for a batch. */
+START_TEST(one_thread_is_not_refused_without_memory)
+{
+	struct uds_request requests[3] = { { .kind = UDS_PEEK },
+					   { .kind = UDS_PEEK },
+					   { .kind = UDS_PEEK } };
+	struct fixture f;
+
+	begin(&f);
+	torture_env_fail_at(&f.torture, 1, true);
+	for (size_t count = 1; count <= 3; count++) {
+		ck_assert_int_eq(uds_index_run(f.index, requests, 1), 0);
+		ck_assert_int_eq(uds_index_run(f.index, requests, count), 0);
+	}
+	torture_env_fail_at(&f.torture, 0, false);
+	end(&f);
+}
+END_TEST
+
 /* What more threads at once have taken is kept, and counted. */
 START_TEST(memory_of_waiting_requests_is_kept)
 {
@@ -218,6 +239,96 @@ START_TEST(memory_of_waiting_requests_is_kept)
 }
 END_TEST
 
+#define MANY 60
+
+static void *peek_many(void *context)
+{
+	struct uds_request requests[MANY] = { 0 };
+	struct fixture *f = context;
+
+	for (unsigned int i = 0; i < MANY; i++) {
+		requests[i].kind = UDS_PEEK;
+		requests[i].name = name_of(SEED + 2, i);
+	}
+	ck_assert_int_eq(uds_index_run(f->index, requests, MANY), 0);
+	return NULL;
+}
+
+/* How many requests a zone has carried out. */
+static uint64_t done_in(struct index_zone *zone)
+{
+	uint64_t sum = 0;
+
+	/* The caller may have another one: to wait in turns could be for each other. */
+	while (pthread_mutex_trylock(&zone->lock) != 0)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	for (int i = 0; i < REQUEST_COUNTERS; i++) {
+		for (int j = 0; j < LOCATIONS; j++)
+			sum += zone->counters.requests[i][j];
+	}
+	pthread_mutex_unlock(&zone->lock);
+	return sum;
+}
+
+static bool others_are_done(struct fixture *f, unsigned int taken, const uint64_t *expected)
+{
+	bool done = true;
+
+	for (unsigned int zone = 0; done && zone < 3; zone++)
+		done = zone == taken || done_in(&f->index->zones[zone]) == expected[zone];
+	return done;
+}
+
+/* Whether the rest of a batch is done while somebody has a zone. */
+static bool goes_on_without(struct fixture *f, unsigned int taken)
+{
+	struct index_zone *zones = f->index->zones;
+	uint64_t expected[3];
+	bool done = false;
+	pthread_t thread;
+
+	for (unsigned int zone = 0; zone < 3; zone++)
+		expected[zone] = done_in(&zones[zone]);
+	for (unsigned int i = 0; i < MANY; i++) {
+		struct uds_record_name name = name_of(SEED + 2, i);
+		struct name_place place;
+
+		volume_index_locate(f->index->volume_index, &name, &place);
+		expected[place.zone]++;
+	}
+	pthread_mutex_lock(&zones[taken].lock);
+	ck_assert_int_eq(pthread_create(&thread, NULL, peek_many, f), 0);
+	for (int i = 0; i < 200 && !done; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+		done = others_are_done(f, taken, expected);
+	}
+	pthread_mutex_unlock(&zones[taken].lock);
+	pthread_join(thread, NULL);
+	for (unsigned int zone = 0; zone < 3; zone++)
+		ck_assert_uint_eq(done_in(&zones[zone]), expected[zone]);
+	return done;
+}
+
+/*
+ * Of a batch whose names lie in three zones, one of which another caller has: the rest is done.
+ * The looks after it may themselves be in its way, but not each time.
+ */
+START_TEST(a_zone_that_is_taken_is_left_for_later)
+{
+	struct fixture f;
+	int tries;
+
+	begin(&f);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	ck_assert_int_eq(small_index_open(f.io, NULL, 3, UDS_INDEX_LOAD, NULL, &f.index), 0);
+	for (unsigned int taken = 0; taken < 3; taken++) {
+		for (tries = 1; !goes_on_without(&f, taken); tries++)
+			ck_assert_int_lt(tries, 4);
+	}
+	end(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("requests that wait");
@@ -225,7 +336,9 @@ int main(void)
 
 	tcase_add_test(t, others_of_the_zone_go_on);
 	tcase_add_test(t, one_more_thread_without_memory_is_refused);
+	tcase_add_test(t, one_thread_is_not_refused_without_memory);
 	tcase_add_test(t, memory_of_waiting_requests_is_kept);
+	tcase_add_test(t, a_zone_that_is_taken_is_left_for_later);
 	suite_add_tcase(suite, t);
 	return run_suite(suite);
 }
