@@ -74,7 +74,7 @@ struct index_zone {
 	struct zone_journal *journal; /* NULL: the index has no journal, or is being opened */
 	struct zone_counters counters;
 
-	/* A batch that calls of one request use, guarded by @lock too. NULL: none, or in use. */
+	/* A batch for those that have @lock, which guards it. NULL: none, or in use. */
 	struct batch *aside;
 
 	/*

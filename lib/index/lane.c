@@ -310,7 +310,7 @@ static void refuse_all(struct lane *lane, struct lane_pass *pass)
 
 void lane_drive(struct lane *lane, struct lane_pass *pass)
 {
-	struct batch *batch = batch_take(lane->index, lane->zone);
+	struct batch *batch = batch_take_aside(lane->index, lane->zone);
 
 	if (batch == NULL) {
 		refuse_all(lane, pass);
@@ -324,7 +324,7 @@ void lane_drive(struct lane *lane, struct lane_pass *pass)
 		pthread_mutex_unlock(&lane->zone->lock);
 		pthread_mutex_lock(&lane->zone->lock);
 	}
-	batch_give(batch);
+	batch_give_aside(batch);
 }
 
 /* ---- lanes ---- */
