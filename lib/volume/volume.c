@@ -8,7 +8,6 @@
 
 #include "base/env.h"
 #include "base/message.h"
-#include "volume/page_keeping.h"
 #include "volume/volume_private.h"
 #include "volume/whole_chapter.h"
 
@@ -303,28 +302,20 @@ int volume_read_page(struct volume *volume, uint64_t vcn, uint32_t page, uint8_t
 		     struct uds_message *ret_message)
 {
 	uint32_t slot = geometry_physical_chapter(&volume->geometry, vcn);
-	struct page_request request = { .keep = false };
+	struct page_claim claim;
 	int r;
 
 	if (!slot_enter(volume->reader.slots, slot))
 		return failure(ret_message, UDS_ERR_OUT_OF_RANGE,
 			       "%s: chapter %" PRIu64 " is being overwritten",
 			       uds_io_name(volume->io), vcn);
-	/*
-	 * Asked inside the slot: a writer drops the slot's pages from the cache only when no
-	 * reader is inside.
-	 */
-	request.claim = volume_claim(volume, slot, vcn, page);
-	r = 1;
-	if (page_reader_find(&volume->reader, &request))
-		memcpy(ret_page, request.cached->bytes, volume->geometry.page_bytes);
-	else
-		r = read_page(volume, &request.claim, ret_page, ret_message);
-	page_reader_release(&volume->reader, &request);
+	/* Not from the cache: the caller wants to know what is on the volume. */
+	claim = volume_claim(volume, slot, vcn, page);
+	r = read_page(volume, &claim, ret_page, ret_message);
 	slot_leave(volume->reader.slots, slot);
 	if (r == 0)
 		r = failure(ret_message, UDS_ERR_OUT_OF_RANGE, "the chapter is gone");
-	return r < 0 ? volume_read_failure(volume, &request.claim, r, ret_message) : 0;
+	return r < 0 ? volume_read_failure(volume, &claim, r, ret_message) : 0;
 }
 
 int volume_read_chapter_index(struct volume *volume, uint64_t vcn, uint8_t *pages,
