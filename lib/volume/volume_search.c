@@ -222,8 +222,10 @@ static int search_together(struct volume *volume, struct volume_search *searches
 
 	/* Nothing was searched: callers go by the status of each search. */
 	if (batch == NULL) {
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < count; i++) {
+			searches[i].found = false;
 			searches[i].status = -ENOMEM;
+		}
 		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	}
 	for (size_t i = 0, n; i < count; i += n) {
