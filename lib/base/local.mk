@@ -13,6 +13,7 @@ lib_libcore_la_SOURCES += \
 	lib/base/env.c lib/base/env.h \
 	lib/base/failures.c lib/base/failures.h \
 	lib/base/hash_key.c lib/base/hash_key.h \
+	lib/base/lanes.h \
 	lib/base/message.c lib/base/message.h \
 	lib/base/murmur3.c lib/base/murmur3.h \
 	lib/base/murmur3_find.c lib/base/murmur3_find.h lib/base/murmur3_mix.h \

@@ -4,11 +4,8 @@
  * before it, so writing is a chain, and what two entries take is worked out beside it; with AVX2
  * for four pairs at once.
  */
+#include "base/lanes.h"
 #include "delta/delta_code.h"
-
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
 
 /* So many bits go into the word of a settled writer at once. */
 #define QUICK_BITS 56u
@@ -89,8 +86,6 @@ typedef void put_entries_fn(struct bit_writer *out, const struct delta_code *cod
 			    const uint32_t *keys, const uint32_t *values, uint32_t count);
 
 #ifdef __x86_64__
-
-#define AVX2 __attribute__((target("avx2,bmi,bmi2")))
 
 /* Eight entries as four pairs: the bits of both, and how many they are. */
 struct coded_pairs {
@@ -188,13 +183,11 @@ AVX2 static uint32_t put_eights(struct bit_writer *to, const struct delta_code *
 	uint32_t i = 0;
 
 	for (; i + 8 <= count; i += 8) {
-		const __m256i now = _mm256_loadu_si256((const __m256i *)(const void *)(keys + i));
+		const __m256i now = load_lanes(keys + i);
 		/* The last of them is the one before the next ones. */
 		const __m256i moved = _mm256_permutevar8x32_epi32(now, one_up);
 		const __m256i deltas = _mm256_sub_epi32(now, _mm256_blend_epi32(moved, last, 1));
-		const struct coded_pairs pairs = code_pairs(
-			&code, _mm256_loadu_si256((const __m256i *)(const void *)(values + i)),
-			deltas);
+		const struct coded_pairs pairs = code_pairs(&code, load_lanes(values + i), deltas);
 
 		if (!put_pairs(&out, &pairs))
 			break;
@@ -258,13 +251,12 @@ AVX2 static uint64_t entries_bits_avx2(const struct delta_code *of, const uint32
 	uint32_t lanes[8], i = 1;
 
 	for (; i + 8 <= count; i += 8) {
-		const __m256i now = _mm256_loadu_si256((const __m256i *)(const void *)(keys + i));
-		const __m256i before =
-			_mm256_loadu_si256((const __m256i *)(const void *)(keys + i - 1));
+		const __m256i now = load_lanes(keys + i);
+		const __m256i before = load_lanes(keys + i - 1);
 
 		sums = _mm256_add_epi32(sums, unary_bits(&code, _mm256_sub_epi32(now, before)));
 	}
-	_mm256_storeu_si256((__m256i *)(void *)lanes, sums);
+	store_lanes(lanes, sums);
 	for (unsigned int n = 0; n < 8; n++)
 		bits += lanes[n];
 	bits += (uint64_t)(i - 1) * (of->payload_bits + of->min_bits);
@@ -311,8 +303,7 @@ void delta_writer_append_many(struct delta_writer *writer, const uint32_t *keys,
 	put_entries_fn *put = put_entries_portably;
 
 #ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-	    __builtin_cpu_supports("bmi2"))
+	if (lanes_usable())
 		put = put_entries_avx2;
 #endif
 	append_by(put, writer, keys, values, count);
@@ -321,8 +312,7 @@ void delta_writer_append_many(struct delta_writer *writer, const uint32_t *keys,
 uint64_t delta_entries_bits(const struct delta_code *code, const uint32_t *keys, uint32_t count)
 {
 #ifdef __x86_64__
-	if (count >= 8 && fits_lanes(code, keys[count - 1]) && __builtin_cpu_supports("avx2") &&
-	    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+	if (count >= 8 && fits_lanes(code, keys[count - 1]) && lanes_usable())
 		return entries_bits_avx2(code, keys, count);
 #endif
 	return delta_entries_bits_portably(code, keys, count);

@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "base/bytes.h"
+#include "base/lanes.h"
 
 void delta_writer_start(struct delta_writer *writer, const struct delta_code *code, uint8_t *memory,
 			uint64_t at, uint64_t room_bits)
@@ -221,11 +222,16 @@ int delta_reader_next(struct delta_reader *reader, struct delta_entry *ret_entry
 }
 
 /*
- * Two entries from one load, with everything in registers: the bits of an entry say where the next
- * one begins, so reading is a chain of which every step counts.
+ * Passes over up to @most ordinary entries, and over none with a key of @below or greater; their
+ * keys and values are stored unless @ret_keys is NULL. Two entries from one load, with everything
+ * in registers: the bits of an entry say where the next one begins, so reading is a chain of which
+ * every step counts. It ends early before entries of other kinds, and before the last bytes.
+ * Returns how many they were; 0, and the reader is as it was, when keys go beyond 32 bits.
  */
-static inline __attribute__((always_inline)) uint32_t
-take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values, uint32_t most)
+static inline __attribute__((always_inline)) uint32_t walk_pairs(struct delta_reader *reader,
+								 uint32_t *ret_keys,
+								 uint32_t *ret_values,
+								 uint32_t most, uint64_t below)
 {
 	const struct delta_code *code = reader->code;
 	const unsigned int payload_bits = code->payload_bits, min_bits = code->min_bits;
@@ -248,12 +254,15 @@ take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values
 		unary = (unsigned int)__builtin_ctzll((low >> width) | UINT64_C(1) << (57 - width));
 		used = width + (delta >= min_keys ? unary + 1 : 0);
 		delta += delta >= min_keys ? unary * incr_keys : 0;
-		if (used + width >= 57 || (delta == 0 && at != reader->start))
+		if (used + width >= 57 || (delta == 0 && at != reader->start) ||
+		    key + delta >= below)
 			break;
 		second = low >> used;
-		ret_values[count] = (uint32_t)(low & value_mask);
 		key += delta;
-		ret_keys[count] = (uint32_t)key;
+		if (ret_keys != NULL) {
+			ret_values[count] = (uint32_t)(low & value_mask);
+			ret_keys[count] = (uint32_t)key;
+		}
 		at += used;
 		count++;
 
@@ -265,11 +274,13 @@ take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values
 			continue;
 		used = width + (delta >= min_keys ? unary + 1 : 0);
 		delta += delta >= min_keys ? unary * incr_keys : 0;
-		if (delta == 0)
+		if (delta == 0 || key + delta >= below)
 			break;
-		ret_values[count] = (uint32_t)(second & value_mask);
 		key += delta;
-		ret_keys[count] = (uint32_t)key;
+		if (ret_keys != NULL) {
+			ret_values[count] = (uint32_t)(second & value_mask);
+			ret_keys[count] = (uint32_t)key;
+		}
 		at += used;
 		count++;
 	}
@@ -284,21 +295,18 @@ take_pairs(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values
 static uint32_t take_pairs_portably(struct delta_reader *reader, uint32_t *ret_keys,
 				    uint32_t *ret_values, uint32_t most)
 {
-	return take_pairs(reader, ret_keys, ret_values, most);
+	return walk_pairs(reader, ret_keys, ret_values, most, UINT64_MAX);
 }
 
 #ifdef __x86_64__
-/* Shifts by a variable and counts of zeros are one step each then, and not three. */
-__attribute__((target("bmi,bmi2"))) static uint32_t take_pairs_bmi2(struct delta_reader *reader,
-								    uint32_t *ret_keys,
-								    uint32_t *ret_values,
-								    uint32_t most)
+BMI2 static uint32_t take_pairs_bmi2(struct delta_reader *reader, uint32_t *ret_keys,
+				     uint32_t *ret_values, uint32_t most)
 {
-	return take_pairs(reader, ret_keys, ret_values, most);
+	return walk_pairs(reader, ret_keys, ret_values, most, UINT64_MAX);
 }
 #endif
 
-/* The rest of what take_pairs() took @count of. */
+/* The rest of what take_pairs_portably() or take_pairs_bmi2() took @count of. */
 static uint32_t take_more(struct delta_reader *reader, uint32_t *ret_keys, uint32_t *ret_values,
 			  uint32_t count, uint32_t most)
 {
@@ -331,70 +339,23 @@ uint32_t delta_reader_take(struct delta_reader *reader, uint32_t *ret_keys, uint
 		take_pairs_portably;
 
 #ifdef __x86_64__
-	if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+	if (shifts_usable())
 		take = take_pairs_bmi2;
 #endif
 	return take_more(reader, ret_keys, ret_values, take(reader, ret_keys, ret_values, most),
 			 most);
 }
 
-/*
- * Passes over entries with keys below @key, as take_pairs() reads them: as far as that goes, and at
- * most to the first entry with another key, a collision entry, or the last bytes.
- */
-static inline __attribute__((always_inline)) void skip_pairs(struct delta_reader *reader,
-							     uint32_t key)
-{
-	const struct delta_code *code = reader->code;
-	const unsigned int payload_bits = code->payload_bits, min_bits = code->min_bits;
-	const unsigned int width = payload_bits + min_bits;
-	const uint64_t key_mask = (UINT64_C(1) << min_bits) - 1;
-	const uint64_t min_keys = code->min_keys, incr_keys = code->incr_keys;
-	uint64_t at = reader->at, reached = reader->key;
-
-	if (2 * width > 48)
-		return;
-	while (at / 8 + 8 <= reader->end / 8) {
-		uint64_t word = get_le64(reader->memory + at / 8) >> (at % 8);
-		uint64_t low = word & ((UINT64_C(1) << 57) - 1), used, second, delta, unary;
-
-		delta = (low >> payload_bits) & key_mask;
-		unary = (unsigned int)__builtin_ctzll((low >> width) | UINT64_C(1) << (57 - width));
-		used = width + (delta >= min_keys ? unary + 1 : 0);
-		delta += delta >= min_keys ? unary * incr_keys : 0;
-		if (used + width >= 57 || (delta == 0 && at != reader->start) ||
-		    reached + delta >= key)
-			break;
-		second = low >> used;
-		reached += delta;
-		at += used;
-
-		delta = (second >> payload_bits) & key_mask;
-		unary = (unsigned int)__builtin_ctzll((second >> width) |
-						      UINT64_C(1) << (57 - used - width));
-		if (used + width + unary >= 57)
-			continue;
-		used = width + (delta >= min_keys ? unary + 1 : 0);
-		delta += delta >= min_keys ? unary * incr_keys : 0;
-		if (delta == 0 || reached + delta >= key)
-			break;
-		reached += delta;
-		at += used;
-	}
-	reader->at = at;
-	reader->key = (uint32_t)reached;
-}
-
+/* Passes over entries with keys below @key: at most to the first one that is not ordinary. */
 static void skip_pairs_portably(struct delta_reader *reader, uint32_t key)
 {
-	skip_pairs(reader, key);
+	(void)walk_pairs(reader, NULL, NULL, UINT32_MAX, key);
 }
 
 #ifdef __x86_64__
-__attribute__((target("bmi,bmi2"))) static void skip_pairs_bmi2(struct delta_reader *reader,
-								uint32_t key)
+BMI2 static void skip_pairs_bmi2(struct delta_reader *reader, uint32_t key)
 {
-	skip_pairs(reader, key);
+	(void)walk_pairs(reader, NULL, NULL, UINT32_MAX, key);
 }
 #endif
 
@@ -461,7 +422,7 @@ int delta_list_search(const struct delta_code *code, const uint8_t *memory, uint
 	skip_fn *skip = skip_pairs_portably;
 
 #ifdef __x86_64__
-	if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+	if (shifts_usable())
 		skip = skip_pairs_bmi2;
 #endif
 	return search(code, memory, at, bits, key, name, skip, ret_value);

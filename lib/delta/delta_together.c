@@ -6,6 +6,7 @@
  * With AVX2 the lists are only cut into entries together. What the entries are is worked out
  * afterwards, list by list, eight at a time.
  */
+#include "base/lanes.h"
 #include "delta/delta_code.h"
 
 void delta_lists_take_portably(struct delta_reader *readers, uint32_t *const *keys,
@@ -16,11 +17,6 @@ void delta_lists_take_portably(struct delta_reader *readers, uint32_t *const *ke
 }
 
 #ifdef __x86_64__
-
-#include <immintrin.h>
-#include <string.h>
-
-#define AVX2 __attribute__((target("avx2,bmi,bmi2")))
 
 /* Longer entries are read one by one. */
 #define CUT_BITS 31u
@@ -158,8 +154,7 @@ AVX2 static bool decode_cut(const struct delta_code *code, uint32_t *keys, uint3
 	__m256i same = _mm256_setzero_si256();
 
 	for (uint32_t i = from; i < to; i += 8) {
-		const __m256i bits =
-			_mm256_loadu_si256((const __m256i *)(const void *)(values + i));
+		const __m256i bits = load_lanes(values + i);
 		const __m256i fixed =
 			_mm256_and_si256(_mm256_srl_epi32(bits, payload_bits), key_mask);
 		const __m256i has_none = _mm256_cmpgt_epi32(min_keys, fixed);
@@ -175,9 +170,8 @@ AVX2 static bool decode_cut(const struct delta_code *code, uint32_t *keys, uint3
 			none = _mm256_andnot_si256(first, none);
 		same = _mm256_or_si256(same, _mm256_and_si256(none, within));
 		last = _mm256_add_epi32(add_up(deltas), last);
-		_mm256_storeu_si256((__m256i *)(void *)(keys + i), last);
-		_mm256_storeu_si256((__m256i *)(void *)(values + i),
-				    _mm256_and_si256(bits, value_mask));
+		store_lanes(keys + i, last);
+		store_lanes(values + i, _mm256_and_si256(bits, value_mask));
 		last = _mm256_permutevar8x32_epi32(last, _mm256_set1_epi32(7));
 	}
 	return _mm256_testz_si256(same, same) != 0;
@@ -285,8 +279,7 @@ static bool can_cut(const struct delta_reader *readers, uint32_t most)
 void delta_lists_take(struct delta_reader *readers, uint32_t *const *keys, uint32_t *const *values,
 		      uint32_t most, uint32_t *ret_counts)
 {
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-	    __builtin_cpu_supports("bmi2") && can_cut(readers, most)) {
+	if (lanes_usable() && can_cut(readers, most)) {
 		take_avx2(readers, keys, values, most, ret_counts);
 		return;
 	}

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The list operations for x86-64 processors with AVX2 and BMI2 (2013 and later). */
+#include "base/lanes.h"
 #include "volume_index/list.h"
 
 #ifdef __x86_64__
 
-#include <immintrin.h>
-
-#define LIST_TARGET	__attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#define LIST_TARGET	AVX2
 #define LIST_LANE	32
 #define LIST_HAVE_BMI2	1
 #define LIST_OPERATIONS list_operations_avx2

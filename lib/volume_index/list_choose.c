@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The choice among the forms of the list operations: by what the processor can run. */
+#include "base/lanes.h"
 #include "volume_index/list.h"
 
 const struct list_operations *list_operations_get(unsigned int number, bool *ret_usable)
@@ -10,9 +11,7 @@ const struct list_operations *list_operations_get(unsigned int number, bool *ret
 		return &list_operations_portable;
 #ifdef __x86_64__
 	case 1:
-		/* One by one: a hypervisor may hide any of them. */
-		*ret_usable = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-			      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+		*ret_usable = lanes_usable();
 		return &list_operations_avx2;
 #endif
 	default:

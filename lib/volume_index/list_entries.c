@@ -2,6 +2,7 @@
 /* Entries that go are left out, and two sorted runs become one; with AVX2 eight at a time. */
 #include "volume_index/list_entries.h"
 
+#include "base/lanes.h"
 #include "volume_index/list_planes.h"
 
 void list_entries_leave_out_portably(const struct list_shape *shape,
@@ -85,20 +86,6 @@ static bool merge_portably(const struct list_shape *shape, const struct list_ent
 }
 
 #ifdef __x86_64__
-
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt")))
-
-AVX2 static inline __m256i load_lanes(const uint32_t *lanes)
-{
-	return _mm256_loadu_si256((const __m256i *)(const void *)lanes);
-}
-
-AVX2 static inline void store_lanes(uint32_t *lanes, __m256i what)
-{
-	_mm256_storeu_si256((__m256i *)(void *)lanes, what);
-}
 
 /* Lanes as bits. */
 AVX2 static inline unsigned int lane_bits(__m256i lanes)
@@ -197,17 +184,11 @@ AVX2 static bool merge_avx2(const struct list_shape *shape, const struct list_en
 	return merge_by(copy_below_avx2, shape, entries, additions, records, low, merged);
 }
 
-static bool has_avx2(void)
-{
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-	       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-}
-
 void list_entries_leave_out(const struct list_shape *shape, const struct list_entries *entries,
 			    const struct list_leavers *leavers, struct list_entries *kept,
 			    struct list_left *ret_left)
 {
-	if (shape->chapter_mask < UINT32_C(1) << 30 && has_avx2())
+	if (shape->chapter_mask < UINT32_C(1) << 30 && lanes_usable())
 		leave_out_avx2(shape, entries, leavers, kept, ret_left);
 	else
 		list_entries_leave_out_portably(shape, entries, leavers, kept, ret_left);
@@ -217,7 +198,7 @@ static bool merge(const struct list_shape *shape, const struct list_entries *ent
 		  const struct additions *additions, const uint64_t *records, uint64_t low,
 		  const struct list_entries *merged)
 {
-	if (shape->parameters.address_bits <= 31 && has_avx2())
+	if (shape->parameters.address_bits <= 31 && lanes_usable())
 		return merge_avx2(shape, entries, additions, records, low, merged);
 	return merge_portably(shape, entries, additions, records, low, merged);
 }

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "base/lanes.h"
+
 /* The bit of an entry behind those of the entries before it, and a 0 bit for each bucket below. */
 static inline uint32_t upper_bit(const struct list_shape *shape, const uint32_t *keys, uint32_t i)
 {
@@ -96,20 +98,6 @@ void list_planes_read_portably(const struct list_shape *shape, const struct list
 }
 
 #ifdef __x86_64__
-
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt")))
-
-AVX2 static inline __m256i load_lanes(const uint32_t *lanes)
-{
-	return _mm256_loadu_si256((const __m256i *)(const void *)lanes);
-}
-
-AVX2 static inline void store_lanes(uint32_t *lanes, __m256i what)
-{
-	_mm256_storeu_si256((__m256i *)(void *)lanes, what);
-}
 
 /* A unary part on its way into memory, a word at a time. */
 struct upper_writer {
@@ -317,17 +305,11 @@ AVX2 static void read_avx2(const struct list_shape *shape, const struct list_vie
 	}
 }
 
-static bool has_avx2(void)
-{
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-	       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-}
-
 void list_planes_write(const struct list_shape *shape, const struct list_view *view,
 		       const uint32_t *keys, const uint32_t *values)
 {
 	/* Four fields in a word, and eight in no less than a word. */
-	if (view->entries >= 8 && shape->rest_bits >= 8 && shape->rest_bits <= 15 && has_avx2())
+	if (view->entries >= 8 && shape->rest_bits >= 8 && shape->rest_bits <= 15 && lanes_usable())
 		write_avx2(shape, view, keys, values);
 	else
 		list_planes_write_portably(shape, view, keys, values);
@@ -337,7 +319,7 @@ void list_planes_read(const struct list_shape *shape, const struct list_view *vi
 		      uint32_t *ret_keys, uint32_t *ret_values)
 {
 	/* Each field within four bytes, wherever it begins, and four within 16. */
-	if (shape->rest_bits <= 25 && has_avx2())
+	if (shape->rest_bits <= 25 && lanes_usable())
 		read_avx2(shape, view, ret_keys, ret_values);
 	else
 		list_planes_read_portably(shape, view, ret_keys, ret_values);
