@@ -23,10 +23,10 @@ static int device_read(void *context, void *buffer, size_t length, uint64_t offs
 	pthread_mutex_lock(&d->lock);
 	d->reads++;
 	d->waiting++;
-	while (d->held) {
-		pthread_cond_broadcast(&d->changed);
+	/* Once: two that wait would wake each other for ever. */
+	pthread_cond_broadcast(&d->changed);
+	while (d->held)
 		pthread_cond_wait(&d->changed, &d->lock);
-	}
 	d->waiting--;
 	pthread_cond_broadcast(&d->changed);
 	delay = (struct timespec){ .tv_nsec = d->delay_ns };

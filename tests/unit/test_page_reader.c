@@ -341,10 +341,11 @@ START_TEST(requests_of_a_batch_for_the_same_page_read_it_once)
 }
 END_TEST
 
-START_TEST(pages_are_cached_that_are_read_as_pages_too)
+/* Whatever lookups have cached. */
+START_TEST(pages_that_are_read_as_pages_come_from_the_volume)
 {
 	struct uds_volume_options options = UDS_VOLUME_OPTIONS_INIT;
-	uint8_t *first = malloc(16384), *again = malloc(16384);
+	uint8_t *page = malloc(16384);
 	struct uds_volume *volume;
 	struct device device;
 	struct uds_io *io = device_open(&device);
@@ -355,17 +356,16 @@ START_TEST(pages_are_cached_that_are_read_as_pages_too)
 	fill_volume(volume);
 	device.slow = true;
 	search_volume(volume);
-	ck_assert_int_eq(uds_volume_read_record_page(volume, 1, 3, first, NULL), 0);
-	ck_assert_int_eq(uds_volume_read_index_page(volume, 1, 0, first, NULL), 0);
-	device.reads = 0;
-	ck_assert_int_eq(uds_volume_read_record_page(volume, 1, 3, again, NULL), 0);
-	ck_assert_int_eq(uds_volume_read_index_page(volume, 1, 0, again, NULL), 0);
-	ck_assert_mem_eq(first, again, 16384);
-	ck_assert_uint_eq(device.reads, 0);
+	for (unsigned int time = 1; time <= 2; time++) {
+		device.reads = 0;
+		ck_assert_int_eq(uds_volume_read_record_page(volume, 1, 3, page, NULL), 0);
+		ck_assert_uint_eq(device.reads, 1);
+		ck_assert_int_eq(uds_volume_read_index_page(volume, 1, 0, page, NULL), 0);
+		ck_assert_uint_eq(device.reads, 2);
+	}
 	uds_volume_close(volume);
 	uds_io_close(io);
-	free(first);
-	free(again);
+	free(page);
 }
 END_TEST
 
@@ -628,7 +628,7 @@ int main(void)
 	tcase_add_test(tc, a_hit_reads_a_small_part_of_a_large_page);
 	tcase_add_test(tc, names_here_and_there_take_few_bytes_of_a_page);
 	tcase_add_test(tc, requests_of_a_batch_for_the_same_page_read_it_once);
-	tcase_add_test(tc, pages_are_cached_that_are_read_as_pages_too);
+	tcase_add_test(tc, pages_that_are_read_as_pages_come_from_the_volume);
 	tcase_add_loop_test(tc, the_caches_never_take_more_than_they_may, 0, 5);
 	tcase_add_loop_test(tc, a_lookup_in_steps_finds_what_a_waiting_one_does, 0, 2);
 	tcase_add_loop_test(tc, a_lookup_whose_chapter_is_written_over_while_it_waits_finds_nothing,
