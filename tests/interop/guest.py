@@ -11,9 +11,10 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
-from support import Skip  # noqa: E402
+from support import Results, Skip  # noqa: E402
 
 GUEST = os.environ.get("UDS_KERNEL_GUEST", "")
 BUILD = os.environ.get("UDS_BUILDDIR", ".")
@@ -121,6 +122,7 @@ def lvm_or_skip():
 
 def run_lvm(folder, disks, *arguments):
     """The command and LVM's on new disks: (name, MiB, image in @folder). What was printed, and the errors."""
+    lvm_or_skip()
     options = []
     for name, size, image in disks:
         path = os.path.join(folder, image)
@@ -132,3 +134,19 @@ def run_lvm(folder, disks, *arguments):
     if done.returncode >= DID_NOT_RUN:
         raise Skip("the kernel guest did not run: status %d: %s" % (done.returncode, done.stderr[-300:]))
     return done.stdout, done.stderr
+
+
+def judge(ask_for, tests):
+    """A program's main(): what one run of the guest says (ask_for(folder), which may raise Skip), each of @tests judges."""
+    results = Results()
+    with tempfile.TemporaryDirectory(prefix="uds-guest-") as folder:
+        try:
+            said = ask_for(folder)
+        except Skip as reason:
+            for test in tests:
+                print("skipped: %s: %s" % (test.__name__, reason))
+            results.skipped += len(tests)
+            return results.finish()
+        for test in tests:
+            results.run(test.__name__, test, said)
+    return results.finish()

@@ -8,10 +8,9 @@ and after each round of writes the command must say about it what the kernel say
 kernel has given back, but that somebody kept open, is the same: there a merge would write what is stale.
 """
 import sys
-import tempfile
 
-from guest import lvm_or_skip, run_lvm
-from support import Results, Skip, equal
+from guest import judge, run_lvm
+from support import Skip, equal
 
 ROUNDS = 2
 
@@ -130,21 +129,5 @@ TESTS = (figures_are_the_kernels, lists_are_those_of_the_bytes_on_the_device,
          devices_with_common_bytes_are_refused)
 
 
-def main():
-    results = Results()
-    try:
-        lvm_or_skip()
-        with tempfile.TemporaryDirectory(prefix="uds-active-") as folder:
-            said = ask_guest(folder)
-    except Skip as reason:
-        for test in TESTS:
-            print("skipped: %s: %s" % (test.__name__, reason))
-        results.skipped += len(TESTS)
-        return results.finish()
-    for test in TESTS:
-        results.run(test.__name__, test, said)
-    return results.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(ask_guest, TESTS))

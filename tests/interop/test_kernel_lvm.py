@@ -10,10 +10,9 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 
-from guest import BUILD, lvm_or_skip, run_lvm
-from support import Results, Skip, equal
+from guest import BUILD, judge, run_lvm
+from support import equal
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "man", "uds-lvm.7")
 TOOL = os.path.join(BUILD, "uds")
@@ -130,40 +129,40 @@ def ask_guest(folder):
     said = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in output.splitlines() if " " in line}
     if "done" not in said:
         raise AssertionError(output + errors)
-    said["all"] = output
+    said["all"], said["folder"] = output, folder
     return said
 
 
-def every_command_of_the_page_works(said, _):
+def every_command_of_the_page_works(said):
     equal([line for line in said["all"].splitlines() if line.startswith("page-failed")], [])
 
 
-def an_active_group_is_not_written(said, _):
+def an_active_group_is_not_written(said):
     equal("held by device-mapper's vg-" in said["active"], True, said["active"])
     equal("in use: what is read may be mixed" in said["mixed"], True, said["mixed"])
 
 
-def views_are_the_kernels(said, _):
+def views_are_the_kernels(said):
     for name in ("snap", "snap2", "ssnap", "tsnap"):
         equal(said["read-" + name], said["view-" + name], name)
 
 
-def merges_leave_what_the_kernel_had_shown(said, _):
+def merges_leave_what_the_kernel_had_shown(said):
     for origin, name in (("origin", "snap"), ("third", "tsnap"), ("ssnap", "ssnap"), ("snap2", "snap2")):
         equal(said["merged-" + origin], said["view-" + name], origin)
     equal(said["hand-root"], said["view-rsnap"])
 
 
-def lvm_is_in_order_afterwards(said, _):
+def lvm_is_in_order_afterwards(said):
     equal(said["kernel-origin"], said["view-snap2"], "merged by the kernel after our merge")
     equal(said["kernel-stripes"], said["view-ssnap"], "begun by us, ended by the kernel")
     equal("left" in said, False, said.get("left"))
     equal(sorted(key[3:] for key in said if key.startswith("lv-")), ["origin", "root", "stripes", "third"])
 
 
-def images_are_read_and_merged_outside(said, folder):
+def images_are_read_and_merged_outside(said):
     def uds(*arguments):
-        return subprocess.run([TOOL, *arguments], capture_output=True, check=True, cwd=folder).stdout
+        return subprocess.run([TOOL, *arguments], capture_output=True, check=True, cwd=said["folder"]).stdout
 
     def sha(name):
         return hashlib.sha256(uds("snapshot", "read", "lvm:vg/%s?pv=b.img&pv=a.img" % name)).hexdigest() + "  -"
@@ -183,19 +182,5 @@ TESTS = (every_command_of_the_page_works, an_active_group_is_not_written, views_
          merges_leave_what_the_kernel_had_shown, lvm_is_in_order_afterwards, images_are_read_and_merged_outside)
 
 
-def main():
-    results = Results()
-    try:
-        lvm_or_skip()
-        with tempfile.TemporaryDirectory(prefix="uds-lvm-") as folder:
-            said = ask_guest(folder)
-            for test in TESTS:
-                results.run(test.__name__, test, said, folder)
-    except Skip as reason:
-        print("skipped: kernel guest with LVM: %s" % reason)
-        results.skipped += 1
-    return results.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(ask_guest, TESTS))

@@ -6,10 +6,9 @@ import os
 import re
 import struct
 import sys
-import tempfile
 
-from guest import BUILD, DID_NOT_RUN, guest_or_skip, run_guest
-from support import Results, Skip, equal
+from guest import BUILD, DID_NOT_RUN, guest_or_skip, judge, run_guest
+from support import Skip, equal
 
 PROGRAM = os.path.join(BUILD, "tests", "interop", "open_device")
 DISKS = ("plain", "mapped", "swap", "disk")
@@ -77,20 +76,5 @@ TESTS = (free_devices_open_with_their_sector_size, devices_held_by_device_mapper
          devices_used_for_swap_say_so, disks_with_a_used_partition_name_it)
 
 
-def main():
-    results = Results()
-    with tempfile.TemporaryDirectory(prefix="uds-test-") as folder:
-        try:
-            said = ask_guest(folder)
-        except Skip as reason:
-            for test in TESTS:
-                print("skipped: %s: %s" % (test.__name__, reason))
-            results.skipped += len(TESTS)
-            return results.finish()
-        for test in TESTS:
-            results.run(test.__name__, test, said)
-    return results.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(ask_guest, TESTS))

@@ -543,6 +543,18 @@ static struct uds_index *open_after_failures(struct fault_plan *plan, struct uds
 	return index;
 }
 
+/* Stores every second of @count names again, and deletes the others. */
+static void change_half(uint32_t count, struct expected *ret_expected)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (i % 2 > 0)
+			delete (i);
+		else
+			update(i, 2);
+		ret_expected[i] = (struct expected){ i, i % 2 > 0 ? 0 : 2 };
+	}
+}
+
 /*
  * A chapter that is closed while the journal is replayed must have nothing that the rest of the
  * journal takes back: once it is sparse, a query of one of its samples brings its index into the
@@ -561,13 +573,7 @@ START_TEST(a_sparse_chapter_has_nothing_that_the_journal_took_back)
 	for (uint32_t i = 0; i < count; i++)
 		update(i, 1);
 	flush();
-	for (uint32_t i = 0; i < NAMES; i++) {
-		if (i % 2 > 0)
-			delete (i);
-		else
-			update(i, 2);
-		expected[i] = (struct expected){ i, i % 2 > 0 ? 0 : 2 };
-	}
+	change_half(NAMES, expected);
 	flush();
 	for (uint32_t zones = 1; zones <= 16; zones++) {
 		struct uds_index *index, *first = f.index;
@@ -639,13 +645,7 @@ START_TEST(what_the_journal_says_of_a_lost_chapter_counts)
 		update(i, 1);
 	close_chapter();
 	save();
-	for (uint32_t i = 0; i < NAMES; i++) {
-		if (i % 2 > 0)
-			delete (i);
-		else
-			update(i, 2);
-		expected[i] = (struct expected){ i, i % 2 > 0 ? 0 : 2 };
-	}
+	change_half(NAMES, expected);
 	flush();
 	fault_plan_start(&plan);
 	ck_assert_int_eq(fault_io_open(&plan, copy_device(), NULL, &copy), 0);
