@@ -1,31 +1,31 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""dm-vdo of the real kernel writes to an index that has extras, which it does not know; and opens one whose super block
-and config block were lost and made again.
+"""The real dm-vdo and this library on one index, in a virtual machine (UDS_KERNEL_GUEST); without one, or without the
+110 MB that it needs for VDO, the tests are skipped.
 
-A VDO volume has no room behind its index, so the index with extras lies in a file of its own, with the nonces of the
-volume; what is in front of the extras goes into the volume, the kernel continues it, and it comes back. The kernel runs
-in a virtual machine (UDS_KERNEL_GUEST); without one, or without the 110 MB that it needs for VDO, the test is skipped.
+The kernel writes to an index that has extras, which it does not know. A VDO volume has no room behind its index, so that
+one lies in a file of its own, with the nonce of the volume; what is in front of the extras goes into the volume, the
+kernel continues it, and it comes back. The kernel opens an index whose super block and config block were lost and made
+again. And an index that was lost is primed: the kernel's own count of advice that proved right, and of data blocks in
+use, says whether it deduplicates.
+
+All volumes are made in one boot of the machine, and continued in a second one.
 """
 import hashlib
 import os
 import struct
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
-from guest import guest_or_skip, run_guest  # noqa: E402
-from tool_support import DAMAGE, Results, Skip, copy_range, equal, uds  # noqa: E402
+from test_tool_vdo import page_commands  # noqa: E402
+from tool_support import DAMAGE, FAILED, copy_range, equal, uds  # noqa: E402
+from vdo_guest import (AT, CHAPTER, STATS, data, form, lose_index, new_volume, run_together, start, stats,  # noqa: E402
+                       write)
 
-AT = 4096           # where the index of a VDO volume begins
-CHAPTER = 65536     # records, in the smallest index of VDO
-BLOCKS = 600        # written in the guest
-
-
-def guest(script, disk, *options, status=0, timeout=280):
-    done = run_guest("--vdo", *options, "-d", "disk=" + disk, script, timeout=timeout)
-    equal(done.returncode, status, done.stderr[-500:])
-    return done.stdout
+BLOCKS = 400
+# What uds-vdo(7) tells to look at in a running volume.
+RUNNING = "".join("%s >/dev/null && " % " ".join(line) for line in page_commands(("dmsetup",)))
+RANDOM = "dd if=/dev/urandom of=/dev/mapper/v0 bs=4096 count=%d oflag=direct 2>/dev/null && " % BLOCKS
 
 
 def name(number):
@@ -56,21 +56,6 @@ def page_at(chapter, page):
 def nonce_of(volume):
     with open(volume, "rb") as file:
         return struct.unpack("<Q", file.read(40)[32:])[0]
-
-
-def start(disk):
-    return "vdo v0 /dev/%s 4194304 && waitindex v0" % disk
-
-
-def make_volumes(*volumes):
-    """The kernel makes them, and writes some blocks to the second one."""
-    for volume in volumes:
-        with open(volume, "wb") as file:
-            file.truncate(6 << 30)
-    form = "vdoformat --logical-size=2G --slab-bits=13 /dev/%s >/dev/null"
-    guest(" && ".join([form % "disk", start("disk"), "dmsetup remove v0", form % "other", start("other"),
-                       "dd if=/dev/urandom of=/dev/mapper/v0 bs=4096 count=%d oflag=direct 2>/dev/null" % BLOCKS,
-                       "dmsetup remove v0"]), volumes[0], "-d", "other=" + volumes[1])
 
 
 def put_index_with_extras(index, volume):
@@ -106,18 +91,6 @@ def make_first_blocks_again(volume):
     uds("verify", "--offset", AT, volume)
 
 
-def continue_volumes(*volumes):
-    """The kernel writes new blocks to the first one, and to the second what it has already. Returns its counts."""
-    out = guest(" && ".join([start("disk"), "dd if=/dev/urandom of=/tmp/b bs=4096 count=%d 2>/dev/null" % BLOCKS,
-                             "dd if=/tmp/b of=/dev/mapper/v0 bs=4096 oflag=direct 2>/dev/null",
-                             "vdostats v0 | grep index.entriesIndexed", "dmsetup remove v0", "echo --", start("other"),
-                             "dd if=/dev/mapper/v0 of=/tmp/b bs=4096 count=%d 2>/dev/null" % BLOCKS,
-                             "dd if=/tmp/b of=/dev/mapper/v0 bs=4096 seek=%d oflag=direct 2>/dev/null" % BLOCKS,
-                             "vdostats v0 | grep 'index.entriesIndexed\\|index.postsFound'", "dmsetup remove v0"]),
-                volumes[0], "-d", "other=" + volumes[1])
-    return [sorted(part.split()) for part in out.split("--")]
-
-
 def extras_are_taken_up_again(index, volume, count, end):
     copy_range(volume, index, AT, end)
     after = info(index)
@@ -139,38 +112,53 @@ def extras_are_taken_up_again(index, volume, count, end):
         flip(index, at)
 
 
-def kernel_goes_on_with_an_index_in_front_of_extras_and_with_one_whose_first_blocks_were_made_again(folder):
-    """Both in the same boots."""
-    volumes, index = [os.path.join(folder, part) for part in ("v.img", "w.img")], os.path.join(folder, "x.uds")
-    make_volumes(*volumes)
-    count, end = put_index_with_extras(index, volumes[0])
-    make_first_blocks_again(volumes[1])
-    first, second = continue_volumes(*volumes)
-    equal(first, sorted(["index.entriesIndexed", str(count + BLOCKS)]))
+def the_kernel_goes_on_with_an_index_in_front_of_extras(folder):
+    volume, index = new_volume(folder), os.path.join(folder, "x.uds")
+    yield form(disk="extras") + start(disk="extras") + "dmsetup remove v0", {"extras": volume}
+    count, end = put_index_with_extras(index, volume)
+    after = stats((yield start(disk="extras") + RANDOM + STATS, {"extras": volume}))
+    equal(after["index.entriesIndexed"], count + BLOCKS)
+    extras_are_taken_up_again(index, volume, count, end)
+
+
+def the_kernel_goes_on_with_an_index_whose_first_blocks_were_made_again(folder):
+    volume = new_volume(folder)
+    yield form(disk="first") + start(disk="first") + RANDOM + "dmsetup remove v0", {"first": volume}
+    make_first_blocks_again(volume)
     # What was written before is found.
-    equal(second, sorted(["index.entriesIndexed", str(BLOCKS), "index.postsFound", str(BLOCKS)]))
-    extras_are_taken_up_again(index, volumes[0], count, end)
+    after = stats((yield start(disk="first") +
+                   "dd if=/dev/mapper/v0 of=/tmp/b bs=4096 count=%d 2>/dev/null && " % BLOCKS + write(16384) + STATS,
+                   {"first": volume}))
+    equal((after["index.entriesIndexed"], after["index.postsFound"]), (BLOCKS, BLOCKS))
 
 
-def run_with_guest(*tests):
-    """Runs each with a folder of its own, where there is a guest. Returns the exit status."""
-    results = Results()
-    try:
-        guest_or_skip("--vdo")
-    except Skip as reason:
-        print("skipped: kernel guest with VDO: %s" % reason)
-        results.skipped += 1
-        return results.finish()
-    for test in tests:
-        with tempfile.TemporaryDirectory(prefix="uds-guest-") as folder:
-            results.run(test.__name__, test, folder)
-    return results.finish()
+def a_lost_index_is_primed_and_the_kernel_deduplicates(folder):
+    volume = new_volume(folder)
+    before = stats((yield form(disk="lost") + start(disk="lost") + data(BLOCKS) + write() + STATS,
+                    {"lost": volume}))
+    equal(before["dataBlocksUsed"], BLOCKS)
 
+    found = uds("find", "--json", volume).json["found"][0]
+    equal((found["what"], found["vdo"]["state"], found["index"]["offset"], found["index"]["sparse"],
+           found["index"]["nonce"] == found["vdo"]["nonce"]), ("vdo", "clean", 4096, False, True))
+    uds("verify", "vdo:" + volume)
+    audit = uds("vdo", "audit", "--json", volume).json
+    equal((audit["records"], audit["right"], audit["stale"], audit["data_blocks"], audit["duplicate_blocks"]),
+          (before["index.entriesIndexed"], before["index.entriesIndexed"], 0, BLOCKS, 0))
 
-def main():
-    return run_with_guest(
-        kernel_goes_on_with_an_index_in_front_of_extras_and_with_one_whose_first_blocks_were_made_again)
+    lose_index(volume)
+    uds("info", "vdo:" + volume, status=FAILED, says="uds vdo prime --create")
+    primed = uds("vdo", "prime", "--create", "--json", volume).json
+    equal((primed["records"], primed["data_blocks"], primed["fraction"]), (BLOCKS, BLOCKS, 1))
+    audit = uds("vdo", "audit", "--json", volume).json
+    equal((audit["right"], audit["stale"], audit["unknown_blocks"]), (BLOCKS, 0, 0))
+
+    after = stats((yield start(disk="lost") + data(BLOCKS) + write(16384) + RUNNING + STATS, {"lost": volume}))
+    equal((after["dataBlocksUsed"], after["hashLock.dedupeAdviceValid"], after["hashLock.dedupeAdviceStale"]),
+          (BLOCKS, BLOCKS, 0))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_together(the_kernel_goes_on_with_an_index_in_front_of_extras,
+                          the_kernel_goes_on_with_an_index_whose_first_blocks_were_made_again,
+                          a_lost_index_is_primed_and_the_kernel_deduplicates))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """dm-vdo and this library on one index, at length: killed in the middle, full chapters, sparse, several zones, a crash of ours.
 
-Some ten minutes of the guest, so only with UDS_TEST_SCALE=10 or more, as check-long sets it. test_kernel_vdo_prime.py has what is quick.
+Some ten minutes of the guest, so only with UDS_TEST_SCALE=10 or more, as check-long sets it. test_kernel_vdo.py has what is quick.
 """
 import hashlib
 import os
@@ -10,9 +10,9 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
 from guest import KILLED  # noqa: E402
-from test_kernel_vdo import CHAPTER, guest, run_with_guest  # noqa: E402
-from test_kernel_vdo_prime import FORMAT, START, STATS, data, lose_index, new_volume, stats, write  # noqa: E402
 from tool_support import SCALE, Results, Skip, equal, uds  # noqa: E402
+from vdo_guest import (CHAPTER, STATS, data, form, guest, lose_index, new_volume, run_with_guest, start, stats,  # noqa: E402
+                       write)
 
 ZONES = "deduplication on compression off hash 2 logical 2 physical 2"
 
@@ -27,7 +27,7 @@ def audited(volume):
 
 def a_volume_that_is_killed_has_right_advice_and_is_taken_up_again(folder):
     volume, count = new_volume(folder), CHAPTER + 8000
-    guest(FORMAT % "" + START % "" + data(count) + write() + "sync && echo killed-now && sleep 60", volume,
+    guest(form() + start() + data(count) + write() + "sync && echo killed-now && sleep 60", volume,
           "--kill-on", "killed-now", status=KILLED, timeout=900)
     info = uds("info", "--json", volume).json
     equal((info["vdo"]["state"], info["state"]), ("dirty", "needs-recovery"))
@@ -39,41 +39,41 @@ def a_volume_that_is_killed_has_right_advice_and_is_taken_up_again(folder):
     uds("recover", "vdo:%s?dirty=1" % volume)
     uds("verify", "vdo:" + volume)
     equal((uds("info", "--json", volume).json["state"], audited(volume)["right"]), ("clean", CHAPTER))
-    after = stats(guest(START % "" + data(1000) + write(count - count % 16 + 16) + STATS, volume, timeout=600))
+    after = stats(guest(start() + data(1000) + write(count - count % 16 + 16) + STATS, volume, timeout=600))
     equal((after["hashLock.dedupeAdviceValid"] > 0, after["hashLock.dedupeAdviceStale"]), (True, 0))
 
 
 def a_sparse_index_is_primed(folder):
     volume = new_volume(folder, size=40 << 30)
-    guest(FORMAT % "--uds-sparse" + START % "" + data(400) + write() + STATS, volume, timeout=600)
+    guest(form("--uds-sparse") + start() + data(400) + write() + STATS, volume, timeout=600)
     info = uds("info", "--json", volume).json
     equal((info["vdo"]["index_sparse"], info["sparse_chapters_per_volume"] > 0, info["state"]), (True, True, "clean"))
     equal((audited(volume)["right"], audited(volume)["stale"]), (info["records"], 0))
     lose_index(volume)
     equal(uds("vdo", "prime", "--create", "--json", volume).json["records"], 400)
-    after = stats(guest(START % "" + data(400) + write(16384) + STATS, volume, timeout=600))
+    after = stats(guest(start() + data(400) + write(16384) + STATS, volume, timeout=600))
     equal((after["dataBlocksUsed"], after["hashLock.dedupeAdviceValid"]), (400, 400))
 
 
 def several_zones_of_the_volume_use_one_index(folder):
     volume = new_volume(folder)
-    guest(FORMAT % "" + START % ZONES + data(2000) + write() + STATS, volume, "--cpus", "2", timeout=600)
+    guest(form() + start(ZONES) + data(2000) + write() + STATS, volume, "--cpus", "2", timeout=600)
     audit = audited(volume)
     equal((audit["right"], audit["stale"], audit["records"] > 0), (audit["records"], 0, True))
     uds("vdo", "prime", "--zones", 3, volume)
     equal(audited(volume)["right"], 2000)
-    after = stats(guest(START % ZONES + data(2000) + write(16384) + STATS, volume, "--cpus", "2", timeout=600))
+    after = stats(guest(start(ZONES) + data(2000) + write(16384) + STATS, volume, "--cpus", "2", timeout=600))
     equal((after["dataBlocksUsed"], after["hashLock.dedupeAdviceValid"]), (2000, 2000))
 
 
 def the_kernel_rebuilds_what_we_left_as_by_a_crash(folder):
     volume = new_volume(folder)
-    guest(FORMAT % "" + START % "" + data(400) + write() + STATS, volume)
+    guest(form() + start() + data(400) + write() + STATS, volume)
     uds("vdo", "prime", "--create", volume)
     # A chapter is closed behind the save; what is in the open one is lost.
     uds("load", "--no-save", "vdo:" + volume, stdin=names(0, CHAPTER + 100))
     equal(uds("info", "--json", volume).json["state"], "needs-recovery")
-    after = stats(guest("vdo v0 /dev/disk 4194304 && waitindex v0 300 && " + data(400) + write(16384) + STATS, volume,
+    after = stats(guest(start(seconds=300) + data(400) + write(16384) + STATS, volume,
                         timeout=900))
     equal((after["dataBlocksUsed"], after["hashLock.dedupeAdviceValid"]), (400, 400))
     uds("verify", "vdo:" + volume)
