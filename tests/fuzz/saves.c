@@ -99,7 +99,7 @@ static void use_index(struct volume_index *index, unsigned int zones)
 
 	for (unsigned int z = 0; z < zones; z++) {
 		volume_index_window(index, SUB_INDEX_DENSE, z, &low, &high);
-		FUZZ_REQUIRE(low <= high);
+		FUZZ_REQUIRE(low <= high + 1); /* an empty window, at most */
 		(void)volume_index_set_open_chapter(index, z, high + 1);
 	}
 	(void)walk(index);
