@@ -661,9 +661,8 @@ int main(void)
 	tcase_add_loop_test(tcase, random_requests_beside_saves_in_the_background_follow_the_model,
 			    0, 2);
 	tcase_add_loop_test(tcase, random_asynchronous_requests_follow_the_model, 0, 4);
-	tcase_add_loop_test(tcase, random_requests_for_names_that_share_places_follow_the_model, 0,
-			    8);
-	tcase_add_loop_test(tcase, random_requests_to_a_converted_index_follow_the_model, 0, 8);
+	tcase_add_alike(tcase, random_requests_for_names_that_share_places_follow_the_model, 0, 8);
+	tcase_add_alike(tcase, random_requests_to_a_converted_index_follow_the_model, 0, 8);
 	tcase_add_loop_test(tcase, random_requests_to_a_converted_sparse_index_follow_the_model, 0,
 			    4);
 	suite_add_tcase(suite, tcase);

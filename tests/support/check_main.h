@@ -32,6 +32,18 @@ int run_suite_apart(Suite *suite);
 
 void note_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * As tcase_add_loop_test(), for many cases that are much alike: a run in part takes half of them,
+ * each bit of the number with both values; 32-bit code takes the other half.
+ */
+#define tcase_add_alike(tcase, test, from, to)                                           \
+	do {                                                                             \
+		for (int n_ = (from); n_ < (int)(to); n_++)                              \
+			if (!test_in_part() ||                                           \
+			    __builtin_parity((unsigned int)n_) == (sizeof(void *) == 4)) \
+				tcase_add_loop_test(tcase, test, n_, n_ + 1);            \
+	} while (0)
+
 /* The folder with the golden vectors, or NULL where there is none: then skip with "no vectors". */
 const char *vectors_dir(void);
 

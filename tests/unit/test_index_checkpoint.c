@@ -649,18 +649,17 @@ int main(void)
 	TCase *tc = tcase_create("checkpoint");
 
 	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, a_recovery_with_the_save_answers_as_one_without_it, 0, 20);
-	tcase_add_loop_test(tc, chapters_of_new_names_are_recovered_as_without_the_save, 0, 8);
+	tcase_add_alike(tc, a_recovery_with_the_save_answers_as_one_without_it, 0, 20);
+	tcase_add_alike(tc, chapters_of_new_names_are_recovered_as_without_the_save, 0, 8);
 	tcase_add_test(tc, a_save_that_the_volume_has_left_behind_is_no_help);
 	tcase_add_test(tc, promoted_names_are_not_lost_with_the_chapter_that_the_save_had_open);
 	tcase_add_test(tc, promoted_names_are_not_lost_when_the_chapter_is_another_one);
 	tcase_add_test(tc, names_deleted_before_the_save_stay_deleted);
 	tcase_add_loop_test(tc, a_damaged_save_is_no_help, 0, 6);
-	tcase_add_loop_test(tc, any_number_of_threads_recovers_to_the_same_bytes, 0, 16);
+	tcase_add_alike(tc, any_number_of_threads_recovers_to_the_same_bytes, 0, 16);
 	tcase_add_loop_test(tc, a_save_has_nothing_of_what_came_while_it_was_made, 0, 4);
 	tcase_add_loop_test(tc, what_came_while_a_save_was_made_is_saved_by_the_next, 0, 2);
-	tcase_add_loop_test(tc, a_save_that_is_left_behind_while_it_is_made_helps_a_recovery, 0,
-			    12);
+	tcase_add_alike(tc, a_save_that_is_left_behind_while_it_is_made_helps_a_recovery, 0, 12);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

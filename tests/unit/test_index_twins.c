@@ -737,16 +737,16 @@ int main(void)
 	tcase_add_loop_test(tcase, twins_survive_a_power_cut, 0,
 			    6 * (int)(sizeof(lives) / sizeof(lives[0])));
 	tcase_add_test(tcase, all_three_recoveries_begin_with_the_save);
-	tcase_add_loop_test(tcase, twins_survive_when_a_chapter_leaves, 0,
-			    (int)(sizeof(leaving) / sizeof(leaving[0])));
-	tcase_add_loop_test(tcase, twins_survive_when_a_recovery_closes_a_chapter, 0,
-			    (int)(sizeof(closing) / sizeof(closing[0])));
+	tcase_add_alike(tcase, twins_survive_when_a_chapter_leaves, 0,
+			(int)(sizeof(leaving) / sizeof(leaving[0])));
+	tcase_add_alike(tcase, twins_survive_when_a_recovery_closes_a_chapter, 0,
+			(int)(sizeof(closing) / sizeof(closing[0])));
 	tcase_add_loop_test(tcase, twins_survive_when_a_load_drops_records, 0,
 			    (int)(sizeof(dropping) / sizeof(dropping[0])));
 	tcase_add_loop_test(tcase, an_index_of_twins_opens_right_or_not_at_all_without_memory, 0,
 			    5);
 	tcase_add_test(tcase, recoveries_close_chapters_and_drop_records);
-	tcase_add_loop_test(tcase, random_lives_of_twins_survive_power_cuts, 0, 12);
+	tcase_add_alike(tcase, random_lives_of_twins_survive_power_cuts, 0, 12);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -1380,16 +1380,16 @@ int main(void)
 	TCase *tcase = tcase_create("lost_blocks");
 
 	tcase_set_timeout(tcase, 120);
-	tcase_add_loop_test(tcase, a_config_block_is_made_again, 0, SUBJECTS);
-	tcase_add_loop_test(tcase, a_config_block_of_a_converted_index_is_made_again, 3, 13);
-	tcase_add_loop_test(tcase, a_super_block_is_made_again, 0, SUBJECTS);
+	tcase_add_alike(tcase, a_config_block_is_made_again, 0, SUBJECTS);
+	tcase_add_alike(tcase, a_config_block_of_a_converted_index_is_made_again, 3, 13);
+	tcase_add_alike(tcase, a_super_block_is_made_again, 0, SUBJECTS);
 	tcase_add_loop_test(tcase, a_super_block_of_an_index_without_a_save_is_made_again, 0, 3);
 	tcase_add_test(tcase, chapters_of_two_indexes_tell_no_nonce);
 	tcase_add_loop_test(tcase, the_older_save_tells_what_the_latest_does_not, 0, 4);
-	tcase_add_loop_test(tcase, both_blocks_are_made_again_from_a_configuration, 0, SUBJECTS);
+	tcase_add_alike(tcase, both_blocks_are_made_again_from_a_configuration, 0, SUBJECTS);
 	tcase_add_test(tcase, blocks_that_are_not_made_again_are_named);
 	tcase_add_test(tcase, an_index_that_was_cut_off_is_not_called_repairable);
-	tcase_add_loop_test(tcase, a_question_that_fails_is_not_answered, 0, 8);
+	tcase_add_alike(tcase, a_question_that_fails_is_not_answered, 0, 8);
 	tcase_add_test(tcase, the_search_for_a_seed_can_be_stopped);
 	tcase_add_test(tcase, a_super_block_of_another_version_is_left_alone);
 	tcase_add_loop_test(tcase, a_save_header_that_contradicts_the_configuration_tells_no_place,
@@ -1398,7 +1398,7 @@ int main(void)
 	tcase_add_test(tcase, a_configuration_that_contradicts_the_index_is_refused);
 	tcase_add_test(tcase, an_index_that_was_never_saved_needs_its_configuration);
 	tcase_add_loop_test(tcase, a_power_cut_leaves_what_can_be_repaired, 0, 2);
-	tcase_add_loop_test(tcase, a_call_of_the_device_that_fails_changes_nothing_for_good, 0, 6);
+	tcase_add_alike(tcase, a_call_of_the_device_that_fails_changes_nothing_for_good, 0, 6);
 	tcase_add_loop_test(tcase, each_allocation_may_fail, 0, 3);
 	tcase_add_test(tcase, config_blocks_of_the_vectors_are_made_again);
 	tcase_add_loop_test(tcase, super_blocks_of_the_vectors_are_made_again, 0, 2);

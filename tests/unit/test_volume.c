@@ -441,7 +441,9 @@ START_TEST(every_record_of_every_image_is_found_through_its_chapter_index)
 			map_image(&o);
 		found = find(&o);
 		set_way(&o, _i);
-		for (uint64_t vcn = found.oldest; vcn < found.newest; vcn++)
+		/* Each way takes other chapters, if not all. */
+		for (uint64_t vcn = found.oldest + (uint64_t)_i % test_step(); vcn < found.newest;
+		     vcn += test_step())
 			search_all(&o, vcn, _i);
 		found_chapters_free(o.volume, &found);
 		close_image(&o);
