@@ -19,6 +19,7 @@
 /* How much is looked at for content in the way; more than any label or super block lies behind. */
 #define LOOK_BYTES (UINT64_C(1) << 30)
 #define STEP_BYTES (UINT64_C(1) << 20)
+#define HOLE_BYTES (UINT64_C(64) << 10)
 
 /* Offset of the first byte that is not zero, or @length. */
 static size_t first_content(const uint8_t *bytes, size_t length)
@@ -32,6 +33,17 @@ static size_t first_content(const uint8_t *bytes, size_t length)
 	return i;
 }
 
+/* Where to go on looking: behind the hole at @at, as far as whole steps go that keep it aligned. */
+static uint64_t behind_hole(struct uds_io *io, uint64_t at)
+{
+	uint64_t begin, end;
+
+	/* Where it cannot be told, everything is read, and reading says what is wrong. */
+	if (uds_io_find_data(io, at, &begin, &end) < 0)
+		return at;
+	return at + (begin - at) / HOLE_BYTES * HOLE_BYTES;
+}
+
 /* Looks at [@offset, @end) through a buffer of STEP_BYTES. */
 static int look_for_content(const struct command *command, struct uds_io *io, const char *uri,
 			    uint64_t offset, uint64_t end, uint8_t *buffer)
@@ -41,11 +53,14 @@ static int look_for_content(const struct command *command, struct uds_io *io, co
 	size_t step;
 
 	progress_start(&progress, true, "looking for content", NULL);
-	for (uint64_t at = offset; at < end && status == EXIT_GOOD; at += step) {
+	for (uint64_t at = offset; status == EXIT_GOOD; at += step) {
 		struct uds_message message = { "" };
 		size_t found;
 		int r;
 
+		at = behind_hole(io, at);
+		if (at >= end)
+			break;
 		step = (size_t)step_bytes(io, at, end - at, STEP_BYTES, 4096);
 		r = uds_io_read(io, buffer, step, at);
 		if (r < 0) {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from tool_support import (DAMAGE, FAILED, SEED, SMALL, TOOL, USAGE, Folder, Mounted, Skip, content,
-                          data, equal, has, main, name, uds, unprivileged)
+                          data, equal, has, main, name, plain, uds, unprivileged, with_bad_sectors)
 import uds_format  # the reader that shares no code with the library
 
 MEGABYTE = 1 << 20
@@ -151,6 +151,26 @@ def create_refuses_to_write_over_content():
         with open(path, "wb") as file:
             file.truncate(MEGABYTE)
         uds("create", *SMALL, path)
+
+
+def create_passes_over_holes():
+    """Where it looks for content. Reading them would fail here."""
+    with Folder() as folder:
+        path = os.path.join(folder, "x")
+        with open(path, "wb") as file:
+            file.truncate(3 << 30)
+            file.seek(700 * MEGABYTE + 12345)
+            file.write(b"\1")
+        env = with_bad_sectors(folder, (path, 4 * MEGABYTE, 600 * MEGABYTE))
+        words = ["create", "--memory", "256M", "--offset", 4096, plain(path)]
+        uds(*words, env=env, status=FAILED, says="byte %d" % (700 * MEGABYTE + 12345))
+        with open(path, "r+b") as file:
+            file.seek(5 * MEGABYTE)
+            file.write(bytes(4096))
+        uds(*words, env=env, status=FAILED, says="Input/output error")
+        with open(path, "wb") as file:
+            file.truncate(3 << 30)
+        uds(*words, env=env)
 
 
 def an_index_may_start_at_an_offset():
@@ -556,7 +576,7 @@ if __name__ == "__main__":
         create_makes_what_was_asked_for, the_usual_sizes_have_their_geometry,
         the_state_is_told_in_words_and_for_scripts, info_and_verify_write_nothing,
         resident_memory_is_told_before_and_after, recover_saves_and_says_what_it_found,
-        images_are_reproducible, create_refuses_to_write_over_content,
+        images_are_reproducible, create_refuses_to_write_over_content, create_passes_over_holes,
         an_index_may_start_at_an_offset, sparse_indexes_say_what_they_are,
         another_nonce_is_refused_when_one_is_asked_for,
         verify_finds_no_damage_in_good_indexes,
