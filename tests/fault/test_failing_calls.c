@@ -80,15 +80,17 @@ static void arm(const struct fault *fault)
 	torture.times = fault->times;
 	fault_plan_fail(&plan, calls[fault->call].kind, memory ? 0 : fault->nth, fault->status,
 			fault->times == UINT64_MAX);
+	pthread_mutex_lock(&plan.lock);
 	plan.times = fault->times;
 	/* Some of a write may be on the device although it failed. */
 	plan.partial_bytes = fault->nth % 3 * 4096;
+	pthread_mutex_unlock(&plan.lock);
 }
 
 /* No call fails any more. Returns whether one did. */
 static bool disarm(void)
 {
-	bool failed = torture.failed > 0 || plan.failed > 0;
+	bool failed = torture.failed > 0 || fault_plan_failed(&plan) > 0;
 
 	torture_env_fail_at(&torture, 0, false);
 	fault_plan_fail(&plan, 0, 0, 0, false);

@@ -106,6 +106,16 @@ uint64_t fault_plan_count(struct fault_plan *plan, unsigned int kinds)
 	return count;
 }
 
+uint64_t fault_plan_failed(struct fault_plan *plan)
+{
+	uint64_t failed;
+
+	pthread_mutex_lock(&plan->lock);
+	failed = plan->failed;
+	pthread_mutex_unlock(&plan->lock);
+	return failed;
+}
+
 /* Counts an operation. Returns 0, or what it is to fail with. */
 static int ask(struct fault_plan *plan, unsigned int kind)
 {

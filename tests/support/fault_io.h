@@ -109,6 +109,9 @@ void fault_plan_spoil(struct fault_plan *plan, unsigned int kinds, uint64_t offs
 /* Operations of these kinds since fault_plan_fail or the start. */
 uint64_t fault_plan_count(struct fault_plan *plan, unsigned int kinds);
 
+/* How many of them were made to fail. Other threads may still use the I/O. */
+uint64_t fault_plan_failed(struct fault_plan *plan);
+
 /*
  * Makes an I/O in front of @below, with the same limits and name. Closing it closes @below, unless
  * this function failed. A close that is made to fail closes @below all the same. The plan must stay

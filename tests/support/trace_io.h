@@ -16,8 +16,8 @@
 
 struct trace {
 	pthread_mutex_t lock;
-	bool reads;		    /* write down reads too */
-	unsigned int read_delay_us; /* set before threads are there: each read takes so long */
+	bool reads;			    /* write down reads too */
+	_Atomic unsigned int read_delay_us; /* each read takes so long */
 	char text[1 << 16];
 	size_t used;
 	unsigned int in_flight;	     /* requests of engines, now */

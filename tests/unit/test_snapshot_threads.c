@@ -332,7 +332,7 @@ START_TEST(a_write_interrupts_a_large_round)
 		ck_assert_int_eq(
 			uds_snapshot_write(shared.s, shared.first, CHUNK, (c * 7 % CHUNKS) * CHUNK),
 			0);
-	trace->read_delay_us = 10000; /* three seconds in all */
+	trace->read_delay_us = 50000; /* 15 seconds in all, if nothing is done about it */
 	ck_assert_int_eq(uds_snapshot_begin_merge(shared.s), 0);
 	ck_assert_int_eq(pthread_create(&merger, NULL, merge_in_one_go, &shared), 0);
 	usleep(200000);
@@ -340,6 +340,7 @@ START_TEST(a_write_interrupts_a_large_round)
 	ck_assert_int_eq(uds_snapshot_origin_write(shared.s, bytes, sizeof(bytes), 1000), 0);
 	merged = atomic_load(&shared.merged);
 	ck_assert(!merged);
+	trace->read_delay_us = 0;
 	pthread_join(merger, &failed);
 	ck_assert_ptr_null(failed);
 	ck_assert_int_eq(uds_io_read(shared.origin_io, shared.first, CHUNK, 0), 0);
