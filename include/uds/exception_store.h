@@ -161,7 +161,7 @@ struct uds_exception_store_options {
  *
  * A torn write can leave entries behind the end of the list. They are zeroed on the device and
  * flushed at once, unless read_only or salvage is set: otherwise they could become part of the list
- * later.
+ * later. A store that is UDS_STORE_DAMAGED is not written by that either, only when a merge begins.
  *
  * A store that is marked invalid opens. Without salvage it has no exceptions and takes none.
  *
@@ -231,7 +231,7 @@ struct uds_exception_store_status {
 	uint64_t old_twice;	    /* old chunk of an earlier entry too, which hides this one */
 	uint64_t old_behind_origin; /* when the origin's size is known */
 
-	uint64_t stale_entries; /* found behind the end of the list; zeroed unless read_only */
+	uint64_t stale_entries; /* found behind the end of the list when it was opened */
 	uint64_t unordered;    /* places where new chunks do not rise: harmless, from old kernels */
 	uint64_t memory_bytes; /* what the store has allocated */
 	uint64_t map_bytes;    /* of these, for finding new chunks by old ones */

@@ -167,28 +167,6 @@ static int make(struct uds_io *cow, const struct uds_env *env, struct uds_io_eng
 	return 0;
 }
 
-/*
- * What a torn write left behind the end of the list would come back to life when the list grows
- * over the gap. In memory it is gone already; here it goes from the device.
- */
-static int clean_tail(struct uds_exception_store *store, struct uds_message *message)
-{
-	int r;
-
-	if (!store->unclean || store->read_only || store->salvage)
-		return 0;
-	env_log(&store->env, UDS_LOG_NOTICE,
-		"%s: area %" PRIu64 ": %" PRIu64 " entries behind the end of the list are cleaned",
-		uds_io_name(store->io), store->current_area, store->stale_entries);
-	/* All to the end of the area: memory has zeros there (look_behind()). */
-	r = area_write(store->io, &store->geometry, store->current_area, store->area,
-		       store->committed, store->geometry.per_area - store->committed, message);
-	if (r == 0)
-		r = io_flush(store->io, message);
-	store->unclean = r < 0;
-	return r;
-}
-
 /* Once, when the list was read: the status counts what there is, and each use says it again. */
 static void log_damage(const struct uds_exception_store *store)
 {
@@ -238,14 +216,17 @@ static int open_store(struct uds_exception_store *store,
 	if (store->area == NULL)
 		return -ENOMEM;
 	r = store_load(store, options, message);
-	if (r == 0) {
-		log_damage(store);
-		r = clean_tail(store, message);
-	}
-	/* Only when opened for writing: reading never changes a byte. */
-	if (r == 0 && !store->read_only && !store->salvage)
-		r = store_clean_areas_behind(store, message);
-	return r;
+	if (r < 0)
+		return r;
+	log_damage(store);
+	/*
+	 * Only when opened for writing: reading never changes a byte. What is damaged is not
+	 * written, unless a merge begins: what lies behind its list may be what the damage has cut
+	 * off, and a wrong entry may lead to it.
+	 */
+	if (store->read_only || store->salvage || store_is_damaged(store))
+		return 0;
+	return store_clean_behind(store, message);
 }
 
 UDS_PUBLIC int uds_exception_store_open(struct uds_io *cow,

@@ -268,7 +268,7 @@ int store_take_off_areas(struct uds_exception_store *store, struct uds_io_engine
 	return r;
 }
 
-int store_clean_areas_behind(struct uds_exception_store *store, struct uds_message *message)
+static int clean_areas_behind(struct uds_exception_store *store, struct uds_message *message)
 {
 	const struct cow_geometry *g = &store->geometry;
 	uint64_t most = store_areas_at_once(g->chunk_bytes), cleaned = 0;
@@ -306,5 +306,41 @@ int store_clean_areas_behind(struct uds_exception_store *store, struct uds_messa
 		r = io_flush(store->io, message);
 	area_reader_close(reader);
 	env_release(&store->env, area);
+	return r;
+}
+
+/*
+ * What a torn write left behind the end of the list would come back to life when the list grows
+ * over the gap. In memory it is gone already; here it goes from the device.
+ */
+static int clean_tail(struct uds_exception_store *store, struct uds_message *message)
+{
+	int r;
+
+	if (!store->tail_found)
+		return 0;
+	env_log(&store->env, UDS_LOG_NOTICE,
+		"%s: area %" PRIu64 ": %" PRIu64 " entries behind the end of the list are cleaned",
+		uds_io_name(store->io), store->current_area, store->stale_entries);
+	/* All to the end of the area: memory has zeros there. */
+	r = area_write(store->io, &store->geometry, store->current_area, store->area,
+		       store->committed, store->geometry.per_area - store->committed, message);
+	if (r == 0)
+		r = store_flush_metadata(store, message);
+	store->tail_found = r < 0;
+	return r;
+}
+
+int store_clean_behind(struct uds_exception_store *store, struct uds_message *message)
+{
+	int r;
+
+	if (store->cleaned)
+		return 0;
+	r = clean_tail(store, message);
+	/* The end of a list that is salvaged may only be where it cannot be read. */
+	if (r == 0 && !store->salvage)
+		r = clean_areas_behind(store, message);
+	store->cleaned = r == 0;
 	return r;
 }

@@ -276,7 +276,7 @@ static int load_area(struct list_load *load, struct uds_message *message)
 	return 0;
 }
 
-/* Looks at what is behind the list in the last area, and clears it in memory. */
+/* Looks at what is behind the list in the last area, and clears it in memory only. */
 static void look_behind(struct uds_exception_store *store)
 {
 	uint8_t *tail = store->area + store->committed * COW_ENTRY_BYTES;
@@ -288,8 +288,8 @@ static void look_behind(struct uds_exception_store *store)
 	 * Any byte that is not zero, not only whole entries: half of one is enough for a later torn
 	 * write to complete it.
 	 */
-	for (size_t i = 0; i < bytes && !store->unclean; i++)
-		store->unclean = tail[i] != 0;
+	for (size_t i = 0; i < bytes && !store->tail_found; i++)
+		store->tail_found = tail[i] != 0;
 	memset(tail, 0, bytes);
 }
 

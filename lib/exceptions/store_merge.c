@@ -115,7 +115,9 @@ static int begin_merge(struct uds_exception_store *store, bool salvage, struct u
 		store->merging = true;
 	pthread_mutex_unlock(&store->lock);
 	/* A torn area from an earlier failure must not be what is stepped back to. */
-	return r < 0 ? r : store_settle(store, message);
+	if (r == 0)
+		r = store_settle(store, message);
+	return r < 0 ? r : store_clean_behind(store, message);
 }
 
 int store_begin_merge(struct uds_exception_store *store, bool salvage, struct uds_message *message)

@@ -16,7 +16,7 @@
  * State in memory changes only after the I/O that it stands for has succeeded.
  *
  * Invariant: the area in memory holds the entries [0, committed) of the current area and is zero
- * behind them. The area on the device is equal, unless `unclean`.
+ * behind them. The area on the device is equal, unless `unclean` or, behind them, `tail_found`.
  *
  * The files from the bottom up, each using only those before it, and below them area, area_reader,
  * exception_tree, exception_map and run_sort, which know no store:
@@ -118,6 +118,8 @@ struct uds_exception_store {
 
 	uint8_t *area;
 	bool unclean;	 /* a write of the area failed: the device may hold anything between */
+	bool tail_found; /* not all is zero behind the list, on the device; in memory it is */
+	bool cleaned;	 /* what lies behind the list, as store_clean_behind() does it */
 	int flush_error; /* of a flush since the caller's last one: reported once */
 
 	/* Areas below the current one whose clearing failed: to be written again, when unclean. */
@@ -277,7 +279,10 @@ void store_count_off(struct uds_exception_store *store, uint64_t count);
 int store_take_off_areas(struct uds_exception_store *store, struct uds_io_engine *engine,
 			 struct area_cut *cuts, size_t count, struct uds_message *message);
 
-/* Clears what a power cut may have left in the areas behind the current one. Not shared yet. */
-int store_clean_areas_behind(struct uds_exception_store *store, struct uds_message *message);
+/*
+ * Clears what a power cut may have left behind the end of the list, in its last area and in those
+ * behind that, once. With the baton, or not shared yet.
+ */
+int store_clean_behind(struct uds_exception_store *store, struct uds_message *message);
 
 #endif

@@ -23,6 +23,8 @@
 #define EXCEPTIONS 60u	/* of chunks 0 to 59: the first area is full */
 #define COW	   100u /* chunks */
 
+#define AREA_BEHIND (1 + 2 * (PER_AREA + 1)) /* the first that the list does not reach */
+
 #define BEFORE 1u /* tag of what the origin has */
 #define AFTER  2u /* of what was written to the snapshot */
 
@@ -400,7 +402,21 @@ START_TEST(damage_concerns_only_the_chunks_of_its_entry)
 }
 END_TEST
 
-/* A store that is damaged takes nothing more, and is not merged without a word. */
+/* What a sound store is cleaned of: an entry behind the end of the list, and the next area. */
+static void plant_behind(struct fixture *f)
+{
+	uint8_t entry[16] = { 190, [8] = 90 }, area[CHUNK];
+
+	fill_pattern(area, AREA_BEHIND, 1, AFTER);
+	ck_assert_int_eq(uds_io_write(f->below, entry, sizeof(entry), ENTRY(EXCEPTIONS + 1)), 0);
+	ck_assert_int_eq(uds_io_write(f->below, area, CHUNK, AREA_BEHIND * CHUNK), 0);
+}
+
+/*
+ * A store that is damaged takes nothing more, and is not merged without a word. Nor is it cleaned:
+ * what lies behind the end of the list may be what the damage has cut off, and a wrong entry may
+ * lead to it.
+ */
 START_TEST(a_damaged_store_is_not_written_to)
 {
 	const struct damage_case *c = &cases[_i];
@@ -413,17 +429,45 @@ START_TEST(a_damaged_store_is_not_written_to)
 		return;
 	setup(&f);
 	ck_assert_int_eq(uds_io_write(f.below, c->value, (size_t)c->bytes, c->offset), 0);
+	plant_behind(&f);
 	before = io_image(f.below);
 	ck_assert_int_eq(uds_snapshot_open(f.origin, f.cow, NULL, &message, &f.snapshot), 0);
 	ck_assert_int_eq(uds_snapshot_write(f.snapshot, bytes, CHUNK, 100 * CHUNK),
 			 UDS_ERR_CORRUPT);
 	uds_snapshot_error_message(f.snapshot, &message);
 	ck_assert_str_ne(message.text, "");
+	ck_assert_int_eq(uds_snapshot_flush(f.snapshot), 0);
 	ck_assert_int_eq(uds_snapshot_close(f.snapshot), 0);
 	after = io_image(f.below);
 	check_same(&after, &before, c->name);
 	image_free(&before);
 	image_free(&after);
+	teardown(&f);
+}
+END_TEST
+
+/* What a merge that is allowed may rely on: two entries for a chunk are no obstacle to it. */
+START_TEST(what_lies_behind_a_damaged_list_is_gone_once_it_is_merged)
+{
+	struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
+	struct uds_message message;
+	uint8_t twice[8] = { 20 };
+	struct image cow;
+	struct fixture f;
+
+	setup(&f);
+	ck_assert_int_eq(uds_io_write(f.below, twice, sizeof(twice), OLD_OF(50)), 0);
+	plant_behind(&f);
+	ck_assert_int_eq(uds_snapshot_open(f.origin, f.cow, NULL, &message, &f.snapshot), 0);
+	options.limit = 5;
+	ck_assert_int_eq(uds_snapshot_merge(f.snapshot, &options, NULL), 0);
+	ck_assert_int_eq(uds_snapshot_close(f.snapshot), 0);
+	cow = io_image(f.below);
+	for (uint64_t i = ENTRY(EXCEPTIONS - 5); i < (PER_AREA + 3) * CHUNK; i++)
+		ck_assert_uint_eq(cow.bytes[i], 0);
+	for (uint64_t i = 0; i < CHUNK; i++)
+		ck_assert_uint_eq(cow.bytes[AREA_BEHIND * CHUNK + i], 0);
+	image_free(&cow);
 	teardown(&f);
 }
 END_TEST
@@ -491,6 +535,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, damage_concerns_only_the_chunks_of_its_entry, 0, count);
 	tcase_add_loop_test(tcase, a_damaged_store_is_not_written_to, 0, count);
+	tcase_add_test(tcase, what_lies_behind_a_damaged_list_is_gone_once_it_is_merged);
 	tcase_add_test(tcase, an_area_that_cannot_be_read_hides_those_behind_it);
 	tcase_add_test(tcase, data_that_cannot_be_read_are_an_error_for_their_chunk);
 	suite_add_tcase(suite, tcase);
