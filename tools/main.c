@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The `uds` command: finds the command that is asked for and hands over. */
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -199,6 +200,8 @@ int main(int argc, char **argv)
 
 	if (!fill_standard_descriptors())
 		return EXIT_FAILED;
+	/* A file at the limit of file sizes is an error of the write, as a full disk is. */
+	signal(SIGXFSZ, SIG_IGN);
 	document_want(words_want_document(argc - 1, argv + 1));
 	status = document_end(status_of_end(run(argc, argv)));
 	return finish_output(carried_out, status);

@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 
-from tool_support import (DAMAGE, FAILED, GOOD, Folder, Skip, content, equal, has, main, plain, uds,
+from tool_support import (DAMAGE, FAILED, GOOD, SMALL, Folder, Skip, content, equal, has, main, plain, uds,
                           with_bad_sectors)
 
 SIZE, CHUNK = 1 << 20, 4096
@@ -127,7 +127,7 @@ def what_went_out_is_told_exactly():
         words = ["snapshot", "read", "--json", "--origin", origin, cow]
         out = os.path.join(folder, "out")
         for blocks in (0, 1, 7, 100):  # of 512 bytes: where the system ends a file
-            limit = ["sh", "-c", "ulimit -f %d; trap '' XFSZ; exec \"$@\"" % blocks, "sh"]
+            limit = ["sh", "-c", "ulimit -f %d; exec \"$@\"" % blocks, "sh"]
             for more in ([], ["--sparse"]):
                 ran = uds(*words, *more, "--output", out, prefix=limit, status=FAILED,
                           says="File too large").json
@@ -141,6 +141,28 @@ def what_went_out_is_told_exactly():
             ran = uds(*words, "--offset", offset, "--length", length, "--output", out, status=GOOD)
             equal((ran.json["offset"], ran.json["bytes"]), (offset, length))
             equal(content(out) == wanted[offset:offset + length], True)
+
+
+def at_the_limit_of_file_sizes_a_command_fails_in_order():
+    """The system sends a signal for it, which ends a process that does not ask for the error."""
+    limit = ["sh", "-c", 'ulimit -f 20; exec "$@"', "sh"]
+    with Folder() as folder:
+        origin, cow = make(folder)
+        new, before = os.path.join(folder, "new"), (content(origin), content(cow))
+        for words in (["create", *SMALL], ["snapshot", "create", "--size", "1M"]):
+            ran = uds(*words, "--json", new, prefix=limit, status=FAILED, says="too large")
+            equal(ran.json["exit_status"], FAILED)
+            equal(os.path.exists(new), False, "a file that came to nothing is removed")
+        for words in (["write"], ["write-origin"]):
+            uds("snapshot", *words, "--origin", origin, "--offset", 0, cow, stdin="x" * 50000,
+                prefix=limit, status=FAILED, says="too large")
+            equal((content(origin), content(cow)) == before, True, words)
+        uds("snapshot", "merge", "--origin", origin, cow, prefix=limit, status=FAILED,
+            says="too large")
+        uds("snapshot", "verify", "--origin", origin, cow)
+        ran = uds("snapshot", "list", "--json", cow, status=FAILED,
+                  prefix=["sh", "-c", 'ulimit -f 0; exec "$@" >%s' % new, "sh"])
+        has(ran.err, "standard output", "too large")
 
 
 def a_reader_that_goes_leaves_a_document():
@@ -216,4 +238,5 @@ if __name__ == "__main__":
         an_output_is_never_an_input, neither_is_a_device_on_an_input_nor_the_file_below_one,
         what_somebody_uses_is_not_written, what_another_process_has_locked_is_not_emptied,
         what_went_out_is_told_exactly, holes_of_the_devices_are_not_read,
+        at_the_limit_of_file_sizes_a_command_fails_in_order,
         a_reader_that_goes_leaves_a_document]))
