@@ -15,11 +15,13 @@
 #define CHUNK_SECTORS_MAX  (UINT64_C(1) << 21) /* 1 GiB */
 #define EXTENT_SECTORS_MAX (UINT64_C(1) << 32)
 #define SECTORS_MAX	   (INT64_MAX / LVM_SECTOR)
+#define SEGMENT_MISNAMED   UINT64_MAX
 
 struct builder {
 	struct lvm_tree tree;
 	struct lvm_model *model;
 	const struct lvm_node *volumes; /* the section */
+	const struct lvm_node **order;	/* scratch, with room for every section */
 	struct uds_message *message;
 };
 
@@ -288,6 +290,12 @@ static int read_link(struct builder *b, const char *name, const struct lvm_node 
 	return r;
 }
 
+/* LVM writes linear ones as one stripe, and takes their own name, too. */
+static bool has_stripes(const char *type)
+{
+	return strcmp(type, "striped") == 0 || strcmp(type, "linear") == 0;
+}
+
 /* @volume: counts what was read of it. */
 static int read_segment(struct builder *b, const struct lvm_node *section,
 			struct lvm_volume *volume, bool *is_snapshot)
@@ -297,7 +305,7 @@ static int read_segment(struct builder *b, const struct lvm_node *section,
 	char expected[24];
 	int r;
 
-	/* In order and without a gap, so that the start of each follows from those before it. */
+	/* All numbers from 1 on: a text that has lost one is no whole one. */
 	snprintf(expected, sizeof(expected), "segment%u", volume->segment_count + 1);
 	if (strcmp(section->name, expected) != 0)
 		return failure(b->message, UDS_ERR_CORRUPT, "expected %s, found %.100s", expected,
@@ -312,7 +320,7 @@ static int read_segment(struct builder *b, const struct lvm_node *section,
 	*is_snapshot = strcmp(segment.type, "snapshot") == 0;
 	if (r == 0 && *is_snapshot)
 		r = read_link(b, volume->name, section);
-	else if (r == 0 && strcmp(segment.type, "striped") == 0)
+	else if (r == 0 && has_stripes(segment.type))
 		r = read_stripes(b, section, &segment);
 	if (r < 0)
 		return failure_in(b->message, r, "%s", expected);
@@ -322,24 +330,69 @@ static int read_segment(struct builder *b, const struct lvm_node *section,
 	return 0;
 }
 
+/* N of a section segmentN, SEGMENT_MISNAMED of segment and anything else, or 0: it is none. */
+static uint64_t segment_number(const struct lvm_node *node)
+{
+	static const char prefix[] = "segment";
+	const char *digits = node->name + sizeof(prefix) - 1;
+	uint64_t number = 0;
+
+	if (node->kind != LVM_SECTION || strncmp(node->name, prefix, sizeof(prefix) - 1) != 0)
+		return 0;
+	if (*digits == '0' || strlen(digits) > 9 || strspn(digits, "0123456789") != strlen(digits))
+		return SEGMENT_MISNAMED;
+	for (; *digits != '\0'; digits++)
+		number = 10 * number + (uint64_t)(*digits - '0');
+	return number == 0 ? SEGMENT_MISNAMED : number;
+}
+
+/*
+ * The segments of a volume, in the order of their numbers, to b->order. A text may have them in
+ * any order.
+ * Where numbers are missing, in the order of the text, so that the first wrong one is named.
+ */
+static uint64_t order_segments(struct builder *b, const struct lvm_node *section)
+{
+	const struct lvm_node *first = lvm_tree_first(&b->tree, section), *node;
+	uint64_t count = 0, placed = 0;
+
+	for (node = first; node != NULL; node = lvm_tree_next(&b->tree, node)) {
+		if (segment_number(node) != 0)
+			b->order[count++] = NULL;
+	}
+	for (node = first; node != NULL; node = lvm_tree_next(&b->tree, node)) {
+		uint64_t number = segment_number(node);
+
+		/* Each name is there once, and so is each number. */
+		if (number != 0 && number <= count) {
+			b->order[number - 1] = node;
+			placed++;
+		}
+	}
+	if (placed == count)
+		return count;
+	count = 0;
+	for (node = first; node != NULL; node = lvm_tree_next(&b->tree, node)) {
+		if (segment_number(node) != 0)
+			b->order[count++] = node;
+	}
+	return count;
+}
+
 static int read_volume(struct builder *b, const struct lvm_node *section)
 {
 	struct lvm_model *m = b->model;
 	struct lvm_volume volume = { .name = section->name, .origin = LVM_NONE };
-	const struct lvm_node *node;
 	bool is_snapshot = false;
-	uint64_t count = 0;
+	uint64_t count = 0, found = order_segments(b, section);
 	int r = read_string(b, section, "id", &volume.uuid);
 
 	volume.first_segment = m->segment_count;
 	volume.visible = has_word(b, section, "status", "VISIBLE");
 	if (r == 0)
 		r = read_number(b, section, "segment_count", 1, UINT32_MAX, &count);
-	for (node = lvm_tree_first(&b->tree, section); r == 0 && node != NULL;
-	     node = lvm_tree_next(&b->tree, node)) {
-		if (node->kind == LVM_SECTION)
-			r = read_segment(b, node, &volume, &is_snapshot);
-	}
+	for (uint64_t i = 0; r == 0 && i < found; i++)
+		r = read_segment(b, b->order[i], &volume, &is_snapshot);
 	if (r == 0 && volume.segment_count != count)
 		r = failure(b->message, UDS_ERR_CORRUPT,
 			    "segment_count: expected %u, as many as there are, found %" PRIu64,
@@ -384,8 +437,9 @@ static int allocate(struct builder *b, const struct lvm_node *group, const struc
 		env_allocate_zeroed(env, b->tree.sections + UINT64_C(1), sizeof(m->segments[0]));
 	m->stripes =
 		env_allocate_zeroed(env, b->tree.elements / 2 + UINT64_C(1), sizeof(m->stripes[0]));
+	b->order = env_allocate(env, b->tree.sections + UINT64_C(1), sizeof(b->order[0]));
 	if (m->pvs == NULL || m->volumes == NULL || m->links == NULL || m->segments == NULL ||
-	    m->stripes == NULL)
+	    m->stripes == NULL || b->order == NULL)
 		return failure(b->message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
 	return 0;
 }
@@ -455,6 +509,7 @@ int lvm_model_parse(struct lvm_text *text, const struct uds_env *env, struct lvm
 	r = find_group(&builder, &group);
 	if (r == 0)
 		r = read_group(&builder, group, env);
+	env_release(env, builder.order);
 	lvm_tree_free(&builder.tree, env);
 	if (r < 0) {
 		lvm_model_free(&model, env);

@@ -226,6 +226,41 @@ START_TEST(linear_segments_follow_each_other)
 }
 END_TEST
 
+/* LVM writes them in order and as striped ones, and reads them in any and as linear ones, too. */
+START_TEST(segments_are_found_by_their_numbers)
+{
+	static const char *const edits[][2] = {
+		{ "segment_count = 3\n\t\t\tsegment1 {\n\t\t\t\tstart_extent = 0",
+		  "segment_count = 3\nother {\nkey = 1\n}\nsegment3 {\nstart_extent = 5" },
+		{ "segment2 {\n\t\t\t\tstart_extent = 4", "segment1 {\nstart_extent = 0" },
+		{ "segment3 {\n\t\t\t\tstart_extent = 7", "segment2 {\nstart_extent = 3" },
+		{ "striped\"\n\t\t\t\tstripe_count = 1\t#", "linear\"\nstripe_count = 1\t#" },
+	};
+	static const struct {
+		char letter;
+		uint32_t extent;
+	} extents[] = { { 'b', 0 }, { 'b', 1 }, { 'b', 2 }, { 'a', 46 }, { 'a', 47 },
+			{ 'a', 2 }, { 'a', 3 }, { 'a', 4 }, { 'a', 5 } };
+	char *text = lvm_image_edit(lvm_image_text, "seqno = 7", "seqno = 8");
+	struct uds_lvm_group *group;
+	struct uds_io *io;
+
+	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		char *edited = lvm_image_edit(text, edits[i][0], edits[i][1]);
+
+		free(text);
+		text = edited;
+	}
+	ck_assert_int_eq(open_group(open_pv('a', text), open_pv('b', text), &group), 0);
+	ck_assert_int_eq(uds_lvm_open_volume(group, "origin", &message, &io), 0);
+	for (size_t i = 0; i < 9; i++)
+		ck_extent(io, i * EXTENT, extents[i].letter, extents[i].extent, 0, EXTENT);
+	uds_io_close(io);
+	uds_lvm_close_group(group);
+	free(text);
+}
+END_TEST
+
 START_TEST(stripes_take_turns)
 {
 	struct uds_lvm_group *group = whole_group();
@@ -657,6 +692,16 @@ static const struct {
 	  "expected each name once, found 'segment3' twice" },
 	{ "segment2 {", "segment4 {", UDS_ERR_CORRUPT,
 	  "logical volume 'origin': expected segment2, found segment4" },
+	{ "segment2 {", "segment02 {", UDS_ERR_CORRUPT,
+	  "logical volume 'origin': expected segment2, found segment02" },
+	{ "segment2 {", "segment {", UDS_ERR_CORRUPT,
+	  "logical volume 'origin': expected segment2, found segment" },
+	{ "segment2 {", "segments {", UDS_ERR_CORRUPT,
+	  "logical volume 'origin': expected segment2, found segments" },
+	{ "segment2 {", "segment4294967298 {", UDS_ERR_CORRUPT,
+	  "logical volume 'origin': expected segment2, found segment4294967298" },
+	{ "segment2 {", "other {", UDS_ERR_CORRUPT,
+	  "logical volume 'origin': expected segment2, found segment3" },
 	{ "segment_count = 3", "segment_count = 4", UDS_ERR_CORRUPT,
 	  "segment_count: expected 3, as many as there are, found 4" },
 	{ "segment_count = 3", "segment_count = 0", UDS_ERR_CORRUPT,
@@ -1032,6 +1077,7 @@ int main(void)
 	tcase_add_test(t, a_callback_ends_a_walk);
 	tcase_add_test(t, a_label_is_read);
 	tcase_add_test(t, linear_segments_follow_each_other);
+	tcase_add_test(t, segments_are_found_by_their_numbers);
 	tcase_add_test(t, stripes_take_turns);
 	tcase_add_test(t, a_write_goes_to_the_extent_that_it_is_meant_for);
 	tcase_add_test(t, the_newest_metadata_count);
