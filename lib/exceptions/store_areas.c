@@ -221,6 +221,7 @@ static void keep(struct takeoff *t)
 
 	for (size_t i = 1; i < t->count; i++) {
 		t->saved[i - 1].area = store->current_area - i;
+		t->saved[i - 1].first = first_of(t, i);
 		t->saved[i - 1].bytes = t->cuts[i].content;
 		t->cuts[i].content = NULL;
 	}

@@ -85,6 +85,7 @@ struct repeated_entry {
 /* The content of an area whose change on the device failed half way. */
 struct saved_area {
 	uint64_t area;
+	uint64_t first; /* entries before it were not to go: the device must have them all along */
 	uint8_t *bytes;
 };
 

@@ -36,18 +36,23 @@ static int restore(struct uds_exception_store *store, bool last, uint8_t *scratc
 		   struct uds_message *message)
 {
 	const struct cow_geometry *g = &store->geometry;
+	uint64_t last_sector = (g->chunk_bytes - SECTOR_BYTES) / COW_ENTRY_BYTES;
 	int r = 0;
 
 	for (size_t i = 0; i < store->saved_count && r == 0; i++) {
-		memcpy(scratch, store->saved[i].bytes, (size_t)g->chunk_bytes);
+		const struct saved_area *saved = &store->saved[i];
+		uint64_t end = saved->first > last_sector ? saved->first : last_sector;
+
+		memcpy(scratch, saved->bytes, (size_t)g->chunk_bytes);
 		/*
-		 * First without the last sector, so that no area looks full while one behind it is
-		 * not restored.
+		 * First without what was to go of the last sector, so that no area looks full while
+		 * one behind it is not restored. What was to stay there is not on the origin: it
+		 * must not be missing for a moment.
 		 */
 		if (!last)
-			memset(scratch + g->chunk_bytes - SECTOR_BYTES, 0, SECTOR_BYTES);
-		r = area_write(store->io, g, store->saved[i].area, scratch, 0, g->per_area,
-			       message);
+			memset(scratch + end * COW_ENTRY_BYTES, 0,
+			       (size_t)((g->per_area - end) * COW_ENTRY_BYTES));
+		r = area_write(store->io, g, saved->area, scratch, 0, g->per_area, message);
 	}
 	return r < 0 ? r : store_flush_metadata(store, message);
 }

@@ -251,6 +251,55 @@ START_TEST(areas_are_restored_from_the_front)
 }
 END_TEST
 
+/* What the snapshot is when it ends here and is opened from what the devices have. */
+static void check_devices(struct fixture *f, uint64_t chunks)
+{
+	struct image origin = io_image(f->origin), cow = io_image(f->memory);
+	struct fixture opened = { .origin = image_io(&origin, 1), .cow = image_io(&cow, 1) };
+
+	ck_assert_int_eq(uds_snapshot_open(opened.origin, opened.cow, NULL, NULL, &opened.snapshot),
+			 0);
+	for (uint64_t c = 0; c < chunks; c++)
+		check_chunk(&opened, c);
+	uds_snapshot_close(opened.snapshot);
+	uds_io_close(opened.origin);
+	uds_io_close(opened.cow);
+	image_free(&origin);
+	image_free(&cow);
+}
+
+/*
+ * The lowest area that a merge takes entries from keeps others, in its last sector too, and these
+ * are on the device at every moment, also while a failed round is taken back.
+ */
+START_TEST(what_a_merge_leaves_is_never_missing)
+{
+	const uint64_t chunks = 3 * PER_AREA + 7;
+	unsigned int failures = 0;
+	int r = -EIO;
+
+	for (uint64_t nth = 1; r < 0; nth++) {
+		for (uint64_t again = 1; again < 8; again++) {
+			struct uds_merge_options options = UDS_MERGE_OPTIONS_INIT;
+			struct fixture f;
+
+			setup(&f, false);
+			for (uint64_t c = 0; c < chunks; c++)
+				ck_assert_int_eq(write_chunk(&f, c), 0);
+			options.limit = 20;
+			fault_plan_fail(&f.plan, FAULT_WRITE | FAULT_FLUSH, nth, -EIO, false);
+			r = uds_snapshot_merge(f.snapshot, &options, NULL);
+			check_devices(&f, chunks);
+			fault_plan_fail(&f.plan, FAULT_WRITE | FAULT_FLUSH, again, -EIO, true);
+			failures += uds_snapshot_flush(f.snapshot) < 0;
+			check_devices(&f, chunks);
+			teardown(&f);
+		}
+	}
+	ck_assert_uint_gt(failures, 20);
+}
+END_TEST
+
 static bool has_entries(struct fixture *f, uint64_t area)
 {
 	uint8_t bytes[CHUNK];
@@ -436,6 +485,7 @@ int main(void)
 	tcase_add_test(tc, areas_behind_the_end_are_cleaned_durably);
 	tcase_add_test(tc, the_last_area_of_a_device_is_cleaned_too);
 	tcase_add_test(tc, areas_are_restored_from_the_front);
+	tcase_add_test(tc, what_a_merge_leaves_is_never_missing);
 	tcase_add_test(tc, full_areas_end_before_the_last_one_goes);
 	tcase_add_test(tc, the_room_of_a_store_follows_the_size_of_its_device);
 	tcase_add_test(tc, a_snapshot_without_a_list_tells_its_changed_ranges);
