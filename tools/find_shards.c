@@ -2,15 +2,12 @@
 /* A manifest of shards: what it says, and whether each shard is the index that it names. */
 #include "find_shards.h"
 
-#include <uds/shards.h>
-
 #include "output.h"
 #include "schemes.h"
 #include "text.h"
 
-/* Without a lock: also while the shards are in use. */
-static int open_to_look(void *context, const char *uri, bool write, const struct uds_env *env,
-			struct uds_message *ret_message, struct uds_io **ret_io)
+int open_to_look(void *context, const char *uri, bool write, const struct uds_env *env,
+		 struct uds_message *ret_message, struct uds_io **ret_io)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 

@@ -9,6 +9,12 @@
 
 #ifdef WITH_SHARDS
 
+#include <uds/shards.h>
+
+/* Opens a shard without a lock: also while it is in use. A uds_shard_open_fn; @context: none. */
+int open_to_look(void *context, const char *uri, bool write, const struct uds_env *env,
+		 struct uds_message *ret_message, struct uds_io **ret_io);
+
 /*
  * Shows the manifest, and each shard that is not the index which it names. Nothing is locked, and
  * of a shard only what it begins with is read.

@@ -34,19 +34,6 @@ struct residence {
 	struct uds_index_statistics statistics;
 };
 
-static const char *state_key(enum uds_index_state state)
-{
-	switch (state) {
-	case UDS_INDEX_NEW:
-		return "new";
-	case UDS_INDEX_CLEAN:
-		return "clean";
-	case UDS_INDEX_NEEDS_RECOVERY:
-		break;
-	}
-	return "needs-recovery";
-}
-
 static const char *state_sentence(enum uds_index_state state)
 {
 	switch (state) {

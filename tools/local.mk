@@ -69,10 +69,10 @@ uds_SOURCES = \
 	lib/base/hash_key.c lib/base/hash_key.h \
 	tools/find_shards.h tools/shard_target.h tools/shards_commands.c
 if HAVE_SHARDS
-uds_SOURCES += tools/find_shards.c tools/shards.c tools/shard_target.c
+uds_SOURCES += tools/find_shards.c tools/shards.c tools/shards_info.c tools/shard_target.c
 uds_CPPFLAGS += -DWITH_SHARDS
 uds_LDADD += libuds-shards.la
 else
-EXTRA_DIST += tools/find_shards.c tools/shards.c tools/shard_target.c
+EXTRA_DIST += tools/find_shards.c tools/shards.c tools/shards_info.c tools/shard_target.c
 endif
 endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `uds shards create`, info, add, remove, resume and verify: one index over several. All other
- * commands take a manifest where they take an index (shard_target.h).
+ * `uds shards create`, add, remove, resume and verify: one index over several; info is in
+ * shards_info.c. All other commands take a manifest where they take an index (shard_target.h).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -80,101 +80,6 @@ int shards_create_run(const struct command *command, int argc, char **argv)
 		print_line(stdout, "%s: %d shard%s", target.uri, count - 1, count == 2 ? "" : "s");
 	}
 	return finish_output(command, status);
-}
-
-/* ---- info ---- */
-
-static const char *role_name(uint32_t role)
-{
-	return role == UDS_SHARD_MEMBER	   ? "member"
-	       : role == UDS_SHARD_JOINING ? "joining"
-					   : "leaving";
-}
-
-static int take_shard(void *context, const struct uds_shard_info *shard)
-{
-	json_t *o = json_object();
-	char nonce[32];
-
-	snprintf(nonce, sizeof(nonce), "0x%016" PRIx64, shard->volume_nonce);
-	json_set_path(o, "uri", shard->uri);
-	json_object_set_new(o, "volume_nonce", json_string(nonce));
-	json_object_set_new(o, "role", json_string(role_name(shard->role)));
-	json_object_set_new(o, "slots", json_integer(shard->slots));
-	return json_array_append_new(context, o);
-}
-
-static json_t *describe(const struct uds_shards_info *info, json_t *list)
-{
-	json_t *o = json_object();
-	const struct uds_configuration *c = &info->configuration;
-
-	json_object_set_new(o, "generation", json_unsigned(info->generation));
-	json_object_set_new(o, "state",
-			    json_string(info->state == UDS_SHARDS_MOVING ? "moving" : "stable"));
-	json_object_set_new(o, "moving_slots", json_integer(info->moving_slots));
-	json_object_set_new(o, "page_size", json_integer(c->page_bytes));
-	json_object_set_new(o, "record_pages_per_chapter",
-			    json_integer(c->record_pages_per_chapter));
-	json_object_set_new(o, "chapters_per_volume", json_integer(c->chapters_per_volume));
-	json_object_set_new(o, "sparse_chapters_per_volume",
-			    json_integer(c->sparse_chapters_per_volume));
-	json_object_set(o, "shards", list);
-	return o;
-}
-
-static void print_shards(const struct target *target, const struct uds_shards_info *info,
-			 const json_t *list)
-{
-	json_t *shard;
-	size_t i;
-
-	print_line(stdout, "%s: %u shard%s, generation %" PRIu64, target->uri, info->shards,
-		   info->shards == 1 ? "" : "s", info->generation);
-	if (info->state == UDS_SHARDS_MOVING)
-		print_line(stdout,
-			   "%s: names of %u of %u slots are moving; to go on: uds shards resume",
-			   target->uri, info->moving_slots, UDS_SHARDS_SLOTS);
-	json_array_foreach(list, i, shard)
-		print_line(stdout, "%3zu  %s  %-7s  %4d slots  %s", i + 1,
-			   json_string_value(json_object_get(shard, "volume_nonce")),
-			   json_string_value(json_object_get(shard, "role")),
-			   (int)json_integer_value(json_object_get(shard, "slots")),
-			   json_string_value(json_object_get(shard, "uri")));
-}
-
-int show_manifest(struct target *target, bool json)
-{
-	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
-	struct uds_shards_options options;
-	struct uds_message message = { "" };
-	json_t *list = json_array();
-	int status = EXIT_GOOD, r;
-
-	shard_options(target, NULL, &options);
-	r = uds_shards_read_info(target->uri, &options, take_shard, list, &message, &info);
-	if (r < 0)
-		status = failed(target->command, target->uri, r, &message);
-	else if (!json)
-		print_shards(target, &info, list);
-	else if (print_json(describe(&info, list)) < 0)
-		status = failed(target->command, "JSON", -ENOMEM, NULL);
-	json_decref(list);
-	return status;
-}
-
-int shards_info_run(const struct command *command, int argc, char **argv)
-{
-	struct target target = { 0 };
-	struct options options;
-	char **arguments;
-	int status;
-
-	options_start(&options, command);
-	if (!options_parse(&options, argc, argv, 1, 1, &arguments, &status))
-		return status;
-	target_set(&target, &options, arguments[0]);
-	return finish_output(command, show_manifest(&target, options.json));
 }
 
 /* ---- add, remove, resume ---- */

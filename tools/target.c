@@ -132,6 +132,19 @@ int target_open(struct target *target, enum uds_index_mode mode)
 	return status;
 }
 
+const char *state_key(enum uds_index_state state)
+{
+	switch (state) {
+	case UDS_INDEX_NEW:
+		return "new";
+	case UDS_INDEX_CLEAN:
+		return "clean";
+	case UDS_INDEX_NEEDS_RECOVERY:
+		break;
+	}
+	return "needs-recovery";
+}
+
 int target_run(struct target *target, struct uds_request *requests, size_t count)
 {
 	return target->shards != NULL ? shards_target_run(target, requests, count)

@@ -105,6 +105,9 @@ int target_statistics(struct target *target, struct uds_index_statistics *ret_st
 unsigned int target_index_count(struct target *target);
 struct uds_index *target_index(struct target *target, unsigned int number);
 
+/* The word for a state of an index, as in JSON. */
+const char *state_key(enum uds_index_state state);
+
 /* A message about what the index said last. Returns the exit status for it. */
 int target_failed(struct target *target, int status);
 

@@ -172,7 +172,8 @@ int uds_shards_format(const char *manifest, const char *const *uris, size_t coun
  * @options: may be NULL.
  *
  * Returns 0, or
- *   UDS_ERR_CORRUPT              the manifest is cut short or damaged, or names an index twice
+ *   UDS_ERR_CORRUPT              the manifest is cut short or damaged, or names an index twice,
+ *                                also by two names of one file
  *   UDS_ERR_UNSUPPORTED_VERSION  a manifest of another version
  *   UDS_ERR_NONCE_MISMATCH       a shard is another index; the sentence says if it is one of the
  *                                others, so that they were swapped

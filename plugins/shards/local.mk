@@ -18,6 +18,7 @@ plugins_shards_libcore_la_SOURCES = \
 	plugins/shards/open.c \
 	plugins/shards/placement.c plugins/shards/placement.h \
 	plugins/shards/run.c \
+	plugins/shards/same_place.c \
 	plugins/shards/tell.c \
 	plugins/shards/worker.c plugins/shards/worker.h
 plugins_shards_libcore_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/plugins $(JANSSON_CFLAGS)

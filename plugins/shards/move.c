@@ -80,6 +80,28 @@ static int open_joining(struct uds_shards *shards, const char *uri, struct uds_i
 			  ret_shard);
 }
 
+/* What is in the way of its lock may be one of these shards, by another name. */
+static int name_in_way(const struct uds_shards *shards, const char *uri, int status,
+		       struct uds_message *message)
+{
+	const struct manifest *manifest = &shards->manifest;
+	struct shard_check check = { &shards->options, &shards->env, manifest, shards->name };
+	struct uds_io *ios[UDS_SHARDS_MAX];
+	unsigned int other;
+	bool same;
+
+	for (unsigned int i = 0; i < manifest->count; i++)
+		ios[i] = shards->shards[i]->io;
+	other = shard_find_in_way(&check, uri, ios, manifest->count, &same);
+	if (other == manifest->count)
+		return status;
+	return failure(message, same ? UDS_ERR_EXISTS : status,
+		       same ? "%.100s: %.150s is the same file or device as shard %u (%.150s)"
+			    : "%.100s: %.150s is in the same file or on the same device as shard "
+			      "%u (%.150s), which is locked as a whole",
+		       shards->name, uri, other + 1, manifest->uris[other]);
+}
+
 static int begin_adding(struct uds_shards *shards, const char *uri)
 {
 	struct shard_check check = { &shards->options, &shards->env, &shards->manifest,
@@ -102,6 +124,8 @@ static int begin_adding(struct uds_shards *shards, const char *uri)
 	if (r < 0)
 		return r;
 	r = shard_open_io(&check, uri, next.count, true, &message, &io);
+	if (r == UDS_ERR_IN_USE)
+		r = name_in_way(shards, uri, r, &message);
 	if (r < 0)
 		goto out_next;
 	r = open_joining(shards, uri, io, &message, &next, &shard);

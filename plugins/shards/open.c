@@ -82,31 +82,41 @@ int shard_read_info(const struct shard_check *check, const char *uri, unsigned i
 	return about_shard(check, uri, number, r, message);
 }
 
+static int is_another(const struct shard_check *check, unsigned int number, struct uds_io *io,
+		      uint64_t nonce, struct uds_message *message)
+{
+	const struct manifest *manifest = check->manifest;
+	unsigned int other = manifest_find(manifest, nonce);
+
+	if (other == manifest->count)
+		return failure(message, UDS_ERR_NONCE_MISMATCH,
+			       "the index with volume nonce 0x%016" PRIx64
+			       " is there, not 0x%016" PRIx64,
+			       nonce, manifest->nonces[number]);
+	if (shard_is_same_place(check, io, other))
+		return failure(message, UDS_ERR_CORRUPT,
+			       "this is the same file or device as shard %u (%.100s)", other + 1,
+			       manifest->uris[other]);
+	return failure(message, UDS_ERR_NONCE_MISMATCH,
+		       "the index of shard %u (%.100s) is there: they were swapped, or one was "
+		       "copied over the other",
+		       other + 1, manifest->uris[other]);
+}
+
 int shard_check_identity(const struct shard_check *check, unsigned int number, struct uds_io *io,
 			 struct uds_message *message, struct uds_index_info *ret_info)
 {
 	const struct manifest *manifest = check->manifest;
 	const char *uri = manifest->uris[number];
-	unsigned int other;
 	int r = shard_read_info(check, uri, number, io, message, ret_info);
 
 	if (r < 0)
 		return r;
-	if (ret_info->volume_nonce != manifest->nonces[number]) {
-		other = manifest_find(manifest, ret_info->volume_nonce);
-		r = failure(message, UDS_ERR_NONCE_MISMATCH,
-			    "the index with volume nonce 0x%016" PRIx64
-			    " is there, not 0x%016" PRIx64,
-			    ret_info->volume_nonce, manifest->nonces[number]);
-		if (other < manifest->count)
-			r = failure(message, r,
-				    "the index of shard %u (%.100s) is there: they were swapped, "
-				    "or one was copied over the other",
-				    other + 1, manifest->uris[other]);
-	} else if (!geometry_is_same(&ret_info->configuration, &manifest->geometry)) {
+	if (ret_info->volume_nonce != manifest->nonces[number])
+		r = is_another(check, number, io, ret_info->volume_nonce, message);
+	else if (!geometry_is_same(&ret_info->configuration, &manifest->geometry))
 		r = failure(message, UDS_ERR_MISMATCH,
 			    "an index of another geometry than the manifest says");
-	}
 	return r < 0 ? about_shard(check, uri, number, r, message) : 0;
 }
 
@@ -165,6 +175,24 @@ static bool writes(const struct uds_shards *shards)
 	return shards->index_options.mode != UDS_INDEX_READ_ONLY;
 }
 
+/* What is in the way of a lock may be another shard, by another name. */
+static int name_in_way(const struct shard_check *check, unsigned int number,
+		       struct uds_io *const *ios, int status, struct uds_message *message)
+{
+	const char *uri = check->manifest->uris[number];
+	bool same;
+	unsigned int other = shard_find_in_way(check, uri, ios, number, &same);
+
+	if (other == number)
+		return status;
+	status = failure(message, same ? UDS_ERR_CORRUPT : status,
+			 same ? "this is the same file or device as shard %u (%.100s)"
+			      : "shard %u (%.100s) is in the same file or on the same device, "
+				"which is locked as a whole",
+			 other + 1, check->manifest->uris[other]);
+	return about_shard(check, uri, number, status, message);
+}
+
 /* Opens the I/Os of all shards, and checks what is on them. */
 static int open_ios(struct uds_shards *shards, struct uds_io **ios, bool *journals,
 		    struct uds_message *message)
@@ -177,6 +205,8 @@ static int open_ios(struct uds_shards *shards, struct uds_io **ios, bool *journa
 		struct uds_index_info info = UDS_INDEX_INFO_INIT;
 
 		r = shard_open_io(&check, manifest->uris[i], i, writes(shards), message, &ios[i]);
+		if (r == UDS_ERR_IN_USE)
+			r = name_in_way(&check, i, ios, r, message);
 		if (r == 0)
 			r = shard_check_identity(&check, i, ios[i], message, &info);
 		journals[i] = info.journal_bytes > 0;

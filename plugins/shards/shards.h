@@ -81,6 +81,20 @@ int shard_read_info(const struct shard_check *check, const char *uri, unsigned i
 int shard_check_identity(const struct shard_check *check, unsigned int number, struct uds_io *io,
 			 struct uds_message *message, struct uds_index_info *ret_info);
 
+/* Whether @io is the file or device of shard @number, by whatever name; false: not known. */
+bool shard_is_same_place(const struct shard_check *check, struct uds_io *io, unsigned int number);
+
+/*
+ * Finds out which of @count shards, open on @ios, keeps @uri from being locked.
+ *
+ * @ret_same: they have bytes in common; false: they are parts of one file or device. Undefined
+ *     when none is found.
+ *
+ * Returns its number, or @count: none, as far as is known.
+ */
+unsigned int shard_find_in_way(const struct shard_check *check, const char *uri,
+			       struct uds_io *const *ios, unsigned int count, bool *ret_same);
+
 /* Opens the index of shard @number on an I/O that was checked; it owns the I/O. */
 int shard_make(struct uds_shards *shards, const struct manifest *manifest, unsigned int number,
 	       struct uds_io *io, bool has_journal, struct uds_message *message,

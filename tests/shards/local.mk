@@ -3,7 +3,7 @@
 # libuds-shards: its parts, and all of it on devices in memory.
 if HAVE_SHARDS
 if HAVE_CHECK
-shards_tests = tests/shards/test_shards tests/shards/test_shards_move tests/shards/test_shards_threads
+shards_tests = tests/shards/test_shards tests/shards/test_shards_files tests/shards/test_shards_move tests/shards/test_shards_threads
 check_PROGRAMS += $(shards_tests)
 TESTS += $(shards_tests)
 THREADED_TESTS += tests/shards/test_shards_threads
@@ -16,6 +16,10 @@ tests_shards_test_shards_SOURCES = tests/shards/test_shards.c
 tests_shards_test_shards_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/plugins
 tests_shards_test_shards_CFLAGS = $(TEST_CFLAGS)
 tests_shards_test_shards_LDADD = $(SHARDS_LDADD)
+tests_shards_test_shards_files_SOURCES = tests/shards/test_shards_files.c
+tests_shards_test_shards_files_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_shards_test_shards_files_CFLAGS = $(TEST_CFLAGS)
+tests_shards_test_shards_files_LDADD = $(SHARDS_LDADD)
 tests_shards_test_shards_move_SOURCES = tests/shards/test_shards_move.c
 tests_shards_test_shards_move_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/plugins
 tests_shards_test_shards_move_CFLAGS = $(TEST_CFLAGS)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import sys
 
 import vdo_image
@@ -242,6 +243,59 @@ def what_is_refused_leaves_all_files_as_they_are():
             equal(contents() == before, True, words)
 
 
+def one_file_by_two_names_is_named():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        text = open(manifest, encoding="utf-8").read()
+        wrong, link, hard = (os.path.join(folder, name) for name in ("wrong", "link", "hard"))
+        os.symlink(paths[0], link)
+        os.link(paths[0], hard)
+        for name in os.path.join(folder, ".", "0.uds"), "file:" + paths[0], link, hard:
+            with open(wrong, "w", encoding="utf-8") as file:
+                file.write(text.replace(paths[1], name))
+            says = "shard 2 (%s): this is the same file or device as shard 1 (%s)" % (name, paths[0])
+            uds("exec", wrong, status=DAMAGE, says=says)
+            uds("peek", wrong, status=DAMAGE, says=says)
+            uds("shards", "verify", wrong, status=DAMAGE, says=says)
+            uds("shards", "info", wrong, status=DAMAGE, says=says)
+            has(uds("find", wrong, status=DAMAGE).out, says)
+
+
+def info_looks_at_each_shard():
+    built()
+    with Folder() as folder:
+        manifest, paths = make(folder)
+        states = [shard["state"] for shard in uds("shards", "info", "--json", manifest).json["shards"]]
+        equal(states, ["new"] * 3)
+        uds("exec", manifest, stdin=names())
+        uds("exec", "--no-save", paths[1], stdin=names())
+        before = {path: open(path, "rb").read() for path in paths + [manifest]}
+        found = uds("shards", "info", "--json", manifest).json["shards"]
+        equal([(shard["state"], shard["in_use"], "wrong" in shard) for shard in found],
+              [("clean", False, False), ("needs-recovery", False, False), ("clean", False, False)])
+        out = uds("shards", "info", manifest).out.splitlines()
+        equal([line.split()[5] for line in out[1:]], ["clean", "needs-recovery", "clean"])
+        with open(paths[2], "r+b") as held:
+            fcntl.fcntl(held, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+            found = uds("shards", "info", "--json", manifest).json["shards"]
+            equal([(shard["state"], shard["in_use"]) for shard in found],
+                  [("clean", False), ("needs-recovery", False), ("clean", True)])
+            has(uds("shards", "info", manifest).out, "clean           %s (in use)\n" % paths[2])
+        equal({path: open(path, "rb").read() for path in paths + [manifest]}, before)
+        # Missing, damaged, another one: each is named, also beside the others.
+        os.remove(paths[0])
+        with open(paths[1], "r+b") as file:
+            file.write(bytes(4096))
+        shutil.copy(paths[3], paths[2])
+        says = ["shard 1 (%s)" % paths[0], "No such file", "shard 2 (%s)" % paths[1], "not a UDS index", "shard 3 (%s)" % paths[2], "volume nonce"]
+        out = uds("shards", "info", manifest, status=DAMAGE, says=says).out.splitlines()
+        equal([line.split()[5] for line in out[1:]], ["wrong"] * 3)
+        ran = uds("shards", "info", "--json", manifest, status=DAMAGE)
+        equal((ran.err, ["wrong" in shard for shard in ran.json["shards"]]), ("", [True] * 3))
+        equal(["state" in shard for shard in ran.json["shards"]], [False, False, True])
+
+
 def find_knows_a_manifest_and_its_shards():
     built()
     with Folder() as folder:
@@ -392,5 +446,5 @@ if __name__ == "__main__":
                    a_scan_remembers_in_shards, a_scan_leaves_out_what_its_shards_lie_in,
                    from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
                    what_does_not_belong_together_is_refused_by_name, what_is_refused_leaves_all_files_as_they_are,
-                   find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
+                   one_file_by_two_names_is_named, info_looks_at_each_shard, find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
                    shards_are_recovered_together, shards_are_repaired_each, wrong_uses_are_refused]))
