@@ -153,7 +153,7 @@ struct uds_shard_info {
  * @options: may be NULL; index, no_threads and abandon_move are ignored.
  *
  * Returns 0, or
- *   -EINVAL            @count, or a URI that is empty or of more than 1023 bytes
+ *   -EINVAL            @count, or a URI that is empty, of more than 1023 bytes, or not UTF-8
  *   -EINVAL, -E2BIG    a size member (libuds(3), Structs)
  *   UDS_ERR_EXISTS     there is a manifest already, or two URIs lead to the same index
  *   UDS_ERR_MISMATCH   a shard of another geometry than the first one
@@ -276,6 +276,7 @@ int uds_shards_get_shard(struct uds_shards *shards, uint32_t number,
  *   UDS_ERR_BAD_STATE  another shard is being added or removed
  *   UDS_ERR_READ_ONLY  the shards were opened read-only
  *   UDS_ERR_NO_ROOM    there are UDS_SHARDS_MAX
+ *   -EINVAL            @uri is empty, of more than 1023 bytes, or not UTF-8
  *   UDS_ERR_STOPPED    the progress callback asked to stop
  *   -ENOMEM, -EIO, ... no memory; what opening the shard, reading or writing one of them, or
  *                      writing the manifest, said

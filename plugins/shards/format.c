@@ -26,6 +26,7 @@ static int check_new(const struct shard_check *check, struct manifest *manifest,
 {
 	unsigned int number = manifest->count;
 	unsigned int other = manifest_find(manifest, info->volume_nonce);
+	int r;
 
 	if (other < manifest->count)
 		return failure(message, UDS_ERR_EXISTS,
@@ -44,7 +45,10 @@ static int check_new(const struct shard_check *check, struct manifest *manifest,
 			       "%.100s: shard %u (%.150s) has records, up to %" PRIu64
 			       ": begin with it alone, and add the others",
 			       check->name, number + 1, uri, info->records);
-	return manifest_add(manifest, uri, info->volume_nonce, UDS_SHARD_MEMBER, message);
+	r = manifest_add(manifest, uri, info->volume_nonce, UDS_SHARD_MEMBER, message);
+	return r < 0 ? failure_in(message, r, "%.100s: shard %u (%.150s)", check->name, number + 1,
+				  uri)
+		     : 0;
 }
 
 static int add_new(const struct shard_check *check, struct manifest *manifest, const char *uri,

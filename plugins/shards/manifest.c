@@ -30,10 +30,14 @@ int manifest_add(struct manifest *manifest, const char *uri, uint64_t nonce,
 {
 	size_t length = strlen(uri);
 	char *copy;
+	int r;
 
 	if (length == 0 || length > MANIFEST_URI_BYTES)
 		return failure(message, -EINVAL, "a shard's URI has 1 to %u bytes, not %zu",
 			       MANIFEST_URI_BYTES, length);
+	r = manifest_check_text(uri, message);
+	if (r < 0)
+		return r;
 	if (manifest->count >= UDS_SHARDS_MAX)
 		return failure(message, UDS_ERR_NO_ROOM, "there may be %u shards at most",
 			       UDS_SHARDS_MAX);

@@ -25,6 +25,9 @@
 #define MANIFEST_URI_BYTES 1023u
 #define MANIFEST_MAX_BYTES ((size_t)512 << 10)
 
+/* As far as generations count: JSON's numbers go on, so that one more never wraps. */
+#define MANIFEST_MAX_GENERATION (UINT64_C(1) << 62)
+
 struct manifest {
 	struct uds_env env;
 	uint64_t generation;
@@ -40,7 +43,7 @@ struct manifest {
 void manifest_start(struct manifest *manifest, const struct uds_env *env);
 void manifest_end(struct manifest *manifest);
 
-/* Returns 0; -EINVAL for a URI that is empty or too long; -ENOMEM; UDS_ERR_NO_ROOM. */
+/* Returns 0; -EINVAL for a URI that is empty, too long or not UTF-8; -ENOMEM; UDS_ERR_NO_ROOM. */
 int manifest_add(struct manifest *manifest, const char *uri, uint64_t nonce,
 		 enum uds_shard_role role, struct uds_message *message);
 
@@ -64,6 +67,9 @@ bool geometry_is_same(const struct uds_configuration *a, const struct uds_config
  */
 void manifest_place(const struct manifest *manifest, bool after,
 		    uint8_t ret_shards[UDS_SHARDS_SLOTS]);
+
+/* Whether JSON can have a URI: 0, -EINVAL or -ENOMEM. */
+int manifest_check_text(const char *uri, struct uds_message *message);
 
 /*
  * Makes the text. Returns 0 or -ENOMEM. *@ret_text is freed with free().

@@ -43,6 +43,24 @@ static uint32_t *number_at(struct uds_configuration *c, size_t i)
 
 /* ---- writing ---- */
 
+int manifest_check_text(const char *uri, struct uds_message *message)
+{
+	json_t *text = json_string(uri);
+	int r = text != NULL ? 0 : -EINVAL;
+
+	/* Without memory it is refused as well: then so is text that fits. */
+	if (text == NULL)
+		text = json_string("");
+	if (text == NULL)
+		return failure(message, -ENOMEM, "no memory for the URI of a shard");
+	json_decref(text);
+	if (r < 0)
+		failure(message, r,
+			"it is not UTF-8, as JSON has to be; of a path, write the bytes that are "
+			"not as %%XX: file:/PATH%%FF");
+	return r;
+}
+
 static json_t *print_geometry(const struct uds_configuration *given)
 {
 	struct uds_configuration c = *given;
@@ -66,7 +84,6 @@ static json_t *print_shards(const struct manifest *manifest)
 		char nonce[32];
 
 		snprintf(nonce, sizeof(nonce), "0x%016" PRIx64, manifest->nonces[i]);
-		/* "s" refuses a URI that is not UTF-8, as JSON does. */
 		if (json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "uri",
 							   manifest->uris[i], "volume_nonce", nonce,
 							   "role", roles[manifest->roles[i]])) <
@@ -204,23 +221,25 @@ static int read_members(const struct reading *reading, json_t *all)
 	json_int_t generation;
 	const char *format, *state;
 	unsigned int state_number;
-	int version, r;
+	json_int_t version;
+	int r;
 
-	if (json_unpack(all, "{s:s, s:i}", "format", &format, "version", &version) < 0 ||
+	/* "I": an int would take version 4294967297 for 1. */
+	if (json_unpack(all, "{s:s, s:I}", "format", &format, "version", &version) < 0 ||
 	    strcmp(format, MANIFEST_FORMAT) != 0)
 		return wrong(reading, "it is not a manifest of shards");
 	if (version != MANIFEST_VERSION)
 		return failure(reading->message, UDS_ERR_UNSUPPORTED_VERSION,
-			       "%s: a manifest of version %d; only version %d is known",
-			       reading->name, version, MANIFEST_VERSION);
-	if (json_unpack(all, "{s:s, s:i, s:I, s:s, s:o, s:o !}", "format", &format, "version",
+			       "%s: a manifest of version %lld; only version %d is known",
+			       reading->name, (long long)version, MANIFEST_VERSION);
+	if (json_unpack(all, "{s:s, s:I, s:I, s:s, s:o, s:o !}", "format", &format, "version",
 			&version, "generation", &generation, "state", &state, "geometry", &geometry,
 			"shards", &shards) < 0)
 		return wrong(reading, "members are missing, or there are unknown ones");
 	state_number = find_word(states, 2, state);
-	if (generation < 1 || state_number == 2 || !json_is_object(geometry) ||
-	    !json_is_array(shards) || json_array_size(shards) < 1 ||
-	    json_array_size(shards) > UDS_SHARDS_MAX)
+	if (generation < 1 || generation > (json_int_t)MANIFEST_MAX_GENERATION ||
+	    state_number == 2 || !json_is_object(geometry) || !json_is_array(shards) ||
+	    json_array_size(shards) < 1 || json_array_size(shards) > UDS_SHARDS_MAX)
 		return wrong(reading, "its generation, state, geometry or shards are out of range");
 	manifest->generation = (uint64_t)generation;
 	manifest->state = (enum uds_shards_state)state_number;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The file: written beside its place, synced, renamed over it, and the folder synced. A crash
+ * The file: written beside its place with the same rights, synced, renamed over it, and the folder
+ * synced. A crash
  * leaves the old manifest or the new one; at worst a temporary file stays, which the next
  * replacement overwrites.
  */
@@ -84,14 +85,33 @@ static int write_all(int file, const uint8_t *bytes, size_t length)
 	return fsync(file) < 0 ? -errno : 0;
 }
 
-/* A new file that has these bytes durably. */
-static int write_file(const char *path, const void *bytes, size_t length)
+/* Whoever could read the file that is replaced, and nobody else, can read the new one. */
+static void take_rights(int file, const struct stat *replaced)
 {
-	int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	int r;
+	mode_t mode = replaced->st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
 
+	/* Only root may give files away. Another group has what all have. */
+	if (fchown(file, replaced->st_uid, replaced->st_gid) < 0 &&
+	    fchown(file, (uid_t)-1, replaced->st_gid) < 0)
+		mode = (mode & ~(mode_t)S_IRWXG) | (mode & S_IRWXO) << 3;
+	/* A file system without rights has no say in what is written. */
+	(void)fchmod(file, mode);
+}
+
+/* A new file that has these bytes durably, in the place of what a crash may have left there. */
+static int write_file(const char *path, const char *replaced, const void *bytes, size_t length)
+{
+	struct stat status;
+	bool replaces = stat(replaced, &status) == 0;
+	int file, r;
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaces ? 0600 : 0666);
 	if (file < 0)
 		return -errno;
+	if (replaces)
+		take_rights(file, &status);
 	r = write_all(file, bytes, length);
 	if (close(file) < 0 && r == 0)
 		r = -errno;
@@ -117,14 +137,15 @@ static int sync_folder(const char *path)
 	return r;
 }
 
-static int replace_file(const char *path, const void *bytes, size_t length)
+/* @path: no symbolic link. */
+static int replace_path(const char *path, const void *bytes, size_t length)
 {
 	char beside[PATH_MAX];
 	int r;
 
 	if (snprintf(beside, sizeof(beside), "%s.new", path) >= (int)sizeof(beside))
 		return -ENAMETOOLONG;
-	r = write_file(beside, bytes, length);
+	r = write_file(beside, path, bytes, length);
 	if (r == 0 && rename(beside, path) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -132,6 +153,22 @@ static int replace_file(const char *path, const void *bytes, size_t length)
 		return r;
 	}
 	return sync_folder(path);
+}
+
+/*
+ * What a symbolic link leads to is replaced, not the link: the file behind it would stay as it was,
+ * and be believed by all who know it by its own name.
+ */
+static int replace_file(const char *name, const void *bytes, size_t length)
+{
+	char *path = realpath(name, NULL);
+	int r;
+
+	if (path == NULL)
+		return errno == ENOENT ? replace_path(name, bytes, length) : -errno;
+	r = replace_path(path, bytes, length);
+	free(path);
+	return r;
 }
 
 /* ---- either ---- */
@@ -203,10 +240,12 @@ int manifest_place_replace(struct manifest_place *place, const struct manifest *
 	r = check_before(place, manifest, message);
 	if (r < 0)
 		return r;
+	if (manifest->generation > MANIFEST_MAX_GENERATION)
+		return failure(message, UDS_ERR_OUT_OF_RANGE, "%s: there is no generation %" PRIu64,
+			       place->name, manifest->generation);
 	r = manifest_print(manifest, &text, &length);
 	if (r < 0)
-		return failure(message, r, "%s: no memory to write it, or a URI is not UTF-8",
-			       place->name);
+		return failure(message, r, "%s: no memory to write it", place->name);
 	if (place->store.replace != NULL)
 		r = place->store.replace(place->store.context, text, length);
 	else

@@ -24,6 +24,11 @@ static int check_may_begin(const struct uds_shards *shards)
 				    "%s: another shard is being added or removed: resume that, or "
 				    "abandon it when opening",
 				    shards->name);
+	/* It takes two. */
+	if (shards->manifest.generation > MANIFEST_MAX_GENERATION - 2)
+		return failures_say(shards->failures, UDS_ERR_OUT_OF_RANGE,
+				    "%s: generation %" PRIu64 ": there are no more for a move",
+				    shards->name, shards->manifest.generation);
 	return 0;
 }
 
@@ -70,10 +75,11 @@ static int open_joining(struct uds_shards *shards, const char *uri, struct uds_i
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
 	int r = check_joining(shards, uri, io, message, &info);
 
-	if (r == 0)
-		r = manifest_add(next, uri, info.volume_nonce, UDS_SHARD_JOINING, message);
 	if (r < 0)
 		return r;
+	r = manifest_add(next, uri, info.volume_nonce, UDS_SHARD_JOINING, message);
+	if (r < 0)
+		return failure_in(message, r, "%.100s: %.150s", shards->name, uri);
 	next->state = UDS_SHARDS_MOVING;
 	next->generation++;
 	return shard_make(shards, next, next->count - 1, io, info.journal_bytes > 0, message,

@@ -546,8 +546,16 @@ START_TEST(a_manifest_that_is_not_whole_is_refused)
 		const char *part;
 	} cases[] = {
 		{ "\"version\": 1", "\"version\": 2", UDS_ERR_UNSUPPORTED_VERSION, "version 2" },
+		/* 1 in 32 bits. */
+		{ "\"version\": 1", "\"version\": 4294967297", UDS_ERR_UNSUPPORTED_VERSION,
+		  "version 4294967297" },
+		{ "\"version\": 1", "\"version\": 1.0", UDS_ERR_CORRUPT, "not a manifest" },
 		{ "uds-shards", "other", UDS_ERR_CORRUPT, "not a manifest" },
 		{ "\"generation\": 1", "\"generation\": 0", UDS_ERR_CORRUPT, "out of range" },
+		{ "\"generation\": 1", "\"generation\": 9223372036854775807", UDS_ERR_CORRUPT,
+		  "out of range" },
+		{ "\"generation\": 1", "\"generation\": 9223372036854775808", UDS_ERR_CORRUPT,
+		  "not JSON" },
 		{ "\"generation\": 1", "\"generation\": \"x\"", UDS_ERR_CORRUPT, "missing" },
 		{ "\"generation\": 1", "\"generation\": 1, \"more\": 1", UDS_ERR_CORRUPT,
 		  "unknown" },
@@ -619,9 +627,26 @@ START_TEST(a_doubled_shard_is_refused)
 }
 END_TEST
 
+static uds_shard_open_fn open_below;
+
+/* The last device has any name. */
+static int open_any(void *context, const char *uri, bool write, const struct uds_env *env,
+		    struct uds_message *message, struct uds_io **ret_io)
+{
+	return open_below(context, uri[0] == '0' ? uri : "5", write, env, message, ret_io);
+}
+
+static void any_name(struct shards_fixture *f)
+{
+	fixture_close(f);
+	open_below = f->options.open_io;
+	f->options.open_io = open_any;
+	ck_assert_int_eq(fixture_open(f), 0);
+}
+
 START_TEST(making_a_manifest_refuses_what_cannot_be)
 {
-	static const char *const empty[] = { "" };
+	static const char *const empty[] = { "" }, *const not_utf8[] = { "\xff" };
 	struct uds_io *io;
 	struct uds_index *index;
 	struct uds_record_name name;
@@ -650,6 +675,19 @@ START_TEST(making_a_manifest_refuses_what_cannot_be)
 	ck_assert_uint_eq(f.replaced, 0);
 	f.fail_replace = -EIO;
 	ck_assert_int_eq(fixture_format(&f, 1), -EIO);
+	/* JSON has no bytes that are not UTF-8. */
+	ck_assert_int_eq(fixture_format(&f, 1), 0);
+	ck_assert_int_eq(fixture_open(&f), 0);
+	any_name(&f);
+	ck_assert_int_eq(uds_shards_add(f.shards, "\xff", NULL, NULL), -EINVAL);
+	uds_shards_error_message(f.shards, &f.message);
+	ck_assert_msg(strstr(f.message.text, "not UTF-8") != NULL, "%s", f.message.text);
+	ck_assert_uint_eq(f.replaced, 1);
+	f.length = 0;
+	ck_assert_int_eq(uds_shards_format("m", not_utf8, 1, &f.options, &f.message), -EINVAL);
+	ck_assert_msg(strstr(f.message.text, "m: shard 1 (\xff): it is not UTF-8") != NULL, "%s",
+		      f.message.text);
+	ck_assert_uint_eq(f.length, 0);
 	fixture_end(&f);
 }
 END_TEST
@@ -706,6 +744,24 @@ static int count_finding(void *context, const char *sentence)
 	ck_assert_uint_gt(strlen(sentence), 10);
 	return ++*count == 7;
 }
+
+/* The last two generations: a move takes two, and what counts on would wrap. */
+START_TEST(a_manifest_counts_no_further_than_it_can_be_read)
+{
+	struct shards_fixture f;
+
+	fixture_start(&f, 16, true);
+	ck_assert_int_eq(fixture_format(&f, 2), 0);
+	edit(&f, "\"generation\": 1", "\"generation\": 4611686018427387902");
+	ck_assert_int_eq(fixture_open(&f), 0);
+	ck_assert_int_eq(uds_shards_add(f.shards, "2", NULL, NULL), 0);
+	ck_assert_int_eq(uds_shards_remove(f.shards, "2", NULL, NULL), UDS_ERR_OUT_OF_RANGE);
+	ck_assert_int_eq(uds_shards_add(f.shards, "3", NULL, NULL), UDS_ERR_OUT_OF_RANGE);
+	fixture_close(&f);
+	ck_assert_int_eq(fixture_open(&f), 0);
+	fixture_end(&f);
+}
+END_TEST
 
 START_TEST(info_and_verify_say_what_is_there)
 {
@@ -940,6 +996,7 @@ int main(void)
 	tcase_add_test(tcase, a_doubled_shard_is_refused);
 	tcase_add_test(tcase, making_a_manifest_refuses_what_cannot_be);
 	tcase_add_test(tcase, a_manifest_in_a_file_is_replaced_as_a_whole);
+	tcase_add_test(tcase, a_manifest_counts_no_further_than_it_can_be_read);
 	tcase_add_test(tcase, info_and_verify_say_what_is_there);
 	tcase_add_test(tcase, identities_are_checked_without_reading_more);
 	tcase_add_test(tcase, every_allocation_may_fail);

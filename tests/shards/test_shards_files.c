@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shards in files, opened by the library itself: one file by two names. */
+/* Shards and manifests in files, opened by the library: links, rights, two names of one file. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -191,6 +191,73 @@ START_TEST(what_others_have_locked_is_only_locked)
 }
 END_TEST
 
+/* ---- the manifest ---- */
+
+static mode_t mode_of(const char *path)
+{
+	struct stat status;
+
+	ck_assert_int_eq(lstat(path, &status), 0);
+	return status.st_mode;
+}
+
+START_TEST(a_manifest_behind_a_link_is_the_one_that_is_replaced)
+{
+	struct uds_shards_info info = UDS_SHARDS_INFO_INIT;
+	char link_path[600], beside[700];
+	struct files f;
+
+	start(&f);
+	format(&f, f.paths[A], NULL);
+	snprintf(link_path, sizeof(link_path), "%s/link", f.paths[FOLDER]);
+	ck_assert_int_eq(symlink("../manifest", link_path), 0);
+	ck_assert_int_eq(uds_shards_open(link_path, NULL, &f.message, &f.shards), 0);
+	ck_assert_int_eq(uds_shards_add(f.shards, f.paths[B], NULL, NULL), 0);
+	ck_assert(S_ISLNK(mode_of(link_path)));
+	ck_assert_int_eq(
+		uds_shards_read_info(f.paths[MANIFEST], NULL, NULL, NULL, &f.message, &info), 0);
+	ck_assert_uint_eq(info.shards, 2);
+	ck_assert_uint_eq(info.generation, 3);
+	/* The new one was beside it, not beside the link. */
+	snprintf(beside, sizeof(beside), "%s.new", link_path);
+	ck_assert_int_ne(access(beside, F_OK), 0);
+	unlink(link_path);
+	end(&f);
+}
+END_TEST
+
+START_TEST(a_manifest_keeps_its_rights)
+{
+	struct files f;
+
+	start(&f);
+	format(&f, f.paths[A], NULL);
+	ck_assert_int_eq(chmod(f.paths[MANIFEST], _i == 0 ? 0600 : 0664), 0);
+	ck_assert_int_eq(uds_shards_open(f.paths[MANIFEST], NULL, &f.message, &f.shards), 0);
+	ck_assert_int_eq(uds_shards_add(f.shards, f.paths[B], NULL, NULL), 0);
+	ck_assert_uint_eq(mode_of(f.paths[MANIFEST]) & 07777, _i == 0 ? 0600 : 0664);
+	end(&f);
+}
+END_TEST
+
+START_TEST(what_lies_where_the_new_manifest_is_written_is_not_followed)
+{
+	char beside[600];
+	struct files f;
+
+	start(&f);
+	format(&f, f.paths[A], NULL);
+	ck_assert_int_eq(uds_shards_open(f.paths[MANIFEST], NULL, &f.message, &f.shards), 0);
+	snprintf(beside, sizeof(beside), "%s.new", f.paths[MANIFEST]);
+	/* Nothing is created where it leads to. */
+	ck_assert_int_eq(symlink(f.paths[PARTS], beside), 0);
+	ck_assert_int_eq(uds_shards_add(f.shards, f.paths[B], NULL, NULL), 0);
+	ck_assert_int_ne(access(f.paths[PARTS], F_OK), 0);
+	ck_assert(S_ISREG(mode_of(f.paths[MANIFEST])));
+	end(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("shards in files");
@@ -200,6 +267,11 @@ int main(void)
 	tcase_add_test(tcase, a_shard_by_another_name_is_not_added);
 	tcase_add_test(tcase, parts_of_one_file_cannot_be_shards_together);
 	tcase_add_test(tcase, what_others_have_locked_is_only_locked);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("the manifest");
+	tcase_add_test(tcase, a_manifest_behind_a_link_is_the_one_that_is_replaced);
+	tcase_add_loop_test(tcase, a_manifest_keeps_its_rights, 0, 2);
+	tcase_add_test(tcase, what_lies_where_the_new_manifest_is_written_is_not_followed);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
