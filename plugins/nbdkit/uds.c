@@ -36,17 +36,20 @@ static struct {
 
 /* ---- the command line ---- */
 
-/* A bare path must be found after nbdkit has changed to "/"; what is no path of a file is a URI. */
-static char *absolute(const char *value)
+/*
+ * A bare path must be found after nbdkit has changed to "/"; what has a colon before any slash is a
+ * URI. NULL after a sentence.
+ */
+static char *absolute(const char *key, const char *value)
 {
 	char *path = NULL;
 
-	if (value[0] != '/' && strchr(value, ':') == NULL)
+	if (value[0] == '\0')
+		nbdkit_error("%s= is empty", key);
+	else if (value[strcspn(value, ":/")] != ':')
 		path = nbdkit_absolute_path(value);
-	else
-		path = strdup(value);
-	if (path == NULL)
-		nbdkit_error("no memory for %s", value);
+	else if ((path = strdup(value)) == NULL)
+		nbdkit_error("no memory for %s=%s", key, value);
 	return path;
 }
 
@@ -56,7 +59,7 @@ static int add_cow(const char *value)
 		nbdkit_error("cow=%s: at most %d snapshots of an origin", value, MOST_COWS);
 		return -1;
 	}
-	asked.cows[asked.count] = absolute(value);
+	asked.cows[asked.count] = absolute("cow", value);
 	return asked.cows[asked.count++] == NULL ? -1 : 0;
 }
 
@@ -87,7 +90,7 @@ static int plugin_config(const char *key, const char *value)
 			nbdkit_error("origin=%s: there is one already, %s", value, asked.origin);
 			return -1;
 		}
-		asked.origin = absolute(value);
+		asked.origin = absolute("origin", value);
 		return asked.origin == NULL ? -1 : 0;
 	}
 	if (strcmp(key, "cow") == 0)
@@ -149,16 +152,41 @@ static int errno_of(int status)
 	}
 }
 
+/* The store or origin that is open and has the bytes of this one, by whatever name; or NULL. */
+static const char *given_twice(const char *uri)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	const char *other = NULL;
+	struct uds_io *io;
+
+	options.no_lock = true;
+	if (open_uri(uri, &options, NULL, NULL, &io) < 0)
+		return NULL;
+	if (served.origin != NULL && uds_io_overlap(io, served.origin))
+		other = asked.origin;
+	for (unsigned int i = 0; i < asked.count && other == NULL; i++) {
+		if (served.cows[i] != NULL && uds_io_overlap(io, served.cows[i]))
+			other = asked.cows[i];
+	}
+	uds_io_close(io);
+	return other;
+}
+
 static int open_io(const char *uri, bool write, struct uds_io **ret_io)
 {
 	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
 	struct uds_message message = { "" };
+	const char *other;
 	int r;
 
 	options.write = write;
 	options.direct = asked.direct;
 	r = open_uri(uri, &options, NULL, &message, ret_io);
-	if (r < 0)
+	/* Locked by this very server: that says nothing. */
+	other = r == UDS_ERR_IN_USE ? given_twice(uri) : NULL;
+	if (other != NULL)
+		nbdkit_error("%s: has bytes in common with %s: is given twice", uri, other);
+	else if (r < 0)
 		nbdkit_error("%s", message.text);
 	return r;
 }

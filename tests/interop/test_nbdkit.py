@@ -158,12 +158,37 @@ def wrong_uses_are_refused(w):
     for parameters, words in ((["origin=again"], "there is one already"), (["show=both"], "snapshot or origin"),
                               (["speed=9"], "unknown parameter: speed"), (["write=perhaps"], "perhaps"),
                               (["write=1", "salvage=1"], "can only be read"),
-                              (["cow=" + w.cow], "in common"), (["cow=nowhere"], "nowhere: cannot be opened")):
+                              (["cow=" + w.cow], "in common"), (["cow=nowhere"], "nowhere: cannot be opened"),
+                              (["cow="], "cow= is empty"),
+                              # By another name, and where it is locked by the server itself.
+                              (["cow=./cow", "write=1"], "./cow: has bytes in common with %s: is given twice" % w.cow),
+                              (["cow=./origin", "write=1", "show=origin"], "./origin: has bytes in common with %s" % w.origin)):
         said = w.nbdkit(parameters, "true", good=False)
         equal(words in said, True, "%s: %s" % (parameters, said))
     done = subprocess.run(["nbdkit", "-U", "-", PLUGIN, "cow=x", "--run", "true"], capture_output=True,
                           text=True, check=False)
     equal(done.returncode != 0 and "origin= is missing" in done.stderr, True, done.stderr)
+
+
+def a_path_with_a_colon_is_found(w):
+    """Also by a server in the background, which has another working directory."""
+    need("nbdinfo")
+    for name in "origin", "cow":
+        os.rename(w.path(name), w.path(name + ":1"))
+    pid = w.path("pid")
+    done = subprocess.run(["nbdkit", "-U", w.path("s"), "-P", pid, PLUGIN, "origin=./origin:1", "cow=./cow:1"],
+                          cwd=w.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          timeout=60, check=False)
+    equal(done.returncode, 0)
+    # The file is there when clients can connect.
+    end = time.monotonic() + 30
+    while not os.path.exists(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    equal(os.path.exists(pid), True, "no server")
+    try:
+        equal(call("nbdinfo", "--size", "nbd+unix:///?socket=" + w.path("s")), b"%d\n" % SIZE)
+    finally:
+        os.kill(int(read_file(pid)), signal.SIGTERM)
 
 
 def a_client_that_disappears_harms_nobody(w):
@@ -311,7 +336,8 @@ def volumes_of_a_group_are_served(w):
 def main():
     results = Results()
     for test in (copies_are_equal, qemu_sees_the_same, what_is_read_only_is_not_written, a_full_store_says_so,
-                 wrong_uses_are_refused, a_client_that_disappears_harms_nobody, requests_beyond_the_end_are_errors, serve_runs_it,
+                 wrong_uses_are_refused, a_path_with_a_colon_is_found,
+                 a_client_that_disappears_harms_nobody, requests_beyond_the_end_are_errors, serve_runs_it,
                  the_examples_of_the_page_work, volumes_of_a_group_are_served):
         results.run(test.__name__, in_world, test)
     for show in ("snapshot", "origin"):
