@@ -70,9 +70,9 @@ struct uds_index_queue_options {
 	uint64_t size; /* of this struct: set by UDS_INDEX_QUEUE_OPTIONS_INIT */
 
 	/*
-	 * Most operations between submission and completion, 1 to 2048. One that is handed out by
-	 * uds_index_reap() counts until then. Each takes about a kilobyte, and the memory of a page
-	 * while it reads one.
+	 * Most operations between submission and completion, 1 to 2048. One with a callback counts
+	 * until that is called; one that is handed out by uds_index_reap(), until then. Each takes
+	 * about a kilobyte, and the memory of a page while it reads one.
 	 */
 	uint32_t depth;
 
@@ -164,7 +164,10 @@ int uds_index_reap(struct uds_index_queue *queue, struct uds_index_operation **r
 		   size_t room, size_t least, int timeout_ms);
 
 /*
- * Returns how many operations are between submission and completion, as the depth counts them.
+ * Returns how many operations are between submission and completion, as the depth counts them: one
+ * with a callback until that is called, so that it may be submitted again there. So with threads 0
+ * does not say that all callbacks have returned; uds_index_reap(queue, NULL, 0, SIZE_MAX, -1) waits
+ * for that, and so does closing the queue.
  *
  * Threads: any number at once. Since 0.2.
  */

@@ -641,6 +641,34 @@ START_TEST(threads_carry_out_what_nobody_reaps)
 }
 END_TEST
 
+static atomic_bool may_return, has_returned;
+
+static void return_late(struct uds_index_operation *operation)
+{
+	(void)operation;
+	while (!atomic_load(&may_return))
+		sched_yield();
+	atomic_store(&has_returned, true);
+}
+
+/* Not until then may a program free what the callback uses. */
+START_TEST(waiting_for_all_waits_for_callbacks)
+{
+	begin(1, 1, 1);
+	prepare(0, UDS_QUERY, 1)->completed = return_late;
+	ck_assert_int_eq(submit(0, 1), 1);
+	/* In the callback there is room again. */
+	while (uds_index_queue_in_flight(f.queue) > 0)
+		sched_yield();
+	ck_assert_int_eq(uds_index_reap(f.queue, NULL, 0, SIZE_MAX, 10), 0);
+	ck_assert(!atomic_load(&has_returned));
+	atomic_store(&may_return, true);
+	ck_assert_int_eq(uds_index_reap(f.queue, NULL, 0, SIZE_MAX, -1), 0);
+	ck_assert(atomic_load(&has_returned));
+	end();
+}
+END_TEST
+
 START_TEST(threads_make_room)
 {
 	begin(2, 2, 1);
@@ -699,6 +727,7 @@ int main(void)
 	tcase_add_test(t, the_descriptor_says_when_there_is_something_to_do);
 	tcase_add_test(t, with_threads_the_descriptor_says_when_something_is_done);
 	tcase_add_test(t, threads_carry_out_what_nobody_reaps);
+	tcase_add_test(t, waiting_for_all_waits_for_callbacks);
 	tcase_add_test(t, threads_make_room);
 	tcase_add_test(t, closing_ends_the_threads);
 	suite_add_tcase(suite, t);
