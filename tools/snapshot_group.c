@@ -225,6 +225,23 @@ static bool is_of_group(const struct snapshot_target *target, const char *origin
 	       (volume_of(target->cow_uri, target->origin_uri, name) && strcmp(name, origin) == 0);
 }
 
+/* The store of another snapshot is taken for an origin: a merge would overwrite that snapshot. */
+static bool origin_is_store(const struct snapshot_target *target, struct uds_lvm_group *group)
+{
+	struct uds_lvm_volume volume = UDS_LVM_VOLUME_INIT;
+	char name[NAME_BYTES];
+
+	if (target->origin_uri == NULL || group == NULL ||
+	    !volume_of(target->cow_uri, target->origin_uri, name) ||
+	    strcmp(target->origin_uri, target->cow_uri) == 0 ||
+	    uds_lvm_lookup_volume(group, name, NULL, &volume) < 0 || volume.origin == NULL)
+		return false;
+	complain(target->command,
+		 "%s: is no origin: the group has it as the COW device of a snapshot of '%s'",
+		 target->origin_uri, volume.origin);
+	return true;
+}
+
 /* @cow: opened to look. */
 static int complete_from(struct snapshot_target *target, struct uds_io *cow, bool write_origin)
 {
@@ -235,6 +252,8 @@ static int complete_from(struct snapshot_target *target, struct uds_io *cow, boo
 		find_volume(target->cow_uri, cow, &others.volume) && others.volume.origin != NULL;
 	int status = EXIT_GOOD;
 
+	if (origin_is_store(target, others.group))
+		return EXIT_FAILED;
 	if (!known && (target->origin_uri != NULL || !target->needs_origin))
 		return EXIT_GOOD;
 	if (!known) {

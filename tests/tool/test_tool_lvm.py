@@ -115,6 +115,21 @@ def another_origin_can_be_named():
             before[0][65536 + 44 * EXTENT:65536 + 74 * EXTENT]), 2)
 
 
+def the_store_of_another_snapshot_is_no_origin():
+    """Snapshots have the names of their stores: to merge into one would overwrite it."""
+    with Folder() as folder:
+        group = Filled(folder)
+        group.write_to("write", "snap", 0, blob(6, EXTENT))
+        before = group.bytes()
+        for origin in (group.uri("snap2"), group.uri("snap2", order=(1, 0)), group.uri("other")):
+            for words in (["merge"], ["merge", "--dry-run"], ["read"], ["diff"], ["verify"]):
+                uds("snapshot", *words, "--origin", origin, group.uri("snap"), status=FAILED,
+                    says=[origin, "is no origin", "COW device of a snapshot of"])
+            uds("snapshot", "write-origin", "--offset", 0, "--origin", origin, group.uri("snap"), stdin="x",
+                status=FAILED, says="is no origin")
+        equal(group.bytes(), before)
+
+
 def a_volume_without_origin_is_said_to_have_none():
     with Folder() as folder:
         group = Filled(folder)
@@ -378,6 +393,7 @@ def main():
     results = Results()
     for test in (a_snapshot_finds_its_origin, a_merge_keeps_the_other_snapshots_of_the_origin,
                  a_snapshot_that_is_lost_is_in_no_ones_way, another_origin_can_be_named,
+                 the_store_of_another_snapshot_is_no_origin,
                  a_volume_without_origin_is_said_to_have_none, what_lvm_is_merging_comes_first,
                  nothing_is_written_unless_all_is_there_and_free, what_is_served_has_its_origin,
                  find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart, what_is_in_a_volume_is_opened_by_what_find_says,
