@@ -33,14 +33,19 @@ static size_t first_content(const uint8_t *bytes, size_t length)
 	return i;
 }
 
-/* Where to go on looking: behind the hole at @at, as far as whole steps go that keep it aligned. */
-static uint64_t behind_hole(struct uds_io *io, uint64_t at)
+/*
+ * Where to go on looking: behind the hole at @at, as far as whole steps go that keep it aligned.
+ * @ret_end: where the next hole may be.
+ */
+static uint64_t behind_hole(struct uds_io *io, uint64_t at, uint64_t *ret_end)
 {
-	uint64_t begin, end;
+	uint64_t begin;
 
 	/* Where it cannot be told, everything is read, and reading says what is wrong. */
-	if (uds_io_find_data(io, at, &begin, &end) < 0)
+	if (uds_io_find_data(io, at, &begin, ret_end) < 0) {
+		*ret_end = UINT64_MAX;
 		return at;
+	}
 	return at + (begin - at) / HOLE_BYTES * HOLE_BYTES;
 }
 
@@ -49,6 +54,7 @@ static int look_for_content(const struct command *command, struct uds_io *io, co
 			    uint64_t offset, uint64_t end, uint8_t *buffer)
 {
 	struct progress progress;
+	uint64_t data_end = 0;
 	int status = EXIT_GOOD;
 	size_t step;
 
@@ -58,7 +64,8 @@ static int look_for_content(const struct command *command, struct uds_io *io, co
 		size_t found;
 		int r;
 
-		at = behind_hole(io, at);
+		if (at >= data_end)
+			at = behind_hole(io, at, &data_end);
 		if (at >= end)
 			break;
 		step = (size_t)step_bytes(io, at, end - at, STEP_BYTES, 4096);
