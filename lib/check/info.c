@@ -11,6 +11,7 @@
 #include "base/visibility.h"
 #include "extras/checksums.h"
 #include "index/saved_records.h"
+#include "volume/empty_volume.h"
 #include "volume/find_chapters.h"
 
 /*

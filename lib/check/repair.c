@@ -110,6 +110,10 @@ static int survey_chapter(struct repair *repair, uint64_t vcn)
 		repair->damaged[vcn - index->oldest] = true;
 		(void)led_entries_take(&repair->verify.led);
 		report_chapter(repair, &verdict);
+		/* As after a recovery that could not read its index, and a save. */
+		if (verdict.dropped_pages < index->geometry.record_pages_per_chapter &&
+		    repair->verify.hints[vcn - index->oldest] == 0)
+			repair->renews_index = true;
 	} else if (!verify_check_hints(&repair->verify, vcn)) {
 		repair->renews_index = true;
 	}
@@ -148,6 +152,25 @@ static void report_unreadable_saves(struct repair *repair)
 	}
 }
 
+/*
+ * Records of the open chapter without an entry, and entries that lead to none of its records: it is
+ * records that were overwritten, or entries.
+ */
+static void report_open_chapter(struct repair *repair)
+{
+	const struct index_verify *verify = &repair->verify;
+	const struct uds_index *index = verify->index;
+	const uint64_t entries = verify->hints[index->newest - index->oldest];
+
+	if (entries <= verify->open_led_to)
+		return;
+	repair->loses = true;
+	say(repair,
+	    "%" PRIu64 " volume index entries lead to no record of the open chapter; up to so many "
+	    "records are lost",
+	    entries - verify->open_led_to);
+}
+
 /* Reports everything that is damaged, and writes nothing. */
 static int survey(struct repair *repair)
 {
@@ -165,6 +188,8 @@ static int survey(struct repair *repair)
 	repair->renews_index = verify->findings > before;
 	if (r == 0)
 		r = verify_count_hints(verify);
+	if (r == 0 && repair->renews_index)
+		report_open_chapter(repair);
 	for (uint64_t vcn = index->oldest; r == 0 && vcn < index->newest; vcn++)
 		r = survey_chapter(repair, vcn);
 	if (r == 0 && verify->findings > 0 && (repair->renews_index || recovered))
@@ -218,7 +243,7 @@ static int renew_volume_index(struct repair *repair, struct uds_message *message
 	index->volume_index = NULL;
 	r = index_rebuild(index, &rebuild, message);
 	/* All chapters are good by now. */
-	if (r == 0 && newest > oldest && (index->newest != newest || index->oldest != oldest))
+	if (r == 0 && (index->newest != newest || index->oldest != oldest))
 		r = failure(message, UDS_ERR_CORRUPT,
 			    "chapters %" PRIu64 " to %" PRIu64 " are found, and not %" PRIu64
 			    " to %" PRIu64,
@@ -240,7 +265,7 @@ static int mend(struct repair *repair, struct uds_message *message)
 		if (renew_extras || repair->damaged[vcn - index->oldest])
 			r = mend_chapter(repair, vcn, message);
 	}
-	if (r == 0 && repair->renews_index && index->newest > index->oldest)
+	if (r == 0 && repair->renews_index)
 		r = renew_volume_index(repair, message);
 	/*
 	 * The map has the chapter that was set last; what it should have is the one that was

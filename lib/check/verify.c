@@ -274,6 +274,7 @@ void verify_check_open_chapter(struct index_verify *verify)
 			records++;
 		}
 	}
+	verify->open_led_to = records - without;
 	if (without > 0)
 		finding(verify,
 			"open chapter of the save: %" PRIu64 " of %" PRIu64
@@ -290,7 +291,7 @@ static int count_hint(void *context, const struct list_entry *entry)
 	 * Entries of chapters that are gone are no damage: they are swept when their list is next
 	 * looked at (13.3).
 	 */
-	if (!entry->stale && entry->vcn >= index->oldest && entry->vcn < index->newest)
+	if (!entry->stale && entry->vcn >= index->oldest && entry->vcn <= index->newest)
 		verify->hints[entry->vcn - index->oldest]++;
 	return 0;
 }

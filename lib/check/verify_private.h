@@ -17,7 +17,8 @@ struct index_verify {
 	uint64_t findings;
 	bool stopped; /* by the callback: nothing more is reported */
 	struct led_entries led;
-	uint64_t *hints; /* volume index entries for each chapter from index->oldest on */
+	uint64_t *hints;      /* volume index entries for each chapter from index->oldest on */
+	uint64_t open_led_to; /* records of the open chapter to which an entry leads */
 };
 
 /* Reports a sentence that names the I/O itself. */
@@ -29,10 +30,16 @@ void verify_found(struct index_verify *verify, const struct uds_message *message
  */
 int verify_check_saves(struct index_verify *verify);
 
-/* Every live record of the open chapter has an entry that names this chapter. */
+/*
+ * Every live record of the open chapter has an entry that names this chapter. Fills in
+ * verify->open_led_to.
+ */
 void verify_check_open_chapter(struct index_verify *verify);
 
-/* Fills in verify->hints, for the caller to release. Returns 0 or -ENOMEM. */
+/*
+ * Fills in verify->hints, up to those of the open chapter, for the caller to release. Returns
+ * 0 or -ENOMEM.
+ */
 int verify_count_hints(struct index_verify *verify);
 
 /* Of a record page of chapter @vcn: which entries of the volume index lead to it. */

@@ -229,6 +229,11 @@ int checksums_read(struct checksums *c, uint32_t *ret_unreadable, struct uds_mes
 	return 0;
 }
 
+uint64_t checksums_chapter(const struct checksums *c, uint32_t slot)
+{
+	return c == NULL ? NO_CHAPTER : atomic_load_explicit(&c->vcns[slot], memory_order_acquire);
+}
+
 bool checksums_know(const struct checksums *c, uint32_t slot, uint64_t vcn)
 {
 	/* Acquire, with the release in checksums_set(): with the number its values are seen. */

@@ -51,6 +51,9 @@ int checksums_read(struct checksums *checksums, uint32_t *ret_unreadable,
 /* Whether the checksums of a slot are those of chapter @vcn. */
 bool checksums_know(const struct checksums *checksums, uint32_t slot, uint64_t vcn);
 
+/* The chapter whose checksums a slot has; NO_CHAPTER: nothing is known. @checksums: may be NULL. */
+uint64_t checksums_chapter(const struct checksums *checksums, uint32_t slot);
+
 /* Whether those on the device are, as far as is known. Not while a chapter is being written. */
 bool checksums_are_written(const struct checksums *checksums, uint32_t slot, uint64_t vcn);
 

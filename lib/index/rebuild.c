@@ -18,6 +18,7 @@
 #include "index/load.h"
 #include "index/unconfirmed.h"
 #include "volume/chapter_stream.h"
+#include "volume/empty_volume.h"
 #include "volume/find_chapters.h"
 
 int index_is_empty(struct uds_index *index, struct uds_message *message)

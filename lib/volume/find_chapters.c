@@ -13,9 +13,6 @@
 #include "volume/volume_private.h"
 #include "volume/whole_chapter.h"
 
-/* How many slots volume_is_empty() looks at. */
-#define FIRST_SLOTS 64u
-
 /* How many lost chapters are logged one by one. */
 #define LOGGED_CHAPTERS 100u
 
@@ -39,11 +36,30 @@ struct finder {
 	const struct find_options *options;
 	struct found_chapters found;
 	bool *unreadable;	 /* for each slot whether reading it failed */
+	uint64_t *damaged;	 /* for each slot without a good chapter the one it had */
 	uint64_t *sorted;	 /* scratch: an element for each slot */
 	struct slot_work *works; /* one for each member of the crew */
 	uint8_t *pages;		 /* room for the index pages of a slot */
 	struct uds_message message;
 };
+
+/* What cannot be read is told by who reads it to look for something. */
+static int find_damaged(struct finder *finder)
+{
+	const struct found_chapters *found = &finder->found;
+	int r = 0;
+
+	for (uint32_t slot = 0; r == 0 && slot < found->slots; slot++) {
+		finder->damaged[slot] = NO_CHAPTER;
+		if (found->vcns[slot] != NO_CHAPTER || finder->unreadable[slot])
+			continue;
+		r = chapter_find_damaged(&finder->volume->reader, slot, &finder->damaged[slot],
+					 &finder->message);
+		if (r < 0 && r != -ENOMEM && finder->options->skip_unreadable)
+			r = 0;
+	}
+	return r;
+}
 
 static int compare_vcns(const void *a, const void *b)
 {
@@ -127,6 +143,9 @@ static void set_range(struct finder *finder)
 	if (count > 0)
 		found->newest =
 			choose_round(finder->sorted, count, geometry->chapters_per_volume) + 1;
+	/* Those behind it that are damaged count, too. */
+	while (finder->damaged[geometry_physical_chapter(geometry, found->newest)] == found->newest)
+		found->newest++;
 }
 
 /*
@@ -157,6 +176,9 @@ static int check_newest(struct finder *finder)
 	if (found->newest == 0 || vcn < finder->options->durable)
 		return 0;
 	slot = geometry_physical_chapter(&volume->geometry, vcn);
+	/* One that counts, but is not there, is lost: settle() says why. */
+	if (found->vcns[slot] != vcn)
+		return 0;
 	r = chapter_read_whole(&volume->reader, slot, &vcn, &finder->message);
 	if (r == UDS_ERR_CORRUPT && checksums_know(volume->checksums, slot, found->newest - 1)) {
 		/* It was whole once, so it counts. What reads the damaged page says so. */
@@ -217,11 +239,12 @@ static void set_oldest(struct finder *finder)
 	/* The slot of the oldest one of a full round belongs to the open chapter. */
 	found->oldest = found->newest;
 	for (uint32_t slot = 0; slot < found->slots; slot++) {
-		uint64_t vcn = found->vcns[slot];
+		uint64_t vcn =
+			found->vcns[slot] != NO_CHAPTER ? found->vcns[slot] : finder->damaged[slot];
 
 		if (vcn < found->oldest && found->newest - vcn < geometry->chapters_per_volume)
 			found->oldest = vcn;
-		if (is_stray(geometry, found, vcn))
+		if (is_stray(geometry, found, found->vcns[slot]))
 			found->strays++;
 	}
 }
@@ -481,6 +504,7 @@ static int make_finder(struct finder *finder)
 
 	finder->found.slots = slots;
 	finder->found.vcns = env_allocate(env, slots, sizeof(finder->found.vcns[0]));
+	finder->damaged = env_allocate(env, slots, sizeof(finder->damaged[0]));
 	finder->sorted = env_allocate(env, slots, sizeof(finder->sorted[0]));
 	finder->unreadable = env_allocate(env, slots, sizeof(finder->unreadable[0]));
 	finder->works = env_allocate_zeroed(env, members, sizeof(finder->works[0]));
@@ -498,8 +522,8 @@ static int make_finder(struct finder *finder)
 	}
 	finder->pages =
 		io_allocate_buffer(finder->volume->io, env, (uint64_t)pages * geometry->page_bytes);
-	return finder->found.vcns == NULL || finder->sorted == NULL || finder->unreadable == NULL ||
-			       finder->pages == NULL
+	return finder->found.vcns == NULL || finder->damaged == NULL || finder->sorted == NULL ||
+			       finder->unreadable == NULL || finder->pages == NULL
 		       ? -ENOMEM
 		       : 0;
 }
@@ -511,6 +535,8 @@ static int find_all(struct finder *finder)
 	r = make_finder(finder);
 	if (r == 0)
 		r = read_slots(finder);
+	if (r == 0)
+		r = find_damaged(finder);
 	if (r < 0)
 		return r;
 	/*
@@ -552,6 +578,7 @@ int volume_find_chapters(struct volume *volume, const struct find_options *optio
 	env_release(env, finder.works);
 	env_release(env, finder.unreadable);
 	env_release(env, finder.sorted);
+	env_release(env, finder.damaged);
 	if (r < 0) {
 		env_release(env, finder.found.vcns);
 		return failure(
@@ -566,26 +593,4 @@ void found_chapters_free(const struct volume *volume, struct found_chapters *fou
 {
 	env_release(&volume->env, found->vcns);
 	found->vcns = NULL;
-}
-
-int volume_is_empty(struct volume *volume, struct uds_message *ret_message)
-{
-	struct uds_message message;
-	uint64_t vcn;
-	int r;
-
-	for (uint32_t slot = 0; slot < FIRST_SLOTS && slot < volume->geometry.chapters_per_volume;
-	     slot++) {
-		r = chapter_read_head(&volume->reader, slot, &vcn, &message);
-		if (r == 0)
-			return 0;
-		/*
-		 * Corrupt means that no chapter is there; any other error says nothing about the
-		 * slot.
-		 */
-		if (r != UDS_ERR_CORRUPT)
-			return failure(ret_message, r, "slot %" PRIu32 ": %.400s", slot,
-				       message.text);
-	}
-	return 1;
 }

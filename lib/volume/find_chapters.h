@@ -56,8 +56,9 @@ struct find_options {
 /*
  * Finds all chapters, and fills the page map for those that are valid. Lost chapters are logged
  * with the reason. A slot whose index pages are good holds a chapter; but the newest one, which
- * a power cut may have torn, counts only when it is whole (whole_chapter.h). No other thread
- * uses the volume.
+ * a power cut may have torn, counts only when it is whole (whole_chapter.h). Before the oldest and
+ * behind the newest good one chapters count that are damaged (chapter_find_damaged()): as lost. No
+ * other thread uses the volume.
  *
  * @options: NULL: nothing is known to be durable, nothing is passed over.
  * @ret_found: freed with found_chapters_free().
@@ -69,13 +70,5 @@ int volume_find_chapters(struct volume *volume, const struct find_options *optio
 			 struct uds_message *ret_message, struct found_chapters *ret_found);
 
 void found_chapters_free(const struct volume *volume, struct found_chapters *found);
-
-/*
- * Whether the volume of an index that was never saved is empty: that none of the slots that are
- * written first holds a chapter of this index. Reads a few pages only.
- *
- * Returns 1, 0, or what the I/O said.
- */
-int volume_is_empty(struct volume *volume, struct uds_message *ret_message);
 
 #endif

@@ -12,6 +12,7 @@ lib_libcore_la_SOURCES += \
 	lib/volume/config_restore.c lib/volume/config_restore.h \
 	lib/volume/region_stream.c lib/volume/region_stream.h \
 	lib/volume/crowd.h \
+	lib/volume/empty_volume.c lib/volume/empty_volume.h \
 	lib/volume/find_chapters.c lib/volume/find_chapters.h \
 	lib/volume/layout.c lib/volume/layout.h \
 	lib/volume/layout_create.c \

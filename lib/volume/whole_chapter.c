@@ -421,3 +421,25 @@ int chapter_read_head(struct page_reader *reader, uint32_t slot, uint64_t *ret_v
 		*ret_vcn = head.vcn;
 	return r;
 }
+
+int chapter_find_damaged(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
+			 struct uds_message *ret_message)
+{
+	const uint32_t blocks = geometry_chapter_blocks(reader->geometry);
+	const uint64_t vcn = checksums_chapter(reader->checksums, slot);
+	uint32_t right = 0;
+	uint8_t *pages;
+	int r;
+
+	*ret_vcn = NO_CHAPTER;
+	if (vcn == NO_CHAPTER || geometry_physical_chapter(reader->geometry, vcn) != slot)
+		return 0;
+	r = page_reader_read_slot(reader, slot, &pages, ret_message);
+	for (uint32_t block = 0; r == 0 && block < blocks; block++)
+		right += checksums_match(reader->checksums, slot, block,
+					 pages + (size_t)block * BLOCK_BYTES);
+	if (right > blocks / 2)
+		*ret_vcn = vcn;
+	env_release(&reader->env, pages);
+	return r;
+}

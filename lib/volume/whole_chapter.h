@@ -18,8 +18,8 @@
  *
  * Recovery, the choice of saves and verify all ask here.
  *
- * Threads: pure functions, but for chapter_read_whole() and chapter_read_head(), which
- * read. Any thread.
+ * Threads: pure functions, but for chapter_read_whole(), chapter_find_damaged() and
+ * chapter_read_head(), which read. Any thread.
  */
 #ifndef VOLUME_WHOLE_CHAPTER_H
 #define VOLUME_WHOLE_CHAPTER_H
@@ -83,6 +83,18 @@ int chapter_check_whole(const struct uds_env *env, const struct geometry *geomet
  */
 int chapter_read_whole(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
 		       struct uds_message *ret_message);
+
+/*
+ * Which chapter a slot has that holds no good one. If the reader's checksums say which it was, and
+ * most of it still matches them, it is damaged and was durable once: the checksums of a chapter are
+ * written when it is, and a power cut tears it before. Its record pages may be good.
+ *
+ * @ret_vcn: NO_CHAPTER: it has none.
+ *
+ * Returns 0, -ENOMEM, or what the I/O said.
+ */
+int chapter_find_damaged(struct page_reader *reader, uint32_t slot, uint64_t *ret_vcn,
+			 struct uds_message *ret_message);
 
 /*
  * What the first block of a slot says of its chapter, which need not be true.

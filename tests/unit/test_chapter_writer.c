@@ -21,6 +21,7 @@
 #include "torture_env.h"
 #include "vector_file.h"
 #include "volume/chapter_writer.h"
+#include "volume/empty_volume.h"
 #include "volume/find_chapters.h"
 #include "volume/volume_private.h"
 #include "volume/volume_search.h"

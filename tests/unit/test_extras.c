@@ -766,6 +766,65 @@ START_TEST(recovery_keeps_a_newest_chapter_that_was_damaged_later)
 }
 END_TEST
 
+/* Where a chapter is damaged so that its slot seems to hold none. */
+static const struct head_damage {
+	uint32_t chapters; /* that were written */
+	uint32_t vcn;	   /* of the one that is damaged */
+	uint32_t page;	   /* of its index */
+	uint32_t byte;
+	bool saves; /* the recovery, before the repair */
+} head_damages[] = {
+	{ 2, 1, 0, 0, false }, /* the newest; nonce */
+	{ 2, 1, 0, 8, false }, /* number of the chapter */
+	{ 3, 2, 1, 0, true },  /* nonce of another page */
+	{ 2, 1, 1, 21, true }, /* table of lists */
+	{ 1, 0, 0, 0, false }, /* a volume that looks empty, of an index that was never saved */
+	{ 1, 0, 1, 10, true },	  { 9, 8, 1, 0, true },	 /* the volume was filled before */
+	{ 12, 11, 0, 10, false }, { 3, 0, 0, 0, false }, /* the oldest */
+	{ 3, 0, 1, 9, true },	  { 9, 4, 0, 0, false },
+};
+
+/*
+ * Nor because of damage to the head of an index page, nor does the oldest; and a repair brings all
+ * records back.
+ */
+START_TEST(recovery_keeps_a_chapter_whose_head_was_damaged_later)
+{
+	const struct head_damage *damage = &head_damages[_i];
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+	uint64_t count, chapter, from, lost;
+
+	shape(4096, 16, 6);
+	ck_assert_uint_ge(f.geometry.index_pages_per_chapter, 2);
+	chapter = f.geometry.records_per_chapter;
+	count = damage->chapters * chapter + 50;
+	lost = damage->vcn * chapter;
+	/* The oldest chapter of a volume that was filled leaves with the next one. */
+	from = damage->chapters > 5 ? (damage->chapters - 5) * chapter : 0;
+	ck_assert_int_eq(format(true), 0);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
+	store(0, count, 1);
+	close_index();
+	flip(page_at(damage->vcn % 6, damage->page) + damage->byte, 0x40);
+	ck_assert_uint_ge(verify(), 1);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
+	ck_assert_ptr_nonnull(strstr(f.log, "is lost: "));
+	ck_assert_uint_eq(ask(from, lost, 1).right, lost - from);
+	/* The journal has those of the open chapter. */
+	ck_assert_uint_eq(ask(lost + chapter, count, 1).right, count - lost - chapter);
+	if (damage->saves)
+		ck_assert_int_eq(uds_index_save(f.index), 0);
+	close_index();
+	ck_assert_uint_ge(verify(), 1);
+	options.env = &f.env;
+	ck_assert_int_eq(uds_index_repair(f.io, &options, NULL, NULL, &f.message, NULL), 0);
+	ck_assert_uint_eq(verify(), 0);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD), 0);
+	ck_assert_uint_eq(ask(from, count, 1).right, count - from);
+	end();
+}
+END_TEST
+
 /*
  * It may be the later one of the two, behind which something was flushed: opening fails,
  * and says why.
@@ -814,13 +873,14 @@ START_TEST(checksums_of_a_chapter_that_was_given_up_are_void_before_its_number_i
 	store(0, count, 1);
 	close_index();
 	/*
-	 * Chapter 1 has no good index page any more: it is lost, and the next one is
-	 * chapter 1 again.
+	 * Chapter 1 has no good index page any more, and that it was durable cannot be known just
+	 * now: it is lost, and the next one is chapter 1 again.
 	 */
 	flip(page_at(1, 0), 1);
 	fault_plan_start(&plan);
 	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &faulty), 0);
 	f.io = faulty;
+	fault_plan_spoil(&plan, FAULT_READ, sums_at(1), 4096);
 	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
 	/* The record pages come, the index pages do not. */
 	fault_plan_spoil(&plan, FAULT_WRITE, page_at(1, 0), 4096);
@@ -907,6 +967,8 @@ END_TEST
 START_TEST(void_checksums_are_durable_before_a_chapter_is_written)
 {
 	static struct trace trace;
+	struct fault_plan plan;
+	struct uds_io *faulty;
 	uint64_t count;
 
 	shape(4096, 4, 6);
@@ -915,8 +977,12 @@ START_TEST(void_checksums_are_durable_before_a_chapter_is_written)
 	count = 2 * (uint64_t)f.geometry.records_per_chapter;
 	store(0, count, 1);
 	close_index();
-	/* Chapter 1 is lost, and the next one is chapter 1 again. */
+	/* Chapter 1 is lost, its checksums cannot be read, and the next one is chapter 1 again. */
 	flip(page_at(1, 0), 1);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &faulty), 0);
+	f.io = faulty;
+	fault_plan_spoil(&plan, FAULT_READ, sums_at(1), 4096);
 	trace_index(&trace);
 	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
 	trace_clear(&trace);
@@ -930,6 +996,7 @@ START_TEST(void_checksums_are_durable_before_a_chapter_is_written)
 	ck_assert_msg(strncmp(strchr(trace.text, ' '), " dF", 3) == 0, "%.80s", trace.text);
 	close_index();
 	end();
+	fault_plan_end(&plan);
 }
 END_TEST
 
@@ -1133,6 +1200,62 @@ START_TEST(each_allocation_may_fail)
 }
 END_TEST
 
+/* Where the open chapter of the latest save begins, behind its head. */
+static uint64_t saved_open_chapter(void)
+{
+	const char magic[] = "ALBOC02.00";
+	uint8_t block[4096];
+
+	for (uint64_t at = f.geometry.index_bytes; at >= sizeof(block);) {
+		at -= sizeof(block);
+		ck_assert_int_eq(uds_io_read(f.io, block, sizeof(block), at), 0);
+		if (memcmp(block, magic, sizeof(magic) - 1) == 0 && get_le32(block + 10) > 0)
+			return at + 14;
+	}
+	ck_abort_msg("there is none");
+}
+
+static int repair(bool lose_records, uint64_t *ret_findings)
+{
+	struct uds_index_options options = UDS_INDEX_OPTIONS_INIT;
+
+	options.env = &f.env;
+	options.lose_records = lose_records;
+	f.findings[0] = '\0';
+	return uds_index_repair(f.io, &options, take_finding, NULL, &f.message, ret_findings);
+}
+
+/*
+ * Other bytes in the place of records that only the save has: those are lost, which a repair does
+ * not do unasked, and afterwards there is nothing left to repair.
+ */
+START_TEST(a_repair_ends_damage_of_a_saved_open_chapter)
+{
+	const uint64_t damaged = 5;
+	uint64_t count, at, findings = 0;
+
+	shape(4096, 4, 6);
+	/* Also where the save has the only records. */
+	count = make_chapters(true, (uint32_t)_i, 1);
+	at = saved_open_chapter() + 3 * UDS_RECORD_BYTES;
+	for (uint64_t i = 0; i < damaged * UDS_RECORD_BYTES; i++)
+		flip(at + i, (uint8_t)(splitmix64(SEED, i) | 1));
+	ck_assert_uint_eq(verify(), 1);
+	ck_assert_int_eq(repair(false, NULL), UDS_ERR_WOULD_LOSE_RECORDS);
+	ck_assert_ptr_nonnull(strstr(f.findings, "5 volume index entries lead to no record"));
+	ck_assert_uint_eq(verify(), 1);
+	ck_assert_int_eq(repair(true, &findings), 0);
+	ck_assert_uint_eq(findings, 1);
+	ck_assert_uint_eq(verify(), 0);
+	ck_assert_int_eq(repair(false, &findings), 0);
+	ck_assert_uint_eq(findings, 0);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD), 0);
+	ck_assert_uint_eq(ask(0, count, 1).right, count - damaged);
+	ck_assert_uint_eq(ask(0, count, 1).missing, damaged);
+	end();
+}
+END_TEST
+
 /*
  * A record page is damaged, and records and a deletion are in the journal only: the repair loses
  * that page's records, says so, and nothing else.
@@ -1182,6 +1305,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, the_index_is_the_same_with_and_without);
 	tcase_add_test(tc, the_journal_of_a_new_index_is_written);
+	tcase_add_loop_test(tc, a_repair_ends_damage_of_a_saved_open_chapter, 0, 3);
 	tcase_add_test(tc, a_repair_keeps_what_the_journal_has);
 	tcase_add_test(tc, too_little_room_is_refused_and_says_what_would_fit);
 	tcase_add_test(tc, an_index_in_a_vdo_volume_gets_none);
@@ -1199,6 +1323,8 @@ int main(void)
 	tcase_add_test(tc, a_damaged_checksum_block_is_no_damage_of_the_index);
 	tcase_add_test(tc, recovery_makes_up_checksums_that_were_lost_with_the_power);
 	tcase_add_test(tc, recovery_keeps_a_newest_chapter_that_was_damaged_later);
+	tcase_add_loop_test(tc, recovery_keeps_a_chapter_whose_head_was_damaged_later, 0,
+			    (int)(sizeof(head_damages) / sizeof(head_damages[0])));
 	tcase_add_loop_test(tc, a_header_that_cannot_be_read_is_told, 0, 2);
 	tcase_add_test(
 		tc,

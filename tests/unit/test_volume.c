@@ -17,6 +17,7 @@
 #include "fault_io.h"
 #include "geometry/name_bits.h"
 #include "index_image.h"
+#include "volume/empty_volume.h"
 #include "volume/find_chapters.h"
 #include "volume/layout.h"
 #include "volume/page_keeping.h"
