@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from tool_support import SMALL, TOOL, Folder, data, equal, has, main, name, uds
+from tool_support import SMALL, TOOL, Folder, content, data, equal, has, main, name, uds
 
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -134,10 +134,42 @@ def reading_that_is_interrupted_says_where():
             equal(process.returncode, 130, err)
 
 
+def a_file_that_becomes_too_large_is_an_error():
+    with Folder() as folder:
+        index, origin, tree = index_in(folder), os.path.join(folder, "o"), os.path.join(folder, "t")
+        records = "".join("%s %s\n" % (name(i), data(i)) for i in range(3000))
+        requests = "".join("post " + line + "\n" for line in records.splitlines())
+        with open(origin, "wb") as file:
+            file.write(bytes(1 << 20))
+        os.mkdir(tree)
+        with open(os.path.join(tree, "file"), "wb") as file:
+            file.write(os.urandom(3000 * 512))
+        before = content(index)
+        new, cow = os.path.join(folder, "new"), os.path.join(folder, "c")
+        uds("snapshot", "create", "--chunk-size", 4096, "--size", "1M", cow)
+        for words, text, place in (
+                (["create", *SMALL, new], "", new), (["load", index], records, index),
+                (["exec", index], requests, index), (["update", index], records, index),
+                (["scan", "--block-size", 512, "--index", index, tree], "", index),
+                (["snapshot", "create", "--chunk-size", 4096, "--size", "1M", new], "", new),
+                (["snapshot", "write", "--origin", origin, "--offset", 0, cow], "x" * 99999, cow)):
+            ran = uds(*words, stdin=text, prefix=["sh", "-c", 'ulimit -f 40; exec "$@"', "sh"],
+                      status=1, says=["File too large", place])
+            equal(os.path.exists(new), False, ran)
+            # It is not damaged, and goes on when it may be written.
+            if place == index:
+                uds("verify", index)
+                uds("load", index, stdin=records)
+                with open(index, "wb") as file:
+                    file.write(before)
+        uds("snapshot", "verify", cow)
+
+
 if __name__ == "__main__":
     sys.exit(main([a_signal_while_waiting_for_requests_saves_what_was_done,
                    what_becomes_of_the_lines_before_is_told,
                    what_is_ignored_at_the_start_stays_ignored,
                    a_request_for_progress_is_answered_without_a_terminal,
                    many_requests_for_progress_disturb_nothing,
-                   reading_that_is_interrupted_says_where]))
+                   reading_that_is_interrupted_says_where,
+                   a_file_that_becomes_too_large_is_an_error]))
