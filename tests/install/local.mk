@@ -9,3 +9,7 @@ if !SANITIZED
 TESTS += $(install_tests)
 endif
 EXTRA_DIST += $(install_tests)
+
+# After all others: to be installed a library is linked again in its place, where others would miss it meanwhile.
+install_log = tests/install/test_install.sh.log
+$(install_log): | $(filter-out $(install_log),$(TEST_LOGS))

@@ -8,7 +8,7 @@
  *		write_finished uds_exception_store_commit
  * Models: lib/exceptions/area.c: area_write cow_zero_chunk
  * Models: lib/exceptions/store_settle.c: store_settle
- * Models: lib/exceptions/store.c: clean_tail
+ * Models: lib/exceptions/store_areas.c: clean_tail
  * Models: lib/snapshot/keep_old.c: make_durable keep_window
  *
  * Holds (uds-cow(5), 12): an entry of the list names data that is there (I1); behind a full area the

@@ -6,7 +6,7 @@
  *
  * Models: lib/exceptions/store_areas.c: store_take_off_areas choose_tail choose_rest write_all
  * Models: lib/exceptions/store_commit.c: write_area
- * Models: lib/exceptions/store.c: clean_tail
+ * Models: lib/exceptions/store_areas.c: clean_tail
  *
  * Holds (uds-cow(5), 11.6 and 11.8): the list is a prefix of the old one, then what was appended; after a kernel's
  * append there may be old entries behind, but only of the area that it appends to.

@@ -448,8 +448,9 @@ def transfers_end_where_the_server_prefers():
             os.truncate(served.cow, 32 * MIB)
             served.run("write-origin", "--offset", begin, stdin=os.urandom(end - begin), binary=True)
             log.check("Write", begin, least=2)
-            os.truncate(served.origin, 0)
-            os.truncate(served.origin, end)
+            # Zeroes that are no hole: a hole would be passed over.
+            with open(served.origin, "r+b") as file:
+                file.write(bytes(end))
             log.forget()
             create(served.uris[0], "--chapters", "256", "--offset", str(begin))
             log.check("Read", begin)
