@@ -38,7 +38,7 @@ const struct command shards_commands[] = {
 	},
 	{
 		.name = "shards info",
-		.line = "Says which indexes belong together, how each is, and whether names are moving",
+		.line = "Says which indexes belong together, what each is like, and if names move",
 		.usage = "[OPTION...] MANIFEST",
 		.options = common_options,
 		.run = shards_info_run,
