@@ -58,6 +58,11 @@ class Results:
             print("passed: %s" % name)
         sys.stdout.flush()
 
+    def skip(self, tests, reason):
+        for test in tests:
+            print("skipped: %s: %s" % (test.__name__, reason))
+        self.skipped += len(tests)
+
     def finish(self):
         print("result: %d passed, %d failed, %d skipped" % (self.passed, self.failed,
                                                             self.skipped))

@@ -143,9 +143,7 @@ def judge(ask_for, tests):
         try:
             said = ask_for(folder)
         except Skip as reason:
-            for test in tests:
-                print("skipped: %s: %s" % (test.__name__, reason))
-            results.skipped += len(tests)
+            results.skip(tests, reason)
             return results.finish()
         for test in tests:
             results.run(test.__name__, test, said)

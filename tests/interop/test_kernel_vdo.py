@@ -22,7 +22,7 @@ from tool_support import DAMAGE, FAILED, copy_range, equal, uds  # noqa: E402
 from vdo_guest import (AT, CHAPTER, STATS, data, form, lose_index, new_volume, run_together, start, stats,  # noqa: E402
                        write)
 
-BLOCKS = 400
+BLOCKS = 600        # written in the guest
 # What uds-vdo(7) tells to look at in a running volume.
 RUNNING = "".join("%s >/dev/null && " % " ".join(line) for line in page_commands(("dmsetup",)))
 RANDOM = "dd if=/dev/urandom of=/dev/mapper/v0 bs=4096 count=%d oflag=direct 2>/dev/null && " % BLOCKS

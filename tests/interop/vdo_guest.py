@@ -66,9 +66,7 @@ def skip_all(tests):
         guest_or_skip("--vdo")
     except Skip as reason:
         results = Results()
-        for test in tests:
-            print("skipped: %s: %s" % (test.__name__, reason))
-        results.skipped += len(tests)
+        results.skip(tests, reason)
         return results.finish()
     return None
 
@@ -130,5 +128,10 @@ def run_together(*tests):
                     results.run(test.__name__, conclude, None)
                 except Exception as error:  # told as that of a test that is run alone
                     results.run(test.__name__, conclude, error)
-            answers = ask_together(asked) if asked else {}
+            try:
+                answers = ask_together(asked) if asked else {}
+            except Exception as error:  # the machine did not run, so none of them goes on
+                answers = {}
+                for test in asked:
+                    results.run(test.__name__, conclude, error)
     return results.finish()
