@@ -603,6 +603,8 @@ int uds_io_open_ranges(const struct uds_io_range *ranges, size_t count,
  *
  * Returns what the backend's open returns; -EINVAL for an unknown scheme or parameter, a value that
  * it cannot have, or a bad percent sign, each named in the sentence together with what is known;
+ * -EINVAL for two parts or physical volumes to write that are the same file or device, by whatever
+ * names, and UDS_ERR_IN_USE for two that are ranges of one without bytes in common; both are named;
  * -EIO for a registered open that returns a positive number, or 0 without an I/O.
  *
  * Threads: any. Since 0.1.

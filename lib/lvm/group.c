@@ -180,6 +180,11 @@ static int place_pv(struct lvm_model *model, struct uds_io *io, uint64_t bytes, 
 			       "%s: uuid: expected that of a physical volume of group '%.100s' "
 			       "(seqno %" PRIu64 "), found %.40s",
 			       uds_io_name(io), model->name, model->seqno, uuid);
+	if (pv->io != NULL && uds_io_overlap(pv->io, io))
+		return failure(message, -EINVAL,
+			       "%.150s is the same file or device as %.150s: expected physical "
+			       "volume %.40s once",
+			       uds_io_name(io), uds_io_name(pv->io), uuid);
 	if (pv->io != NULL)
 		return failure(message, -EINVAL,
 			       "%s: physical volume %.40s: expected once, found on %s, too",

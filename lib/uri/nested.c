@@ -10,6 +10,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
+#include "io/io.h"
 #include "lvm/group.h"
 #include "uri/uri.h"
 
@@ -21,6 +22,37 @@ static void close_all(struct uds_io *const *ios, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		uds_io_close(ios[i]);
+}
+
+/*
+ * What is in the way of a lock may be one of the parts before, by another name.
+ *
+ * @first: the name of the first of @count parts, which the others follow as in a list of texts.
+ */
+static int name_in_way(const struct uds_io_uri *uri, const char *part, const char *first,
+		       struct uds_io *const *ios, size_t count, const struct uds_env *env,
+		       struct uds_message *message)
+{
+	struct uds_io *io = NULL;
+	int r = UDS_ERR_IN_USE;
+
+	if (uri_open_to_compare(uri, part, env, &io) < 0)
+		return r;
+	for (size_t i = 0; i < count; i++, first += strlen(first) + 1) {
+		if (uds_io_overlap(io, ios[i])) {
+			r = failure(message, -EINVAL,
+				    "%.100s: %.150s is the same file or device as %.150s",
+				    uri->text, part, first);
+			break;
+		}
+		if (io_share_lock(io, ios[i]))
+			failure(message, r,
+				"%.100s: %.150s is in the same file or on the same device as "
+				"%.150s, which is locked as a whole",
+				uri->text, part, first);
+	}
+	uds_io_close(io);
+	return r;
 }
 
 /*
@@ -41,6 +73,8 @@ static int open_all(const struct uds_io_uri *uri, const struct uds_io_value *val
 		return failure(message, -ENOMEM, "%s: no memory", uri->text);
 	while (r == 0 && opened < value->number) {
 		r = uri_open_nested(uri, part, env, message, &ios[opened]);
+		if (r == UDS_ERR_IN_USE)
+			r = name_in_way(uri, part, value->text, ios, opened, env, message);
 		if (r == 0)
 			opened++;
 		/* The list is one text after the other, each with its zero byte. */

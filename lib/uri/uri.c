@@ -395,15 +395,30 @@ int uri_open(const struct built_in_schemes *built_in, const char *uri,
 	return open_at_depth(built_in, 0, uri, options, env, ret_message, ret_io);
 }
 
-int uri_open_nested(const struct uds_io_uri *outer, const char *uri, const struct uds_env *env,
-		    struct uds_message *ret_message, struct uds_io **ret_io)
+static int open_nested(const struct uds_io_uri *outer, const char *uri,
+		       const struct uds_io_file_options *options, const struct uds_env *env,
+		       struct uds_message *message, struct uds_io **ret_io)
 {
 	const struct parts *parts = (const struct parts *)outer;
 
 	/* Each takes some stack, and the text can be as long as a caller likes. */
 	if (parts->depth >= UDS_IO_NESTING_MAX)
-		return failure(ret_message, -EINVAL, "%.200s: more than %u URIs in each other",
+		return failure(message, -EINVAL, "%.200s: more than %u URIs in each other",
 			       outer->text, UDS_IO_NESTING_MAX);
-	return open_at_depth(parts->built_in, parts->depth + 1, uri, &parts->options, env,
-			     ret_message, ret_io);
+	return open_at_depth(parts->built_in, parts->depth + 1, uri, options, env, message, ret_io);
+}
+
+int uri_open_nested(const struct uds_io_uri *outer, const char *uri, const struct uds_env *env,
+		    struct uds_message *ret_message, struct uds_io **ret_io)
+{
+	return open_nested(outer, uri, outer->options, env, ret_message, ret_io);
+}
+
+int uri_open_to_compare(const struct uds_io_uri *outer, const char *uri, const struct uds_env *env,
+			struct uds_io **ret_io)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+
+	options.no_lock = true;
+	return open_nested(outer, uri, &options, env, NULL, ret_io);
 }

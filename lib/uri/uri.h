@@ -19,4 +19,11 @@ int uri_open(const struct built_in_schemes *built_in, const char *uri,
 int uri_open_nested(const struct uds_io_uri *outer, const char *uri, const struct uds_env *env,
 		    struct uds_message *ret_message, struct uds_io **ret_io);
 
+/*
+ * Opens one that stands in @outer, as uri_open_nested() does, but to read and without a lock: only
+ * to ask where it is.
+ */
+int uri_open_to_compare(const struct uds_io_uri *outer, const char *uri, const struct uds_env *env,
+			struct uds_io **ret_io);
+
 #endif

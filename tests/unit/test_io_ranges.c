@@ -282,6 +282,61 @@ START_TEST(uris_name_ranges)
 }
 END_TEST
 
+static void ck_write_refused(const char *uri, int status, const char *part)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_io *io;
+
+	options.write = true;
+	ck_assert_int_eq(uds_io_open_uri(uri, &options, NULL, &message, &io), status);
+	ck_assert_msg(strstr(message.text, part) != NULL, "'%s' is not in '%s'", part,
+		      message.text);
+}
+
+/* A writer has a file alone: the lock of one part would be in the way of the next. */
+START_TEST(parts_that_are_one_file_are_named)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_io *io;
+
+	ck_assert_int_eq(chdir(scratch_dir()), 0);
+	make_file("one", "0123456789");
+	make_file("two", "abcdefghij");
+	ck_assert_int_eq(link("one", "hard"), 0);
+	ck_assert_int_eq(symlink("one", "soft"), 0);
+	ck_write_refused("concat:?part=two&part=one&part=./one", -EINVAL,
+			 ": ./one is the same file or device as one");
+	ck_write_refused("concat:?part=one&part=two&part=hard", -EINVAL,
+			 ": hard is the same file or device as one");
+	ck_write_refused("concat:?part=soft&part=file:one", -EINVAL,
+			 ": file:one is the same file or device as soft");
+	/* Inside of another part, and ranges that have a byte in common. */
+	ck_write_refused("concat:?part=concat:?part=two%26part=one&part=soft", -EINVAL,
+			 ": soft is the same file or device as concat:?part=two&part=one");
+	ck_write_refused("concat:?part=file:one?length=6&part=file:hard?offset=5", -EINVAL,
+			 ": file:hard?offset=5 is the same file or device as file:one?length=6");
+	ck_write_refused("concat:?part=two&part=file:one?length=5&part=file:hard?offset=5",
+			 UDS_ERR_IN_USE,
+			 ": file:hard?offset=5 is in the same file or on the same device as "
+			 "file:one?length=5, which is locked as a whole");
+	/* What somebody else has is only locked; nor does a refused one keep a lock. */
+	io = open_uri("one", true);
+	ck_write_refused("concat:?part=two&part=hard", UDS_ERR_IN_USE, "hard: ");
+	ck_assert_msg(strstr(message.text, "locked") != NULL, "%s", message.text);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	options.write = true;
+	ck_assert_int_eq(
+		uds_io_open_uri("concat:?part=two&part=one", &options, NULL, &message, &io), 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	unlink("one");
+	unlink("two");
+	unlink("hard");
+	unlink("soft");
+	ck_assert_int_eq(chdir("/"), 0);
+	rmdir(scratch_dir());
+}
+END_TEST
+
 static void ck_range(const char *whole, const char *part, uint64_t offset, size_t length)
 {
 	struct uds_io *io = open_uri(whole, false);
@@ -621,6 +676,7 @@ int main(void)
 	tcase_add_test(tc, limits_are_those_of_all_parts);
 	tcase_add_test(tc, a_preferred_length_is_that_of_all_parts);
 	tcase_add_test(tc, uris_name_ranges);
+	tcase_add_test(tc, parts_that_are_one_file_are_named);
 	tcase_add_test(tc, a_range_of_each_scheme_opens);
 	tcase_add_test(tc, all_places_of_a_part_are_told);
 	tcase_add_test(tc, a_range_of_ranges_is_where_its_bytes_are);

@@ -1044,6 +1044,7 @@ END_TEST
 
 START_TEST(what_is_wrong_with_a_uri_is_named)
 {
+	char again[320], both[700];
 	struct uds_io *io;
 
 	ck_assert_int_eq(uds_io_open_uri("lvm:vg/snap", NULL, NULL, &message, &io), -EINVAL);
@@ -1058,6 +1059,15 @@ START_TEST(what_is_wrong_with_a_uri_is_named)
 	ck_sentence_has("/nowhere");
 	ck_assert_int_eq(open_uri("vg/snap", "&pv=mem:?size=4096", true, false, &io), -EINVAL);
 	ck_sentence_has("not an LVM physical volume");
+	snprintf(again, sizeof(again), "&pv=file:%s", paths[0]);
+	snprintf(both, sizeof(both), "file:%s is the same file or device as %s", paths[0],
+		 paths[0]);
+	ck_assert_int_eq(open_uri("vg/plain", again, true, true, &io), -EINVAL);
+	ck_sentence_has(both);
+	/* To read it is the group that wants each of them once. */
+	ck_assert_int_eq(open_uri("vg/plain", again, true, false, &io), -EINVAL);
+	ck_sentence_has(" is the same file or device as");
+	ck_sentence_has("expected physical volume aaaaaa-");
 	ck_assert_int_eq(open_uri("vg/plain", "", false, true, &io), -ENODEV);
 	ck_assert_int_eq(open_uri("vg/plain", "&missing=1", false, true, &io), 0);
 	uds_io_close(io);
