@@ -41,6 +41,7 @@ tests_libsupport_la_SOURCES += tests/support/crash.h tests/support/enter_name.h 
 tests_libsupport_la_SOURCES += tests/support/fault_io.c tests/support/fault_io.h
 tests_libsupport_la_SOURCES += tests/support/slow_device.c tests/support/slow_device.h
 tests_libsupport_la_SOURCES += tests/support/loop_device.c tests/support/loop_device.h
+tests_libsupport_la_SOURCES += tests/support/partitions.c tests/support/partitions.h
 tests_libsupport_la_SOURCES += tests/support/torture_env.c tests/support/torture_env.h
 tests_libsupport_la_SOURCES += tests/support/vector_file.c tests/support/vector_file.h
 tests_libsupport_la_SOURCES += tests/support/index_image.c tests/support/index_image.h

@@ -47,13 +47,6 @@ static bool places_meet(const struct uds_io_place *a, const struct uds_io_place 
 	       !(a->within && b->within) && a->length > 0 && b->length > 0 && ranges_meet(a, b);
 }
 
-/* A file or device is locked as a whole, wherever in it the two are. */
-static bool places_share_lock(const struct uds_io_place *a, const struct uds_io_place *b)
-{
-	return a->kind == b->kind && a->device == b->device && a->object == b->object &&
-	       !a->within && !b->within;
-}
-
 /* How many there are to compare; 0 where the backend cannot tell. */
 static size_t places_of(struct uds_io *io, struct uds_io_place places[MAX_PLACES])
 {
@@ -65,27 +58,24 @@ static size_t places_of(struct uds_io *io, struct uds_io_place places[MAX_PLACES
 	return count < MAX_PLACES ? count : MAX_PLACES;
 }
 
-typedef bool (*compare_fn)(const struct uds_io_place *a, const struct uds_io_place *b);
-
-/* @of_a, @of_b: scratch. */
-static bool any_two(struct uds_io *a, struct uds_io_place *of_a, struct uds_io *b,
-		    struct uds_io_place *of_b, compare_fn compare)
+static bool have_common_place(struct uds_io *a, struct uds_io_place *of_a, struct uds_io *b,
+			      struct uds_io_place *of_b)
 {
 	const size_t count_a = places_of(a, of_a), count_b = places_of(b, of_b);
 
 	for (size_t i = 0; i < count_a; i++) {
 		for (size_t j = 0; j < count_b; j++) {
-			if (compare(&of_a[i], &of_b[j]))
+			if (places_meet(&of_a[i], &of_b[j]))
 				return true;
 		}
 	}
 	return false;
 }
 
-static bool compare_places(struct uds_io *a, struct uds_io *b, compare_fn compare)
+UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
 {
 	struct uds_io_place *places;
-	bool found;
+	bool common;
 
 	/* The same handle, or the same thing behind two handles of one backend. */
 	if (a == b || (a->context == b->context && a->ops.read == b->ops.read))
@@ -95,17 +85,26 @@ static bool compare_places(struct uds_io *a, struct uds_io *b, compare_fn compar
 	if (places == NULL)
 		return false;
 	/* All places against all: a stack of devices has a handful of each. */
-	found = any_two(a, places, b, places + MAX_PLACES, compare);
+	common = have_common_place(a, places, b, places + MAX_PLACES);
 	env_release(&a->env, places);
-	return found;
+	return common;
 }
 
-UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
+/*
+ * The file or device itself, which is what is locked, as a whole. What it lies on has locks of its
+ * own: two partitions of a disk are not in each other's way.
+ */
+static bool place_of(struct uds_io *io, struct uds_io_place *ret_place)
 {
-	return compare_places(a, b, places_meet);
+	size_t count = 0;
+
+	return io_places(io, ret_place, 1, &count) == 0 && count > 0;
 }
 
 bool io_share_lock(struct uds_io *a, struct uds_io *b)
 {
-	return compare_places(a, b, places_share_lock);
+	struct uds_io_place of_a, of_b;
+
+	return place_of(a, &of_a) && place_of(b, &of_b) && of_a.kind == of_b.kind &&
+	       of_a.device == of_b.device && of_a.object == of_b.object;
 }

@@ -6,9 +6,6 @@
  */
 #include "shards/shards.h"
 
-/* More than the deepest stack of devices has. */
-#define MAX_PLACES 32
-
 /*
  * Opens what a URI leads to, only to ask where it is. Without a lock: what is asked about is
  * locked. Not with the caller's open_io, which cannot be told to; where its names are no URIs,
@@ -25,29 +22,24 @@ static struct uds_io *open_to_compare(const struct shard_check *check, const cha
 	return io;
 }
 
-static size_t places_of(struct uds_io *io, struct uds_io_place places[MAX_PLACES])
+/*
+ * The file or device itself, which is what is locked, as a whole. What it lies on has locks of its
+ * own: two partitions of a disk are not in each other's way.
+ */
+static bool place_of(struct uds_io *io, struct uds_io_place *ret_place)
 {
 	size_t count = 0;
 
-	if (uds_io_places(io, places, MAX_PLACES, &count) < 0)
-		return 0;
-	return count < MAX_PLACES ? count : MAX_PLACES;
+	return uds_io_places(io, ret_place, 1, &count) == 0 && count > 0;
 }
 
 /* Whether two I/Os are in the same file or device, though their ranges need not meet. */
 static bool share_a_lock(struct uds_io *a, struct uds_io *b)
 {
-	struct uds_io_place of_a[MAX_PLACES], of_b[MAX_PLACES];
-	size_t count_a = places_of(a, of_a), count_b = places_of(b, of_b);
+	struct uds_io_place of_a, of_b;
 
-	for (size_t i = 0; i < count_a; i++) {
-		for (size_t j = 0; j < count_b; j++) {
-			if (of_a[i].kind == of_b[j].kind && of_a[i].device == of_b[j].device &&
-			    of_a[i].object == of_b[j].object && !of_a[i].within && !of_b[j].within)
-				return true;
-		}
-	}
-	return false;
+	return place_of(a, &of_a) && place_of(b, &of_b) && of_a.kind == of_b.kind &&
+	       of_a.device == of_b.device && of_a.object == of_b.object;
 }
 
 bool shard_is_same_place(const struct shard_check *check, struct uds_io *io, unsigned int number)

@@ -9,6 +9,7 @@
 #include <uds/shards.h>
 
 #include "check_main.h"
+#include "partitions.h"
 #include "small_index.h"
 
 #define BYTES (8 << 20)
@@ -33,7 +34,7 @@ static void make_index(const char *uri, uint8_t seed)
 	file.write = file.create = true;
 	options.nonce_data = nonce_data;
 	ck_assert_int_eq(uds_io_open_uri(uri, &file, NULL, NULL, &io), 0);
-	if (strchr(uri, '?') == NULL)
+	if (strchr(uri, ':') == NULL)
 		ck_assert_int_eq(uds_io_resize(io, BYTES), 0);
 	ck_assert_int_eq(uds_index_format(io, &shape.configuration, &options, NULL), 0);
 	ck_assert_int_eq(uds_io_close(io), 0);
@@ -191,6 +192,30 @@ START_TEST(what_others_have_locked_is_only_locked)
 }
 END_TEST
 
+START_TEST(devices_on_one_disk_are_not_in_each_others_way)
+{
+	struct files f;
+
+	start(&f);
+	partitions_start();
+	make_index("partition:a", 5);
+	make_index("partition:b", 6);
+	make_index("partition:c", 7);
+	format(&f, "partition:a", "partition:b");
+	ck_assert_int_eq(uds_shards_open(f.paths[MANIFEST], NULL, &f.message, &f.shards), 0);
+	partition_lock('c', true);
+	ck_assert_int_eq(uds_shards_add(f.shards, "partition:c", NULL, NULL), UDS_ERR_IN_USE);
+	uds_shards_error_message(f.shards, &f.message);
+	ck_assert_msg(strstr(f.message.text, "locked by process 4711") != NULL, "%s",
+		      f.message.text);
+	ck_assert_int_eq(uds_shards_close(f.shards), 0);
+	f.shards = NULL;
+	partition_lock('b', true);
+	open_fails(&f, UDS_INDEX_LOAD_OR_RECOVER, UDS_ERR_IN_USE, "locked by process 4711");
+	end(&f);
+}
+END_TEST
+
 /* ---- the manifest ---- */
 
 static mode_t mode_of(const char *path)
@@ -267,6 +292,7 @@ int main(void)
 	tcase_add_test(tcase, a_shard_by_another_name_is_not_added);
 	tcase_add_test(tcase, parts_of_one_file_cannot_be_shards_together);
 	tcase_add_test(tcase, what_others_have_locked_is_only_locked);
+	tcase_add_test(tcase, devices_on_one_disk_are_not_in_each_others_way);
 	suite_add_tcase(suite, tcase);
 	tcase = tcase_create("the manifest");
 	tcase_add_test(tcase, a_manifest_behind_a_link_is_the_one_that_is_replaced);

@@ -10,6 +10,7 @@
 
 #include "check_main.h"
 #include "io/io.h"
+#include "partitions.h"
 #include "torture_env.h"
 #include "vdo_image.h"
 
@@ -334,6 +335,25 @@ START_TEST(parts_that_are_one_file_are_named)
 	unlink("soft");
 	ck_assert_int_eq(chdir("/"), 0);
 	rmdir(scratch_dir());
+}
+END_TEST
+
+START_TEST(devices_on_one_disk_are_not_in_each_others_way)
+{
+	struct uds_io_file_options options = UDS_IO_FILE_OPTIONS_INIT;
+	struct uds_io *io;
+
+	partitions_start();
+	options.write = true;
+	ck_assert_int_eq(uds_io_open_uri("concat:?part=partition:a&part=partition:b", &options,
+					 NULL, &message, &io),
+			 0);
+	ck_assert_int_eq(uds_io_close(io), 0);
+	partition_lock('b', true);
+	ck_write_refused("concat:?part=partition:a&part=partition:b", UDS_ERR_IN_USE,
+			 "partition:b: locked by process 4711");
+	ck_write_refused("concat:?part=partition:b&part=partition:a", UDS_ERR_IN_USE,
+			 "partition:b: locked by process 4711");
 }
 END_TEST
 
@@ -677,6 +697,7 @@ int main(void)
 	tcase_add_test(tc, a_preferred_length_is_that_of_all_parts);
 	tcase_add_test(tc, uris_name_ranges);
 	tcase_add_test(tc, parts_that_are_one_file_are_named);
+	tcase_add_test(tc, devices_on_one_disk_are_not_in_each_others_way);
 	tcase_add_test(tc, a_range_of_each_scheme_opens);
 	tcase_add_test(tc, all_places_of_a_part_are_told);
 	tcase_add_test(tc, a_range_of_ranges_is_where_its_bytes_are);
