@@ -155,7 +155,8 @@ struct uds_shard_info {
  * Returns 0, or
  *   -EINVAL            @count, or a URI that is empty, of more than 1023 bytes, or not UTF-8
  *   -EINVAL, -E2BIG    a size member (libuds(3), Structs)
- *   UDS_ERR_EXISTS     there is a manifest already, or two URIs lead to the same index
+ *   UDS_ERR_EXISTS     there is a manifest already, or two URIs lead to the same index, or to
+ *                      parts of one file or device that overlap (uds_io_overlap())
  *   UDS_ERR_MISMATCH   a shard of another geometry than the first one
  *   UDS_ERR_NOT_EMPTY  a shard has records, and there are several
  *   -ENOMEM, ...       no memory; what opening and reading a shard, or writing the manifest, said
@@ -271,7 +272,7 @@ int uds_shards_get_shard(struct uds_shards *shards, uint32_t number,
  * uds_shards_resume(), also after a crash; requests are answered as before.
  *
  * Returns 0, or
- *   UDS_ERR_EXISTS     the index is one of the shards already
+ *   UDS_ERR_EXISTS     the index is one of the shards already, or has bytes in common with one
  *   UDS_ERR_MISMATCH   it is of another geometry; or another program changed the manifest
  *   UDS_ERR_BAD_STATE  another shard is being added or removed
  *   UDS_ERR_READ_ONLY  the shards were opened read-only

@@ -21,8 +21,25 @@ static void take_geometry(struct manifest *manifest, const struct uds_configurat
 	manifest->geometry.remapped_virtual = manifest->geometry.remapped_physical = 0;
 }
 
+/* Parts of one file or device, each with an index of its own, would write over each other. */
+static int check_apart(const struct shard_check *check, const struct manifest *manifest,
+		       const char *uri, struct uds_io *const *ios, struct uds_message *message)
+{
+	unsigned int number = manifest->count;
+
+	for (unsigned int i = 0; i < number; i++) {
+		if (uds_io_overlap(ios[number], ios[i]))
+			return failure(message, UDS_ERR_EXISTS,
+				       "%.100s: shards %u and %u, %.150s and %.150s, have bytes in "
+				       "common",
+				       check->name, i + 1, number + 1, manifest->uris[i], uri);
+	}
+	return 0;
+}
+
 static int check_new(const struct shard_check *check, struct manifest *manifest, const char *uri,
-		     const struct uds_index_info *info, bool only, struct uds_message *message)
+		     const struct uds_index_info *info, bool only, struct uds_io *const *ios,
+		     struct uds_message *message)
 {
 	unsigned int number = manifest->count;
 	unsigned int other = manifest_find(manifest, info->volume_nonce);
@@ -32,6 +49,9 @@ static int check_new(const struct shard_check *check, struct manifest *manifest,
 		return failure(message, UDS_ERR_EXISTS,
 			       "%.100s: shards %u and %u, %.150s and %.150s, are the same index",
 			       check->name, other + 1, number + 1, manifest->uris[other], uri);
+	r = check_apart(check, manifest, uri, ios, message);
+	if (r < 0)
+		return r;
 	if (number == 0)
 		take_geometry(manifest, &info->configuration);
 	if (!geometry_is_same(&info->configuration, &manifest->geometry))
@@ -51,23 +71,23 @@ static int check_new(const struct shard_check *check, struct manifest *manifest,
 		     : 0;
 }
 
+/* @ios: of the shards so far; the new one's is added, to be closed by the caller. */
 static int add_new(const struct shard_check *check, struct manifest *manifest, const char *uri,
-		   bool only, struct uds_message *message)
+		   bool only, struct uds_io **ios, struct uds_message *message)
 {
 	struct uds_index_info info = UDS_INDEX_INFO_INIT;
-	struct uds_io *io;
+	unsigned int number = manifest->count;
 	int r;
 
 	if (uri[0] == '\0')
 		return failure(message, -EINVAL, "%.100s: the name of shard %u is empty",
-			       check->name, manifest->count + 1);
-	r = shard_open_io(check, uri, manifest->count, false, message, &io);
+			       check->name, number + 1);
+	r = shard_open_io(check, uri, number, false, message, &ios[number]);
 	if (r < 0)
 		return r;
-	r = shard_read_info(check, uri, manifest->count, io, message, &info);
+	r = shard_read_info(check, uri, number, ios[number], message, &info);
 	if (r == 0)
-		r = check_new(check, manifest, uri, &info, only, message);
-	uds_io_close(io);
+		r = check_new(check, manifest, uri, &info, only, ios, message);
 	return r;
 }
 
@@ -76,6 +96,7 @@ UDS_PUBLIC int uds_shards_format(const char *manifest, const char *const *uris, 
 				 struct uds_message *ret_message)
 {
 	struct uds_shards_options taken;
+	struct uds_io *ios[UDS_SHARDS_MAX] = { NULL };
 	struct manifest_place place;
 	struct manifest made;
 	struct uds_env env;
@@ -91,7 +112,10 @@ UDS_PUBLIC int uds_shards_format(const char *manifest, const char *const *uris, 
 			       manifest, UDS_SHARDS_MAX, count);
 	manifest_start(&made, &env);
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = add_new(&check, &made, uris[i], count == 1, ret_message);
+		r = add_new(&check, &made, uris[i], count == 1, ios, ret_message);
+	/* Open until here, to be compared. */
+	for (size_t i = 0; i < count && ios[i] != NULL; i++)
+		uds_io_close(ios[i]);
 	made.generation = 1;
 	if (r == 0)
 		r = manifest_place_replace(&place, &made, ret_message);

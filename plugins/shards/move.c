@@ -60,6 +60,13 @@ static int check_joining(const struct uds_shards *shards, const char *uri, struc
 		return failure(message, UDS_ERR_EXISTS,
 			       "%.100s: %.150s is the index of shard %u (%.150s) already",
 			       shards->name, uri, other + 1, manifest->uris[other]);
+	for (unsigned int i = 0; i < manifest->count; i++) {
+		/* Where no lock was in the way. */
+		if (uds_io_overlap(io, shards->shards[i]->io))
+			return failure(message, UDS_ERR_EXISTS,
+				       "%.100s: %.150s has bytes in common with shard %u (%.150s)",
+				       shards->name, uri, i + 1, manifest->uris[i]);
+	}
 	if (!geometry_is_same(&ret_info->configuration, &manifest->geometry))
 		return failure(message, UDS_ERR_MISMATCH,
 			       "%.100s: %.150s is of another geometry than the shards",

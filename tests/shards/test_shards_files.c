@@ -175,6 +175,49 @@ START_TEST(parts_of_one_file_cannot_be_shards_together)
 }
 END_TEST
 
+/* Each is an index of its own, as long as neither has grown into the other. */
+START_TEST(parts_that_overlap_are_refused)
+{
+	static const char *const uris[] = { "partition:d", "partition:d?length=7M" };
+	char parts[3][600], expected[1400];
+	const char *given[3];
+	FILE *file;
+	struct files f;
+
+	start(&f);
+	file = fopen(f.paths[PARTS], "w");
+	ck_assert_ptr_nonnull(file);
+	fclose(file);
+	ck_assert_int_eq(truncate(f.paths[PARTS], 32 << 20), 0);
+	for (int i = 0; i < 3; i++) {
+		snprintf(parts[i], sizeof(parts[i]), "file:%s?offset=%dM&length=8M", f.paths[PARTS],
+			 i == 0 ? 16 : 4 * i);
+		given[i] = parts[i];
+		make_index(parts[i], (uint8_t)(3 + i));
+	}
+	snprintf(expected, sizeof(expected),
+		 "shards 2 and 3, %.150s and %.150s, have bytes in common", parts[1], parts[2]);
+	ck_assert_int_eq(uds_shards_format(f.paths[MANIFEST], given, 3, NULL, &f.message),
+			 UDS_ERR_EXISTS);
+	ck_assert_msg(strstr(f.message.text, expected) != NULL, "%s", f.message.text);
+	ck_assert_int_ne(access(f.paths[MANIFEST], F_OK), 0);
+	format(&f, parts[0], parts[2]);
+	unlink(f.paths[MANIFEST]);
+	/* Where nothing is locked a shard that joins is looked at, too. */
+	partitions_start();
+	make_index("partition:d?offset=1M", 8);
+	format(&f, "partition:d?offset=1M", NULL);
+	ck_assert_int_eq(uds_shards_open(f.paths[MANIFEST], NULL, &f.message, &f.shards), 0);
+	make_index(uris[_i], 9);
+	ck_assert_int_eq(uds_shards_add(f.shards, uris[_i], NULL, NULL), UDS_ERR_EXISTS);
+	uds_shards_error_message(f.shards, &f.message);
+	snprintf(expected, sizeof(expected),
+		 "%s has bytes in common with shard 1 (partition:d?offset=1M)", uris[_i]);
+	ck_assert_msg(strstr(f.message.text, expected) != NULL, "%s", f.message.text);
+	end(&f);
+}
+END_TEST
+
 /* Nor is anything said of what another program has. */
 START_TEST(what_others_have_locked_is_only_locked)
 {
@@ -291,6 +334,7 @@ int main(void)
 	tcase_add_loop_test(tcase, one_file_by_two_names_is_named, 0, 4);
 	tcase_add_test(tcase, a_shard_by_another_name_is_not_added);
 	tcase_add_test(tcase, parts_of_one_file_cannot_be_shards_together);
+	tcase_add_loop_test(tcase, parts_that_overlap_are_refused, 0, 2);
 	tcase_add_test(tcase, what_others_have_locked_is_only_locked);
 	tcase_add_test(tcase, devices_on_one_disk_are_not_in_each_others_way);
 	suite_add_tcase(suite, tcase);

@@ -262,6 +262,24 @@ def one_file_by_two_names_is_named():
             has(uds("find", wrong, status=DAMAGE).out, says)
 
 
+def parts_of_one_file_are_told_apart():
+    built()
+    with Folder() as folder:
+        whole, manifest = (os.path.join(folder, name) for name in ("whole", "manifest"))
+        with open(whole, "wb") as file:
+            file.truncate(64 << 20)
+        parts = ["file:%s?offset=%dM&length=16M" % (whole, at) for at in (0, 8, 40)]
+        for part in parts:
+            uds("create", "--page-size", 4096, "--record-pages", 4, "--chapters", 32, part)
+        uds("shards", "create", manifest, parts[2], *parts[:2], status=FAILED,
+            says="shards 2 and 3, %s and %s, have bytes in common" % (parts[0], parts[1]))
+        equal(os.path.exists(manifest), False)
+        # These have not, but there is one lock for both.
+        uds("shards", "create", manifest, parts[0], parts[2])
+        equal(uds("peek", manifest, stdin="00" * 16 + "\n").out, "-\n")
+        uds("exec", manifest, status=FAILED, says=[parts[0], parts[2], "which is locked as a whole"])
+
+
 def info_looks_at_each_shard():
     built()
     with Folder() as folder:
@@ -446,5 +464,5 @@ if __name__ == "__main__":
                    a_scan_remembers_in_shards, a_scan_leaves_out_what_its_shards_lie_in,
                    from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
                    what_does_not_belong_together_is_refused_by_name, what_is_refused_leaves_all_files_as_they_are,
-                   one_file_by_two_names_is_named, info_looks_at_each_shard, find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
+                   one_file_by_two_names_is_named, parts_of_one_file_are_told_apart, info_looks_at_each_shard, find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
                    shards_are_recovered_together, shards_are_repaired_each, wrong_uses_are_refused]))
