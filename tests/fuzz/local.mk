@@ -23,6 +23,14 @@ fuzz_sources = \
 	tools/text.c tools/text.h
 
 fuzz_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support -I$(top_srcdir)/tools
+if HAVE_SHARDS
+fuzz_sources += tests/fuzz/shards.c
+fuzz_cppflags += -DFUZZ_WITH_SHARDS -I$(top_srcdir)/plugins
+fuzz_ldadd = plugins/shards/libcore.la lib/libcore.la $(JANSSON_LIBS)
+else
+fuzz_ldadd = lib/libcore.la
+EXTRA_DIST += tests/fuzz/shards.c
+endif
 
 fuzz_tests = tests/fuzz/test_corpora
 check_PROGRAMS += $(fuzz_tests)
@@ -30,7 +38,7 @@ TESTS += $(fuzz_tests)
 tests_fuzz_test_corpora_SOURCES = tests/fuzz/test_corpora.c $(fuzz_sources)
 tests_fuzz_test_corpora_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_test_corpora_CFLAGS = $(TEST_CFLAGS)
-tests_fuzz_test_corpora_LDADD = lib/libcore.la
+tests_fuzz_test_corpora_LDADD = $(fuzz_ldadd)
 
 # What the corpora begin with: make tests/fuzz/make_seeds && tests/fuzz/make_seeds FOLDER.
 EXTRA_PROGRAMS += tests/fuzz/make_seeds
@@ -39,7 +47,7 @@ tests_fuzz_make_seeds_SOURCES = tests/fuzz/make_seeds.c $(fuzz_sources) \
 	tests/support/vdo_image.c tests/support/vdo_image.h
 tests_fuzz_make_seeds_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_make_seeds_CFLAGS = $(TEST_CFLAGS)
-tests_fuzz_make_seeds_LDADD = lib/libcore.la
+tests_fuzz_make_seeds_LDADD = $(fuzz_ldadd)
 
 EXTRA_DIST += tests/fuzz/build tests/fuzz/fuzz tests/fuzz/entry.c tests/fuzz/uds.dict tests/fuzz/corpus \
 	tests/fuzz/oss-fuzz/Dockerfile tests/fuzz/oss-fuzz/build.sh tests/fuzz/oss-fuzz/project.yaml

@@ -549,6 +549,39 @@ static void lvm(void)
 	texts("lvm_group", odd, false);
 }
 
+/* As manifest_print() writes it, and what it refuses. */
+static void manifests(void)
+{
+#define HEAD(version, generation, state)                                              \
+	"{\n  \"format\": \"uds-shards\",\n  \"version\": " version ",\n  "           \
+	"\"generation\": " generation ",\n  \"state\": \"" state "\",\n  "            \
+	"\"geometry\": {\n    \"page_bytes\": 4096,\n    "                            \
+	"\"record_pages_per_chapter\": 1,\n    \"chapters_per_volume\": 16,\n    "    \
+	"\"sparse_chapters_per_volume\": 0,\n    \"cache_chapters\": 7,\n    "        \
+	"\"volume_index_mean_delta\": 4096,\n    \"sparse_sample_rate\": 0\n  },\n  " \
+	"\"shards\": [\n"
+#define SHARD(uri, nonce, role)                                                        \
+	"    {\n      \"uri\": \"" uri "\",\n      \"volume_nonce\": \"" nonce "\",\n" \
+	"      \"role\": \"" role "\"\n    }"
+	static const char *const texts_of[] = {
+		HEAD("1", "1", "stable")
+			SHARD("/data/a.uds", "0x0123456789abcdef", "member") "\n  ]\n}\n",
+		HEAD("1", "7", "moving")
+			SHARD("/data/a.uds", "0x0123456789abcdef", "member") ",\n" SHARD(
+				"file:/data/b%FF?uring=1", "0x00000000000000ff",
+				"joining") ",\n" SHARD("nbd://h/x\\u00e4\\n", "0xffffffffffffffff",
+						       "member") "\n  ]\n}\n",
+		HEAD("1", "4611686018427387904", "moving")
+			SHARD("a", "0x0000000000000001", "leaving") ",\n" SHARD(
+				"b", "0x0000000000000002", "member") "\n  ]\n}\n",
+		HEAD("2", "9223372036854775808", "stable") "]}",
+		"[[[[{\"format\": \"uds-shards\", \"version\": 1e0",
+		NULL,
+	};
+
+	texts("shards_manifest", texts_of, false);
+}
+
 /* Bytes that look like what a long session does. */
 static void operations(void)
 {
@@ -591,6 +624,7 @@ int main(int argc, char **argv)
 	cow_image(2, 9000, 8);
 	hand_made();
 	lvm();
+	manifests();
 	operations();
 	return 0;
 }

@@ -9,6 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* FUZZ_WITH_SHARDS: with libuds-shards, which needs jansson. */
+#ifdef FUZZ_WITH_SHARDS
+#define FUZZ_SHARDS(X) X(shards_manifest)
+#else
+#define FUZZ_SHARDS(X)
+#endif
+
 #define FUZZ_TARGETS(X)     \
 	X(region_table)     \
 	X(super_block)      \
@@ -32,6 +39,7 @@
 	X(snapshot_image)   \
 	X(uri)              \
 	X(lines)            \
+	FUZZ_SHARDS(X)      \
 	X(index_operations) \
 	X(snapshot_operations)
 
