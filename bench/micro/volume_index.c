@@ -125,7 +125,7 @@ static void peek_many(const struct volume_index *index, const struct uds_record_
 			volume_index_locate(index, &batch[i], &ret_records[i].place);
 		if (i >= LISTS_AHEAD && i - LISTS_AHEAD < count)
 			volume_index_prefetch(index, &ret_records[i - LISTS_AHEAD].place,
-					      HINT_LOOK);
+					      HINT_PEEK);
 		if (i >= HEADS_AHEAD) {
 			struct hint *record = &ret_records[i - HEADS_AHEAD];
 			struct name_place place = record->place;

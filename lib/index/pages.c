@@ -17,7 +17,8 @@ static void find_searches(struct batch *batch, size_t first)
 		struct operation *operation = &batch->operations[i];
 
 		if (i + BATCH_AHEAD < batch->count)
-			operation_prefetch(batch, &batch->operations[i + BATCH_AHEAD]);
+			volume_index_prefetch(batch->index->volume_index,
+					      &batch->operations[i + BATCH_AHEAD].place, HINT_PEEK);
 		/* Those that are done, or must fail, want nothing. */
 		if (operation_check(batch->index, operation) == 0 &&
 		    lookup_wants_search(batch, operation, &batch->searches[count],

@@ -25,7 +25,6 @@ int list_shape_make(const struct geometry *geometry, enum sub_index sub,
 	struct list_shape shape = { 0 };
 	const struct volume_index_parameters *p = &shape.parameters;
 	unsigned int bucket_bits;
-	unsigned int high_bits;
 	int r;
 
 	volume_index_parameters_make(geometry, sub, &shape.parameters);
@@ -36,15 +35,18 @@ int list_shape_make(const struct geometry *geometry, enum sub_index sub,
 	bucket_bits = choose_bucket_bits(p->address_bits, (uint64_t)p->records_per_chapter *
 								  p->chapter_count / p->list_count);
 	/*
-	 * The low eight bits of a chapter number have a byte of their own, so that all entries of a
-	 * list can be compared at once; the bits above go to the rest.
+	 * The highest eight bits of a chapter number have a byte of their own, so that all entries
+	 * of a list can be compared at once; the bits below go to the rest.
 	 */
-	high_bits = p->chapter_bits > 8 ? p->chapter_bits - 8 : 0;
+	shape.chapter_low_bits = p->chapter_bits > 8 ? p->chapter_bits - 8 : 0;
+	shape.chapter_low_mask = (UINT32_C(1) << shape.chapter_low_bits) - 1;
 	shape.buckets = UINT32_C(1) << bucket_bits;
 	shape.low_bits = p->address_bits - bucket_bits;
 	shape.low_mask = (UINT32_C(1) << shape.low_bits) - 1;
 	/* At least one bit, so that shifting by it is always a shift. */
-	shape.rest_bits = shape.low_bits + high_bits > 0 ? shape.low_bits + high_bits : 1;
+	shape.rest_bits = shape.low_bits + shape.chapter_low_bits;
+	if (shape.rest_bits == 0)
+		shape.rest_bits = 1;
 	shape.rest_mask = (UINT64_C(1) << shape.rest_bits) - 1;
 	shape.chapter_mask = p->chapter_mask;
 	*ret_shape = shape;
@@ -202,11 +204,10 @@ void list_set_value(struct list_zone *zone, struct list_head *head, uint32_t pos
 	const struct list_shape *shape = zone->shape;
 	struct list_view view = list_view_of(zone, head);
 	uint64_t bit = (uint64_t)position * shape->rest_bits + shape->low_bits;
-	unsigned int width = shape->rest_bits - shape->low_bits;
 
 	/* In place: the value has the same bits for every chapter, so nothing moves. */
-	view.chapters[-1 - (ptrdiff_t)position] = (uint8_t)value;
-	put_bits(view.rest, bit, width, (uint32_t)(value >> 8));
+	view.chapters[-1 - (ptrdiff_t)position] = list_chapter_byte(shape, value);
+	put_bits(view.rest, bit, shape->chapter_low_bits, list_chapter_rest(shape, value));
 }
 
 bool list_is_stale(const struct list_zone *zone, const struct list_head *head, uint64_t value)

@@ -11,10 +11,12 @@
  *
  *	owner	4 bytes
  *	upper	for each bucket as many 1 bits as it has entries, then a 0 bit; whole 32-bit words
- *	rest	for each entry its key's low bits, and above them the chapter's bits from bit 8 on
+ *	rest	for each entry its key's low bits, and above them the chapter's bits below the
+ *		highest 8
  *	...	free bytes
- *	chapters  the low 8 bits of each entry's chapter, one byte each, the last entry first, so
- *		that the free bytes serve both planes; stale entries are found here with vectors
+ *	chapters  the highest 8 bits of each entry's chapter, one byte each, the last entry first,
+ *		so that the free bytes serve both planes. Here the oldest entries are found with
+ *		vectors: the highest bits tell nearly all others from them
  *	names	one for each collision entry: its number in the list (u16), then 16 bytes; in order
  *
  * Entries are in the order of the format: sorted by key; entries of equal key are an ordinary one
@@ -65,8 +67,10 @@ struct list_shape {
 	uint32_t buckets;
 	uint32_t low_mask;
 	unsigned int low_bits;	/* of a key, below its bucket number */
-	unsigned int rest_bits; /* low bits and the chapter's high bits; at most 55 */
+	unsigned int rest_bits; /* low bits and the chapter's low bits; at most 55 */
 	uint64_t rest_mask;
+	unsigned int chapter_low_bits; /* of a chapter, those that are in the rest */
+	uint32_t chapter_low_mask;
 	uint64_t chapter_mask;
 	struct delta_code code;
 	struct volume_index_parameters parameters;
@@ -264,7 +268,19 @@ static inline uint64_t list_value(const struct list_shape *shape, const struct l
 {
 	uint64_t rest = list_rest(shape, view->rest, position) & shape->rest_mask;
 
-	return view->chapters[-1 - (int32_t)position] | rest >> shape->low_bits << 8;
+	return (uint64_t)view->chapters[-1 - (int32_t)position] << shape->chapter_low_bits |
+	       rest >> shape->low_bits;
+}
+
+/* The byte of a chapter, and what is left of it for the rest. */
+static inline uint8_t list_chapter_byte(const struct list_shape *shape, uint64_t value)
+{
+	return (uint8_t)(value >> shape->chapter_low_bits);
+}
+
+static inline uint32_t list_chapter_rest(const struct list_shape *shape, uint64_t value)
+{
+	return (uint32_t)value & shape->chapter_low_mask;
 }
 
 static inline uint32_t list_name_position(const struct list_view *view, uint32_t which)

@@ -5,6 +5,7 @@
  *	LIST_OPERATIONS	the name of the struct list_operations that it defines
  *	LIST_FORM_NAME		the form's name, for tests and benchmarks
  *	LIST_CANDIDATES	a function: which of up to 64 bytes, minus a start, are at most a limit
+ *	LIST_LEAST	a function: the least of some bytes, of which there is one, minus a start
  */
 #include <stddef.h>
 
@@ -114,7 +115,8 @@ LIST_INLINE void store_entry(const struct list_shape *shape, struct list_view *v
 {
 	uint32_t upper_bytes = list_upper_bytes(shape, view->entries + 1);
 	uint32_t rest_length = view->entries * shape->rest_bits;
-	uint64_t rest = (address & shape->low_mask) | value >> 8 << shape->low_bits;
+	uint64_t rest = (address & shape->low_mask) | (uint64_t)list_chapter_rest(shape, value)
+							      << shape->low_bits;
 
 	if (view->collisions > 0 || name != NULL) {
 		uint32_t which = list_name_from(view, position);
@@ -133,7 +135,7 @@ LIST_INLINE void store_entry(const struct list_shape *shape, struct list_view *v
 	}
 	memmove(view->chapters - view->entries - 1, view->chapters - view->entries,
 		view->entries - position);
-	view->chapters[-1 - (ptrdiff_t)position] = (uint8_t)value;
+	view->chapters[-1 - (ptrdiff_t)position] = list_chapter_byte(shape, value);
 	if (upper_bytes != view->upper_bytes) {
 		memmove(view->rest + 4, view->rest, (rest_length + 7) / 8);
 		view->rest += 4;
@@ -198,8 +200,12 @@ LIST_INLINE void cut_entry(const struct list_shape *shape, struct list_view *vie
 		view->entries - position - 1);
 	bits_remove(view->upper, bit, view->entries + shape->buckets, 1);
 	bits_remove(view->rest, position * shape->rest_bits, rest_length, shape->rest_bits);
-	if (upper_bytes != view->upper_bytes)
+	view->entries--;
+	if (upper_bytes != view->upper_bytes) {
 		memmove(view->rest - 4, view->rest, (rest_length - shape->rest_bits + 7) / 8);
+		view->rest -= 4;
+		view->upper_bytes = upper_bytes;
+	}
 }
 
 LIST_INLINE void cut_name(struct list_view *view, uint32_t which)
@@ -212,30 +218,31 @@ LIST_INLINE void cut_name(struct list_view *view, uint32_t which)
 	view->collisions--;
 }
 
-LIST_INLINE void remove_entry(struct list_zone *zone, struct list_head *head, uint32_t position)
+/* @view: of the list as it is; then of the list as it will be. */
+LIST_INLINE void remove_entry(struct list_zone *zone, struct list_head *head,
+			      struct list_view *view, uint32_t position)
 {
 	const struct list_shape *shape = zone->shape;
-	struct list_view view = list_view_of(zone, head);
-	uint32_t bit = entry_bit(view.upper, view.upper_bytes, position);
+	uint32_t bit = entry_bit(view->upper, view->upper_bytes, position);
 	bool cut_a_name = false;
 	uint32_t share;
 
-	if (view.collisions > 0) {
-		uint32_t which = list_name_from(&view, position);
+	if (view->collisions > 0) {
+		uint32_t which = list_name_from(view, position);
 
 		/* Its own name, or that of the collision entry which becomes the ordinary one. */
-		if (which < view.collisions && list_name_position(&view, which) <= position + 1) {
-			cut_name(&view, which);
+		if (which < view->collisions && list_name_position(view, which) <= position + 1) {
+			cut_name(view, which);
 			cut_a_name = true;
 		}
-		renumber_names(&view, which, -1);
+		renumber_names(view, which, -1);
 	}
 	if (cut_a_name)
 		share = collision_share(shape);
 	else
-		share = ordinary_share(shape, &view, key_at(shape, &view, bit, position), bit,
+		share = ordinary_share(shape, view, key_at(shape, view, bit, position), bit,
 				       position, bit + 1, position + 1);
-	cut_entry(shape, &view, position, bit);
+	cut_entry(shape, view, position, bit);
 	head->entries--;
 	head->flush -= cut_a_name;
 	head->coded_bits = (uint16_t)(head->coded_bits - share);
@@ -256,7 +263,9 @@ LIST_INLINE void give_back_room(struct list_zone *zone, struct list_head *head)
 LIST_TARGET static void remove_one(struct list_zone *zone, struct list_head *head,
 				   uint32_t position)
 {
-	remove_entry(zone, head, position);
+	struct list_view view = list_view_of(zone, head);
+
+	remove_entry(zone, head, &view, position);
 	give_back_room(zone, head);
 }
 
@@ -271,8 +280,8 @@ LIST_INLINE uint64_t relative(const struct list_shape *shape, const struct list_
 }
 
 /*
- * Removes all entries less than @count above @start, given that these are less than @limit + 1
- * above it in the low 8 bits. Returns the least distance that is left among those looked at,
+ * Removes all entries less than @count above @start, given that the bytes of their chapters are at
+ * most @limit above that of @start. Returns the least distance that is left among those looked at,
  * or the mask.
  *
  * The bytes are looked at from the last entry to the first, so removals change no number that
@@ -282,45 +291,56 @@ LIST_INLINE uint64_t sweep_candidates(struct list_zone *zone, struct list_head *
 				      uint64_t start, uint64_t count, uint8_t limit)
 {
 	const struct list_shape *shape = zone->shape;
+	const uint8_t first = list_chapter_byte(shape, start);
 	uint64_t best = shape->chapter_mask;
 	uint32_t left = head->entries;
+	struct list_view view = { 0 };
 
+	if (left > 0)
+		view = list_view_of(zone, head);
 	while (left > 0) {
-		struct list_view view = list_view_of(zone, head);
 		unsigned int some = left < 64 ? left : 64;
-		uint64_t near = LIST_CANDIDATES(view.chapters - left, some, (uint8_t)start, limit);
+		uint64_t near = LIST_CANDIDATES(view.chapters - left, some, first, limit);
 
 		for (; near != 0; near &= near - 1) {
 			uint32_t position = left - 1 - (uint32_t)__builtin_ctzll(near);
 			uint64_t distance = relative(shape, &view, position, start);
 
-			if (distance < count) {
-				remove_entry(zone, head, position);
-				view = list_view_of(zone, head);
-			} else if (distance < best) {
+			if (distance < count)
+				remove_entry(zone, head, &view, position);
+			else if (distance < best)
 				best = distance;
-			}
 		}
 		left -= some;
 	}
 	return best;
 }
 
-/* The least distance of any entry. */
+/* The least distance of any entry, given that of all bytes those from @first on come first. */
 LIST_INLINE uint64_t least_distance(const struct list_zone *zone, const struct list_head *head,
-				    uint64_t start)
+				    uint64_t start, uint8_t first)
 {
 	const struct list_shape *shape = zone->shape;
 	uint64_t best = shape->chapter_mask;
+	uint32_t left = head->entries;
 	struct list_view view;
+	uint8_t nearest;
 
-	if (head->entries == 0)
+	if (left == 0)
 		return best;
 	view = list_view_of(zone, head);
-	for (uint32_t i = 0; i < view.entries; i++) {
-		uint64_t distance = relative(shape, &view, i, start);
+	nearest = (uint8_t)(first + LIST_LEAST(view.chapters - left, left, first));
+	while (left > 0) {
+		unsigned int some = left < 64 ? left : 64;
+		uint64_t near = LIST_CANDIDATES(view.chapters - left, some, nearest, 0);
 
-		best = distance < best ? distance : best;
+		for (; near != 0; near &= near - 1) {
+			uint32_t position = left - 1 - (uint32_t)__builtin_ctzll(near);
+			uint64_t distance = relative(shape, &view, position, start);
+
+			best = distance < best ? distance : best;
+		}
+		left -= some;
 	}
 	return best;
 }
@@ -331,6 +351,7 @@ LIST_TARGET static void sweep(struct list_zone *zone, struct list_head *head)
 	uint64_t mask = shape->chapter_mask;
 	uint64_t from = list_head_flush_from(head);
 	uint64_t start = from & mask;
+	uint64_t before = start & shape->chapter_low_mask; /* chapters with the same byte */
 	uint64_t count = zone->low - from;
 	uint64_t limit;
 	uint64_t best;
@@ -338,11 +359,15 @@ LIST_TARGET static void sweep(struct list_zone *zone, struct list_head *head)
 
 	if (count > mask)
 		count = mask + 1;
-	/* The oldest that stays is near, so that most often the first look finds it as well. */
-	limit = count + 15 < 255 && mask >= 255 ? count + 15 : 255;
+	limit = (before + count - 1) >> shape->chapter_low_bits;
+	/* Bytes that have less than eight bits do not wrap around as chapters do. */
+	if (limit > 255 || mask < 255)
+		limit = 255;
 	best = sweep_candidates(zone, head, start, count, (uint8_t)limit);
-	if (best > limit && limit < 255)
-		best = least_distance(zone, head, start);
+	/* The oldest that stays may have the byte of the newest that went; most often it has not. */
+	if (limit < 255 && (before + best) >> shape->chapter_low_bits > limit)
+		best = least_distance(zone, head, start,
+				      (uint8_t)(list_chapter_byte(shape, start) + limit + 1));
 	if (head->entries == 0) {
 		if (head->block != NO_BLOCK)
 			list_give_back(zone, head);

@@ -35,7 +35,8 @@ static void write_upper(const struct list_shape *shape, const struct list_view *
 
 static inline uint64_t rest_of(const struct list_shape *shape, uint32_t key, uint32_t value)
 {
-	return (key & shape->low_mask) | (uint64_t)(value >> 8) << shape->low_bits;
+	return (key & shape->low_mask) | (uint64_t)list_chapter_rest(shape, value)
+						 << shape->low_bits;
 }
 
 /* From entry @from on, a multiple of eight. */
@@ -62,10 +63,11 @@ static void write_rest(const struct list_shape *shape, const struct list_view *v
 }
 
 /* Chapters run down from the back, so that both ends of a block can grow without a move. */
-static void write_chapters(const struct list_view *view, const uint32_t *values, uint32_t from)
+static void write_chapters(const struct list_shape *shape, const struct list_view *view,
+			   const uint32_t *values, uint32_t from)
 {
 	for (uint32_t i = from; i < view->entries; i++)
-		view->chapters[-1 - (ptrdiff_t)i] = (uint8_t)values[i];
+		view->chapters[-1 - (ptrdiff_t)i] = list_chapter_byte(shape, values[i]);
 }
 
 void list_planes_write_portably(const struct list_shape *shape, const struct list_view *view,
@@ -73,7 +75,7 @@ void list_planes_write_portably(const struct list_shape *shape, const struct lis
 {
 	write_upper(shape, view, keys);
 	write_rest(shape, view, keys, values, 0);
-	write_chapters(view, values, 0);
+	write_chapters(shape, view, values, 0);
 }
 
 void list_planes_read_portably(const struct list_shape *shape, const struct list_view *view,
@@ -83,7 +85,7 @@ void list_planes_read_portably(const struct list_shape *shape, const struct list
 	uint32_t word = 0;
 
 	for (uint32_t i = 0; i < view->entries; i++) {
-		uint64_t rest = list_rest(shape, view->rest, i) & shape->rest_mask;
+		uint32_t rest = (uint32_t)list_rest(shape, view->rest, i) & shape->low_mask;
 		uint32_t bit;
 
 		/* Words without an entry: buckets that are empty. */
@@ -91,9 +93,8 @@ void list_planes_read_portably(const struct list_shape *shape, const struct list
 			bits = load64(view->upper + 8 * (size_t)++word);
 		bit = 64 * word + (uint32_t)__builtin_ctzll(bits);
 		bits &= bits - 1;
-		ret_keys[i] = (bit - i) << shape->low_bits | ((uint32_t)rest & shape->low_mask);
-		ret_values[i] = view->chapters[-1 - (ptrdiff_t)i] |
-				(uint32_t)(rest >> shape->low_bits << 8);
+		ret_keys[i] = (bit - i) << shape->low_bits | rest;
+		ret_values[i] = (uint32_t)list_value(shape, view, i);
 	}
 }
 
@@ -197,7 +198,9 @@ AVX2 static void write_avx2(const struct list_shape *shape, const struct list_vi
 			    const uint32_t *keys, const uint32_t *values)
 {
 	const __m128i low_bits = _mm_cvtsi32_si128((int)shape->low_bits);
+	const __m128i chapter_bits = _mm_cvtsi32_si128((int)shape->chapter_low_bits);
 	const __m256i low_mask = _mm256_set1_epi32((int)shape->low_mask);
+	const __m256i chapter_mask = _mm256_set1_epi32((int)shape->chapter_low_mask);
 	uint8_t *rest = view->rest;
 	uint32_t i = 0;
 
@@ -206,14 +209,16 @@ AVX2 static void write_avx2(const struct list_shape *shape, const struct list_vi
 	for (; i + 8 <= view->entries; i += 8, rest += shape->rest_bits) {
 		const __m256i value = load_lanes(values + i);
 		const __m256i lower = _mm256_and_si256(load_lanes(keys + i), low_mask);
-		const __m256i upper = _mm256_sll_epi32(_mm256_srli_epi32(value, 8), low_bits);
+		const __m256i upper =
+			_mm256_sll_epi32(_mm256_and_si256(value, chapter_mask), low_bits);
 
 		pack_rest(rest, _mm256_or_si256(lower, upper), shape->rest_bits);
 		/* Then these: it goes beyond its end by no more than they take. */
-		store64(view->chapters - 8 - i, pack_chapters(value));
+		store64(view->chapters - 8 - i,
+			pack_chapters(_mm256_srl_epi32(value, chapter_bits)));
 	}
 	write_rest(shape, view, keys, values, i);
-	write_chapters(view, values, i);
+	write_chapters(shape, view, values, i);
 }
 
 #define BITS_BELOW(byte, bit) ((unsigned int)__builtin_popcount((byte) & ((1u << (bit)) - 1)))
@@ -286,6 +291,7 @@ AVX2 static void read_avx2(const struct list_shape *shape, const struct list_vie
 			   uint32_t *ret_keys, uint32_t *ret_values)
 {
 	const __m128i low_bits = _mm_cvtsi32_si128((int)shape->low_bits);
+	const __m128i chapter_bits = _mm_cvtsi32_si128((int)shape->chapter_low_bits);
 	const __m256i low_mask = _mm256_set1_epi32((int)shape->low_mask);
 	const struct rest_lanes lanes = make_rest_lanes(shape);
 	const uint8_t *from = view->rest;
@@ -295,13 +301,12 @@ AVX2 static void read_avx2(const struct list_shape *shape, const struct list_vie
 		const __m256i rest = unpack_rest(&lanes, from);
 		const __m256i buckets = load_lanes(ret_keys + i);
 		const uint64_t chapters = __builtin_bswap64(load64(view->chapters - 8 - i));
-		const __m256i low = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)chapters));
+		const __m256i high = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)chapters));
 
 		store_lanes(ret_keys + i, _mm256_or_si256(_mm256_sll_epi32(buckets, low_bits),
 							  _mm256_and_si256(rest, low_mask)));
-		store_lanes(ret_values + i,
-			    _mm256_or_si256(
-				    low, _mm256_slli_epi32(_mm256_srl_epi32(rest, low_bits), 8)));
+		store_lanes(ret_values + i, _mm256_or_si256(_mm256_sll_epi32(high, chapter_bits),
+							    _mm256_srl_epi32(rest, low_bits)));
 	}
 }
 

@@ -205,7 +205,8 @@ void volume_index_prefetch(const struct volume_index *index, const struct name_p
 	 * A list that has to be swept first is read as a whole, and so is one that an insertion
 	 * will shift.
 	 */
-	if (purpose == HINT_LOOK && list_head_flush_from(head) >= zone->low) {
+	if (purpose == HINT_PEEK ||
+	    (purpose == HINT_LOOK && list_head_flush_from(head) >= zone->low)) {
 		prefetch_for_find(zone->shape, &view, place->address);
 	} else {
 		const uint8_t *block = view.upper - POOL_BLOCK_HEAD;
@@ -424,8 +425,9 @@ static uint64_t count_value(const struct list_zone *zone, const struct list_head
 	struct list_view view = list_view_of(zone, head);
 	uint64_t count = 0;
 
-	/* Most lists have none. The low bits of all chapters lie together. */
-	if (memchr(view.chapters - view.entries, (uint8_t)value, view.entries) == NULL ||
+	/* Many lists have none. The highest bits of all chapters lie together. */
+	if (memchr(view.chapters - view.entries, list_chapter_byte(zone->shape, value),
+		   view.entries) == NULL ||
 	    list_is_stale(zone, head, value))
 		return 0;
 	for (uint32_t i = 0; i < view.entries; i++)

@@ -103,8 +103,9 @@ void volume_index_locate(const struct volume_index *index, const struct uds_reco
 
 /* What a list is fetched for. */
 enum hint_purpose {
-	HINT_LOOK = 0,	 /* a get that will mostly find nothing, or a peek */
-	HINT_CHANGE = 1, /* a get that a put, set or remove will follow */
+	HINT_PEEK = 0, /* a peek */
+	HINT_LOOK,     /* a get that will mostly find nothing */
+	HINT_CHANGE,   /* a get that a put, set or remove will follow */
 };
 
 /* Step 2: starts to fetch the list itself. The caller holds the zone's lock, as for a get. */

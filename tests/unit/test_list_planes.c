@@ -28,13 +28,15 @@ struct entries {
 static void make_shape(struct list_shape *shape, unsigned int bucket_bits, unsigned int low_bits,
 		       unsigned int chapter_bits)
 {
-	const unsigned int high_bits = chapter_bits > 8 ? chapter_bits - 8 : 0;
-
 	memset(shape, 0, sizeof(*shape));
 	shape->buckets = UINT32_C(1) << bucket_bits;
 	shape->low_bits = low_bits;
 	shape->low_mask = (UINT32_C(1) << low_bits) - 1;
-	shape->rest_bits = low_bits + high_bits > 0 ? low_bits + high_bits : 1;
+	shape->chapter_low_bits = chapter_bits > 8 ? chapter_bits - 8 : 0;
+	shape->chapter_low_mask = (UINT32_C(1) << shape->chapter_low_bits) - 1;
+	shape->rest_bits = low_bits + shape->chapter_low_bits;
+	if (shape->rest_bits == 0)
+		shape->rest_bits = 1;
 	shape->rest_mask = (UINT64_C(1) << shape->rest_bits) - 1;
 	shape->chapter_mask = (UINT64_C(1) << chapter_bits) - 1;
 }

@@ -81,7 +81,7 @@ static void one_request(struct model *model, struct volume_index *index, const s
 
 	choose_name(&model->parameters[0], how, &name);
 	volume_index_locate(index, &name, &place);
-	volume_index_prefetch(index, &place, next_random() % 2 ? HINT_LOOK : HINT_CHANGE);
+	volume_index_prefetch(index, &place, (enum hint_purpose)(next_random() % 3));
 	volume_index_peek(index, &place, &name, &peeked);
 	model_get(model, &name, &expected);
 	volume_index_get(index, &place, &name, &record);
@@ -245,6 +245,19 @@ START_TEST(idle_lists_agree_with_the_model)
 	struct run run = { 1, 3000, 7, 1, { 40, 20, 0, 2, false } };
 
 	c.chapters_per_volume = 20;
+	run_all_forms(&c, &run);
+}
+END_TEST
+
+START_TEST(idle_lists_of_many_chapters_agree_with_the_model)
+{
+	/* The same where a chapter's number has more than a byte; with all its values, and not. */
+	struct uds_configuration c = small_configuration();
+	struct run run = { 1, 12000, 2, 1, { 40, 20, 0, 2, false } };
+
+	c.chapters_per_volume = 1024;
+	run_all_forms(&c, &run);
+	c.chapters_per_volume = 700;
 	run_all_forms(&c, &run);
 }
 END_TEST
@@ -695,6 +708,7 @@ int main(void)
 	tcase_add_test(model, chapters_of_ten_bits_agree_with_the_model);
 	tcase_add_test(model, chapters_that_are_no_power_of_two_agree_with_the_model);
 	tcase_add_test(model, idle_lists_agree_with_the_model);
+	tcase_add_test(model, idle_lists_of_many_chapters_agree_with_the_model);
 	tcase_add_test(model, keys_in_one_bucket_agree_with_the_model);
 	tcase_add_test(model, sparse_indexes_agree_with_the_model);
 	tcase_add_test(model, sixteen_zones_agree_with_the_model);
