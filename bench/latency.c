@@ -172,6 +172,8 @@ static struct uds_index *make_index(const char *path, const struct uds_configura
 	file.write = true;
 	file.create = true;
 	options.zones = zones;
+	/* As a save in the background: the other processors are the requests'. */
+	options.threads = 1;
 	r = uds_io_open_uri(path, &file, NULL, &message, ret_io);
 	if (r == 0)
 		r = uds_index_format(*ret_io, c, NULL, &message);
