@@ -81,7 +81,11 @@ static void post_batch(struct volume_index *index, uint64_t vcn)
 
 	for (unsigned int i = 0; i < BATCH; i++)
 		volume_index_locate(index, &names[i], &places[i]);
+	for (unsigned int i = 0; i < 8; i++)
+		volume_index_approach(index, &places[i]);
 	for (unsigned int i = 0; i < BATCH + 8; i++) {
+		if (i + 8 < BATCH)
+			volume_index_approach(index, &places[i + 8]);
 		if (i < BATCH)
 			volume_index_prefetch(index, &places[i], HINT_CHANGE);
 		if (i < 8)
@@ -112,9 +116,13 @@ static double post_chapters(struct volume_index *index, uint64_t from, uint64_t 
 	return total;
 }
 
-/* Names whose list heads, and whose lists, are fetched ahead of the lookup. */
-#define HEADS_AHEAD 24u
-#define LISTS_AHEAD 12u
+/*
+ * Names whose list heads are fetched ahead of the lookup; and so many names later, what says where
+ * their lists are, and the lists.
+ */
+#define HEADS_AHEAD  24u
+#define PLACES_AHEAD 6u
+#define LISTS_AHEAD  12u
 
 /* As a batch of requests does it: locate, prefetch, peek. */
 static void peek_many(const struct volume_index *index, const struct uds_record_name *batch,
@@ -123,6 +131,8 @@ static void peek_many(const struct volume_index *index, const struct uds_record_
 	for (size_t i = 0; i < count + HEADS_AHEAD; i++) {
 		if (i < count)
 			volume_index_locate(index, &batch[i], &ret_records[i].place);
+		if (i >= PLACES_AHEAD && i - PLACES_AHEAD < count)
+			volume_index_approach(index, &ret_records[i - PLACES_AHEAD].place);
 		if (i >= LISTS_AHEAD && i - LISTS_AHEAD < count)
 			volume_index_prefetch(index, &ret_records[i - LISTS_AHEAD].place,
 					      HINT_PEEK);

@@ -21,8 +21,8 @@
 #define BATCH_MAX 256
 
 /*
- * How many operations ahead the lists are fetched: far enough for memory, near enough
- * for the cache.
+ * How many operations ahead the lists are fetched, and from twice as far where they are: far enough
+ * for memory, near enough for the cache.
  */
 #define BATCH_AHEAD 8
 

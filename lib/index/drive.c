@@ -3,8 +3,8 @@
  * Driving operations: the only place where the steps of a request meet with what they wait for.
  *
  * A batch goes through the memory that its requests will touch ahead of them, so that their cache
- * misses overlap: list heads when they are submitted, then, some operations ahead, the lists and
- * the places in the open chapter.
+ * misses overlap: list heads when they are submitted, then, some operations ahead, where the lists
+ * are, and the lists and the places in the open chapter.
  */
 #include "index/drive.h"
 
@@ -81,14 +81,11 @@ int batch_drive(struct batch *batch)
 {
 	int first_error = 0;
 
-	/* The first ones have none ahead of them that fetch for them. */
-	for (size_t i = 0; i < batch->count && i < BATCH_AHEAD; i++)
-		operation_prefetch(batch, &batch->operations[i]);
+	operations_prefetch_first(batch, 0, false);
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct uds_request *request = batch->operations[i].request;
 
-		if (i + BATCH_AHEAD < batch->count)
-			operation_prefetch(batch, &batch->operations[i + BATCH_AHEAD]);
+		operations_prefetch_next(batch, i, false);
 		(void)drive_operation(batch, i, true);
 		if (request->status < 0 && first_error == 0) {
 			first_error = request->status;

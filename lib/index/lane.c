@@ -276,11 +276,9 @@ static bool fill(struct lane *lane, struct lane_pass *pass, struct batch *batch)
 
 static void drive_batch(struct lane *lane, struct lane_pass *pass, struct batch *batch)
 {
-	for (size_t i = 0; i < batch->count && i < BATCH_AHEAD; i++)
-		operation_prefetch(batch, &batch->operations[i]);
+	operations_prefetch_first(batch, 0, false);
 	for (size_t i = 0; i < batch->count; i++) {
-		if (i + BATCH_AHEAD < batch->count)
-			operation_prefetch(batch, &batch->operations[i + BATCH_AHEAD]);
+		operations_prefetch_next(batch, i, false);
 		carry_out(lane, pass, batch, i);
 	}
 	triage_drop_chapters(batch);

@@ -14,16 +14,45 @@
 #include "index/lookup.h"
 #include "index/triage.h"
 
-void operation_prefetch(const struct batch *batch, const struct operation *operation)
+/* In two steps: where the list is, then the list itself. */
+static void approach(const struct batch *batch, size_t i)
 {
-	bool stores = request_kind_stores_new(operation->kind);
+	if (i < batch->count)
+		volume_index_approach(batch->index->volume_index, &batch->operations[i].place);
+}
 
+static void prefetch(const struct batch *batch, size_t i, bool peek)
+{
+	const struct operation *operation;
+	bool stores;
+
+	if (i >= batch->count)
+		return;
+	operation = &batch->operations[i];
 	/* A change moves the end of the list; a lookup touches only where its key may be. */
+	stores = !peek && request_kind_stores_new(operation->kind);
 	volume_index_prefetch(batch->index->volume_index, &operation->place,
-			      stores ? HINT_CHANGE : HINT_LOOK);
+			      stores ? HINT_CHANGE
+			      : peek ? HINT_PEEK
+				     : HINT_LOOK);
 	if (stores)
 		__builtin_prefetch(
 			open_zone_first_slot(batch->zone->open, &operation->request->name));
+}
+
+void operations_prefetch_first(const struct batch *batch, size_t first, bool peek)
+{
+	/* A single one is needed at once. */
+	for (size_t i = first; i < first + 2 * BATCH_AHEAD && batch->count - first > 1; i++)
+		approach(batch, i);
+	for (size_t i = first; i < first + BATCH_AHEAD; i++)
+		prefetch(batch, i, peek);
+}
+
+void operations_prefetch_next(const struct batch *batch, size_t i, bool peek)
+{
+	approach(batch, i + 2 * BATCH_AHEAD);
+	prefetch(batch, i + BATCH_AHEAD, peek);
 }
 
 /* Puts a record into the open chapter, whose volume index entry names it already. */

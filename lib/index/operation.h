@@ -12,8 +12,12 @@
 #include "base/bytes.h"
 #include "index/batch.h"
 
-/* Starts to fetch the memory that the operation will touch. */
-void operation_prefetch(const struct batch *batch, const struct operation *operation);
+/*
+ * Start to fetch the memory that operations will touch: before those from @first on are gone
+ * through, and before operation @i is, in this order. @peek: they are only looked up.
+ */
+void operations_prefetch_first(const struct batch *batch, size_t first, bool peek);
+void operations_prefetch_next(const struct batch *batch, size_t i, bool peek);
 
 /* Returns 0, or why a request of this kind is not carried out on this index. */
 static inline int operation_check(const struct uds_index *index, const struct operation *operation)

@@ -13,12 +13,11 @@ static void find_searches(struct batch *batch, size_t first)
 {
 	size_t count = 0;
 
+	operations_prefetch_first(batch, first, true);
 	for (size_t i = first; i < batch->count; i++) {
 		struct operation *operation = &batch->operations[i];
 
-		if (i + BATCH_AHEAD < batch->count)
-			volume_index_prefetch(batch->index->volume_index,
-					      &batch->operations[i + BATCH_AHEAD].place, HINT_PEEK);
+		operations_prefetch_next(batch, i, true);
 		/* Those that are done, or must fail, want nothing. */
 		if (operation_check(batch->index, operation) == 0 &&
 		    lookup_wants_search(batch, operation, &batch->searches[count],

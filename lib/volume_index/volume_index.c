@@ -174,6 +174,15 @@ void volume_index_locate(const struct volume_index *index, const struct uds_reco
 	fetch(head_of(index, ret_place));
 }
 
+void volume_index_approach(const struct volume_index *index, const struct name_place *place)
+{
+	const struct list_zone *zone = list_zone_of(index, place->sub, place->zone);
+	const struct list_head *head = &zone->heads[place->list];
+
+	if (head->entries > 0)
+		fetch(list_pool_chunk_of(&zone->pool, head->block));
+}
+
 /* Fetches what find touches: the unary part, and where the entry is if keys are spread evenly. */
 static inline void prefetch_for_find(const struct list_shape *shape, const struct list_view *view,
 				     uint32_t address)

@@ -14,7 +14,7 @@
  * early expiry (13.5) bounds memory, and a save is made to fit its region.
  *
  * A request goes in three steps, so that a batch can let their cache misses overlap: locate all
- * names, prefetch all lists, then get (and put, set, remove) one by one.
+ * names, approach and prefetch all lists, then get (and put, set, remove) one by one.
  */
 #ifndef VOLUME_INDEX_VOLUME_INDEX_H
 #define VOLUME_INDEX_VOLUME_INDEX_H
@@ -107,6 +107,12 @@ enum hint_purpose {
 	HINT_LOOK,     /* a get that will mostly find nothing */
 	HINT_CHANGE,   /* a get that a put, set or remove will follow */
 };
+
+/*
+ * Between steps 1 and 2: starts to fetch what says where the list lies. The caller holds the zone's
+ * lock.
+ */
+void volume_index_approach(const struct volume_index *index, const struct name_place *place);
 
 /* Step 2: starts to fetch the list itself. The caller holds the zone's lock, as for a get. */
 void volume_index_prefetch(const struct volume_index *index, const struct name_place *place,
