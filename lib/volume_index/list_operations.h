@@ -352,6 +352,7 @@ LIST_TARGET static void sweep(struct list_zone *zone, struct list_head *head)
 	uint64_t from = list_head_flush_from(head);
 	uint64_t start = from & mask;
 	uint64_t before = start & shape->chapter_low_mask; /* chapters with the same byte */
+	uint64_t first = list_chapter_byte(shape, start);
 	uint64_t count = zone->low - from;
 	uint64_t limit;
 	uint64_t best;
@@ -364,10 +365,9 @@ LIST_TARGET static void sweep(struct list_zone *zone, struct list_head *head)
 	if (limit > 255 || mask < 255)
 		limit = 255;
 	best = sweep_candidates(zone, head, start, count, (uint8_t)limit);
-	/* The oldest that stays may have the byte of the newest that went; most often it has not. */
+	/* The oldest that stays may have the byte of the newest that went; mostly it has not. */
 	if (limit < 255 && (before + best) >> shape->chapter_low_bits > limit)
-		best = least_distance(zone, head, start,
-				      (uint8_t)(list_chapter_byte(shape, start) + limit + 1));
+		best = least_distance(zone, head, start, (uint8_t)(first + limit + 1));
 	if (head->entries == 0) {
 		if (head->block != NO_BLOCK)
 			list_give_back(zone, head);
