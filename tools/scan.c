@@ -144,7 +144,7 @@ static int run_pipe(struct scan *scan)
 
 	r = scan_pipe_open(&scan->options, &pipe);
 	if (r < 0)
-		return failed(scan->options.command, "reading", r, NULL);
+		return failed(scan->options.command, "making the threads that read", r, NULL);
 	progress_start(&scan->progress, scan->target.quiet, "scanning", NULL);
 	stop = show_progress(scan, NULL);
 	while (!stop && status == EXIT_GOOD && (r = scan_pipe_take(pipe, &batch)) > 0) {

@@ -337,8 +337,11 @@ static int run_walker(struct walker *walker)
 	pthread_t reader;
 	int r = -pthread_create(&reader, NULL, read_ahead, walker);
 
-	if (r < 0)
+	if (r < 0) {
+		snprintf(walker->message->text, sizeof(walker->message->text),
+			 "a thread that reads ahead cannot be made: %s", uds_strerror(r));
 		return r;
+	}
 	r = take_all(walker);
 	pthread_join(reader, NULL);
 	return r == 0 ? walker->status : r;

@@ -2,6 +2,7 @@
 /* Sentences about failures: formatted once, where the failure is found; callers add the place. */
 #include "base/message.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -60,6 +61,11 @@ int(failure_in)(struct uds_message *message, int status, const char *format, ...
 	memcpy(message->text, place, n);
 	message->text[room - 1] = '\0';
 	return status;
+}
+
+const char *no_thread_text(int status)
+{
+	return status == -EAGAIN ? "the system has no more threads" : uds_strerror(status);
 }
 
 const char *printable_bytes(const void *bytes, size_t length, char *to)

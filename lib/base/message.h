@@ -25,6 +25,9 @@ int failure_or(struct uds_message *message, const struct uds_message *said, int 
 int failure_in(struct uds_message *message, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Why a thread could not be made, for a sentence. @status: what pthread_create() said, negated. */
+const char *no_thread_text(int status);
+
 /* How much printable_bytes() writes for @length bytes. */
 #define PRINTABLE_BYTES(length) (4 * (length) + 1)
 

@@ -438,8 +438,7 @@ UDS_PUBLIC int uds_index_open(struct uds_io *io, const struct uds_index_options 
 		r = open_index(index, &o, &message);
 	if (r < 0) {
 		if (message.text[0] == '\0')
-			failure(&message, r, "%s: %s", uds_io_name(io),
-				r == -EAGAIN ? "the system has no more threads" : uds_strerror(r));
+			failure(&message, r, "%s: %s", uds_io_name(io), no_thread_text(r));
 		/* Takes an index of which any part is missing. */
 		uds_index_close(index);
 		if (ret_message != NULL)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "base/message.h"
 #include "base/struct_size.h"
 #include "base/visibility.h"
 #include "index/queue_private.h"
@@ -109,8 +110,13 @@ static int start_threads(struct uds_index_queue *queue, uint32_t threads)
 		queue->thread_count += r == 0;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r < 0)
-		end(queue);
+	if (r == 0)
+		return 0;
+	failures_say(queue->index->failures, r,
+		     "%s: opening a queue: thread %u of %u cannot be made: %s",
+		     uds_io_name(queue->index->io), queue->thread_count + 1, threads,
+		     no_thread_text(r));
+	end(queue);
 	return r;
 }
 

@@ -298,7 +298,9 @@ static int write_zones(struct uds_volume *volume, struct open_zone *const *zones
 		r = chapter_writer_make(volume->volume, &volume->layout, NULL, NULL,
 					&volume->writer);
 		if (r < 0)
-			return failure(ret_message, r, "the chapter writer: %s", uds_strerror(r));
+			return failure(ret_message, r,
+				       "%s: the thread that writes chapters cannot be made: %s",
+				       uds_io_name(volume->io), no_thread_text(r));
 	}
 	/*
 	 * An earlier failure stays: what its slot holds is not known, and this chapter would get

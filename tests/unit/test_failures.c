@@ -1230,6 +1230,65 @@ static void run_thread(void *(*work)(void *), struct uds_message *text)
 	pthread_join(thread, NULL);
 }
 
+static struct uds_index_queue *queue_of_three(void)
+{
+	struct uds_index_queue_options options = UDS_INDEX_QUEUE_OPTIONS_INIT;
+	struct uds_index_queue *queue = NULL;
+
+	options.threads = 3;
+	if (uds_index_queue_open(the_index, &options, &queue) < 0)
+		uds_index_error_message(the_index, &message);
+	return queue;
+}
+
+/* Makes each thread need more memory for its stack than there is. */
+static void set_stacks(size_t bytes)
+{
+	pthread_attr_t attributes;
+
+	ck_assert_int_eq(pthread_attr_init(&attributes), 0);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, bytes), 0);
+	ck_assert_int_eq(pthread_setattr_default_np(&attributes), 0);
+	pthread_attr_destroy(&attributes);
+}
+
+START_TEST(what_gets_no_thread_says_so)
+{
+	struct uds_index *second = NULL;
+	struct uds_index_queue *queue;
+	pthread_attr_t before;
+	size_t bytes;
+
+	open_indexes();
+	open_snapshots();
+	open_parts();
+	ck_assert_int_eq(pthread_getattr_default_np(&before), 0);
+	ck_assert_int_eq(pthread_attr_getstacksize(&before, &bytes), 0);
+	set_stacks(SIZE_MAX / 4 & ~(size_t)0xffff);
+	queue = queue_of_three();
+	/* Some sanitizers choose the size of stacks by themselves. */
+	if (queue == NULL) {
+		ck_assert_str_eq(message.text, "mem:: opening a queue: thread 1 of 3 cannot be "
+					       "made: the system has no more threads");
+		ck_assert_int_eq(uds_open_chapter_put(chapter, &name, &data, NULL), 0);
+		ck_assert_int_eq(uds_volume_write_chapter(volume, chapter, NULL, &message),
+				 -EAGAIN);
+		ck_assert_str_eq(message.text, "mem:: the thread that writes chapters cannot be "
+					       "made: the system has no more threads");
+		ck_assert_int_eq(uds_index_open(io, NULL, &message, &second), -EAGAIN);
+		ck_assert_str_eq(message.text, "mem:: the system has no more threads");
+	}
+	uds_index_queue_close(queue);
+	set_stacks(bytes);
+	/* All of them go on when there are threads. */
+	queue = queue_of_three();
+	ck_assert_ptr_nonnull(queue);
+	uds_index_queue_close(queue);
+	close_parts();
+	close_all();
+}
+END_TEST
+
 START_TEST(sentences_of_dead_threads_are_bounded_and_found_by_nobody)
 {
 	struct uds_message text;
@@ -1312,6 +1371,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, each_failing_call_leaves_its_own_sentence, 0, ROWS);
 	tcase_add_test(tc, threads_that_fail_differently_read_their_own_sentences);
+	tcase_add_test(tc, what_gets_no_thread_says_so);
 	tcase_add_test(tc, sentences_of_dead_threads_are_bounded_and_found_by_nobody);
 	tcase_add_test(tc, without_memory_the_text_of_the_status_stands_in);
 	tcase_add_test(tc, a_held_sentence_stays_until_the_next_call);
