@@ -88,7 +88,8 @@ struct uds_lvm_options {
  *
  * I/Os that are read-only give volumes that are. With I/Os that can be written all physical volumes
  * of the group are needed. That nothing else uses them is seen to by uds_io_open_file(). If one
- * that is read is in use, a warning is logged: what is read may be mixed from several moments.
+ * that is read is in use, a warning is logged: what is read may be mixed from several moments. One
+ * is logged also for each physical volume that the metadata mark as missing: it may be stale.
  *
  * @pvs, @count: the physical volumes, in any order, 1 to UDS_LVM_PVS_MAX; those that are missing
  *     may be left out.
@@ -103,7 +104,8 @@ struct uds_lvm_options {
  *                                themselves; to write, two copies of one seqno differ
  *   UDS_ERR_UNSUPPORTED_VERSION  of one of the parts
  *   UDS_ERR_MISMATCH             physical volumes of two groups
- *   -ENODEV                      to be written, and a physical volume is missing
+ *   -ENODEV                      to be written, and a physical volume is missing, or marked as
+ *                                missing in the metadata: LVM has changed the group without it
  *   -EINVAL, -E2BIG              a size member (libuds(3), Structs)
  *   -ENOMEM, -EIO, ...           no memory; what an I/O said
  * After an error the I/Os are the caller's, also with close_pvs.

@@ -266,6 +266,33 @@ static int check_copies(const struct uds_lvm_group *group, const struct search *
 	return 0;
 }
 
+/*
+ * A physical volume that was missing when LVM changed the group, and is back. LVM takes it for
+ * missing until it is told otherwise: what lies on it may be older than the rest.
+ */
+static int check_marks(const struct uds_lvm_group *group, bool write, struct uds_message *message)
+{
+	struct uds_message said;
+
+	for (uint32_t i = 0; i < group->model.pv_count; i++) {
+		const struct lvm_pv *pv = &group->model.pvs[i];
+
+		if (pv->io == NULL || !pv->is_marked)
+			continue;
+		failure(&said, 0,
+			"group '%.60s': physical volume '%.60s' (%.40s) on %.100s is marked as "
+			"missing: LVM has changed the group without it, and it may be stale",
+			group->model.name, pv->name, pv->uuid, uds_io_name(pv->io));
+		if (write)
+			return failure(message, -ENODEV,
+				       "%s; vgextend --restoremissing ends that, missing=1 writes "
+				       "all the same",
+				       said.text);
+		env_log(&group->env, UDS_LOG_WARNING, "%s", said.text);
+	}
+	return 0;
+}
+
 /* What is missing, and what writing or reading means here. */
 static int check_use(struct uds_lvm_group *group, const struct search *s,
 		     const struct uds_lvm_options *options, struct uds_message *message)
@@ -289,6 +316,8 @@ static int check_use(struct uds_lvm_group *group, const struct search *s,
 			"several moments",
 			group->model.name);
 	r = check_copies(group, s, write, message);
+	if (r == 0)
+		r = check_marks(group, write && !options->allow_missing, message);
 	if (r < 0)
 		return r;
 	/*

@@ -103,8 +103,10 @@ static int read_pv(struct builder *b, const struct lvm_node *section)
 	/* A hint for sentences only: names of devices change. */
 	if (device != NULL && device->kind == LVM_STRING)
 		pv.device = device->string;
-	if (r == 0)
+	/* LVM asks the device where it is not there. */
+	if (r == 0 && lvm_tree_find(&b->tree, section, "dev_size") != NULL)
 		r = read_number(b, section, "dev_size", 0, SECTORS_MAX, &pv.device_sectors);
+	pv.is_marked = has_word(b, section, "flags", "MISSING");
 	if (r == 0)
 		r = read_number(b, section, "pe_start", 0, SECTORS_MAX, &pv.first_sector);
 	if (r == 0)

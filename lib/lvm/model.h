@@ -22,6 +22,7 @@ struct lvm_pv {
 	uint64_t device_sectors, first_sector, extents;
 	struct uds_io *io; /* NULL: not given */
 	uint64_t io_bytes;
+	bool is_marked; /* as missing: LVM has changed the group without it */
 };
 
 struct lvm_stripe {

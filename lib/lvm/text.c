@@ -45,6 +45,12 @@ static int wrong_here(struct parser *p, const char *expected)
 	return wrong(p, expected, found);
 }
 
+/* Those of the C locale, as LVM has it. */
+static bool is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 static void skip_blanks(struct parser *p)
 {
 	bool comment = false;
@@ -55,7 +61,7 @@ static void skip_blanks(struct parser *p)
 			comment = false;
 		} else if (*p->at == '#') {
 			comment = true;
-		} else if (!comment && *p->at != ' ' && *p->at != '\t' && *p->at != '\r') {
+		} else if (!comment && !is_blank(*p->at)) {
 			break;
 		}
 	}
@@ -176,17 +182,29 @@ static int close_section(struct parser *p)
 	return r;
 }
 
-static int add_string(struct parser *p, const char *name)
+static bool is_quote(char c)
 {
-	char *to = ++p->at;
-	struct lvm_node node = { .name = name, .string = to, .kind = LVM_STRING };
+	return c == '"' || c == '\'';
+}
+
+/*
+ * What stands in quotes. Between double ones a backslash escapes a quote or a backslash, and
+ * nothing else; between single ones nothing does.
+ *
+ * @ret_end: its end, where a zero byte is not yet: it may be that of what follows.
+ */
+static int read_quoted(struct parser *p, char **ret_start, char **ret_end)
+{
+	const char quote = *p->at++;
+	char *to = p->at, *start = to;
 
 	/*
 	 * Decoded in place: what an escape drops only makes it shorter, and names and strings need
 	 * no memory.
 	 */
-	for (; p->at < p->end && *p->at != '"'; p->at++) {
-		if (*p->at == '\\' && p->at + 1 < p->end)
+	for (; p->at < p->end && *p->at != quote; p->at++) {
+		if (quote == '"' && *p->at == '\\' && p->at + 1 < p->end &&
+		    (p->at[1] == '"' || p->at[1] == '\\'))
 			p->at++;
 		if (*p->at == '\n')
 			p->line++;
@@ -195,8 +213,42 @@ static int add_string(struct parser *p, const char *name)
 	if (p->at >= p->end)
 		return wrong(p, "the end of a string", "the end of the text");
 	p->at++;
-	*to = '\0'; /* over the quote, or before it */
+	*ret_start = start;
+	*ret_end = to; /* over the quote, or before it */
+	return 0;
+}
+
+static int add_string(struct parser *p, const char *name)
+{
+	struct lvm_node node = { .name = name, .kind = LVM_STRING };
+	char *start = NULL, *end = NULL;
+	int r = read_quoted(p, &start, &end);
+
+	if (r < 0)
+		return r;
+	*end = '\0';
+	node.string = start;
 	return add_node(p, &node);
+}
+
+/* A value without quotes, up to a blank. Only a key has one: in a list LVM does not take it. */
+static int add_bare_string(struct parser *p, const char *name)
+{
+	struct lvm_node node = { .name = name, .string = p->at, .kind = LVM_STRING };
+	uint32_t lines = 0;
+	int r;
+
+	while (p->at < p->end && !is_blank(*p->at) && strchr("\"'#,=[]{}", *p->at) == NULL)
+		p->at++;
+	if (p->at == node.string || (p->at < p->end && !is_blank(*p->at)))
+		return wrong_here(p, "a value");
+	if (p->at < p->end) {
+		lines = *p->at == '\n';
+		*p->at++ = '\0';
+	}
+	r = add_node(p, &node);
+	p->line += lines;
+	return r;
 }
 
 static bool is_digit(const struct parser *p)
@@ -234,7 +286,7 @@ static int add_number(struct parser *p, const char *name)
 
 static int add_scalar(struct parser *p, const char *name)
 {
-	return p->at < p->end && *p->at == '"' ? add_string(p, name) : add_number(p, name);
+	return p->at < p->end && is_quote(*p->at) ? add_string(p, name) : add_number(p, name);
 }
 
 static int add_list(struct parser *p, const char *name)
@@ -243,43 +295,64 @@ static int add_list(struct parser *p, const char *name)
 
 	p->at++;
 	skip_blanks(p);
-	if (r == 0 && p->at < p->end && *p->at == ']') {
-		p->at++;
-		p->depth--;
-		return 0;
-	}
-	while (r == 0) {
-		char separator;
-
-		skip_blanks(p);
+	/* A comma may stand behind the last element, too. */
+	while (r == 0 && (p->at == p->end || *p->at != ']')) {
 		if (p->at == p->end)
 			return wrong_here(p, "a value");
 		r = add_scalar(p, NULL);
 		p->tree.elements++;
 		skip_blanks(p);
 		if (r < 0)
-			break;
+			return r;
 		if (p->at == p->end || (*p->at != ',' && *p->at != ']'))
 			return wrong_here(p, "',' or ']'");
-		separator = *p->at++;
-		if (separator == ']')
-			break;
+		if (*p->at == ',')
+			p->at++;
+		skip_blanks(p);
 	}
+	if (r < 0)
+		return r;
+	p->at++;
 	p->depth--;
-	return r;
+	return 0;
+}
+
+/* A name, which may stand in quotes. @ret_end: as read_quoted() says. */
+static int read_name(struct parser *p, char **ret_name, char **ret_end)
+{
+	char *name = p->at, *end = name;
+	int r;
+
+	if (p->at < p->end && is_quote(*p->at)) {
+		r = read_quoted(p, &name, &end);
+		if (r < 0)
+			return r;
+	} else {
+		while (p->at < p->end && is_name_character(*p->at))
+			p->at++;
+		end = p->at;
+		if (end == name)
+			return wrong_here(p, "a name");
+	}
+	/* In quotes, too: LVM has no name with others, and what is printed is harmless. */
+	for (const char *c = name; c == name || c < end; c++) {
+		if (c == end || !is_name_character(*c))
+			return wrong(p, "a name", "something else in quotes");
+	}
+	*ret_name = name;
+	*ret_end = end;
+	return 0;
 }
 
 /* name { or name = value */
 static int add_named(struct parser *p)
 {
-	char *name = p->at, *name_end;
+	char *name = NULL, *name_end = NULL;
 	char what;
+	int r = read_name(p, &name, &name_end);
 
-	while (p->at < p->end && is_name_character(*p->at))
-		p->at++;
-	name_end = p->at;
-	if (name_end == name)
-		return wrong_here(p, "a name");
+	if (r < 0)
+		return r;
 	skip_blanks(p);
 	if (p->at == p->end || (*p->at != '{' && *p->at != '='))
 		return wrong_here(p, "'{' or '='");
@@ -290,7 +363,11 @@ static int add_named(struct parser *p)
 	skip_blanks(p);
 	if (p->at == p->end)
 		return wrong_here(p, "a value");
-	return *p->at == '[' ? add_list(p, name) : add_scalar(p, name);
+	if (*p->at == '[')
+		return add_list(p, name);
+	if (is_quote(*p->at) || is_digit(p) || *p->at == '-' || *p->at == '+')
+		return add_scalar(p, name);
+	return add_bare_string(p, name);
 }
 
 static int parse(struct parser *p)

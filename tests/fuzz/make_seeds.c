@@ -527,6 +527,8 @@ static void lvm(void)
 		"a { b { c { d { e { f { g { h { i { j { k { l { m { n { o { p { q { } } } } } } } "
 		"} } } } } } } } } }",
 		"vg { seqno = 18446744073709551616 status = [\"READ\", -1.5, ] # \n",
+		"\"vg\"{'seqno'\f=\v7 type = a:b id = 'a\\' b = \"\\\"\\n\"} version = 1 contents "
+		"= end",
 		NULL,
 	};
 	uint8_t *image = lvm_image_make('a', lvm_image_text);

@@ -358,6 +358,20 @@ def what_is_wrong_with_a_group_is_said_and_nothing_written():
                 says=["is the same file or device as %s: expected physical volume %s once" % (group.paths[0], uuid("a"))])
 
 
+def what_lvm_marked_as_missing_is_warned_of_and_not_written():
+    with Folder() as folder:
+        group = Group(folder)
+        text = group_text(VOLUMES).replace('device = "/dev/sda"', 'device = "/dev/sda"\nflags = ["MISSING"]')
+        write_texts(group, text, text)
+        says = "group 'vg': physical volume 'pv0' (%s) on %s is marked as missing" % (uuid("a"), group.paths[0])
+        has(uds("find", *group.paths).out, "  warning        " + says)
+        equal(len(uds("find", "--json", *group.paths).json["found"][0]["volume_group"]["warnings"]), 1)
+        uds("snapshot", "info", group.uri("snap"), status=FAILED, says=[says, "no exception store"])
+        before = group.bytes()
+        uds("snapshot", "merge", group.uri("snap"), status=FAILED, says=[says, "vgextend --restoremissing"])
+        equal(group.bytes() == before, True)
+
+
 def two_texts_of_one_seqno_are_named_and_not_written_by():
     good = group_text(VOLUMES)
     other = group_text(dict(VOLUMES, snap=linear(("pv1", 20, 20), ("pv0", 85, 10))))
@@ -399,7 +413,7 @@ def main():
                  find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart, what_is_in_a_volume_is_opened_by_what_find_says,
                  find_says_what_is_wrong_with_a_physical_volume,
                  find_says_what_is_wrong_with_physical_volumes_together,
-                 what_is_wrong_with_a_group_is_said_and_nothing_written, two_texts_of_one_seqno_are_named_and_not_written_by):
+                 what_is_wrong_with_a_group_is_said_and_nothing_written, what_lvm_marked_as_missing_is_warned_of_and_not_written, two_texts_of_one_seqno_are_named_and_not_written_by):
         results.run(test.__name__, test)
     return results.finish()
 

@@ -627,7 +627,7 @@ static const struct {
 	  "expected a whole number, found a section of 2" },
 	{ "seqno = 7", "seqno = \"7\"", UDS_ERR_CORRUPT,
 	  "expected a whole number, found the string '7'" },
-	{ "seqno = 7", "seqno = ", UDS_ERR_CORRUPT, "line 4: expected a value, found 'f'" },
+	{ "seqno = 7", "seqno = ", UDS_ERR_CORRUPT, "line 4: expected a name, found '='" },
 	{ "seqno = 7", "seqno 7", UDS_ERR_CORRUPT, "line 3: expected '{' or '=', found '7'" },
 	{ "seqno = 7", "seqno = 7 }", UDS_ERR_CORRUPT, "'}' of no section" },
 	{ "seqno = 7", "seqno = 7 \1", UDS_ERR_CORRUPT, "line 3: expected a name, found '\\x01'" },
@@ -636,7 +636,20 @@ static const struct {
 	{ "seqno = 7", "seqno = 7 a{b{c{d{e{f{g{h{i{j{k{l{m{n{o{p{}}}}}}}}}}}}}}}}",
 	  UDS_ERR_CORRUPT,
 	  "text: line 3: expected at most 16 sections in each other, found a 17th" },
+	{ "seqno = 7", "seqno = [7,,]", UDS_ERR_CORRUPT, "expected a value, found ','" },
+	{ "seqno = 7", "seqno = [,]", UDS_ERR_CORRUPT, "expected a value, found ','" },
+	{ "seqno = 7", "seqno = a}", UDS_ERR_CORRUPT, "expected a value, found '}'" },
+	{ "seqno = 7", "seqno = }", UDS_ERR_CORRUPT, "expected a value, found '}'" },
+	{ "seqno = 7", "seqno = 0x7", UDS_ERR_CORRUPT, "expected '{' or '=', found 'f'" },
+	{ "seqno = 7", "seqno = seven", UDS_ERR_CORRUPT,
+	  "expected a whole number, found the string 'seven'" },
+	{ "seqno = 7", "\"\" = 7", UDS_ERR_CORRUPT,
+	  "expected a name, found something else in quotes" },
+	{ "seqno = 7", "\"seq no\" = 7", UDS_ERR_CORRUPT,
+	  "expected a name, found something else in quotes" },
+	{ "seqno = 7", "'seqno = 7", UDS_ERR_CORRUPT, "expected the end of a string, found the" },
 	{ "flags = []", "flags = [", UDS_ERR_CORRUPT, "expected a value, found 'e'" },
+	{ "flags = []", "flags = [a]", UDS_ERR_CORRUPT, "expected a value, found 'a'" },
 	{ "flags = []", "flags = [1 2]", UDS_ERR_CORRUPT, "expected ',' or ']', found '2'" },
 	{ "flags = []", "flags = [[1]]", UDS_ERR_CORRUPT, "expected a value, found '['" },
 	{ "id = \"gggggg-", "idd = \"gggggg-", UDS_ERR_CORRUPT,
@@ -760,6 +773,95 @@ START_TEST(what_is_wrong_in_a_text_is_named)
 	ck_sentence_has("expected");
 	ck_assert_ptr_null(group);
 	uds_io_close(io);
+	free(text);
+}
+END_TEST
+
+/* Texts that LVM 2.03.16 reads, though it does not write them like that. */
+static const struct {
+	const char *find, *replacement;
+} allowed[] = {
+	{ "physical_volumes {", "\"physical_volumes\" {" },
+	{ "pv0 {", "'pv0'\n{" },
+	{ "origin {", "\"origin\"{" },
+	{ "extent_size = 8", "\"extent_size\" = 8" },
+	{ "\"RESIZEABLE\", \"READ\", \"WRITE\"]", "\"RESIZEABLE\", \"READ\", \"WRITE\",]" },
+	{ "\"pv0\", 10, \"pv1\", 20]", "\"pv0\", 10, \"pv1\", 20,\n]" },
+	{ "extent_size = 8", "extent_size\f=\f8\f" },
+	{ "extent_size = 8", "extent_size\v=\v8" },
+	{ "type = \"mirror\"", "type = 'mirror'" },
+	{ "type = \"mirror\"", "type = mirror" },
+	{ "type = \"mirror\"\n", "type = mirror\t#\n" },
+	{ "device = \"/dev/\\\"sdb\\\"\"", "device = '/dev/\"sdb\"'" },
+	{ "contents =", "a = '\\' b = \"\\n\" c = a:b d = x*y(z) contents =" },
+};
+
+START_TEST(what_lvm_reads_is_read)
+{
+	char *text = lvm_image_edit(lvm_image_text, allowed[_i].find, allowed[_i].replacement);
+	struct listed expected = { "" }, listed = { "" };
+	struct uds_lvm_group *group = whole_group();
+	struct uds_io *io;
+
+	ck_assert_int_eq(uds_lvm_for_each_pv(group, list_pv, &expected), 0);
+	ck_assert_int_eq(uds_lvm_for_each_volume(group, list_volume, &expected), 0);
+	uds_lvm_close_group(group);
+	ck_assert_msg(open_group(open_pv('a', text), open_pv('b', text), &group) == 0, "%s",
+		      message.text);
+	ck_assert_str_eq(logged.text, "");
+	ck_assert_int_eq(uds_lvm_for_each_pv(group, list_pv, &listed), 0);
+	ck_assert_int_eq(uds_lvm_for_each_volume(group, list_volume, &listed), 0);
+	ck_assert_str_eq(listed.text, expected.text);
+	ck_assert_int_eq(uds_lvm_open_volume(group, "stripes", &message, &io), 0);
+	ck_extent(io, 0, 'a', 10, 0, 2048);
+	uds_io_close(io);
+	uds_lvm_close_group(group);
+	free(text);
+}
+END_TEST
+
+/* LVM asks the device; here nothing is known of its end. */
+START_TEST(the_size_of_a_device_need_not_be_said)
+{
+	char *text = lvm_image_edit(
+		lvm_image_text, "device = \"/dev/sda\"\t# Hint only\n\t\t\tdev_size = 512\n", "");
+	struct listed listed = { "" };
+	struct uds_lvm_group *group;
+
+	ck_assert_msg(open_group(open_pv('a', text), open_pv('b', text), &group) == 0, "%s",
+		      message.text);
+	ck_assert_int_eq(uds_lvm_for_each_pv(group, list_pv, &listed), 0);
+	ck_assert_str_eq(listed.text, "pv0 aaaaaa-a  0 65536 48 there\n"
+				      "pv1 bbbbbb-b /dev/\"sdb\" 262144 65536 48 there\n");
+	uds_lvm_close_group(group);
+	free(text);
+}
+END_TEST
+
+START_TEST(what_is_marked_as_missing_is_named_and_not_written)
+{
+	char *text = lvm_image_edit(lvm_image_text, "device = \"/dev/sda\"\t# Hint only\n",
+				    "device = \"/dev/sda\" flags = [\"OTHER\", \"MISSING\"]\n");
+	struct uds_io *pvs[] = { open_pv('a', text), open_pv('b', text) };
+	struct uds_lvm_options options = UDS_LVM_OPTIONS_INIT;
+	struct uds_lvm_group *group;
+
+	/* These can be written. */
+	ck_assert_int_eq(uds_lvm_open_group(pvs, 2, NULL, NULL, &message, &group), -ENODEV);
+	ck_sentence_has("group 'vg': physical volume 'pv0' (aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa)"
+			" on mem: is marked as missing");
+	ck_sentence_has("; vgextend --restoremissing ends that, missing=1 writes all the same");
+	options.allow_missing = true;
+	ck_assert_int_eq(uds_lvm_open_group(pvs, 2, &options, NULL, &message, &group), 0);
+	uds_lvm_close_group(group);
+	/* What is marked and not given is missing, as others are. */
+	ck_assert_int_eq(uds_lvm_open_group(&pvs[1], 1, NULL, NULL, &message, &group), -ENODEV);
+	ck_sentence_has("expected all 2 physical volumes, found 1");
+	ck_assert_int_eq(open_group(pvs[0], pvs[1], &group), 0);
+	ck_assert_msg(strstr(logged.text, "is marked as missing: LVM has changed the group without "
+					  "it, and it may be stale") != NULL,
+		      "%s", logged.text);
+	uds_lvm_close_group(group);
 	free(text);
 }
 END_TEST
@@ -1100,6 +1202,9 @@ int main(void)
 	tcase_add_test(t, copies_that_do_not_count_do_not_differ);
 	tcase_add_loop_test(t, what_is_wrong_in_a_text_is_named, 0,
 			    sizeof(faults) / sizeof(faults[0]));
+	tcase_add_loop_test(t, what_lvm_reads_is_read, 0, sizeof(allowed) / sizeof(allowed[0]));
+	tcase_add_test(t, the_size_of_a_device_need_not_be_said);
+	tcase_add_test(t, what_is_marked_as_missing_is_named_and_not_written);
 	tcase_add_test(t, a_text_that_is_cut_off_is_refused);
 	tcase_add_test(t, devices_must_be_those_of_one_group);
 	tcase_add_test(t, what_lies_on_a_missing_device_is_named);
