@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Lookups that wait. Where reads are quick, one after the other is best; when many names lead to
- * one chapter, its pages are read whole and cached. Where they take the time of a device, all index
- * pages of up to BATCH_LOOKUPS names are read together, then all record pages. So what is in memory
- * is fetched into the processor's cache.
+ * one chapter, its pages are read whole and cached, and searched for all names together. Where they
+ * take the time of a device, all index pages of up to BATCH_LOOKUPS names are read together, then
+ * all record pages. So what is in memory is fetched into the processor's cache.
  */
 #include "volume/volume_search.h"
 
@@ -108,6 +108,7 @@ static void prefetch_first(const struct volume *volume, const struct volume_sear
 struct crowds {
 	uint32_t counts[BATCH_PLACES];
 	uint32_t least; /* so many are a crowd */
+	bool any;	/* there is one */
 };
 
 static void count_crowds(const struct volume_search *searches, size_t count, uint32_t least,
@@ -116,7 +117,7 @@ static void count_crowds(const struct volume_search *searches, size_t count, uin
 	memset(crowds, 0, sizeof(*crowds));
 	crowds->least = least;
 	for (size_t i = 0; i < count; i++)
-		crowds->counts[searches[i].vcn % BATCH_PLACES]++;
+		crowds->any |= ++crowds->counts[searches[i].vcn % BATCH_PLACES] >= least;
 }
 
 static bool is_crowded(const struct crowds *crowds, uint64_t vcn)
@@ -254,7 +255,7 @@ int volume_search_many(struct volume *volume, struct volume_search *searches, si
 
 	count_crowds(searches, count, page_reader_can_keep(&volume->reader) ? CROWD : UINT32_MAX,
 		     &crowds);
-	if (count > 1 && page_reader_prefers_many(&volume->reader))
+	if (count > 1 && (crowds.any || page_reader_prefers_many(&volume->reader)))
 		return search_together(volume, searches, count, &crowds, ret_message);
 	prefetch_first(volume, searches, count);
 	for (size_t i = 0; i < count; i++) {
