@@ -253,6 +253,12 @@ void volume_begin_write(struct volume *volume, uint32_t slot, uint64_t vcn)
 {
 	struct uds_message message = { "" };
 
+	/*
+	 * Those that a recovery has made up. A chapter that is not the newest and has none may be
+	 * another program's, and a recovery cannot begin with the save that has it open: before
+	 * this one is durable, they are.
+	 */
+	volume_write_checksums(volume);
 	page_reader_lock_slot(&volume->reader, slot);
 	forget_logged(volume, slot);
 	if (volume->checksums != NULL &&

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "check_main.h"
+#include "crash.h"
 #include "given_io.h"
 #include "names.h"
 #include "volume/layout.h"
@@ -128,6 +129,16 @@ static bool find(struct fixture *f, uint64_t i, bool promote, struct uds_record_
 				 : uds_index_peek(f->index, &name, ret_data, &found),
 			 0);
 	return found;
+}
+
+static void delete_name(struct fixture *f, uint64_t i)
+{
+	struct uds_record_name name;
+	bool found = false;
+
+	make_name(SEED, i, &name);
+	ck_assert_int_eq(uds_index_delete(f->index, &name, &found), 0);
+	ck_assert(found);
 }
 
 static struct uds_index_statistics get_statistics(struct fixture *f)
@@ -360,19 +371,14 @@ END_TEST
 
 START_TEST(names_deleted_before_the_save_stay_deleted)
 {
-	struct uds_record_name name;
 	struct uds_record_data data;
 	struct fixture f;
 	uint64_t next = 0;
-	bool found;
 
 	start(&f, false, 1);
 	go_on(&f, &next, 3, false);
-	for (uint64_t i = 0; i < 50; i++) {
-		make_name(SEED, i, &name);
-		ck_assert_int_eq(uds_index_delete(f.index, &name, &found), 0);
-		ck_assert(found);
-	}
+	for (uint64_t i = 0; i < 50; i++)
+		delete_name(&f, i);
 	ck_assert_int_eq(uds_index_save(f.index), 0);
 	for (uint64_t i = next; i < next + PER_CHAPTER + 10; i++)
 		update(&f, i, 1);
@@ -389,6 +395,64 @@ START_TEST(names_deleted_before_the_save_stay_deleted)
 	open_as(&f, f.io, UDS_INDEX_RECOVER, 1);
 	ck_assert(find(&f, 0, false, &data));
 	end(&f);
+}
+END_TEST
+
+/*
+ * The power goes, and all that no flush has made durable, when a chapter is: with it what tells
+ * that the chapter is of this library, its checksums. Closes the index.
+ */
+static struct uds_crash_log *cut(struct fixture *f, struct uds_crash_log *log)
+{
+	struct uds_crash_log *after;
+
+	ck_assert_int_eq(uds_index_close(f->index), 0);
+	after = crash_after(log, uds_crash_log_events(log), UDS_CRASH_DROP, 0);
+	ck_assert_int_eq(uds_io_close(f->io), 0);
+	uds_crash_log_free(log);
+	f->io = crash_open(after, 0);
+	f->used_save = 0;
+	open_as(f, f->io, UDS_INDEX_LOAD_OR_RECOVER, 1);
+	return after;
+}
+
+/*
+ * Two chapters, each of them the last that is durable when the power goes. The first one lacks a
+ * name that the save has in it.
+ */
+START_TEST(names_deleted_before_the_save_stay_deleted_after_two_cuts)
+{
+	struct uds_crash_log *log = crash_log();
+	struct uds_record_data data;
+	struct fixture f;
+	uint64_t next = 0, size;
+	uint8_t *bytes;
+
+	start(&f, false, 1);
+	go_on(&f, &next, 3, false);
+	update(&f, next, 1);
+	for (uint64_t i = 0; i < 50; i++)
+		delete_name(&f, i);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	ck_assert_int_eq(uds_index_close(f.index), 0);
+	bytes = bytes_of(f.io, &size);
+	crash_add(log, bytes, size, 1);
+	free(bytes);
+	ck_assert_int_eq(uds_io_close(f.io), 0);
+	f.io = crash_open(log, 0);
+	open_as(&f, f.io, UDS_INDEX_LOAD_OR_RECOVER, 1);
+	delete_name(&f, next++);
+	for (unsigned int i = 0; i < 2; i++) {
+		for (uint64_t open = chapter(&f); chapter(&f) == open;)
+			update(&f, next++, 1);
+		log = cut(&f, log);
+		ck_assert_uint_eq(f.used_save, 1);
+	}
+	for (uint64_t i = 0; i < 50; i++)
+		ck_assert(!find(&f, i, false, &data));
+	ck_assert(find(&f, 60, false, &data));
+	end(&f);
+	uds_crash_log_free(log);
 }
 END_TEST
 
@@ -655,6 +719,7 @@ int main(void)
 	tcase_add_test(tc, promoted_names_are_not_lost_with_the_chapter_that_the_save_had_open);
 	tcase_add_test(tc, promoted_names_are_not_lost_when_the_chapter_is_another_one);
 	tcase_add_test(tc, names_deleted_before_the_save_stay_deleted);
+	tcase_add_test(tc, names_deleted_before_the_save_stay_deleted_after_two_cuts);
 	tcase_add_loop_test(tc, a_damaged_save_is_no_help, 0, 6);
 	tcase_add_alike(tc, any_number_of_threads_recovers_to_the_same_bytes, 0, 16);
 	tcase_add_loop_test(tc, a_save_has_nothing_of_what_came_while_it_was_made, 0, 4);
