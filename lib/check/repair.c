@@ -248,7 +248,7 @@ static int renew_volume_index(struct repair *repair, struct uds_message *message
 			    "chapters %" PRIu64 " to %" PRIu64 " are found, and not %" PRIu64
 			    " to %" PRIu64,
 			    index->oldest, index->newest, oldest, newest);
-	return r < 0 ? r : index_enter_open_chapter(index, &rebuild);
+	return r < 0 ? r : index_enter_open_chapter(index, &rebuild, message);
 }
 
 static int mend(struct repair *repair, struct uds_message *message)

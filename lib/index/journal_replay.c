@@ -368,9 +368,9 @@ static int replay_batch(struct replayer *replayer, struct batch *batch, struct u
 		carry(replayer, batch, operation);
 		r = carry_out(replayer, batch, i);
 		replayer->done[operation->request - replayer->requests] = true;
-		if (r < 0 && message->text[0] == '\0')
-			failures_get(replayer->index->failures, message);
 	}
+	if (r < 0 && message->text[0] == '\0')
+		failures_get(replayer->index->failures, message);
 	triage_drop_chapters(batch);
 	return r;
 }

@@ -187,7 +187,7 @@ static int keep_saved_records(struct uds_index *index, struct saved_records *sav
 	 * After the rebuild, so that of two records of one name the one in the open chapter wins:
 	 * it is the newer.
 	 */
-	r = index_enter_open_chapter(index, rebuild);
+	r = index_enter_open_chapter(index, rebuild, message);
 	if (r < 0)
 		return r;
 	index->left_out_from = index->newest;
@@ -293,13 +293,17 @@ static int load_or_recover(struct uds_index *index, const struct uds_index_optio
 	/* What comes of this is in no save: the next save must write, also without a change. */
 	index->must_save = true;
 	index->why_recovered = *message;
+	/* It is not why anything fails from here on. */
+	message->text[0] = '\0';
 	/* A new index has nothing to recover, so it also opens where only loading is allowed. */
 	if (options->mode == UDS_INDEX_LOAD) {
 		empty = index_is_empty(index, message);
 		if (empty < 0)
 			return empty;
-		if (empty == 0)
+		if (empty == 0) {
+			*message = index->why_recovered;
 			return r;
+		}
 	}
 	return recover(index, options, message);
 }

@@ -67,6 +67,15 @@ struct rebuild {
 	uint32_t count;
 };
 
+static int unreadable_chapter(const struct rebuild *rebuild, uint64_t vcn,
+			      const struct streamed_chapter *chapter, struct uds_message *message)
+{
+	return failure(message, chapter->status,
+		       "%s: chapter %" PRIu64 " (slot %" PRIu32 "): reading its records: %s",
+		       uds_io_name(rebuild->index->io), vcn, chapter->slot,
+		       uds_strerror(chapter->status));
+}
+
 /* A chapter whose index pages could be read and whose records cannot be. */
 static int lose_chapter(struct rebuild *rebuild, uint64_t vcn,
 			const struct streamed_chapter *chapter, struct uds_message *message)
@@ -74,10 +83,7 @@ static int lose_chapter(struct rebuild *rebuild, uint64_t vcn,
 	struct uds_index *index = rebuild->index;
 
 	if (!rebuild->options->skip_unreadable)
-		return failure(
-			message, chapter->status,
-			"%s: chapter %" PRIu64 " (slot %" PRIu32 "): reading its records: %s",
-			uds_io_name(index->io), vcn, chapter->slot, uds_strerror(chapter->status));
+		return unreadable_chapter(rebuild, vcn, chapter, message);
 	env_log(&index->env, UDS_LOG_WARNING,
 		"%s: chapter %" PRIu64 " (slot %" PRIu32 ") is lost: reading its records: %s",
 		uds_io_name(index->io), vcn, chapter->slot, uds_strerror(chapter->status));
@@ -172,8 +178,12 @@ static int add_to_save(struct rebuild *rebuild, struct uds_message *message)
 
 static int rebuild_chapters(struct rebuild *rebuild, struct uds_message *message)
 {
-	return rebuild->with_save ? add_to_save(rebuild, message)
-				  : rebuild_in_groups(rebuild, message);
+	int r = rebuild->with_save ? add_to_save(rebuild, message)
+				   : rebuild_in_groups(rebuild, message);
+
+	if (r < 0 && message->text[0] == '\0')
+		*message = *replay_crew_message(rebuild->replay);
+	return r;
 }
 
 static int list_chapters(struct rebuild *rebuild)
@@ -265,7 +275,8 @@ static int replay_all(struct rebuild *rebuild, struct uds_message *message)
  * Reads the records of the open chapter of the save and takes their entries out of
  * the volume index.
  */
-static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_is_same)
+static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, struct uds_message *message,
+			     bool *ret_is_same)
 {
 	struct shared_entries *shared = &rebuild->index->shared;
 	struct uds_index *index = rebuild->index;
@@ -278,7 +289,8 @@ static int undo_open_chapter(struct rebuild *rebuild, uint32_t slot, bool *ret_i
 	if (r == 0)
 		r = chapter_stream_open(index->volume, CHAPTER_RECORD_PAGES, &slot, 1, 1, &stream);
 	if (r == 0 && chapter_stream_next(stream, &chapter)) {
-		r = chapter.status;
+		if (chapter.status < 0)
+			r = unreadable_chapter(rebuild, rebuild->from, &chapter, message);
 		*ret_is_same = r == 0 &&
 			       replay_crew_undo(replay, rebuild->from, rebuild->found.newest,
 						chapter.pages) == shared->count &&
@@ -332,7 +344,7 @@ static int load_and_compare(struct rebuild *rebuild, uint32_t slot, struct uds_m
 	r = index_load_checkpoint(index, cut, message);
 	if (r <= 0)
 		return r;
-	r = undo_open_chapter(rebuild, slot, &is_same);
+	r = undo_open_chapter(rebuild, slot, message, &is_same);
 	if (r == 0 && is_same)
 		return 1;
 	volume_index_free(index->volume_index);
@@ -447,7 +459,8 @@ int index_rebuild(struct uds_index *index, const struct rebuild_options *options
 	return r;
 }
 
-int index_enter_open_chapter(struct uds_index *index, const struct rebuild_options *options)
+int index_enter_open_chapter(struct uds_index *index, const struct rebuild_options *options,
+			     struct uds_message *message)
 {
 	struct replay *replay;
 	int r;
@@ -456,6 +469,8 @@ int index_enter_open_chapter(struct uds_index *index, const struct rebuild_optio
 	if (r < 0)
 		return r;
 	r = replay_open_chapter(replay);
+	if (r < 0)
+		*message = *replay_message(replay);
 	replay_free(replay);
 	return r;
 }

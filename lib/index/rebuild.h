@@ -39,6 +39,7 @@ int index_rebuild(struct uds_index *index, const struct rebuild_options *options
  *
  * Returns 0, -ENOMEM, or what the I/O said.
  */
-int index_enter_open_chapter(struct uds_index *index, const struct rebuild_options *options);
+int index_enter_open_chapter(struct uds_index *index, const struct rebuild_options *options,
+			     struct uds_message *message);
 
 #endif

@@ -43,6 +43,7 @@ struct replay {
 	uint32_t *question; /* for each record its search, or NOT_ASKED */
 	uint32_t searches_count;
 	struct volume_search *searches;
+	struct uds_message message; /* of a search that failed; empty: none did */
 };
 
 int replay_make(struct uds_index *index, bool skip_unreadable, unsigned int number,
@@ -143,6 +144,7 @@ static int ask(struct replay *replay, uint32_t i)
 {
 	struct uds_index *index = replay->index;
 	struct uds_message message;
+	int first;
 
 	replay->searches_count = 0;
 	for (; i < replay->count; i++) {
@@ -160,15 +162,24 @@ static int ask(struct replay *replay, uint32_t i)
 		replay->question[i] = replay->searches_count++;
 	}
 	/* What it returns is the first failure; here each search counts by itself. */
-	volume_search_many(index->volume, replay->searches, replay->searches_count, &message);
+	first = volume_search_many(index->volume, replay->searches, replay->searches_count,
+				   &message);
 	for (uint32_t n = 0; n < replay->searches_count; n++) {
 		int status = replay->searches[n].status;
 
 		if (status == -ENOMEM ||
-		    (status < 0 && status != UDS_ERR_CORRUPT && !replay->skip_unreadable))
+		    (status < 0 && status != UDS_ERR_CORRUPT && !replay->skip_unreadable)) {
+			if (status == first)
+				replay->message = message;
 			return status;
+		}
 	}
 	return 0;
+}
+
+const struct uds_message *replay_message(const struct replay *replay)
+{
+	return &replay->message;
 }
 
 /*

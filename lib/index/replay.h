@@ -52,4 +52,7 @@ uint64_t replay_undo_chapter(struct replay *replay, uint64_t vcn, uint64_t low_o
  */
 int replay_open_chapter(struct replay *replay);
 
+/* Why reading failed; empty if it did not, or if there is no more to say than the status. */
+const struct uds_message *replay_message(const struct replay *replay);
+
 #endif

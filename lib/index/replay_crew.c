@@ -166,6 +166,15 @@ int replay_crew_wait(struct replay_crew *crew)
 	return r;
 }
 
+const struct uds_message *replay_crew_message(const struct replay_crew *crew)
+{
+	unsigned int i = 0;
+
+	while (i + 1 < crew->members && replay_message(crew->replays[i])->text[0] == '\0')
+		i++;
+	return replay_message(crew->replays[i]);
+}
+
 uint64_t replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
 			  const uint8_t *record_pages)
 {

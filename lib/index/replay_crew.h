@@ -42,6 +42,9 @@ void replay_crew_give(struct replay_crew *crew, const struct given_chapter *chap
 /* Waits for all chapters that were given. Returns as replay_crew_make_room(). */
 int replay_crew_wait(struct replay_crew *crew);
 
+/* replay_message() of the first member that has one, after replay_crew_wait(). */
+const struct uds_message *replay_crew_message(const struct replay_crew *crew);
+
 /* replay_undo_chapter() for all parts. No chapter is worked on. */
 uint64_t replay_crew_undo(struct replay_crew *crew, uint64_t vcn, uint64_t low_of,
 			  const uint8_t *record_pages);

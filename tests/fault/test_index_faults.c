@@ -709,6 +709,11 @@ static bool open_with_failure(enum uds_index_mode mode, enum condition condition
 		ck_assert_msg((r == expected || (past_end && r == -EIO)) &&
 				      life.message.text[0] != '\0',
 			      "%s: %s (%s)", place, uds_strerror(r), life.message.text);
+	/* It is about that, and says what was read; not why a recovery was needed before. */
+	if (failed && r < 0 && r != -ENOMEM)
+		ck_assert_msg(strstr(life.message.text, "read") != NULL &&
+				      (past_end || strstr(life.message.text, uds_strerror(r))),
+			      "%s: %s (%s)", place, uds_strerror(r), life.message.text);
 	if (r == 0)
 		ck_assert_int_eq(close_index(), 0);
 	if (failed)
