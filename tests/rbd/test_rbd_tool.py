@@ -109,6 +109,42 @@ class Exec:
         return self.process.wait(timeout=120)
 
 
+# ---- the cluster itself ----
+
+# A cluster of one process that does nothing.
+PRETENDED = """#!/bin/sh
+echo "$1" >>"${0%/*}/said"
+case $1 in
+start)
+	sleep 0.3
+	mkdir "$2"
+	sleep 1000 &
+	echo $! >"$2/pid" ;;
+stop)
+	kill "$(cat "$2/pid")" ;;
+esac
+"""
+
+
+def a_cluster_ends_with_the_test_also_when_that_is_killed():
+    with Folder() as folder:
+        script = os.path.join(folder, "script")
+        with open(script, "w", encoding="ascii") as file:
+            file.write(PRETENDED)
+        os.chmod(script, 0o755)
+        begin = "import os, sys; from ceph_cluster import Keeper; keeper = Keeper(sys.argv[1]); print(keeper.folder, flush=True); "
+        for end in "", "keeper.started(); ", "assert keeper.started()[0] == 0; keeper.end(); ":
+            where = subprocess.run([sys.executable, "-c", begin + end + "os.kill(os.getpid(), 9)", script], stdout=subprocess.PIPE,
+                                   text=True, check=False, env=dict(os.environ, PYTHONPATH=HERE)).stdout.strip()
+            equal(os.path.dirname(where), "/tmp")
+            for _ in range(600):
+                if not os.path.exists(where):
+                    break
+                time.sleep(0.1)
+            equal((os.path.exists(where), content(os.path.join(folder, "said"))), (False, b"start\nstop\n"))
+            os.unlink(os.path.join(folder, "said"))
+
+
 # ---- the library ----
 
 def the_library_does_what_it_says():
@@ -422,7 +458,7 @@ def a_command_that_is_killed_leaves_what_can_be_recovered():
         equal(uds("info", "--json", uri).json["state"], "needs-recovery")
         ran = uds("recover", uri)
         has(ran.err, owner, "does not answer: waiting until Ceph has given it up")
-        has(cluster.ceph("osd", "blocklist", "ls"), owner)
+        has(cluster.ceph("osd blocklist ls"), owner)
         uds("verify", uri)
         answers = uds("peek", uri, stdin="".join("%s\n" % name(i) for i in range(3000))).out.split()
         equal(set(answers[i] for i in range(3000)) <= set(data(i) for i in range(3000)) | {"-"}, True)
@@ -451,7 +487,7 @@ def a_writer_that_lost_the_lock_writes_nothing_more():
             session.give(posts(0, 1000))
             session.answered(1000)
             # What Ceph does with a client whose lock is given away.
-            cluster.ceph("osd", "blocklist", "add", address(cluster, "lost"))
+            cluster.ceph("osd blocklist", blocklistop="add", addr=address(cluster, "lost"))
             before = cluster.bytes("lost")
             session.give(posts(1000, 3000))
             equal(session.end(), FAILED, session.messages())
@@ -469,7 +505,7 @@ RATIOS = ("nearfull", "backfillfull", "full")
 
 def set_ratios(cluster, *values):
     for which, value in values:
-        cluster.ceph("osd", "set-%s-ratio" % which, value)
+        cluster.ceph("osd set-%s-ratio" % which, ratio=value)
 
 
 def a_full_cluster_is_said():
@@ -486,7 +522,7 @@ def a_full_cluster_is_said():
             session.give(posts(0, 10))
             session.answered(10)
             try:
-                set_ratios(cluster, *zip(RATIOS, ("0.001", "0.0015", "0.002")))
+                set_ratios(cluster, *zip(RATIOS, (0.001, 0.0015, 0.002)))
                 cluster.wait_for(lambda: "pool(s) full" in cluster.ceph("health"))
                 # More than the pipe takes.
                 giving = threading.Thread(target=session.give, args=(posts(10, 3000),))
@@ -499,7 +535,7 @@ def a_full_cluster_is_said():
                 # Opening to write is a write, too, and ends in time.
                 uds(*write, store + "?timeout=2", status=FAILED, says=["the cluster does not answer", "pool(s) full"])
             finally:
-                set_ratios(cluster, *zip(reversed(RATIOS), ("0.95", "0.9", "0.85")))
+                set_ratios(cluster, *zip(reversed(RATIOS), (0.95, 0.9, 0.85)))
             giving.join()
             equal(session.end(), 0, session.messages())
             has(session.messages(), "requests wait")
@@ -561,7 +597,8 @@ def a_library_that_is_not_there_is_named():
 
 
 if __name__ == "__main__":
-    sys.exit(main([the_library_does_what_it_says, an_index_has_the_bytes_that_it_has_on_a_file, a_scan_keeps_its_index_there,
+    sys.exit(main([a_cluster_ends_with_the_test_also_when_that_is_killed, the_library_does_what_it_says,
+                   an_index_has_the_bytes_that_it_has_on_a_file, a_scan_keeps_its_index_there,
                    an_image_is_scanned_as_the_file_that_it_was,
                    an_image_that_is_too_small_is_named,
                    create_image_makes_one_of_the_right_size, a_namespace_is_a_place_of_its_own,

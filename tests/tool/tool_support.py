@@ -169,21 +169,26 @@ def content(path):
         return file.read()
 
 
+def parts_of(file, start, end, length=1 << 20):
+    """What is in bytes of a sparse file, and not its holes: where, and at most so many bytes at a time."""
+    while start < end:
+        try:
+            start = os.lseek(file.fileno(), start, os.SEEK_DATA)
+        except OSError:  # nothing but a hole up to the end
+            return
+        hole = min(os.lseek(file.fileno(), start, os.SEEK_HOLE), end)
+        while start < hole:
+            part = os.pread(file.fileno(), min(length, hole - start), start)
+            yield start, part
+            start += len(part)
+
+
 def copy_range(source, target, start, end, to=None):
-    """What is in bytes of a sparse file, and not its holes; to byte @to, or to where it was. The rest of the
-    target stays."""
+    """Copies what is in bytes of a sparse file; to byte @to, or to where it was. The rest of the target stays."""
     shift = 0 if to is None else to - start
     with open(source, "rb") as file, open(target, "r+b") as other:
-        while start < end:
-            try:
-                start = os.lseek(file.fileno(), start, os.SEEK_DATA)
-            except OSError:  # nothing but a hole up to the end
-                return
-            hole = min(os.lseek(file.fileno(), start, os.SEEK_HOLE), end)
-            while start < hole:
-                part = os.pread(file.fileno(), min(1 << 20, hole - start), start)
-                os.pwrite(other.fileno(), part, start + shift)
-                start += len(part)
+        for at, part in parts_of(file, start, end):
+            os.pwrite(other.fileno(), part, at + shift)
 
 
 def has(text, *parts):
