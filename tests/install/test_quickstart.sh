@@ -15,7 +15,7 @@ unset CI MAKEFLAGS MAKELEVEL
 bin=$scratch/bin
 mkdir -p "$bin"
 for tool in bash sh env make sed grep find cat sort wc sleep dirname nproc tail mkdir rm uniq awk cksum head cut tr \
-	touch printf basename tee mktemp renice; do
+	touch printf basename tee mktemp renice ls; do
 	ln -s "$(type -P $tool)" "$bin/$tool" || exit 1
 done
 
@@ -43,6 +43,12 @@ pretend gcc <<-'END'
 END
 pretend apt-get <<-'END'
 	echo "apt-get $*" >>"$PRETEND_LOG"
+	case " $* " in *" ${PRETEND_SLOW:-none} "*)
+		i=0
+		while [ $i -lt 100 ] && [ ! -e build/compiled ]; do sleep 0.1; i=$((i + 1)); done
+		sleep 0.5
+		echo "arrived in build: $(ls build/compiled)" >>"$PRETEND_LOG" ;;
+	esac
 	case " $* " in *" ${PRETEND_UNKNOWN:-none} "*) exit 100 ;; esac
 	[ "${PRETEND_OFFLINE:-no}" = no ]
 END
@@ -64,7 +70,7 @@ fresh_tree() {
 			THREADED_TESTS = tests/unit/test_a
 			all: ; @[ -z "$$PRETEND_BREAKS" ] || { echo 'error: it is broken'; exit 1; }
 			bench-programs:
-			check: ; @for t in $(TESTS); do n=$${t%.py}; mkdir -p $$(dirname $$n); \
+			check: ; @[ -z "$(TESTS)" ] || echo "tests of $$(basename $$(pwd))" >>"$$PRETEND_LOG"; for t in $(TESTS); do n=$${t%.py}; mkdir -p $$(dirname $$n); \
 			[ "$$t" = "$$PRETEND_DIES" ] && continue; : >$$n.trs; \
 			if [ "$$t" = "$$PRETEND_FAILS" ]; then printf "FAILED: it\nresult: 0 passed, 1 failed, 0 skipped\n"; \
 			else echo 'result: 1 passed, 0 failed, 0 skipped'; fi >$$n.log; done
@@ -105,21 +111,52 @@ a_failing_installation_ends_with_the_line() {
 
 a_package_that_does_not_exist_keeps_none_away() {
 	fresh_tree odd || return 1
-	PRETEND_UNKNOWN=libnbd-bin PRETEND_MISSING="libnbd-bin python3 mandoc" quick check build ||
+	PRETEND_UNKNOWN=libnbd-bin PRETEND_MISSING="libnbd-bin python3 mandoc fio" quick check build ||
 		{ cat "$scratch/said"; return 1; }
 	grep -q 'apt-get install .* python3$' "$scratch/log" && grep -q 'apt-get install .* mandoc$' "$scratch/log" &&
 		[ "$(grep -c 'apt-get update' "$scratch/log")" = 1 ] && said 'without .*libnbd-bin.*: what needs' || return 1
 	# Nothing is tried one by one where nothing can be had.
 	fresh_tree alone || return 1
-	PRETEND_OFFLINE=yes PRETEND_MISSING="python3 mandoc" quick check build || { cat "$scratch/said"; return 1; }
-	[ "$(grep -c apt-get "$scratch/log")" = 1 ] && said 'going on without python3 mandoc: what needs'
+	PRETEND_OFFLINE=yes PRETEND_MISSING="python3 clang mandoc fio" quick check build || { cat "$scratch/said"; return 1; }
+	[ "$(grep -c apt-get "$scratch/log")" = 1 ] && said 'going on without clang python3: what needs' &&
+		said 'going on without mandoc fio: what needs'
+}
+
+# A cluster that cannot be had is no failure.
+all_without_what_it_asks_for_goes_on() {
+	fresh_tree lacking || return 1
+	PRETEND_UNKNOWN=ceph-osd PRETEND_MISSING="ceph-osd ceph-mon librbd-dev lvm2" quick check --all build ||
+		{ cat "$scratch/said"; return 1; }
+	said 'going on without .*ceph-osd.*: what needs' && grep -q 'apt-get install .* lvm2$' "$scratch/log" || return 1
+	fresh_tree lonely || return 1
+	PRETEND_OFFLINE=yes PRETEND_MISSING="ceph-osd ceph-mon librbd-dev lvm2" quick check --all build ||
+		{ cat "$scratch/said"; return 1; }
+	said 'going on without librbd-dev: what needs' && said 'going on without lvm2 ceph-mon ceph-osd: what needs' &&
+		said '^3 passed, 0 failed, 0 skipped$'
+}
+
+# They mostly wait for the network and the disk; but the tests that use them begin afterwards.
+packages_of_tests_arrive_while_it_is_built() {
+	fresh_tree meanwhile || return 1
+	PRETEND_SLOW=fio PRETEND_MISSING="g++ fio" quick check build || { cat "$scratch/said"; return 1; }
+	grep -E '^(arrived|tests)' "$scratch/log" | tr '\n' ' ' |
+		grep -qxF 'arrived in build: build/compiled tests of build ' || { cat "$scratch/log"; return 1; }
+	# Not where a password may be asked for.
+	pretend sudo <<-'EOF'
+		exec "$@"
+	EOF
+	fresh_tree before || return 1
+	PRETEND_ID=1000 PRETEND_MISSING="g++ fio" quick check build || { cat "$scratch/said"; return 1; }
+	rm "$bin/sudo"
+	grep -E '^(configure|apt-get install|tests)' "$scratch/log" | sed 's/apt-get .* //; s/configure .*/configure/' |
+		tr '\n' ' ' | grep -qxF 'g++ fio configure tests of build '
 }
 
 # A cluster and LVM are for who asks for them; --all is no stage.
 all_asks_for_what_few_tests_use() {
 	fresh_tree all || return 1
 	PRETEND_MISSING="ceph-osd librbd-dev lvm2" quick check --all build || { cat "$scratch/said"; return 1; }
-	grep -q 'apt-get install .*lvm2 .*ceph-osd .*librbd-dev' "$scratch/log" || return 1
+	grep -q 'apt-get install .* librbd-dev$' "$scratch/log" && grep -q 'apt-get install .* lvm2 ceph-osd$' "$scratch/log" || return 1
 	fresh_tree usual || return 1
 	PRETEND_MISSING="ceph-osd librbd-dev lvm2" quick check build && ! grep apt-get "$scratch/log"
 }
@@ -210,7 +247,7 @@ an_unknown_stage_is_refused() {
 
 for test in a_path_with_a_space_is_refused_in_a_sentence a_user_without_root_and_sudo_gets_the_line \
 	a_failing_installation_ends_with_the_line a_package_that_does_not_exist_keeps_none_away \
-	all_asks_for_what_few_tests_use scan_asks_for_no_test_packages paths_are_those_of_the_caller \
+	all_asks_for_what_few_tests_use all_without_what_it_asks_for_goes_on packages_of_tests_arrive_while_it_is_built scan_asks_for_no_test_packages paths_are_those_of_the_caller \
 	packages_that_arrive_are_found \
 	check_says_stage_and_count_and_counts_the_examples a_test_without_a_result_is_a_failure \
 	a_failure_is_named_again_at_the_end a_stage_that_cannot_be_built_is_a_failure \
