@@ -17,9 +17,14 @@ ROUNDS = 2
 LVM = r"""
 export LD_LIBRARY_PATH=$PWD
 exec 2>/dev/null # or the console shows progress bars
-pvcreate -q /dev/pv0 >/dev/null && vgcreate -q vg /dev/pv0 >/dev/null &&
-lvcreate -q -y -Wn -Zn -L 12M -n origin vg /dev/pv0 >/dev/null 2>&1 &&
-lvcreate -q -y -s -c 4k -L 24M -n snap vg/origin >/dev/null 2>&1 || { echo not-made; exit 9; }
+# In LVM's own shell, as a process takes a second to start in an emulated machine.
+lvm >/dev/null 2>&1 <<'END'
+pvcreate -q /dev/pv0
+vgcreate -q vg /dev/pv0
+lvcreate -q -y -Wn -Zn -L 12M -n origin vg /dev/pv0
+lvcreate -q -y -s -c 4k -L 24M -n snap vg/origin
+END
+[ -b /dev/mapper/vg-snap-cow ] || { echo not-made; exit 9; }
 cow=/dev/mapper/vg-snap-cow; org=/dev/mapper/vg-origin-real
 for round in $(seq 1 ROUNDS); do
   echo "status $round $(dmsetup status vg-snap | cut -d' ' -f4-)"

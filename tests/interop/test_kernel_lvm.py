@@ -22,26 +22,31 @@ export LD_LIBRARY_PATH=$PWD
 exec 2>/tmp/err </dev/null
 A='?pv=/dev/sda&pv=/dev/sdb'
 run() { "$@" >/tmp/out || { echo "failed $*: $(tr '\n' ' ' < /tmp/err)"; exit 9; }; }
-make() { run lvcreate -q -y -Wn -Zn "$@"; }
-snapshot() { run lvcreate -q -y -s "$@"; }
+# LVM's own shell, as a process takes a second to start in an emulated machine. It does not say that a command failed.
+shell() { lvm >/tmp/out; }
+there() { for i; do [ -b /dev/vg/$i ] || { echo "failed: no $i: $(cat /tmp/out /tmp/err | tr '\n' ' ')"; exit 9; }; done; }
 fill() { dd if=/dev/urandom of=/dev/vg/$1 bs=4096 seek=$2 count=$3 oflag=direct conv=notrunc; }
 tell() { when=$1; shift; for i; do echo "$when-$i $(sha256sum < /dev/vg/$i)"; done; }
 gone() { [ -e /dev/vg/$1 ] && echo "left $1"; }
-run vgcreate -q -s 1M vg /dev/sda /dev/sdb
-make -L 3M -n hole1 vg /dev/sda
-make -L 4M -n origin vg /dev/sda
-make -L 1M -n hole2 vg /dev/sda
-run lvextend -q -y -L +3M vg/origin /dev/sdb
-make -i 2 -I 64k -L 6M -n stripes vg
-make -L 4M -n root vg /dev/sda
-snapshot -c 4k -L 4M -n rsnap vg/root /dev/sdb
-snapshot -c 4k -L 4M -n snap vg/origin /dev/sdb
-snapshot -c 8k -i 2 -I 16k -L 4M -n ssnap vg/stripes
-run lvremove -q -y vg/hole1 vg/hole2
-snapshot -c 16k -L 6M -n snap2 vg/origin
-snapshot -c 4k -L 1M -n full vg/root
-make -L 2M -n third vg
-snapshot -c 4k -L 2M -n tsnap vg/third
+shell <<'END'
+vgcreate -q -s 1M vg /dev/sda /dev/sdb
+lvcreate -q -y -Wn -Zn -L 3M -n hole1 vg /dev/sda
+lvcreate -q -y -Wn -Zn -L 4M -n origin vg /dev/sda
+lvcreate -q -y -Wn -Zn -L 1M -n hole2 vg /dev/sda
+lvextend -q -y -L +3M vg/origin /dev/sdb
+lvcreate -q -y -Wn -Zn -i 2 -I 64k -L 6M -n stripes vg
+lvcreate -q -y -Wn -Zn -L 4M -n root vg /dev/sda
+lvcreate -q -y -s -c 4k -L 4M -n rsnap vg/root /dev/sdb
+lvcreate -q -y -s -c 4k -L 4M -n snap vg/origin /dev/sdb
+lvcreate -q -y -s -c 8k -i 2 -I 16k -L 4M -n ssnap vg/stripes
+lvremove -q -y vg/hole1 vg/hole2
+lvcreate -q -y -s -c 16k -L 6M -n snap2 vg/origin
+lvcreate -q -y -s -c 4k -L 1M -n full vg/root
+lvcreate -q -y -Wn -Zn -L 2M -n third vg
+lvcreate -q -y -s -c 4k -L 2M -n tsnap vg/third
+END
+there origin stripes root rsnap snap ssnap snap2 full third tsnap; gone hole1; gone hole2
+[ $(blockdev --getsize64 /dev/vg/origin) = $((7 << 20)) ] || { echo "failed: origin is not extended"; exit 9; }
 fill origin 100 500; fill snap 300 500; fill snap2 1500 200; fill stripes 0 500; fill ssnap 400 300
 fill root 0 400; fill rsnap 300 300; fill third 0 200; fill tsnap 100 300
 sync
@@ -63,13 +68,17 @@ run uds snapshot merge "lvm:vg/tsnap$A"; run uds snapshot merge --limit 20 "lvm:
 """
 AFTER = r"""
 tell merged origin snap2 third ssnap
-run lvconvert --merge vg/ssnap; run lvconvert --merge vg/snap2
-snapshot -c 4k -L 1M -n empty vg/stripes; run lvconvert --merge vg/empty
+shell <<'END'
+lvconvert --merge vg/ssnap
+lvconvert --merge vg/snap2
+lvcreate -q -y -s -c 4k -L 1M -n empty vg/stripes
+lvconvert --merge vg/empty
+END
 tell kernel origin stripes
 for i in snap snap2 ssnap tsnap empty full; do gone $i; done
 lvs --noheadings -a -o lv_name vg | while read i; do echo "lv-$i there"; done
-snapshot -c 4k -L 4M -n snap vg/origin; fill snap 0 50; fill origin 1000 300
-snapshot -c 4k -L 2M -n snap3 vg/origin; fill snap3 40 30; sync
+run lvcreate -q -y -s -c 4k -L 4M -n snap vg/origin; fill snap 0 50; fill origin 1000 300
+run lvcreate -q -y -s -c 4k -L 2M -n snap3 vg/origin; fill snap3 40 30; sync
 tell last origin snap snap3
 run vgchange -q -an vg
 echo done done
