@@ -22,6 +22,13 @@ KILLED = 76         # its status after --kill-on
 DID_NOT_RUN = 64    # and more: it was not the commands that failed
 
 
+class Part:
+    """What one of several tests asks the same machine, whose start takes longer than most of what is asked."""
+    def __init__(self, script, disks, files, options, judge):
+        self.script, self.disks, self.files, self.options = script, disks, files, options
+        self.judge = judge  # judge(said, results)
+
+
 def guest_or_skip(*kinds):
     """Raises Skip where there is no guest with what these options ask for (--lvm, --vdo)."""
     if not GUEST or not os.access(GUEST, os.X_OK):

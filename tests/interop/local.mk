@@ -7,13 +7,13 @@ tests_interop_snapshot_driver_SOURCES = tests/interop/snapshot_driver.c
 tests_interop_snapshot_driver_LDADD = lib/libcore.la
 
 interop_tests = tests/interop/test_active_snapshot.py tests/interop/test_kernel_guest.py tests/interop/test_kernel_lvm.py \
-	tests/interop/test_kernel_vdo.py tests/interop/test_kernel_vdo_long.py tests/interop/test_nbdkit.py \
-	tests/interop/test_open_device.py tests/interop/test_several_snapshots.py
+	tests/interop/test_kernel_vdo.py tests/interop/test_kernel_vdo_long.py tests/interop/test_nbdkit.py
 # Not in sanitized builds: once is enough for what takes long.
 if !SANITIZED
 TESTS += $(interop_tests)
 endif
-EXTRA_DIST += $(interop_tests) tests/interop/guest.py tests/interop/vdo_guest.py
+EXTRA_DIST += $(interop_tests) tests/interop/guest.py tests/interop/open_device.py tests/interop/several_snapshots.py \
+	tests/interop/vdo_guest.py
 
 # The kernels that guest.py has unpacked.
 clean-local:

@@ -5,7 +5,8 @@
 What the library wrote, the kernel opens, reads, continues and merges; what the kernel continued,
 the library reads; what the kernel has half merged, the library merges to the end, and the reverse.
 Images after a merge are compared byte for byte. The kernel runs in a virtual machine
-(UDS_KERNEL_GUEST); without one the tests are skipped. Several stores share a boot.
+(UDS_KERNEL_GUEST); without one the tests are skipped. Several stores share a boot, and the tests of several_snapshots.py
+and open_device.py share the first.
 
 usage: test_kernel_guest.py [--with-model]
 
@@ -20,6 +21,8 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "format"))
 import cow_format  # noqa: E402
+import open_device  # noqa: E402
+import several_snapshots  # noqa: E402
 from cow_format import SECTOR  # noqa: E402
 from guest import KILLED, guest_or_skip, run_guest  # noqa: E402
 from snapshot_peers import (Model, library_peers, play_on_model, read_file,  # noqa: E402
@@ -84,15 +87,21 @@ class Case:
         return len(cow_format.Store(read_file(self.cow + suffix)).exceptions)
 
 
-def guest(script, disks, files=(), kill_on=None):
-    """What the commands print, as {key: rest of the line}."""
-    arguments = [*disks, *(word for file in files for word in ("-f", file))]
+class Said(dict):
+    """What the commands print: {key: rest of the line}, and all lines."""
+    def __init__(self, text):
+        self.lines = text.splitlines()
+        super().__init__((words[0], " ".join(words[1:])) for words in map(str.split, self.lines) if words)
+
+
+def guest(script, disks, files=(), kill_on=None, options=()):
+    """Runs the commands there."""
+    arguments = [*options, *disks, *(word for file in files for word in ("-f", file))]
     arguments += ["--kill-on", kill_on] if kill_on else []
     done = run_guest(*arguments, script)
     if done.returncode != (KILLED if kill_on else 0):
         raise AssertionError("guest: exit status %d:\n%s%s" % (done.returncode, done.stdout, done.stderr))
-    return {words[0]: " ".join(words[1:]) for words in map(str.split, done.stdout.splitlines())
-            if words}
+    return Said(done.stdout)
 
 
 # ---- what the kernel is asked to do -------------------------------------------------------------
@@ -148,8 +157,8 @@ def library_reads_what_it_wrote(case):
     equal(case.exceptions() > 20, True, "enough exceptions")
 
 
-def kernel_opens_and_continues(cases, invalid, folder, results):
-    """In the same boot it is asked what it thinks of an invalid store."""
+def kernel_opens_and_continues(cases, invalid, folder, results, parts):
+    """In the same boot it is asked what it thinks of an invalid store, and the parts of other tests."""
     script, files, disks, todo = [make_invalid(invalid)], [], invalid.disks(), {}
     for case in cases:
         todo[case] = case.writes(8)
@@ -160,7 +169,13 @@ def kernel_opens_and_continues(cases, invalid, folder, results):
             write_file(files[-1], pattern(sector, count, tag))
         script.append(continue_script(case, todo[case]))
         disks += case.disks()
-    said = guest("\n".join(script), disks, files)
+    for part in parts:
+        script.append("(\n%s\n) || exit" % part.script)
+        disks += part.disks
+        files += part.files
+    said = guest("\n".join(script), disks, files, options=[word for part in parts for word in part.options])
+    for part in parts:
+        part.judge(said, results)
 
     def kernel_reads(case):
         x = case.letter
@@ -255,9 +270,35 @@ def we_end_the_kernels_merge(cases, results):
     results.run("a_merge_was_cut_in_the_middle", equal, any(cut for cut in middle), True)
 
 
+def begin_others(folder, results):
+    """The other tests of the first boot: their parts, and the origins with several snapshots."""
+    origins, parts = [], []
+    try:
+        origins = several_snapshots.begin(folder, results)
+        parts.append(several_snapshots.the_kernel_goes_on(origins))
+    except Skip as reason:
+        results.skip([several_snapshots], reason)
+    try:
+        parts.append(open_device.begin(folder))
+    except Skip as reason:
+        results.skip([open_device], reason)
+    return origins, parts
+
+
+def new_cases(folder, peers):
+    cases = []
+    for peer in peers:
+        # chunk, origin (its last chunk cut short), COW, writes; sizes in sectors
+        sizes = [(1, 2001, 1024, 120), (8, 4093, 4096, 150), (128, 9000, 10240, 40)]
+        for chunk, origin, cow, writes in sizes if peer.name != "command" else sizes[1:2]:
+            cases.append(Case(folder, peer, "abcdefgh"[len(cases)], chunk, origin, cow, writes))
+    return cases
+
+
 def main():
     results = Results()
-    peers = [Model()] if "--with-model" in sys.argv else library_peers(results)
+    with_model = "--with-model" in sys.argv
+    peers = [Model()] if with_model else library_peers(results)
     if not peers:
         return results.finish()
     try:
@@ -267,20 +308,17 @@ def main():
         results.skipped += 1
         return results.finish()
     with tempfile.TemporaryDirectory(prefix="uds-guest-") as folder:
-        cases = []
-        for peer in peers:
-            # chunk, origin (its last chunk cut short), COW, writes; sizes in sectors
-            sizes = [(1, 2001, 1024, 120), (8, 4093, 4096, 150), (128, 9000, 10240, 40)]
-            for chunk, origin, cow, writes in sizes if peer.name != "command" else sizes[1:2]:
-                cases.append(Case(folder, peer, "abcdefgh"[len(cases)], chunk, origin, cow, writes))
+        cases = new_cases(folder, peers)
         for case in cases:
             results.run("library_reads_what_it_wrote: " + case.title,
                         library_reads_what_it_wrote, case)
+        origins, parts = ([], []) if with_model else begin_others(folder, results)
         if not results.failed:
             kernel_opens_and_continues(cases, Case(folder, peers[0], "i", 8, 2048, 512, 80), folder,
-                                       results)
+                                       results, parts)
             kernel_merges(cases, results)
             we_end_the_kernels_merge(cases, results)
+            several_snapshots.end(origins, results)
     return results.finish()
 
 
