@@ -13,7 +13,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tool"))
-from tool_support import Skip, parts_of  # noqa: E402
+from tool_support import Skip, parts_of, sanitized  # noqa: E402
 
 SCRIPT = os.environ.get("UDS_CEPH_ONE_NODE", "")
 # After so many seconds Ceph gives up a client, so that one that waits on a busy machine, or for a full cluster, is not.
@@ -79,6 +79,8 @@ class Cluster:
             raise Skip("built without librbd")
         if not os.access(SCRIPT, os.X_OK):
             raise Skip("no ceph-one-node, which starts a cluster")
+        if "thread" in sanitized():
+            raise Skip("the thread sanitizer does not know what librbd does")
         self.keeper, self.monitor = Keeper(SCRIPT), None
         self.folder = self.keeper.folder
         atexit.register(self.stop)
@@ -144,7 +146,7 @@ class Cluster:
         return uri
 
     def osd(self, number, state):
-        """Tells an OSD to end, or starts it again: when it has ended, as before that it has not written all that it needs."""
+        """Tells an OSD to end, or starts it again: when it has ended, as only then it has written all that it needs."""
         if state == "up":
             self.wait_for(lambda: self.has_ended(number))
         subprocess.run([SCRIPT, "osd", os.path.join(self.folder, "c"), str(number), state], stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # libuds-rbd, on a real Ceph cluster of this machine, which one script starts for itself and for the Check program. Skips
-# where there is no libuds-rbd or no cluster. Not in sanitized builds: once is enough for what takes long.
+# where there is no libuds-rbd or no cluster. Under the address sanitizer only the program runs: once is enough for what takes long.
 if HAVE_LIBRBD
 if HAVE_CHECK
 check_PROGRAMS += tests/rbd/test_rbd
@@ -13,7 +13,5 @@ tests_rbd_test_rbd_LDADD = libuds-rbd.la libuds.la $(LIBRBD_LIBS) $(CHECK_LIBS) 
 endif
 endif
 
-if !SANITIZED
 TESTS += tests/rbd/test_rbd_tool.py
-endif
 EXTRA_DIST += tests/rbd/test_rbd_tool.py tests/rbd/ceph_cluster.py

@@ -3,6 +3,7 @@
 work in."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -133,14 +134,19 @@ BAD_SECTORS = """
     }"""
 
 
+def sanitized():
+    """With which sanitizers the command was built, as the compiler calls them; an empty string for none."""
+    with open(os.path.join(os.environ.get("UDS_BUILDDIR", "."), "Makefile"), encoding="utf-8") as file:
+        found = re.search(r"-fsanitize=([a-z,]+)", file.read())
+    return found.group(1) if found else ""
+
+
 def with_bad_sectors(folder, *bad):
     """The environment of a command for which these ranges (path, first, length) cannot be read."""
     if not shutil.which("cc") or sys.maxsize < 1 << 32:
         raise Skip("no compiler, or a system call of another shape")
-    with open(os.path.join(os.environ.get("UDS_BUILDDIR", "."), "Makefile"),
-              encoding="utf-8") as file:
-        if "-fsanitize" in file.read():
-            raise Skip("a sanitizer has read calls of its own")
+    if sanitized():
+        raise Skip("a sanitizer has read calls of its own")
     library = os.path.join(folder, "bad.so")
     subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=BAD_SECTORS,
                    text=True, check=True)
@@ -209,12 +215,12 @@ def forgotten(tests):
     return [name for name, value in functions.items() if value not in tests and name not in used]
 
 
-def main(tests, budget_seconds=None):
-    """Runs the functions @tests, each named after a behaviour."""
+def main(tests, budget_seconds=None, only=None):
+    """Runs the functions @tests, each named after a behaviour; or @only some of them."""
     results = Results(budget_seconds)
     if forgotten(tests):
         raise AssertionError("never called: " + ", ".join(forgotten(tests)))
-    for test in tests:
+    for test in only or tests:
         def run(test=test):
             if not os.access(TOOL, os.X_OK):
                 raise Skip("the uds command is not built")
