@@ -45,6 +45,8 @@ struct checksums {
 	bool *suspects;	 /* slots whose blocks could not be read, or only partly written */
 	bool *unwritten; /* slots that were set and not written yet */
 	uint32_t unwritten_count;
+	bool *unflushed; /* slots that were written, and may not be durable yet */
+	_Atomic bool doubted; /* a flush failed since the last write */
 };
 
 static uint32_t words_of(const struct geometry *geometry)
@@ -56,7 +58,7 @@ uint64_t checksums_bytes(const struct geometry *geometry)
 {
 	const struct checksums *c = NULL;
 	uint64_t slot = sizeof(c->vcns[0]) + sizeof(c->on_device[0]) + sizeof(c->suspects[0]) +
-			sizeof(c->unwritten[0]) +
+			sizeof(c->unwritten[0]) + sizeof(c->unflushed[0]) +
 			geometry_chapter_blocks(geometry) * sizeof(c->values[0]) +
 			words_of(geometry) * sizeof(c->checked[0]);
 
@@ -84,8 +86,10 @@ int checksums_make(const struct uds_env *env, struct uds_io *io, const struct ge
 	c->checked = env_allocate_zeroed(env, (uint64_t)c->slots * c->words, sizeof(c->checked[0]));
 	c->suspects = env_allocate_zeroed(env, c->slots, sizeof(c->suspects[0]));
 	c->unwritten = env_allocate_zeroed(env, c->slots, sizeof(c->unwritten[0]));
+	c->unflushed = env_allocate_zeroed(env, c->slots, sizeof(c->unflushed[0]));
 	if (c->scratch == NULL || c->vcns == NULL || c->values == NULL || c->checked == NULL ||
-	    c->on_device == NULL || c->suspects == NULL || c->unwritten == NULL) {
+	    c->on_device == NULL || c->suspects == NULL || c->unwritten == NULL ||
+	    c->unflushed == NULL) {
 		checksums_free(c);
 		return -ENOMEM;
 	}
@@ -112,6 +116,7 @@ void checksums_free(struct checksums *c)
 	env_release(&env, c->on_device);
 	env_release(&env, c->suspects);
 	env_release(&env, c->unwritten);
+	env_release(&env, c->unflushed);
 	env_release(&env, c);
 }
 
@@ -350,16 +355,42 @@ int checksums_begin_chapter(struct checksums *c, uint32_t slot, uint64_t vcn,
 	return r < 0 ? r : io_flush(c->io, ret_message);
 }
 
+void checksums_note_failed_flush(struct checksums *c)
+{
+	atomic_store(&c->doubted, true);
+}
+
+void checksums_note_flush(struct checksums *c)
+{
+	if (!atomic_load(&c->doubted))
+		memset(c->unflushed, 0, c->slots * sizeof(c->unflushed[0]));
+}
+
+/* What a failed flush has lost no later flush brings back. */
+static void doubt_unflushed(struct checksums *c)
+{
+	for (uint32_t slot = 0; slot < c->slots; slot++) {
+		if (!c->unflushed[slot] || c->unwritten[slot] ||
+		    atomic_load_explicit(&c->vcns[slot], memory_order_relaxed) == NO_CHAPTER)
+			continue;
+		c->unwritten[slot] = true;
+		c->unwritten_count++;
+	}
+}
+
 int checksums_write(struct checksums *c, struct uds_message *ret_message)
 {
 	int r = 0;
 
+	if (atomic_exchange(&c->doubted, false))
+		doubt_unflushed(c);
 	/* A slot that fails stays unwritten, and is tried again the next time. */
 	for (uint32_t slot = 0; slot < c->slots && c->unwritten_count > 0 && r == 0; slot++) {
 		if (!c->unwritten[slot])
 			continue;
 		r = write_slot(c, slot, ret_message);
 		if (r == 0) {
+			c->unflushed[slot] = true;
 			c->unwritten[slot] = false;
 			c->unwritten_count--;
 		}

@@ -108,6 +108,15 @@ int checksums_begin_chapter(struct checksums *checksums, uint32_t slot, uint64_t
  */
 int checksums_write(struct checksums *checksums, struct uds_message *ret_message);
 
+/*
+ * A flush of the I/O failed: what was written since the last one that succeeded may be lost, and is
+ * written once more by the next checksums_write(). Threads: any.
+ */
+void checksums_note_failed_flush(struct checksums *checksums);
+
+/* A flush succeeded that began after everything was written. */
+void checksums_note_flush(struct checksums *checksums);
+
 /* Memory that the checksums of a volume take. */
 uint64_t checksums_bytes(const struct geometry *geometry);
 

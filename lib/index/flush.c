@@ -294,8 +294,10 @@ static int lead(void *context, struct uds_message *message)
 		r = journal_write_header(index, &flush.message);
 		if (r == 0)
 			r = write_blocks(&flush);
-		if (r < 0)
+		if (r < 0) {
+			volume_note_failed_flush(index->volume);
 			start_over(index);
+		}
 	}
 	if (r == 0 && flush.count > 0 && !flush.save) {
 		/*

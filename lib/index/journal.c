@@ -209,8 +209,10 @@ static int write_header(struct uds_index *index, const struct extras_area *next,
 	}
 	env_release(&index->env, block);
 	/* What is in memory still has to get there. */
-	if (r < 0)
+	if (r < 0) {
 		area->due = true;
+		volume_note_failed_flush(index->volume);
+	}
 	return r;
 }
 

@@ -481,6 +481,8 @@ int index_save(struct uds_index *index, unsigned int threads, uds_progress_fn re
 	atomic_store(&saver->owner, pthread_self());
 	atomic_store(&saver->busy, true);
 	r = save_changes(index, threads, report, context);
+	if (r < 0)
+		volume_note_failed_flush(index->volume);
 	atomic_store(&saver->busy, false);
 	pthread_mutex_unlock(&saver->running);
 	return r;

@@ -76,9 +76,12 @@ static int write_pages(struct chapter_writer *writer, uint32_t first, uint32_t c
 		     message);
 	if (r == 0)
 		r = io_flush(volume->io, message);
-	if (r < 0)
+	if (r < 0) {
+		volume_note_failed_flush(volume);
 		return failure_in(message, r, "chapter %" PRIu64 " (slot %" PRIu32 ")", writer->vcn,
 				  writer->slot);
+	}
+	volume_note_flush(volume);
 	return 0;
 }
 

@@ -169,6 +169,18 @@ void volume_write_checksums(struct volume *volume)
 		note_area_failure(volume, &message);
 }
 
+void volume_note_flush(struct volume *volume)
+{
+	if (volume->checksums != NULL)
+		checksums_note_flush(volume->checksums);
+}
+
+void volume_note_failed_flush(struct volume *volume)
+{
+	if (volume->checksums != NULL)
+		checksums_note_failed_flush(volume->checksums);
+}
+
 uint64_t volume_memory_bytes(struct volume *volume)
 {
 	return sizeof(*volume) + page_map_bytes(volume->map) + page_reader_bytes(&volume->reader) +

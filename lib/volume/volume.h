@@ -79,6 +79,15 @@ int volume_log_damage(struct volume *volume, uint32_t slot, uint64_t vcn, uint32
  */
 void volume_write_checksums(struct volume *volume);
 
+/*
+ * A flush of the I/O has failed, and what was written before it may be lost: checksums are written
+ * once more with the next ones. Threads: any.
+ */
+void volume_note_failed_flush(struct volume *volume);
+
+/* A flush has succeeded. For the thread that writes chapters. */
+void volume_note_flush(struct volume *volume);
+
 /* May be NULL. The I/O stays open. No other thread uses the volume. */
 void volume_close(struct volume *volume);
 

@@ -115,7 +115,7 @@ static void end(void)
 }
 
 /* Stores names [@from, @to) in a version. */
-static void store(uint64_t from, uint64_t to, uint32_t version)
+static void update_all(uint64_t from, uint64_t to, uint32_t version)
 {
 	for (uint64_t i = from; i < to; i++) {
 		struct uds_record_name name;
@@ -125,6 +125,11 @@ static void store(uint64_t from, uint64_t to, uint32_t version)
 		make_data('n', i, version, &data);
 		ck_assert_int_eq(uds_index_update(f.index, &name, &data, NULL, NULL), 0);
 	}
+}
+
+static void store(uint64_t from, uint64_t to, uint32_t version)
+{
+	update_all(from, to, version);
 	ck_assert_int_eq(uds_index_flush(f.index), 0);
 }
 
@@ -743,6 +748,46 @@ START_TEST(recovery_makes_up_checksums_that_were_lost_with_the_power)
 }
 END_TEST
 
+/* As a device may that fails a flush: what was written before it is lost, and reads as before. */
+static void lose_checksums(struct fault_plan *plan, uint32_t slot, uint8_t *ret_lost)
+{
+	static const uint8_t zero[4096];
+
+	ck_assert_uint_gt(fault_plan_failed(plan), 0);
+	fault_plan_fail(plan, 0, 0, 0, false);
+	ck_assert_int_eq(uds_io_read(f.io, ret_lost, 4096, sums_at(slot)), 0);
+	ck_assert_mem_ne(ret_lost, zero, sizeof(zero));
+	ck_assert_int_eq(uds_io_write(f.io, zero, sizeof(zero), sums_at(slot)), 0);
+}
+
+/* The flush of the journal, of a save, or of the next chapter. */
+START_TEST(checksums_that_a_failed_flush_may_have_lost_are_written_again)
+{
+	uint8_t lost[4096], there[4096];
+	struct fault_plan plan;
+	uint64_t chapter;
+
+	shape(4096, 4, 6);
+	ck_assert_int_eq(format(true), 0);
+	fault_plan_start(&plan);
+	ck_assert_int_eq(fault_io_open(&plan, f.io, NULL, &f.io), 0);
+	ck_assert_int_eq(open_index(UDS_INDEX_LOAD_OR_RECOVER), 0);
+	chapter = f.geometry.records_per_chapter;
+	store(0, chapter + 1, 1);
+	fault_plan_fail(&plan, FAULT_FLUSH, 1, -EIO, true);
+	update_all(chapter + 1, _i == 2 ? 2 * chapter : chapter + 2, 1);
+	ck_assert_int_eq(_i == 1 ? uds_index_save(f.index) : uds_index_flush(f.index), -EIO);
+	lose_checksums(&plan, 0, lost);
+	ck_assert_int_eq(uds_index_flush(f.index), 0);
+	ck_assert_int_eq(uds_io_read(f.io, there, sizeof(there), sums_at(0)), 0);
+	ck_assert_mem_eq(there, lost, sizeof(there));
+	close_index();
+	ck_assert_uint_eq(verify(), 0);
+	end();
+	fault_plan_end(&plan);
+}
+END_TEST
+
 /* The newest chapter, if it was durable, does not go because of damage to one of its pages. */
 START_TEST(recovery_keeps_a_newest_chapter_that_was_damaged_later)
 {
@@ -1322,6 +1367,8 @@ int main(void)
 	tcase_add_test(tc, for_each_leaves_out_a_damaged_page);
 	tcase_add_test(tc, a_damaged_checksum_block_is_no_damage_of_the_index);
 	tcase_add_test(tc, recovery_makes_up_checksums_that_were_lost_with_the_power);
+	tcase_add_loop_test(tc, checksums_that_a_failed_flush_may_have_lost_are_written_again, 0,
+			    3);
 	tcase_add_test(tc, recovery_keeps_a_newest_chapter_that_was_damaged_later);
 	tcase_add_loop_test(tc, recovery_keeps_a_chapter_whose_head_was_damaged_later, 0,
 			    (int)(sizeof(head_damages) / sizeof(head_damages[0])));
