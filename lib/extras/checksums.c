@@ -45,7 +45,7 @@ struct checksums {
 	bool *suspects;	 /* slots whose blocks could not be read, or only partly written */
 	bool *unwritten; /* slots that were set and not written yet */
 	uint32_t unwritten_count;
-	bool *unflushed; /* slots that were written, and may not be durable yet */
+	bool *unflushed;      /* slots that were written, and may not be durable yet */
 	_Atomic bool doubted; /* a flush failed since the last write */
 };
 
