@@ -136,6 +136,20 @@ static int store(struct batch *batch, struct operation *operation, struct locate
 }
 
 /*
+ * The load had no room for some records of the open chapter, and the save still has them: one that
+ * is deleted must not come back with the next load. Later chapters make that save useless.
+ */
+static void note_absent(struct batch *batch, const struct uds_record_name *name)
+{
+	const struct uds_index *index = batch->index;
+
+	if (index->dropped_at_load == 0 || index->newest != index->saved_chapter)
+		return;
+	batch->zone->changed = true;
+	journal_note_deletion(index, batch->zone, name);
+}
+
+/*
  * A collision entry is removed without a look at its chapter: it has the whole name. Records in
  * closed chapters stay there, without an entry that leads to them.
  */
@@ -146,8 +160,10 @@ static void remove_entry(struct batch *batch, struct operation *operation,
 
 	record->found = hint->found && (hint->collision || record->found) &&
 			operation_may_remove(operation, hint->vcn);
-	if (!record->found)
+	if (!record->found) {
+		note_absent(batch, &operation->request->name);
 		return;
+	}
 	/* Now: removing the entry makes the hint invalid. */
 	record->location = index_location(batch->index, hint->vcn);
 	left_out_note_deletion(batch->index, batch->zone, &operation->request->name, hint->vcn);

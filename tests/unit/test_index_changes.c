@@ -346,6 +346,34 @@ START_TEST(query_keeps_a_name_from_leaving_and_peek_does_not)
 }
 END_TEST
 
+/* With sixteen zones a load has no room for some of what one zone has saved. */
+START_TEST(a_name_that_a_load_had_no_room_for_can_be_deleted)
+{
+	struct uds_index_statistics s = UDS_INDEX_STATISTICS_INIT;
+	bool there[PER_CHAPTER];
+	struct fixture f;
+
+	start_with(&f, 1, 0);
+	post_range(&f, 0, PER_CHAPTER - 8);
+	ck_assert_int_eq(uds_index_save(f.index), 0);
+	f.zones = 16;
+	open_as(&f, UDS_INDEX_LOAD);
+	ck_assert_int_eq(uds_index_get_statistics(f.index, &s), 0);
+	ck_assert_uint_gt(s.dropped_at_load, 0);
+	for (uint64_t i = 0; i < PER_CHAPTER - 8; i++) {
+		there[i] = request(&f, UDS_PEEK, i, false);
+		if (!there[i])
+			ck_assert(!request(&f, UDS_DELETE, i, false));
+	}
+	ck_assert_int_eq(_i == 0 ? uds_index_flush(f.index) : uds_index_save(f.index), 0);
+	f.zones = 1;
+	open_as(&f, UDS_INDEX_LOAD_OR_RECOVER);
+	for (uint64_t i = 0; i < PER_CHAPTER - 8; i++)
+		ck_assert(request(&f, UDS_PEEK, i, false) == there[i]);
+	end(&f);
+}
+END_TEST
+
 START_TEST(query_is_refused_where_nothing_may_be_changed)
 {
 	struct uds_record_name name;
@@ -376,6 +404,7 @@ int main(void)
 	tcase_add_loop_test(tcase, looking_into_sparse_chapters_makes_no_save_write, 0, 2);
 	tcase_add_test(tcase, closed_chapters_make_the_next_save_write);
 	tcase_add_test(tcase, save_that_failed_is_made_up_for);
+	tcase_add_loop_test(tcase, a_name_that_a_load_had_no_room_for_can_be_deleted, 0, 2);
 	suite_add_tcase(suite, tcase);
 	tcase = tcase_create("query");
 	tcase_add_test(tcase, query_gives_the_data_and_leaves_outputs_alone_for_what_is_not_there);
