@@ -4,11 +4,13 @@
  *
  * A record of a chapter is live when a lookup of its name would lead to this very place: the volume
  * index names the chapter, the chapter's index the page, and a search of the page this record. So
- * records that were stored again or deleted, and copies of the fill record, are passed over.
+ * records that were stored again or deleted, and copies of the fill record, are passed over. So is
+ * what a repair wrote in the place of all records (placeholder.h).
  *
  * The volume index does not know most names of sparse chapters. Those count as live when it does
  * not lead to the name at all; a name that several such chapters have comes once for each.
  */
+#include "check/placeholder.h"
 #include "index/close_chapter.h"
 #include "index/index.h"
 #include "index/left_out.h"
@@ -69,7 +71,7 @@ static int walk_page(struct walk *walk, const struct chapter_view *chapter, uint
 		memcpy(&name, at, sizeof(name));
 		memcpy(&data, at + sizeof(name), sizeof(data));
 		if (leads_to_chapter(index, &name, chapter->vcn) &&
-		    chapter_view_leads_to(chapter, page, i))
+		    chapter_view_leads_to(chapter, page, i) && !is_placeholder(index, at))
 			r = give(walk, &name, &data);
 	}
 	return r;

@@ -16,6 +16,7 @@
 #include "base/message.h"
 #include "base/visibility.h"
 #include "check/lost_block.h"
+#include "check/placeholder.h"
 #include "check/verify_private.h"
 #include "index/rebuild.h"
 #include "volume/chapter_mend.h"
@@ -295,9 +296,7 @@ static __attribute__((noinline)) int repair_index(struct repair *repair,
 	r = repair->damaged == NULL ? -ENOMEM : led_entries_make(index, &repair->verify.led);
 	if (r == 0)
 		r = chapter_mend_make(index->volume, &repair->mend);
-	/* A name that no hash gives: only a chapter in an index without any record has it. */
-	memcpy(&repair->instead.name, &index->layout.super.nonce_data,
-	       sizeof(repair->instead.name));
+	placeholder_make(index, &repair->instead);
 	if (r == 0)
 		r = survey(repair);
 	if (r == 0 && repair->loses && !repair->options->lose_records)

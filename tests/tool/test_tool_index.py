@@ -287,6 +287,20 @@ def a_repair_says_what_is_lost_and_drops_it_when_told_so():
               {"damaged": False, "findings": [], "findings_count": 0, "repaired": False})
 
 
+def what_a_repair_writes_for_the_only_chapter_is_no_record():
+    with Folder() as folder:
+        path = os.path.join(folder, "x.uds")
+        uds("create", "--page-size", 4096, "--record-pages", 1, "--chapters", 8, path)
+        uds("post", path, stdin=records(0, 128))
+        damage(path, content(path).index(bytes.fromhex(name(0))) // 4096 * 4096, b"damage" * 600)
+        has(uds("verify", "--repair", "--lose-records", path).out, "repaired")
+        equal(uds("dump", path).out, "")
+        # The chapter is read again, and its record entered.
+        uds("recover", "--ignore-saves", "--lose-records", path)
+        equal(uds("dump", path).out, "")
+        equal(uds("verify", path).out, path + ": no damage found\n")
+
+
 def a_damaged_config_block_is_made_again_with_the_nonce():
     with Folder() as folder:
         path = os.path.join(folder, "x.uds")
@@ -582,6 +596,7 @@ if __name__ == "__main__":
         verify_finds_no_damage_in_good_indexes,
         verify_names_what_is_damaged,
         a_repair_says_what_is_lost_and_drops_it_when_told_so,
+        what_a_repair_writes_for_the_only_chapter_is_no_record,
         a_damaged_config_block_is_made_again_with_the_nonce,
         a_damaged_super_block_is_made_again,
         a_damaged_save_is_not_called_clean_and_recover_saves_anew,
