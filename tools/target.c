@@ -28,7 +28,7 @@ void target_options(struct target *target, struct options *options, bool saves)
 	options_bytes(options, "offset", &target->offset, 0, UINT64_MAX, 4096);
 	options_number(options, "zones", &target->zones, 1, 16);
 	if (saves)
-		options_number(options, "save-time", &target->save_time, 1, UINT64_MAX);
+		options_number(options, "save-time", &target->save_time, 1, INT64_MAX);
 }
 
 void target_nonce_option(struct target *target, struct options *options)

@@ -45,7 +45,10 @@ struct uds_env {
 	/* @sentence has no newline. Default: nothing is logged. */
 	void (*log)(void *context, enum uds_log_level level, const char *sentence);
 
-	/* Milliseconds since 1970, for the time stamps of saves. Default: the system's clock. */
+	/*
+	 * Milliseconds since 1970, for the time stamps of saves. More than INT64_MAX counts as
+	 * that. Default: the system's clock.
+	 */
 	uint64_t (*now_ms)(void *context);
 };
 

@@ -9,9 +9,10 @@
 #include "base/crc32.h"
 #include "base/message.h"
 
-#define MAGIC	     "UDSextra"
-#define MAGIC_BYTES  8u
-#define AREA_VERSION 1u
+#define MAGIC		 "UDSextra"
+#define MAGIC_BYTES	 8u
+#define AREA_VERSION	 1u
+#define GENERATION_LIMIT (UINT64_C(1) << 62)
 
 /* Blocks of the area. */
 #define HEADERS		2u
@@ -167,6 +168,11 @@ int extras_decode_header(const uint8_t block[BLOCK_BYTES], struct extras_area *a
 	area->slots = get_le32(block + AT_SLOTS);
 	area->parts = get_le32(block + AT_PARTS);
 	area->open_chapter = get_le64(block + AT_OPEN_CHAPTER);
+	/* One more must not wrap, or the older header would count. */
+	if (area->generation >= GENERATION_LIMIT)
+		return failure(ret_message, UDS_ERR_CORRUPT,
+			       "generation: expected less than %" PRIu64 ", found %" PRIu64,
+			       GENERATION_LIMIT, area->generation);
 	for (size_t i = 0; i < EXTRAS_SAVES; i++)
 		area->save_checksums[i] = get_le32(block + AT_SAVE_CHECKSUMS + 4 * i);
 	decode_journal(block, area);

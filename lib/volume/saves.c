@@ -282,6 +282,12 @@ static unsigned int victim_slot(const struct saves *saves)
 	return victim;
 }
 
+/*
+ * A clock beyond this counts as this: a save with the last time stamp that there is would be one
+ * that no later save can follow.
+ */
+#define SAVE_CLOCK_MAX ((uint64_t)INT64_MAX)
+
 int saves_plan(const struct saves *saves, const struct super_block *super, unsigned int zones,
 	       uint64_t now_ms, struct uds_message *ret_message, struct save *ret_save)
 {
@@ -294,6 +300,8 @@ int saves_plan(const struct saves *saves, const struct super_block *super, unsig
 	r = save_header_plan(super, victim_slot(saves), zones, &save, ret_message);
 	if (r < 0)
 		return r;
+	if (now_ms > SAVE_CLOCK_MAX)
+		now_ms = SAVE_CLOCK_MAX;
 	/* By the clock alone, a step back would make the older save the one that is loaded. */
 	save.timestamp = now_ms > saves->last_timestamp ? now_ms : saves->last_timestamp + 1;
 	save.nonce = save_header_nonce(super, &save);

@@ -301,6 +301,17 @@ def what_a_repair_writes_for_the_only_chapter_is_no_record():
         equal(uds("verify", path).out, path + ": no damage found\n")
 
 
+def the_clock_of_a_save_leaves_later_ones():
+    with Folder() as folder:
+        path = os.path.join(folder, "x.uds")
+        uds("create", *SMALL, "--save-time", 1 << 63, path, status=USAGE, says="--save-time")
+        equal(os.path.exists(path), False)
+        uds("create", *SMALL, "--save-time", (1 << 63) - 1, path)
+        for i in range(3):
+            uds("post", path, "--save-time", (1 << 63) - 1, stdin=records(i, i + 1))
+        equal(len(uds("dump", path).out.splitlines()), 3)
+
+
 def a_damaged_config_block_is_made_again_with_the_nonce():
     with Folder() as folder:
         path = os.path.join(folder, "x.uds")
@@ -596,7 +607,7 @@ if __name__ == "__main__":
         verify_finds_no_damage_in_good_indexes,
         verify_names_what_is_damaged,
         a_repair_says_what_is_lost_and_drops_it_when_told_so,
-        what_a_repair_writes_for_the_only_chapter_is_no_record,
+        what_a_repair_writes_for_the_only_chapter_is_no_record, the_clock_of_a_save_leaves_later_ones,
         a_damaged_config_block_is_made_again_with_the_nonce,
         a_damaged_super_block_is_made_again,
         a_damaged_save_is_not_called_clean_and_recover_saves_anew,

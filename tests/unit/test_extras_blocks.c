@@ -77,6 +77,26 @@ START_TEST(each_place_in_a_header_is_checked)
 }
 END_TEST
 
+START_TEST(a_generation_can_be_counted_on)
+{
+	static const uint64_t generations[] = { UINT64_MAX, UINT64_C(1) << 62,
+						(UINT64_C(1) << 62) - 1 };
+	struct uds_message message = { "" };
+	struct extras_area read;
+	int r;
+
+	make_area(4);
+	area.generation = generations[_i];
+	extras_encode_header(&area, block);
+	r = extras_decode_header(block, &read, &message);
+	ck_assert_int_eq(r, _i < 2 ? UDS_ERR_CORRUPT : 0);
+	if (_i < 2)
+		ck_assert_msg(strstr(message.text, "generation: expected less than 461168601842738"
+						   "7904, found ") != NULL,
+			      "%s", message.text);
+}
+END_TEST
+
 /* An area that is right in itself, of an index of another shape. */
 static const struct {
 	uint32_t slots, parts;
@@ -622,6 +642,7 @@ int main(void)
 	Suite *suite = suite_create("extras blocks");
 	TCase *tc = tcase_create("extras blocks");
 
+	tcase_add_loop_test(tc, a_generation_can_be_counted_on, 0, 3);
 	tcase_add_loop_test(tc, each_place_in_a_header_is_checked, 0, COUNT_OF(header_fields));
 	tcase_add_loop_test(tc, an_area_of_another_shape_does_not_count, 0, COUNT_OF(shapes));
 	tcase_add_test(tc, an_intent_ends_once);
