@@ -403,7 +403,9 @@ int uds_snapshot_origin_read_partial(struct uds_snapshot *snapshot, void *buffer
  * is being copied is written after that.
  *
  * When there is no room for the old content the snapshot becomes invalid, durably, before the
- * origin changes. The write then succeeds, and later ones do too.
+ * origin changes. The write then succeeds, and later ones do too. When the COW device cannot be
+ * marked, the write fails with what it said, and so do later ones until it can: the snapshot is
+ * invalid until it is closed, but may still be valid on the device.
  *
  * Returns 0, or
  *   UDS_ERR_OUT_OF_RANGE      the range goes past the end; nothing was written

@@ -53,6 +53,7 @@ struct uds_snapshot {
 
 	pthread_mutex_t lock; /* for what follows, but `lost` */
 	bool given_up;	      /* invalid: the origin is passed through */
+	bool unmarked; /* invalid, but the device may not say so: the origin must not change */
 	bool overflow;
 	bool merging;
 	bool merge_running;
@@ -70,6 +71,7 @@ struct uds_snapshot {
 /* What a request may see of the state, once it holds its part of the origin. */
 struct device_state {
 	bool given_up;
+	bool is_invalid; /* given up, also where the device may not say so */
 	bool overflow;
 	bool merging;
 };
@@ -116,7 +118,10 @@ static inline struct uds_exception_store *device_list(struct uds_snapshot *s)
 	return s->store->ops->get_list(s->store);
 }
 
-/* Marks it invalid, durably. The caller holds what concerns it. */
+/*
+ * Marks it invalid, durably. When that fails it is invalid all the same, but not given up: it can
+ * be neither read nor written, and the origin must not change. The caller holds what concerns it.
+ */
 int device_give_up(struct uds_snapshot *s, struct uds_message *message);
 
 /* Whether a merge is under way; then @message says so. */

@@ -175,7 +175,7 @@ static int read_window(struct reading *rd, bool view)
 {
 	struct uds_snapshot *s = rd->s, *merging;
 
-	if (view && device_get_state(s).given_up)
+	if (view && device_get_state(s).is_invalid)
 		return failure(rd->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       uds_io_name(s->cow));
 	if (view)

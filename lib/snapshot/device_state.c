@@ -14,6 +14,7 @@ struct device_state device_get_state(struct uds_snapshot *s)
 
 	pthread_mutex_lock(&s->lock);
 	state.given_up = s->given_up;
+	state.is_invalid = s->given_up || s->unmarked;
 	state.overflow = s->overflow;
 	state.merging = s->merging;
 	pthread_mutex_unlock(&s->lock);
@@ -84,13 +85,15 @@ int device_give_up(struct uds_snapshot *s, struct uds_message *message)
 
 	/*
 	 * Not on the device: the caller must not let the origin change, or a power cut would bring
-	 * the store back as valid (uds-cow, 13, D17).
+	 * the store back as valid (uds-cow, 13, D17). Nor does it take anything more that would be
+	 * lost if the device says so.
 	 */
+	pthread_mutex_lock(&s->lock);
+	s->given_up = r == 0 || s->given_up;
+	s->unmarked = r < 0;
+	pthread_mutex_unlock(&s->lock);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&s->lock);
-	s->given_up = true;
-	pthread_mutex_unlock(&s->lock);
 	env_log(&s->env, UDS_LOG_WARNING, "%s: the snapshot is invalid now", uds_io_name(s->cow));
 	return 0;
 }

@@ -128,7 +128,7 @@ static int check_state(struct write_window *w)
 	struct device_state state = device_get_state(s);
 	const char *name = uds_io_name(s->cow);
 
-	if (state.given_up)
+	if (state.is_invalid)
 		return failure(w->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       name);
 	/* New exceptions would stand behind those that the merge takes off. */

@@ -151,10 +151,10 @@ static int check(struct differences *d)
 			       "%s: %s was not opened beside it: only snapshots of one origin are "
 			       "compared",
 			       uds_io_name(d->from->cow), uds_io_name(d->to->cow));
-	if (device_get_state(d->from).given_up)
+	if (device_get_state(d->from).is_invalid)
 		return failure(&d->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       uds_io_name(d->from->cow));
-	if (d->to != NULL && device_get_state(d->to).given_up)
+	if (d->to != NULL && device_get_state(d->to).is_invalid)
 		return failure(&d->message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			       uds_io_name(d->to->cow));
 	return 0;

@@ -96,7 +96,7 @@ static int find_in_window(struct uds_snapshot *s, bool view, uint64_t offset, ui
 	int r = 0;
 
 	origin_hold(s->origin, &hold, offset, bytes, false);
-	if (view && device_get_state(s).given_up)
+	if (view && device_get_state(s).is_invalid)
 		r = failure(message, UDS_ERR_INVALID_SNAPSHOT, "%s: the snapshot is invalid",
 			    uds_io_name(s->cow));
 	if (r == 0)

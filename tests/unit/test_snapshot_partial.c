@@ -339,6 +339,63 @@ START_TEST(salvage_can_be_stopped_and_refuses_what_it_cannot_do)
 }
 END_TEST
 
+static void ck_invalid(struct world *w, int status)
+{
+	struct uds_message message = { "" };
+
+	uds_snapshot_error_message(w->s, &message);
+	ck_assert_int_eq(status, UDS_ERR_INVALID_SNAPSHOT);
+	ck_assert_msg(strstr(message.text, "the snapshot is invalid") != NULL, "%s", message.text);
+}
+
+static int count_range(void *context, uint64_t offset, uint64_t length)
+{
+	(void)offset;
+	(void)length;
+	++*(int *)context;
+	return 0;
+}
+
+/* No room, and no mark: it is invalid as its status says, and the origin does not change. */
+START_TEST(what_cannot_be_marked_invalid_is_not_used)
+{
+	static const struct setting set = { 4096, 512, 20 * 4096 };
+	struct uds_snapshot_status status = UDS_SNAPSHOT_STATUS_INIT;
+	struct world *w = start(&set, 4, 5); /* header, area, two chunks of data */
+	uint8_t before[4096];
+	uint64_t begin, found;
+	int ranges = 0;
+
+	open_world(w, false);
+	ck_assert_int_eq(uds_snapshot_write(w->s, w->view, 4096, 0), 0);
+	ck_assert_int_eq(uds_snapshot_write(w->s, w->view, 4096, 4096), 0);
+	fault_plan_spoil(&w->cow_plan, FAULT_WRITE, 0, 512);
+	if (_i == 0)
+		ck_assert_int_eq(uds_snapshot_write(w->s, w->view, 4096, 8192), -EIO);
+	ck_assert_int_eq(uds_snapshot_origin_read(w->s, before, 4096, 12288), 0);
+	ck_assert_int_eq(uds_snapshot_origin_write(w->s, w->view, 4096, 12288), -EIO);
+	ck_assert_int_eq(uds_snapshot_get_status(w->s, &status), 0);
+	ck_assert_int_eq(status.state, UDS_SNAPSHOT_INVALID);
+	/* Also of what it has. */
+	ck_invalid(w, uds_snapshot_write(w->s, w->view, 4096, 0));
+	ck_invalid(w, uds_snapshot_read(w->s, w->buffer, 4096, 0));
+	ck_invalid(w, uds_snapshot_find_data(w->s, 0, &begin, &found));
+	ck_invalid(w, uds_snapshot_for_each_difference(w->s, NULL, 0, set.size, false, count_range,
+						       &ranges));
+	ck_assert_int_eq(ranges, 0);
+	ck_assert_int_eq(uds_snapshot_origin_read(w->s, w->buffer, 4096, 12288), 0);
+	ck_assert_mem_eq(w->buffer, before, 4096);
+	/* When it can be marked, the origin goes on. */
+	fault_plan_start(&w->cow_plan);
+	ck_assert_int_eq(uds_snapshot_origin_write(w->s, w->view, 4096, 12288), 0);
+	ck_assert_int_eq(uds_snapshot_close(w->s), 0);
+	open_world(w, false);
+	ck_assert_int_eq(uds_snapshot_get_status(w->s, &status), 0);
+	ck_assert_int_eq(status.state, UDS_SNAPSHOT_INVALID);
+	end(w);
+}
+END_TEST
+
 /*
  * One that is opened to read only, or to save what can be had, is not given up: its device
  * stays as it is.
@@ -623,6 +680,7 @@ int main(void)
 	tcase_add_test(tc, metadata_is_not_read_as_content);
 	tcase_add_test(tc, salvage_can_be_stopped_and_refuses_what_it_cannot_do);
 	tcase_add_loop_test(tc, what_is_only_read_is_not_invalidated, 0, 2);
+	tcase_add_loop_test(tc, what_cannot_be_marked_invalid_is_not_used, 0, 2);
 	tcase_add_loop_test(tc, each_failing_operation_of_a_write_leaves_what_it_says, 0, SETTINGS);
 	tcase_add_loop_test(tc, a_bad_block_in_the_middle_ends_a_write_there, 0, SETTINGS);
 	tcase_add_loop_test(tc, a_write_that_finds_no_room_says_how_much_is_in_the_snapshot, 0,
