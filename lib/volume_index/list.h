@@ -24,11 +24,11 @@
  *
  * How large the list is in the format's delta code is kept exactly, in the head.
  *
- * Measured with bench/micro/volume_index (32768 lists of about 256 entries, one thread of a 2023
- * server, beside other work; ns each): filling 127, lookup of a missing name 57 in batches and 150
- * alone, of a present one 60, post with eviction 285; 3.16 bytes a record with all 262144 lists
- * (--full), everything counted. Sorted arrays of 32-bit words, in the same runs: 106, 56, 115, 58,
- * 340; 4.18 bytes. A form with AVX-512 was no faster than that with AVX2.
+ * Measured with bench/micro/volume_index (32768 lists of about 256 entries, one thread of a virtual
+ * machine, medians of three; ns each): filling 204, lookup of a missing name 94 in batches and 258
+ * alone, of a present one 106, post with eviction 374; 3.16 bytes a record with all 262144 lists
+ * (--full), everything counted. Sorted arrays of 32-bit words, in the same runs: 166, 53, 177, 67,
+ * 532; 4.18 bytes. A form with AVX-512 was no faster than that with AVX2.
  */
 #ifndef VOLUME_INDEX_LIST_H
 #define VOLUME_INDEX_LIST_H
