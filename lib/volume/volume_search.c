@@ -214,21 +214,13 @@ static int search_batch(struct volume *volume, struct lookup_batch *batch,
 	return first;
 }
 
-static int search_together(struct volume *volume, struct volume_search *searches, size_t count,
+static int search_together(struct volume *volume, struct lookup_batch *batch,
+			   struct volume_search *searches, size_t count,
 			   const struct crowds *crowds, struct uds_message *ret_message)
 {
-	struct lookup_batch *batch = env_allocate(&volume->env, 1, sizeof(*batch));
 	struct uds_message message;
 	int r, first = 0;
 
-	/* Nothing was searched: callers go by the status of each search. */
-	if (batch == NULL) {
-		for (size_t i = 0; i < count; i++) {
-			searches[i].found = false;
-			searches[i].status = -ENOMEM;
-		}
-		return failure(ret_message, -ENOMEM, "%s", uds_strerror(-ENOMEM));
-	}
 	for (size_t i = 0, n; i < count; i += n) {
 		n = count - i < BATCH_LOOKUPS ? count - i : BATCH_LOOKUPS;
 		/*
@@ -242,13 +234,13 @@ static int search_together(struct volume *volume, struct volume_search *searches
 		if (ret_message != NULL)
 			*ret_message = message;
 	}
-	env_release(&volume->env, batch);
 	return first;
 }
 
 int volume_search_many(struct volume *volume, struct volume_search *searches, size_t count,
 		       struct uds_message *ret_message)
 {
+	struct lookup_batch *batch = NULL;
 	struct uds_message message;
 	struct crowds crowds;
 	int r, first = 0;
@@ -256,7 +248,13 @@ int volume_search_many(struct volume *volume, struct volume_search *searches, si
 	count_crowds(searches, count, page_reader_can_keep(&volume->reader) ? CROWD : UINT32_MAX,
 		     &crowds);
 	if (count > 1 && (crowds.any || page_reader_prefers_many(&volume->reader)))
-		return search_together(volume, searches, count, &crowds, ret_message);
+		batch = env_allocate(&volume->env, 1, sizeof(*batch));
+	if (batch != NULL) {
+		r = search_together(volume, batch, searches, count, &crowds, ret_message);
+		env_release(&volume->env, batch);
+		return r;
+	}
+	/* Without memory for a batch, too. */
 	prefetch_first(volume, searches, count);
 	for (size_t i = 0; i < count; i++) {
 		prefetch(volume, searches, count, i);

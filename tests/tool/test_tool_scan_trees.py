@@ -243,10 +243,9 @@ def times_that_records_cannot_hold_are_refused():
         tree, index = write(os.path.join(folder, "f"), block(1)), os.path.join(folder, "x.uds")
         uds("create", *SMALL, index)
         before = content(index)
-        told = ["2020-01-01", "2054-11-03"]
-        for bad, says in (*((bad, told) for bad in (1, 5000, first - 1, last + 1, 2840140800000, 2**63 - 1)),
-                          *((bad, [str(2**63 - 1)]) for bad in (2**63, 2**64 - 1))):
-            uds("scan", "--index", index, "--save-time", bad, tree, status=USAGE, says=["--save-time", *says])
+        for bad in (1, 5000, first - 1, last + 1, 2840140800000, 2**63, 2**64 - 1):
+            uds("scan", "--index", index, "--save-time", bad, tree, status=USAGE,
+                says=["--save-time", "2020-01-01", "2054-11-03"])
             equal(content(index) == before, True, bad)
         for good, text in ((first, "2020-01-01T00:00:00.000Z"), (TIME, "2023-11-14T22:13:20.000Z"),
                            (last, "2054-11-03T19:53:47.775Z")):
