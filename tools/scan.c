@@ -295,7 +295,9 @@ static void set_options(struct scan *scan, struct options *options)
 
 	o->block_bytes = DEFAULT_BLOCK_BYTES;
 	o->readers = processors < 1 ? 1 : processors > 16 ? 16 : (uint64_t)processors;
-	target_options(&scan->target, options, true);
+	target_options(&scan->target, options, false);
+	/* Its records hold fewer times than a save: all others are refused with these. */
+	options_number(options, "save-time", &scan->target.save_time, 1, UINT64_MAX);
 	target_nonce_option(&scan->target, options);
 	target_checkpoint_option(&scan->target, options);
 	options_text(options, "index", &scan->index);
