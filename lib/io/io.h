@@ -85,13 +85,6 @@ bool io_is_ranges(const struct uds_io *io);
  */
 bool ranges_find_below(struct uds_io_request *request);
 
-/*
- * Whether a lock of one is in the way of the other: they are in the same file or on the same
- * device, though they need not have bytes in common. False where it is not known; of something that
- * is made of several files or devices only the first is looked at.
- */
-bool io_share_lock(struct uds_io *a, struct uds_io *b);
-
 /* Whether a request may be handed on: 0, what io_check_transfer() says, or -EINVAL. */
 int io_check_request(const struct uds_io_request *request);
 

@@ -25,6 +25,7 @@ lib_libcore_la_SOURCES += \
 	lib/io/readers.c lib/io/readers.h \
 	lib/io/request.c \
 	lib/io/ring.h lib/io/ring_files.h \
+	lib/io/share_lock.h \
 	lib/io/sysfs.c lib/io/sysfs.h \
 	lib/io/workers.c lib/io/workers.h \
 	lib/io/zeroes.c

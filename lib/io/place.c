@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Whether two I/Os have bytes in common, or a lock: compares the places that their backends name.
- */
+/* Whether two I/Os have bytes in common: compares the places that their backends name. */
 #include <errno.h>
 
 #include "base/env.h"
@@ -88,23 +86,4 @@ UDS_PUBLIC bool uds_io_overlap(struct uds_io *a, struct uds_io *b)
 	common = have_common_place(a, places, b, places + MAX_PLACES);
 	env_release(&a->env, places);
 	return common;
-}
-
-/*
- * The file or device itself, which is what is locked, as a whole. What it lies on has locks of its
- * own: two partitions of a disk are not in each other's way.
- */
-static bool place_of(struct uds_io *io, struct uds_io_place *ret_place)
-{
-	size_t count = 0;
-
-	return io_places(io, ret_place, 1, &count) == 0 && count > 0;
-}
-
-bool io_share_lock(struct uds_io *a, struct uds_io *b)
-{
-	struct uds_io_place of_a, of_b;
-
-	return place_of(a, &of_a) && place_of(b, &of_b) && of_a.kind == of_b.kind &&
-	       of_a.device == of_b.device && of_a.object == of_b.object;
 }

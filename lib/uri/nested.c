@@ -10,7 +10,7 @@
 
 #include "base/env.h"
 #include "base/message.h"
-#include "io/io.h"
+#include "io/share_lock.h"
 #include "lvm/group.h"
 #include "uri/uri.h"
 

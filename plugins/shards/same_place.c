@@ -4,6 +4,7 @@
  * file or device that another shard has, by another name. Asked after a failure only, for the
  * sentence and its status; where the system does not tell, both stay as they were.
  */
+#include "io/share_lock.h"
 #include "shards/shards.h"
 
 /*
@@ -20,26 +21,6 @@ static struct uds_io *open_to_compare(const struct shard_check *check, const cha
 	if (uds_io_open_uri(uri, &options, check->env, NULL, &io) < 0)
 		return NULL;
 	return io;
-}
-
-/*
- * The file or device itself, which is what is locked, as a whole. What it lies on has locks of its
- * own: two partitions of a disk are not in each other's way.
- */
-static bool place_of(struct uds_io *io, struct uds_io_place *ret_place)
-{
-	size_t count = 0;
-
-	return uds_io_places(io, ret_place, 1, &count) == 0 && count > 0;
-}
-
-/* Whether two I/Os are in the same file or device, though their ranges need not meet. */
-static bool share_a_lock(struct uds_io *a, struct uds_io *b)
-{
-	struct uds_io_place of_a, of_b;
-
-	return place_of(a, &of_a) && place_of(b, &of_b) && of_a.kind == of_b.kind &&
-	       of_a.device == of_b.device && of_a.object == of_b.object;
 }
 
 bool shard_is_same_place(const struct shard_check *check, struct uds_io *io, unsigned int number)
@@ -66,7 +47,7 @@ unsigned int shard_find_in_way(const struct shard_check *check, const char *uri,
 		i++;
 	*ret_same = i < count;
 	if (!*ret_same) {
-		for (i = 0; i < count && !share_a_lock(io, ios[i]);)
+		for (i = 0; i < count && !io_share_lock(io, ios[i]);)
 			i++;
 	}
 	uds_io_close(io);
