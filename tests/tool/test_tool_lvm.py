@@ -413,7 +413,8 @@ def main():
                  find_names_the_volumes_of_a_group, find_quotes_what_a_shell_would_take_apart, what_is_in_a_volume_is_opened_by_what_find_says,
                  find_says_what_is_wrong_with_a_physical_volume,
                  find_says_what_is_wrong_with_physical_volumes_together,
-                 what_is_wrong_with_a_group_is_said_and_nothing_written, what_lvm_marked_as_missing_is_warned_of_and_not_written, two_texts_of_one_seqno_are_named_and_not_written_by):
+                 what_is_wrong_with_a_group_is_said_and_nothing_written,
+                 what_lvm_marked_as_missing_is_warned_of_and_not_written, two_texts_of_one_seqno_are_named_and_not_written_by):
         results.run(test.__name__, test)
     return results.finish()
 

@@ -464,5 +464,6 @@ if __name__ == "__main__":
                    a_scan_remembers_in_shards, a_scan_leaves_out_what_its_shards_lie_in,
                    from_one_index_with_records_to_several, a_move_that_was_interrupted_goes_on_or_is_given_up,
                    what_does_not_belong_together_is_refused_by_name, what_is_refused_leaves_all_files_as_they_are,
-                   one_file_by_two_names_is_named, parts_of_one_file_are_told_apart, info_looks_at_each_shard, find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
+                   one_file_by_two_names_is_named, parts_of_one_file_are_told_apart, info_looks_at_each_shard,
+                   find_knows_a_manifest_and_its_shards, all_commands_take_a_manifest,
                    shards_are_recovered_together, shards_are_repaired_each, wrong_uses_are_refused]))
